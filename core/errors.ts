@@ -1,0 +1,97 @@
+/** The proxy's own errors: one table gives each code its status and its Proxy-Status token (RFC 9209 §2.3). */
+
+export type ErrorOrigin = 'downstream' | 'upstream' | 'plugin' | 'config' | 'internal'
+/** May an attempt that ended so be tried again? `if-reused`: only when the connection was a kept-alive one that may have gone stale. */
+export type RetryRule = 'never' | 'if-reused' | 'safe'
+
+interface ErrorRow {
+  /** What the client gets; 0 when there is nobody left to answer. */
+  readonly status: number
+  /** RFC 9209 §2.3 error token. */
+  readonly token: string
+  readonly origin: ErrorOrigin
+  readonly retry: RetryRule
+  /** One sentence for the body of the answer and for the log. */
+  readonly text: string
+}
+
+/** Codes are stable: they are the `reason` of the access log and a label of metrics. */
+export const errorTable = {
+  bad_request: row(400, 'http_request_error', 'downstream', 'never', 'The request is not valid HTTP.'),
+  bad_host: row(400, 'http_request_error', 'downstream', 'never', 'The request needs exactly one valid Host.'),
+  bad_path: row(
+    400,
+    'http_request_error',
+    'downstream',
+    'never',
+    'The path has an encoded slash, backslash or NUL, or a malformed escape.',
+  ),
+  bad_framing: row(400, 'http_request_error', 'downstream', 'never', 'The length of the request body is ambiguous or malformed.'),
+  bad_body: row(400, 'http_request_error', 'downstream', 'never', 'The request body is malformed.'),
+  unsupported_transfer_coding: row(501, 'http_request_error', 'downstream', 'never', 'Only the transfer coding chunked is understood.'),
+  unsupported_method: row(501, 'http_request_error', 'downstream', 'never', 'This listener does not offer that method.'),
+  unsupported_version: row(505, 'http_request_error', 'downstream', 'never', 'Only HTTP/1.0 and HTTP/1.1 are understood here.'),
+  unsupported_expectation: row(417, 'http_request_error', 'downstream', 'never', 'Only the expectation 100-continue is understood.'),
+  uri_too_long: row(414, 'http_request_error', 'downstream', 'never', 'The request target is too long.'),
+  head_too_large: row(431, 'http_request_error', 'downstream', 'never', 'The request head is too large.'),
+  body_too_large: row(413, 'http_request_error', 'downstream', 'never', 'The request body is too large.'),
+  request_timeout: row(408, 'http_request_error', 'downstream', 'never', 'The request did not arrive in time.'),
+  client_gone: row(0, 'http_request_error', 'downstream', 'never', 'The client closed the connection.'),
+  no_route: row(404, 'destination_not_found', 'config', 'never', 'No route matches this request.'),
+  loop_detected: row(502, 'proxy_loop_detected', 'config', 'never', 'The request came back to this proxy.'),
+  unknown_upstream: row(500, 'proxy_configuration_error', 'config', 'never', 'A plugin named an upstream that does not exist.'),
+  no_endpoint: row(503, 'destination_unavailable', 'upstream', 'never', 'No endpoint is available.'),
+  dns_error: row(502, 'dns_error', 'upstream', 'safe', 'The name of the endpoint does not resolve.'),
+  dns_timeout: row(504, 'dns_timeout', 'upstream', 'safe', 'The name of the endpoint did not resolve in time.'),
+  connect_refused: row(502, 'connection_refused', 'upstream', 'safe', 'The endpoint refused the connection.'),
+  connect_timeout: row(504, 'connection_timeout', 'upstream', 'safe', 'The endpoint did not accept the connection in time.'),
+  connect_failed: row(502, 'destination_ip_unroutable', 'upstream', 'safe', 'The endpoint could not be reached.'),
+  connection_limit: row(503, 'connection_limit_reached', 'upstream', 'never', 'The limit of connections is reached.'),
+  tls_error: row(502, 'tls_protocol_error', 'upstream', 'safe', 'The TLS handshake with the endpoint failed.'),
+  tls_certificate: row(502, 'tls_certificate_error', 'upstream', 'never', 'The certificate of the endpoint was not accepted.'),
+  upstream_closed: row(502, 'connection_terminated', 'upstream', 'if-reused', 'The endpoint closed the connection before it answered.'),
+  response_incomplete: row(
+    502,
+    'http_response_incomplete',
+    'upstream',
+    'never',
+    'The endpoint closed the connection before its answer was complete.',
+  ),
+  response_timeout: row(504, 'http_response_timeout', 'upstream', 'never', 'The endpoint did not answer in time.'),
+  response_malformed: row(502, 'http_protocol_error', 'upstream', 'never', 'The answer of the endpoint is not valid HTTP.'),
+  response_head_too_large: row(502, 'http_response_header_section_size', 'upstream', 'never', 'The head of the answer is too large.'),
+  response_transfer_coding: row(
+    502,
+    'http_response_transfer_coding',
+    'upstream',
+    'never',
+    'The endpoint used a transfer coding that is not understood.',
+  ),
+  upgrade_failed: row(502, 'http_upgrade_failed', 'upstream', 'never', 'The endpoint switched protocols without being asked.'),
+  plugin_failed: row(500, 'proxy_internal_error', 'plugin', 'never', 'A plugin failed.'),
+  plugin_unavailable: row(503, 'proxy_internal_error', 'plugin', 'never', 'A plugin is parked after repeated failures.'),
+  hook_failed: row(500, 'proxy_internal_error', 'config', 'never', 'A function of the configuration threw.'),
+  overloaded: row(503, 'connection_limit_reached', 'internal', 'never', 'The proxy has reached its limit of connections.'),
+  internal: row(500, 'proxy_internal_error', 'internal', 'never', 'The proxy failed.'),
+} as const
+
+export type ErrorCode = keyof typeof errorTable
+
+export class ProxyError extends Error {
+  readonly code: ErrorCode
+  constructor(code: ErrorCode, detail?: string, cause?: unknown) {
+    super(detail ?? errorTable[code].text, cause === undefined ? undefined : { cause })
+    this.name = 'ProxyError'
+    this.code = code
+  }
+  get status(): number {
+    return errorTable[this.code].status
+  }
+  get retry(): RetryRule {
+    return errorTable[this.code].retry
+  }
+}
+
+function row(status: number, token: string, origin: ErrorOrigin, retry: RetryRule, text: string): ErrorRow {
+  return { status, token, origin, retry, text }
+}

@@ -1,0 +1,59 @@
+/**
+ * Events tell: something happened. They are calls, not objects that are built; whoever listens bumps typed arrays or
+ * appends to a buffer and keeps no reference to what it was given.
+ */
+import type { ErrorCode } from './errors.ts'
+
+/** What an ended exchange or tunnel was. The exchange itself implements it; read it inside the call only. */
+export interface EndedExchange {
+  readonly listener: string
+  /** `web/me`, `web[0]`; null when no route matched. */
+  readonly route: string | null
+  readonly upstream: string | null
+  /** Address of the endpoint that was tried last, `127.0.0.1:3001`. */
+  readonly endpoint: string | null
+  readonly id: string
+  readonly protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2'
+  readonly method: string
+  readonly host: string
+  readonly path: string
+  readonly search: string
+  readonly userAgent: string | null
+  readonly referer: string | null
+  readonly ip: string
+  readonly peer: string
+  /** Status that was sent; 0 when the client was gone before. */
+  readonly status: number
+  /** Why the proxy itself ended it; null when the endpoint's answer was passed on. */
+  readonly reason: ErrorCode | null
+  /** More on the reason, for the log alone; null if there is nothing more to say. */
+  readonly detail: string | null
+  /** Name of the hook that answered; null if none did. */
+  readonly decidedBy: string | null
+  /** Bytes of body from the client, and to the client, framing included; for a tunnel all bytes each way. */
+  readonly bytesIn: number
+  readonly bytesOut: number
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number
+  readonly durationMs: number
+  /** From the first byte sent to the endpoint to its response head, of the last attempt; NaN without an answer. */
+  readonly upstreamMs: number
+  readonly attempts: number
+  readonly tunnel: boolean
+}
+
+/** Every call is synchronous, must not throw, and costs nothing when it does nothing. */
+export interface Observer {
+  connectionOpened(listener: string): void
+  connectionClosed(listener: string): void
+  exchangeEnded(exchange: EndedExchange): void
+  /** A connection to an endpoint: opened, failed to open, closed. */
+  dialled(upstream: string, endpoint: string, ok: boolean): void
+  upstreamClosed(upstream: string, endpoint: string): void
+  /** One crossing into a plugin: how many calls went, and how long it took. */
+  pluginCalled(plugin: string, calls: number, tookMs: number): void
+  /** A call of a plugin that failed: threw, timed out, ran out of memory, was parked. */
+  pluginFailed(plugin: string, why: 'threw' | 'timeout' | 'memory' | 'crashed' | 'parked', detail: string): void
+  /** console.* inside a plugin. */
+  pluginLogged(plugin: string, level: 'debug' | 'info' | 'warn' | 'error', text: string): void
+}

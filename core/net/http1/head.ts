@@ -1,0 +1,195 @@
+/**
+ * A message head: the received text plus a list of edits. Nothing is copied into a map; lines that nobody touched leave as the
+ * slices they arrived in. HTTP/1 writes `lines()`; HTTP/2 reads `forEach`. Names are matched in any case.
+ */
+import { findLine, isFieldValue, isToken, trimmed } from './fields.ts'
+
+export abstract class Head {
+  /** Holds the field lines in [#from, #to), each ended by CRLF, valid by the grammar. */
+  readonly #text: string
+  readonly #from: number
+  readonly #to: number
+  /** Ranges of #text that are gone: start, end, start, end …, ascending, whole lines. */
+  #cuts: number[] | null = null
+  /** Lines that were added, each ended by CRLF. */
+  #added = ''
+
+  constructor(text: string, from: number, to: number) {
+    this.#text = text
+    this.#from = from
+    this.#to = to
+  }
+
+  /** The value, several lines joined by `, `; null if there is none. Bytes as latin1. */
+  get(name: string): string | null {
+    const lower = name.toLowerCase()
+    let value: string | null = null
+    this.#each(lower, (line) => {
+      value = value === null ? line : `${value}, ${line}`
+    })
+    return value
+  }
+
+  has(name: string): boolean {
+    const lower = name.toLowerCase()
+    return this.#findKept(lower, this.#from) >= 0 || findLine(this.#added, 0, this.#added.length, lower) >= 0
+  }
+
+  /** Replaces every line of that name by one. Throws TypeError if the name or the value is not valid in a field line. */
+  set(name: string, value: string): void {
+    checkLine(name, value)
+    this.delete(name)
+    this.#added += `${name}: ${value}\r\n`
+  }
+
+  /** Adds a line. Throws TypeError as `set`. */
+  append(name: string, value: string): void {
+    checkLine(name, value)
+    this.#added += `${name}: ${value}\r\n`
+  }
+
+  delete(name: string): void {
+    const lower = name.toLowerCase()
+    for (let at = this.#findKept(lower, this.#from); at >= 0; ) {
+      const end = this.#text.indexOf('\r\n', at) + 2
+      this.cut(at, end)
+      at = this.#findKept(lower, end)
+    }
+    for (let at = findLine(this.#added, 0, this.#added.length, lower); at >= 0; ) {
+      const end = this.#added.indexOf('\r\n', at) + 2
+      this.#added = this.#added.slice(0, at) + this.#added.slice(end)
+      at = findLine(this.#added, at, this.#added.length, lower)
+    }
+  }
+
+  /** Every line that is left, in order. */
+  forEach(visit: (name: string, value: string) => void): void {
+    const text = this.lines()
+    for (let at = 0; at < text.length; ) {
+      const end = text.indexOf('\r\n', at)
+      const colon = text.indexOf(':', at)
+      visit(text.slice(at, colon), trimmed(text, colon + 1, end))
+      at = end + 2
+    }
+  }
+
+  /** All field lines that are left, each ended by CRLF, without the empty line. */
+  lines(): string {
+    const cuts = this.#cuts
+    if (cuts === null) {
+      const all = this.#text.slice(this.#from, this.#to)
+      return this.#added === '' ? all : all + this.#added
+    }
+    let out = ''
+    let from = this.#from
+    for (let i = 0; i < cuts.length; i += 2) {
+      if (cuts[i]! > from) out += this.#text.slice(from, cuts[i])
+      from = cuts[i + 1]!
+    }
+    if (from < this.#to) out += this.#text.slice(from, this.#to)
+    return out + this.#added
+  }
+
+  /** Adds whole lines, valid and ended by CRLF: for the proxy's own. */
+  addLines(lines: string): void {
+    this.#added += lines
+  }
+
+  /** Takes the received line [start, end) out, CRLF included. Cheap when called in ascending order, as a parser does. */
+  cut(start: number, end: number): void {
+    if (this.#cuts === null) {
+      this.#cuts = [start, end]
+      return
+    }
+    const cuts = this.#cuts
+    let i = cuts.length
+    while (i > 0 && cuts[i - 2]! >= start) i -= 2
+    if (cuts[i] === start) return
+    if (i === cuts.length) cuts.push(start, end)
+    else cuts.splice(i, 0, start, end)
+  }
+
+  #each(lower: string, visit: (value: string) => void): void {
+    for (let at = this.#findKept(lower, this.#from); at >= 0; ) {
+      const end = this.#text.indexOf('\r\n', at)
+      visit(trimmed(this.#text, at + lower.length + 1, end))
+      at = this.#findKept(lower, end + 2)
+    }
+    const added = this.#added
+    for (let at = findLine(added, 0, added.length, lower); at >= 0; ) {
+      const end = added.indexOf('\r\n', at)
+      visit(trimmed(added, at + lower.length + 1, end))
+      at = findLine(added, end + 2, added.length, lower)
+    }
+  }
+
+  /** The next received line named so at or after `from` that is not cut, or -1. */
+  #findKept(lower: string, from: number): number {
+    let at = findLine(this.#text, from, this.#to, lower)
+    while (at >= 0 && this.#isCut(at)) at = findLine(this.#text, this.#text.indexOf('\r\n', at) + 2, this.#to, lower)
+    return at
+  }
+
+  #isCut(at: number): boolean {
+    const cuts = this.#cuts
+    if (cuts === null) return false
+    for (let i = 0; i < cuts.length; i += 2) if (cuts[i]! <= at && at < cuts[i + 1]!) return true
+    return false
+  }
+}
+
+/** A request head as the proxy understood it. `method`, `path` and `search` may be changed until it is sent. */
+export class RequestHead extends Head {
+  method: string
+  /** Normalised: starts with `/`, dot segments and needless escapes resolved; or `*` of `OPTIONS *`. */
+  path: string
+  /** `''`, or from the `?` on, as received. */
+  search: string
+  readonly minor: 0 | 1
+  /** The authority asked for, `example.com:8080`, as received; `''` for HTTP/1.0 without Host. */
+  readonly host: string
+  /** Bytes of the body: -1 if it is chunked, 0 if there is none. */
+  contentLength = 0
+  /** The connection may be kept after this exchange. */
+  keepAlive = true
+  /** `Expect: 100-continue`. */
+  expectsContinue = false
+  /** The protocol asked for with `Connection: upgrade`; null if none, or one that must not pass. */
+  upgrade: string | null = null
+  /** It carries a field that tells of the client or of proxies before: `X-Forwarded-*`, `Forwarded`, `X-Real-IP`, their twins. */
+  hasIdentity = false
+  /** `TE: trailers`. */
+  acceptsTrailers = false
+
+  constructor(text: string, from: number, to: number, line: { method: string; path: string; search: string; minor: 0 | 1; host: string }) {
+    super(text, from, to)
+    this.method = line.method
+    this.path = line.path
+    this.search = line.search
+    this.minor = line.minor
+    this.host = line.host
+  }
+}
+
+export class ResponseHead extends Head {
+  status: number
+  /** As received; may be empty. */
+  reason: string
+  readonly minor: 0 | 1
+  /** Bytes of the body as the fields tell: -1 chunked, -2 until the connection closes. */
+  contentLength = -2
+  keepAlive = true
+  upgrade: string | null = null
+
+  constructor(text: string, from: number, to: number, line: { status: number; reason: string; minor: 0 | 1 }) {
+    super(text, from, to)
+    this.status = line.status
+    this.reason = line.reason
+    this.minor = line.minor
+  }
+}
+
+function checkLine(name: string, value: string): void {
+  if (!isToken(name)) throw new TypeError(`not a field name: ${JSON.stringify(name)}`)
+  if (!isFieldValue(value)) throw new TypeError(`not a value for the field ${name}: ${JSON.stringify(value)}`)
+}

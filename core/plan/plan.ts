@@ -1,0 +1,148 @@
+/** The plan: what the data path runs on. Compiled from a Config, frozen, without defaults left to fill in or units left to parse. */
+import type { Hook } from '../hooks.ts'
+import type { CidrSet } from '../net/cidr.ts'
+import type { RouteTable } from '../route/table.ts'
+
+export interface Plan {
+  readonly generation: number
+  readonly listeners: readonly ListenerPlan[]
+  /** All upstreams by name: those of routes and those of `defineConfig({ upstreams })`. */
+  readonly upstreams: ReadonlyMap<string, UpstreamPlan>
+  readonly log: LogPlan
+  readonly admin: { readonly listen: readonly ListenAddress[] } | null
+}
+
+export type ListenAddress =
+  | { readonly kind: 'tcp' /** null: every address, IPv6 and IPv4. */; readonly host: string | null; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string }
+
+export interface LogPlan {
+  readonly access: boolean
+  readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
+  /** null: pretty on a terminal, JSON elsewhere. */
+  readonly format: 'json' | 'combined' | 'pretty' | null
+}
+
+export interface ListenerPlan {
+  readonly name: string
+  readonly addresses: readonly ListenAddress[]
+  readonly tls: TlsPlan | null
+  /** Addresses whose `X-Forwarded-For` is believed; null: nobody's. */
+  readonly trust: CidrSet | null
+  /** Name in `Via`, null: no Via. Default `sluice`. */
+  readonly via: string | null
+  /** Also send `Forwarded` (RFC 7239). Default false. */
+  readonly forwarded: boolean
+  /** Accept `%2f`, `%5c` in paths (they stay encoded). Default false. NUL is refused always. */
+  readonly encodedSlashes: boolean
+  readonly limits: ListenerLimits
+  readonly timeouts: ListenerTimeouts
+  /** The config's and the listener's `use`, in order. */
+  readonly hooks: readonly Hook[]
+  readonly routes: RouteTable
+}
+
+export interface TlsPlan {
+  readonly cert: string
+  readonly key: string
+  readonly alpn: readonly string[]
+}
+
+export interface ListenerLimits {
+  /** Bytes of a request head, request line included. Default 32 KiB. */
+  readonly headBytes: number
+  /** Bytes of a request line. Default 8 KiB; more is 414. */
+  readonly requestLineBytes: number
+  /** Field lines of a head. Default 100. */
+  readonly fields: number
+  /** Connections a worker. Default 10,000, less when the limit of file descriptors is lower. */
+  readonly connections: number
+  /** Requests a connection, then `Connection: close`. Default 10,000. */
+  readonly requestsPerConnection: number
+  /** Bytes of a request body. Default Infinity. */
+  readonly bodyBytes: number
+}
+
+/** All in milliseconds. */
+export interface ListenerTimeouts {
+  /** From the first byte (or the accept) to the end of the head. Default 10 s. */
+  readonly requestHead: number
+  /** Between two reads of a request body. Default 30 s. */
+  readonly requestBodyIdle: number
+  /** An idle connection between two requests. Default 75 s. */
+  readonly keepAlive: number
+  /** A client that does not take what is written. Default 60 s. */
+  readonly sendIdle: number
+  /** A tunnel without a byte either way. Default 1 h. */
+  readonly tunnelIdle: number
+  /** The response must have begun this long after the client closed its sending side; else it counts as gone. Default 1 s. */
+  readonly halfClosed: number
+}
+
+export interface RoutePlan {
+  /** `web/me`, `web[0]`, `web[2][1]` inside a group. */
+  readonly id: string
+  /** The hooks of the route and of the groups around it, outermost first. */
+  readonly hooks: readonly Hook[]
+  readonly destination: Destination
+}
+
+export type Destination =
+  | {
+      readonly kind: 'upstream'
+      readonly upstream: UpstreamPlan /** Path template such as `/*`; null: as received. */
+      readonly rewrite: string | null
+    }
+  | {
+      readonly kind: 'split'
+      readonly parts: readonly { readonly upstream: UpstreamPlan; readonly weight: number }[]
+      readonly totalWeight: number
+      readonly rewrite: string | null
+    }
+  | { readonly kind: 'respond'; readonly status: number; readonly body: string; readonly headers: Readonly<Record<string, string>> }
+  | { readonly kind: 'redirect' /** Template: `/new/*`, `https://x/:id`. */; readonly to: string; readonly status: number }
+
+export interface UpstreamPlan {
+  readonly name: string
+  readonly endpoints: readonly EndpointPlan[]
+  /** `preserve`: the client's Host; `endpoint`: host:port of the endpoint; `name`: `hostName`. */
+  readonly host: 'preserve' | 'endpoint' | 'name'
+  /** For `host: 'name'`: the authority of the URL or the upstream's name. */
+  readonly hostName: string
+  readonly tls: {
+    readonly servername: string | null
+    readonly ca: string | null
+    readonly cert: string | null
+    readonly key: string | null
+  } | null
+  readonly timeouts: UpstreamTimeouts
+  /** Connections kept open and idle, an endpoint and worker. Default 256. */
+  readonly idleConnections: number
+  /** Tries in all for one exchange. Default 1; a stale kept-alive connection is replaced beside it. */
+  readonly attempts: number
+  /** Connections an upstream and worker; Infinity. */
+  readonly connections: number
+}
+
+export interface EndpointPlan {
+  /** As written, `127.0.0.1:3001`: the name in logs and metrics. */
+  readonly address: string
+  readonly target:
+    | { readonly kind: 'ip'; readonly host: string; readonly port: number }
+    | { readonly kind: 'name'; readonly host: string; readonly port: number }
+    | { readonly kind: 'unix'; readonly path: string }
+  /** Whole number ≥ 0; 0 takes nothing. */
+  readonly weight: number
+}
+
+/** All in milliseconds. */
+export interface UpstreamTimeouts {
+  /** Name look-up and connect. Default 5 s. */
+  readonly connect: number
+  /** From the end of the request to the end of the response head. Default 60 s. */
+  readonly response: number
+  /** Between two reads of a response body. Default 60 s. */
+  readonly idle: number
+  /** A kept-alive connection that nobody uses. Default 60 s. */
+  readonly keepAlive: number
+}
