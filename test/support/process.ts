@@ -1,0 +1,221 @@
+/**
+ * The command line as a user runs it, in a temporary folder of its own. Whatever it started is gone when `stop` or the end of the
+ * block returns; a process left behind fails the test. `await using sluice = await startSluice({ config })`.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import * as net from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { eventually, Waiting, within } from './deadline.ts'
+
+export const root: string = join(import.meta.dirname, '../..')
+export const nodeFlags: readonly string[] = ['--no-node-snapshot', '--no-concurrent-osr']
+const READY_DEADLINE_MS = 15_000
+const STOP_DEADLINE_MS = 10_000
+
+export interface CommandOptions {
+  /** Text of `proxy.config.ts`. */
+  readonly config?: string | undefined
+  /** More files of the folder, by relative path. */
+  readonly files?: Readonly<Record<string, string>> | undefined
+  readonly args?: readonly string[] | undefined
+  readonly env?: Readonly<Record<string, string>> | undefined
+  readonly nodeArgs?: readonly string[] | undefined
+}
+
+/** `run` in a temporary folder; resolves when it printed the line that begins with `ready`. */
+export async function startSluice(options: CommandOptions): Promise<Sluice> {
+  const sluice = new Sluice(['run', ...(options.args ?? [])], options)
+  try {
+    await sluice.line(/^ready/, READY_DEADLINE_MS)
+  } catch (error) {
+    await sluice.kill()
+    throw error
+  }
+  return sluice
+}
+
+/** Any command to its end: `await runCommand(['check', '--json'], { config })`. */
+export async function runCommand(
+  command: readonly string[],
+  options: CommandOptions = {},
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  await using sluice = new Sluice(command, options)
+  const code = await sluice.exited(READY_DEADLINE_MS)
+  return { code, stdout: sluice.stdout.join('\n'), stderr: sluice.stderr.join('\n') }
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
+}
+
+export class Sluice {
+  readonly folder: string
+  /** Lines so far. */
+  readonly stdout: string[] = []
+  readonly stderr: string[] = []
+  readonly child: ChildProcess
+  readonly pid: number
+  readonly #waiting = new Waiting()
+  readonly #exit: Promise<number>
+  #code: number | null = null
+
+  constructor(command: readonly string[], options: CommandOptions) {
+    this.folder = makeFolder(options)
+    const args = [...nodeFlags, ...(options.nodeArgs ?? []), join(root, 'core/main.ts'), ...command]
+    // A session of its own: whatever it starts carries its number in /proc, also after its parent is gone.
+    this.child = spawn(process.execPath, args, {
+      cwd: this.folder,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NO_COLOR: '1', ...options.env },
+    })
+    this.pid = this.child.pid ?? -1
+    this.#collect('stdout')
+    this.#collect('stderr')
+    this.#exit = new Promise((resolve, reject) => {
+      this.child.once('error', reject)
+      this.child.once('close', (code, signal) => {
+        this.#code = code ?? (signal === null ? -1 : 128)
+        resolve(this.#code)
+        this.#waiting.poke()
+      })
+    })
+    process.once('exit', this.#killNow)
+  }
+
+  /** The first line of stdout or stderr, from the first on, that matches. */
+  async line(pattern: RegExp, ms?: number): Promise<string> {
+    const check = (): string | undefined => {
+      const found = this.stdout.find((line) => pattern.test(line)) ?? this.stderr.find((line) => pattern.test(line))
+      if (found === undefined && this.#code !== null) throw new Error(`no ${pattern}: exited with ${this.#code}; ${this.#seen()}`)
+      return found
+    }
+    return this.#waiting.until(check, () => `no line ${pattern}; ${this.#seen()}`, ms)
+  }
+
+  /** The first `:PORT` of the line that a bound listener printed. */
+  async port(listener: string): Promise<number> {
+    const line = await this.line(new RegExp(`\\b${listener}\\b.*:\\d+`))
+    return Number(/:(\d+)(?!.*:\d)/.exec(line)?.[1])
+  }
+
+  write(path: string, text: string): void {
+    writeFileSync(join(this.folder, path), text)
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal)
+  }
+
+  async exited(ms = STOP_DEADLINE_MS): Promise<number> {
+    return within(this.#exit, () => `still running; ${this.#seen()}`, ms)
+  }
+
+  /** The processes that are its own now, itself included. */
+  processes(): number[] {
+    return processesOf(this.pid)
+  }
+
+  /** SIGTERM, and the exit code; throws when a process is left behind. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number> {
+    if (this.#code === null) this.signal(signal)
+    try {
+      const code = await this.exited()
+      await eventually(
+        () => (this.processes().length === 0 ? true : undefined),
+        () => `left behind: ${this.processes().map(commandOf).join(', ')}`,
+      )
+      return code
+    } finally {
+      await this.kill()
+    }
+  }
+
+  /** SIGKILL to all of it; for the end of tests that failed. */
+  async kill(): Promise<void> {
+    this.#killNow()
+    await within(this.#exit, 'not even SIGKILL ends it')
+    process.removeListener('exit', this.#killNow)
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  readonly #killNow = (): void => {
+    for (const pid of this.processes()) tryKill(pid)
+    if (this.#code === null) this.child.kill('SIGKILL')
+  }
+
+  #collect(name: 'stdout' | 'stderr'): void {
+    const stream = this.child[name]
+    if (stream === null) return
+    createInterface({ input: stream }).on('line', (line) => {
+      this[name].push(line)
+      this.#waiting.poke()
+    })
+  }
+
+  #seen(): string {
+    return `stdout:\n${this.stdout.slice(-40).join('\n')}\nstderr:\n${this.stderr.slice(-40).join('\n')}`
+  }
+}
+
+/** All living processes of a session; without /proc only the first process itself. */
+export function processesOf(session: number): number[] {
+  if (!existsSync('/proc/self/stat')) return []
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      const [state, , , of] = statFields(pid)
+      return of === String(session) && state !== 'Z'
+    })
+}
+
+/** Fields of /proc/PID/stat after the command's name: state, parent, group, session …; none if it is gone. */
+function statFields(pid: number): string[] {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  } catch {
+    return []
+  }
+}
+
+function commandOf(pid: number): string {
+  try {
+    return `${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ')}`
+  } catch {
+    return `${pid} (gone)`
+  }
+}
+
+function tryKill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It ended by itself in between.
+  }
+}
+
+function makeFolder(options: CommandOptions): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'))
+  const files = { ...options.files, ...(options.config !== undefined && { 'proxy.config.ts': options.config }) }
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true })
+    writeFileSync(join(folder, path), text)
+  }
+  return folder
+}
