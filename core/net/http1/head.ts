@@ -142,15 +142,15 @@ export abstract class Head {
 export class RequestHead extends Head {
   method: string
   /** Normalised: starts with `/`, dot segments and needless escapes resolved; or `*` of `OPTIONS *`. */
-  path: string
+  path = '/'
   /** `''`, or from the `?` on, as received. */
-  search: string
+  search = ''
   readonly minor: 0 | 1
   /** The authority asked for, `example.com:8080`, as received; `''` for HTTP/1.0 without Host. */
-  readonly host: string
+  host = ''
   /** Bytes of the body: -1 if it is chunked, 0 if there is none. */
   contentLength = 0
-  /** The connection may be kept after this exchange. */
+  /** The client will take another exchange on this connection. */
   keepAlive = true
   /** `Expect: 100-continue`. */
   expectsContinue = false
@@ -161,13 +161,10 @@ export class RequestHead extends Head {
   /** `TE: trailers`. */
   acceptsTrailers = false
 
-  constructor(text: string, from: number, to: number, line: { method: string; path: string; search: string; minor: 0 | 1; host: string }) {
+  constructor(text: string, from: number, to: number, method: string, minor: 0 | 1) {
     super(text, from, to)
-    this.method = line.method
-    this.path = line.path
-    this.search = line.search
-    this.minor = line.minor
-    this.host = line.host
+    this.method = method
+    this.minor = minor
   }
 }
 
@@ -178,14 +175,16 @@ export class ResponseHead extends Head {
   readonly minor: 0 | 1
   /** Bytes of the body as the fields tell: -1 chunked, -2 until the connection closes. */
   contentLength = -2
+  /** The endpoint will take another exchange on this connection. */
   keepAlive = true
+  /** The protocol of a 101; null if it names none. */
   upgrade: string | null = null
 
-  constructor(text: string, from: number, to: number, line: { status: number; reason: string; minor: 0 | 1 }) {
+  constructor(text: string, from: number, to: number, status: number, reason: string, minor: 0 | 1) {
     super(text, from, to)
-    this.status = line.status
-    this.reason = line.reason
-    this.minor = line.minor
+    this.status = status
+    this.reason = reason
+    this.minor = minor
   }
 }
 

@@ -1,0 +1,250 @@
+/**
+ * A wire over a bare libuv stream handle: no Socket, no Readable or Writable between the kernel and the codec, one reused read
+ * buffer. This is the only file that touches `process.binding`; where it is missing, `canUseHandles` is false and socket-wire.ts
+ * serves instead (about 3 µs a request dearer). `SLUICE_NO_HANDLES=1` chooses that, for tests.
+ */
+import { getSystemErrorName } from 'node:util'
+import type { Wire, WireOwner } from './wire.ts'
+
+/** What libuv's TCP and Pipe handles have in Node 26 (src/stream_base.cc, src/tcp_wrap.cc). */
+export interface StreamHandle {
+  onread: ((this: StreamHandle, data: ArrayBuffer | undefined) => void) | null
+  wire?: HandleWire
+  readStart(): number
+  readStop(): number
+  useUserBuffer(buffer: Uint8Array): void
+  writeLatin1String(request: object, text: string): number
+  writeBuffer(request: object, bytes: Uint8Array): number
+  writev(request: object, chunks: readonly unknown[], allBuffers: boolean): number
+  shutdown(request: object): number
+  close(done?: () => void): void
+  reset?(done?: () => void): number
+  getpeername?(out: { address?: string; port?: number }): number
+  setNoDelay?(on: boolean): number
+  setKeepAlive?(on: boolean, seconds: number): number
+}
+
+interface WriteRequest {
+  oncomplete: ((this: WriteRequest, status: number) => void) | null
+  wire: HandleWire | null
+  /** Keeps lent bytes alive. */
+  bytes: Buffer | null
+}
+
+interface Bindings {
+  readonly WriteWrap: new () => WriteRequest
+  readonly ShutdownWrap: new () => WriteRequest
+  readonly state: Int32Array
+  readonly kRead: number
+  readonly kAsync: number
+}
+
+const bindings = load()
+export const canUseHandles = bindings !== null
+
+const UV_EOF = -4095
+/** A string this long is written from the stack (StreamBase::WriteString); above it, bytes are lent instead. */
+const TEXT_LIMIT = 16384
+const SHARED_BYTES = 65536
+const BULK_BYTES = 65536
+
+const nobody: WireOwner = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} }
+/** Read into by every wire that has no buffer of its own; only valid inside a read callback. */
+const sharedBuffer = Buffer.allocUnsafeSlow(SHARED_BYTES)
+let spare: WriteRequest | null = null
+
+export class HandleWire implements Wire {
+  owner: WireOwner = nobody
+  lends: boolean
+  closed = false
+  congested = false
+  #handle: StreamHandle
+  #buffer: Buffer
+  #pending = 0
+  #reading = false
+  #ending = false
+  #peer: { address?: string; port?: number } | null = null
+
+  /** `ownBuffer`: for the side that sends bulk; 64 KiB of address space, touched as far as reads reach. */
+  constructor(handle: StreamHandle, ownBuffer: boolean) {
+    this.#handle = handle
+    this.lends = ownBuffer
+    this.#buffer = ownBuffer ? Buffer.allocUnsafeSlow(BULK_BYTES) : sharedBuffer
+    handle.wire = this
+    handle.useUserBuffer(this.#buffer)
+    handle.onread = onRead
+  }
+
+  get remoteAddress(): string {
+    return this.#peerName().address ?? ''
+  }
+
+  get remotePort(): number {
+    return this.#peerName().port ?? 0
+  }
+
+  writeText(text: string): boolean {
+    if (this.closed) return true
+    const request = takeRequest()
+    return this.#written(request, this.#handle.writeLatin1String(request, text), null)
+  }
+
+  write(text: string, bytes: Buffer, from: number, to: number): boolean {
+    if (text.length + (to - from) <= TEXT_LIMIT) return this.writeText(text + bytes.latin1Slice(from, to))
+    if (this.closed) return true
+    const request = takeRequest()
+    const part = bytes.subarray(from, to)
+    if (text === '') return this.#written(request, this.#handle.writeBuffer(request, part), part)
+    return this.#written(request, this.#handle.writev(request, [text, 'latin1', part, 'buffer'], false), part)
+  }
+
+  resume(): void {
+    if (this.#reading || this.closed) return
+    this.#reading = true
+    this.#handle.readStart()
+  }
+
+  pause(): void {
+    if (!this.#reading || this.closed) return
+    this.#reading = false
+    this.#handle.readStop()
+  }
+
+  expectBulk(): void {
+    if (this.lends || this.closed) return
+    this.lends = true
+    this.#buffer = Buffer.allocUnsafeSlow(BULK_BYTES)
+    this.#handle.useUserBuffer(this.#buffer)
+  }
+
+  end(): void {
+    if (this.#ending || this.closed) return
+    this.#ending = true
+    const request = new bindings!.ShutdownWrap()
+    request.oncomplete = shutdownDone
+    request.wire = this
+    if (this.#handle.shutdown(request) !== 0) this.#close('ENOTCONN', false)
+  }
+
+  destroy(): void {
+    this.#close(null, false)
+  }
+
+  reset(): void {
+    this.#close(null, true)
+  }
+
+  /** @internal One read, from the handle's callback. */
+  received(length: number): void {
+    if (length > 0) this.owner.onBytes(this.#buffer, length)
+    else if (length === UV_EOF) {
+      this.pause()
+      this.owner.onEnd()
+    } else if (length < 0) this.#close(errnoName(length), false)
+  }
+
+  /** @internal A write that could not be finished at once is finished. */
+  flushed(status: number): void {
+    this.#pending--
+    if (this.closed) return
+    if (status !== 0) return this.#close(errnoName(status), false)
+    if (this.#pending > 0) return
+    this.congested = false
+    this.owner.onDrain()
+  }
+
+  /** @internal */
+  failed(status: number): void {
+    this.#close(errnoName(status), false)
+  }
+
+  #written(request: WriteRequest, error: number, lent: Buffer | null): boolean {
+    if (error !== 0) {
+      spare = request
+      this.#failLater(errnoName(error))
+      return true
+    }
+    if (bindings!.state[bindings!.kAsync] === 0) {
+      spare = request
+      return true
+    }
+    request.oncomplete = writeDone
+    request.wire = this
+    request.bytes = lent
+    this.#pending++
+    this.congested = true
+    return false
+  }
+
+  /** A write that fails at once is told like one that fails later: never from inside the caller's call. */
+  #failLater(error: string): void {
+    process.nextTick(() => this.#close(error, false))
+  }
+
+  #close(error: string | null, abruptly: boolean): void {
+    if (this.closed) return
+    this.closed = true
+    const handle = this.#handle
+    handle.onread = ignoreRead
+    if (abruptly && handle.reset !== undefined) {
+      if (handle.reset() !== 0) handle.close()
+    } else handle.close()
+    this.owner.onClose(error)
+  }
+
+  #peerName(): { address?: string; port?: number } {
+    if (this.#peer === null) {
+      this.#peer = {}
+      this.#handle.getpeername?.(this.#peer)
+    }
+    return this.#peer
+  }
+}
+
+function onRead(this: StreamHandle): void {
+  this.wire!.received(bindings!.state[bindings!.kRead]!)
+}
+
+function ignoreRead(): void {}
+
+function writeDone(this: WriteRequest, status: number): void {
+  this.bytes = null
+  this.wire!.flushed(status)
+}
+
+function shutdownDone(this: WriteRequest, status: number): void {
+  if (status !== 0) this.wire!.failed(status)
+}
+
+/** A request that finished at once is untouched, so the next write takes it again. */
+function takeRequest(): WriteRequest {
+  const request = spare ?? new bindings!.WriteWrap()
+  spare = null
+  return request
+}
+
+
+
+function errnoName(code: number): string {
+  return getSystemErrorName(code)
+}
+
+function load(): Bindings | null {
+  if (process.env.SLUICE_NO_HANDLES === '1') return null
+  // Deprecated in the documentation (DEP0111), present in Node 26; the permission model takes it away.
+  const binding = (process as unknown as { binding?: (name: string) => Record<string, unknown> }).binding
+  try {
+    const stream = binding!.call(process, 'stream_wrap')
+    const state = stream.streamBaseState
+    if (!(state instanceof Int32Array) || typeof stream.kReadBytesOrError !== 'number') return null
+    return {
+      WriteWrap: stream.WriteWrap as Bindings['WriteWrap'],
+      ShutdownWrap: stream.ShutdownWrap as Bindings['ShutdownWrap'],
+      state,
+      kRead: stream.kReadBytesOrError,
+      kAsync: stream.kLastWriteWasAsync as number,
+    }
+  } catch {
+    return null
+  }
+}

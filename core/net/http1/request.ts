@@ -1,0 +1,232 @@
+/**
+ * Received bytes → RequestHead, or the code of what is wrong. Two sticky RegExps validate all of a head; one walk over its lines
+ * finds what an intermediary must know (RFC 9112 §3, §5, §6; RFC 9110 §7.6). Nothing lenient: what is refused here never
+ * reaches an endpoint.
+ */
+import type { ErrorCode } from '../../errors.ts'
+import { escapeRawBytes, normalisePath, type PathRules } from '../path.ts'
+import { isNamed, trimmed } from './fields.ts'
+import { RequestHead } from './head.ts'
+
+export interface RequestRules extends PathRules {
+  readonly requestLineBytes: number
+  readonly fields: number
+}
+
+/** method SP request-target SP HTTP/d.d CRLF (RFC 9112 §3). Raw bytes above ASCII are let in, to be escaped; `#` is not. */
+const REQUEST_LINE = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [!"$-\x7e\x80-\xff]+ HTTP\/\d\.\d\r\n/y
+/** *( field-name ":" OWS field-value OWS CRLF ) CRLF: no obs-fold, no bare CR or LF, no NUL (RFC 9112 §5). */
+const FIELD_LINES = /(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n/y
+/** host [ ":" port ] of RFC 3986 §3.2, as names that DNS and virtual hosts use; IPv6 in brackets. */
+const AUTHORITY = /^(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?$/
+const ABSOLUTE = /^https?:\/\/([^/?]+)(.*)$/i
+const DIGITS = /^[0-9]{1,15}$/
+const IDENTITY = /^(?:x[-_]forwarded(?:[-_][a-z]+)*|x[-_]real[-_]ip)$/i
+
+/** Parses the head in text[start, end), where `end` is just after its empty line. */
+export function parseRequestHead(text: string, start: number, end: number, rules: RequestRules): RequestHead | ErrorCode {
+  REQUEST_LINE.lastIndex = start
+  if (!REQUEST_LINE.test(text)) return 'bad_request'
+  const fieldsAt = REQUEST_LINE.lastIndex
+  if (fieldsAt - start > rules.requestLineBytes) return 'uri_too_long'
+  if (text.charCodeAt(fieldsAt - 5) !== 49) return 'unsupported_version'
+  FIELD_LINES.lastIndex = fieldsAt
+  if (!FIELD_LINES.test(text) || FIELD_LINES.lastIndex !== end) return 'bad_request'
+
+  const space = text.indexOf(' ', start)
+  const minor = text.charCodeAt(fieldsAt - 3) === 48 ? 0 : 1
+  const head = new RequestHead(text, fieldsAt, end - 2, text.slice(start, space), minor)
+  const scan = new FieldScan(head)
+  return (
+    scan.walk(text, fieldsAt, end - 2, rules.fields) ??
+    readTarget(head, text.slice(space + 1, fieldsAt - 11), rules) ??
+    scan.applyHost() ??
+    scan.applyFraming() ??
+    scan.applyExpectation() ??
+    scan.applyConnection()
+  )
+}
+
+/** Is this `host[:port]` as RFC 9110 §7.2 wants it in Host, and not empty? */
+export function isAuthority(text: string): boolean {
+  if (!AUTHORITY.test(text)) return false
+  const colon = text.lastIndexOf(':')
+  return colon < 0 || text.endsWith(']') || Number(text.slice(colon + 1)) <= 65535
+}
+
+/** RFC 9112 §3.2: origin-form, absolute-form, and the asterisk of OPTIONS. */
+function readTarget(head: RequestHead, target: string, rules: PathRules): ErrorCode | null {
+  if (target.charCodeAt(0) === 47) return readOriginForm(head, target, rules)
+  if (head.method === 'CONNECT') return 'unsupported_method'
+  if (target === '*') {
+    head.path = '*'
+    return head.method === 'OPTIONS' ? null : 'bad_request'
+  }
+  const absolute = ABSOLUTE.exec(target)
+  if (absolute === null) return 'bad_request'
+  head.host = absolute[1]!
+  const rest = absolute[2]!
+  return readOriginForm(head, rest.startsWith('/') ? rest : `/${rest}`, rules)
+}
+
+function readOriginForm(head: RequestHead, target: string, rules: PathRules): ErrorCode | null {
+  if (head.method === 'CONNECT') return 'unsupported_method'
+  const mark = target.indexOf('?')
+  const path = normalisePath(mark < 0 ? target : target.slice(0, mark), rules)
+  if (path === null) return 'bad_path'
+  head.path = path
+  if (mark >= 0) head.search = escapeRawBytes(target.slice(mark))
+  return null
+}
+
+/** One walk over the field lines; those that end at this hop are cut (RFC 9110 §7.6.1). Then each concern judges what it saw. */
+class FieldScan {
+  readonly #head: RequestHead
+  #hosts = 0
+  #host = ''
+  #lengths = 0
+  #length = ''
+  #codings = 0
+  #coding = ''
+  #connection: string | null = null
+  #expectation: string | null = null
+  #upgrade: string | null = null
+  #upgrades = 0
+
+  constructor(head: RequestHead) {
+    this.#head = head
+  }
+
+  walk(text: string, from: number, to: number, maxFields: number): ErrorCode | null {
+    let fields = 0
+    for (let at = from; at < to; ) {
+      if (++fields > maxFields) return 'head_too_large'
+      const colon = text.indexOf(':', at)
+      const end = text.indexOf('\r\n', colon)
+      this.#line(text, at, colon, end)
+      at = end + 2
+    }
+    return null
+  }
+
+  /** By the length of the name: nearly every line is passed over after one comparison of numbers. */
+  #line(text: string, at: number, colon: number, end: number): void {
+    switch (colon - at) {
+      case 2:
+        if (isNamed(text, at, 'te')) this.#te(trimmed(text, colon + 1, end), at, end)
+        return
+      case 4:
+        if (!isNamed(text, at, 'host')) return
+        this.#hosts++
+        this.#host = trimmed(text, colon + 1, end)
+        return
+      case 6:
+        if (isNamed(text, at, 'expect')) this.#expectation = joined(this.#expectation, trimmed(text, colon + 1, end))
+        return
+      case 7:
+        if (!isNamed(text, at, 'upgrade')) return
+        this.#upgrades++
+        this.#upgrade = trimmed(text, colon + 1, end)
+        return this.#head.cut(at, end + 2)
+      case 10:
+        if (isNamed(text, at, 'connection')) this.#connection = joined(this.#connection, trimmed(text, colon + 1, end))
+        else if (!isNamed(text, at, 'keep-alive')) return this.#identity(text, at, colon)
+        return this.#head.cut(at, end + 2)
+      case 14:
+        if (!isNamed(text, at, 'content-length')) return this.#identity(text, at, colon)
+        this.#lengths++
+        this.#length = trimmed(text, colon + 1, end)
+        return
+      case 16:
+        if (isNamed(text, at, 'proxy-connection')) return this.#head.cut(at, end + 2)
+        return this.#identity(text, at, colon)
+      case 17:
+        if (!isNamed(text, at, 'transfer-encoding')) return this.#identity(text, at, colon)
+        this.#codings++
+        this.#coding = trimmed(text, colon + 1, end)
+        return this.#head.cut(at, end + 2)
+      case 19:
+        // For this hop alone (RFC 9110 §11.7.2).
+        if (isNamed(text, at, 'proxy-authorization')) return this.#head.cut(at, end + 2)
+        return this.#identity(text, at, colon)
+      default:
+        return this.#identity(text, at, colon)
+    }
+  }
+
+  #te(value: string, at: number, end: number): void {
+    if (/(?:^|,)[ \t]*trailers[ \t]*(?:,|$)/i.test(value)) this.#head.acceptsTrailers = true
+    this.#head.cut(at, end + 2)
+  }
+
+  /** X-Forwarded-*, X-Real-IP, their twins with underscores, and Forwarded: told by the first letters, then exactly. */
+  #identity(text: string, at: number, colon: number): void {
+    const first = text.charCodeAt(at) | 32
+    if (first === 102 ? colon - at === 9 && isNamed(text, at, 'forwarded') : first === 120 && IDENTITY.test(text.slice(at, colon))) {
+      this.#head.hasIdentity = true
+    }
+  }
+
+  /** Exactly one valid Host (RFC 9112 §3.2), which an absolute-form target overrides (§3.2.2). */
+  applyHost(): ErrorCode | null {
+    const head = this.#head
+    if (this.#hosts !== 1 && !(this.#hosts === 0 && head.minor === 0)) return 'bad_host'
+    if (this.#hosts === 1 && !isAuthority(this.#host)) return 'bad_host'
+    if (head.host === '') head.host = this.#host
+    else if (!isAuthority(head.host)) return 'bad_host'
+    else if (head.host !== this.#host) head.set('Host', head.host)
+    return null
+  }
+
+  /** RFC 9112 §6: one way to tell the length, or none. */
+  applyFraming(): ErrorCode | null {
+    if (this.#codings > 0) {
+      if (this.#lengths > 0 || this.#codings > 1 || this.#head.minor === 0) return 'bad_framing'
+      if (this.#coding.toLowerCase() !== 'chunked') return /chunked|^$/i.test(this.#coding) ? 'bad_framing' : 'unsupported_transfer_coding'
+      this.#head.contentLength = -1
+      return null
+    }
+    if (this.#lengths === 0) return null
+    if (this.#lengths > 1 || !DIGITS.test(this.#length)) return 'bad_framing'
+    this.#head.contentLength = Number(this.#length)
+    return null
+  }
+
+  /** RFC 9110 §10.1.1. An HTTP/1.0 client cannot wait for a 100. */
+  applyExpectation(): ErrorCode | null {
+    if (this.#expectation === null) return null
+    if (this.#expectation.toLowerCase() !== '100-continue') return 'unsupported_expectation'
+    if (this.#head.minor === 0) this.#head.delete('expect')
+    else this.#head.expectsContinue = true
+    return null
+  }
+
+  /** RFC 9110 §7.6.1: persistence, upgrade, and the fields that Connection names. Last, so it hands over the head. */
+  applyConnection(): RequestHead {
+    const head = this.#head
+    head.keepAlive = head.minor === 1
+    if (this.#connection === null) return head
+    let wantsUpgrade = false
+    let wantsClose = false
+    for (const option of this.#connection.toLowerCase().split(',')) {
+      const name = option.trim()
+      if (name === 'close') wantsClose = true
+      else if (name === 'keep-alive') head.keepAlive = true
+      else if (name === 'upgrade') wantsUpgrade = true
+      else if (name !== '' && name !== 'host' && name !== 'content-length') head.delete(name)
+    }
+    if (wantsClose) head.keepAlive = false
+    if (wantsUpgrade && this.#upgrades === 1) head.upgrade = passableUpgrade(head, this.#upgrade!)
+    return head
+  }
+}
+
+/** One protocol, without a body, and never `h2c`: its frames would pass unread (RFC 9113 §3.1). */
+function passableUpgrade(head: RequestHead, protocol: string): string | null {
+  if (head.minor === 0 || head.contentLength !== 0 || !/^[A-Za-z0-9.\-/]+$/.test(protocol)) return null
+  return /^h2c?$/i.test(protocol) ? null : protocol
+}
+
+function joined(before: string | null, value: string): string {
+  return before === null ? value : `${before},${value}`
+}

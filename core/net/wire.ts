@@ -1,0 +1,44 @@
+/**
+ * A wire: one byte stream to a peer, whatever carries it. Three carriers keep one contract: a bare TCP or pipe handle
+ * (handle-wire.ts), a `net.Socket` and TLS (socket-wire.ts). Nothing is buffered here beyond what the peer has not taken yet.
+ */
+
+export interface WireOwner {
+  /**
+   * Bytes [0, length) of `bytes` arrived. They are valid inside the call only; if `wire.lends` they may go on into another
+   * wire's `write`, which tells whether they must stay untouched.
+   */
+  onBytes(bytes: Buffer, length: number): void
+  /** Everything written has left; said once after a write returned false. */
+  onDrain(): void
+  /** The peer sends nothing more. Not said after onClose. */
+  onEnd(): void
+  /** The wire is gone, both ways; said exactly once, also after `destroy`. `error`: errno name such as `ECONNRESET`, or null. */
+  onClose(error: string | null): void
+}
+
+export interface Wire {
+  owner: WireOwner
+  /** Every `onBytes` has the same buffer, which is free again when the wire is resumed: it may be lent to a write. */
+  readonly lends: boolean
+  readonly closed: boolean
+  /** Written, but not yet taken by the peer. */
+  readonly congested: boolean
+  readonly remoteAddress: string
+  readonly remotePort: number
+  /** Latin1 text, copied at once. False: wait for `onDrain` before writing more. */
+  writeText(text: string): boolean
+  /** `text`, then bytes [from, to), as one write. False: wait for `onDrain`, and leave the bytes untouched until then. */
+  write(text: string, bytes: Buffer, from: number, to: number): boolean
+  /** Starts or goes on reading. */
+  resume(): void
+  pause(): void
+  /** Many bytes will come: get a buffer of its own, so that it can be lent. */
+  expectBulk(): void
+  /** Sends FIN once everything written has left. */
+  end(): void
+  /** Closes both ways at once; what was written and has not left is lost. */
+  destroy(): void
+  /** Like destroy, with RST where the carrier has one: the peer must not take what it got for complete. */
+  reset(): void
+}
