@@ -1,0 +1,121 @@
+/**
+ * `npm run bench:kill [-- --kills 20]`: what `kill -9` of a worker under load costs. Lost with it may be what it had under way;
+ * anything beyond (a refused connection, a wrong status, an answer that never comes) fails the run.
+ */
+import type { ChildProcess } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import type { Socket } from 'node:net'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { lanes } from './lanes.ts'
+import { median } from './measure.ts'
+import { sluice } from './peers/sluice.ts'
+import { accepting, commandOf, delay, folder, freePort, stopAll, tree } from './processes.ts'
+import { ask, openSocket, startPacedOrigin } from './streams.ts'
+
+const { values } = parseArgs({ options: { kills: { type: 'string', default: '20' }, connections: { type: 'string', default: '32' } } })
+const PROBES = 24
+const ANSWER_DEADLINE_MS = 10_000
+
+const origin = await startPacedOrigin(1)
+const port = await freePort()
+const proxy = startProxy()
+await accepting(proxy, port)
+
+let killedAt = Number.NEGATIVE_INFINITY
+let ending = false
+const counts = { answered: 0, underWay: 0, beyond: 0 }
+const faults = new Map<string, number>()
+const clients = Array.from({ length: Number(values.connections) }, client)
+
+const serving: number[] = []
+for (let kill = 1; kill <= Number(values.kills); kill++) serving.push(await killOne(kill))
+ending = true
+await Promise.all(clients)
+
+console.log(
+  `${values.kills} kills under load: ${counts.answered} requests answered, ${counts.underWay} lost with the worker that had them under way, ${counts.beyond} lost beyond`,
+)
+console.log(`the replacement serves after ${median(serving).toFixed(0)} ms (median), ${Math.max(...serving).toFixed(0)} ms at most`)
+for (const [fault, count] of faults) console.log(`!! ${count} × ${fault}`)
+origin.close()
+await stopAll()
+process.exit(counts.beyond > 0 ? 1 : 0)
+
+function startProxy(): ChildProcess {
+  const home = join(folder, 'kill')
+  mkdirSync(home)
+  const lane = { ...lanes[0]!, workers: 2 }
+  return sluice('worker').start({ lane, port, originPort: origin.port, accessLog: false, cores: '0,1', home })
+}
+
+/** Kills one worker; resolves with the milliseconds until new connections, whichever slot they fall into, are all answered. */
+async function killOne(number: number): Promise<number> {
+  await delay(500)
+  const workers = tree(proxy.pid ?? -1).filter((pid) => /worker/.test(commandOf(pid)))
+  const victim = workers[number % workers.length]
+  if (victim === undefined) throw new Error('no worker to kill')
+  killedAt = performance.now()
+  process.kill(victim, 'SIGKILL')
+  await Promise.all(Array.from({ length: PROBES }, probe))
+  const took = performance.now() - killedAt
+  console.log(`kill ${number}: ${victim} of ${workers.length} workers, all ${PROBES} new connections answered after ${took.toFixed(0)} ms`)
+  return took
+}
+
+async function probe(): Promise<void> {
+  const { socket, openedAt } = await opened()
+  if (socket === null) return
+  await exchange(socket, openedAt)
+  socket.destroy()
+}
+
+/** Asks again and again on one connection; opens another when it is gone. */
+async function client(): Promise<void> {
+  while (!ending) {
+    const { socket, openedAt } = await opened()
+    if (socket === null) {
+      await delay(10)
+      continue
+    }
+    while (!ending && (await exchange(socket, openedAt))) {}
+    socket.destroy()
+  }
+}
+
+async function opened(): Promise<{ socket: Socket | null; openedAt: number }> {
+  const openedAt = performance.now()
+  try {
+    const socket = await openSocket(port)
+    socket.on('error', () => {})
+    return { socket, openedAt }
+  } catch (error) {
+    lost(error)
+    return { socket: null, openedAt }
+  }
+}
+
+/** One exchange; false when the connection is of no more use. */
+async function exchange(socket: Socket, openedAt: number): Promise<boolean> {
+  if (socket.destroyed || socket.readableEnded) return false
+  const late = setTimeout(() => socket.destroy(new Error(`no answer for ${ANSWER_DEADLINE_MS} ms`)), ANSWER_DEADLINE_MS)
+  try {
+    const answer = await ask(socket)
+    if (!answer.startsWith('HTTP/1.1 200')) throw new Error(`answered ${answer.slice(0, 40)}`)
+    counts.answered++
+    return true
+  } catch (error) {
+    const isOfKilled = openedAt < killedAt && performance.now() - killedAt < 1_000
+    if (isOfKilled) counts.underWay++
+    else lost(error)
+    return false
+  } finally {
+    clearTimeout(late)
+  }
+}
+
+function lost(error: unknown): void {
+  counts.beyond++
+  const text = error instanceof Error ? error.message : String(error)
+  faults.set(text, (faults.get(text) ?? 0) + 1)
+}

@@ -1,0 +1,49 @@
+/** What is measured: each lane is one kind of work that every proxy in it does the same way. */
+
+export type Engine = 'worker' | 'process'
+export type SubjectName = 'nginx' | 'nginx+njs' | 'nginx+Lua' | 'HAProxy' | 'Sluice' | 'Sluice, process engine'
+
+export interface Lane {
+  readonly name: string
+  readonly title: string
+  /** Path at the origin: `/small`, `/10k`, `/1m`, `/upload`. */
+  readonly path: string
+  readonly subjects: readonly SubjectName[]
+  /** Runs the plugin, or what does the same elsewhere. */
+  readonly plugin: boolean
+  readonly workers: number
+  /** Bytes of a POST body; 0 for GET. */
+  readonly uploadBytes: number
+  readonly newConnections: boolean
+}
+
+const plain: Lane = {
+  name: 'plain',
+  title: 'keep-alive GET, 95-byte answer',
+  path: '/small',
+  subjects: ['nginx', 'HAProxy', 'Sluice'],
+  plugin: false,
+  workers: 1,
+  uploadBytes: 0,
+  newConnections: false,
+}
+
+export const lanes: readonly Lane[] = [
+  plain,
+  {
+    ...plain,
+    name: 'plugin',
+    title: 'one plugin: block by User-Agent, set a field each way',
+    subjects: ['nginx', 'nginx+njs', 'nginx+Lua', 'Sluice', 'Sluice, process engine'],
+    plugin: true,
+  },
+  { ...plain, name: '10k', title: 'keep-alive GET, 10 KB body', path: '/10k' },
+  { ...plain, name: '1m', title: 'keep-alive GET, 1 MB body', path: '/1m' },
+  { ...plain, name: 'upload', title: 'keep-alive POST, 100 KB body', path: '/upload', uploadBytes: 100_000 },
+  { ...plain, name: 'connections', title: 'a new connection a request, 95-byte answer', newConnections: true },
+  { ...plain, name: 'workers', title: '2 workers on both cores, keep-alive GET (noisy: load and origin share them)', workers: 2 },
+]
+
+/** Agents that the plugin, and what does the same elsewhere, refuse. */
+export const BLOCKED_AGENTS: readonly string[] = ['evilbot', 'scrapebot']
+export const USER_AGENT = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36'

@@ -1,0 +1,73 @@
+/** Load from wrk: 64 connections from one thread, and what it counted. */
+import { spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Lane, USER_AGENT } from './lanes.ts'
+import { folder } from './processes.ts'
+
+export interface Load {
+  readonly requests: number
+  readonly perSecond: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  /** Answers that were not 2xx or 3xx, and socket errors. */
+  readonly errors: number
+}
+
+export interface LoadOptions {
+  readonly port: number
+  readonly lane: Lane
+  readonly seconds: number
+  readonly cores: string
+  readonly connections?: number | undefined
+}
+
+export async function runLoad(options: LoadOptions): Promise<Load> {
+  const { lane, port, seconds, cores, connections = 64 } = options
+  const args = ['-c', cores, 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '--timeout', '10s']
+  args.push('-H', `User-Agent: ${USER_AGENT}`, '-H', 'Accept: */*')
+  if (lane.newConnections) args.push('-H', 'Connection: close')
+  if (lane.uploadBytes > 0) args.push('-s', uploadScript(lane.uploadBytes))
+  return readReport(await output('taskset', [...args, `http://127.0.0.1:${port}${lane.path}`]))
+}
+
+function uploadScript(bytes: number): string {
+  const path = join(folder, `upload-${bytes}.lua`)
+  writeFileSync(path, `wrk.method = "POST"\nwrk.body = string.rep("x", ${bytes})\n`)
+  return path
+}
+
+function output(command: string, args: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    const kill = (): boolean => child.kill('SIGKILL')
+    process.once('exit', kill)
+    let text = ''
+    child.stdout.setEncoding('utf8').on('data', (part: string) => {
+      text += part
+    })
+    child.once('error', reject)
+    child.once('close', (code) => {
+      process.removeListener('exit', kill)
+      if (code === 0) resolve(text)
+      else reject(new Error(`${command} ended with ${code}: ${text}`))
+    })
+  })
+}
+
+function readReport(report: string): Load {
+  const number = (pattern: RegExp): number => Number(pattern.exec(report)?.[1] ?? 0)
+  const socketErrors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(report)?.slice(1) ?? []
+  return {
+    requests: number(/(\d+) requests in/),
+    perSecond: number(/Requests\/sec:\s+([\d.]+)/),
+    p50Ms: milliseconds(/ 50%\s+([\d.]+)(us|ms|s)/.exec(report)),
+    p99Ms: milliseconds(/ 99%\s+([\d.]+)(us|ms|s)/.exec(report)),
+    errors: number(/Non-2xx or 3xx responses: (\d+)/) + socketErrors.reduce((sum, count) => sum + Number(count), 0),
+  }
+}
+
+function milliseconds(match: RegExpExecArray | null): number {
+  if (match === null) return Number.NaN
+  return Number(match[1]) * (match[2] === 'us' ? 0.001 : match[2] === 's' ? 1_000 : 1)
+}

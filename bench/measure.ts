@@ -1,0 +1,147 @@
+/** One lane measured: all its proxies live at once, rounds alternate between them, and each round gives one CPU figure a request. */
+import type { ChildProcess } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Lane, SubjectName } from './lanes.ts'
+import { type Load, runLoad } from './load.ts'
+import { haproxy } from './peers/haproxy.ts'
+import { nginx } from './peers/nginx.ts'
+import { sluice } from './peers/sluice.ts'
+import type { Subject } from './peers/subject.ts'
+import { accepting, cpuOf, delay, folder, freePort, rssMb, stop, tree } from './processes.ts'
+
+export interface Round extends Load {
+  /** Microseconds of CPU a request, of everything the proxy runs. */
+  readonly cpuUs: number
+  readonly userUs: number
+  readonly systemUs: number
+  /** Of the first process alone: the supervisor of Sluice, the master of nginx. */
+  readonly firstUs: number
+}
+
+export interface Measured {
+  readonly lane: string
+  readonly accessLog: boolean
+  readonly subject: SubjectName
+  readonly rounds: readonly Round[]
+  /** Resident memory after the rounds: of all processes, and of the first alone. */
+  readonly rssMb: number
+  readonly firstRssMb: number
+}
+
+export interface MeasureOptions {
+  readonly lane: Lane
+  readonly accessLog: boolean
+  readonly subjects: readonly SubjectName[]
+  readonly rounds: number
+  readonly seconds: number
+  readonly warmUpSeconds: number
+  readonly originPort: number
+  readonly progress: (line: string) => void
+}
+
+interface Live {
+  readonly name: SubjectName
+  readonly port: number
+  readonly child: ChildProcess
+  readonly rounds: Round[]
+}
+
+/** Where load and origin run, and where the proxy does. */
+export const LOAD_CORES = '0'
+export const PROXY_CORES = '1'
+
+export const subjects: Readonly<Record<SubjectName, Subject>> = {
+  nginx: nginx('none'),
+  'nginx+njs': nginx('njs'),
+  'nginx+Lua': nginx('lua'),
+  HAProxy: haproxy,
+  Sluice: sluice('worker'),
+  'Sluice, process engine': sluice('process'),
+}
+
+export async function measureLane(options: MeasureOptions): Promise<Measured[]> {
+  const live: Live[] = []
+  try {
+    for (const name of options.subjects) {
+      const one = await startOne(name, options)
+      if (one !== null) live.push(one)
+    }
+    for (let round = 1; round <= options.rounds; round++) {
+      // Each round begins with another proxy, so that none always follows the same neighbour.
+      for (let i = 0; i < live.length; i++) {
+        const one = live[(i + round) % live.length]!
+        one.rounds.push(await measureRound(one, options, round))
+      }
+    }
+    return live.map((one) => summary(one, options))
+  } finally {
+    for (const one of live) await stop(one.child)
+  }
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+/** Starts a proxy of a lane; null, said aloud, when it cannot run. */
+async function startOne(name: SubjectName, options: MeasureOptions): Promise<Live | null> {
+  const { lane, accessLog, originPort } = options
+  const missing = subjects[name].missing()
+  if (missing !== null) {
+    options.progress(`!! ${name} SKIPPED: ${missing}`)
+    return null
+  }
+  const home = join(folder, `${lane.name}-${accessLog ? 'log' : 'nolog'}-${name.replaceAll(/\W+/g, '-')}`)
+  mkdirSync(home, { recursive: true })
+  const port = await freePort()
+  const cores = lane.workers > 1 ? `${LOAD_CORES},${PROXY_CORES}` : PROXY_CORES
+  const child = subjects[name].start({ lane, port, originPort, accessLog, cores, home })
+  try {
+    await accepting(child, port)
+  } catch (error) {
+    options.progress(`!! ${name} SKIPPED: ${error instanceof Error ? error.message : error}`)
+    await stop(child)
+    return null
+  }
+  return { name, port, child, rounds: [] }
+}
+
+async function measureRound(one: Live, options: MeasureOptions, number: number): Promise<Round> {
+  const { lane } = options
+  const cores = lane.workers > 1 ? `${LOAD_CORES},${PROXY_CORES}` : LOAD_CORES
+  const load = { port: one.port, lane, cores }
+  await runLoad({ ...load, seconds: options.warmUpSeconds })
+  await delay(50)
+
+  const first = one.child.pid ?? -1
+  const pids = tree(first)
+  const [before, firstBefore] = [cpuOf(pids), cpuOf([first])]
+  const counted = await runLoad({ ...load, seconds: options.seconds })
+  await delay(50)
+  const [after, firstAfter] = [cpuOf(pids), cpuOf([first])]
+
+  const cpuUs = (after.totalNs - before.totalNs) / 1_000 / counted.requests
+  const userTicks = after.userTicks - before.userTicks
+  const share = userTicks / Math.max(1, userTicks + after.systemTicks - before.systemTicks)
+  const firstUs = (firstAfter.totalNs - firstBefore.totalNs) / 1_000 / counted.requests
+  const round = { ...counted, cpuUs, userUs: cpuUs * share, systemUs: cpuUs * (1 - share), firstUs }
+  const what = `${lane.name}, log ${options.accessLog ? 'on' : 'off'}, ${number}/${options.rounds}`
+  const errors = counted.errors > 0 ? `  !! ${counted.errors} ERRORS` : ''
+  options.progress(`${what}  ${one.name.padEnd(22)} ${cpuUs.toFixed(2)} µs  ${Math.round(counted.perSecond)}/s${errors}`)
+  return round
+}
+
+function summary(one: Live, options: MeasureOptions): Measured {
+  const first = one.child.pid ?? -1
+  return {
+    lane: options.lane.name,
+    accessLog: options.accessLog,
+    subject: one.name,
+    rounds: one.rounds,
+    rssMb: rssMb(tree(first)),
+    firstRssMb: rssMb([first]),
+  }
+}

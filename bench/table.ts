@@ -1,0 +1,68 @@
+/** Results as a table a lane: medians over the rounds, ratios as the median of the ratios inside each round. */
+import { type Lane, lanes, type SubjectName } from './lanes.ts'
+import { type Measured, median, type Round } from './measure.ts'
+
+export function tables(results: readonly Measured[]): string {
+  return lanes
+    .flatMap((lane) => [false, true].map((accessLog) => ({ lane, accessLog })))
+    .map(({ lane, accessLog }) =>
+      table(
+        lane,
+        accessLog,
+        results.filter((one) => one.lane === lane.name && one.accessLog === accessLog),
+      ),
+    )
+    .filter(Boolean)
+    .join('\n\n')
+}
+
+/** What went wrong in rounds, one line each; empty when every answer was good. */
+export function faults(results: readonly Measured[]): string[] {
+  return results.flatMap((one) => {
+    const errors = one.rounds.reduce((sum, round) => sum + round.errors, 0)
+    return errors === 0 ? [] : [`${one.lane}, log ${one.accessLog ? 'on' : 'off'}: ${one.subject}: ${errors} errors`]
+  })
+}
+
+function table(lane: Lane, accessLog: boolean, measured: readonly Measured[]): string {
+  if (measured.length === 0) return ''
+  const second = lane.plugin ? bestOf(measured, ['nginx+njs', 'nginx+Lua']) : bestOf(measured, ['HAProxy'])
+  const columns = ['', 'µs CPU', 'user', 'system', '× nginx', `× ${second?.subject ?? '-'}`, 'requests/s', 'p50 ms', 'p99 ms', 'MB']
+  const rows = measured.map((one) => row(one, [bestOf(measured, ['nginx']), second]))
+  const widths = columns.map((name, i) => Math.max(name.length, ...rows.map((cells) => cells[i]!.length)))
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
+      .join('  ')
+      .trimEnd()
+  return [`${lane.title} · access log ${accessLog ? 'on' : 'off'}`, line(columns), ...rows.map(line)]
+    .map((text) => `  ${text}`)
+    .join('\n')
+    .trimStart()
+}
+
+/** The cheapest of these, by its median. */
+function bestOf(measured: readonly Measured[], names: readonly SubjectName[]): Measured | undefined {
+  const cpu = (one: Measured): number => median(one.rounds.map((round) => round.cpuUs))
+  return measured.filter((one) => names.includes(one.subject)).sort((a, b) => cpu(a) - cpu(b))[0]
+}
+
+function row(one: Measured, others: readonly (Measured | undefined)[]): string[] {
+  const of = (key: keyof Round): number => median(one.rounds.map((round) => round[key]))
+  const first = of('firstUs')
+  return [
+    one.subject,
+    of('cpuUs').toFixed(2) + (first > 0.05 ? ` (${first.toFixed(2)})` : ''),
+    of('userUs').toFixed(1),
+    of('systemUs').toFixed(1),
+    ...others.map((other) => (other === undefined ? '' : ratio(one, other))),
+    Math.round(of('perSecond')).toLocaleString('en'),
+    of('p50Ms').toFixed(2),
+    of('p99Ms').toFixed(2),
+    `${one.rssMb.toFixed(0)} (${one.firstRssMb.toFixed(0)})`,
+  ]
+}
+
+function ratio(one: Measured, other: Measured): string {
+  return median(one.rounds.map((round, i) => round.cpuUs / other.rounds[i]!.cpuUs)).toFixed(2)
+}
