@@ -31,7 +31,17 @@ interface WriteRequest {
   bytes: Buffer | null
 }
 
+interface ConnectRequest {
+  oncomplete: ((status: number) => void) | null
+}
+
 interface Bindings {
+  readonly TCP: new (type: number) => StreamHandle & {
+    connect(request: ConnectRequest, address: string, port: number): number
+    connect6(request: ConnectRequest, address: string, port: number): number
+  }
+  readonly TCPConnectWrap: new () => ConnectRequest
+  readonly tcpSocket: number
   readonly WriteWrap: new () => WriteRequest
   readonly ShutdownWrap: new () => WriteRequest
   readonly state: Int32Array
@@ -201,6 +211,32 @@ export class HandleWire implements Wire {
   }
 }
 
+/** Connects to an IP address. `done` gets a wire that does not read yet, or an errno name. Returns how to give up. */
+export function connectHandle(ip: string, port: number, done: (wire: HandleWire | null, error: string | null) => void): () => void {
+  const { TCP, TCPConnectWrap, tcpSocket } = bindings!
+  const handle = new TCP(tcpSocket)
+  const request = new TCPConnectWrap()
+  let over = false
+  const finish = (status: number) => {
+    if (over) return
+    over = true
+    if (status === 0) {
+      handle.setNoDelay?.(true)
+      return done(new HandleWire(handle, true), null)
+    }
+    handle.close()
+    done(null, errnoName(status))
+  }
+  request.oncomplete = finish
+  const error = ip.includes(':') ? handle.connect6(request, ip, port) : handle.connect(request, ip, port)
+  if (error !== 0) process.nextTick(finish, error)
+  return () => {
+    if (over) return
+    over = true
+    handle.close()
+  }
+}
+
 function onRead(this: StreamHandle): void {
   this.wire!.received(bindings!.state[bindings!.kRead]!)
 }
@@ -235,9 +271,13 @@ function load(): Bindings | null {
   const binding = (process as unknown as { binding?: (name: string) => Record<string, unknown> }).binding
   try {
     const stream = binding!.call(process, 'stream_wrap')
+    const tcp = binding!.call(process, 'tcp_wrap')
     const state = stream.streamBaseState
     if (!(state instanceof Int32Array) || typeof stream.kReadBytesOrError !== 'number') return null
     return {
+      TCP: tcp.TCP as Bindings['TCP'],
+      TCPConnectWrap: tcp.TCPConnectWrap as Bindings['TCPConnectWrap'],
+      tcpSocket: (tcp.constants as { SOCKET: number }).SOCKET,
       WriteWrap: stream.WriteWrap as Bindings['WriteWrap'],
       ShutdownWrap: stream.ShutdownWrap as Bindings['ShutdownWrap'],
       state,

@@ -179,12 +179,19 @@ export class ResponseHead extends Head {
   keepAlive = true
   /** The protocol of a 101; null if it names none. */
   upgrade: string | null = null
+  /** It came with a Date. */
+  hasDate = false
 
   constructor(text: string, from: number, to: number, status: number, reason: string, minor: 0 | 1) {
     super(text, from, to)
     this.status = status
     this.reason = reason
     this.minor = minor
+  }
+
+  /** Status line and field lines as HTTP/1.1, without the empty line. */
+  text(): string {
+    return `HTTP/1.1 ${this.status} ${this.reason}\r\n${this.lines()}`
   }
 }
 

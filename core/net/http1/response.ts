@@ -52,6 +52,9 @@ class FieldScan {
 
   #line(text: string, at: number, colon: number, end: number): void {
     switch (colon - at) {
+      case 4:
+        if (isNamed(text, at, 'date')) this.#head.hasDate = true
+        return
       case 7:
         if (!isNamed(text, at, 'upgrade')) return
         this.#upgrade = trimmed(text, colon + 1, end)

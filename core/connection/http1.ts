@@ -1,0 +1,421 @@
+/**
+ * One HTTP/1 connection of a client: reads requests strictly and in order, one exchange at a time, and writes what the exchange
+ * answers. What is malformed ends this connection alone, with a status, and none of it goes on.
+ */
+import type { Timed } from '../deadlines.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { Downstream, HopMemo } from '../http/downstream.ts'
+import { Exchange } from '../http/exchange.ts'
+import { plainAddress } from '../http/identity.ts'
+import type { Service } from '../http/service.ts'
+import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
+import { parseRequestHead } from '../net/http1/request.ts'
+import type { Wire, WireOwner } from '../net/wire.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
+import { httpDate } from './http-date.ts'
+import { RequestBody } from './request-body.ts'
+import { Tunnel } from './tunnel.ts'
+
+export interface ConnectionHome {
+  /** Of the plan in force: asked at each exchange. */
+  readonly service: Service
+  /** No further exchange after the one under way. */
+  readonly draining: boolean
+  connectionClosed(connection: Http1Connection): void
+}
+
+/** `closing`: everything is answered, what the client still sends is thrown away until it closes. */
+type State = 'head' | 'exchange' | 'closing' | 'tunnel' | 'closed'
+
+const LINGER_MS = 2000
+const DRAIN_IDLE_MS = 1000
+/** Small pieces of a response are kept together up to here, then written as one. */
+const TOGETHER_BYTES = 16384
+
+export class Http1Connection implements WireOwner, Downstream, Timed {
+  readonly protocol = 'HTTP/1.1'
+  readonly scheme: 'http' | 'https'
+  readonly peer: string
+  readonly memo: HopMemo = { host: '', minor: 1, listener: null, lines: '' }
+  dueAt = Number.POSITIVE_INFINITY
+  slot = -1
+  passesFraming = true
+  readonly #wire: Wire
+  readonly #home: ConnectionHome
+  #service: Service
+  #state: State = 'head'
+  /** Received and not used yet: part of a head, or requests that wait their turn. */
+  #held = ''
+  #exchange: Exchange | null = null
+  #body: RequestBody | null = null
+  #served = 0
+  #ended = false
+  #parsing = false
+  /** No byte of the head awaited has come yet: its deadline starts with the first. */
+  #headIsNew = true
+
+  /** The response being written. */
+  #out = ''
+  #keepAlive = true
+  #framing: 'asIs' | 'chunked' | 'none' = 'asIs'
+  /** The body ends with a last chunk: the reader of the endpoint's framing keeps that back, and our own needs one. */
+  #endsChunked = false
+  #http10 = false
+
+  constructor(wire: Wire, home: ConnectionHome, scheme: 'http' | 'https') {
+    this.#wire = wire
+    this.#home = home
+    this.#service = home.service
+    this.scheme = scheme
+    this.peer = plainAddress(wire.remoteAddress)
+    wire.owner = this
+    this.#service.deadlines.add(this)
+    this.dueAt = this.#in(this.#service.listener.timeouts.requestHead)
+    wire.resume()
+  }
+
+  get congested(): boolean {
+    return this.#wire.congested
+  }
+
+  /** Between two requests: nothing is lost when it closes. */
+  get idle(): boolean {
+    return this.#state === 'head' && this.#held === ''
+  }
+
+  /** The listener drains: an idle client gets a moment for a request already on its way. */
+  drain(): void {
+    if (this.idle) this.dueAt = Math.min(this.dueAt, this.#in(DRAIN_IDLE_MS))
+  }
+
+  destroy(): void {
+    this.#wire.destroy()
+  }
+
+  // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  onBytes(bytes: Buffer, length: number): void {
+    switch (this.#state) {
+      case 'head': {
+        const fresh = this.#held === ''
+        this.#held += bytes.latin1Slice(0, length)
+        return this.#readRequests(fresh ? bytes : null)
+      }
+      case 'exchange':
+        if (this.#body !== null) return this.#readBody(bytes, length)
+        return this.#hold(bytes.latin1Slice(0, length))
+    }
+  }
+
+  /** Pipelined requests wait; a client that sends many is not read until they are answered. */
+  #hold(text: string): void {
+    this.#held += text
+    if (this.#held.length > this.#service.listener.limits.headBytes) this.#wire.pause()
+  }
+
+  /** `bytes`: the buffer that #held was read from, if it was all read at once. */
+  #readRequests(bytes: Buffer | null): void {
+    this.#parsing = true
+    let source = bytes
+    while (this.#state === 'head' && this.#held !== '' && this.#readRequest(source)) source = null
+    this.#parsing = false
+  }
+
+  /** Returns whether there may be another request to read. */
+  #readRequest(bytes: Buffer | null): boolean {
+    const service = this.#home.service
+    this.#service = service
+    const { limits } = service.listener
+    const text = this.#held
+    const start = skipEmptyLines(text)
+    const end = text.indexOf('\r\n\r\n', start) + 4
+    if (end < 4 || end - start > limits.headBytes) {
+      const wrong = judgePartial(text, start, end < 4 ? text.length : end, limits)
+      if (wrong !== null) return this.#refuse(wrong)
+      if (this.dueAt === Number.POSITIVE_INFINITY || this.#headIsNew) this.dueAt = this.#in(service.listener.timeouts.requestHead)
+      this.#headIsNew = false
+      return false
+    }
+    const head = parseRequestHead(text, start, end, service.rules)
+    if (typeof head === 'string') return this.#refuse(head)
+    if (head.contentLength > limits.bodyBytes) return this.#refuse('body_too_large')
+    return this.#startExchange(head, text, end, bytes)
+  }
+
+  #startExchange(head: RequestHead, text: string, end: number, bytes: Buffer | null): boolean {
+    const service = this.#service
+    this.#served++
+    this.#http10 = head.minor === 0
+    this.passesFraming = head.minor === 1
+    this.#keepAlive = head.keepAlive && this.#served < service.listener.limits.requestsPerConnection
+    let firstBody = ''
+    if (head.contentLength === 0) this.#held = end === text.length ? '' : text.slice(end)
+    else {
+      const body = new RequestBody(head.contentLength, service.listener.limits.bodyBytes)
+      const rest = bytes === null ? Buffer.from(text.slice(end), 'latin1') : bytes.subarray(end, text.length)
+      const used = body.readText(rest)
+      if (used < 0) return this.#refuse(body.wrong)
+      this.#held = rest.latin1Slice(used, rest.length)
+      firstBody = body.text
+      this.#body = body.done ? null : body
+    }
+    this.#state = 'exchange'
+    this.dueAt = Number.POSITIVE_INFINITY
+    const exchange = new Exchange(service, this, head, service.nextSerial())
+    this.#exchange = exchange
+    // Until somebody takes the body, no more of it is read.
+    if (this.#body !== null) this.#wire.pause()
+    exchange.begin(firstBody, this.#body === null)
+    return true
+  }
+
+  #readBody(bytes: Buffer, length: number): void {
+    const body = this.#body!
+    const exchange = this.#exchange!
+    const end = body.read(bytes, 0, length)
+    if (end < 0) {
+      this.#body = null
+      this.#keepAlive = false
+      return exchange.rejectBody(body.wrong, null)
+    }
+    this.dueAt = this.#in(this.#service.listener.timeouts.requestBodyIdle)
+    let flowing = true
+    for (let i = 0; i < body.ranges.length && this.#exchange === exchange; i += 2) {
+      flowing = exchange.pushBody(i === 0 ? body.prefix : '', bytes, body.ranges[i]!, body.ranges[i + 1]!, this.#wire.lends) && flowing
+    }
+    if (this.#exchange !== exchange) return
+    if (body.done) {
+      this.#body = null
+      this.dueAt = Number.POSITIVE_INFINITY
+      if (end < length) this.#hold(bytes.latin1Slice(end, length))
+      exchange.endBody(body.text)
+    } else if (!flowing) this.pauseBody()
+  }
+
+  pauseBody(): void {
+    if (this.#body === null) return
+    this.#wire.pause()
+    this.dueAt = Number.POSITIVE_INFINITY
+  }
+
+  resumeBody(): void {
+    if (this.#body === null || this.#state !== 'exchange') return
+    if (this.#body.isBulk) this.#wire.expectBulk()
+    this.dueAt = this.#in(this.#service.listener.timeouts.requestBodyIdle)
+    this.#wire.resume()
+  }
+
+  // ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  sendInformational(head: ResponseHead): void {
+    this.#wire.writeText(`HTTP/1.1 ${head.status} ${head.reason}\r\n${head.lines()}\r\n`)
+  }
+
+  sendHead(head: ResponseHead, length: number, answersHead: boolean): void {
+    const bodyless = answersHead || head.status === 204 || head.status === 304
+    this.#framing = 'asIs'
+    this.#endsChunked = false
+    if (head.status === 204 && head.contentLength >= 0) head.delete('content-length')
+    if (!head.hasDate) head.addLines(`Date: ${httpDate()}\r\n`)
+    let framing = ''
+    if (bodyless) this.#framing = 'none'
+    else if (length === -1 || length === -2) framing = this.#frameUnknown(length)
+    if (this.#exchange?.bodyDone === false || this.#home.draining || this.#ended) this.#keepAlive = false
+    if (!this.#keepAlive) framing += 'Connection: close\r\n'
+    else if (this.#http10) framing += 'Connection: keep-alive\r\n'
+    this.#out = head.text() + framing + '\r\n'
+  }
+
+  /** A body whose length is not known: chunked for those who can read it, to the end of the connection for HTTP/1.0. */
+  #frameUnknown(length: number): string {
+    if (this.#http10) {
+      this.#keepAlive = false
+      return ''
+    }
+    this.#framing = length === -1 ? 'asIs' : 'chunked'
+    this.#endsChunked = true
+    return 'Transfer-Encoding: chunked\r\n'
+  }
+
+  sendBody(prefix: string, bytes: Buffer, from: number, to: number): boolean {
+    let text = this.#out + prefix
+    if (this.#framing === 'chunked') text += `${(prefix.length + to - from).toString(16)}\r\n`
+    if (this.#framing === 'chunked' || to - from <= TOGETHER_BYTES) {
+      this.#out = text + bytes.latin1Slice(from, to) + (this.#framing === 'chunked' ? '\r\n' : '')
+      return this.#out.length <= TOGETHER_BYTES * 4 || this.flush()
+    }
+    this.#out = ''
+    return this.#wrote(this.#wire.write(text, bytes, from, to))
+  }
+
+  sendText(text: string): void {
+    if (this.#framing !== 'none') this.#out += text
+  }
+
+  endBody(trailers: string): void {
+    if (this.#endsChunked) this.#out += `0\r\n${trailers}\r\n`
+  }
+
+  flush(): boolean {
+    const text = this.#out
+    if (text === '') return !this.#wire.congested
+    this.#out = ''
+    return this.#wrote(this.#wire.writeText(text))
+  }
+
+  #wrote(flowing: boolean): boolean {
+    if (!flowing) this.dueAt = this.#in(this.#service.listener.timeouts.sendIdle)
+    return flowing
+  }
+
+  finished(): void {
+    const complete = this.#body === null
+    this.#exchange = null
+    this.#body = null
+    if (!this.#keepAlive || !complete || this.#ended) return this.#close()
+    this.#state = 'head'
+    this.#headIsNew = true
+    const { timeouts } = this.#service.listener
+    this.dueAt = this.#in(this.#wire.congested ? timeouts.sendIdle : timeouts.keepAlive)
+    // While a response is still being written, the next request waits.
+    if (this.#wire.congested) return this.#wire.pause()
+    this.#wire.resume()
+    if (this.#held !== '' && !this.#parsing) this.#readRequests(null)
+  }
+
+  abort(): void {
+    this.#exchange = null
+    this.#wire.reset()
+  }
+
+  becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: (bytesIn: number, bytesOut: number) => void): void {
+    const early = this.#held
+    this.#state = 'tunnel'
+    this.#held = ''
+    this.#service.deadlines.remove(this)
+    this.#wire.writeText(`HTTP/1.1 101 ${head.reason}\r\n${head.lines()}Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n${rest.latin1Slice(0, rest.length)}`)
+    if (early !== '') upstream.wire.writeText(early)
+    const { deadlines, listener } = this.#service
+    new Tunnel(
+      { left: this.#wire, right: upstream.wire },
+      {
+        deadlines,
+        idleMs: listener.timeouts.tunnelIdle,
+        ended: (fromClient, fromEndpoint) => {
+          upstream.left()
+          ended(fromClient + early.length, fromEndpoint + rest.length)
+          this.#gone()
+        },
+      },
+    )
+  }
+
+  /** Answers what never became an exchange, and closes. */
+  #refuse(code: ErrorCode): boolean {
+    this.#held = ''
+    this.#keepAlive = false
+    this.#http10 = false
+    this.#state = 'exchange'
+    this.dueAt = Number.POSITIVE_INFINITY
+    const head = new RequestHead('', 0, 0, '-', 1)
+    head.path = ''
+    this.#exchange = new Exchange(this.#service, this, head, this.#service.nextSerial())
+    this.#exchange.refuse(code, null)
+    return false
+  }
+
+  // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  onDrain(): void {
+    this.dueAt = Number.POSITIVE_INFINITY
+    if (this.#state === 'exchange') return this.#exchange?.onReceivable()
+    if (this.#state === 'closing') this.dueAt = this.#in(LINGER_MS)
+    if (this.#state !== 'head') return
+    this.dueAt = this.#in(this.#service.listener.timeouts.keepAlive)
+    this.#wire.resume()
+    if (this.#held !== '') this.#readRequests(null)
+  }
+
+  onEnd(): void {
+    this.#ended = true
+    if (this.#state !== 'exchange') {
+      // What is still being written leaves first; its own deadline ends that.
+      if (!this.#wire.congested) this.#wire.destroy()
+      return
+    }
+    if (this.#body !== null) {
+      const exchange = this.#exchange!
+      this.#exchange = null
+      exchange.abandon('client_gone', 'closed inside its request body')
+      return this.#wire.destroy()
+    }
+    // It may only have closed its sending side: the response gets a moment to begin.
+    if (this.#exchange?.replying === false) this.dueAt = this.#in(this.#service.listener.timeouts.halfClosed)
+  }
+
+  onClose(error: string | null): void {
+    const exchange = this.#exchange
+    this.#exchange = null
+    exchange?.abandon('client_gone', error)
+    this.#gone()
+  }
+
+  onDeadline(): void {
+    if (this.#state === 'head' && this.#held !== '') {
+      this.#refuse('request_timeout')
+      return
+    }
+    const exchange = this.#exchange
+    if (this.#state === 'exchange' && exchange !== null && this.#body !== null && !exchange.replying) {
+      this.#body = null
+      this.#keepAlive = false
+      return exchange.rejectBody('request_timeout', 'body idle')
+    }
+    if (this.#ended && exchange?.replying === true && !this.#wire.congested) return
+    this.#wire.destroy()
+  }
+
+  /** Closes after everything written has left; what still arrives is discarded meanwhile, or a reset could destroy the answer. */
+  #close(): void {
+    this.#state = 'closing'
+    this.#held = ''
+    this.dueAt = this.#in(this.#wire.congested ? this.#service.listener.timeouts.sendIdle : LINGER_MS)
+    this.#wire.end()
+    if (this.#ended && !this.#wire.congested) this.#wire.destroy()
+    else this.#wire.resume()
+  }
+
+  #gone(): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#service.deadlines.remove(this)
+    this.#home.connectionClosed(this)
+  }
+
+  #in(ms: number): number {
+    return this.#service.deadlines.in(ms)
+  }
+}
+
+/** RFC 9112 §2.2: empty lines before a request line are ignored; more than a few are not. */
+function skipEmptyLines(text: string): number {
+  let start = 0
+  while (start < 8 && text.charCodeAt(start) === 13 && text.charCodeAt(start + 1) === 10) start += 2
+  return start
+}
+
+/** What is already known to be wrong with a head that is not complete, or too large. */
+function judgePartial(
+  text: string,
+  start: number,
+  end: number,
+  limits: { readonly headBytes: number; readonly requestLineBytes: number },
+): ErrorCode | null {
+  const lineEnd = text.indexOf('\r\n', start)
+  const lineBytes = (lineEnd < 0 ? end : lineEnd + 2) - start
+  if (lineBytes > limits.requestLineBytes) return 'uri_too_long'
+  if (end - start > limits.headBytes) return 'head_too_large'
+  if (lineEnd >= 0 && !/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [!"$-\x7e\x80-\xff]+ HTTP\/\d\.\d$/.test(text.slice(start, lineEnd))) return 'bad_request'
+  // A bare CR or LF, or a byte that no head holds, will not get better.
+  return /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]|(?:^|[^\r])\n/.test(text.slice(start)) ? 'bad_request' : null
+}

@@ -1,0 +1,100 @@
+/** A tunnel: bytes both ways between two wires, unread, with half-close passed on, backpressure, and one idle deadline. */
+import type { Deadlines, Timed } from '../deadlines.ts'
+import type { Wire, WireOwner } from '../net/wire.ts'
+
+export class Tunnel implements Timed {
+  dueAt = Number.POSITIVE_INFINITY
+  slot = -1
+  readonly #left: Side
+  readonly #right: Side
+  readonly #deadlines: Deadlines
+  readonly #idleMs: number
+  readonly #ended: (fromLeft: number, fromRight: number) => void
+  #open = 2
+
+  /** Takes both wires over and starts reading them. `ended` is called once, when both are closed. */
+  constructor(
+    wires: { readonly left: Wire; readonly right: Wire },
+    options: { readonly deadlines: Deadlines; readonly idleMs: number; readonly ended: (fromLeft: number, fromRight: number) => void },
+  ) {
+    this.#deadlines = options.deadlines
+    this.#idleMs = options.idleMs
+    this.#ended = options.ended
+    this.#left = new Side(this, wires.left, wires.right)
+    this.#right = new Side(this, wires.right, wires.left)
+    this.#left.other = this.#right
+    this.#right.other = this.#left
+    this.#deadlines.add(this)
+    this.active()
+    for (const wire of [wires.left, wires.right]) {
+      wire.expectBulk()
+      if (!wire.congested) wire.resume()
+    }
+  }
+
+  /** A byte passed. */
+  active(): void {
+    this.dueAt = this.#deadlines.in(this.#idleMs)
+  }
+
+  onDeadline(): void {
+    this.#left.wire.destroy()
+    this.#right.wire.destroy()
+  }
+
+  closed(): void {
+    if (--this.#open > 0) return
+    this.#deadlines.remove(this)
+    this.#ended(this.#left.bytes, this.#right.bytes)
+  }
+}
+
+/** One direction: what `wire` sends goes to `to`. */
+class Side implements WireOwner {
+  readonly wire: Wire
+  readonly #tunnel: Tunnel
+  readonly #to: Wire
+  other: Side | null = null
+  /** Bytes that came from this side. */
+  bytes = 0
+  #finished = false
+
+  constructor(tunnel: Tunnel, wire: Wire, to: Wire) {
+    this.#tunnel = tunnel
+    this.wire = wire
+    this.#to = to
+    wire.owner = this
+  }
+
+  onBytes(bytes: Buffer, length: number): void {
+    this.bytes += length
+    this.#tunnel.active()
+    if (!this.#to.write('', bytes, 0, length)) this.wire.pause()
+  }
+
+  /** What went to this side has left: its source may go on. */
+  onDrain(): void {
+    this.#tunnel.active()
+    if (!this.other!.#finished) this.other!.wire.resume()
+  }
+
+  onEnd(): void {
+    this.#finished = true
+    this.#to.end()
+    if (this.other!.#finished) this.#destroyBoth()
+  }
+
+  onClose(error: string | null): void {
+    this.#finished = true
+    if (error === null) this.#to.end()
+    else this.#to.reset()
+    this.#tunnel.closed()
+    if (error === null && this.other!.#finished) this.#to.destroy()
+  }
+
+  #destroyBoth(): void {
+    // Both have said all they had; what is still being written leaves before the close.
+    if (!this.#to.congested) this.#to.destroy()
+    if (!this.wire.congested) this.wire.destroy()
+  }
+}

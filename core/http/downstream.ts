@@ -1,0 +1,47 @@
+/**
+ * What an exchange needs of the side that asked: one protocol's way to write a response. HTTP/1 writes text, HTTP/2 frames; the
+ * exchange knows neither.
+ */
+import type { EndedExchange } from '../events.ts'
+import type { ResponseHead } from '../net/http1/head.ts'
+import type { ListenerPlan } from '../plan/plan.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
+
+/** The lines that tell of this hop: the same for every request of a connection that asks for the same host. */
+export interface HopMemo {
+  host: string
+  minor: 0 | 1
+  listener: ListenerPlan | null
+  lines: string
+}
+
+export interface Downstream {
+  readonly memo: HopMemo
+  readonly protocol: EndedExchange['protocol']
+  readonly scheme: 'http' | 'https'
+  /** The socket's address, IPv4-mapped ones as IPv4. */
+  readonly peer: string
+  /** Chunk framing may be passed on as the endpoint sent it. */
+  readonly passesFraming: boolean
+  /** Written, but the client has not taken it. */
+  readonly congested: boolean
+  sendInformational(head: ResponseHead): void
+  /** Edits the head for this hop and keeps it for the first flush. `length`: bytes of body, -1 chunked framing follows, -2 unknown. */
+  sendHead(head: ResponseHead, length: number, answersHead: boolean): void
+  /** False: stop until the exchange's `onReceivable`, and leave the bytes untouched until then. */
+  sendBody(prefix: string, bytes: Buffer, from: number, to: number): boolean
+  /** Body as latin1 text. */
+  sendText(text: string): void
+  endBody(trailers: string): void
+  /** Writes what was kept together. False as in sendBody. */
+  flush(): boolean
+  /** The response is complete and flushed: the exchange is over. */
+  finished(): void
+  /** The response cannot be completed: the client must not take it for complete. */
+  abort(): void
+  /** Reading of the request body. */
+  pauseBody(): void
+  resumeBody(): void
+  /** 101: sends the head and relays both ways from now on; `ended` when both sides are closed. */
+  becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: (bytesIn: number, bytesOut: number) => void): void
+}

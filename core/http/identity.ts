@@ -1,0 +1,74 @@
+/**
+ * Who the client is, and what endpoints are told of it. Only a trusted peer's `X-Forwarded-*` count; everybody else's, and their
+ * twins with underscores, are replaced, so that no client can choose its own address.
+ */
+import { isIP } from 'node:net'
+import type { CidrSet } from '../net/cidr.ts'
+import type { RequestHead } from '../net/http1/head.ts'
+
+/** An address as the socket tells it, IPv4-mapped ones as IPv4. */
+export function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
+}
+
+/** The rightmost address of `X-Forwarded-For` that is not trusted; the peer's own unless the peer is trusted. */
+export function clientAddress(head: RequestHead, peer: string, trust: CidrSet | null): string {
+  if (trust === null || !head.hasIdentity || !trust.has(peer)) return peer
+  const chain = head.get('x-forwarded-for')
+  if (chain === null) return peer
+  let client = peer
+  for (const part of chain.split(',').reverse()) {
+    const address = plainAddress(part.trim())
+    // What is not an address was not written by a proxy: whoever stands before it is the last that can be known.
+    if (isIP(address) === 0) return client
+    client = address
+    if (!trust.has(address)) return client
+  }
+  return client
+}
+
+const DROPPED = /^(?:x[-_]forwarded(?:[-_][a-z]+)*|x[-_]real[-_]ip|forwarded)$/i
+
+/** Takes out what a peer without trust says about who it speaks for. */
+export function dropIdentity(head: RequestHead): void {
+  const names: string[] = []
+  head.forEach((name) => {
+    if (DROPPED.test(name)) names.push(name)
+  })
+  for (const name of names) head.delete(name)
+}
+
+export interface Hop {
+  readonly peer: string
+  readonly scheme: 'http' | 'https'
+  readonly host: string
+  /** Pseudonym for Via; null: none. */
+  readonly via: string | null
+  /** Also RFC 7239. */
+  readonly forwarded: boolean
+}
+
+/** The lines that tell of this hop, for a request that carries none: the same for a whole connection. */
+export function hopLines(hop: Hop, minor: 0 | 1): string {
+  const lines = `X-Forwarded-For: ${hop.peer}\r\nX-Forwarded-Proto: ${hop.scheme}\r\n${hop.host === '' ? '' : `X-Forwarded-Host: ${hop.host}\r\n`}`
+  const via = hop.via === null ? '' : `Via: 1.${minor} ${hop.via}\r\n`
+  return lines + via + (hop.forwarded ? `Forwarded: ${forwardedElement(hop)}\r\n` : '')
+}
+
+/** For a request from a trusted proxy: its chain goes on, one element longer. */
+export function extendIdentity(head: RequestHead, hop: Hop, minor: 0 | 1): void {
+  const chain = head.get('x-forwarded-for')
+  head.set('X-Forwarded-For', chain === null ? hop.peer : `${chain}, ${hop.peer}`)
+  if (!head.has('x-forwarded-proto')) head.set('X-Forwarded-Proto', hop.scheme)
+  if (!head.has('x-forwarded-host') && hop.host !== '') head.set('X-Forwarded-Host', hop.host)
+  if (hop.via !== null) head.append('Via', `1.${minor} ${hop.via}`)
+  if (!hop.forwarded) return
+  const before = head.get('forwarded')
+  head.set('Forwarded', before === null ? forwardedElement(hop) : `${before}, ${forwardedElement(hop)}`)
+}
+
+/** RFC 7239 §4; IPv6 in brackets and quotes (§6). */
+function forwardedElement(hop: Hop): string {
+  const node = hop.peer.includes(':') ? `"[${hop.peer}]"` : hop.peer
+  return `for=${node};proto=${hop.scheme}${hop.host === '' ? '' : `;host="${hop.host}"`}`
+}

@@ -1,0 +1,114 @@
+/** Inline hooks: functions of the config itself. Trusted, run on the host, with the same view of a message as a plugin has. */
+import { ProxyError } from '../errors.ts'
+import { type Answer, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
+import { isHostOwned } from '../net/http1/fields.ts'
+import type { Head, RequestHead, ResponseHead } from '../net/http1/head.ts'
+import type { Headers, HttpHooks, Query, Reply, Request, Reroute, Response } from '../plugin.ts'
+import { makeRequestView } from './request-view.ts'
+
+/** The hook for an object `{ onRequest, onResponse }` of the config. `name`: where it stands, `web/use[0]`. */
+export function inlineHook(name: string, hooks: HttpHooks): Hook {
+  const { onRequest, onResponse } = hooks
+  return {
+    name,
+    onRequest: onRequest === undefined ? null : (call) => settle(call, onRequest.call(hooks, editRequest(call))),
+    onResponse:
+      onResponse === undefined
+        ? null
+        : (call) => settle(call, onResponse.call(hooks, editResponse(call.response!), makeRequestView(call.request, call.ip))),
+  }
+}
+
+type Returned = Reply | Reroute | undefined | void
+
+function settle(call: HookCall, returned: Returned | Promise<Returned>): Answer {
+  if (returned === undefined) return null
+  if (!(returned instanceof Promise)) return toVerdict(returned)
+  returned.then(
+    (value) => call.resume(toVerdict(value)),
+    (error: unknown) => call.resume({ kind: 'fail', error: new ProxyError('hook_failed', error instanceof Error ? error.message : String(error), error) }),
+  )
+  return PENDING
+}
+
+function toVerdict(value: Returned): Verdict | null {
+  if (value === undefined || value === null) return null
+  if ('status' in value) return { kind: 'respond', status: value.status, body: value.body ?? '', headers: value.headers ?? {} }
+  const { upstream } = value as Reroute & { readonly upstream?: unknown }
+  if (typeof upstream === 'string') return { kind: 'routeTo', upstream }
+  return { kind: 'fail', error: new ProxyError('hook_failed', 'a hook returned neither a reply nor routeTo(…)') }
+}
+
+function editRequest(call: HookCall): Request {
+  const head = call.request
+  return {
+    get method() {
+      return head.method
+    },
+    set method(value) {
+      if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(value)) throw new TypeError(`not a method: ${JSON.stringify(value)}`)
+      head.method = value
+    },
+    get path() {
+      return head.path
+    },
+    set path(value) {
+      if (!/^\/[!"$->@-\x7e]*$/.test(value)) throw new TypeError(`not a path: ${JSON.stringify(value)}`)
+      head.path = value
+    },
+    query: editQuery(head),
+    headers: editHeaders(head),
+    ip: call.ip,
+  }
+}
+
+function editResponse(head: ResponseHead): Response {
+  return {
+    get status() {
+      return head.status
+    },
+    set status(value) {
+      if (!Number.isInteger(value) || value < 200 || value > 599) throw new TypeError(`not a status: ${value}`)
+      head.status = value
+      head.reason = ''
+    },
+    headers: editHeaders(head),
+  }
+}
+
+function editHeaders(head: Head): Headers {
+  const owned = (name: string) => {
+    if (isHostOwned(name.toLowerCase())) throw new TypeError(`the field ${name} belongs to the proxy`)
+  }
+  return {
+    get: (name) => head.get(name),
+    has: (name) => head.has(name),
+    set(name, value) {
+      owned(name)
+      head.set(name, value)
+    },
+    append(name, value) {
+      owned(name)
+      head.append(name, value)
+    },
+    delete(name) {
+      owned(name)
+      head.delete(name)
+    },
+  }
+}
+
+function editQuery(head: RequestHead): Query {
+  const edit = (change: (params: URLSearchParams) => void) => {
+    const params = new URLSearchParams(head.search)
+    change(params)
+    const text = params.toString()
+    head.search = text === '' ? '' : `?${text}`
+  }
+  return {
+    get: (name) => new URLSearchParams(head.search).get(name),
+    has: (name) => new URLSearchParams(head.search).has(name),
+    set: (name, value) => edit((params) => params.set(name, value)),
+    delete: (name) => edit((params) => params.delete(name)),
+  }
+}

@@ -1,0 +1,62 @@
+/** Answers of the proxy's own: fixed ones, redirects, and errors. The only place that turns a ProxyError into a response. */
+import { STATUS_CODES } from 'node:http'
+import { type ErrorCode, errorTable } from '../errors.ts'
+import { type RequestHead, ResponseHead } from '../net/http1/head.ts'
+
+export interface Reply {
+  readonly head: ResponseHead
+  /** Latin1 text, a character a byte. */
+  readonly body: string
+}
+
+/** `body` is encoded as UTF-8; a content-type is added when it has none. Throws TypeError for an invalid field. */
+export function makeReply(status: number, body: string, headers: Readonly<Record<string, string>>): Reply {
+  const bytes = isAscii(body) ? body : Buffer.from(body, 'utf8').latin1Slice()
+  const head = new ResponseHead('', 0, 0, status, STATUS_CODES[status] ?? '', 1)
+  for (const name in headers) head.append(name, headers[name]!)
+  head.delete('content-length')
+  head.delete('transfer-encoding')
+  head.delete('connection')
+  if (bytes !== '' && !head.has('content-type')) head.addLines('Content-Type: text/plain; charset=utf-8\r\n')
+  if (hasBody(status)) head.addLines(`Content-Length: ${bytes.length}\r\n`)
+  head.contentLength = hasBody(status) ? bytes.length : 0
+  return { head, body: hasBody(status) ? bytes : '' }
+}
+
+export function makeRedirect(status: number, location: string): Reply {
+  return makeReply(status, '', { Location: location })
+}
+
+/**
+ * A short body that says what happened, as RFC 9457 JSON when the client prefers that; `Proxy-Status` (RFC 9209) with the stable
+ * token. Nothing of the request is echoed.
+ */
+export function makeErrorReply(code: ErrorCode, request: RequestHead | null, id: string, proxy: string): Reply {
+  const row = errorTable[code]
+  const title = STATUS_CODES[row.status] ?? ''
+  const headers: Record<string, string> = {
+    'Proxy-Status': `${proxy}; error=${row.token}`,
+    'Cache-Control': 'no-store',
+  }
+  if (row.status === 503) headers['Retry-After'] = '1'
+  if (!prefersJson(request)) return makeReply(row.status, `${row.status} ${title}\n\n${row.text}\nreason: ${code}, request: ${id}\n`, headers)
+  headers['Content-Type'] = 'application/problem+json'
+  const problem = { type: 'about:blank', title, status: row.status, detail: row.text, reason: code, request: id }
+  return makeReply(row.status, `${JSON.stringify(problem)}\n`, headers)
+}
+
+/** JSON named in Accept, and HTML not before it. */
+function prefersJson(request: RequestHead | null): boolean {
+  const accept = request?.get('accept')?.toLowerCase() ?? ''
+  const json = accept.search(/application\/(?:[a-z.-]+\+)?json/)
+  const html = accept.indexOf('text/html')
+  return json >= 0 && (html < 0 || json < html)
+}
+
+function hasBody(status: number): boolean {
+  return status >= 200 && status !== 204 && status !== 304
+}
+
+function isAscii(text: string): boolean {
+  return /^[\x00-\x7f]*$/.test(text)
+}

@@ -1,0 +1,73 @@
+/** The request as routes and the user's own functions see it: lazily read from the head, never a copy of all of it. */
+import type { RequestHead } from '../net/http1/head.ts'
+import type { HeadersView, QueryView, RequestView } from '../plugin.ts'
+import type { RouteRequest } from '../route/conditions.ts'
+
+/** What routes are matched against. */
+export class RequestFacts implements RouteRequest {
+  readonly method: string
+  readonly host: string
+  readonly path: string
+  readonly search: string
+  readonly ip: string
+  readonly #head: RequestHead
+
+  constructor(head: RequestHead, ip: string) {
+    this.method = head.method
+    this.host = hostName(head.host)
+    this.path = head.path
+    this.search = head.search
+    this.ip = ip
+    this.#head = head
+  }
+
+  field(lowerName: string): string | null {
+    return this.#head.get(lowerName)
+  }
+
+  view(): RequestView {
+    return makeRequestView(this.#head, this.ip)
+  }
+}
+
+export function makeRequestView(head: RequestHead, ip: string): RequestView {
+  return {
+    method: head.method,
+    path: head.path,
+    ip,
+    headers: head,
+    get query() {
+      return queryView(head.search)
+    },
+    get cookies() {
+      return cookieView(head)
+    },
+  } satisfies RequestView & { headers: HeadersView }
+}
+
+let lastAuthority = ''
+let lastName = ''
+
+/** Lower case, without the port: connections ask for the same host again and again. */
+function hostName(authority: string): string {
+  if (authority === lastAuthority) return lastName
+  lastAuthority = authority
+  lastName = authority.toLowerCase().replace(/:\d+$/, '')
+  return lastName
+}
+
+export function queryView(search: string): QueryView {
+  const params = new URLSearchParams(search)
+  return { get: (name) => params.get(name), has: (name) => params.has(name) }
+}
+
+/** RFC 6265 §4.2; the first of two cookies with one name. */
+function cookieView(head: RequestHead): QueryView {
+  const cookies = new Map<string, string>()
+  for (const pair of (head.get('cookie') ?? '').split(/; */)) {
+    const equals = pair.indexOf('=')
+    const name = pair.slice(0, equals).trim()
+    if (equals > 0 && !cookies.has(name)) cookies.set(name, pair.slice(equals + 1).trim())
+  }
+  return { get: (name) => cookies.get(name) ?? null, has: (name) => cookies.has(name) }
+}

@@ -1,0 +1,19 @@
+/** What every exchange of a listener shares: its plan and the runtime behind it. Replaced as a whole when a plan is swapped in. */
+import type { Deadlines } from '../deadlines.ts'
+import type { Observer } from '../events.ts'
+import type { RequestRules } from '../net/http1/request.ts'
+import type { ListenerPlan, UpstreamPlan } from '../plan/plan.ts'
+import type { Upstream } from '../upstream/upstream.ts'
+
+export interface Service {
+  readonly listener: ListenerPlan
+  /** What its codec is strict about. */
+  readonly rules: RequestRules
+  readonly deadlines: Deadlines
+  readonly observer: Observer
+  upstreamFor(plan: UpstreamPlan): Upstream
+  upstreamNamed(name: string): Upstream | null
+  /** A number that counts exchanges of this worker → an id that is unique among all. */
+  requestId(serial: number): string
+  nextSerial(): number
+}

@@ -1,0 +1,70 @@
+/** A named group of endpoints at run time: chooses one, lends a connection from its pool or opens a new one. */
+import type { Balancer } from '../balancer/balancer.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { EndpointPlan, UpstreamPlan } from '../plan/plan.ts'
+import type { UpstreamConnection } from './connection.ts'
+import type { Pool } from './pool.ts'
+
+export interface UpstreamEvents {
+  dialled(upstream: string, endpoint: string, ok: boolean): void
+}
+
+/** What an exchange gets when it asked for a connection that had to be opened. */
+export interface Acquirer {
+  onConnected(connection: UpstreamConnection): void
+  onDialFailed(code: ErrorCode, detail: string | null): void
+}
+
+export class Endpoint {
+  readonly plan: EndpointPlan
+  readonly pool: Pool
+
+  constructor(plan: EndpointPlan, pool: Pool) {
+    this.plan = plan
+    this.pool = pool
+  }
+}
+
+export class Upstream {
+  readonly plan: UpstreamPlan
+  readonly #endpoints: readonly Endpoint[]
+  readonly #balancer: Balancer
+  readonly #events: UpstreamEvents
+
+  constructor(plan: UpstreamPlan, endpoints: readonly Endpoint[], balancer: Balancer, events: UpstreamEvents) {
+    this.plan = plan
+    this.#endpoints = endpoints
+    this.#balancer = balancer
+    this.#events = events
+  }
+
+  /** The endpoint for the next attempt, one that was not tried yet if there is any; null if none takes requests. */
+  choose(tried: readonly Endpoint[] | null): Endpoint | null {
+    const endpoints = this.#endpoints
+    if (endpoints.length === 1) return endpoints[0]!.plan.weight > 0 ? endpoints[0]! : null
+    let index = -1
+    if (tried !== null) index = this.#balancer.pick((i) => !tried.includes(endpoints[i]!))
+    if (index < 0) index = this.#balancer.pick(null)
+    return index < 0 ? null : endpoints[index]!
+  }
+
+  /** Opens a connection. Returns how to give up; or null, with `onDialFailed` called, if the limit of connections is reached. */
+  dial(endpoint: Endpoint, acquirer: Acquirer): (() => void) | null {
+    if (this.#open() >= this.plan.connections) {
+      acquirer.onDialFailed('connection_limit', null)
+      return null
+    }
+    return endpoint.pool.dial((connection, error, detail) => {
+      this.#events.dialled(this.plan.name, endpoint.plan.address, connection !== null)
+      if (connection !== null) acquirer.onConnected(connection)
+      else acquirer.onDialFailed(error ?? 'connect_failed', detail)
+    })
+  }
+
+  #open(): number {
+    if (this.plan.connections === Number.POSITIVE_INFINITY) return 0
+    let open = 0
+    for (const endpoint of this.#endpoints) open += endpoint.pool.open
+    return open
+  }
+}
