@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Lane, USER_AGENT } from './lanes.ts'
-import { folder } from './processes.ts'
+import { adopt, folder } from './processes.ts'
 
 export interface Load {
   readonly requests: number
@@ -39,16 +39,13 @@ function uploadScript(bytes: number): string {
 
 function output(command: string, args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-    const kill = (): boolean => child.kill('SIGKILL')
-    process.once('exit', kill)
+    const child = adopt(spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] }))
     let text = ''
     child.stdout.setEncoding('utf8').on('data', (part: string) => {
       text += part
     })
     child.once('error', reject)
     child.once('close', (code) => {
-      process.removeListener('exit', kill)
       if (code === 0) resolve(text)
       else reject(new Error(`${command} ended with ${code}: ${text}`))
     })

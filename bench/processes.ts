@@ -26,11 +26,17 @@ export const folder: string = mkdtempSync(join(tmpdir(), 'sluice-bench-'))
 const running = new Set<ChildProcess>()
 const logs = new WeakMap<ChildProcess, readonly string[]>()
 let started = 0
+let ending = false
 const BOOT_DEADLINE_MS = 15_000
 
 process.once('exit', cleanUp)
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.once(signal, () => process.exit(130))
+  // Orderly once, so that masters reap their workers; at once the second time.
+  process.on(signal, () => {
+    if (ending) process.exit(130)
+    ending = true
+    void stopAll().then(() => process.exit(130))
+  })
 }
 
 export function start(command: readonly string[], options: StartOptions = {}): ChildProcess {
@@ -43,6 +49,12 @@ export function start(command: readonly string[], options: StartOptions = {}): C
   logs.set(child, [log, options.stdout ?? log])
   for (const file of new Set([out, errors])) closeSync(file)
   child.on('error', (error) => console.error(`${file}: ${error.message}`))
+  return adopt(child)
+}
+
+/** From now on it ends with this process. */
+export function adopt<T extends ChildProcess>(child: T): T {
+  if (ending) child.kill('SIGKILL')
   running.add(child)
   child.once('exit', () => running.delete(child))
   return child

@@ -19,7 +19,7 @@ function haproxyConfig({ lane, port, originPort, accessLog }: SubjectOptions): s
     '{"time":"%T","ip":"%ci","method":"%HM","path":"%HP","status":%ST,"bytesIn":%U,"bytesOut":%B,"ms":%Ta,"upstream":"%s","upstreamMs":%Tr,"agent":"%[capture.req.hdr(0)]"}'
   return `global
   nbthread ${lane.workers}
-  maxconn 8000
+  maxconn 4000
   ${accessLog ? 'log stdout format raw local0 info' : ''}
 defaults
   mode http

@@ -52,7 +52,7 @@ export function reach(files: readonly SourceFile[], entry: string): { files: Set
     for (const { to, isType } of byPath.get(path)?.imports ?? []) {
       if (isType) continue
       if (byPath.has(to)) found.add(to)
-      else if (!to.startsWith('node:') && !packages.has(packageOf(to))) packages.set(packageOf(to), path)
+      else if (!/^(node:|core\/)/.test(to) && !packages.has(packageOf(to))) packages.set(packageOf(to), path)
     }
   }
   return { files: found, packages }
