@@ -8,6 +8,7 @@
 import { type ErrorCode, errorTable, ProxyError, type RetryRule } from '../errors.ts'
 import type { EndedExchange } from '../events.ts'
 import { type Answer, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
+import { monotonicMs, toEpochMs } from '../clock.ts'
 import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
 import { normalisePath } from '../net/path.ts'
 import type { RoutePlan, UpstreamPlan } from '../plan/plan.ts'
@@ -29,7 +30,6 @@ export class Exchange implements HookCall, EndedExchange {
   readonly request: RequestHead
   response: ResponseHead | null = null
   readonly ip: string
-  readonly startedAt: number
   status = 0
   reason: ErrorCode | null = null
   detail: string | null = null
@@ -58,7 +58,11 @@ export class Exchange implements HookCall, EndedExchange {
   #connection: UpstreamConnection | null = null
   #giveUpDial: (() => void) | null = null
   #staleRetried = false
-  #sentAt = 0
+  #sentAt: number
+  /** Something came between the request's head and its sending. */
+  #waited = false
+  /** When the response's head came; 0 once that read is over. */
+  #answeredAt = 0
 
   /** What of the request body came with its head, framed for HTTP/1.1. */
   #firstBody = ''
@@ -80,8 +84,8 @@ export class Exchange implements HookCall, EndedExchange {
     this.#serial = serial
     this.request = request
     this.ip = clientAddress(request, downstream.peer, service.listener.trust)
-    this.#started = performance.now()
-    this.startedAt = performance.timeOrigin + this.#started
+    this.#started = monotonicMs()
+    this.#sentAt = this.#started
   }
 
   // ── the request ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -181,6 +185,7 @@ export class Exchange implements HookCall, EndedExchange {
 
   /** A hook that answered PENDING. */
   resume(verdict: Verdict | null): void {
+    this.#waited = true
     switch (this.#stage) {
       case 'listenerHooks':
       case 'routeHooks':
@@ -216,6 +221,7 @@ export class Exchange implements HookCall, EndedExchange {
       const connection = endpoint.pool.take()
       if (connection !== null) return this.#send(connection)
     }
+    this.#waited = true
     this.#giveUpDial = upstream.dial(this.#endpoint!, this)
   }
 
@@ -232,7 +238,7 @@ export class Exchange implements HookCall, EndedExchange {
   #send(connection: UpstreamConnection): void {
     const upstream = this.#upstream!.plan
     this.#connection = connection
-    this.#sentAt = performance.now()
+    if (this.#waited) this.#sentAt = monotonicMs()
     connection.idleMs = upstream.timeouts.idle
     connection.start(this)
     const text = requestText(this.request, upstream, this.#endpoint!.plan.address, this.#hopText())
@@ -337,7 +343,8 @@ export class Exchange implements HookCall, EndedExchange {
   }
 
   onHead(head: ResponseHead, length: number): void {
-    this.upstreamMs = performance.now() - this.#sentAt
+    this.#answeredAt = monotonicMs()
+    this.upstreamMs = this.#answeredAt - this.#sentAt
     this.response = head
     this.#length = length
     this.#stage = 'responseHooks'
@@ -359,13 +366,15 @@ export class Exchange implements HookCall, EndedExchange {
 
   onReadEnd(): void {
     if (this.#held !== null) {
+      this.#answeredAt = 0
       if (!this.#complete) this.#connection?.pause()
       return
     }
     if (this.#stage !== 'replying') return
     const flowing = this.#downstream.flush()
-    if (this.#complete) this.#end()
-    else if (!flowing) this.#connection?.pause()
+    if (this.#complete) return this.#end()
+    this.#answeredAt = 0
+    if (!flowing) this.#connection?.pause()
   }
 
   /** The client took what was written. */
@@ -380,7 +389,7 @@ export class Exchange implements HookCall, EndedExchange {
       connection.left()
       return this.#fail('upgrade_failed', null)
     }
-    this.upstreamMs = performance.now() - this.#sentAt
+    this.upstreamMs = monotonicMs() - this.#sentAt
     this.response = head
     this.status = 101
     this.tunnel = true
@@ -531,12 +540,16 @@ export class Exchange implements HookCall, EndedExchange {
 
   #tell(): void {
     this.#stage = 'ended'
-    this.durationMs = performance.now() - this.#started
+    // What ended inside the read that brought its head ended then.
+    this.durationMs = (this.#answeredAt > 0 ? this.#answeredAt : monotonicMs()) - this.#started
     this.#service.observer.exchangeEnded(this)
   }
 
   // ── what is told of it ───────────────────────────────────────────────────────────────────────────────────────────
 
+  get startedAt(): number {
+    return toEpochMs(this.#started)
+  }
   get ended(): boolean {
     return this.#stage === 'ended'
   }

@@ -6,7 +6,6 @@ import type { RouteRequest } from '../route/conditions.ts'
 /** What routes are matched against. */
 export class RequestFacts implements RouteRequest {
   readonly method: string
-  readonly host: string
   readonly path: string
   readonly search: string
   readonly ip: string
@@ -14,11 +13,14 @@ export class RequestFacts implements RouteRequest {
 
   constructor(head: RequestHead, ip: string) {
     this.method = head.method
-    this.host = hostName(head.host)
     this.path = head.path
     this.search = head.search
     this.ip = ip
     this.#head = head
+  }
+
+  get host(): string {
+    return hostName(this.#head.host)
   }
 
   field(lowerName: string): string | null {

@@ -66,3 +66,15 @@ export function trimmed(text: string, from: number, to: number): string {
 function isBlank(code: number): boolean {
   return code === 32 || code === 9
 }
+
+/** Content-Length = 1*DIGIT (RFC 9110 §8.6), up to what a number holds exactly; -1 for anything else. */
+export function parseLength(text: string): number {
+  if (text.length === 0 || text.length > 15) return -1
+  let length = 0
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 48
+    if (digit < 0 || digit > 9) return -1
+    length = length * 10 + digit
+  }
+  return length
+}

@@ -5,7 +5,7 @@
  */
 import type { ErrorCode } from '../../errors.ts'
 import { escapeRawBytes, normalisePath, type PathRules } from '../path.ts'
-import { isNamed, trimmed } from './fields.ts'
+import { isNamed, parseLength, trimmed } from './fields.ts'
 import { RequestHead } from './head.ts'
 
 export interface RequestRules extends PathRules {
@@ -20,7 +20,6 @@ const FIELD_LINES = /(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n
 /** host [ ":" port ] of RFC 3986 §3.2, as names that DNS and virtual hosts use; IPv6 in brackets. */
 const AUTHORITY = /^(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?$/
 const ABSOLUTE = /^https?:\/\/([^/?]+)(.*)$/i
-const DIGITS = /^[0-9]{1,15}$/
 const IDENTITY = /^(?:x[-_]forwarded(?:[-_][a-z]+)*|x[-_]real[-_]ip)$/i
 
 /** Parses the head in text[start, end), where `end` is just after its empty line. */
@@ -47,11 +46,17 @@ export function parseRequestHead(text: string, start: number, end: number, rules
   )
 }
 
+/** A worker hears of the same host again and again: comparing is cheaper than judging. */
+let lastAuthority = ''
+
 /** Is this `host[:port]` as RFC 9110 §7.2 wants it in Host, and not empty? */
 export function isAuthority(text: string): boolean {
+  if (text === lastAuthority && text !== '') return true
   if (!AUTHORITY.test(text)) return false
   const colon = text.lastIndexOf(':')
-  return colon < 0 || text.endsWith(']') || Number(text.slice(colon + 1)) <= 65535
+  if (colon >= 0 && !text.endsWith(']') && Number(text.slice(colon + 1)) > 65535) return false
+  lastAuthority = text
+  return true
 }
 
 /** RFC 9112 §3.2: origin-form, absolute-form, and the asterisk of OPTIONS. */
@@ -187,8 +192,9 @@ class FieldScan {
       return null
     }
     if (this.#lengths === 0) return null
-    if (this.#lengths > 1 || !DIGITS.test(this.#length)) return 'bad_framing'
-    this.#head.contentLength = Number(this.#length)
+    const length = this.#lengths === 1 ? parseLength(this.#length) : -1
+    if (length < 0) return 'bad_framing'
+    this.#head.contentLength = length
     return null
   }
 
@@ -206,6 +212,10 @@ class FieldScan {
     const head = this.#head
     head.keepAlive = head.minor === 1
     if (this.#connection === null) return head
+    if (this.#connection === 'keep-alive') {
+      head.keepAlive = true
+      return head
+    }
     let wantsUpgrade = false
     let wantsClose = false
     for (const option of this.#connection.toLowerCase().split(',')) {

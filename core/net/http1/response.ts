@@ -3,13 +3,12 @@
  * desynchronises a kept-alive connection just as a malformed request does (RFC 9112 §4, §6).
  */
 import type { ErrorCode } from '../../errors.ts'
-import { isNamed, trimmed } from './fields.ts'
+import { isNamed, parseLength, trimmed } from './fields.ts'
 import { ResponseHead } from './head.ts'
 
 /** HTTP/1.x SP status [ SP reason ] CRLF (RFC 9112 §4); the space before an empty reason may be missing. */
 const STATUS_LINE = /HTTP\/1\.[01] [1-9]\d\d(?: [\t\x20-\x7e\x80-\xff]*)?\r\n/y
 const FIELD_LINES = /(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n/y
-const DIGITS = /^[0-9]{1,15}$/
 
 /** Parses the head in text[start, end), where `end` is just after its empty line. */
 export function parseResponseHead(text: string, start: number, end: number, maxFields: number): ResponseHead | ErrorCode {
@@ -91,8 +90,9 @@ class FieldScan {
       return null
     }
     if (this.#lengths === 0) return null
-    if (this.#lengths > 1 || !DIGITS.test(this.#length)) return 'response_malformed'
-    head.contentLength = Number(this.#length)
+    const length = this.#lengths === 1 ? parseLength(this.#length) : -1
+    if (length < 0) return 'response_malformed'
+    head.contentLength = length
     return null
   }
 
@@ -101,6 +101,10 @@ class FieldScan {
     head.keepAlive = head.minor === 1
     head.upgrade = this.#upgrade
     if (this.#connection === null) return head
+    if (this.#connection === 'keep-alive') {
+      head.keepAlive = true
+      return head
+    }
     let wantsClose = false
     for (const option of this.#connection.toLowerCase().split(',')) {
       const name = option.trim()
