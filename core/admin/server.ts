@@ -1,0 +1,163 @@
+/**
+ * The admin listener: `/metrics`, `/healthz`, `/readyz`, `/api/status`. It answers only who is meant: a page in a browser cannot reach
+ * it by a rebound name or from another origin, and beyond loopback it asks for a token.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { once } from 'node:events'
+import http from 'node:http'
+import net from 'node:net'
+import type { ListenAddress } from '../plan/plan.ts'
+
+export interface AdminSource {
+  metrics(): Promise<{ readonly type: string; readonly text: string }>
+  /** null when all is ready, or what is missing. */
+  unready(): string | null
+  status(): unknown
+}
+
+export interface AdminOptions {
+  readonly listen: readonly ListenAddress[]
+  /** What `Authorization: Bearer` must carry; null where it is not asked for. */
+  readonly token: string | null
+  readonly source: AdminSource
+}
+
+export class AdminError extends Error {
+  override readonly name = 'AdminError'
+}
+
+export interface Admin {
+  /** `http://127.0.0.1:9900`, with the port that was given. */
+  readonly addresses: readonly string[]
+  close(): Promise<void>
+}
+
+/** Rejects with AdminError when it may not, or cannot, listen there. */
+export async function startAdmin(options: AdminOptions): Promise<Admin> {
+  const open = options.listen.find((address) => !isLocal(address))
+  if (open !== undefined && options.token === null) {
+    throw new AdminError(`admin on ${describe(open)} can be reached from other machines: set SLUICE_ADMIN_TOKEN, or listen on 127.0.0.1`)
+  }
+  const servers: http.Server[] = []
+  const addresses: string[] = []
+  const close = async (): Promise<void> => {
+    await Promise.all(servers.map(closeServer))
+  }
+  try {
+    for (const address of options.listen) {
+      const server = createServer(options)
+      addresses.push(await listen(server, address))
+      servers.push(server)
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { addresses, close }
+}
+
+function createServer({ token, source }: AdminOptions): http.Server {
+  const server = http.createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
+    answer(request, { token, source }).then(
+      ({ status, type, text }) => {
+        const headers = {
+          'content-type': type,
+          'content-length': Buffer.byteLength(text),
+          'cache-control': 'no-store',
+          'x-content-type-options': 'nosniff',
+        }
+        response.writeHead(status, headers).end(request.method === 'HEAD' ? '' : text)
+      },
+      () => response.writeHead(500).end(),
+    )
+  })
+  // Metrics are of no use to a client that is slow to read them.
+  server.setTimeout(30_000)
+  return server
+}
+
+interface AdminAnswer {
+  readonly status: number
+  readonly type: string
+  readonly text: string
+}
+
+async function answer(
+  request: http.IncomingMessage,
+  { token, source }: { token: string | null; source: AdminSource },
+): Promise<AdminAnswer> {
+  if (request.method !== 'GET' && request.method !== 'HEAD') return plain(405, 'only GET and HEAD')
+  const path = (request.url ?? '/').split('?', 1)[0]
+  const host = request.headers.host ?? ''
+  const origin = request.headers.origin
+  if (origin !== undefined && origin !== `http://${host}`) return plain(403, 'requests of other origins are refused')
+  if (path === '/healthz') return plain(200, 'ok')
+  if (path === '/readyz') {
+    const missing = source.unready()
+    return missing === null ? plain(200, 'ready') : plain(503, missing)
+  }
+  const authorized = token !== null && isToken(request.headers.authorization, token)
+  if (token !== null && !authorized) return plain(401, 'set Authorization: Bearer TOKEN')
+  // A rebound name arrives as Host; an address cannot be rebound, and a page has no token.
+  if (!authorized && !isAddressOrLocal(host))
+    return plain(403, `the name ${JSON.stringify(host)} is not served here; use localhost or the address`)
+  switch (path) {
+    case '/metrics':
+      return { status: 200, ...(await source.metrics()) }
+    case '/api/status':
+      return { status: 200, type: 'application/json', text: `${JSON.stringify(source.status())}\n` }
+    default:
+      return plain(404, 'here are /metrics, /healthz, /readyz and /api/status')
+  }
+}
+
+function plain(status: number, text: string): AdminAnswer {
+  return { status, type: 'text/plain; charset=utf-8', text: `${text}\n` }
+}
+
+/** Takes the same time for each wrong token. */
+function isToken(authorization: string | undefined, token: string): boolean {
+  const given = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+  return given !== undefined && timingSafeEqual(digest(given), digest(token))
+}
+
+function isAddressOrLocal(host: string): boolean {
+  const name = host.replace(/:\d+$/, '').toLowerCase()
+  if (name === 'localhost' || name.endsWith('.localhost') || name === '') return true
+  return net.isIP(name.startsWith('[') && name.endsWith(']') ? name.slice(1, -1) : name) !== 0
+}
+
+function isLocal(address: ListenAddress): boolean {
+  if (address.kind === 'unix') return true
+  return address.host !== null && (address.host === '::1' || address.host === 'localhost' || /^127\.\d+\.\d+\.\d+$/.test(address.host))
+}
+
+/** Returns where it listens. */
+async function listen(server: http.Server, address: ListenAddress): Promise<string> {
+  const options =
+    address.kind === 'unix' ? { path: address.path } : { port: address.port, ...(address.host === null ? {} : { host: address.host }) }
+  try {
+    server.listen(options)
+    await once(server, 'listening')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : ''
+    const why = code === 'EADDRINUSE' ? 'another program uses it already' : error instanceof Error ? error.message : String(error)
+    throw new AdminError(`admin cannot use ${describe(address)}: ${why}`)
+  }
+  const bound = server.address()
+  if (address.kind === 'unix' || bound === null || typeof bound === 'string') return describe(address)
+  return `http://${describe({ ...address, port: bound.port })}`
+}
+
+function describe(address: ListenAddress): string {
+  if (address.kind === 'unix') return `unix:${address.path}`
+  const host = address.host ?? '0.0.0.0'
+  return `${net.isIPv6(host) ? `[${host}]` : host}:${address.port}`
+}
+
+async function closeServer(server: http.Server): Promise<void> {
+  server.close()
+  server.closeAllConnections()
+  if (server.listening) await once(server, 'close')
+}

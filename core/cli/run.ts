@@ -1,0 +1,203 @@
+/** `sluice run` and `sluice URL`: from the config to a proxy that accepts traffic, and from the first signal to a clean end. */
+import { closeSync, openSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { type Admin, startAdmin } from '../admin/server.ts'
+import type { Bundle } from '../config/bundle.ts'
+import { LineSink } from '../observe/line-sink.ts'
+import { createLog, errorSink, type Log } from '../observe/log.ts'
+import { Metrics } from '../observe/metrics.ts'
+import { suggestWorkers, thisMachine } from '../process/capacity.ts'
+import type { LogTarget, PlanSummary } from '../process/messages.ts'
+import { openModuleCache } from '../process/module-cache.ts'
+import { PrepareError, Supervisor } from '../process/supervisor.ts'
+import { exitCodes } from './exit-codes.ts'
+
+export interface RunOptions {
+  readonly source: { readonly kind: 'file'; readonly file: string } | { readonly kind: 'url'; readonly url: string }
+  readonly workers: number | 'auto'
+  readonly drainMs: number
+  readonly logTarget: LogTarget
+  readonly version: string
+}
+
+const workerFile = fileURLToPath(import.meta.resolve('../process/worker.ts'))
+const prepareMs = 10_000
+const scrapeMs = 500
+
+/** Resolves with the exit code when nothing is left running. */
+export async function runProxy(options: RunOptions): Promise<number> {
+  const output = new LineSink({ path: null, onDrops: () => {} })
+  const errors = errorSink()
+  const program = new Program(options, { output, log: createLog({ level: 'info', sink: errors }) })
+  try {
+    return await program.run()
+  } catch (error) {
+    if (error instanceof ConfigError) errors.print(error.text)
+    else errors.print(`sluice: ${error instanceof Error ? error.message : String(error)}\n`)
+    program.kill()
+    return error instanceof ConfigError || error instanceof PrepareError ? exitCodes.config : exitCodes.failed
+  } finally {
+    output.close()
+    errors.close()
+  }
+}
+
+/** The config is not valid; all its problems, ready to print. */
+class ConfigError extends Error {
+  readonly text: string
+  constructor(text: string) {
+    super('the config is not valid')
+    this.text = text
+  }
+}
+
+class Program {
+  readonly #options: RunOptions
+  readonly #output: LineSink
+  readonly #log: Log
+  readonly #supervisor: Supervisor
+  readonly #metrics: Metrics
+  readonly #startedAt = performance.now()
+  readonly #stop = Promise.withResolvers<'stopped'>()
+  #admin: Admin | null = null
+
+  constructor(options: RunOptions, { output, log }: { output: LineSink; log: Log }) {
+    this.#options = options
+    this.#output = output
+    this.#log = log
+    const metrics = new Metrics(() => this.#ownMetrics())
+    this.#metrics = metrics
+    this.#supervisor = new Supervisor({
+      workers: options.workers === 'auto' ? suggestWorkers(thisMachine()) : options.workers,
+      workerFile,
+      logTarget: options.logTarget,
+      cacheFolder: openModuleCache(),
+      hangMs: hangTime(process.env.SLUICE_HANG_MS),
+      drainMs: options.drainMs,
+      prepareMs,
+      events: {
+        log: ({ level, text, fields }) => log[level](fields, text),
+        metrics: (worker, snapshot) => metrics.absorb(worker.pid, snapshot),
+        retired: (worker) => metrics.retire(worker.pid),
+      },
+    })
+  }
+
+  async run(): Promise<number> {
+    this.#handleSignals()
+    if (this.#options.logTarget !== null) closeSync(openSync(this.#options.logTarget, 'a', 0o640))
+    const first = await Promise.race([this.#start(), this.#stop.promise])
+    if (first === 'stopped') {
+      this.kill()
+      return exitCodes.ok
+    }
+    await this.#stop.promise
+    await this.#supervisor.drain()
+    await this.#admin?.close()
+    return exitCodes.ok
+  }
+
+  kill(): void {
+    this.#supervisor.kill()
+  }
+
+  /** Workers load while the config is read; they prepare before anything is bound; all is bound before anything is accepted. */
+  async #start(): Promise<void> {
+    this.#supervisor.spawn()
+    const bundle = await this.#loadBundle()
+    const summary = await this.#supervisor.prepare(bundle)
+    this.#log.level = summary.log.level
+    await this.#supervisor.bind(summary)
+    await this.#startAdmin(summary)
+    await this.#supervisor.commit()
+    for (const line of this.#supervisor.describe()) this.#output.print(`listening ${line}\n`)
+    for (const address of this.#admin?.addresses ?? []) this.#output.print(`listening admin ${address}\n`)
+    const workers = this.#supervisor.workers.length
+    const ms = Math.round(performance.now() - this.#startedAt)
+    this.#output.print(`ready in ${ms} ms, ${workers} ${workers === 1 ? 'worker' : 'workers'}, pid ${process.pid}\n`)
+  }
+
+  async #loadBundle(): Promise<Bundle> {
+    const { source } = this.#options
+    const config = await import('../config/load.ts')
+    if (source.kind === 'url') return config.bundleForUrl(source.url)
+    const { bundle, problems } = await config.loadConfig(source.file)
+    if (problems.length > 0) {
+      const text = config.formatProblems(problems)
+      if (bundle === null) throw new ConfigError(text)
+      this.#log.warn(text)
+    }
+    if (bundle === null) throw new ConfigError('the config is not valid\n')
+    return bundle
+  }
+
+  async #startAdmin({ admin }: PlanSummary): Promise<void> {
+    if (admin === null) return
+    const token = process.env.SLUICE_ADMIN_TOKEN || null
+    const source = { metrics: () => this.#scrape(), unready: () => this.#unready(), status: () => this.#status() }
+    this.#admin = await startAdmin({ listen: admin.listen, token, source })
+  }
+
+  async #scrape(): Promise<{ type: string; text: string }> {
+    await this.#supervisor.collect(scrapeMs)
+    return { type: this.#metrics.contentType, text: await this.#metrics.text() }
+  }
+
+  #unready(): string | null {
+    if (this.#supervisor.isDraining) return 'draining'
+    return this.#supervisor.isReady ? null : 'not all workers carry traffic'
+  }
+
+  #status(): unknown {
+    const now = performance.now()
+    const workers = this.#supervisor.workers.map(({ slot, pid, isLive, connections, memory, bornAt }) => {
+      return { slot, pid, live: isLive, connections, memoryBytes: memory, uptimeSeconds: Math.round((now - bornAt) / 1000) }
+    })
+    return {
+      version: this.#options.version,
+      runtime: process.version,
+      pid: process.pid,
+      state: this.#supervisor.isDraining ? 'draining' : this.#supervisor.isReady ? 'ready' : 'starting',
+      generation: this.#supervisor.generation,
+      uptimeSeconds: Math.round((now - this.#startedAt) / 1000),
+      memoryBytes: process.memoryUsage.rss(),
+      connections: workers.reduce((sum, { connections }) => sum + connections, 0),
+      listeners: this.#supervisor.describe(),
+      workers,
+    }
+  }
+
+  #ownMetrics(): ReturnType<ConstructorParameters<typeof Metrics>[0]> {
+    return {
+      version: this.#options.version,
+      workers: this.#supervisor.workers.filter(({ isLive }) => isLive).length,
+      generation: this.#supervisor.generation,
+      restarts: this.#supervisor.restartCounts,
+      memoryBytes: process.memoryUsage.rss(),
+    }
+  }
+
+  /** The first SIGTERM or SIGINT drains; the second ends at once, and cuts what is under way. */
+  #handleSignals(): void {
+    let stopping = false
+    const onStop = (signal: string): void => {
+      if (stopping) {
+        this.kill()
+        process.exit(exitCodes.failed)
+      }
+      stopping = true
+      this.#log.info(`${signal}: draining`)
+      this.#stop.resolve('stopped')
+    }
+    process.on('SIGTERM', onStop)
+    process.on('SIGINT', onStop)
+    process.on('SIGUSR1', () => this.#supervisor.reopenLogs())
+    process.on('SIGHUP', () => this.#log.warn('SIGHUP: reloading is not there yet; nothing has changed'))
+  }
+}
+
+/** How long a worker's event loop may stand still; shorter in tests. */
+function hangTime(text: string | undefined): number {
+  const ms = Number(text)
+  return ms >= 100 ? ms : 5_000
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env node
+/** The command line's entry: refuses an old runtime with one clear line before it loads anything that needs a new one. */
+import process from 'node:process'
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major < 26 || (major === 26 && minor < 9)) {
+  process.stderr.write(`sluice needs Node.js 26.9 or newer; this is ${process.version} (${process.execPath})\n`)
+  process.exit(1)
+}
+const { runCommandLine } = await import('./cli/command-line.ts')
+process.exit(await runCommandLine(process.argv.slice(2)))

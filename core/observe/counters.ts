@@ -1,0 +1,99 @@
+/**
+ * A worker's counters: one flat array of numbers, a slot or a run of slots for each series. Labels are resolved when a series is
+ * first met; after that an update is one addition. The supervisor reads the same layout through `families`.
+ */
+
+export type FamilyKind = 'counter' | 'gauge' | 'histogram'
+
+interface FamilyRow {
+  readonly kind: FamilyKind
+  readonly help: string
+  readonly labels: readonly string[]
+}
+
+/** Upper bounds in seconds; one slot more counts what is above, one the sum. */
+export const buckets: readonly number[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+
+/** Names as `/metrics` shows them, without the prefix `sluice_`. No label holds what a client can choose freely. */
+export const families = {
+  requests_total: counter('Exchanges ended, by class of the status sent (0xx: the client was gone).', ['listener', 'route', 'status']),
+  request_duration_seconds: histogram('From the first byte of the request to the last of the response.', ['listener', 'route']),
+  received_bytes_total: counter('Bytes of request bodies and of tunnels, from clients.', ['listener', 'route']),
+  sent_bytes_total: counter('Bytes of response bodies and of tunnels, to clients.', ['listener', 'route']),
+  tunnels_total: counter('Exchanges that became a tunnel.', ['listener', 'route']),
+  errors_total: counter('Exchanges that the proxy itself ended, by reason.', ['reason']),
+  connections_total: counter('Connections accepted.', ['listener']),
+  connections: gauge('Connections open now.', ['listener']),
+  upstream_requests_total: counter('Exchanges sent to an endpoint, by class of its answer or `failed`.', [
+    'upstream',
+    'endpoint',
+    'outcome',
+  ]),
+  upstream_response_seconds: histogram('From the first byte sent to the head of the response.', ['upstream']),
+  upstream_retries_total: counter('Attempts after the first.', ['upstream']),
+  upstream_dials_total: counter('Connections to endpoints, opened or failed.', ['upstream', 'endpoint', 'outcome']),
+  upstream_connections: gauge('Connections to endpoints open now.', ['upstream', 'endpoint']),
+  plugin_calls_total: counter('Calls of a plugin.', ['plugin']),
+  plugin_crossings_total: counter('Entries into a sandbox, each with one call or many.', ['plugin']),
+  plugin_seconds_total: counter('Time spent inside a plugin.', ['plugin']),
+  plugin_failures_total: counter('Calls of a plugin that failed.', ['plugin', 'why']),
+  log_dropped_total: counter('Access lines dropped because the reader was too slow.', []),
+  worker_cpu_seconds_total: counter('CPU time of workers.', ['mode']),
+  worker_memory_bytes: gauge('Resident memory of a worker.', ['worker']),
+  event_loop_lag_seconds: gauge('Longest delay of the event loop in the last heartbeat.', ['worker']),
+} as const satisfies Record<string, FamilyRow>
+
+export type Family = keyof typeof families
+
+/** The series that were added since the last snapshot, in the order of their slots. */
+export type SeriesDelta = readonly { readonly family: Family; readonly labels: readonly string[] }[]
+
+/** How many slots a series of that family takes. A histogram: its buckets, the rest, the sum. */
+export function slotsOf(family: Family): number {
+  return families[family].kind === 'histogram' ? buckets.length + 2 : 1
+}
+
+export class Counters {
+  /** Grows by copying: read it afresh for each update, never keep it. */
+  values = new Float64Array(256)
+  #used = 0
+  #unsent: { family: Family; labels: readonly string[] }[] = []
+
+  /** Takes slots for a new series; the caller remembers the index. */
+  add(family: Family, ...labels: readonly string[]): number {
+    const slot = this.#used
+    this.#used += slotsOf(family)
+    if (this.#used > this.values.length) {
+      const grown = new Float64Array(Math.max(this.values.length * 2, this.#used))
+      grown.set(this.values)
+      this.values = grown
+    }
+    this.#unsent.push({ family, labels })
+    return slot
+  }
+
+  observe(slot: number, seconds: number): void {
+    const values = this.values
+    let bucket = 0
+    while (bucket < buckets.length && seconds > buckets[bucket]!) bucket++
+    values[slot + bucket]! += 1
+    values[slot + buckets.length + 1]! += seconds
+  }
+
+  /** Everything counted so far, and the names of what is new since the last call. */
+  snapshot(): { delta: SeriesDelta; values: Float64Array } {
+    const delta = this.#unsent
+    this.#unsent = []
+    return { delta, values: this.values.slice(0, this.#used) }
+  }
+}
+
+function counter(help: string, labels: readonly string[]): FamilyRow {
+  return { kind: 'counter', help, labels }
+}
+function gauge(help: string, labels: readonly string[]): FamilyRow {
+  return { kind: 'gauge', help, labels }
+}
+function histogram(help: string, labels: readonly string[]): FamilyRow {
+  return { kind: 'histogram', help, labels }
+}

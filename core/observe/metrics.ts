@@ -1,0 +1,202 @@
+/**
+ * The metrics of all workers as Prometheus reads them; lives in the supervisor. What a worker counted stays counted when it ends:
+ * counters never go back.
+ */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { buckets, type Family, type FamilyKind, families, type SeriesDelta, slotsOf } from './counters.ts'
+
+export interface Snapshot {
+  readonly delta: SeriesDelta
+  readonly values: Float64Array
+}
+
+/** What the supervisor knows by itself. */
+export interface OwnMetrics {
+  readonly version: string
+  readonly workers: number
+  readonly generation: number
+  readonly restarts: Readonly<Record<string, number>>
+  readonly memoryBytes: number
+}
+
+interface Total {
+  readonly family: Family
+  readonly labels: readonly string[]
+  readonly values: Float64Array
+}
+
+const prefix = 'sluice_'
+
+export class Metrics {
+  readonly #registry = new Registry()
+  readonly #workers = new Map<number, { series: SeriesDelta[number][]; values: Float64Array }>()
+  /** Counters and histograms of workers that have ended. */
+  readonly #ended = new Map<string, Total>()
+  #totals = new Map<string, Total>()
+
+  constructor(own: () => OwnMetrics) {
+    for (const family of Object.keys(families) as Family[]) this.#register(family)
+    registerOwn(this.#registry, own)
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  /** `worker` is unique to a process, not to a slot. */
+  absorb(worker: number, { delta, values }: Snapshot): void {
+    const known = this.#workers.get(worker) ?? { series: [], values }
+    known.series.push(...delta)
+    known.values = values
+    this.#workers.set(worker, known)
+  }
+
+  /** The worker has ended: its counters are kept, its gauges are gone. */
+  retire(worker: number): void {
+    const known = this.#workers.get(worker)
+    if (known === undefined) return
+    this.#workers.delete(worker)
+    sumInto(this.#ended, known, (family) => families[family].kind !== 'gauge')
+  }
+
+  /** Text for a scrape, of what was absorbed so far. */
+  async text(): Promise<string> {
+    this.#totals = new Map()
+    for (const [key, total] of this.#ended) this.#totals.set(key, { ...total, values: total.values.slice() })
+    for (const worker of this.#workers.values()) sumInto(this.#totals, worker, () => true)
+    return this.#registry.metrics()
+  }
+
+  #register(family: Family): void {
+    const { kind, help, labels } = families[family]
+    const read = (): Total[] => [...this.#totals.values()].filter((total) => total.family === family)
+    const options = { name: prefix + family, help, labelNames: [...labels], registers: [] }
+    this.#registry.registerMetric(createMetric(kind, options, read))
+  }
+}
+
+interface MetricOptions {
+  readonly name: string
+  readonly help: string
+  readonly labelNames: string[]
+  readonly registers: never[]
+}
+
+function createMetric(kind: FamilyKind, options: MetricOptions, read: () => Total[]): Counter | Gauge | Histogram {
+  switch (kind) {
+    case 'counter':
+      return new Counter({
+        ...options,
+        collect() {
+          this.reset()
+          for (const total of read()) if (isWorthTelling(total)) this.inc(labelsOf(total), total.values[0]!)
+        },
+      })
+    case 'gauge':
+      return new Gauge({
+        ...options,
+        collect() {
+          this.reset()
+          for (const total of read()) this.set(labelsOf(total), total.values[0]!)
+        },
+      })
+    case 'histogram':
+      return new SummedHistogram(options, read)
+  }
+}
+
+/** A histogram whose buckets were counted elsewhere; prom-client only writes it down. */
+class SummedHistogram extends Histogram {
+  readonly #name: string
+  readonly #read: () => Total[]
+
+  constructor(options: MetricOptions, read: () => Total[]) {
+    super({ ...options, buckets: [...buckets] })
+    this.#name = options.name
+    this.#read = read
+  }
+
+  override async get(): ReturnType<Histogram['get']> {
+    return { ...(await super.get()), values: this.#read().flatMap((total) => histogramLines(this.#name, total)) }
+  }
+
+  /** What the registry asks for, if it is there, in place of `get`. */
+  getForPromString(): ReturnType<Histogram['get']> {
+    return this.get()
+  }
+}
+
+interface HistogramLine {
+  readonly value: number
+  readonly labels: Record<string, string | number>
+  readonly metricName: string
+}
+
+/** Buckets are counted apart and told as running totals. */
+function histogramLines(name: string, total: Total): HistogramLine[] {
+  const labels = labelsOf(total)
+  const lines: HistogramLine[] = []
+  let count = 0
+  for (const [i, le] of [...buckets, '+Inf'].entries()) {
+    count += total.values[i]!
+    lines.push({ value: count, labels: { ...labels, le }, metricName: `${name}_bucket` })
+  }
+  lines.push({ value: total.values[buckets.length + 1]!, labels, metricName: `${name}_sum` })
+  lines.push({ value: count, labels, metricName: `${name}_count` })
+  return lines
+}
+
+/** Most status classes of most routes never happen: those are left out. */
+function isWorthTelling({ family, values }: Total): boolean {
+  return values[0] !== 0 || (family !== 'requests_total' && family !== 'upstream_requests_total')
+}
+
+function labelsOf({ family, labels }: Total): Record<string, string> {
+  return Object.fromEntries(families[family].labels.map((name, i) => [name, labels[i] ?? '']))
+}
+
+function sumInto(
+  totals: Map<string, Total>,
+  { series, values }: { readonly series: SeriesDelta; readonly values: Float64Array },
+  wanted: (family: Family) => boolean,
+): void {
+  let slot = 0
+  for (const { family, labels } of series) {
+    const width = slotsOf(family)
+    if (wanted(family)) {
+      const key = `${family}\0${labels.join('\0')}`
+      let total = totals.get(key)
+      if (total === undefined) {
+        total = { family, labels, values: new Float64Array(width) }
+        totals.set(key, total)
+      }
+      for (let i = 0; i < width; i++) total.values[i]! += values[slot + i] ?? 0
+    }
+    slot += width
+  }
+}
+
+function registerOwn(registry: Registry, own: () => OwnMetrics): void {
+  const gauge = (name: string, help: string, labelNames: string[], set: (metric: Gauge, values: OwnMetrics) => void): void => {
+    const collect = function (this: Gauge): void {
+      this.reset()
+      set(this, own())
+    }
+    registry.registerMetric(new Gauge({ name: prefix + name, help, labelNames, registers: [], collect }))
+  }
+  gauge('build_info', 'Always 1.', ['version', 'runtime'], (metric, { version }) => metric.set({ version, runtime: process.version }, 1))
+  gauge('workers', 'Workers that carry traffic.', [], (metric, { workers }) => metric.set(workers))
+  gauge('generation', 'Number of the current plan.', [], (metric, { generation }) => metric.set(generation))
+  gauge('supervisor_memory_bytes', 'Resident memory of the supervisor.', [], (metric, { memoryBytes }) => metric.set(memoryBytes))
+  const restarts = new Counter({
+    name: `${prefix}worker_restarts_total`,
+    help: 'Workers replaced, by what ended them.',
+    labelNames: ['why'],
+    registers: [],
+    collect() {
+      this.reset()
+      for (const [why, count] of Object.entries(own().restarts)) this.inc({ why }, count)
+    },
+  })
+  registry.registerMetric(restarts)
+}

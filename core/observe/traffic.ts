@@ -1,0 +1,282 @@
+/**
+ * The observer of a worker: turns what the data path tells into counters and access lines. Every call is synchronous, keeps
+ * nothing of what it was given, and costs a look-up and a few additions.
+ */
+import type { ErrorCode } from '../errors.ts'
+import type { EndedExchange, Observer } from '../events.ts'
+import type { LogPlan } from '../plan/plan.ts'
+import { type FormatLine, formatter } from './access-line.ts'
+import type { Counters } from './counters.ts'
+import type { LineSink } from './line-sink.ts'
+
+export interface PluginLine {
+  readonly plugin: string
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  readonly text: string
+}
+
+export interface TrafficOptions {
+  readonly counters: Counters
+  readonly sink: LineSink
+  /** console.* of plugins, and their failures: these are rare, or should be. */
+  readonly onPluginLine: (line: PluginLine) => void
+}
+
+/** Routes and endpoints that get labels of their own; more than that are counted together as `other`. */
+const maxPlaces = 2_000
+
+export class Traffic implements Observer {
+  readonly #counters: Counters
+  readonly #options: TrafficOptions
+  readonly #sink: LineSink
+  #format: FormatLine | null = null
+  readonly #listeners = new Map<string, ListenerSlots>()
+  readonly #routes = new Map<string, RouteSlots>()
+  readonly #upstreams = new Map<string, UpstreamSlots>()
+  readonly #plugins = new Map<string, PluginSlots>()
+  readonly #errors = new Map<ErrorCode, number>()
+  #endpointCount = 0
+  #lastRoute: RouteSlots | null = null
+
+  constructor(options: TrafficOptions) {
+    this.#options = options
+    this.#counters = options.counters
+    this.#sink = options.sink
+  }
+
+  /** Takes over the log options of a plan that has become the current one. */
+  configure(log: LogPlan): void {
+    const format = log.format ?? (this.#sink.isTerminal ? 'pretty' : 'json')
+    const color = this.#sink.isTerminal && (process.env.NO_COLOR ?? '') === ''
+    this.#format = log.access ? formatter(format, { color }) : null
+  }
+
+  connectionOpened(listener: string): void {
+    const slots = this.#listener(listener)
+    this.#counters.values[slots.accepted]! += 1
+    this.#counters.values[slots.open]! += 1
+  }
+
+  connectionClosed(listener: string): void {
+    this.#counters.values[this.#listener(listener).open]! -= 1
+  }
+
+  exchangeEnded(x: EndedExchange): void {
+    if (this.#format !== null) this.#sink.append(this.#format(x))
+    const route = this.#route(x)
+    const values = this.#counters.values
+    values[route.statuses + statusClass(x.status)]! += 1
+    values[route.received]! += x.bytesIn
+    values[route.sent]! += x.bytesOut
+    if (x.tunnel) values[route.tunnels]! += 1
+    else this.#counters.observe(route.duration, x.durationMs / 1000)
+    if (x.reason !== null) this.#countError(x.reason)
+    if (x.upstream !== null) this.#countUpstream(x, x.upstream)
+  }
+
+  dialled(upstream: string, endpoint: string, ok: boolean): void {
+    const slots = this.#endpoint(this.#upstream(upstream), endpoint)
+    this.#counters.values[ok ? slots.dialled : slots.dialFailed]! += 1
+    if (ok) this.#counters.values[slots.open]! += 1
+  }
+
+  upstreamClosed(upstream: string, endpoint: string): void {
+    this.#counters.values[this.#endpoint(this.#upstream(upstream), endpoint).open]! -= 1
+  }
+
+  pluginCalled(plugin: string, calls: number, tookMs: number): void {
+    const slots = this.#plugin(plugin)
+    const values = this.#counters.values
+    values[slots.calls]! += calls
+    values[slots.crossings]! += 1
+    values[slots.seconds]! += tookMs / 1000
+  }
+
+  pluginFailed(plugin: string, why: PluginFailure, detail: string): void {
+    this.#counters.values[this.#plugin(plugin).failures[why]]! += 1
+    this.#options.onPluginLine({ plugin, level: 'error', text: `${failureText[why]}: ${detail}` })
+  }
+
+  pluginLogged(plugin: string, level: PluginLine['level'], text: string): void {
+    this.#options.onPluginLine({ plugin, level, text })
+  }
+
+  #countError(reason: ErrorCode): void {
+    let slot = this.#errors.get(reason)
+    if (slot === undefined) {
+      slot = this.#counters.add('errors_total', reason)
+      this.#errors.set(reason, slot)
+    }
+    this.#counters.values[slot]! += 1
+  }
+
+  #countUpstream(x: EndedExchange, name: string): void {
+    const upstream = this.#upstream(name)
+    if (x.attempts > 1) this.#counters.values[upstream.retries]! += x.attempts - 1
+    if (x.endpoint === null) return
+    const endpoint = this.#endpoint(upstream, x.endpoint)
+    const answered = x.upstreamMs >= 0
+    this.#counters.values[answered ? endpoint.outcomes + statusClass(x.status) : endpoint.failed]! += 1
+    if (answered) this.#counters.observe(upstream.response, x.upstreamMs / 1000)
+  }
+
+  #listener(name: string): ListenerSlots {
+    let slots = this.#listeners.get(name)
+    if (slots === undefined) {
+      slots = { accepted: this.#counters.add('connections_total', name), open: this.#counters.add('connections', name) }
+      this.#listeners.set(name, slots)
+    }
+    return slots
+  }
+
+  /** The names of a plan are the same strings for each exchange, so the one before is found by comparing pointers. */
+  #route(x: EndedExchange): RouteSlots {
+    const last = this.#lastRoute
+    if (last !== null && last.route === x.route && last.listener === x.listener) return last
+    const key = x.route ?? `${x.listener} `
+    let slots = this.#routes.get(key)
+    if (slots === undefined) {
+      const crowded = this.#routes.size >= maxPlaces
+      slots = crowded ? this.#otherRoute(x) : routeSlots(this.#counters, x.listener, x.route, x.route ?? '')
+      if (!crowded) this.#routes.set(key, slots)
+    }
+    this.#lastRoute = slots
+    return slots
+  }
+
+  #otherRoute(x: EndedExchange): RouteSlots {
+    const key = `${x.listener} other`
+    let slots = this.#routes.get(key)
+    if (slots === undefined) {
+      slots = routeSlots(this.#counters, x.listener, key, 'other')
+      this.#routes.set(key, slots)
+    }
+    return slots
+  }
+
+  #upstream(name: string): UpstreamSlots {
+    let slots = this.#upstreams.get(name)
+    if (slots === undefined) {
+      slots = {
+        name,
+        response: this.#counters.add('upstream_response_seconds', name),
+        retries: this.#counters.add('upstream_retries_total', name),
+        endpoints: new Map(),
+      }
+      this.#upstreams.set(name, slots)
+    }
+    return slots
+  }
+
+  #endpoint(upstream: UpstreamSlots, address: string): EndpointSlots {
+    let slots = upstream.endpoints.get(address)
+    if (slots === undefined) {
+      const label = this.#endpointCount++ < maxPlaces ? address : 'other'
+      slots = upstream.endpoints.get(label) ?? endpointSlots(this.#counters, upstream.name, label)
+      upstream.endpoints.set(label, slots)
+    }
+    return slots
+  }
+
+  #plugin(name: string): PluginSlots {
+    let slots = this.#plugins.get(name)
+    if (slots === undefined) {
+      const counters = this.#counters
+      const failure = (why: PluginFailure): number => counters.add('plugin_failures_total', name, why)
+      slots = {
+        calls: counters.add('plugin_calls_total', name),
+        crossings: counters.add('plugin_crossings_total', name),
+        seconds: counters.add('plugin_seconds_total', name),
+        failures: {
+          threw: failure('threw'),
+          timeout: failure('timeout'),
+          memory: failure('memory'),
+          crashed: failure('crashed'),
+          parked: failure('parked'),
+        },
+      }
+      this.#plugins.set(name, slots)
+    }
+    return slots
+  }
+}
+
+interface ListenerSlots {
+  readonly accepted: number
+  readonly open: number
+}
+
+interface RouteSlots {
+  readonly listener: string
+  readonly route: string | null
+  /** Six in a row: no status, 1xx … 5xx. */
+  readonly statuses: number
+  readonly duration: number
+  readonly received: number
+  readonly sent: number
+  readonly tunnels: number
+}
+
+interface UpstreamSlots {
+  readonly name: string
+  readonly response: number
+  readonly retries: number
+  readonly endpoints: Map<string, EndpointSlots>
+}
+
+interface EndpointSlots {
+  /** Six in a row, as for a route. */
+  readonly outcomes: number
+  readonly failed: number
+  readonly dialled: number
+  readonly dialFailed: number
+  readonly open: number
+}
+
+type PluginFailure = Parameters<Observer['pluginFailed']>[1]
+
+interface PluginSlots {
+  readonly calls: number
+  readonly crossings: number
+  readonly seconds: number
+  readonly failures: Readonly<Record<PluginFailure, number>>
+}
+
+const failureText: Readonly<Record<PluginFailure, string>> = {
+  threw: 'threw an error',
+  timeout: 'took too long',
+  memory: 'used too much memory',
+  crashed: 'crashed',
+  parked: 'is parked after repeated failures',
+}
+
+const statusClasses = ['0xx', '1xx', '2xx', '3xx', '4xx', '5xx'] as const
+
+function statusClass(status: number): number {
+  const hundreds = (status / 100) | 0
+  return hundreds >= 0 && hundreds <= 5 ? hundreds : 5
+}
+
+function routeSlots(counters: Counters, listener: string, route: string | null, label: string): RouteSlots {
+  const statuses = statusClasses.map((status) => counters.add('requests_total', listener, label, status))
+  return {
+    listener,
+    route,
+    statuses: statuses[0]!,
+    duration: counters.add('request_duration_seconds', listener, label),
+    received: counters.add('received_bytes_total', listener, label),
+    sent: counters.add('sent_bytes_total', listener, label),
+    tunnels: counters.add('tunnels_total', listener, label),
+  }
+}
+
+function endpointSlots(counters: Counters, upstream: string, endpoint: string): EndpointSlots {
+  const outcomes = statusClasses.map((status) => counters.add('upstream_requests_total', upstream, endpoint, status))
+  return {
+    outcomes: outcomes[0]!,
+    failed: counters.add('upstream_requests_total', upstream, endpoint, 'failed'),
+    dialled: counters.add('upstream_dials_total', upstream, endpoint, 'ok'),
+    dialFailed: counters.add('upstream_dials_total', upstream, endpoint, 'failed'),
+    open: counters.add('upstream_connections', upstream, endpoint),
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * Sockets that are bound and kept open by the supervisor, which never accepts on them: a worker that dies takes nothing with it,
+ * what waits in the queue is accepted by whoever gets the handle next. On Linux every worker slot has its own `reusePort` socket,
+ * elsewhere, and for unix sockets, all share one.
+ */
+import { once } from 'node:events'
+import { unlinkSync } from 'node:fs'
+import net from 'node:net'
+import { getSystemErrorName } from 'node:util'
+import type { ListenAddress } from '../plan/plan.ts'
+
+/** The raw handle of a bound socket. Sent to a worker, which listens on its copy. */
+export interface BoundHandle {
+  getsockname(out: { address?: string; port?: number }): number
+  close(): void
+}
+
+export interface BoundSocket {
+  /** With the port that was given when 0 was asked for. */
+  readonly address: ListenAddress
+  /** null: the runtime cannot bind without listening; each worker binds by itself. */
+  readonly handle: BoundHandle | null
+  close(): void
+}
+
+/** Binding failed: the message names the listener, the address and what to do. */
+export class BindError extends Error {
+  override readonly name = 'BindError'
+}
+
+export const backlog = 4096
+
+type CreateHandle = (address: string | null, port: number, type: number, fd: undefined, flags: number) => BoundHandle | number
+
+/** libuv's UV_TCP_REUSEPORT. */
+const reusePort = 2
+
+/** node:net offers no public way to bind without accepting; this one has been there since 0.6 because node:cluster needs it. */
+const createHandle = (net as unknown as { _createServerHandle?: CreateHandle })._createServerHandle ?? null
+
+/** Binds one address for `slots` workers; gives one socket for each. Throws BindError, and then leaves nothing open. */
+export async function bindAddress(listener: string, address: ListenAddress, slots: number, create = createHandle): Promise<BoundSocket[]> {
+  if (address.kind === 'unix') await removeStaleSocket(listener, address.path)
+  if (create === null) return alone(listener, address, slots)
+  const shared = address.kind === 'unix' || process.platform !== 'linux'
+  const first = bindOne(create, listener, address, 0)
+  if (shared) return Array.from({ length: slots }, () => first)
+  // The first bind was without reusePort, so that a port which another program shares is noticed; now the real ones.
+  first.close()
+  const sockets: BoundSocket[] = []
+  try {
+    for (let slot = 0; slot < slots; slot++) sockets.push(bindOne(create, listener, first.address, reusePort))
+  } catch (error) {
+    for (const socket of sockets) socket.close()
+    throw error
+  }
+  return sockets
+}
+
+export function describeAddress(address: ListenAddress): string {
+  if (address.kind === 'unix') return `unix:${address.path}`
+  const host = address.host ?? '0.0.0.0'
+  return `${host.includes(':') ? `[${host}]` : host}:${address.port}`
+}
+
+function bindOne(create: CreateHandle, listener: string, address: ListenAddress, flags: number): BoundSocket {
+  const handle = address.kind === 'unix' ? create(address.path, -1, -1, undefined, 0) : bindTcp(create, address, flags)
+  if (typeof handle === 'number') throw bindError(listener, address, handle)
+  if (address.kind === 'unix') return open(handle, address)
+  // libuv keeps "address in use" back until the next call on the handle.
+  const name: { address?: string; port?: number } = {}
+  const error = handle.getsockname(name)
+  if (error !== 0) {
+    handle.close()
+    throw bindError(listener, address, error)
+  }
+  return open(handle, { ...address, port: name.port ?? address.port })
+}
+
+function bindTcp(create: CreateHandle, address: ListenAddress & { kind: 'tcp' }, flags: number): BoundHandle | number {
+  if (address.host === null) return create(null, address.port, 6, undefined, flags)
+  return create(address.host, address.port, net.isIPv6(address.host) ? 6 : 4, undefined, flags)
+}
+
+function open(handle: BoundHandle, address: ListenAddress): BoundSocket {
+  let isOpen = true
+  const close = () => {
+    if (isOpen) handle.close()
+    isOpen = false
+  }
+  return { address, handle, close }
+}
+
+/** Without handles: finds the port, and leaves binding to the workers. */
+async function alone(listener: string, address: ListenAddress, slots: number): Promise<BoundSocket[]> {
+  if (address.kind === 'unix')
+    return Array.from({ length: slots }, () => ({ address, handle: null, close: () => removeQuietly(address.path) }))
+  const server = net.createServer()
+  try {
+    server.listen({ port: address.port, ...(address.host === null ? {} : { host: address.host }) })
+    await once(server, 'listening')
+  } catch (error) {
+    throw bindError(listener, address, error instanceof Error && 'errno' in error ? Number(error.errno) : -1)
+  }
+  const bound = server.address()
+  const port = bound !== null && typeof bound === 'object' ? bound.port : address.port
+  server.close()
+  await once(server, 'close')
+  return Array.from({ length: slots }, () => ({ address: { ...address, port }, handle: null, close: () => {} }))
+}
+
+/** A unix socket outlives a program that was killed: remove it if nobody answers there. */
+async function removeStaleSocket(listener: string, path: string): Promise<void> {
+  const socket = net.connect(path)
+  try {
+    await once(socket, 'connect')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED') removeQuietly(path)
+    return
+  } finally {
+    socket.destroy()
+  }
+  throw new BindError(`listener ${listener} cannot use unix:${path}: another program listens there`)
+}
+
+function removeQuietly(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch {
+    // Already gone, or not ours to remove: binding will tell.
+  }
+}
+
+function bindError(listener: string, address: ListenAddress, errno: number): BindError {
+  return new BindError(`listener ${listener} cannot use ${describeAddress(address)}: ${reasonOf(errno)}`)
+}
+
+function reasonOf(errno: number): string {
+  const code = errno < 0 ? getSystemErrorName(errno) : String(errno)
+  switch (code) {
+    case 'EADDRINUSE':
+      return 'another program uses it already'
+    case 'EACCES':
+      return 'not permitted; ports below 1024 need root, CAP_NET_BIND_SERVICE, or a lower net.ipv4.ip_unprivileged_port_start'
+    case 'EADDRNOTAVAIL':
+      return 'this machine has no such address'
+    case 'ENOENT':
+      return 'its folder does not exist'
+    default:
+      return code
+  }
+}

@@ -1,0 +1,65 @@
+/** What the supervisor and its workers say to each other over IPC: every message is one of these, nothing else crosses. */
+import type { Bundle } from '../config/bundle.ts'
+import type { SeriesDelta } from '../observe/counters.ts'
+import type { ListenAddress, LogPlan } from '../plan/plan.ts'
+
+/** What the supervisor needs to know of a plan. It never runs the config itself: a worker prepares it and tells. */
+export interface PlanSummary {
+  readonly listeners: readonly { readonly name: string; readonly addresses: readonly ListenAddress[]; readonly secure: boolean }[]
+  readonly log: LogPlan
+  readonly admin: { readonly listen: readonly ListenAddress[] } | null
+}
+
+/** Where access lines go: null is standard output. */
+export type LogTarget = string | null
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+export interface LogEntry {
+  readonly level: LogLevel
+  readonly text: string
+  readonly fields: Readonly<Record<string, string | number>>
+}
+
+/** A worker's counters: the series that are new since its last message, and all values. */
+export interface MetricsSnapshot {
+  readonly delta: SeriesDelta
+  readonly values: Float64Array
+}
+
+/** To a worker. One with an `id` is answered by an Answer with the same id. */
+export type ToWorker =
+  | { readonly kind: 'begin'; readonly slot: number; readonly heartbeatMs: number; readonly drainMs: number; readonly logTarget: LogTarget }
+  | { readonly kind: 'prepare'; readonly id: number; readonly bundle: Bundle; readonly generation: number }
+  | { readonly kind: 'commit'; readonly id: number; readonly generation: number }
+  | { readonly kind: 'abort'; readonly generation: number }
+  /** Travels with a handle, but where handles cannot be bound apart from listening: then the worker binds by itself. */
+  | { readonly kind: 'listen'; readonly id: number; readonly listener: string; readonly address: ListenAddress; readonly alone: boolean }
+  | { readonly kind: 'collect'; readonly id: number }
+  | { readonly kind: 'reopen-log' }
+  | { readonly kind: 'drain'; readonly deadlineMs: number }
+
+/** To the supervisor. */
+export type FromWorker =
+  | { readonly kind: 'loaded' }
+  | { readonly kind: 'alive'; readonly connections: number; readonly memory: number; readonly metrics: MetricsSnapshot }
+  /** It let go of its listening handles, for it is short of descriptors; or it asks for them again. */
+  | { readonly kind: 'pressure'; readonly pressed: boolean }
+  /** It was told to end by somebody else: it drains, and the slot is free. */
+  | { readonly kind: 'leaving' }
+  | { readonly kind: 'log'; readonly entries: readonly LogEntry[] }
+  /** Its last words: nothing is left to do. */
+  | { readonly kind: 'drained'; readonly metrics: MetricsSnapshot }
+  | Answer
+
+export type Answer =
+  | { readonly kind: 'prepared'; readonly id: number; readonly summary: PlanSummary }
+  | { readonly kind: 'done'; readonly id: number }
+  | { readonly kind: 'failed'; readonly id: number; readonly error: string }
+  | {
+      readonly kind: 'collected'
+      readonly id: number
+      readonly connections: number
+      readonly memory: number
+      readonly metrics: MetricsSnapshot
+    }

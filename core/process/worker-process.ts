@@ -1,0 +1,181 @@
+/**
+ * One worker as the supervisor sees it: a process that answers questions by their id. Every question settles: by the answer, by its
+ * deadline, or by the end of the process.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import type { Bundle } from '../config/bundle.ts'
+import type { BoundSocket } from './bind.ts'
+import type { Answer, FromWorker, LogTarget, MetricsSnapshot, PlanSummary, ToWorker } from './messages.ts'
+
+export interface WorkerOptions {
+  /** The file to fork. */
+  readonly file: string
+  readonly slot: number
+  readonly heartbeatMs: number
+  readonly drainMs: number
+  readonly logTarget: LogTarget
+  readonly cacheFolder: string | null
+}
+
+export interface WorkerEvents {
+  /** What it says of itself, unasked. */
+  said(worker: WorkerProcess, message: Exclude<FromWorker, Answer | { kind: 'loaded' }>): void
+  /** The last event: nothing of the process is left. `why` is for the log: `exit 1`, `SIGKILL`. */
+  ended(worker: WorkerProcess, why: string): void
+}
+
+/** isolated-vm needs the first; the second keeps a looping plugin from outrunning its memory limit. */
+const workerFlags = ['--no-node-snapshot', '--no-concurrent-osr', '--disable-sigusr1', '--disable-warning=ExperimentalWarning']
+
+const commitMs = 5_000
+const lastWordsMs = 200
+
+export class WorkerProcess {
+  readonly slot: number
+  readonly pid: number
+  readonly bornAt = performance.now()
+  /** When it last proved that its event loop turns. */
+  aliveAt = performance.now()
+  connections = 0
+  /** Resident bytes when it last told. */
+  memory = 0
+  /** It carries traffic. */
+  isLive = false
+  /** Why the supervisor killed it; null if it did not. */
+  killedFor: string | null = null
+  readonly #child: ChildProcess
+  readonly #questions = new Map<number, Question>()
+  readonly #loaded: Promise<void>
+  #nextId = 1
+  #hasEnded = false
+
+  constructor(options: WorkerOptions, events: WorkerEvents) {
+    this.slot = options.slot
+    this.#child = fork(options.file, [], {
+      execArgv: workerFlags,
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      env: options.cacheFolder === null ? process.env : { ...process.env, NODE_COMPILE_CACHE: options.cacheFolder },
+    })
+    this.pid = this.#child.pid ?? -1
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#loaded = promise
+    // Nobody may be waiting when it dies early.
+    promise.catch(() => {})
+    this.#child.on('message', (message: FromWorker) => {
+      if (this.#hasEnded) return
+      this.aliveAt = performance.now()
+      if (message.kind === 'loaded') resolve()
+      else if ('id' in message) this.#answer(message)
+      else events.said(this, message)
+    })
+    const end = (why: string): void => {
+      if (this.#hasEnded) return
+      this.#hasEnded = true
+      const error = new Error(`worker ${this.slot} ended (${why})`)
+      reject(error)
+      for (const question of this.#questions.values()) question.reject(error)
+      this.#questions.clear()
+      events.ended(this, why)
+    }
+    this.#child.once('exit', (code, signal) => {
+      const why = signal ?? `exit ${code}`
+      if (!this.#child.connected) return end(why)
+      // Its last words may still be on their way.
+      this.#child.once('disconnect', () => end(why))
+      setTimeout(end, lastWordsMs, why).unref()
+    })
+    this.#child.once('error', (error) => end(error.message))
+    const { slot, heartbeatMs, drainMs, logTarget } = options
+    this.#send({ kind: 'begin', slot, heartbeatMs, drainMs, logTarget })
+  }
+
+  /** Its modules are loaded: from now on it answers. */
+  loaded(): Promise<void> {
+    return this.#loaded
+  }
+
+  async prepare(bundle: Bundle, generation: number, deadlineMs: number): Promise<PlanSummary> {
+    const answer = await this.#ask((id) => ({ kind: 'prepare', id, bundle, generation }), deadlineMs)
+    if (answer.kind !== 'prepared') throw new Error(`worker ${this.slot} answered ${answer.kind}`)
+    return answer.summary
+  }
+
+  async commit(generation: number): Promise<void> {
+    await this.#ask((id) => ({ kind: 'commit', id, generation }), commitMs)
+  }
+
+  abort(generation: number): void {
+    this.#send({ kind: 'abort', generation })
+  }
+
+  /** Resolves when it accepts on that socket. */
+  async listen(listener: string, socket: BoundSocket): Promise<void> {
+    const alone = socket.handle === null
+    await this.#ask((id) => ({ kind: 'listen', id, listener, address: socket.address, alone }), commitMs, socket)
+  }
+
+  async collect(deadlineMs: number): Promise<MetricsSnapshot> {
+    const answer = await this.#ask((id) => ({ kind: 'collect', id }), deadlineMs)
+    if (answer.kind !== 'collected') throw new Error(`worker ${this.slot} answered ${answer.kind}`)
+    this.connections = answer.connections
+    this.memory = answer.memory
+    return answer.metrics
+  }
+
+  reopenLog(): void {
+    this.#send({ kind: 'reopen-log' })
+  }
+
+  drain(deadlineMs: number): void {
+    this.isLive = false
+    this.#send({ kind: 'drain', deadlineMs })
+  }
+
+  kill(why: string): void {
+    this.killedFor ??= why
+    this.#child.kill('SIGKILL')
+  }
+
+  async #ask(question: (id: number) => ToWorker, deadlineMs: number, socket?: BoundSocket): Promise<Answer> {
+    if (this.#hasEnded) throw new Error(`worker ${this.slot} has ended`)
+    const id = this.#nextId++
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+    const timer = setTimeout(() => {
+      this.#questions.delete(id)
+      reject(new DeadlineError(`worker ${this.slot} did not answer for ${deadlineMs / 1000} s`))
+    }, deadlineMs)
+    this.#questions.set(id, { resolve, reject })
+    this.#send(question(id), socket)
+    try {
+      const answer = await promise
+      if (answer.kind === 'failed') throw new Error(answer.error)
+      return answer
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #answer(answer: Answer): void {
+    const question = this.#questions.get(answer.id)
+    this.#questions.delete(answer.id)
+    question?.resolve(answer)
+  }
+
+  #send(message: ToWorker, socket?: BoundSocket): void {
+    if (!this.#child.connected) return
+    // An error here means that the process is going; its exit is what settles the questions.
+    // The handle is what node:cluster sends: a bound socket, not yet a net.Server.
+    const handle = socket?.handle as Parameters<ChildProcess['send']>[1]
+    this.#child.send(message, handle, { keepOpen: true }, () => {})
+  }
+}
+
+interface Question {
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (error: Error) => void
+}
+
+export class DeadlineError extends Error {
+  override readonly name = 'DeadlineError'
+}

@@ -1,0 +1,249 @@
+/**
+ * The worker's end of the conversation with its supervisor: prepares and commits plans, takes over listening sockets, tells that it
+ * is alive, and drains when it is told to, or when the supervisor is gone.
+ */
+import net from 'node:net'
+import type { Bundle } from '../config/bundle.ts'
+import type { Observer } from '../events.ts'
+import { Counters } from '../observe/counters.ts'
+import { LineSink } from '../observe/line-sink.ts'
+import { Traffic } from '../observe/traffic.ts'
+import type { ListenAddress, Plan } from '../plan/plan.ts'
+import { backlog } from './bind.ts'
+import { maxConnections } from './capacity.ts'
+import { ForwardedLog } from './forwarded-log.ts'
+import type { FromWorker, LogTarget, MetricsSnapshot, PlanSummary, ToWorker } from './messages.ts'
+import { Pulse } from './pulse.ts'
+
+export interface Prepared {
+  readonly plan: Plan
+  discard(): void
+}
+
+/** What a worker needs of the proxy; the real one is in proxy.ts. */
+export interface WorkerProxy<P extends Prepared> {
+  prepare(bundle: Bundle, generation: number): Promise<P>
+  commit(prepared: P): void
+  accept(listener: string, server: net.Server): void
+  stopAccepting(): void
+  drain(deadlineMs: number): Promise<void>
+  readonly connections: number
+  onPressure: ((pressed: boolean) => void) | null
+  close(): void
+}
+
+type CreateProxy<P extends Prepared> = (options: { readonly observer: Observer; readonly maxConnections: number }) => WorkerProxy<P>
+
+/** Takes over this process. */
+export function serveAsWorker<P extends Prepared>(createProxy: CreateProxy<P>): void {
+  // The supervisor decides: Ctrl-C and a closed terminal reach the whole group of processes.
+  process.on('SIGINT', () => {})
+  process.on('SIGHUP', () => {})
+  process.once('message', (message: ToWorker) => {
+    if (message.kind === 'begin') new WorkerSide(createProxy, message).start()
+  })
+  send({ kind: 'loaded' })
+}
+
+class WorkerSide<P extends Prepared> {
+  readonly #proxy: WorkerProxy<P>
+  readonly #counters = new Counters()
+  readonly #sink: LineSink
+  readonly #traffic: Traffic
+  readonly #log = new ForwardedLog((entries) => send({ kind: 'log', entries }))
+  readonly #pulse: Pulse
+  readonly #drainMs: number
+  readonly #dropped: number
+  #prepared: { readonly generation: number; readonly value: P } | null = null
+  #draining = false
+
+  constructor(createProxy: CreateProxy<P>, begin: ToWorker & { kind: 'begin' }) {
+    process.title = `sluice: worker ${begin.slot}`
+    this.#drainMs = begin.drainMs
+    this.#dropped = this.#counters.add('log_dropped_total')
+    this.#sink = this.#openSink(begin.logTarget)
+    this.#traffic = new Traffic({
+      counters: this.#counters,
+      sink: this.#sink,
+      onPluginLine: ({ plugin, level, text }) => this.#log.write({ level, text, fields: { plugin } }),
+    })
+    this.#proxy = createProxy({ observer: this.#traffic, maxConnections: maxConnections() })
+    this.#proxy.onPressure = (pressed) => this.#onPressure(pressed)
+    this.#pulse = new Pulse(this.#counters, { slot: begin.slot, everyMs: begin.heartbeatMs, beat: () => this.#tellAlive() })
+  }
+
+  start(): void {
+    process.on('message', (message: ToWorker, handle: unknown) => this.#receive(message, handle))
+    process.once('disconnect', () => void this.#drain(this.#drainMs))
+    process.on('SIGTERM', () => this.#leave())
+    process.on('uncaughtException', (error) => this.#fail(error))
+    process.on('unhandledRejection', (error) => this.#fail(error))
+    this.#pulse.start()
+  }
+
+  #receive(message: ToWorker, handle: unknown): void {
+    switch (message.kind) {
+      case 'begin':
+        return
+      case 'prepare':
+        void this.#prepare(message)
+        return
+      case 'commit':
+        this.#commit(message)
+        return
+      case 'abort':
+        this.#abort(message.generation)
+        return
+      case 'listen':
+        void this.#listen(message, handle)
+        return
+      case 'collect':
+        send({ kind: 'collected', id: message.id, ...this.#vitals() })
+        return
+      case 'reopen-log':
+        this.#reopenLog()
+        return
+      case 'drain':
+        void this.#drain(message.deadlineMs)
+        return
+      default:
+        message satisfies never
+    }
+  }
+
+  async #prepare({ id, bundle, generation }: ToWorker & { kind: 'prepare' }): Promise<void> {
+    try {
+      this.#abort(this.#prepared?.generation)
+      const value = await this.#proxy.prepare(bundle, generation)
+      this.#prepared = { generation, value }
+      send({ kind: 'prepared', id, summary: summarize(value.plan) })
+    } catch (error) {
+      send({ kind: 'failed', id, error: readable(error) })
+    }
+  }
+
+  #commit({ id, generation }: ToWorker & { kind: 'commit' }): void {
+    const prepared = this.#prepared
+    if (prepared?.generation !== generation) {
+      send({ kind: 'failed', id, error: `generation ${generation} is not prepared` })
+      return
+    }
+    this.#prepared = null
+    this.#proxy.commit(prepared.value)
+    this.#traffic.configure(prepared.value.plan.log)
+    send({ kind: 'done', id })
+  }
+
+  #abort(generation: number | undefined): void {
+    if (this.#prepared === null || this.#prepared.generation !== generation) return
+    this.#prepared.value.discard()
+    this.#prepared = null
+  }
+
+  /** Listening begins before the answer: from then on nothing that connects is lost. */
+  async #listen({ id, listener, address, alone }: ToWorker & { kind: 'listen' }, handle: unknown): Promise<void> {
+    try {
+      // A connection is given to the proxy as it is: it decides about half-closing and delays.
+      const server = net.createServer({ allowHalfOpen: true, noDelay: true })
+      const listening = new Promise<void>((resolve, reject) => server.once('listening', resolve).once('error', reject))
+      if (alone) server.listen(listenOptions(address))
+      else server.listen(handle, backlog)
+      this.#proxy.accept(listener, server)
+      await listening
+      send({ kind: 'done', id })
+    } catch (error) {
+      send({ kind: 'failed', id, error: readable(error) })
+    }
+  }
+
+  /** Short of descriptors: connections wait in the queue of the socket, which the supervisor keeps open. */
+  #onPressure(pressed: boolean): void {
+    if (this.#draining) return
+    if (pressed) this.#proxy.stopAccepting()
+    send({ kind: 'pressure', pressed })
+  }
+
+  /** Somebody else than the supervisor asked: it may send another worker meanwhile. */
+  #leave(): void {
+    if (!this.#draining) send({ kind: 'leaving' })
+    void this.#drain(this.#drainMs)
+  }
+
+  async #drain(deadlineMs: number): Promise<void> {
+    if (this.#draining) return
+    this.#draining = true
+    this.#proxy.stopAccepting()
+    await this.#proxy.drain(deadlineMs)
+    this.#proxy.close()
+    this.#end(0)
+  }
+
+  /** What happens to one exchange is caught where it runs; what arrives here is a mistake of the proxy, and its state is unknown. */
+  #fail(error: unknown): void {
+    this.#log.write({
+      level: 'error',
+      text: `a worker failed: ${readable(error)}`,
+      fields: { stack: error instanceof Error ? (error.stack ?? '') : '' },
+    })
+    this.#end(1)
+  }
+
+  #end(code: number): void {
+    this.#pulse.stop()
+    this.#sink.close()
+    this.#log.flush()
+    const exit = (): never => process.exit(code)
+    if (process.connected) process.send?.({ kind: 'drained', metrics: this.#snapshot() } satisfies FromWorker, exit)
+    else exit()
+  }
+
+  #tellAlive(): void {
+    send({ kind: 'alive', ...this.#vitals() })
+  }
+
+  #vitals(): { connections: number; memory: number; metrics: MetricsSnapshot } {
+    return { connections: this.#proxy.connections, memory: process.memoryUsage.rss(), metrics: this.#snapshot() }
+  }
+
+  #snapshot(): MetricsSnapshot {
+    this.#counters.values[this.#dropped] = this.#sink.dropped
+    this.#pulse.measure()
+    return this.#counters.snapshot()
+  }
+
+  #openSink(path: LogTarget): LineSink {
+    const onDrops: ConstructorParameters<typeof LineSink>[0]['onDrops'] = ({ kind, lines, why }) => {
+      if (kind === 'began') this.#log.write({ level: 'warn', text: `access lines are being dropped: ${why}`, fields: {} })
+      else this.#log.write({ level: 'warn', text: `${lines} access lines were dropped`, fields: { lines } })
+    }
+    return new LineSink({ path, onDrops })
+  }
+
+  #reopenLog(): void {
+    try {
+      this.#sink.reopen()
+    } catch (error) {
+      this.#log.write({ level: 'error', text: `the access log stays where it was: ${readable(error)}`, fields: {} })
+    }
+  }
+}
+
+function send(message: FromWorker): void {
+  // A supervisor that is gone is told nothing; `disconnect` tells us.
+  if (process.connected) process.send?.(message, () => {})
+}
+
+function summarize(plan: Plan): PlanSummary {
+  const listeners = plan.listeners.map(({ name, addresses, tls }) => ({ name, addresses, secure: tls !== null }))
+  return { listeners, log: plan.log, admin: plan.admin }
+}
+
+function listenOptions(address: ListenAddress): net.ListenOptions {
+  if (address.kind === 'unix') return { path: address.path, backlog }
+  const reusePort = process.platform === 'linux'
+  return { port: address.port, backlog, reusePort, ...(address.host === null ? {} : { host: address.host }) }
+}
+
+function readable(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,220 @@
+/** The supervisor with real worker processes and a proxy of a few lines: who dies, who hangs, who replaces, and what a client sees of it. */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Bundle } from '../../core/config/bundle.ts'
+import { BindError } from '../../core/process/bind.ts'
+import type { LogEntry, MetricsSnapshot } from '../../core/process/messages.ts'
+import { PrepareError, Supervisor, type SupervisorOptions } from '../../core/process/supervisor.ts'
+import { connect } from '../support/client.ts'
+import { Waiting } from '../support/deadline.ts'
+import type { FakeBundle } from '../support/fake-worker.ts'
+import { freePort } from '../support/process.ts'
+
+const workerFile = new URL('../support/fake-worker.ts', import.meta.url).pathname
+
+class Rig implements AsyncDisposable {
+  readonly logged: LogEntry[] = []
+  readonly snapshots: MetricsSnapshot[] = []
+  readonly waiting = new Waiting()
+  readonly supervisor: Supervisor
+
+  constructor(options: Partial<SupervisorOptions> = {}) {
+    this.supervisor = new Supervisor({
+      ...{ workers: 2, workerFile, logTarget: '/dev/null', cacheFolder: null, hangMs: 5_000, drainMs: 2_000, prepareMs: 5_000 },
+      events: {
+        log: (entry) => {
+          this.logged.push(entry)
+          this.waiting.poke()
+        },
+        metrics: (_, snapshot) => this.snapshots.push(snapshot),
+        retired: () => this.waiting.poke(),
+      },
+      ...options,
+    })
+    this.supervisor.spawn()
+  }
+
+  async start(bundle: Bundle = aBundle()): Promise<number> {
+    const summary = await this.supervisor.prepare(bundle)
+    await this.supervisor.bind(summary)
+    await this.supervisor.commit()
+    return Number(/:(\d+)$/.exec(this.supervisor.describe()[0]!)![1])
+  }
+
+  pids(): number[] {
+    return this.supervisor.workers.filter(({ isLive }) => isLive).map(({ pid }) => pid)
+  }
+
+  said(pattern: RegExp, ms?: number): Promise<LogEntry> {
+    return this.waiting.until(
+      () => this.logged.find(({ text }) => pattern.test(text)),
+      () => `no ${pattern} in ${JSON.stringify(this.logged)}`,
+      ms,
+    )
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.supervisor.kill()
+    await this.supervisor.drain()
+  }
+}
+
+test('workers accept on one port, each on a socket of its own', async () => {
+  await using rig = new Rig()
+  const port = await rig.start()
+  const pids = new Set<number>()
+  for (let i = 0; i < 60; i++) pids.add(await ask(port))
+  assert.equal([...pids].sort(), rig.pids().sort())
+})
+
+test('a worker that is killed is replaced, and what connects meanwhile is answered', async () => {
+  await using rig = new Rig()
+  const port = await rig.start()
+  const [victim] = rig.pids()
+  process.kill(victim!, 'SIGKILL')
+  const answers = await Promise.all(Array.from({ length: 40 }, () => ask(port)))
+  assert.is(answers.length, 40)
+  assert.not(answers.includes(victim!))
+  await rig.said(/is back/)
+  assert.is(rig.pids().length, 2)
+  assert.equal(rig.supervisor.restartCounts, { SIGKILL: 1 })
+})
+
+test('a single worker that is killed leaves its queue to the next', async () => {
+  await using rig = new Rig({ workers: 1 })
+  const port = await rig.start()
+  const before = await ask(port)
+  process.kill(before, 'SIGKILL')
+  const after = await Promise.all(Array.from({ length: 20 }, () => ask(port)))
+  assert.is(new Set(after).size, 1)
+  assert.is.not(after[0], before)
+})
+
+test('a worker whose event loop stands still is killed and replaced', async () => {
+  await using rig = new Rig({ workers: 1, hangMs: 400 })
+  const port = await rig.start()
+  using client = await connect(port)
+  client.send('GET /hang HTTP/1.1\r\nHost: a\r\n\r\n')
+  const entry = await rig.said(/event loop stood still for 0.4 s/, 5_000)
+  assert.is(entry.level, 'error')
+  assert.type(await ask(port), 'number')
+  assert.equal(rig.supervisor.restartCounts, { hang: 1 })
+})
+
+test('a mistake of the proxy ends that worker alone, and its stack is logged', async () => {
+  await using rig = new Rig()
+  const port = await rig.start()
+  using client = await connect(port)
+  client.send('GET /crash HTTP/1.1\r\nHost: a\r\n\r\n')
+  const entry = await rig.said(/a worker failed: a mistake of the proxy/)
+  assert.match(String(entry.fields.stack), 'fake-worker.ts')
+  await rig.said(/is back/)
+  assert.equal(rig.supervisor.restartCounts, { 'exit 1': 1 })
+})
+
+test('draining lets exchanges finish, and ends every worker', async () => {
+  await using rig = new Rig()
+  const port = await rig.start()
+  using client = await connect(port)
+  client.send('GET /wait HTTP/1.1\r\nHost: a\r\n\r\n')
+  assert.is((await client.response()).status, 100)
+  const drained = rig.supervisor.drain()
+  const response = await client.response()
+  assert.is(response.text, 'waited')
+  assert.is(response.headers.connection, 'close')
+  await drained
+  assert.equal(rig.supervisor.workers, [])
+})
+
+test('draining does not wait longer than its deadline', async () => {
+  await using rig = new Rig({ drainMs: 200 })
+  const port = await rig.start()
+  using client = await connect(port)
+  client.send('GET /stay HTTP/1.1\r\nHost: a\r\n\r\n')
+  const began = performance.now()
+  await rig.supervisor.drain()
+  assert.ok(performance.now() - began < 2_000)
+})
+
+test('a worker that somebody else ends drains, while another one takes its place', async () => {
+  await using rig = new Rig({ workers: 1 })
+  const port = await rig.start()
+  const before = await ask(port)
+  process.kill(before, 'SIGTERM')
+  await rig.said(/was told to end/)
+  await rig.said(/is back/)
+  assert.is.not(await ask(port), before)
+})
+
+test('a worker short of descriptors gets its sockets back when it asks', async () => {
+  await using rig = new Rig({ workers: 1 })
+  const port = await rig.start()
+  using client = await connect(port)
+  client.send('GET /press HTTP/1.1\r\nHost: a\r\n\r\n')
+  assert.is((await client.response()).text, 'pressed')
+  // Whoever connects in between waits in the queue.
+  assert.type(await ask(port), 'number')
+  await rig.said(/accepts again/)
+})
+
+test('a plan that a worker cannot prepare binds nothing', async () => {
+  await using rig = new Rig()
+  await rejects(rig.start(aBundle({ prepare: 'throw' })), /the plugin tag threw/)
+  assert.equal(rig.supervisor.describe(), [])
+})
+
+test('a config that never finishes evaluating is refused', async () => {
+  await using rig = new Rig({ workers: 1, prepareMs: 300 })
+  const error = await rejects(rig.start(aBundle({ prepare: 'loop' })), /did not finish evaluating within 0.3 s/)
+  assert.instance(error, PrepareError)
+})
+
+test('a port that is taken is named with its listener, and nothing stays bound', async () => {
+  await using first = new Rig({ workers: 1 })
+  const port = await first.start()
+  await using second = new Rig({ workers: 2 })
+  const free = await freePort()
+  const error = await rejects(
+    second.start(aBundle({ ports: [free, port] })),
+    new RegExp(`listener web cannot use 127.0.0.1:${port}: another program`),
+  )
+  assert.instance(error, BindError)
+})
+
+test('counters of workers come with their names first, then as numbers', async () => {
+  await using rig = new Rig({ workers: 1 })
+  const port = await rig.start()
+  await ask(port)
+  await rig.supervisor.collect(1_000)
+  const families = rig.snapshots.flatMap(({ delta }) => delta.map(({ family }) => family))
+  assert.ok(families.includes('requests_total'))
+  const known = families.length
+  await rig.supervisor.collect(1_000)
+  assert.is(rig.snapshots.flatMap(({ delta }) => delta).length, known)
+})
+
+test.run()
+
+function aBundle({ prepare = 'ok', ports = [0] }: { prepare?: FakeBundle['prepare']; ports?: readonly number[] } = {}): Bundle {
+  const addresses = ports.map((port) => ({ kind: 'tcp', host: '127.0.0.1', port }))
+  const plan = { listeners: [{ name: 'web', addresses, tls: null }], log: { access: true, level: 'info', format: null }, admin: null }
+  // The fake proxy takes this in place of a bundle; everything between only passes it on.
+  return { plan, prepare } as unknown as Bundle
+}
+
+/** The pid of the worker that answers. */
+async function ask(port: number): Promise<number> {
+  using client = await connect(port)
+  client.send('GET /pid HTTP/1.1\r\nHost: a\r\n\r\n')
+  return Number((await client.response()).text)
+}
+
+async function rejects(promise: Promise<unknown>, message: RegExp): Promise<unknown> {
+  try {
+    await promise
+  } catch (error) {
+    assert.match(error instanceof Error ? error.message : String(error), message)
+    return error
+  }
+  throw new Error(`it did not reject with ${message}`)
+}

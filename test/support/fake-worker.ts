@@ -1,0 +1,111 @@
+/**
+ * A worker for tests of the supervisor: the real worker's side with a proxy of a few lines behind it, which answers by the path. Its
+ * "bundle" is the plan's data. `/pid` tells who answered, `/hang` stops the event loop, `/crash` throws, `/wait` answers when drained.
+ */
+import type * as net from 'node:net'
+import type { Observer } from '../../core/events.ts'
+import type { Plan } from '../../core/plan/plan.ts'
+import { type Prepared, serveAsWorker, type WorkerProxy } from '../../core/process/worker-side.ts'
+import { anExchange } from './exchange.ts'
+
+/** What the tests put in place of a bundle. */
+export interface FakeBundle {
+  readonly plan: Pick<Plan, 'listeners' | 'log' | 'admin'>
+  /** How preparing goes. */
+  readonly prepare: 'ok' | 'throw' | 'loop' | 'differ'
+}
+
+class FakeProxy implements WorkerProxy<Prepared> {
+  onPressure: ((pressed: boolean) => void) | null = null
+  readonly #observer: Observer
+  readonly #servers = new Set<net.Server>()
+  readonly #sockets = new Set<net.Socket>()
+  readonly #waiting = new Set<net.Socket>()
+  #draining = false
+
+  constructor(observer: Observer) {
+    this.#observer = observer
+  }
+
+  get connections(): number {
+    return this.#sockets.size
+  }
+
+  async prepare(bundle: unknown): Promise<Prepared> {
+    const { plan, prepare } = bundle as FakeBundle
+    if (prepare === 'throw') throw new Error('the plugin tag threw while it was set up')
+    while (prepare === 'loop') {}
+    const log = prepare === 'differ' ? { ...plan.log, level: process.pid % 2 === 0 ? 'info' : 'debug' } : plan.log
+    return { plan: { ...plan, log } as Plan, discard: () => {} }
+  }
+
+  commit(): void {}
+
+  accept(listener: string, server: net.Server): void {
+    this.#servers.add(server)
+    server.on('connection', (socket) => {
+      this.#sockets.add(socket)
+      this.#observer.connectionOpened(listener)
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        this.#sockets.delete(socket)
+        this.#observer.connectionClosed(listener)
+      })
+      socket.on('data', (data) => this.#answer(socket, data.toString('latin1')))
+    })
+  }
+
+  stopAccepting(): void {
+    for (const server of this.#servers) server.close()
+    this.#servers.clear()
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    this.#draining = true
+    for (const socket of this.#waiting) this.#reply(socket, 'waited')
+    for (const socket of this.#sockets) socket.end()
+    const deadline = Date.now() + deadlineMs
+    while (this.#sockets.size > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+
+  close(): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  #answer(socket: net.Socket, text: string): void {
+    const path = text.split(' ')[1] ?? '/'
+    if (path === '/hang') for (;;) {}
+    if (path === '/crash') throw new Error('a mistake of the proxy')
+    if (path === '/stay') return
+    if (path === '/wait') this.#wait(socket)
+    else if (path === '/press') this.#press(socket)
+    else if (path.startsWith('/log/')) this.#log(socket, Number(path.slice(5)))
+    else this.#reply(socket, String(process.pid))
+  }
+
+  #reply(socket: net.Socket, body: string): void {
+    this.#observer.exchangeEnded(anExchange())
+    const close = this.#draining ? 'Connection: close\r\n' : ''
+    socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n${close}\r\n${body}`)
+  }
+
+  /** Tells that the request has arrived. */
+  #wait(socket: net.Socket): void {
+    this.#waiting.add(socket)
+    socket.write('HTTP/1.1 100 Continue\r\n\r\n')
+  }
+
+  #press(socket: net.Socket): void {
+    this.onPressure?.(true)
+    this.#reply(socket, 'pressed')
+    setTimeout(() => this.onPressure?.(false), 50)
+  }
+
+  /** Writes many lines, each of another length. */
+  #log(socket: net.Socket, lines: number): void {
+    for (let i = 0; i < lines; i++) this.#observer.exchangeEnded(anExchange({ path: `/${process.pid}/${i}/${'x'.repeat((i * 37) % 900)}` }))
+    this.#reply(socket, 'logged')
+  }
+}
+
+serveAsWorker(({ observer }) => new FakeProxy(observer))
