@@ -22,6 +22,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['runtime', 'proxy'],
   ['process'],
   ['cli'],
+  ['cli'],
   ['main', 'testing'],
 ]
 
