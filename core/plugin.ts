@@ -1,0 +1,196 @@
+/** The public door `sluice/plugin`: what a plugin imports. Types for the editor; a plugin itself runs in the sandbox, never on the host. */
+
+export type Duration = `${bigint}${'ms' | 's' | 'm' | 'h' | 'd'}`
+export type Size = `${bigint}${'b' | 'kb' | 'mb' | 'gb'}`
+
+/** What a plugin must be granted by the config: `blockBots(options, { grant: ['credentials'] })`. */
+export type Permission =
+  /** `fetch` to that host and port. */
+  | `net:${string}:${number}`
+  /** `host.kv`, shared by the workers. */
+  | 'kv'
+  | 'request.body'
+  | 'response.body'
+  | 'stream'
+  /** See `authorization`, `proxy-authorization`, `cookie` and `set-cookie`. */
+  | 'credentials'
+
+export interface HeadersView {
+  /** The value, several lines joined by `, `; null if there is none. Names in any case. */
+  get(name: string): string | null
+  has(name: string): boolean
+}
+export interface Headers extends HeadersView {
+  /** Replaces every line of that name by one. Framing and hop-by-hop fields are the proxy's alone. */
+  set(name: string, value: string): void
+  append(name: string, value: string): void
+  delete(name: string): void
+}
+export interface QueryView {
+  get(name: string): string | null
+  has(name: string): boolean
+}
+export interface Query extends QueryView {
+  set(name: string, value: string): void
+  delete(name: string): void
+}
+
+/** A request to look at. */
+export interface RequestView {
+  readonly method: string
+  readonly path: string
+  readonly query: QueryView
+  readonly headers: HeadersView
+  readonly cookies: QueryView
+  readonly ip: string
+}
+/** A request on its way to the upstream. Read it while the hook runs: once it has answered, nothing can be read or changed. */
+export interface Request {
+  method: string
+  /** Normalised, without the query. */
+  path: string
+  readonly query: Query
+  readonly headers: Headers
+  /** The client's address by the listener's `trust`. */
+  readonly ip: string
+}
+/** A response on its way to the client. */
+export interface Response {
+  status: number
+  readonly headers: Headers
+}
+export interface Connection {
+  readonly ip: string
+  readonly port: number
+}
+export interface ClientHello {
+  readonly serverName: string | null
+  readonly alpn: readonly string[]
+}
+
+export interface Reply {
+  readonly status: number
+  readonly body?: string | undefined
+  readonly headers?: Readonly<Record<string, string>> | undefined
+}
+export interface Reroute {
+  readonly kind: 'routeTo'
+  readonly upstream: string
+}
+export interface Deny {
+  readonly kind: 'deny'
+}
+
+type Answer<T> = T | void | Promise<T | void>
+
+/** Hooks of a connection. Declared here, not run yet: a plugin that has one of them is refused when it is loaded. */
+export interface ConnectionHooks {
+  onConnection?(conn: Connection): Answer<Deny>
+  onClientHello?(hello: ClientHello, conn: Connection): Answer<Deny | Reroute>
+  onData?(data: Uint8Array, conn: Connection): Answer<Uint8Array | Deny>
+  /** What it returns, as JSON, the next version of this plugin gets from `host.restore()`. */
+  onReload?(): unknown
+}
+
+export interface HttpHooks extends ConnectionHooks {
+  /** Before the request is sent to its upstream. */
+  onRequest?(req: Request): Answer<Reply | Reroute>
+  /** Before the response is sent to the client, answers of the proxy included. */
+  onResponse?(res: Response, req: RequestView): Answer<Reply>
+  /** Not run yet, as the rest below. */
+  onRequestBody?(chunk: Uint8Array, req: RequestView): Answer<Uint8Array>
+  onResponseBody?(chunk: Uint8Array, req: RequestView): Answer<Uint8Array>
+  onUpgrade?(req: Request): Answer<Reply>
+  onMessage?(message: string | Uint8Array, from: 'client' | 'upstream'): Answer<string | Uint8Array>
+  onError?(error: { readonly code: string }, req: RequestView): Answer<Reply>
+  onLog?(entries: readonly unknown[]): void | Promise<void>
+}
+
+export interface Host {
+  /** What `onReload` of the version before returned; undefined at the start. */
+  restore<T>(): T | undefined
+}
+
+/** The second argument of a plugin in the config. */
+export interface UseOptions {
+  readonly grant?: readonly Permission[] | undefined
+  /** For one turn of a hook: until it returns or awaits. Default `5ms`. */
+  readonly timeout?: Duration | undefined
+  /** For the whole of an async hook. Default `1s`. */
+  readonly deadline?: Duration | undefined
+  /** Default `64mb`. */
+  readonly memory?: Size | undefined
+  /** Default: `worker`, and `process` for a plugin of `node_modules`. */
+  readonly isolation?: 'worker' | 'process' | undefined
+  /** When the plugin fails: `deny` (the default) answers 500, `continue` goes on without it. */
+  readonly onFailure?: 'deny' | 'continue' | undefined
+}
+export interface PluginUse<L = unknown> {
+  readonly kind: 'plugin'
+  readonly name: string
+  readonly layer: L
+}
+/** With no required option, the options may be left out: `tag()`. */
+export type Plugin<O, L = unknown> = (
+  ...args: {} extends O ? [options?: O, use?: UseOptions] : [options: O, use?: UseOptions]
+) => PluginUse<L>
+
+/** Any Standard Schema (zod, valibot …): it types the options and is run inside the sandbox before `setup`. */
+export interface StandardSchema<O> {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    readonly validate: (value: unknown) => unknown
+    readonly types?: { readonly input: unknown; readonly output: O } | undefined
+  }
+}
+
+/** Decided by the proxy, before anything crosses into the sandbox. All that is given must match; a list matches if one of it does. */
+export interface Match {
+  /** `/admin`, `/admin/*` (which `/admin` matches too), `/users/:id`. */
+  readonly path?: string | readonly string[] | undefined
+  readonly method?: string | readonly string[] | undefined
+  /** `example.com`, `*.example.com`; without the port. */
+  readonly host?: string | readonly string[] | undefined
+}
+
+export interface NoSuchHook {
+  'no such hook': never
+}
+type Exact<H> = HttpHooks extends H ? H : H & { [K in Exclude<keyof H, keyof HttpHooks>]: NoSuchHook }
+/** Known only when the hooks were inferred: with `definePlugin<Options>(…)` TypeScript infers nothing more, so wrong hook names and layers are left to `check`. */
+// biome-ignore lint/suspicious/noExplicitAny: fits every layer, which is what "not known" has to do
+type Layer<H> = HttpHooks extends H ? any : keyof H extends keyof ConnectionHooks ? 'connection' : 'http'
+
+export interface PluginDefinition<O, H> {
+  readonly name: string
+  readonly permissions?: readonly Permission[] | undefined
+  readonly options?: StandardSchema<O> | undefined
+  /** The header fields the plugin reads, of requests and responses. What it does not see costs nothing. Default: all it may see. */
+  readonly sees?: readonly string[] | undefined
+  readonly match?: Match | undefined
+  setup(options: O, host: Host): Exact<H> | Promise<Exact<H>>
+}
+
+/**
+ * Defines a plugin: the default export of its module. It runs in the sandbox only; a config that imports the module gets a function
+ * of the options instead, and never runs it.
+ */
+export function definePlugin<O = {}, H extends HttpHooks = HttpHooks>(_definition: PluginDefinition<O, H>): Plugin<O, Layer<H>> {
+  throw new Error('definePlugin was called outside the sandbox: a plugin is imported by a config, which runs it apart')
+}
+
+/** Answers instead of the upstream. */
+export function respond(status: number, body?: string, headers?: Readonly<Record<string, string>>): Reply {
+  return { status, body, headers }
+}
+
+/** Sends the request to another upstream of the config. */
+export function routeTo(upstream: string): Reroute {
+  return { kind: 'routeTo', upstream }
+}
+
+/** Closes the connection. */
+export function deny(): Deny {
+  return { kind: 'deny' }
+}

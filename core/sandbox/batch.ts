@@ -1,0 +1,145 @@
+/** The calls of one crossing, written as numbers and one string (wire.ts). What a plugin may not see is left out here, on the host. */
+import type { HookCall } from '../hooks.ts'
+import { isHostOwned } from '../net/http1/fields.ts'
+import type { Head } from '../net/http1/head.ts'
+import { CALL_HEAD_INTS, HAS_REQUEST, IN_INTS, IS_RESPONSE, REQUEST_HEAD_INTS, USE_SHIFT } from './wire.ts'
+
+const MOST_CALLS = 128
+/** Text of a batch; a call that begins below it is still taken whole. */
+const MOST_TEXT = 48 * 1024
+
+/** What a call's use says about the writing of it. */
+export interface CallShape {
+  /** Number of the use in its plugin. */
+  readonly index: number
+  /** Lower-case names; null: all lines. */
+  readonly sees: readonly string[] | null
+  readonly credentials: boolean
+  readonly needsRequest: boolean
+  readonly timeoutMs: number
+}
+
+export class Batch {
+  readonly ints: Int32Array
+  /** Where the first call begins. */
+  readonly start: number
+  /** Where the next call would begin. */
+  end: number
+  count = 0
+  text = ''
+  timeoutMs = 0
+  /** Id of the first call; the others follow it. */
+  firstId = 0
+  /** Calls that are answered; kept by the reader of the answers. */
+  done = 0
+  readonly calls: (HookCall | null)[] = []
+  readonly shapes: CallShape[] = []
+  #length = 0
+  /** The last string of each kind and where it lies: neighbours often carry the same. */
+  readonly #lastText: (string | null)[] = []
+  readonly #lastAt: number[] = []
+
+  constructor(ints: Int32Array, start: number) {
+    this.ints = ints
+    this.start = start
+    this.end = start
+  }
+
+  reset(): void {
+    this.end = this.start
+    this.count = 0
+    this.text = ''
+    this.done = 0
+    this.#length = 0
+    for (let i = 0; i < this.#lastText.length; i++) this.#lastText[i] = null
+  }
+
+  /** False when the call does not fit, or has another time limit than those before it: the batch is to be submitted first. */
+  add(call: HookCall, shape: CallShape): boolean {
+    const names = shape.sees === null ? 1 : shape.sees.length
+    if (this.count === 0) this.timeoutMs = shape.timeoutMs
+    else {
+      const most = CALL_HEAD_INTS + REQUEST_HEAD_INTS + 4 * names
+      if (this.count === MOST_CALLS || this.#length > MOST_TEXT || this.timeoutMs !== shape.timeoutMs) return false
+      if (this.end + most > this.start + IN_INTS) return false
+    }
+    const { ints, end } = this
+    const { request, response } = call
+    const withRequest = response === null || shape.needsRequest
+    let at = end + CALL_HEAD_INTS
+    if (withRequest) {
+      this.#put(at, 0, request.method)
+      this.#put(at + 2, 1, request.path)
+      this.#put(at + 4, 2, request.search)
+      this.#put(at + 6, 3, call.ip)
+      at = this.#putFields(at + REQUEST_HEAD_INTS, 4, request, shape)
+    }
+    if (response !== null) at = this.#putFields(at, 4 + names, response, shape)
+    ints[end] = at - end
+    ints[end + 1] = (shape.index << USE_SHIFT) | (response === null ? 0 : IS_RESPONSE) | (withRequest ? HAS_REQUEST : 0)
+    ints[end + 2] = this.firstId + this.count
+    ints[end + 3] = response === null ? 0 : response.status
+    this.calls[this.count] = call
+    this.shapes[this.count] = shape
+    this.count++
+    this.end = at
+    return true
+  }
+
+  #putFields(at: number, slot: number, head: Head, shape: CallShape): number {
+    const { sees } = shape
+    if (sees === null) {
+      this.#put(at, slot, visibleLines(head.lines(), shape.credentials))
+      return at + 2
+    }
+    for (let i = 0; i < sees.length; i++) {
+      const value = head.get(sees[i]!)
+      if (value === null) this.ints[at + 1] = -1
+      else this.#put(at, slot + i, value)
+      at += 2
+    }
+    return at
+  }
+
+  #put(at: number, slot: number, value: string): void {
+    if (value !== this.#lastText[slot]) {
+      this.#lastText[slot] = value
+      this.#lastAt[slot] = this.#length
+      this.text += value
+      this.#length += value.length
+    }
+    this.ints[at] = this.#lastAt[slot]!
+    this.ints[at + 1] = value.length
+  }
+}
+
+const credentialFields = new Set(['authorization', 'proxy-authorization', 'cookie', 'set-cookie'])
+
+export function isCredential(lowerName: string): boolean {
+  return credentialFields.has(lowerName)
+}
+
+/** First letters, either case, of the names that are ever left out: most lines need no second look. */
+const suspects = new Uint8Array(256)
+for (const letter of 'acpshktu') {
+  suspects[letter.charCodeAt(0)] = 1
+  suspects[letter.toUpperCase().charCodeAt(0)] = 1
+}
+
+/** The lines without those that are the host's own and, unless granted, those that carry credentials. */
+export function visibleLines(lines: string, credentials: boolean): string {
+  let out = ''
+  let from = 0
+  for (let at = 0; at < lines.length; ) {
+    const end = lines.indexOf('\n', at) + 1
+    if (suspects[lines.charCodeAt(at)] === 1) {
+      const name = lines.slice(at, lines.indexOf(':', at)).toLowerCase()
+      if (isHostOwned(name) || (!credentials && credentialFields.has(name))) {
+        if (at > from) out += lines.slice(from, at)
+        from = end
+      }
+    }
+    at = end
+  }
+  return from === 0 ? lines : from < lines.length ? out + lines.slice(from) : out
+}

@@ -1,0 +1,121 @@
+/**
+ * Bundles a plugin and what it imports into one script for the sandbox. Runs in the supervisor only: it loads esbuild. Modules of
+ * Node are refused at the place of their import.
+ */
+import { createHash } from 'node:crypto'
+import { realpath } from 'node:fs/promises'
+import { builtinModules } from 'node:module'
+import { dirname, resolve, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type BuildFailure, type BuildOptions, build, type Message, type Plugin } from 'esbuild'
+import type { PluginSource } from './source.ts'
+
+export type { PluginSource } from './source.ts'
+
+/** Throws a BundleError with every problem at its place. */
+export async function bundlePlugin(entryFile: string): Promise<PluginSource> {
+  const file = await realpath(resolve(entryFile))
+  const [{ code, map, files }, prelude] = await Promise.all([bundle(file), preludeScript()])
+  const id = createHash('sha256').update(file).update('\0').update(code).update('\0').update(prelude).digest('hex').slice(0, 16)
+  const isolation = file.includes(`${sep}node_modules${sep}`) ? 'process' : 'worker'
+  return { id, file, code, map, files, isolation, prelude }
+}
+
+export class BundleError extends Error {
+  readonly problems: readonly BundleProblem[]
+  constructor(problems: readonly BundleProblem[]) {
+    super(problems.map(({ file, line, column, text }) => `${file}:${line}:${column}: ${text}`).join('\n'))
+    this.name = 'BundleError'
+    this.problems = problems
+  }
+}
+
+export interface BundleProblem {
+  readonly file: string
+  /** 1-based. */
+  readonly line: number
+  readonly column: number
+  readonly text: string
+  /** The source line. */
+  readonly source: string
+}
+
+async function bundle(file: string): Promise<{ code: string; map: string; files: readonly string[] }> {
+  const result = await run({
+    entryPoints: [file],
+    format: 'cjs',
+    absWorkingDir: dirname(file),
+    sourcemap: 'external',
+    outfile: 'plugin.js',
+    plugins: [sandboxModules],
+    mainFields: ['module', 'main'],
+    conditions: ['import', 'default'],
+    keepNames: false,
+    tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: false } },
+  })
+  const files = Object.keys(result.metafile.inputs).map((path) => resolve(dirname(file), path))
+  const text = (end: string) => result.outputFiles.find((output) => output.path.endsWith(end))?.text ?? ''
+  return { code: text('plugin.js'), map: text('plugin.js.map'), files }
+}
+
+let prelude: Promise<string> | null = null
+
+/** An expression whose value is the guest's `boot`. The same for all plugins. */
+function preludeScript(): Promise<string> {
+  prelude ??= (async () => {
+    const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
+    const entry = fileURLToPath(new URL(`./guest/main${extension}`, import.meta.url))
+    const result = await run({
+      entryPoints: [entry],
+      format: 'iife',
+      globalName: 'boot',
+      absWorkingDir: dirname(entry),
+      minifySyntax: true,
+    })
+    return `(function () { "use strict"; ${result.outputFiles[0]!.text}\nreturn boot.default })()`
+  })()
+  return prelude
+}
+
+async function run(options: BuildOptions) {
+  try {
+    return await build({
+      bundle: true,
+      platform: 'neutral',
+      target: 'esnext',
+      charset: 'utf8',
+      logLevel: 'silent',
+      legalComments: 'none',
+      ...options,
+      metafile: true,
+      write: false,
+    })
+  } catch (error) {
+    const { errors } = error as Partial<BuildFailure>
+    if (errors === undefined) throw error
+    throw new BundleError(errors.map((message) => problemOf(message, options.absWorkingDir ?? '.')))
+  }
+}
+
+function problemOf({ text, location }: Message, folder: string): BundleProblem {
+  if (location === null) return { file: folder, line: 0, column: 0, text, source: '' }
+  return { file: resolve(folder, location.file), line: location.line, column: location.column + 1, text, source: location.lineText }
+}
+
+const builtins = new Set(builtinModules)
+
+/** `sluice/plugin` stays an import, which the runtime answers; nothing else is left to the outside. */
+const sandboxModules: Plugin = {
+  name: 'sandbox modules',
+  setup(hooks) {
+    hooks.onResolve({ filter: /^sluice(\/|$)/ }, ({ path }) => {
+      if (path === 'sluice/plugin') return { path, external: true }
+      return { errors: [{ text: `a plugin cannot import "${path}": it runs in the sandbox and knows "sluice/plugin" alone` }] }
+    })
+    hooks.onResolve({ filter: /^[\w@:-][\w@/:.-]*$/ }, ({ path }) => {
+      const name = path.replace(/^node:/, '')
+      if (!path.startsWith('node:') && !builtins.has(name)) return null
+      return { errors: [{ text: `a plugin cannot import "${path}": the sandbox has no modules of Node` }] }
+    })
+  },
+}

@@ -1,0 +1,60 @@
+/**
+ * The contract of the two engines: batches go in by `submit`, answers come back through the sink, perhaps before `submit` returns,
+ * perhaps later, never as its value. One engine runs one plugin.
+ */
+import type { Batch } from '../batch.ts'
+import type { FailureWhy } from '../wire.ts'
+
+export interface Engine {
+  readonly kind: 'worker' | 'process'
+  /** Evaluates the plugin. Returns its Definition as JSON; throws what is wrong with it. */
+  define(): Promise<string>
+  /** Runs `setup` for one use. Returns its SetUp as JSON; throws what is wrong with it. `restore` is JSON or `''`. */
+  setUp(use: EngineUse): Promise<string>
+  /** The value for the next version's `host.restore()`, as JSON; `''` if there is none. */
+  reload(use: number): Promise<string>
+  drop(use: number): void
+  /** An empty batch to fill. */
+  open(): Batch
+  submit(batch: Batch): void
+  /** Ends it. Calls that are not answered by now are forgotten. */
+  close(): void
+}
+
+export interface EngineUse {
+  readonly index: number
+  /** JSON. */
+  readonly options: string
+  readonly restore: string
+  /** For one turn, ms. */
+  readonly timeoutMs: number
+}
+
+/** What an engine tells of the batches it was given. Within a batch, in the order of its calls. */
+export interface EngineSink {
+  /**
+   * All calls of the batch below `done` are answered by the `count` numbers of `ints` from `at` and their text; those that are not
+   * named there change nothing.
+   */
+  answered(batch: Batch, done: number, answers: Answers): void
+  /** Call number `index`, the next one, failed. */
+  failed(batch: Batch, index: number, why: FailureWhy, detail: string): void
+  /** Answers of calls whose promise has settled, and lines of console. */
+  settled(answers: Answers): void
+  /** A failure outside of a hook's own turn: in a timer or a promise of the call `id`, or of nobody known (0). */
+  overran(id: number, why: FailureWhy, detail: string): void
+  /** The isolate was lost: calls that wait for a promise will not hear of it. */
+  lost(why: FailureWhy, detail: string): void
+}
+
+export interface Answers {
+  readonly ints: Int32Array
+  readonly at: number
+  readonly count: number
+  readonly text: string
+}
+
+/** For evaluating a plugin and for `setup`, ms. */
+export const LOAD_TIMEOUT_MS = 500
+/** For a `setup` that returns a promise, ms. */
+export const SETUP_DEADLINE_MS = 5000

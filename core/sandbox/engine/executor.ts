@@ -1,0 +1,228 @@
+/**
+ * Runs batches in an isolate and keeps it usable: finds the call that hung or ate the memory, lets the others finish, replaces an
+ * isolate that died. Both engines run on it, one in the worker, one in the plugin host.
+ */
+import type { Batch } from '../batch.ts'
+import type { PluginSource } from '../source.ts'
+import { ASYNC, CELL, DONE, type FailureWhy, IN_AT, MORE, OUT, OUT_AT, OUT_INTS, OWNER, TAPE_INTS, TIMER } from '../wire.ts'
+import { type Answers, type EngineSink, type EngineUse, LOAD_TIMEOUT_MS, SETUP_DEADLINE_MS } from './engine.ts'
+import { type Ending, PluginIsolate } from './isolate.ts'
+
+/** A crossing cut short though the isolate worked for less than this share of its limit was not scheduled: it is tried again. */
+const FAIR_SHARE = 0.6
+const MOST_RETRIES = 4
+/** Timers run in one go. */
+const MOST_TICKS = 64
+
+export class Executor {
+  readonly memory = new SharedArrayBuffer(TAPE_INTS * 4)
+  readonly #source: PluginSource
+  readonly #memoryMb: number
+  readonly #sink: EngineSink
+  readonly #tape = new Int32Array(this.memory)
+  readonly #uses = new Map<number, EngineUse>()
+  #isolate: PluginIsolate | null = null
+  /** One call a crossing, so that what runs after an `await` can be told whose it is. */
+  #alone = false
+  #timer: NodeJS.Timeout | null = null
+  #timeoutMs = 5
+  #closed = false
+
+  constructor(source: PluginSource, memoryMb: number, sink: EngineSink) {
+    this.#source = source
+    this.#memoryMb = memoryMb
+    this.#sink = sink
+  }
+
+  /** Throws the guest's words. */
+  define(): string {
+    this.#isolate?.dispose()
+    this.#isolate = new PluginIsolate(this.#source, this.memory, this.#memoryMb)
+    return expectReturn(this.#isolate.define(this.#source, LOAD_TIMEOUT_MS), this.#isolate)
+  }
+
+  async setUp(use: EngineUse): Promise<string> {
+    const deadline = performance.now() + SETUP_DEADLINE_MS
+    let answer = this.#setUpOnce(use)
+    while (answer === '') {
+      if (performance.now() > deadline) throw new Error('setup did not finish in time')
+      await new Promise((resolve) => setTimeout(resolve, 2))
+      answer = this.#setUpOnce(use)
+    }
+    return this.#useReady(use, answer)
+  }
+
+  reload(use: number): string {
+    const isolate = this.#isolate
+    if (isolate === null || isolate.isDisposed) return ''
+    return isolate.reload(use, 100) === 'returned' ? isolate.output : ''
+  }
+
+  drop(use: number): void {
+    this.#uses.delete(use)
+    if (this.#isolate !== null && !this.#isolate.isDisposed) this.#isolate.drop(use, 100)
+  }
+
+  /** Answers every call of a batch whose calls lie on the tape, through the sink. */
+  run(batch: Batch, timeoutMs: number): void {
+    let from = 0
+    let at = IN_AT
+    let doomed = -1
+    let retries = 0
+    while (from < batch.count) {
+      if (from === doomed) {
+        this.#sink.failed(batch, from, 'memory', 'the isolate ran out of memory')
+        at += this.#tape[at]!
+        from++
+        continue
+      }
+      const to = this.#alone ? from + 1 : doomed > from ? doomed : batch.count
+      const isolate = this.#isolate
+      if (isolate === null) return this.#failAll(batch, from)
+      const cpuMs = isolate.cpuMs
+      const ending = isolate.run(from, to, at, batch.text, timeoutMs)
+      if (ending === 'memory') {
+        doomed = this.#culprit(from, to)
+        this.#replace()
+        continue
+      }
+      const done = this.#answered(batch, from, to, ending)
+      const first = done === from
+      for (; from < done; from++) at += this.#tape[at]!
+      if (ending === 'returned') {
+        if (first) return this.#failAll(batch, from)
+        this.#after()
+      } else if (done === to) {
+        this.#sink.overran(to - 1 === done - 1 && this.#alone ? this.#tape[OWNER]! : 0, whyOf(ending), 'code after the hook ran too long')
+      } else if (first) {
+        const starved = ending === 'timeout' && isolate.cpuMs - cpuMs < timeoutMs * FAIR_SHARE
+        if (starved && ++retries < MOST_RETRIES) continue
+        this.#sink.failed(batch, from, whyOf(ending), ending === 'timeout' ? `the hook ran longer than ${timeoutMs} ms` : isolate.output)
+        at += this.#tape[at]!
+        from++
+      }
+      retries = 0
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#isolate?.dispose()
+    this.#isolate = null
+  }
+
+  #setUpOnce(use: EngineUse): string {
+    const isolate = this.#isolate
+    if (isolate === null || isolate.isDisposed) throw new Error('the plugin ran out of memory while it was set up')
+    const answer = expectReturn(isolate.setUp(use.index, use.options, use.restore, LOAD_TIMEOUT_MS), isolate)
+    if (answer !== '') return answer
+    // Its promise may have settled in the microtasks of that very crossing.
+    this.#tick()
+    return expectReturn(isolate.setUp(use.index, '', '', LOAD_TIMEOUT_MS), isolate)
+  }
+
+  #useReady(use: EngineUse, answer: string): string {
+    if (answer.startsWith('!')) throw new Error(answer.slice(1))
+    this.#uses.set(use.index, { ...use, restore: '' })
+    this.#timeoutMs = Math.max(this.#timeoutMs, use.timeoutMs)
+    if ((JSON.parse(answer) as { isAsync?: unknown }).isAsync === true) this.#alone = true
+    this.#after()
+    return answer
+  }
+
+  /** Hands on what the crossing answered. Returns the number of the first call that is not answered. */
+  #answered(batch: Batch, from: number, to: number, ending: Ending): number {
+    const isolate = this.#isolate!
+    if (ending !== 'returned') {
+      const detail = isolate.output
+      if (isolate.finished(100) !== 'returned') return from
+      const answers = this.#answers(isolate.output)
+      isolate.output = detail
+      return this.#handOn(batch, from, to, answers)
+    }
+    return this.#handOn(batch, from, to, this.#answers(isolate.output))
+  }
+
+  #handOn(batch: Batch, from: number, to: number, answers: Answers): number {
+    const done = this.#tape[DONE]!
+    if (!(done > from && done <= to)) return from
+    this.#sink.answered(batch, done, answers)
+    return done
+  }
+
+  #answers(text: string): Answers {
+    const count = this.#tape[OUT]!
+    return { ints: this.#tape, at: OUT_AT, count: count >= 0 && count <= OUT_INTS ? count : 0, text }
+  }
+
+  /** Which call ran when the isolate died. */
+  #culprit(from: number, to: number): number {
+    const cell = this.#tape[CELL]!
+    return cell >= from && cell < to ? cell : from
+  }
+
+  /** A new isolate in the place of one that died; without one, every call fails until the plugin is loaded again. */
+  #replace(): void {
+    this.#sink.lost('memory', 'the isolate ran out of memory')
+    try {
+      this.define()
+      for (const use of this.#uses.values()) {
+        const answer = this.#setUpOnce(use)
+        if (!answer.startsWith('{')) throw new Error(answer)
+      }
+    } catch {
+      this.#isolate?.dispose()
+      this.#isolate = null
+    }
+  }
+
+  #failAll(batch: Batch, from: number): void {
+    for (let i = from; i < batch.count; i++) this.#sink.failed(batch, i, 'crashed', 'the plugin could not be started again')
+  }
+
+  /** What a crossing may have left: promises that settled, lines of console, timers. */
+  #after(): void {
+    for (let i = 0; i < MOST_TICKS && this.#tape[MORE] === 1; i++) {
+      const isolate = this.#isolate
+      if (isolate === null) return
+      const ending = isolate.drain(LOAD_TIMEOUT_MS)
+      if (ending !== 'returned') return this.#overran(ending)
+      this.#sink.settled(this.#answers(isolate.output))
+    }
+    if (this.#tape[ASYNC] === 1) this.#alone = true
+    const due = this.#tape[TIMER]!
+    if (due === -2 || this.#closed) return
+    this.#tape[TIMER] = -2
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = due < 0 ? null : setTimeout(() => this.#tick(), due)
+  }
+
+  /** Runs the timers that are due, each in a crossing of its own. */
+  #tick(): void {
+    for (let i = 0; i < MOST_TICKS && !this.#closed; i++) {
+      const isolate = this.#isolate
+      if (isolate === null || isolate.isDisposed) return
+      const ending = isolate.tick(this.#timeoutMs)
+      if (ending !== 'returned') this.#overran(ending)
+      if (this.#tape[TIMER] !== 0) break
+    }
+    this.#after()
+  }
+
+  #overran(ending: Ending): void {
+    if (ending === 'memory') return this.#replace()
+    this.#sink.overran(this.#tape[OWNER]!, whyOf(ending), ending === 'timeout' ? 'code after the hook ran too long' : this.#isolate!.output)
+  }
+}
+
+function whyOf(ending: Ending): FailureWhy {
+  return ending === 'broken' ? 'threw' : ending === 'returned' ? 'crashed' : ending
+}
+
+function expectReturn(ending: Ending, isolate: PluginIsolate): string {
+  if (ending === 'returned') return isolate.output
+  if (ending === 'timeout') throw new Error(`it ran longer than ${LOAD_TIMEOUT_MS} ms while it was loaded`)
+  if (ending === 'memory') throw new Error('it ran out of memory while it was loaded')
+  throw new Error(isolate.output)
+}

@@ -1,0 +1,126 @@
+/** `definePlugin` inside the sandbox, and the checks of what a plugin says about itself. Every failure is one sentence that says what to change. */
+import { hookNames, laterHookNames, type MatchDefinition } from '../wire.ts'
+import { isArray, ownKeys, toLowerCase } from './primordials.ts'
+
+export type AnyHook = (...args: unknown[]) => unknown
+
+interface Schema {
+  readonly '~standard': { readonly validate: (value: unknown) => unknown }
+}
+
+export interface PluginDefinition {
+  readonly name: string
+  readonly permissions: readonly string[]
+  readonly options: Schema | null
+  readonly sees: readonly string[] | null
+  readonly match: MatchDefinition | null
+  readonly setup: (options: unknown, host: object) => unknown
+  readonly at: string
+}
+
+const defined = new WeakMap<object, PluginDefinition>()
+const allowedKeys = ['name', 'options', 'permissions', 'sees', 'match', 'setup']
+
+export function definePlugin(input: unknown): object {
+  const at = new Error().stack ?? ''
+  if (typeof input !== 'object' || input === null) throw new TypeError('definePlugin takes an object')
+  const from = input as Record<string, unknown>
+  for (const key of ownKeys(from)) {
+    if (!allowedKeys.includes(String(key))) throw new TypeError(`definePlugin has no "${String(key)}"; there are ${allowedKeys.join(', ')}`)
+  }
+  const { name, setup, options } = from
+  if (typeof name !== 'string' || !/^[\w@/.-]{1,64}$/.test(name))
+    throw new TypeError('the name of a plugin is up to 64 letters, digits and - _ . / @')
+  if (typeof setup !== 'function') throw new TypeError('a plugin needs setup(options, host), which returns its hooks')
+  const plugin = {}
+  defined.set(plugin, {
+    name,
+    setup: setup as PluginDefinition['setup'],
+    permissions: from.permissions === undefined ? [] : strings(from.permissions, 'permissions'),
+    sees: from.sees === undefined ? null : strings(from.sees, 'sees').map((field) => toLowerCase(field)),
+    match: from.match === undefined ? null : readMatch(from.match),
+    options: options === undefined ? null : readSchema(options),
+    at,
+  })
+  return plugin
+}
+
+export function checkDefinition(exported: unknown): PluginDefinition {
+  const definition = typeof exported === 'object' && exported !== null ? defined.get(exported) : undefined
+  if (definition === undefined) throw new TypeError('the default export of a plugin is what definePlugin returned')
+  return definition
+}
+
+/** The hooks that run now; those of later versions and those that do not exist are refused by name. */
+export function checkHooks(value: unknown): Record<string, AnyHook> {
+  if (typeof value !== 'object' || value === null) throw new TypeError('setup returns an object of hooks')
+  const hooks: Record<string, AnyHook> = {}
+  for (const key of ownKeys(value)) {
+    const name = String(key)
+    const hook: unknown = (value as Record<string, unknown>)[name]
+    if (hook === undefined) continue
+    if (isNamed(laterHookNames, name)) throw new TypeError(`the hook ${name} is not supported yet; there are ${hookNames.join(', ')}`)
+    if (!isNamed(hookNames, name)) throw new TypeError(`there is no hook ${name}${suggestion(name)}`)
+    if (typeof hook !== 'function') throw new TypeError(`the hook ${name} is not a function`)
+    hooks[name] = hook as AnyHook
+  }
+  return hooks
+}
+
+/** Standard Schema: `validate` gives a value or issues, now or later. */
+export async function readOptions(definition: PluginDefinition, options: unknown): Promise<unknown> {
+  if (definition.options === null) return options
+  const result: unknown = await definition.options['~standard'].validate(options)
+  const { issues, value } = result as { issues?: unknown; value?: unknown }
+  if (!isArray(issues) || issues.length === 0) return value
+  throw new TypeError(`the options are not valid: ${issues.map(issueText).join('; ')}`)
+}
+
+function issueText(issue: { message?: unknown; path?: unknown }): string {
+  if (!isArray(issue.path) || issue.path.length === 0) return String(issue.message)
+  const path = issue.path.map((part) => (typeof part === 'object' && part !== null ? part.key : part)).join('.')
+  return `${path}: ${String(issue.message)}`
+}
+
+function readSchema(options: unknown): Schema {
+  const schema = options as Schema
+  if ((typeof options !== 'object' && typeof options !== 'function') || typeof schema?.['~standard']?.validate !== 'function')
+    throw new TypeError('options takes a Standard Schema (zod, valibot …)')
+  return schema
+}
+
+function readMatch(value: unknown): MatchDefinition {
+  if (typeof value !== 'object' || value === null) throw new TypeError('match takes { path, method, host }')
+  const match: Record<string, readonly string[]> = {}
+  for (const key of ownKeys(value)) {
+    const name = String(key)
+    if (name !== 'path' && name !== 'method' && name !== 'host') throw new TypeError(`match has no "${name}"; there are path, method, host`)
+    const wanted = (value as Record<string, unknown>)[name]
+    if (wanted !== undefined) match[name] = typeof wanted === 'string' ? [wanted] : strings(wanted, `match.${name}`)
+  }
+  return match
+}
+
+function strings(value: unknown, what: string): string[] {
+  if (!isArray(value) || !value.every((item) => typeof item === 'string')) throw new TypeError(`${what} takes a list of strings`)
+  return [...value]
+}
+
+function isNamed(names: readonly string[], name: string): boolean {
+  return names.includes(name)
+}
+
+function suggestion(name: string): string {
+  const near = [...hookNames, ...laterHookNames].find((known) => isNear(toLowerCase(known), toLowerCase(name)))
+  return near === undefined ? `; there are ${hookNames.join(', ')}` : `; did you mean ${near}?`
+}
+
+/** The same letters but for one that is missing, added or other, or two that changed places. */
+function isNear(a: string, b: string): boolean {
+  if (Math.abs(a.length - b.length) > 1) return false
+  let start = 0
+  while (start < a.length && a[start] === b[start]) start++
+  let end = 0
+  while (end < Math.min(a.length, b.length) - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end++
+  return Math.max(a.length, b.length) - start - end <= 2
+}

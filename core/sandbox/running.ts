@@ -1,0 +1,303 @@
+/**
+ * One running plugin: gathers the calls of a turn, sends them across together, and answers each once. Failures are counted: a
+ * repeat offender moves to a process of its own, then is parked, longer each time.
+ */
+import type { Observer } from '../events.ts'
+import type { HookCall } from '../hooks.ts'
+import { AnswerReader, Garbage } from './answers.ts'
+import type { Batch } from './batch.ts'
+import type { Answers, Engine, EngineSink, EngineUse } from './engine/engine.ts'
+import type { PluginSource } from './source.ts'
+import { StackMap } from './stack.ts'
+import type { LoadedUse } from './use.ts'
+import { type FailureWhy, LEVELS } from './wire.ts'
+
+const MOST_WAITING = 8192
+/** So many failures, other than a hook that throws, within so long, and the plugin is moved or parked. */
+const STRIKES = 3
+const STRIKE_WINDOW_MS = 10_000
+const FIRST_PARK_MS = 1000
+const LONGEST_PARK_MS = 60_000
+const LINES_A_SECOND = 100
+
+export interface RunningParts {
+  readonly source: PluginSource
+  readonly name: string
+  readonly observer: Observer
+  createEngine(kind: 'worker' | 'process', sink: EngineSink): Engine
+  /** Asks for a `flush` at the end of this turn. */
+  schedule(plugin: RunningPlugin): void
+}
+
+interface PendingCall {
+  readonly call: HookCall
+  readonly use: LoadedUse
+  readonly deadline: number
+}
+
+export class RunningPlugin implements EngineSink {
+  readonly source: PluginSource
+  name: string
+  engine: Engine
+  readonly uses = new Map<number, { readonly use: LoadedUse; readonly start: EngineUse }>()
+  readonly stacks: StackMap
+  readonly #parts: RunningParts
+  readonly #reader = new AnswerReader()
+  #calls: HookCall[] = []
+  #callUses: LoadedUse[] = []
+  readonly #pending = new Map<number, PendingCall>()
+  #nextId = 1
+  #state: 'ready' | 'starting' | 'parked' = 'ready'
+  #isScheduled = false
+  #strikes: number[] = []
+  #parkMs = 0
+  #parkTimer: NodeJS.Timeout | null = null
+  #parkedAt = 0
+  #garbage = false
+  #lines = 0
+  #linesSince = 0
+  #linesDropped = 0
+  #closed = false
+
+  constructor(parts: RunningParts, kind: 'worker' | 'process') {
+    this.source = parts.source
+    this.name = parts.name
+    this.stacks = new StackMap(parts.source)
+    this.#parts = parts
+    this.engine = parts.createEngine(kind, this)
+  }
+
+  get hasPending(): boolean {
+    return this.#pending.size > 0
+  }
+
+  /** Takes a call, to be answered by `resume`. False: not now, the plugin is parked. */
+  accept(call: HookCall, use: LoadedUse): boolean {
+    if (this.#state === 'parked' || this.#closed || this.#calls.length >= MOST_WAITING || this.#pending.size >= MOST_WAITING) return false
+    this.#calls.push(call)
+    this.#callUses.push(use)
+    if (!this.#isScheduled && this.#state === 'ready') {
+      this.#isScheduled = true
+      this.#parts.schedule(this)
+    }
+    return true
+  }
+
+  /** Sends what has gathered. */
+  flush(): void {
+    this.#isScheduled = false
+    if (this.#state !== 'ready' || this.#calls.length === 0) return
+    const calls = this.#calls
+    const uses = this.#callUses
+    this.#calls = []
+    this.#callUses = []
+    for (let next = 0; next < calls.length; ) {
+      if (this.#state !== 'ready') {
+        for (; next < calls.length; next++) calls[next]!.resume(uses[next]!.onUnavailable())
+        return
+      }
+      const batch = this.engine.open()
+      batch.firstId = this.#nextId
+      for (; next < calls.length; next++) {
+        if (calls[next]!.ended) continue
+        if (!batch.add(calls[next]!, uses[next]!)) break
+      }
+      if (batch.count === 0) return
+      this.#nextId += batch.count
+      if (this.#nextId > 0x3fffffff) this.#nextId = 1
+      this.#submit(batch)
+    }
+  }
+
+  #submit(batch: Batch): void {
+    const { count } = batch
+    const from = performance.now()
+    this.engine.submit(batch)
+    if (this.engine.kind === 'worker') this.#parts.observer.pluginCalled(this.name, count, performance.now() - from)
+    if (this.#garbage) {
+      this.#garbage = false
+      this.#moveOrPark()
+    }
+  }
+
+  answered(batch: Batch, done: number, answers: Answers): void {
+    const reader = this.#reader
+    try {
+      reader.open(answers)
+      while (batch.done < done) {
+        const index = batch.done++
+        const call = batch.calls[index]!
+        batch.calls[index] = null
+        if (reader.isFor(batch.firstId + index)) {
+          reader.read()
+          this.#finish(batch.firstId + index, call, batch.shapes[index] as LoadedUse)
+        } else call.resume(null)
+      }
+      reader.expectEnd()
+    } catch (error) {
+      if (!(error instanceof Garbage)) throw error
+      this.#onGarbage(batch, done, error)
+    }
+  }
+
+  failed(batch: Batch, index: number, why: FailureWhy, detail: string): void {
+    const call = batch.calls[index]
+    if (index !== batch.done || call === null || call === undefined) return
+    batch.done++
+    batch.calls[index] = null
+    this.#fail(call, batch.shapes[index] as LoadedUse, why, detail)
+  }
+
+  settled(answers: Answers): void {
+    try {
+      this.#reader.open(answers)
+      for (let id = this.#reader.nextId(this.#log); id !== 0; id = this.#reader.nextId(this.#log)) {
+        this.#reader.read()
+        const waiting = this.#pending.get(id)
+        if (waiting === undefined) continue
+        this.#pending.delete(id)
+        this.#finish(id, waiting.call, waiting.use)
+      }
+    } catch (error) {
+      if (!(error instanceof Garbage)) throw error
+      this.#onGarbage(null, 0, error)
+    }
+  }
+
+  overran(id: number, why: FailureWhy, detail: string): void {
+    const waiting = this.#pending.get(id)
+    if (waiting === undefined) {
+      this.#parts.observer.pluginFailed(this.name, why, this.stacks.readable(detail))
+      this.#strike(why)
+      return
+    }
+    this.#pending.delete(id)
+    this.#fail(waiting.call, waiting.use, why, detail)
+  }
+
+  lost(why: FailureWhy, detail: string): void {
+    const waiting = [...this.#pending.values()]
+    this.#pending.clear()
+    for (const { call, use } of waiting) this.#fail(call, use, why, detail)
+  }
+
+  /** Gives up the calls whose deadline has passed; their isolate goes on. */
+  expire(now: number): void {
+    for (const [id, { call, use, deadline }] of this.#pending) {
+      if (!call.ended && now < deadline) continue
+      this.#pending.delete(id)
+      if (!call.ended) this.#fail(call, use, 'timeout', `the hook did not answer within ${use.deadlineMs} ms`, false)
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    if (this.#parkTimer !== null) clearTimeout(this.#parkTimer)
+    this.engine.close()
+    this.#answerAll()
+  }
+
+  #finish(id: number, call: HookCall, use: LoadedUse): void {
+    const reader = this.#reader
+    if (reader.failure !== null) return this.#fail(call, use, reader.failure.why, reader.failure.detail)
+    if (reader.isPending) {
+      this.#pending.set(id, { call, use, deadline: performance.now() + use.deadlineMs })
+      return
+    }
+    if (reader.verdict !== null && reader.verdict.kind === 'routeTo' && call.response !== null)
+      return this.#fail(call, use, 'threw', 'onResponse cannot route: the response is here already')
+    const { verdict } = reader
+    if (!call.ended) reader.apply(call)
+    call.resume(verdict)
+  }
+
+  #fail(call: HookCall, use: LoadedUse, why: FailureWhy, detail: string, strikes = true): void {
+    const text = this.stacks.readable(detail)
+    this.#parts.observer.pluginFailed(this.name, why, text)
+    if (strikes) this.#strike(why)
+    const firstLine = text.split('\n', 1)[0]!
+    call.resume(use.onFailed(`${this.name}: ${firstLine}`))
+  }
+
+  #onGarbage(batch: Batch | null, done: number, error: Garbage): void {
+    this.engine.close()
+    this.#garbage = true
+    if (batch !== null) {
+      // The call whose answer could not be read has left the batch, and not been resumed.
+      for (let index = Math.max(0, batch.done - 1); index < done; index++) {
+        const call = batch.calls[index]
+        batch.done = index + 1
+        batch.calls[index] = null
+        if (call !== null && call !== undefined) this.#fail(call, batch.shapes[index] as LoadedUse, 'crashed', error.message, false)
+      }
+    }
+    this.lost('crashed', error.message)
+  }
+
+  #strike(why: FailureWhy): void {
+    if (why === 'threw' || this.#state !== 'ready') return
+    const now = performance.now()
+    this.#strikes = this.#strikes.filter((at) => now - at < STRIKE_WINDOW_MS)
+    this.#strikes.push(now)
+    const isOnProbation = this.#parkMs > 0 && now - this.#parkedAt < this.#parkMs + STRIKE_WINDOW_MS
+    if (!isOnProbation) this.#parkMs = 0
+    if (isOnProbation || this.#strikes.length >= STRIKES) this.#garbage = true
+  }
+
+  #moveOrPark(): void {
+    this.#strikes = []
+    if (this.engine.kind === 'worker') void this.#start('process')
+    else this.#park()
+  }
+
+  #park(): void {
+    this.engine.close()
+    this.#state = 'parked'
+    this.#parkedAt = performance.now()
+    this.#parkMs = this.#parkMs === 0 ? FIRST_PARK_MS : Math.min(2 * this.#parkMs, LONGEST_PARK_MS)
+    this.#parts.observer.pluginFailed(this.name, 'parked', `parked for ${this.#parkMs} ms after repeated failures`)
+    this.lost('parked', 'the plugin was parked')
+    this.#answerAll()
+    this.#parkTimer = setTimeout(() => void this.#start('process'), this.#parkMs)
+    this.#parkTimer.unref()
+  }
+
+  /** A new engine in the place of the old; calls that come meanwhile wait. */
+  async #start(kind: 'worker' | 'process'): Promise<void> {
+    this.#state = 'starting'
+    this.engine.close()
+    this.lost('crashed', 'the plugin was moved to a process of its own')
+    this.engine = this.#parts.createEngine(kind, this)
+    try {
+      await this.engine.define()
+      for (const { start } of this.uses.values()) await this.engine.setUp(start)
+    } catch {
+      if (!this.#closed) this.#park()
+      return
+    }
+    if (this.#closed) return this.engine.close()
+    this.#state = 'ready'
+    if (this.#calls.length > 0) this.#parts.schedule(this)
+  }
+
+  #answerAll(): void {
+    const calls = this.#calls
+    const uses = this.#callUses
+    this.#calls = []
+    this.#callUses = []
+    for (let i = 0; i < calls.length; i++) calls[i]!.resume(uses[i]!.onUnavailable())
+  }
+
+  readonly #log = (level: number, text: string): void => {
+    const now = performance.now()
+    if (now - this.#linesSince > 1000) {
+      if (this.#linesDropped > 0)
+        this.#parts.observer.pluginLogged(this.name, 'warn', `${this.#linesDropped} lines of console were dropped`)
+      this.#linesSince = now
+      this.#lines = 0
+      this.#linesDropped = 0
+    }
+    if (++this.#lines > LINES_A_SECOND) this.#linesDropped++
+    else this.#parts.observer.pluginLogged(this.name, LEVELS[level] ?? 'info', this.stacks.readable(text))
+  }
+}

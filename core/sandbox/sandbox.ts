@@ -1,0 +1,210 @@
+/**
+ * The sandbox of a worker: loads plugins as hooks of the data path, all or none, and sends each plugin's calls of one turn of the
+ * event loop across the wall together. A plugin that did not change is not touched by a reload.
+ */
+import type { Observer } from '../events.ts'
+import type { Hook } from '../hooks.ts'
+import { isCredential } from './batch.ts'
+import type { EngineUse } from './engine/engine.ts'
+import { WorkerEngine } from './engine/worker.ts'
+import { createMatcher } from './match.ts'
+import { RunningPlugin } from './running.ts'
+import { PluginError } from './source.ts'
+import { identityOf, LoadedUse, type PluginUse } from './use.ts'
+import type { Definition, SetUp } from './wire.ts'
+
+export { PluginError } from './source.ts'
+export type { PluginUse } from './use.ts'
+
+/** How often deadlines of async hooks are looked at, ms. */
+const DEADLINE_TICK_MS = 20
+/** Rounds of chained plugins in one turn; then the event loop gets its chance. */
+const MOST_ROUNDS = 32
+
+export class Sandbox {
+  readonly #observer: Observer
+  readonly #plugins = new Map<string, { readonly plugin: RunningPlugin; readonly definition: Definition }>()
+  readonly #uses = new Set<LoadedUse>()
+  #waiting: RunningPlugin[] = []
+  #isFlushSet = false
+  #deadlines: NodeJS.Timeout | null = null
+  #nextUse = 0
+  #loading: Promise<unknown> = Promise.resolve()
+  #closed = false
+
+  constructor(options: { readonly observer: Observer }) {
+    this.#observer = options.observer
+  }
+
+  /** One hook a use, in their order. A PluginError names the first that cannot be loaded, and nothing is left of the others. */
+  load(uses: readonly PluginUse[]): Promise<readonly Hook[]> {
+    const loaded = this.#loading.then(() => this.#load(uses))
+    this.#loading = loaded.catch(() => undefined)
+    return loaded
+  }
+
+  /** Says that a plan no longer holds these hooks. The last one to go takes the isolate along. */
+  release(hooks: readonly Hook[]): void {
+    for (const use of hooks) {
+      if (!(use instanceof LoadedUse) || !this.#uses.has(use) || --use.holders > 0) continue
+      this.#uses.delete(use)
+      this.#drop(use)
+    }
+  }
+
+  close(): void {
+    this.#closed = true
+    if (this.#deadlines !== null) clearInterval(this.#deadlines)
+    for (const { plugin } of this.#plugins.values()) plugin.close()
+    this.#plugins.clear()
+    this.#uses.clear()
+  }
+
+  async #load(uses: readonly PluginUse[]): Promise<readonly Hook[]> {
+    const hooks: LoadedUse[] = []
+    try {
+      for (const use of uses) {
+        if (this.#closed) throw new Error('the sandbox is closed')
+        hooks.push(await this.#loadUse(use))
+      }
+    } catch (error) {
+      this.release(hooks)
+      this.#dropUnused()
+      throw error
+    }
+    return hooks
+  }
+
+  async #loadUse(use: PluginUse): Promise<LoadedUse> {
+    const { plugin, definition } = await this.#running(use)
+    const same = [...this.#uses].find((known) => known.plugin === plugin && known.key === use.key && known.identity === identityOf(use))
+    if (same !== undefined) {
+      same.holders++
+      return same
+    }
+    return located(plugin, definition, async () => {
+      checkGrants(definition, use.grant)
+      const matcher = createMatcher(definition.match)
+      const index = this.#nextUse++
+      const start: EngineUse = {
+        index,
+        options: JSON.stringify(use.options ?? {}),
+        restore: await this.#stateOf(use.key),
+        timeoutMs: use.timeoutMs,
+      }
+      const setUp = JSON.parse(await plugin.engine.setUp(start)) as SetUp
+      const loaded = new LoadedUse(plugin, use, { index, setUp, sees: definition.sees, matcher })
+      plugin.uses.set(index, { use: loaded, start: { ...start, restore: '' } })
+      this.#uses.add(loaded)
+      return loaded
+    })
+  }
+
+  /** The plugin of that source, started if it does not run yet. */
+  async #running(use: PluginUse): Promise<{ plugin: RunningPlugin; definition: Definition }> {
+    const { source, isolation, memoryMb } = use
+    const id = `${source.id} ${isolation}`
+    const known = this.#plugins.get(id)
+    if (known !== undefined) return known
+    const plugin = new RunningPlugin(
+      {
+        source,
+        name: source.file,
+        observer: this.#observer,
+        createEngine: (_kind, sink) => new WorkerEngine(source, memoryMb, sink),
+        schedule: (waiting) => this.#schedule(waiting),
+      },
+      isolation,
+    )
+    try {
+      const definition = await located(plugin, null, async () => JSON.parse(await plugin.engine.define()) as Definition)
+      plugin.name = definition.name
+      const running = { plugin, definition }
+      this.#plugins.set(id, running)
+      return running
+    } catch (error) {
+      plugin.close()
+      throw error
+    }
+  }
+
+  /** What the version before, at the same place of the config, hands on. */
+  async #stateOf(key: string): Promise<string> {
+    for (const use of this.#uses) if (use.key === key && use.hasReload) return use.plugin.engine.reload(use.index)
+    return ''
+  }
+
+  #drop(use: LoadedUse): void {
+    use.plugin.uses.delete(use.index)
+    if (use.plugin.uses.size > 0) use.plugin.engine.drop(use.index)
+    else this.#dropUnused()
+  }
+
+  #dropUnused(): void {
+    for (const [id, { plugin }] of this.#plugins) {
+      if (plugin.uses.size > 0) continue
+      this.#plugins.delete(id)
+      plugin.close()
+    }
+  }
+
+  #schedule(plugin: RunningPlugin): void {
+    this.#waiting.push(plugin)
+    if (this.#isFlushSet) return
+    this.#isFlushSet = true
+    setImmediate(this.#flush)
+  }
+
+  readonly #flush = (): void => {
+    for (let round = 0; this.#waiting.length > 0 && round < MOST_ROUNDS; round++) {
+      const plugins = this.#waiting
+      this.#waiting = []
+      for (const plugin of plugins) {
+        plugin.flush()
+        if (this.#deadlines === null && plugin.hasPending) this.#watchDeadlines()
+      }
+    }
+    this.#isFlushSet = this.#waiting.length > 0
+    if (this.#isFlushSet) setImmediate(this.#flush)
+  }
+
+  #watchDeadlines(): void {
+    this.#deadlines = setInterval(() => {
+      const now = performance.now()
+      let isIdle = true
+      for (const { plugin } of this.#plugins.values()) {
+        plugin.expire(now)
+        if (plugin.hasPending) isIdle = false
+      }
+      if (!isIdle || this.#deadlines === null) return
+      clearInterval(this.#deadlines)
+      this.#deadlines = null
+    }, DEADLINE_TICK_MS)
+  }
+}
+
+const supportedPermissions = new Set(['credentials'])
+
+function checkGrants(definition: Definition, grant: readonly string[]): void {
+  for (const permission of definition.permissions) {
+    if (!supportedPermissions.has(permission)) throw new Error(`the permission ${permission} is not supported yet`)
+    if (!grant.includes(permission)) throw new Error(`it asks for the permission ${permission}: { grant: ['${permission}'] } gives it`)
+  }
+  const hidden = definition.sees?.find(isCredential)
+  if (hidden !== undefined && !grant.includes('credentials'))
+    throw new Error(`it wants to see ${hidden}, which takes the permission credentials: { grant: ['credentials'] } gives it`)
+}
+
+/** Runs it; what it throws becomes a PluginError at the place its stack tells. */
+async function located<T>(plugin: RunningPlugin, definition: Definition | null, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error)
+    const own = plugin.stacks.place(text)
+    const place = own.line > 0 || definition === null ? own : plugin.stacks.place(definition.at)
+    const [first = '', ...rest] = plugin.stacks.readable(text).split('\n')
+    const words = first.replace(/^(Uncaught )?(\w*Error): /, '')
+    throw new PluginError(definition?.name ?? plugin.source.file, [words, ...rest].join('\n'), place)
+  }
+}

@@ -1,0 +1,82 @@
+/** One use of a plugin in the config, as a hook of the data path: what does not match or has no hook costs no crossing. */
+import { ProxyError } from '../errors.ts'
+import { type Answer, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
+import type { CallShape } from './batch.ts'
+import type { Matcher } from './match.ts'
+import type { RunningPlugin } from './running.ts'
+import type { PluginSource } from './source.ts'
+import type { SetUp } from './wire.ts'
+
+/** A plugin in a `use` list, all limits filled in. */
+export interface PluginUse {
+  readonly source: PluginSource
+  /** Unique among the uses of a plan, and the same for the same place in the next plan. */
+  readonly key: string
+  readonly options: unknown
+  readonly grant: readonly string[]
+  readonly timeoutMs: number
+  readonly deadlineMs: number
+  readonly memoryMb: number
+  readonly isolation: 'worker' | 'process'
+  readonly onFailure: 'deny' | 'continue'
+}
+
+export class LoadedUse implements Hook, CallShape {
+  readonly name: string
+  readonly index: number
+  readonly sees: readonly string[] | null
+  readonly credentials: boolean
+  readonly needsRequest: boolean
+  readonly timeoutMs: number
+  readonly deadlineMs: number
+  readonly key: string
+  /** Options, grants and limits as text: the same text, the same use. */
+  readonly identity: string
+  readonly plugin: RunningPlugin
+  readonly onRequest: ((call: HookCall) => Answer) | null
+  readonly onResponse: ((call: HookCall) => Answer) | null
+  readonly hasReload: boolean
+  /** Plans that hold it. */
+  holders = 1
+  readonly #deny: boolean
+
+  constructor(
+    plugin: RunningPlugin,
+    use: PluginUse,
+    parts: { index: number; setUp: SetUp; sees: readonly string[] | null; matcher: Matcher | null },
+  ) {
+    this.plugin = plugin
+    this.name = plugin.name
+    this.index = parts.index
+    this.sees = parts.sees
+    this.credentials = use.grant.includes('credentials')
+    this.needsRequest = parts.setUp.needsRequest
+    this.hasReload = parts.setUp.onReload
+    this.timeoutMs = use.timeoutMs
+    this.deadlineMs = use.deadlineMs
+    this.key = use.key
+    this.identity = identityOf(use)
+    this.#deny = use.onFailure === 'deny'
+    const { matcher } = parts
+    const ask = (call: HookCall): Answer => {
+      if (matcher !== null && !matcher(call.request)) return null
+      return plugin.accept(call, this) ? PENDING : this.onUnavailable()
+    }
+    this.onRequest = parts.setUp.onRequest ? ask : null
+    this.onResponse = parts.setUp.onResponse ? ask : null
+  }
+
+  /** The verdict on a call for which the plugin failed. */
+  onFailed(detail: string): Verdict | null {
+    return this.#deny ? { kind: 'fail', error: new ProxyError('plugin_failed', detail) } : null
+  }
+
+  onUnavailable(): Verdict | null {
+    return this.#deny ? { kind: 'fail', error: new ProxyError('plugin_unavailable', `${this.name} is parked`) } : null
+  }
+}
+
+export function identityOf(use: PluginUse): string {
+  const { options, grant, timeoutMs, deadlineMs, memoryMb, onFailure } = use
+  return JSON.stringify([options ?? {}, grant, timeoutMs, deadlineMs, memoryMb, onFailure])
+}

@@ -1,0 +1,127 @@
+/**
+ * How calls and answers cross the wall: numbers in one shared array, characters in one string. Guest and host compile against
+ * this file; the host believes nothing the guest wrote without looking.
+ */
+
+// The shared array. First a few cells …
+/** Index, in the batch, of the call that is running; -1 between calls. Survives a hook that never returns. */
+export const CELL = 0
+/** Calls of the batch that are answered. */
+export const DONE = 1
+/** Numbers of answers written. */
+export const OUT = 2
+/** 1: answers of async calls, or lines of console, wait to be drained. */
+export const MORE = 3
+/** Milliseconds until the next timer of the guest is due; -1: none; -2, from the host: noted. */
+export const TIMER = 4
+/** Id of the call on whose behalf code runs, timers and promises included; 0: none. */
+export const OWNER = 5
+/** 1: a hook has returned a promise. */
+export const ASYNC = 6
+
+// … then the calls, then the answers.
+export const IN_AT = 16
+export const IN_INTS = 8192
+export const OUT_AT = IN_AT + IN_INTS
+export const OUT_INTS = 8192
+export const TAPE_INTS = OUT_AT + OUT_INTS
+
+/**
+ * A call is
+ *
+ *     length in ints · tag · id · status
+ *     with HAS_REQUEST: method, path, search, ip, each offset and length in the text, then the request's fields
+ *     with IS_RESPONSE: the response's fields
+ *
+ * Fields are an offset and a length for every name the plugin `sees` (length -1: absent), or, if it says nothing, one such pair
+ * for all lines it may see.
+ */
+export const CALL_HEAD_INTS = 4
+export const REQUEST_HEAD_INTS = 8
+export const IS_RESPONSE = 1
+export const HAS_REQUEST = 2
+export const USE_SHIFT = 2
+
+/**
+ * Answers are records of an operation and its numbers; their strings follow one another in the text. `ANSWER` opens the records of
+ * one call. A call without records, below DONE, changes nothing.
+ */
+export const OP_ANSWER = 1 //  id
+export const OP_SET = 2 //     memo, name length, value length
+export const OP_APPEND = 3 //  name length, value length
+export const OP_DELETE = 4 //  name length
+export const OP_METHOD = 5 //  length
+export const OP_PATH = 6 //    length
+export const OP_SEARCH = 7 //  length
+export const OP_STATUS = 8 //  status
+export const OP_RESPOND = 9 // status, body length, number of fields, then name length and value length of each
+export const OP_ROUTE = 10 //  length
+/** The call failed: why (FAILURES), length of the detail. */
+export const OP_FAIL = 11
+/** The hook returned a promise: the answer comes later, under the same id. */
+export const OP_PENDING = 12
+/** A line of console: level (LEVELS), length. Opens no answer. */
+export const OP_LOG = 13
+/** The same field set to the same value as the last OP_SET with this memo. */
+export const OP_AGAIN = 14 //  memo
+
+/** Numbers that follow each operation; OP_RESPOND has more, by its third. */
+export const OP_SIZES = [0, 1, 3, 2, 1, 1, 1, 1, 1, 3, 1, 2, 0, 2, 1] as const
+
+/** How many constant edits of a hook are remembered by both sides, so that they cross as one number. */
+export const MEMOS = 16
+
+export const FAILURES = ['threw', 'timeout', 'memory', 'crashed', 'parked'] as const
+export type FailureWhy = (typeof FAILURES)[number]
+export const LEVELS = ['debug', 'info', 'warn', 'error'] as const
+
+/** What one call may answer. More is a failure of the plugin. */
+export const MAX_EDITS = 256
+export const MAX_ANSWER_TEXT = 1 << 20
+/** The guest ends a crossing early beyond this much text; the host submits the rest again. */
+export const CROSSING_TEXT = 1 << 16
+
+/** V8 copies a string under 1 KiB into an isolate cheaply; a longer one becomes an external string at ten times the cost. */
+export const PIECE = 1000
+
+export const hookNames = ['onRequest', 'onResponse', 'onReload'] as const
+/** Named in the contract, not yet run. */
+export const laterHookNames = [
+  'onConnection',
+  'onClientHello',
+  'onData',
+  'onRequestBody',
+  'onResponseBody',
+  'onUpgrade',
+  'onMessage',
+  'onError',
+  'onLog',
+] as const
+
+/** What the guest tells of a plugin before any `setup` ran. All of it is checked by the host. */
+export interface Definition {
+  readonly name: string
+  readonly permissions: readonly string[]
+  /** Lower-case names; null: all lines. */
+  readonly sees: readonly string[] | null
+  readonly match: MatchDefinition | null
+  /** Where `definePlugin` was called, a frame of a stack. */
+  readonly at: string
+}
+
+export interface MatchDefinition {
+  readonly path?: string | readonly string[] | undefined
+  readonly method?: string | readonly string[] | undefined
+  readonly host?: string | readonly string[] | undefined
+}
+
+/** What `setup` returned. */
+export interface SetUp {
+  readonly onRequest: boolean
+  readonly onResponse: boolean
+  /** `onResponse` names its second parameter: the request has to cross again. */
+  readonly needsRequest: boolean
+  /** A hook is an async function: its calls cross one by one. */
+  readonly isAsync: boolean
+  readonly onReload: boolean
+}

@@ -1,0 +1,26 @@
+/** Heads for tests that need no socket. */
+import { RequestHead, ResponseHead } from '../../core/net/http1/head.ts'
+
+type Fields = Readonly<Record<string, string>>
+
+export function requestHead(
+  line: { method?: string; path?: string; search?: string; host?: string } = {},
+  fields: Fields = {},
+): RequestHead {
+  const text = linesOf(fields)
+  const head = new RequestHead(text, 0, text.length, line.method ?? 'GET', 1)
+  head.path = line.path ?? '/'
+  head.search = line.search ?? ''
+  return Object.assign(head, { host: line.host ?? 'example.com' })
+}
+
+export function responseHead(status = 200, fields: Fields = {}): ResponseHead {
+  const text = linesOf(fields)
+  return new ResponseHead(text, 0, text.length, status, 'OK', 1)
+}
+
+function linesOf(fields: Fields): string {
+  let text = ''
+  for (const [name, value] of Object.entries(fields)) text += `${name}: ${value}\r\n`
+  return text
+}
