@@ -1,0 +1,27 @@
+/**
+ * Variables of the environment as a config reads them. One that is missing does not stop the evaluation: all that are missing are
+ * reported together, each at the place where it was asked for.
+ */
+
+export interface MissingVariable {
+  readonly name: string
+  /** Its stack holds the place. */
+  readonly error: Error
+}
+
+let missing: MissingVariable[] = []
+
+/** The value of a variable. Unset and without a fallback, the config is not valid. An empty value counts as set. */
+export function env(name: string, fallback?: string): string {
+  const value = process.env[name] ?? fallback
+  if (value !== undefined) return value
+  missing.push({ name, error: new Error(`the environment variable ${name} is not set`) })
+  return ''
+}
+
+/** What was missing since the last call. */
+export function takeMissing(): MissingVariable[] {
+  const taken = missing
+  missing = []
+  return taken
+}

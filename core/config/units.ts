@@ -1,0 +1,16 @@
+/** Durations and sizes as a config writes them: `250ms 5s 2m 1h 1d`, `512b 16kb 1mb 2gb`. Whole numbers, no space. */
+
+const MILLISECONDS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+const BYTES = { b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 } as const
+
+/** In milliseconds; null if it is none. */
+export function parseDuration(text: string): number | null {
+  const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text)
+  return match === null ? null : Number(match[1]) * MILLISECONDS[match[2] as keyof typeof MILLISECONDS]
+}
+
+/** In bytes, 1024 a step; null if it is none. */
+export function parseSize(text: string): number | null {
+  const match = /^(\d{1,9})(b|kb|mb|gb)$/.exec(text)
+  return match === null ? null : Number(match[1]) * BYTES[match[2] as keyof typeof BYTES]
+}

@@ -1,0 +1,215 @@
+/**
+ * Config → Plan: pure, at once, and frozen. It takes a config that was found valid when it was loaded, fills in what was left out,
+ * parses what has units, and makes one ordered table of a listener's routes and groups.
+ */
+import { entriesOf, toList } from '../config/lists.ts'
+import { parseDuration, parseSize } from '../config/units.ts'
+import type { Hook } from '../hooks.ts'
+import type {
+  Config,
+  FieldMatch,
+  HttpListener,
+  HttpMatch,
+  HttpOptions,
+  HttpRoute,
+  HttpTarget,
+  HttpUse,
+  List,
+  Listen,
+  LogOptions,
+  OneOrMany,
+} from '../index.ts'
+import { parseListen } from '../net/address.ts'
+import { CidrSet } from '../net/cidr.ts'
+import type { Conditions, FieldTest } from '../route/conditions.ts'
+import { compilePath } from '../route/pattern.ts'
+import { type RouteRule, RouteTable } from '../route/table.ts'
+import { templateNames } from '../route/template.ts'
+import { resolveFile, UpstreamCompiler } from './compile-upstream.ts'
+import type {
+  Destination,
+  ListenAddress,
+  ListenerLimits,
+  ListenerPlan,
+  ListenerTimeouts,
+  LogPlan,
+  Plan,
+  RoutePlan,
+  TlsPlan,
+} from './plan.ts'
+import { keyedUses, routeId, type UseConfig } from './uses.ts'
+
+export interface CompileOptions {
+  readonly generation: number
+  /** Files of the config are looked for in here: the folder of its file. */
+  readonly folder: string
+  /** Makes the hook of one entry of a `use` list. Called once for each. */
+  bindUse(use: UseConfig, key: string): Hook
+}
+
+/** Throws for what loading the config refuses, such as a kind of listener that is only planned. */
+export function compilePlan(config: Config, options: CompileOptions): Plan {
+  const compiler = new Compiler(config, options)
+  const { admin } = config
+  return Object.freeze({
+    generation: options.generation,
+    listeners: Object.freeze(compiler.listeners()),
+    upstreams: compiler.upstreams.byName,
+    log: compileLog(config.log ?? {}),
+    admin: admin === undefined ? null : Object.freeze({ listen: compileListen(admin.listen) }),
+  })
+}
+
+class Compiler {
+  readonly upstreams: UpstreamCompiler
+  readonly #config: Config
+  readonly #options: CompileOptions
+
+  constructor(config: Config, options: CompileOptions) {
+    this.#config = config
+    this.#options = options
+    this.upstreams = new UpstreamCompiler(options.folder)
+  }
+
+  listeners(): ListenerPlan[] {
+    const shared = this.#bind('', this.#config.use)
+    const listeners = Object.entries(this.#config.listeners).map(([name, listener]) => {
+      if (listener.kind !== 'http') throw new Error(`the listener ${name}: ${listener.kind} is not supported yet`)
+      return this.#listener(name, listener, shared)
+    })
+    for (const [, upstream] of entriesOf(this.#config.upstreams)) this.upstreams.compile(upstream)
+    return listeners
+  }
+
+  #listener(name: string, { options }: HttpListener, shared: readonly Hook[]): ListenerPlan {
+    return Object.freeze({
+      name,
+      addresses: compileListen(options.listen),
+      tls: this.#tls(options),
+      trust: options.trust === undefined ? null : new CidrSet(toList(options.trust)),
+      via: options.via === false ? null : (options.via ?? 'sluice'),
+      forwarded: options.forwarded ?? false,
+      encodedSlashes: options.encodedSlashes ?? false,
+      limits: compileLimits(options.limits ?? {}),
+      timeouts: compileTimeouts(options.timeouts ?? {}),
+      hooks: Object.freeze([...shared, ...this.#bind(name, options.use)]),
+      routes: new RouteTable(this.#rules(name, options.routes, { id: name, hooks: [], conditions: [] })),
+    })
+  }
+
+  #tls({ tls }: HttpOptions): TlsPlan | null {
+    if (tls === undefined) return null
+    const file = (text: string): string => resolveFile(this.#options.folder, text)
+    return Object.freeze({ cert: file(tls.cert), key: file(tls.key), alpn: Object.freeze([...(tls.alpn ?? ['http/1.1'])]) })
+  }
+
+  /** Groups are dissolved: each route gets the conditions and hooks of those around it. */
+  #rules(listener: string, routes: List<HttpRoute>, around: Around): RouteRule[] {
+    return entriesOf<HttpRoute>(routes).flatMap(([i, route]) => {
+      const id = routeId(listener, around.id, i, route)
+      const hooks = [...around.hooks, ...this.#bind(id, route.use)]
+      const conditions = [...around.conditions, compileMatch(route)]
+      if (isGroup(route)) return this.#rules(listener, route.routes, { id, hooks, conditions })
+      const destination = Object.freeze(this.#destination(route))
+      const plan: RoutePlan = Object.freeze({ id, hooks: Object.freeze(hooks), destination })
+      return [{ route: plan, conditions, captures: needsCaptures(destination) }]
+    })
+  }
+
+  #destination(route: Exclude<HttpRoute, { routes: List<HttpRoute> }>): Destination {
+    const target: HttpTarget = (('to' in route ? route.to : undefined) as HttpTarget) ?? route.respond ?? route.redirect
+    const rewrite = ('rewrite' in route ? route.rewrite : undefined) ?? null
+    if (typeof target === 'string') return { kind: 'upstream', upstream: this.upstreams.compile(target), rewrite }
+    if (!('kind' in target)) {
+      return { kind: 'respond', status: target.status, body: target.body ?? '', headers: Object.freeze({ ...target.headers }) }
+    }
+    if (target.kind === 'redirect') return { kind: 'redirect', to: target.to, status: target.status }
+    if (target.kind === 'upstream') return { kind: 'upstream', upstream: this.upstreams.compile(target), rewrite }
+    const parts = target.parts.map(([to, weight]) => Object.freeze({ upstream: this.upstreams.compile(to), weight }))
+    return { kind: 'split', parts: Object.freeze(parts), totalWeight: parts.reduce((sum, part) => sum + part.weight, 0), rewrite }
+  }
+
+  #bind(owner: string, list: List<HttpUse> | undefined): Hook[] {
+    return keyedUses(owner, list).map(([key, use]) => this.#options.bindUse(use, key))
+  }
+}
+
+/** What the groups around a route give to it. */
+interface Around {
+  readonly id: string
+  readonly hooks: readonly Hook[]
+  readonly conditions: readonly Conditions[]
+}
+
+function isGroup(route: HttpRoute): route is HttpRoute & { routes: List<HttpRoute> } {
+  return Array.isArray(route.routes)
+}
+
+function needsCaptures(destination: Destination): boolean {
+  if (destination.kind === 'respond') return false
+  const template = destination.kind === 'redirect' ? destination.to : destination.rewrite
+  return template !== null && templateNames(template).length > 0
+}
+
+function compileMatch(match: HttpMatch): Conditions {
+  return {
+    hosts: match.host === undefined ? null : compileHosts(match.host),
+    paths: match.path === undefined ? null : toList(match.path).flatMap(compilePath),
+    methods: match.method === undefined ? null : toList(match.method).map((method) => method.toUpperCase()),
+    headers: compileFields(match.headers).map(([name, test]) => [name.toLowerCase(), test] as const),
+    query: compileFields(match.query),
+    cookies: compileFields(match.cookies),
+    from: match.from === undefined ? null : new CidrSet(toList(match.from)),
+    when: match.when ?? null,
+  }
+}
+
+/** Null: `*` among them takes every host. Names above ASCII are written as they are sent. */
+function compileHosts(hosts: OneOrMany<string>): readonly string[] | null {
+  const list = toList(hosts)
+  if (list.includes('*')) return null
+  return list.map((host) => (/^[\x20-\x7e]*$/.test(host) ? host.toLowerCase() : toAscii(host)))
+}
+
+function toAscii(host: string): string {
+  const isWild = host.startsWith('*.')
+  const { hostname } = new URL(`http://${isWild ? host.slice(2) : host}`)
+  return isWild ? `*.${hostname}` : hostname
+}
+
+function compileFields(fields: Readonly<Record<string, FieldMatch>> | undefined): (readonly [string, FieldTest])[] {
+  return Object.entries(fields ?? {}).map(
+    ([name, match]) => [name, typeof match === 'boolean' ? match : toList<string | RegExp>(match)] as const,
+  )
+}
+
+function compileListen(listen: Listen): readonly ListenAddress[] {
+  return Object.freeze(toList(listen).map((text) => Object.freeze(parseListen(text)!)))
+}
+
+function compileLog({ access = true, level = 'info', format }: LogOptions): LogPlan {
+  return Object.freeze({ access, level, format: format ?? null })
+}
+
+function compileLimits(limits: NonNullable<HttpOptions['limits']>): ListenerLimits {
+  return Object.freeze({
+    headBytes: parseSize(limits.head ?? '32kb')!,
+    requestLineBytes: parseSize(limits.requestLine ?? '8kb')!,
+    fields: limits.fields ?? 100,
+    connections: limits.connections ?? 10_000,
+    requestsPerConnection: limits.requestsPerConnection ?? 10_000,
+    bodyBytes: limits.body === undefined ? Number.POSITIVE_INFINITY : parseSize(limits.body)!,
+  })
+}
+
+function compileTimeouts(timeouts: NonNullable<HttpOptions['timeouts']>): ListenerTimeouts {
+  const ms = (text: string | undefined, otherwise: string): number => parseDuration(text ?? otherwise)!
+  return Object.freeze({
+    requestHead: ms(timeouts.requestHead, '10s'),
+    requestBodyIdle: ms(timeouts.requestBodyIdle, '30s'),
+    keepAlive: ms(timeouts.keepAlive, '75s'),
+    sendIdle: ms(timeouts.sendIdle, '60s'),
+    tunnelIdle: ms(timeouts.tunnelIdle, '1h'),
+    halfClosed: ms(timeouts.halfClosed, '1s'),
+  })
+}

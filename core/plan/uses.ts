@@ -1,0 +1,87 @@
+/** Where a config uses something, and under which key: what must be loaded before a plan is compiled is collected first. */
+import { entriesOf } from '../config/lists.ts'
+import { parseDuration, parseSize } from '../config/units.ts'
+import type { Config, HttpRoute, HttpUse, List } from '../index.ts'
+import type { HttpHooks, UseOptions } from '../plugin.ts'
+
+/** What a `use` list may hold at run time. */
+export type UseConfig = PluginStub | HttpHooks
+
+/** What a plugin's stub in a config returns (config/bundle.ts makes it). */
+export interface PluginStub {
+  readonly kind: 'plugin'
+  readonly name: string
+  /** The id of its PluginSource. */
+  readonly plugin: string
+  readonly options: unknown
+  readonly use: UseOptions | undefined
+}
+
+/** One use of a plugin, all limits filled in but where it runs. */
+export interface PluginUseConfig {
+  /** `use[0]`, `web/use[0]`, `web[2]/use[0]`, `web/me/use[0]`: unique in a plan, the same for the same place in the next. */
+  readonly key: string
+  readonly name: string
+  readonly plugin: string
+  readonly options: unknown
+  readonly grant: readonly string[]
+  readonly timeoutMs: number
+  readonly deadlineMs: number
+  readonly memoryMb: number
+  /** Null: what its source says. */
+  readonly isolation: 'worker' | 'process' | null
+  readonly onFailure: 'deny' | 'continue'
+}
+
+/** All of them, in the order they stand. */
+export function pluginUses(config: Config): PluginUseConfig[] {
+  const uses: PluginUseConfig[] = []
+  const add = (owner: string, list: List<HttpUse> | undefined): void => {
+    for (const [key, use] of keyedUses(owner, list)) if (isPlugin(use)) uses.push(withLimits(key, use))
+  }
+  add('', config.use)
+  for (const [name, listener] of Object.entries(config.listeners)) {
+    if (listener.kind !== 'http') continue
+    add(name, listener.options.use)
+    eachRoute(name, listener.options.routes, (id, route) => add(id, route.use))
+  }
+  return uses
+}
+
+/** The entries of a list with their keys; `owner` is '' for the config's own. */
+export function keyedUses(owner: string, list: List<HttpUse> | undefined): (readonly [key: string, use: UseConfig])[] {
+  // A policy is refused when the config is loaded, until there is one; and the stub's fields are what bundling put into it.
+  return entriesOf(list).map(([i, use]) => [`${owner}${owner === '' ? '' : '/'}use[${i}]`, use as UseConfig] as const)
+}
+
+/** `web/me`, `web[0]`, in a group `web[2][1]`. */
+export function routeId(listener: string, parent: string, index: number, route: HttpRoute): string {
+  return route.name === undefined ? `${parent}[${index}]` : `${listener}/${route.name}`
+}
+
+export function isPlugin(use: UseConfig): use is PluginStub {
+  return 'kind' in use && use.kind === 'plugin'
+}
+
+function eachRoute(listener: string, routes: List<HttpRoute>, see: (id: string, route: HttpRoute) => void, parent = listener): void {
+  for (const [i, route] of entriesOf<HttpRoute>(routes)) {
+    const id = routeId(listener, parent, i, route)
+    see(id, route)
+    if (route.routes !== undefined && 'length' in route.routes) eachRoute(listener, route.routes, see, id)
+  }
+}
+
+function withLimits(key: string, { name, plugin, options, use = {} }: PluginStub): PluginUseConfig {
+  return {
+    key,
+    name,
+    plugin,
+    options,
+    grant: use.grant ?? [],
+    timeoutMs: parseDuration(use.timeout ?? '5ms')!,
+    deadlineMs: parseDuration(use.deadline ?? '1s')!,
+    memoryMb: Math.ceil(parseSize(use.memory ?? '64mb')! / 1024 ** 2),
+    isolation: use.isolation ?? null,
+    onFailure: use.onFailure ?? 'deny',
+  }
+}
