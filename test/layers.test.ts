@@ -22,7 +22,6 @@ const LAYERS: readonly (readonly string[])[] = [
   ['runtime', 'proxy'],
   ['process'],
   ['cli'],
-  ['cli'],
   ['main', 'testing'],
 ]
 
