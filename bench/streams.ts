@@ -15,7 +15,7 @@ export interface PacedOrigin {
 export async function startPacedOrigin(bytesPerSecond: number): Promise<PacedOrigin> {
   const server = net.createServer({ noDelay: true }, (socket) => {
     socket.on('error', () => {})
-    socket.once('data', (head: Buffer) => answer(socket, head, bytesPerSecond))
+    answer(socket, bytesPerSecond)
   })
   await new Promise<void>((resolve) => server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => resolve()))
   const address = server.address()
@@ -30,9 +30,12 @@ export function readPaced(socket: net.Socket, total: number, bytesPerSecond: num
   return new Promise((resolve, reject) => {
     socket.on('error', reject)
     socket.on('close', () => reject(new Error(`closed after ${taken} of ${total} bytes`)))
-    socket.on('data', (bytes: Buffer) => {
+    socket.on('data', function take(bytes: Buffer) {
       taken += bytes.length
-      if (taken >= total) resolve()
+      if (taken >= total) {
+        socket.removeListener('data', take)
+        return resolve()
+      }
       const ahead = (taken / bytesPerSecond) * 1_000 - (performance.now() - began)
       if (ahead < 5) return
       socket.pause()
@@ -96,23 +99,27 @@ export function ask(socket: net.Socket): Promise<string> {
   })
 }
 
-function answer(socket: net.Socket, head: Buffer, bytesPerSecond: number): void {
-  const text = head.toString('latin1')
-  const bytes = /^GET \/bytes\/(\d+)/.exec(text)?.[1]
-  if (bytes !== undefined) {
-    socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${bytes}\r\n\r\n`)
-    void writeBytes(socket, Number(bytes))
-  } else if (text.startsWith('POST')) {
-    const length = Number(/\r\ncontent-length: *(\d+)/i.exec(text)?.[1])
-    const left = length - (head.length - text.indexOf('\r\n\r\n') - 4)
-    readPaced(socket, left, bytesPerSecond).then(
-      () => socket.write(SMALL),
-      () => socket.destroy(),
-    )
-  } else {
-    socket.write(SMALL)
-    socket.on('data', () => socket.write(SMALL))
-  }
+/** One request after the other; a head arrives in one piece, for the proxy writes it so. */
+function answer(socket: net.Socket, bytesPerSecond: number): void {
+  socket.once('data', (head: Buffer) => {
+    const text = head.toString('latin1')
+    const next = (): void => answer(socket, bytesPerSecond)
+    const bytes = /^GET \/bytes\/(\d+)/.exec(text)?.[1]
+    if (bytes !== undefined) {
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${bytes}\r\n\r\n`)
+      void writeBytes(socket, Number(bytes)).then(next)
+    } else if (text.startsWith('POST')) {
+      const length = Number(/\r\ncontent-length: *(\d+)/i.exec(text)?.[1])
+      const left = length - (head.length - text.indexOf('\r\n\r\n') - 4)
+      readPaced(socket, left, bytesPerSecond).then(
+        () => socket.write(SMALL, next),
+        () => socket.destroy(),
+      )
+    } else {
+      socket.write(SMALL)
+      next()
+    }
+  })
 }
 
 function drained(socket: net.Socket): Promise<void> {
