@@ -3,13 +3,14 @@
  * buffer. This is the only file that touches `process.binding`; where it is missing, `canUseHandles` is false and socket-wire.ts
  * serves instead (about 3 µs a request dearer). `SLUICE_NO_HANDLES=1` chooses that, for tests.
  */
+import { Socket, type SocketConstructorOpts } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import type { Wire, WireOwner } from './wire.ts'
 
 /** What libuv's TCP and Pipe handles have in Node 26 (src/stream_base.cc, src/tcp_wrap.cc). */
 export interface StreamHandle {
   onread: ((this: StreamHandle, data: ArrayBuffer | undefined) => void) | null
-  wire?: HandleWire
+  wire?: HandleWire | undefined
   readStart(): number
   readStop(): number
   useUserBuffer(buffer: Uint8Array): void
@@ -36,7 +37,9 @@ interface ConnectRequest {
 }
 
 interface Bindings {
-  readonly TCP: new (type: number) => StreamHandle & {
+  readonly TCP: new (
+    type: number,
+  ) => StreamHandle & {
     connect(request: ConnectRequest, address: string, port: number): number
     connect6(request: ConnectRequest, address: string, port: number): number
   }
@@ -142,6 +145,20 @@ export class HandleWire implements Wire {
 
   reset(): void {
     this.#close(null, true)
+  }
+
+  /** Only for TLS on top, which reads the handle by itself: the socket's own reads would land in this wire's buffer. */
+  detach(unread: Uint8Array): Socket {
+    this.pause()
+    this.closed = true
+    const handle = this.#handle
+    handle.onread = null
+    handle.wire = undefined
+    // `handle` and `manualStart` are what net.Server itself passes (lib/net.js); the types do not know them.
+    const options = { handle, manualStart: true, allowHalfOpen: true } as unknown as SocketConstructorOpts
+    const socket = new Socket(options)
+    if (unread.length > 0) socket.unshift(Buffer.from(unread))
+    return socket
   }
 
   /** @internal One read, from the handle's callback. */
@@ -258,8 +275,6 @@ function takeRequest(): WriteRequest {
   spare = null
   return request
 }
-
-
 
 function errnoName(code: number): string {
   return getSystemErrorName(code)

@@ -1,6 +1,6 @@
 /**
  * A wire over a `net.Socket`: TLS, and plain sockets where bare handles cannot be used. Written bytes are copied, so nothing
- * stays lent.
+ * stays lent; what was written before `end` arrives, close_notify included, unless the wire is destroyed.
  */
 import type { Socket } from 'node:net'
 import type { Wire, WireOwner } from './wire.ts'
@@ -12,6 +12,8 @@ export class SocketWire implements Wire {
   /** Each read has a buffer of its own. */
   readonly lends = true
   closed = false
+  /** From a write that returned false, or from `end`, until everything has left. */
+  congested = false
   readonly remoteAddress: string
   readonly remotePort: number
   readonly #socket: Socket
@@ -22,21 +24,18 @@ export class SocketWire implements Wire {
     this.#socket = socket
     this.remoteAddress = socket.remoteAddress ?? ''
     this.remotePort = socket.remotePort ?? 0
+    // Else Node ends the socket, and refuses writes, as soon as the other side says that it sends no more.
+    socket.allowHalfOpen = true
     socket.pause()
-    socket.on('drain', () => this.owner.onDrain())
-    socket.on('end', () => this.owner.onEnd())
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.#error = error.code ?? error.message
-    })
-    socket.on('close', () => this.#closed())
-  }
-
-  get congested(): boolean {
-    return this.#socket.writableNeedDrain
+    socket.on('drain', this.#onDrain)
+    socket.on('finish', this.#onDrain)
+    socket.on('end', this.#onEnd)
+    socket.on('error', this.#onError)
+    socket.on('close', this.#onClose)
   }
 
   writeText(text: string): boolean {
-    return this.closed || this.#socket.destroyed || this.#socket.write(text, 'latin1')
+    return this.closed || this.#socket.destroyed || this.#written(this.#socket.write(text, 'latin1'))
   }
 
   write(text: string, bytes: Buffer, from: number, to: number): boolean {
@@ -44,13 +43,13 @@ export class SocketWire implements Wire {
     const copy = Buffer.allocUnsafe(text.length + to - from)
     copy.latin1Write(text, 0)
     bytes.copy(copy, text.length, from, to)
-    return this.#socket.write(copy)
+    return this.#written(this.#socket.write(copy))
   }
 
   resume(): void {
     if (!this.#started) {
       this.#started = true
-      this.#socket.on('data', (bytes: Buffer) => this.owner.onBytes(bytes, bytes.length))
+      this.#socket.on('data', this.#onData)
     }
     this.#socket.resume()
   }
@@ -62,6 +61,8 @@ export class SocketWire implements Wire {
   expectBulk(): void {}
 
   end(): void {
+    if (this.closed || this.#socket.writableEnded) return
+    this.congested = true
     this.#socket.end()
   }
 
@@ -75,6 +76,40 @@ export class SocketWire implements Wire {
     else this.#socket.destroy()
     this.#closed()
   }
+
+  detach(unread: Uint8Array): Socket {
+    const socket = this.#socket
+    this.closed = true
+    socket.pause()
+    socket.off('drain', this.#onDrain).off('finish', this.#onDrain).off('end', this.#onEnd).off('data', this.#onData)
+    socket.off('error', this.#onError).off('close', this.#onClose)
+    if (unread.length > 0) socket.unshift(Buffer.from(unread))
+    return socket
+  }
+
+  #written(flowing: boolean): boolean {
+    if (!flowing) this.congested = true
+    return flowing
+  }
+
+  readonly #onData = (bytes: Buffer): void => this.owner.onBytes(bytes, bytes.length)
+
+  /** Node says no `drain` once the socket is ending: `finish` comes instead. */
+  readonly #onDrain = (): void => {
+    if (!this.congested || this.closed) return
+    this.congested = false
+    this.owner.onDrain()
+  }
+
+  readonly #onEnd = (): void => {
+    if (!this.closed) this.owner.onEnd()
+  }
+
+  readonly #onError = (error: NodeJS.ErrnoException): void => {
+    this.#error = error.code ?? error.message
+  }
+
+  readonly #onClose = (): void => this.#closed()
 
   #closed(): void {
     if (this.closed) return

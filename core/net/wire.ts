@@ -2,6 +2,7 @@
  * A wire: one byte stream to a peer, whatever carries it. Three carriers keep one contract: a bare TCP or pipe handle
  * (handle-wire.ts), a `net.Socket` and TLS (socket-wire.ts). Nothing is buffered here beyond what the peer has not taken yet.
  */
+import type { Socket } from 'node:net'
 
 export interface WireOwner {
   /**
@@ -41,4 +42,9 @@ export interface Wire {
   destroy(): void
   /** Like destroy, with RST where the carrier has one: the peer must not take what it got for complete. */
   reset(): void
+  /**
+   * Before anything was written: gives the connection up to a socket that TLS can be put on, with `unread` (copied) still to be
+   * read. The wire is dead, and `onClose` is not said.
+   */
+  detach(unread: Uint8Array): Socket
 }
