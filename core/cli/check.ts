@@ -1,11 +1,15 @@
-/** `sluice check`: tells every problem of a config; opens no port. */
-import { formatProblems, loadConfig } from '../config/load.ts'
+/** `sluice check`: tells every problem of a config, each at its place; opens no port. */
+import { loadConfig } from '../config/load.ts'
+import { formatProblems } from '../config/problems.ts'
+import { bundlePlugin } from '../sandbox/bundle.ts'
 import { exitCodes } from './exit-codes.ts'
 
 export async function runCheck({ file, json }: { readonly file: string; readonly json: boolean }): Promise<number> {
-  const { bundle, problems } = await loadConfig(file)
-  if (json) process.stdout.write(`${JSON.stringify({ ok: problems.length === 0, problems })}\n`)
-  else if (problems.length > 0) process.stderr.write(formatProblems(problems))
-  else process.stdout.write(`${file} is valid\n`)
-  return problems.length === 0 && bundle !== null ? exitCodes.ok : exitCodes.failed
+  const { bundle, problems } = await loadConfig(file, { bundlePlugin })
+  const color = process.stderr.isTTY && (process.env.NO_COLOR ?? '') === ''
+  if (json) process.stdout.write(`${JSON.stringify({ ok: bundle !== null, problems })}\n`)
+  else if (problems.length > 0) process.stderr.write(`${formatProblems(problems, { color, folder: process.cwd() })}\n`)
+  if (bundle === null) return exitCodes.failed
+  if (!json) process.stdout.write(`${file} is valid\n`)
+  return exitCodes.ok
 }

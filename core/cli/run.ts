@@ -3,6 +3,8 @@ import { closeSync, openSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type Admin, startAdmin } from '../admin/server.ts'
 import type { Bundle } from '../config/bundle.ts'
+import { bundleForUrl } from '../config/for-url.ts'
+import { ConfigError, type FormatOptions, formatProblems } from '../config/problems.ts'
 import { LineSink } from '../observe/line-sink.ts'
 import { createLog, errorSink, type Log } from '../observe/log.ts'
 import { Metrics } from '../observe/metrics.ts'
@@ -28,11 +30,11 @@ const scrapeMs = 500
 export async function runProxy(options: RunOptions): Promise<number> {
   const output = new LineSink({ path: null, onDrops: () => {} })
   const errors = errorSink()
-  const program = new Program(options, { output, log: createLog({ level: 'info', sink: errors }) })
+  const program = new Program(options, { output, errors, log: createLog({ level: 'info', sink: errors }) })
   try {
     return await program.run()
   } catch (error) {
-    if (error instanceof ConfigError) errors.print(error.text)
+    if (error instanceof ConfigError) errors.print(`${formatProblems(error.problems, problemFormat(errors))}\n`)
     else errors.print(`sluice: ${error instanceof Error ? error.message : String(error)}\n`)
     program.kill()
     return error instanceof ConfigError || error instanceof PrepareError ? exitCodes.config : exitCodes.failed
@@ -42,18 +44,10 @@ export async function runProxy(options: RunOptions): Promise<number> {
   }
 }
 
-/** The config is not valid; all its problems, ready to print. */
-class ConfigError extends Error {
-  readonly text: string
-  constructor(text: string) {
-    super('the config is not valid')
-    this.text = text
-  }
-}
-
 class Program {
   readonly #options: RunOptions
   readonly #output: LineSink
+  readonly #errors: LineSink
   readonly #log: Log
   readonly #supervisor: Supervisor
   readonly #metrics: Metrics
@@ -61,9 +55,10 @@ class Program {
   readonly #stop = Promise.withResolvers<'stopped'>()
   #admin: Admin | null = null
 
-  constructor(options: RunOptions, { output, log }: { output: LineSink; log: Log }) {
+  constructor(options: RunOptions, { output, errors, log }: { output: LineSink; errors: LineSink; log: Log }) {
     this.#options = options
     this.#output = output
+    this.#errors = errors
     this.#log = log
     const metrics = new Metrics(() => this.#ownMetrics())
     this.#metrics = metrics
@@ -119,15 +114,12 @@ class Program {
 
   async #loadBundle(): Promise<Bundle> {
     const { source } = this.#options
-    const config = await import('../config/load.ts')
-    if (source.kind === 'url') return config.bundleForUrl(source.url)
-    const { bundle, problems } = await config.loadConfig(source.file)
-    if (problems.length > 0) {
-      const text = config.formatProblems(problems)
-      if (bundle === null) throw new ConfigError(text)
-      this.#log.warn(text)
-    }
-    if (bundle === null) throw new ConfigError('the config is not valid\n')
+    if (source.kind === 'url') return bundleForUrl(source.url)
+    // These load esbuild: they are not waited for before the workers are on their way.
+    const [{ loadConfig }, { bundlePlugin }] = await Promise.all([import('../config/load.ts'), import('../sandbox/bundle.ts')])
+    const { bundle, problems } = await loadConfig(source.file, { bundlePlugin })
+    if (bundle === null) throw new ConfigError(problems)
+    if (problems.length > 0) this.#errors.print(`${formatProblems(problems, problemFormat(this.#errors))}\n`)
     return bundle
   }
 
@@ -194,6 +186,10 @@ class Program {
     process.on('SIGUSR1', () => this.#supervisor.reopenLogs())
     process.on('SIGHUP', () => this.#log.warn('SIGHUP: reloading is not there yet; nothing has changed'))
   }
+}
+
+function problemFormat(sink: LineSink): FormatOptions {
+  return { color: sink.hasColor, folder: process.cwd() }
 }
 
 /** How long a worker's event loop may stand still; shorter in tests. */

@@ -27,19 +27,25 @@ function jsonFormatter(): FormatLine {
   let userAgent: string | null = null
   let host: string | null = null
   let ip = ''
+  let method = ''
+  let protocol = ''
   let client = ''
 
   const line: FormatLine = (x) => {
-    if (x.userAgent !== userAgent || x.host !== host || x.ip !== ip) {
+    if (x.userAgent !== userAgent || x.host !== host || x.ip !== ip || x.method !== method || x.protocol !== protocol) {
       userAgent = x.userAgent
       host = x.host
       ip = x.ip
-      client = quoteClient(ip, host, userAgent)
+      method = x.method
+      protocol = x.protocol
+      client = quoteClient(x)
     }
-    const upstreamMs = x.upstreamMs >= 0 ? `,"upstreamMs":${tenths(x.upstreamMs)}` : ''
-    return `{"time":"${isoTime(x.startedAt)}","id":"${escaped(x.id)}"${placeOf(x)}${x.status},"ms":${tenths(x.durationMs)}${upstreamMs},"in":${x.bytesIn},"out":${
-      x.bytesOut
-    },"protocol":"${x.protocol}","method":"${x.method}${client}${escaped(x.path)}${escaped(x.search)}"${isPlain(x) ? '' : extras(x)}}\n`
+    // Few pieces, for each costs more than the bytes in it.
+    const start = isoTime(x.startedAt)
+    const upstream = x.upstreamMs >= 0 ? upstreamDuration(x.upstreamMs) : ''
+    const received = x.bytesIn === 0 ? ',"in":0,"out":' : `,"in":${x.bytesIn},"out":`
+    const end = isPlain(x) ? '"}\n' : `"${extras(x)}}\n`
+    return `{"time":"${start}","id":"${escaped(x.id)}${placeOf(x)}${duration(x.durationMs)}${upstream}${received}${x.bytesOut}${statusText(x.status)}${client}${escaped(x.path)}${escaped(x.search)}${end}`
   }
   return (x) => {
     const whole = line(x)
@@ -64,13 +70,13 @@ function extras(x: EndedExchange): string {
   return text
 }
 
-/** From the end of the method to where the path begins. */
-function quoteClient(ip: string, host: string, userAgent: string | null): string {
+/** From the end of the status to where the path begins. */
+function quoteClient({ protocol, method, ip, host, userAgent }: EndedExchange): string {
   const agent = userAgent === null ? '' : `"userAgent":"${escaped(userAgent)}",`
-  return flat(`","ip":"${escaped(ip)}",${agent}"host":"${escaped(host)}","path":"`)
+  return flat(`,"protocol":"${protocol}","ip":"${escaped(ip)}",${agent}"method":"${escaped(method)}","host":"${escaped(host)}","path":"`)
 }
 
-/** Listener, route, upstream and endpoint are names of the config: they are quoted once. Up to where the status follows. */
+/** Listener, route, upstream and endpoint are names of the config: they are quoted once. From the end of the id. */
 function placeQuoter(): FormatLine {
   const routes = new Map<string, Map<string | null, string>>()
   return (x) => {
@@ -92,11 +98,11 @@ function placeQuoter(): FormatLine {
 }
 
 function quotePlace(x: EndedExchange): string {
-  let text = `,"listener":"${escaped(x.listener)}"`
+  let text = `","listener":"${escaped(x.listener)}"`
   if (x.route !== null) text += `,"route":"${escaped(x.route)}"`
   if (x.upstream !== null) text += `,"upstream":"${escaped(x.upstream)}"`
   if (x.endpoint !== null) text += `,"endpoint":"${escaped(x.endpoint)}"`
-  return flat(`${text},"status":`)
+  return flat(text)
 }
 
 /** The line of an exchange whose long values are cut, each so far that the line stays whole on a pipe. */
@@ -146,7 +152,7 @@ function prettyLine(x: EndedExchange, color: boolean): string {
   const to = x.endpoint === null ? '' : paint(2, ` > ${escaped(x.endpoint)}`)
   const by = x.decidedBy === null ? '' : paint(35, ` ${escaped(x.decidedBy)}`)
   const reason = x.reason === null ? '' : paint(31, ` ${x.reason}${x.detail === null ? '' : `: ${escaped(x.detail.slice(0, 200))}`}`)
-  return `${paint(2, clockTime(x.startedAt))} ${status} ${x.method.padEnd(4)} ${target} ${paint(2, `${tenths(x.durationMs)}ms`)}${to}${by}${reason}\n`
+  return `${paint(2, clockTime(x.startedAt))} ${status} ${escaped(x.method.slice(0, 20)).padEnd(4)} ${target} ${paint(2, `${tenths(x.durationMs)}ms`)}${to}${by}${reason}\n`
 }
 
 /** What is not printable ASCII, or ends a JSON string. */
@@ -168,6 +174,29 @@ function flat(ascii: string): string {
 }
 
 const shortTimes = Array.from({ length: 1000 }, (_, tenth) => `${Math.floor(tenth / 10)}.${tenth % 10}`)
+
+const durations: string[] = []
+const upstreamDurations: string[] = []
+const statuses: string[] = []
+
+function duration(ms: number): string {
+  const tenth = Math.round(ms * 10)
+  return durations[tenth] ?? remember(durations, tenth, `,"ms":${tenths(ms)}`)
+}
+
+function upstreamDuration(ms: number): string {
+  const tenth = Math.round(ms * 10)
+  return upstreamDurations[tenth] ?? remember(upstreamDurations, tenth, `,"upstreamMs":${tenths(ms)}`)
+}
+
+function statusText(status: number): string {
+  return statuses[status] ?? remember(statuses, status, `,"status":${status}`)
+}
+
+function remember(known: string[], index: number, text: string): string {
+  if (index >= 0 && index < 1_000) known[index] = flat(text)
+  return text
+}
 
 function tenths(ms: number): string {
   const tenth = Math.round(ms * 10)

@@ -51,6 +51,15 @@ export class LineSink {
     return this.#target.isTerminal
   }
 
+  get hasColor(): boolean {
+    return this.isTerminal && (process.env.NO_COLOR ?? '') === ''
+  }
+
+  /** Nothing waits to be written. */
+  get isIdle(): boolean {
+    return this.#text === '' && this.#keptBytes === 0
+  }
+
   /** One line, ended by LF, a character a byte; on a pipe only one of at most `maxLineBytes` stays whole. */
   append(line: string): void {
     if (this.#keptBytes >= this.#keepBytes) {

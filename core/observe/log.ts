@@ -6,7 +6,7 @@ export type Log = pino.Logger
 
 export function createLog(options: { readonly level: string; readonly sink: LineSink }): Log {
   const { sink } = options
-  const write = (line: string): void => sink.print(sink.isTerminal ? forPeople(line) : line)
+  const write = (line: string): void => sink.print(sink.isTerminal ? forPeople(line, sink.hasColor) : line)
   return pino(
     { level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (level) => ({ level }) } },
     { write },
@@ -20,10 +20,10 @@ export function errorSink(): LineSink {
 
 const colors: Readonly<Record<string, number>> = { debug: 2, info: 32, warn: 33, error: 31, fatal: 31 }
 
-function forPeople(line: string): string {
+function forPeople(line: string, hasColor: boolean): string {
   const { level, time, msg, ...fields } = JSON.parse(line) as Record<string, unknown>
   const clock = new Date(String(time)).toTimeString().slice(0, 8)
-  const color = (process.env.NO_COLOR ?? '') === '' ? colors[String(level)] : undefined
+  const color = hasColor ? colors[String(level)] : undefined
   const word = color === undefined ? String(level) : `\x1b[${color}m${level}\x1b[0m`
   const rest = Object.entries(fields).map(([name, value]) => ` ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
   return `${clock} ${word} ${String(msg)}${rest.join('')}\n`

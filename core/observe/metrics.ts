@@ -105,24 +105,21 @@ function createMetric(kind: FamilyKind, options: MetricOptions, read: () => Tota
   }
 }
 
-/** A histogram whose buckets were counted elsewhere; prom-client only writes it down. */
+/** A histogram whose buckets were counted elsewhere; the registry only writes it down. */
 class SummedHistogram extends Histogram {
-  readonly #name: string
+  readonly #options: MetricOptions
   readonly #read: () => Total[]
 
   constructor(options: MetricOptions, read: () => Total[]) {
     super({ ...options, buckets: [...buckets] })
-    this.#name = options.name
+    this.#options = options
     this.#read = read
   }
 
-  override async get(): ReturnType<Histogram['get']> {
-    return { ...(await super.get()), values: this.#read().flatMap((total) => histogramLines(this.#name, total)) }
-  }
-
-  /** What the registry asks for, if it is there, in place of `get`. */
-  getForPromString(): ReturnType<Histogram['get']> {
-    return this.get()
+  /** What the registry asks a histogram for, though prom-client's types do not tell. */
+  async getForPromString(): Promise<object> {
+    const { name, help } = this.#options
+    return { name, help, type: 'histogram', values: this.#read().flatMap((total) => histogramLines(name, total)) }
   }
 }
 

@@ -47,8 +47,7 @@ export class Traffic implements Observer {
   /** Takes over the log options of a plan that has become the current one. */
   configure(log: LogPlan): void {
     const format = log.format ?? (this.#sink.isTerminal ? 'pretty' : 'json')
-    const color = this.#sink.isTerminal && (process.env.NO_COLOR ?? '') === ''
-    this.#format = log.access ? formatter(format, { color }) : null
+    this.#format = log.access ? formatter(format, { color: this.#sink.hasColor }) : null
   }
 
   connectionOpened(listener: string): void {

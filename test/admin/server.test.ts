@@ -1,0 +1,103 @@
+/** The admin listener: who is answered, and who is not. */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type Admin, type AdminOptions, startAdmin } from '../../core/admin/server.ts'
+import type { ListenAddress } from '../../core/plan/plan.ts'
+import { type ClientResponse, request } from '../support/client.ts'
+
+const loopback: ListenAddress = { kind: 'tcp', host: '127.0.0.1', port: 0 }
+const everywhere: ListenAddress = { kind: 'tcp', host: '0.0.0.0', port: 0 }
+
+test('it tells metrics, health, readiness and status', async () => {
+  await using admin = await start()
+  assert.is((await admin.get('/metrics')).text, 'sluice_x 1\n')
+  assert.is((await admin.get('/healthz')).status, 200)
+  assert.is((await admin.get('/readyz')).status, 200)
+  assert.equal(JSON.parse((await admin.get('/api/status')).text), { pid: 1 })
+  assert.is((await admin.get('/')).status, 404)
+})
+
+test('it is not ready while something is missing', async () => {
+  await using admin = await start({ unready: () => 'draining' })
+  const response = await admin.get('/readyz')
+  assert.equal([response.status, response.text], [503, 'draining\n'])
+  assert.is((await admin.get('/healthz')).status, 200)
+})
+
+test('a page cannot reach it by a name that it rebound to this address', async () => {
+  await using admin = await start()
+  for (const host of ['evil.example', 'evil.example:9900', '127.0.0.1.evil.example'])
+    assert.is((await admin.get('/metrics', { host })).status, 403, host)
+  for (const host of ['localhost', 'LOCALHOST:9900', '127.0.0.1:9900', '[::1]:9900', '10.1.2.3'])
+    assert.is((await admin.get('/metrics', { host })).status, 200, host)
+})
+
+test('a page of another origin is refused', async () => {
+  await using admin = await start()
+  assert.is((await admin.get('/api/status', { host: 'localhost:1', lines: 'Origin: http://evil.example\r\n' })).status, 403)
+  assert.is((await admin.get('/api/status', { host: 'localhost:1', lines: 'Origin: http://localhost:1\r\n' })).status, 200)
+})
+
+test('it changes nothing, so it takes no other method', async () => {
+  await using admin = await start()
+  const response = await request(admin.port, 'POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
+  assert.is(response.status, 405)
+})
+
+test('beyond loopback it does not start without a token', async () => {
+  for (const address of [everywhere, { ...everywhere, host: null }, { ...everywhere, host: '::' }]) {
+    await rejects(startAdmin(anAdmin({ listen: [address] })), /can be reached from other machines: set SLUICE_ADMIN_TOKEN/)
+  }
+})
+
+test('with a token it asks for it, but for health', async () => {
+  await using admin = await start({ listen: [everywhere], token: 'secret' })
+  const withToken = (token: string): Promise<ClientResponse> =>
+    admin.get('/metrics', { host: 'proxy.example', lines: `Authorization: Bearer ${token}\r\n` })
+  assert.is((await admin.get('/metrics')).status, 401)
+  assert.is((await withToken('wrong')).status, 401)
+  assert.is((await withToken('secret')).status, 200)
+  assert.is((await admin.get('/readyz', { host: 'proxy.example' })).status, 200)
+})
+
+test('an address that is taken is named', async () => {
+  await using admin = await start()
+  await rejects(
+    startAdmin(anAdmin({ listen: [{ ...loopback, port: admin.port }] })),
+    new RegExp(`admin cannot use 127.0.0.1:${admin.port}: another program`),
+  )
+})
+
+test.run()
+
+interface Overrides {
+  readonly listen?: readonly ListenAddress[]
+  readonly token?: string
+  readonly unready?: () => string | null
+}
+
+function anAdmin({ listen = [loopback], token, unready = () => null }: Overrides = {}): AdminOptions {
+  const source = { metrics: async () => ({ type: 'text/plain', text: 'sluice_x 1\n' }), unready, status: () => ({ pid: 1 }) }
+  return { listen, token: token ?? null, source }
+}
+
+interface Running extends AsyncDisposable {
+  readonly port: number
+  get(path: string, request?: { host?: string; lines?: string }): Promise<ClientResponse>
+}
+
+async function start(overrides: Overrides = {}): Promise<Running> {
+  const admin: Admin = await startAdmin(anAdmin(overrides))
+  const port = Number(/:(\d+)$/.exec(admin.addresses[0]!)![1])
+  const get: Running['get'] = (path, { host = 'localhost', lines = '' } = {}) =>
+    request(port, `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n${lines}Connection: close\r\n\r\n`)
+  return { port, get, [Symbol.asyncDispose]: () => admin.close() }
+}
+
+async function rejects(promise: Promise<unknown>, message: RegExp): Promise<void> {
+  const outcome = await promise.then(
+    () => 'it did not reject',
+    (error: Error) => error.message,
+  )
+  assert.match(outcome, message)
+}

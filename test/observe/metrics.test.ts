@@ -1,0 +1,122 @@
+/** What workers count and what a scrape shows of it. */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { Counters } from '../../core/observe/counters.ts'
+import { LineSink } from '../../core/observe/line-sink.ts'
+import { Metrics } from '../../core/observe/metrics.ts'
+import { Traffic } from '../../core/observe/traffic.ts'
+import { anExchange } from '../support/exchange.ts'
+
+test('exchanges of two workers add up', async () => {
+  const metrics = newMetrics()
+  for (const pid of [1, 2]) {
+    const worker = newWorker()
+    for (let i = 0; i < 3; i++) worker.traffic.exchangeEnded(anExchange())
+    worker.traffic.exchangeEnded(anExchange({ status: 502, reason: 'connect_refused', upstreamMs: Number.NaN, attempts: 2 }))
+    metrics.absorb(pid, worker.counters.snapshot())
+  }
+  const shown = await scrape(metrics)
+  assert.is(shown.get('sluice_requests_total{listener="web",route="web[0]",status="2xx"}'), 6)
+  assert.is(shown.get('sluice_requests_total{listener="web",route="web[0]",status="5xx"}'), 2)
+  assert.is(shown.get('sluice_errors_total{reason="connect_refused"}'), 2)
+  assert.is(shown.get('sluice_sent_bytes_total{listener="web",route="web[0]"}'), 8 * 95)
+  assert.is(shown.get('sluice_upstream_requests_total{upstream="api",endpoint="127.0.0.1:3001",outcome="2xx"}'), 6)
+  assert.is(shown.get('sluice_upstream_requests_total{upstream="api",endpoint="127.0.0.1:3001",outcome="failed"}'), 2)
+  assert.is(shown.get('sluice_upstream_retries_total{upstream="api"}'), 2)
+  assert.is(shown.get('sluice_log_dropped_total'), 0)
+})
+
+test('a histogram counts each exchange in its bucket and all above', async () => {
+  const metrics = newMetrics()
+  const { traffic, counters } = newWorker()
+  for (const durationMs of [0.5, 1, 3, 700, 60_000]) traffic.exchangeEnded(anExchange({ durationMs }))
+  metrics.absorb(1, counters.snapshot())
+  const shown = await scrape(metrics)
+  const bucket = (le: string): number | undefined =>
+    shown.get(`sluice_request_duration_seconds_bucket{listener="web",route="web[0]",le="${le}"}`)
+  assert.equal(
+    [bucket('0.001'), bucket('0.0025'), bucket('0.005'), bucket('0.5'), bucket('1'), bucket('30'), bucket('+Inf')],
+    [2, 2, 3, 3, 4, 4, 5],
+  )
+  assert.is(shown.get('sluice_request_duration_seconds_count{listener="web",route="web[0]"}'), 5)
+  assert.ok(Math.abs(shown.get('sluice_request_duration_seconds_sum{listener="web",route="web[0]"}')! - 60.7045) < 1e-6)
+})
+
+test('what an ended worker counted stays counted, what it had open does not', async () => {
+  const metrics = newMetrics()
+  const first = newWorker()
+  first.traffic.connectionOpened('web')
+  first.traffic.exchangeEnded(anExchange())
+  metrics.absorb(1, first.counters.snapshot())
+  metrics.retire(1)
+  const second = newWorker()
+  second.traffic.connectionOpened('web')
+  second.traffic.connectionOpened('web')
+  second.traffic.connectionClosed('web')
+  second.traffic.exchangeEnded(anExchange())
+  metrics.absorb(2, second.counters.snapshot())
+  const shown = await scrape(metrics)
+  assert.is(shown.get('sluice_requests_total{listener="web",route="web[0]",status="2xx"}'), 2)
+  assert.is(shown.get('sluice_request_duration_seconds_count{listener="web",route="web[0]"}'), 2)
+  assert.is(shown.get('sluice_connections_total{listener="web"}'), 3)
+  assert.is(shown.get('sluice_connections{listener="web"}'), 1)
+})
+
+test('no series is named by what a client can choose, and routes beyond the limit share one', async () => {
+  const metrics = newMetrics()
+  const { traffic, counters } = newWorker()
+  for (let i = 0; i < 2_500; i++)
+    traffic.exchangeEnded(anExchange({ route: `web[${i}]`, path: `/${i}`, host: `h${i}`, upstream: null, endpoint: null }))
+  metrics.absorb(1, counters.snapshot())
+  const shown = await scrape(metrics)
+  assert.is(shown.get('sluice_requests_total{listener="web",route="other",status="2xx"}'), 500)
+  assert.ok(shown.size < 2_100 * 21)
+})
+
+test('plugins are counted by call, crossing, time and failure', async () => {
+  const metrics = newMetrics()
+  const { traffic, counters, lines } = newWorker()
+  traffic.pluginCalled('tag', 20, 3)
+  traffic.pluginCalled('tag', 5, 1)
+  traffic.pluginFailed('tag', 'timeout', 'onRequest took 5 ms')
+  metrics.absorb(1, counters.snapshot())
+  const shown = await scrape(metrics)
+  assert.is(shown.get('sluice_plugin_calls_total{plugin="tag"}'), 25)
+  assert.is(shown.get('sluice_plugin_crossings_total{plugin="tag"}'), 2)
+  assert.is(shown.get('sluice_plugin_seconds_total{plugin="tag"}'), 0.004)
+  assert.is(shown.get('sluice_plugin_failures_total{plugin="tag",why="timeout"}'), 1)
+  assert.equal(lines, ['took too long: onRequest took 5 ms'])
+})
+
+test('counters and their names still fit together after the array has grown', () => {
+  const counters = new Counters()
+  const slots = Array.from({ length: 1_000 }, (_, i) => counters.add('connections_total', `l${i}`))
+  for (const slot of slots) counters.values[slot]! += 1
+  const { delta, values } = counters.snapshot()
+  assert.is(delta.length, 1_000)
+  assert.is(values.length, 1_000)
+  assert.ok(values.every((value) => value === 1))
+  assert.equal(counters.snapshot().delta, [])
+})
+
+test.run()
+
+function newMetrics(): Metrics {
+  return new Metrics(() => ({ version: '1', workers: 2, generation: 1, restarts: { SIGKILL: 1 }, memoryBytes: 1 }))
+}
+
+function newWorker(): { traffic: Traffic; counters: Counters; lines: string[] } {
+  const counters = new Counters()
+  counters.add('log_dropped_total')
+  const lines: string[] = []
+  const sink = new LineSink({ path: '/dev/null', onDrops: () => {} })
+  const traffic = new Traffic({ counters, sink, onPluginLine: ({ text }) => lines.push(text) })
+  return { traffic, counters, lines }
+}
+
+/** Series with their labels, and values. */
+async function scrape(metrics: Metrics): Promise<Map<string, number>> {
+  const text = await metrics.text()
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+  return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]))
+}
