@@ -1,0 +1,96 @@
+/**
+ * Runs a bundle and gives its Config. The bundle is a function, not a module: modules are never freed, and a config is evaluated at
+ * every reload. Workers do this too, so nothing here loads a compiler.
+ */
+
+import { createRequire } from 'node:module'
+import { compileFunction, constants } from 'node:vm'
+import type { Config } from '../index.ts'
+import type { Bundle, External } from './bundle.ts'
+import { takeMissing } from './environment.ts'
+import { nearest } from './nearest.ts'
+import { ConfigError, errorProblem, type Place, type Problem } from './problems.ts'
+import { bundleUrl, Locator } from './source-map.ts'
+
+/** Throws ConfigError. Not validated: that was done once, when the config was loaded. */
+export async function evaluate(bundle: Bundle): Promise<Config> {
+  return (await run(bundle)) as Config
+}
+
+export interface RunOptions {
+  /** More names that the code may use. */
+  readonly extras?: Readonly<Record<string, unknown>>
+  /** From a place in the code that runs to the one that the source map knows. */
+  readonly adjust?: (line: number, column: number) => readonly [line: number, column: number]
+}
+
+/** As `evaluate`, with the type it really has. */
+export async function run(bundle: Bundle, { extras = {}, adjust }: RunOptions = {}): Promise<unknown> {
+  const locator = new Locator(bundle, adjust)
+  takeMissing()
+  const names = await bindExternals(bundle, locator)
+  let config: unknown
+  try {
+    const values = { ...names, ...extras, require: createRequire(bundle.file) }
+    const body = compileFunction(`return (async () => { 'use strict';\n${bundle.code}\n})()`, Object.keys(values), {
+      filename: bundleUrl(bundle.file),
+      lineOffset: -1,
+      importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+    })
+    config = await body(...Object.values(values))
+    if (typeof config === 'function') config = await config()
+  } catch (error) {
+    throw new ConfigError([errorProblem(readable(error), locator.locateError(error)), ...missingProblems(locator)])
+  }
+  const problems = missingProblems(locator)
+  if (config === undefined)
+    problems.push(errorProblem('the config has no default export: export default defineConfig({ … })', wholeFile(bundle)))
+  if (problems.length > 0) throw new ConfigError(problems)
+  return config
+}
+
+async function bindExternals(bundle: Bundle, locator: Locator): Promise<Record<string, unknown>> {
+  const names: Record<string, unknown> = {}
+  const problems: Problem[] = []
+  for (const external of bundle.externals) {
+    const place = locator.locateImport(external.name) ?? wholeFile(bundle)
+    try {
+      const module = await load(external.specifier)
+      for (const { imported, local } of external.bindings) {
+        if (imported !== '*' && !(imported in module)) problems.push(errorProblem(missingExport(external, imported, module), place))
+        names[local] = imported === '*' ? module : module[imported]
+      }
+    } catch (error) {
+      problems.push(errorProblem(`${JSON.stringify(external.name)} could not be imported: ${readable(error)}`, place))
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  return names
+}
+
+type Namespace = Readonly<Record<string, unknown>>
+
+/** `sluice` is this program's own, wherever the config lies. */
+async function load(specifier: string): Promise<Namespace> {
+  if (specifier === 'sluice') return import('../index.ts')
+  if (specifier === 'sluice/plugin') return import('../plugin.ts')
+  return import(specifier)
+}
+
+function missingExport({ name }: External, imported: string, module: Namespace): string {
+  const near = nearest(imported, Object.keys(module))
+  return `${JSON.stringify(name)} has no export ${imported}${near === null ? '' : `; did you mean ${near}?`}`
+}
+
+function missingProblems(locator: Locator): Problem[] {
+  return takeMissing().map(({ error }) => errorProblem(error.message, locator.locateError(error)))
+}
+
+function wholeFile({ file }: Bundle): Place {
+  return { file, line: 0, column: 0, source: [], firstLine: 1 }
+}
+
+function readable(error: unknown): string {
+  if (!(error instanceof Error)) return `thrown: ${String(error)}`
+  return error.name === 'Error' ? error.message : `${error.name}: ${error.message}`
+}

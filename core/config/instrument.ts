@@ -1,0 +1,115 @@
+/**
+ * Makes a bundle remember where its values were written: every object, array and call of a helper is passed through `__at`, every
+ * spread through `__from`. For checking only; workers evaluate the bundle as it is. Loads acorn.
+ */
+import { type AnyNode, type CallExpression, type ObjectExpression, parse } from 'acorn'
+import type { Bundle } from './bundle.ts'
+
+/** Offset in the bundle's code. */
+type Offset = number
+
+export type Literal =
+  | { readonly kind: 'object'; readonly at: Offset; readonly members: readonly Member[] }
+  | { readonly kind: 'array'; readonly at: Offset; readonly items: readonly Item[] }
+  /** A call of a helper of `sluice`; `args`: where each argument stands. */
+  | { readonly kind: 'call'; readonly at: Offset; readonly helper: string; readonly args: readonly Offset[] }
+
+export type Member =
+  | { readonly kind: 'property' /** Null: computed. */; readonly key: string | null; readonly keyAt: Offset; readonly valueAt: Offset }
+  | { readonly kind: 'spread' }
+export type Item = { readonly kind: 'item'; readonly at: Offset } | { readonly kind: 'spread' }
+
+export interface Instrumented {
+  readonly code: string
+  /** By the first argument of `__at`. */
+  readonly literals: readonly Literal[]
+  /** Where text was put in, in order: offset in the bundle's code, and length. */
+  readonly insertions: readonly (readonly [at: Offset, length: number])[]
+}
+
+export function instrument({ code, externals }: Bundle): Instrumented {
+  const helpers = new Map(
+    externals
+      .filter(({ specifier }) => specifier === 'sluice')
+      .flatMap(({ bindings }) => bindings.map(({ local, imported }) => [local, imported] as const)),
+  )
+  const writer = new Writer(helpers)
+  writer.visit(parse(code, { ecmaVersion: 'latest', sourceType: 'module', allowReturnOutsideFunction: true }))
+  const pieces: string[] = []
+  let from = 0
+  for (const { at, text } of writer.insertions) {
+    pieces.push(code.slice(from, at), text)
+    from = at
+  }
+  pieces.push(code.slice(from))
+  return {
+    code: pieces.join(''),
+    literals: writer.literals,
+    insertions: writer.insertions.map(({ at, text }) => [at, text.length] as const),
+  }
+}
+
+class Writer {
+  readonly literals: Literal[] = []
+  readonly insertions: { readonly at: Offset; readonly text: string }[] = []
+  /** Local names of what comes from `sluice`. */
+  readonly #helpers: ReadonlyMap<string, string>
+
+  constructor(helpers: ReadonlyMap<string, string>) {
+    this.#helpers = helpers
+  }
+
+  /** Children are visited in the order they are written, so that insertions come out in order. */
+  visit(node: AnyNode, parent: AnyNode | null = null): void {
+    const literal = this.#literalOf(node)
+    if (literal !== null) {
+      const id = this.literals.push(literal) - 1
+      this.insertions.push({ at: node.start, text: `__at(${id},${spreadsIn(literal)},` })
+    }
+    // A spread among the arguments of a call has no literal that would take back what it put aside.
+    const isCounted = node.type === 'SpreadElement' && parent?.type !== 'CallExpression' && parent?.type !== 'NewExpression'
+    if (isCounted) this.insertions.push({ at: node.argument.start, text: '__from(' })
+    for (const child of childrenOf(node)) this.visit(child, node)
+    if (literal !== null || isCounted) this.insertions.push({ at: node.end, text: ')' })
+  }
+
+  #literalOf(node: AnyNode): Literal | null {
+    if (node.type === 'ObjectExpression') return { kind: 'object', at: node.start, members: membersOf(node) }
+    if (node.type === 'ArrayExpression') {
+      const items = node.elements.map((one) =>
+        one?.type === 'SpreadElement' ? { kind: 'spread' as const } : { kind: 'item' as const, at: one?.start ?? node.start },
+      )
+      return { kind: 'array', at: node.start, items }
+    }
+    return node.type === 'CallExpression' ? this.#callOf(node) : null
+  }
+
+  #callOf({ callee, arguments: args, start, optional }: CallExpression): Literal | null {
+    const helper = callee.type === 'Identifier' ? this.#helpers.get(callee.name) : undefined
+    return helper === undefined || optional ? null : { kind: 'call', at: start, helper, args: args.map((one) => one.start) }
+  }
+}
+
+function membersOf({ properties }: ObjectExpression): Member[] {
+  return properties.map((one) => {
+    if (one.type === 'SpreadElement') return { kind: 'spread' }
+    const { key, value, computed } = one
+    const name = computed ? null : key.type === 'Identifier' ? key.name : key.type === 'Literal' ? String(key.value) : null
+    return { kind: 'property', key: name, keyAt: key.start, valueAt: value.start }
+  })
+}
+
+function spreadsIn(literal: Literal): number {
+  if (literal.kind === 'call') return 0
+  const parts: readonly { readonly kind: string }[] = literal.kind === 'object' ? literal.members : literal.items
+  return parts.filter(({ kind }) => kind === 'spread').length
+}
+
+function childrenOf(node: AnyNode): AnyNode[] {
+  // In `{ a }` key and value are the same place.
+  if (node.type === 'Property' && node.shorthand) return [node.value]
+  const children = Object.values(node)
+    .flat()
+    .filter((value): value is AnyNode => typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string')
+  return children.sort((a, b) => a.start - b.start)
+}

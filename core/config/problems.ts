@@ -1,0 +1,83 @@
+/** What is wrong with a config, with its place, and how it is shown: all problems at once, each with a code frame. */
+
+export interface Place {
+  readonly file: string
+  /** 1-based. */
+  readonly line: number
+  /** 1-based. */
+  readonly column: number
+  /** The lines around it, from `firstLine` on. */
+  readonly source: readonly string[]
+  readonly firstLine: number
+}
+
+export interface Problem {
+  readonly severity: 'error' | 'warning'
+  /** `listeners.web.routes[2].path`; null for what is not a value: syntax, an import. */
+  readonly path: string | null
+  readonly message: string
+  readonly place: Place | null
+}
+
+/** Carries the problems of a config that could not be taken. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly problems: readonly Problem[]
+  constructor(problems: readonly Problem[]) {
+    super(formatProblems(problems, { color: false }))
+    this.problems = problems
+  }
+}
+
+export function errorProblem(message: string, place: Place | null = null, path: string | null = null): Problem {
+  return { severity: 'error', path, message, place }
+}
+
+const LINES_BEFORE = 2
+const LINES_AFTER = 1
+
+/** A place in a text that is at hand. */
+export function placeIn(text: string, file: string, line: number, column: number): Place {
+  const lines = text.split('\n')
+  const first = Math.max(1, line - LINES_BEFORE)
+  return { file, line, column, firstLine: first, source: lines.slice(first - 1, line + LINES_AFTER).map((one) => one.replace(/\r$/, '')) }
+}
+
+export interface FormatOptions {
+  readonly color: boolean
+  /** File names are shown relative to this folder if they are below it. */
+  readonly folder?: string
+}
+
+/** Text for a terminal; ends without a line break. */
+export function formatProblems(problems: readonly Problem[], options: FormatOptions): string {
+  return problems.map((problem) => formatProblem(problem, options)).join('\n\n')
+}
+
+function formatProblem({ severity, path, message, place }: Problem, { color, folder }: FormatOptions): string {
+  const paint = (code: number, text: string): string => (color ? `\x1b[${code}m${text}\x1b[0m` : text)
+  const label = severity === 'error' ? paint(31, 'error') : paint(33, 'warning')
+  const head = `${label}: ${paint(1, clean(path === null ? message : `${path}: ${message}`))}`
+  if (place === null) return head
+  const file = folder !== undefined && place.file.startsWith(`${folder}/`) ? place.file.slice(folder.length + 1) : place.file
+  const where = place.line > 0 ? `${file}:${place.line}:${place.column}` : file
+  return [`${paint(36, where)}: ${head}`, ...frameOf(place, paint)].join('\n')
+}
+
+/** The lines around a place, the one it is about marked. */
+function frameOf({ line, column, source, firstLine }: Place, paint: (code: number, text: string) => string): string[] {
+  const width = String(firstLine + source.length - 1).length
+  return source.flatMap((text, i) => {
+    const number = firstLine + i
+    const row = `${number === line ? paint(31, '>') : ' '} ${paint(90, `${String(number).padStart(width)} |`)} ${clean(text)}`
+    if (number !== line) return [row]
+    // A tab is as wide in the line of the mark as in the line above it.
+    const indent = text.slice(0, column - 1).replace(/[^\t]/g, ' ')
+    return [row, `  ${paint(90, `${' '.repeat(width)} |`)} ${indent}${paint(31, '^')}`]
+  })
+}
+
+/** A config's text, or a value in it, may not steer the terminal. */
+function clean(text: string): string {
+  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`)
+}
