@@ -4,7 +4,7 @@
  */
 import type { ConnectionHooks, Duration, HttpHooks, PluginUse, Reply, RequestView, Size } from './plugin.ts'
 
-export { env } from './config/environment.ts'
+export { env } from './environment.ts'
 export type { Duration, Reply, RequestView, Size } from './plugin.ts'
 export { respond } from './plugin.ts'
 

@@ -5,9 +5,9 @@
 
 import { createRequire } from 'node:module'
 import { compileFunction, constants } from 'node:vm'
+import { takeMissing } from '../environment.ts'
 import type { Config } from '../index.ts'
 import type { Bundle, External } from './bundle.ts'
-import { takeMissing } from './environment.ts'
 import { nearest } from './nearest.ts'
 import { ConfigError, errorProblem, type Place, type Problem } from './problems.ts'
 import { bundleUrl, Locator } from './source-map.ts'
