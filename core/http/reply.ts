@@ -1,7 +1,7 @@
 /** Answers of the proxy's own: fixed ones, redirects, and errors. The only place that turns a ProxyError into a response. */
-import { STATUS_CODES } from 'node:http'
 import { type ErrorCode, errorTable } from '../errors.ts'
 import { type RequestHead, ResponseHead } from '../net/http1/head.ts'
+import { reasonPhrases } from '../net/http1/reason.ts'
 
 export interface Reply {
   readonly head: ResponseHead
@@ -12,7 +12,7 @@ export interface Reply {
 /** `body` is encoded as UTF-8; a content-type is added when it has none. Throws TypeError for an invalid field. */
 export function makeReply(status: number, body: string, headers: Readonly<Record<string, string>>): Reply {
   const bytes = isAscii(body) ? body : Buffer.from(body, 'utf8').latin1Slice()
-  const head = new ResponseHead('', 0, 0, status, STATUS_CODES[status] ?? '', 1)
+  const head = new ResponseHead('', 0, 0, status, reasonPhrases[status] ?? '', 1)
   for (const name in headers) head.append(name, headers[name]!)
   head.delete('content-length')
   head.delete('transfer-encoding')
@@ -33,7 +33,7 @@ export function makeRedirect(status: number, location: string): Reply {
  */
 export function makeErrorReply(code: ErrorCode, request: RequestHead | null, id: string, proxy: string): Reply {
   const row = errorTable[code]
-  const title = STATUS_CODES[row.status] ?? ''
+  const title = reasonPhrases[row.status] ?? ''
   const headers: Record<string, string> = {
     'Proxy-Status': `${proxy}; error=${row.token}`,
     'Cache-Control': 'no-store',
