@@ -39,7 +39,8 @@ export function makeErrorReply(code: ErrorCode, request: RequestHead | null, id:
     'Cache-Control': 'no-store',
   }
   if (row.status === 503) headers['Retry-After'] = '1'
-  if (!prefersJson(request)) return makeReply(row.status, `${row.status} ${title}\n\n${row.text}\nreason: ${code}, request: ${id}\n`, headers)
+  if (!prefersJson(request))
+    return makeReply(row.status, `${row.status} ${title}\n\n${row.text}\nreason: ${code}, request: ${id}\n`, headers)
   headers['Content-Type'] = 'application/problem+json'
   const problem = { type: 'about:blank', title, status: row.status, detail: row.text, reason: code, request: id }
   return makeReply(row.status, `${JSON.stringify(problem)}\n`, headers)
