@@ -18,7 +18,7 @@ import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Endpoint, Upstream } from '../upstream/upstream.ts'
 import type { Downstream } from './downstream.ts'
 import { isIdempotent, requestText } from './forward.ts'
-import { clientAddress, dropIdentity, extendIdentity, hopLines } from './identity.ts'
+import { clientAddress, dropIdentity, extendIdentity, type Hop, hopLines } from './identity.ts'
 import { makeErrorReply, makeRedirect, makeReply, type Reply } from './reply.ts'
 import { RequestFacts } from './request-view.ts'
 import type { Service } from './service.ts'
@@ -206,7 +206,7 @@ export class Exchange implements HookCall, EndedExchange {
 
   #applyIdentity(): void {
     const { trust } = this.#service.listener
-    if (trust?.has(this.#downstream.peer)) extendIdentity(this.request, this.#hop(), this.request.minor)
+    if (trust?.has(this.#downstream.peer)) extendIdentity(this.request, this.#hop())
     else dropIdentity(this.request)
   }
 
@@ -248,9 +248,11 @@ export class Exchange implements HookCall, EndedExchange {
     else connection.dueAt = connection.deadlines.in(connection.idleMs)
   }
 
-  #hop() {
+  #hop(): Hop {
     const { via, forwarded } = this.#service.listener
-    return { peer: this.#downstream.peer, scheme: this.#downstream.scheme, host: this.request.host, via, forwarded }
+    const { peer, scheme, protocol } = this.#downstream
+    const version = protocol === 'HTTP/2' ? '2.0' : this.request.minor === 0 ? '1.0' : '1.1'
+    return { peer, scheme, host: this.request.host, version, via, forwarded }
   }
 
   #hopText(): string {
@@ -261,7 +263,7 @@ export class Exchange implements HookCall, EndedExchange {
       memo.host = host
       memo.minor = minor
       memo.listener = this.#service.listener
-      memo.lines = hopLines(this.#hop(), minor)
+      memo.lines = hopLines(this.#hop())
     }
     return memo.lines
   }

@@ -42,6 +42,8 @@ export interface Hop {
   readonly peer: string
   readonly scheme: 'http' | 'https'
   readonly host: string
+  /** How the request came, for Via (RFC 9110 §7.6.3). */
+  readonly version: '1.0' | '1.1' | '2.0'
   /** Pseudonym for Via; null: none. */
   readonly via: string | null
   /** Also RFC 7239. */
@@ -49,19 +51,19 @@ export interface Hop {
 }
 
 /** The lines that tell of this hop, for a request that carries none: the same for a whole connection. */
-export function hopLines(hop: Hop, minor: 0 | 1): string {
+export function hopLines(hop: Hop): string {
   const lines = `X-Forwarded-For: ${hop.peer}\r\nX-Forwarded-Proto: ${hop.scheme}\r\n${hop.host === '' ? '' : `X-Forwarded-Host: ${hop.host}\r\n`}`
-  const via = hop.via === null ? '' : `Via: 1.${minor} ${hop.via}\r\n`
+  const via = hop.via === null ? '' : `Via: ${hop.version} ${hop.via}\r\n`
   return lines + via + (hop.forwarded ? `Forwarded: ${forwardedElement(hop)}\r\n` : '')
 }
 
 /** For a request from a trusted proxy: its chain goes on, one element longer. */
-export function extendIdentity(head: RequestHead, hop: Hop, minor: 0 | 1): void {
+export function extendIdentity(head: RequestHead, hop: Hop): void {
   const chain = head.get('x-forwarded-for')
   head.set('X-Forwarded-For', chain === null ? hop.peer : `${chain}, ${hop.peer}`)
   if (!head.has('x-forwarded-proto')) head.set('X-Forwarded-Proto', hop.scheme)
   if (!head.has('x-forwarded-host') && hop.host !== '') head.set('X-Forwarded-Host', hop.host)
-  if (hop.via !== null) head.append('Via', `1.${minor} ${hop.via}`)
+  if (hop.via !== null) head.append('Via', `${hop.version} ${hop.via}`)
   if (!hop.forwarded) return
   const before = head.get('forwarded')
   head.set('Forwarded', before === null ? forwardedElement(hop) : `${before}, ${forwardedElement(hop)}`)
