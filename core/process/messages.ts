@@ -41,7 +41,8 @@ export type ToWorker =
 
 /** To the supervisor. */
 export type FromWorker =
-  | { readonly kind: 'loaded' }
+  /** Its modules are loaded. `cold`: the cache did not have them all, now it has. */
+  | { readonly kind: 'loaded'; readonly cold: boolean }
   | { readonly kind: 'alive'; readonly connections: number; readonly memory: number; readonly metrics: MetricsSnapshot }
   /** It let go of its listening handles, for it is short of descriptors; or it asks for them again. */
   | { readonly kind: 'pressure'; readonly pressed: boolean }

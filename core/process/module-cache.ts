@@ -3,7 +3,7 @@
  * for it never loads the compiler that strips types. Only in a folder that nobody else can write: what is there is run.
  */
 import { mkdirSync, statSync } from 'node:fs'
-import { enableCompileCache } from 'node:module'
+import { enableCompileCache, flushCompileCache } from 'node:module'
 import os from 'node:os'
 import path from 'node:path'
 
@@ -21,4 +21,15 @@ export function openModuleCache(env: NodeJS.ProcessEnv = process.env): string | 
   }
   enableCompileCache(folder)
   return folder
+}
+
+/**
+ * True if this process had to strip types because the cache did not know a module; writes what it has compiled to the cache. Such a
+ * process is better replaced: the compiler stays in its memory.
+ */
+export function fillModuleCache(): boolean {
+  const { moduleLoadList } = process as unknown as { moduleLoadList?: readonly string[] }
+  const stripped = moduleLoadList?.some((name) => name.includes('deps/amaro')) === true
+  if (stripped) flushCompileCache()
+  return stripped
 }

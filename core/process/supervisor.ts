@@ -18,6 +18,8 @@ export interface SupervisorOptions {
   readonly drainMs: number
   /** For evaluating the config and loading plugins. */
   readonly prepareMs: number
+  /** Workers bind by themselves, as where the runtime cannot bind without accepting: a dead worker's queue is lost. */
+  readonly bindAlone?: boolean
   readonly events: SupervisorEvents
 }
 
@@ -103,10 +105,8 @@ export class Supervisor {
   /** All workers prepare the bundle and must understand it alike. Nothing is bound. */
   async prepare(bundle: Bundle): Promise<PlanSummary> {
     const generation = 1
-    const summaries = await this.#allWorkers(async (worker) => {
-      await worker.loaded()
-      return worker.prepare(bundle, generation, this.#options.prepareMs)
-    })
+    await this.#warmUp()
+    const summaries = await this.#allWorkers((worker) => worker.prepare(bundle, generation, this.#options.prepareMs))
     const [first] = summaries
     if (first === undefined) throw new PrepareError('there is no worker')
     if (summaries.some((summary) => JSON.stringify(summary) !== JSON.stringify(first))) {
@@ -121,7 +121,7 @@ export class Supervisor {
   async bind({ listeners }: PlanSummary): Promise<void> {
     for (const { name, addresses, secure } of listeners) {
       for (const address of addresses) {
-        const sockets = await bindAddress(name, address, this.#slots.length)
+        const sockets = await bindAddress(name, address, this.#slots.length, this.#options.bindAlone === true ? null : undefined)
         this.#listening.push({ name, secure, sockets })
       }
     }
@@ -176,6 +176,18 @@ export class Supervisor {
     this.#beginEnd()
     for (const worker of this.#running) worker.kill('stopping')
     this.#closeSockets()
+  }
+
+  /** The first workers of a new version fill the module cache; they are replaced, once, by such that are quicker and smaller. */
+  async #warmUp(): Promise<void> {
+    const loaded = await this.#allWorkers((worker) => worker.loaded())
+    if (this.#options.cacheFolder === null) return
+    for (const [slot, { cold }] of loaded.entries()) {
+      if (!cold) continue
+      this.#slots[slot]?.kill('cold')
+      this.#fork(slot)
+    }
+    await this.#allWorkers((worker) => worker.loaded())
   }
 
   #beginEnd(): void {

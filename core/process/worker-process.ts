@@ -45,7 +45,7 @@ export class WorkerProcess {
   killedFor: string | null = null
   readonly #child: ChildProcess
   readonly #questions = new Map<number, Question>()
-  readonly #loaded: Promise<void>
+  readonly #loaded: Promise<{ readonly cold: boolean }>
   #nextId = 1
   #hasEnded = false
 
@@ -58,14 +58,14 @@ export class WorkerProcess {
       env: options.cacheFolder === null ? process.env : { ...process.env, NODE_COMPILE_CACHE: options.cacheFolder },
     })
     this.pid = this.#child.pid ?? -1
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const { promise, resolve, reject } = Promise.withResolvers<{ readonly cold: boolean }>()
     this.#loaded = promise
     // Nobody may be waiting when it dies early.
     promise.catch(() => {})
     this.#child.on('message', (message: FromWorker) => {
       if (this.#hasEnded) return
       this.aliveAt = performance.now()
-      if (message.kind === 'loaded') resolve()
+      if (message.kind === 'loaded') resolve(message)
       else if ('id' in message) this.#answer(message)
       else events.said(this, message)
     })
@@ -91,7 +91,7 @@ export class WorkerProcess {
   }
 
   /** Its modules are loaded: from now on it answers. */
-  loaded(): Promise<void> {
+  loaded(): Promise<{ readonly cold: boolean }> {
     return this.#loaded
   }
 

@@ -13,6 +13,7 @@ import { backlog } from './bind.ts'
 import { maxConnections } from './capacity.ts'
 import { ForwardedLog } from './forwarded-log.ts'
 import type { FromWorker, LogTarget, MetricsSnapshot, PlanSummary, ToWorker } from './messages.ts'
+import { fillModuleCache } from './module-cache.ts'
 import { Pulse } from './pulse.ts'
 
 export interface Prepared {
@@ -42,7 +43,7 @@ export function serveAsWorker<P extends Prepared>(createProxy: CreateProxy<P>): 
   process.once('message', (message: ToWorker) => {
     if (message.kind === 'begin') new WorkerSide(createProxy, message).start()
   })
-  send({ kind: 'loaded' })
+  send({ kind: 'loaded', cold: fillModuleCache() })
 }
 
 class WorkerSide<P extends Prepared> {

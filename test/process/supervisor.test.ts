@@ -1,4 +1,6 @@
 /** The supervisor with real worker processes and a proxy of a few lines: who dies, who hangs, who replaces, and what a client sees of it. */
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Bundle } from '../../core/config/bundle.ts'
@@ -38,7 +40,7 @@ class Rig implements AsyncDisposable {
     const summary = await this.supervisor.prepare(bundle)
     await this.supervisor.bind(summary)
     await this.supervisor.commit()
-    return Number(/:(\d+)$/.exec(this.supervisor.describe()[0]!)![1])
+    return Number(/:(\d+)$/.exec(this.supervisor.describe()[0]!)?.[1])
   }
 
   pids(): number[] {
@@ -157,6 +159,33 @@ test('a worker short of descriptors gets its sockets back when it asks', async (
   await rig.said(/accepts again/)
 })
 
+test('where the runtime cannot bind without accepting, workers bind by themselves', async () => {
+  await using rig = new Rig({ bindAlone: true })
+  const port = await rig.start()
+  const pids = new Set(await Promise.all(Array.from({ length: 60 }, () => ask(port))))
+  assert.is(pids.size, 2)
+  process.kill(rig.pids()[0]!, 'SIGKILL')
+  await rig.said(/is back/)
+  assert.type(await ask(port), 'number')
+})
+
+test('a unix socket is shared by all workers, replaces a stale one, and is gone in the end', async () => {
+  const path = `/tmp/sluice-test-${process.pid}.sock`
+  const dies = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
+  spawnSync(process.execPath, ['-e', dies])
+  assert.ok(existsSync(path))
+  {
+    await using rig = new Rig()
+    await rig.start(aBundle({ path }))
+    process.kill(rig.pids()[0]!, 'SIGKILL')
+    assert.type(await ask(path), 'number')
+    await rig.said(/is back/)
+    await using second = new Rig({ workers: 1 })
+    await rejects(second.start(aBundle({ path })), /another program listens there/)
+  }
+  assert.not(existsSync(path))
+})
+
 test('a plan that a worker cannot prepare binds nothing', async () => {
   await using rig = new Rig()
   await rejects(rig.start(aBundle({ prepare: 'throw' })), /the plugin tag threw/)
@@ -195,15 +224,21 @@ test('counters of workers come with their names first, then as numbers', async (
 
 test.run()
 
-function aBundle({ prepare = 'ok', ports = [0] }: { prepare?: FakeBundle['prepare']; ports?: readonly number[] } = {}): Bundle {
-  const addresses = ports.map((port) => ({ kind: 'tcp', host: '127.0.0.1', port }))
+interface FakeOptions {
+  readonly prepare?: FakeBundle['prepare']
+  readonly ports?: readonly number[]
+  readonly path?: string
+}
+
+function aBundle({ prepare = 'ok', ports = [0], path }: FakeOptions = {}): Bundle {
+  const addresses = path === undefined ? ports.map((port) => ({ kind: 'tcp', host: '127.0.0.1', port })) : [{ kind: 'unix', path }]
   const plan = { listeners: [{ name: 'web', addresses, tls: null }], log: { access: true, level: 'info', format: null }, admin: null }
   // The fake proxy takes this in place of a bundle; everything between only passes it on.
   return { plan, prepare } as unknown as Bundle
 }
 
 /** The pid of the worker that answers. */
-async function ask(port: number): Promise<number> {
+async function ask(port: number | string): Promise<number> {
   using client = await connect(port)
   client.send('GET /pid HTTP/1.1\r\nHost: a\r\n\r\n')
   return Number((await client.response()).text)
