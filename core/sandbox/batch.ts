@@ -28,6 +28,7 @@ export class Batch {
   count = 0
   text = ''
   timeoutMs = 0
+  sentAt = 0
   /** Id of the first call; the others follow it. */
   firstId = 0
   /** Calls that are answered; kept by the reader of the answers. */

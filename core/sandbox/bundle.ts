@@ -43,7 +43,8 @@ export interface BundleProblem {
 async function bundle(file: string): Promise<{ code: string; map: string; files: readonly string[] }> {
   const result = await run({
     entryPoints: [file],
-    format: 'cjs',
+    format: 'iife',
+    globalName: '__plugin',
     absWorkingDir: dirname(file),
     sourcemap: 'external',
     outfile: 'plugin.js',
@@ -53,9 +54,11 @@ async function bundle(file: string): Promise<{ code: string; map: string; files:
     keepNames: false,
     tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: false } },
   })
-  const files = Object.keys(result.metafile.inputs).map((path) => resolve(dirname(file), path))
-  const text = (end: string) => result.outputFiles.find((output) => output.path.endsWith(end))?.text ?? ''
-  return { code: text('plugin.js'), map: text('plugin.js.map'), files }
+  const files = Object.keys(result.metafile.inputs)
+    .filter((path) => !path.startsWith('sluice:'))
+    .map((path) => resolve(dirname(file), path))
+  const output = (end: string) => result.outputFiles.find((output) => output.path.endsWith(end))?.text ?? ''
+  return { code: output('plugin.js'), map: output('plugin.js.map'), files }
 }
 
 let prelude: Promise<string> | null = null
@@ -104,14 +107,17 @@ function problemOf({ text, location }: Message, folder: string): BundleProblem {
 
 const builtins = new Set(builtinModules)
 
-/** `sluice/plugin` stays an import, which the runtime answers; nothing else is left to the outside. */
+/** `sluice/plugin` is what the runtime gives the script; nothing else comes from outside. */
 const sandboxModules: Plugin = {
   name: 'sandbox modules',
   setup(hooks) {
     hooks.onResolve({ filter: /^sluice(\/|$)/ }, ({ path }) => {
-      if (path === 'sluice/plugin') return { path, external: true }
+      if (path === 'sluice/plugin') return { path, namespace: 'sluice' }
       return { errors: [{ text: `a plugin cannot import "${path}": it runs in the sandbox and knows "sluice/plugin" alone` }] }
     })
+    hooks.onLoad({ filter: /.*/, namespace: 'sluice' }, () => ({
+      contents: 'export const { definePlugin, respond, routeTo, deny } = __sluice',
+    }))
     hooks.onResolve({ filter: /^[\w@:-][\w@/:.-]*$/ }, ({ path }) => {
       const name = path.replace(/^node:/, '')
       if (!path.startsWith('node:') && !builtins.has(name)) return null

@@ -27,6 +27,8 @@ export interface RunningParts {
   createEngine(kind: 'worker' | 'process', sink: EngineSink): Engine
   /** Asks for a `flush` at the end of this turn. */
   schedule(plugin: RunningPlugin): void
+  /** Asks for `expire` now and then while calls are pending. */
+  watchDeadlines(): void
 }
 
 interface PendingCall {
@@ -46,6 +48,7 @@ export class RunningPlugin implements EngineSink {
   #calls: HookCall[] = []
   #callUses: LoadedUse[] = []
   readonly #pending = new Map<number, PendingCall>()
+  readonly #triedTwice = new WeakSet<HookCall>()
   #nextId = 1
   #state: 'ready' | 'starting' | 'parked' = 'ready'
   #isScheduled = false
@@ -53,7 +56,9 @@ export class RunningPlugin implements EngineSink {
   #parkMs = 0
   #parkTimer: NodeJS.Timeout | null = null
   #parkedAt = 0
-  #garbage = false
+  #isToMove = false
+  /** Batches that are not answered in full. */
+  readonly #inFlight = new Set<Batch>()
   #lines = 0
   #linesSince = 0
   #linesDropped = 0
@@ -91,11 +96,8 @@ export class RunningPlugin implements EngineSink {
     const uses = this.#callUses
     this.#calls = []
     this.#callUses = []
-    for (let next = 0; next < calls.length; ) {
-      if (this.#state !== 'ready') {
-        for (; next < calls.length; next++) calls[next]!.resume(uses[next]!.onUnavailable())
-        return
-      }
+    let next = 0
+    while (next < calls.length && this.#isReady()) {
       const batch = this.engine.open()
       batch.firstId = this.#nextId
       for (; next < calls.length; next++) {
@@ -107,17 +109,14 @@ export class RunningPlugin implements EngineSink {
       if (this.#nextId > 0x3fffffff) this.#nextId = 1
       this.#submit(batch)
     }
+    for (; next < calls.length; next++) this.#acceptAgain(calls[next]!, uses[next]!)
   }
 
   #submit(batch: Batch): void {
-    const { count } = batch
-    const from = performance.now()
+    batch.sentAt = performance.now()
+    this.#inFlight.add(batch)
     this.engine.submit(batch)
-    if (this.engine.kind === 'worker') this.#parts.observer.pluginCalled(this.name, count, performance.now() - from)
-    if (this.#garbage) {
-      this.#garbage = false
-      this.#moveOrPark()
-    }
+    if (this.#isToMove) this.#moveOrPark()
   }
 
   answered(batch: Batch, done: number, answers: Answers): void {
@@ -127,17 +126,21 @@ export class RunningPlugin implements EngineSink {
       while (batch.done < done) {
         const index = batch.done++
         const call = batch.calls[index]!
-        batch.calls[index] = null
         if (reader.isFor(batch.firstId + index)) {
           reader.read()
+          batch.calls[index] = null
           this.#finish(batch.firstId + index, call, batch.shapes[index] as LoadedUse)
-        } else call.resume(null)
+        } else {
+          batch.calls[index] = null
+          call.resume(null)
+        }
       }
       reader.expectEnd()
     } catch (error) {
       if (!(error instanceof Garbage)) throw error
       this.#onGarbage(batch, done, error)
     }
+    if (batch.done === batch.count) this.#completed(batch)
   }
 
   failed(batch: Batch, index: number, why: FailureWhy, detail: string): void {
@@ -146,6 +149,7 @@ export class RunningPlugin implements EngineSink {
     batch.done++
     batch.calls[index] = null
     this.#fail(call, batch.shapes[index] as LoadedUse, why, detail)
+    if (batch.done === batch.count) this.#completed(batch)
   }
 
   settled(answers: Answers): void {
@@ -178,7 +182,11 @@ export class RunningPlugin implements EngineSink {
   lost(why: FailureWhy, detail: string): void {
     const waiting = [...this.#pending.values()]
     this.#pending.clear()
-    for (const { call, use } of waiting) this.#fail(call, use, why, detail)
+    for (const { call, use } of waiting) {
+      // Nobody knows whose promise it was: each gets a second try, and the culprit will be seen again.
+      if (this.#triedTwice.has(call) || !this.accept(call, use)) this.#fail(call, use, why, detail)
+      else this.#triedTwice.add(call)
+    }
   }
 
   /** Gives up the calls whose deadline has passed; their isolate goes on. */
@@ -194,7 +202,36 @@ export class RunningPlugin implements EngineSink {
     this.#closed = true
     if (this.#parkTimer !== null) clearTimeout(this.#parkTimer)
     this.engine.close()
+    for (const { call, use } of this.#pending.values()) call.resume(use.onUnavailable())
+    this.#pending.clear()
+    this.#reclaim()
     this.#answerAll()
+  }
+
+  #isReady(): boolean {
+    return this.#state === 'ready'
+  }
+
+  /** A call that was taken and not answered: it waits for the next engine, or learns that there is none. */
+  #acceptAgain(call: HookCall, use: LoadedUse): void {
+    if (!this.accept(call, use)) call.resume(use.onUnavailable())
+  }
+
+  /** Takes back what a closed engine did not answer. */
+  #reclaim(): void {
+    for (const batch of this.#inFlight) {
+      for (; batch.done < batch.count; batch.done++) {
+        const call = batch.calls[batch.done]
+        batch.calls[batch.done] = null
+        if (call !== null && call !== undefined) this.#acceptAgain(call, batch.shapes[batch.done] as LoadedUse)
+      }
+    }
+    this.#inFlight.clear()
+  }
+
+  #completed(batch: Batch): void {
+    this.#inFlight.delete(batch)
+    this.#parts.observer.pluginCalled(this.name, batch.count, performance.now() - batch.sentAt)
   }
 
   #finish(id: number, call: HookCall, use: LoadedUse): void {
@@ -202,6 +239,7 @@ export class RunningPlugin implements EngineSink {
     if (reader.failure !== null) return this.#fail(call, use, reader.failure.why, reader.failure.detail)
     if (reader.isPending) {
       this.#pending.set(id, { call, use, deadline: performance.now() + use.deadlineMs })
+      this.#parts.watchDeadlines()
       return
     }
     if (reader.verdict !== null && reader.verdict.kind === 'routeTo' && call.response !== null)
@@ -219,19 +257,16 @@ export class RunningPlugin implements EngineSink {
     call.resume(use.onFailed(`${this.name}: ${firstLine}`))
   }
 
+  /** The guest is not what it was: its isolate goes, and those whose answers it garbled have failed. */
   #onGarbage(batch: Batch | null, done: number, error: Garbage): void {
-    this.engine.close()
-    this.#garbage = true
-    if (batch !== null) {
-      // The call whose answer could not be read has left the batch, and not been resumed.
-      for (let index = Math.max(0, batch.done - 1); index < done; index++) {
-        const call = batch.calls[index]
-        batch.done = index + 1
-        batch.calls[index] = null
-        if (call !== null && call !== undefined) this.#fail(call, batch.shapes[index] as LoadedUse, 'crashed', error.message, false)
-      }
+    this.#giveUp()
+    if (batch === null) return
+    for (let index = Math.max(0, batch.done - 1); index < done; index++) {
+      const call = batch.calls[index]
+      batch.done = index + 1
+      batch.calls[index] = null
+      if (call !== null && call !== undefined) this.#fail(call, batch.shapes[index] as LoadedUse, 'crashed', error.message, false)
     }
-    this.lost('crashed', error.message)
   }
 
   #strike(why: FailureWhy): void {
@@ -241,22 +276,33 @@ export class RunningPlugin implements EngineSink {
     this.#strikes.push(now)
     const isOnProbation = this.#parkMs > 0 && now - this.#parkedAt < this.#parkMs + STRIKE_WINDOW_MS
     if (!isOnProbation) this.#parkMs = 0
-    if (isOnProbation || this.#strikes.length >= STRIKES) this.#garbage = true
+    if (isOnProbation || this.#strikes.length >= STRIKES) this.#giveUp()
+  }
+
+  /** Ends the engine now, so that the rest of its batch costs nobody anything; what follows waits for the end of this call. */
+  #giveUp(): void {
+    if (this.#isToMove) return
+    this.#isToMove = true
+    this.engine.close()
+    setImmediate(() => {
+      if (this.#isToMove && !this.#closed) this.#moveOrPark()
+    })
   }
 
   #moveOrPark(): void {
+    this.#isToMove = false
     this.#strikes = []
     if (this.engine.kind === 'worker') void this.#start('process')
     else this.#park()
   }
 
   #park(): void {
-    this.engine.close()
     this.#state = 'parked'
     this.#parkedAt = performance.now()
     this.#parkMs = this.#parkMs === 0 ? FIRST_PARK_MS : Math.min(2 * this.#parkMs, LONGEST_PARK_MS)
     this.#parts.observer.pluginFailed(this.name, 'parked', `parked for ${this.#parkMs} ms after repeated failures`)
     this.lost('parked', 'the plugin was parked')
+    this.#reclaim()
     this.#answerAll()
     this.#parkTimer = setTimeout(() => void this.#start('process'), this.#parkMs)
     this.#parkTimer.unref()
@@ -267,6 +313,7 @@ export class RunningPlugin implements EngineSink {
     this.#state = 'starting'
     this.engine.close()
     this.lost('crashed', 'the plugin was moved to a process of its own')
+    this.#reclaim()
     this.engine = this.#parts.createEngine(kind, this)
     try {
       await this.engine.define()

@@ -6,6 +6,7 @@ import type { Observer } from '../events.ts'
 import type { Hook } from '../hooks.ts'
 import { isCredential } from './batch.ts'
 import type { EngineUse } from './engine/engine.ts'
+import { ProcessEngine } from './engine/process.ts'
 import { WorkerEngine } from './engine/worker.ts'
 import { createMatcher } from './match.ts'
 import { RunningPlugin } from './running.ts'
@@ -111,8 +112,9 @@ export class Sandbox {
         source,
         name: source.file,
         observer: this.#observer,
-        createEngine: (_kind, sink) => new WorkerEngine(source, memoryMb, sink),
+        createEngine: (kind, sink) => new (kind === 'worker' ? WorkerEngine : ProcessEngine)(source, memoryMb, sink),
         schedule: (waiting) => this.#schedule(waiting),
+        watchDeadlines: () => this.#watchDeadlines(),
       },
       isolation,
     )
@@ -159,17 +161,14 @@ export class Sandbox {
     for (let round = 0; this.#waiting.length > 0 && round < MOST_ROUNDS; round++) {
       const plugins = this.#waiting
       this.#waiting = []
-      for (const plugin of plugins) {
-        plugin.flush()
-        if (this.#deadlines === null && plugin.hasPending) this.#watchDeadlines()
-      }
+      for (const plugin of plugins) plugin.flush()
     }
     this.#isFlushSet = this.#waiting.length > 0
     if (this.#isFlushSet) setImmediate(this.#flush)
   }
 
   #watchDeadlines(): void {
-    this.#deadlines = setInterval(() => {
+    this.#deadlines ??= setInterval(() => {
       const now = performance.now()
       let isIdle = true
       for (const { plugin } of this.#plugins.values()) {

@@ -5,7 +5,7 @@ export interface PluginSource {
   readonly id: string
   /** The entry, an absolute path. */
   readonly file: string
-  /** One CommonJS script: the plugin and what it imports. */
+  /** One script, the plugin and what it imports: it leaves its module in `__plugin`, and finds `sluice/plugin` in `__sluice`. */
   readonly code: string
   /** Source map of `code`, JSON. */
   readonly map: string

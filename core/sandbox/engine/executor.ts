@@ -69,7 +69,7 @@ export class Executor {
     let at = IN_AT
     let doomed = -1
     let retries = 0
-    while (from < batch.count) {
+    while (from < batch.count && !this.#closed) {
       if (from === doomed) {
         this.#sink.failed(batch, from, 'memory', 'the isolate ran out of memory')
         at += this.#tape[at]!

@@ -20,5 +20,5 @@ export default function boot(memory: SharedArrayBuffer, seed: string): Guest {
   add('console', createConsole(tape))
   for (const [name, value] of Object.entries({ ...createTimers(tape), ...webGlobals(seed) })) add(name, value)
 
-  return createGuest(tape, Object.freeze({ __esModule: true, definePlugin, respond, routeTo, deny }))
+  return createGuest(tape, Object.freeze({ definePlugin, respond, routeTo, deny }))
 }

@@ -144,14 +144,7 @@ export function createGuest(tape: Int32Array, api: Record<string, unknown>): Gue
   }
 
   function define(wrapper: unknown): string {
-    const module: { exports: { default?: unknown } } = { exports: {} }
-    const require = (name: string) => {
-      if (name === 'sluice/plugin') return api
-      throw new Error(`the sandbox has no module ${name}`)
-    }
-    const load = wrapper as (module: object, exports: object, require: (name: string) => unknown) => void
-    load(module, module.exports, require)
-    definition = checkDefinition(module.exports.default)
+    definition = checkDefinition((wrapper as (api: object) => unknown)(api))
     sees = definition.sees
     const told: Definition = {
       name: definition.name,
