@@ -12,17 +12,10 @@ import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
 import { parseRequestHead } from '../net/http1/request.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
+import type { Accepted, ConnectionHome } from './home.ts'
 import { httpDate } from './http-date.ts'
 import { RequestBody } from './request-body.ts'
 import { Tunnel } from './tunnel.ts'
-
-export interface ConnectionHome {
-  /** Of the plan in force: asked at each exchange. */
-  readonly service: Service
-  /** No further exchange after the one under way. */
-  readonly draining: boolean
-  connectionClosed(connection: Http1Connection): void
-}
 
 /** `closing`: everything is answered, what the client still sends is thrown away until it closes. */
 type State = 'head' | 'exchange' | 'closing' | 'tunnel' | 'closed'
@@ -32,7 +25,7 @@ const DRAIN_IDLE_MS = 1000
 /** Small pieces of a response are kept together up to here, then written as one. */
 const TOGETHER_BYTES = 16384
 
-export class Http1Connection implements WireOwner, Downstream, Timed {
+export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   readonly protocol = 'HTTP/1.1'
   readonly scheme: 'http' | 'https'
   readonly peer: string

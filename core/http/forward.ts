@@ -6,7 +6,7 @@ import type { UpstreamPlan } from '../plan/plan.ts'
 export function requestText(head: RequestHead, upstream: UpstreamPlan, endpointAddress: string, hop: string): string {
   if (upstream.host !== 'preserve') head.set('Host', upstream.host === 'endpoint' ? endpointAddress : upstream.hostName)
   else if (head.minor === 0 && !head.has('host')) head.set('Host', upstream.hostName)
-  let out = `${head.method} ${head.path}${head.search} HTTP/1.1\r\n${head.lines()}${hop}`
+  let out = head.text() + hop
   if (head.contentLength === -1) out += 'Transfer-Encoding: chunked\r\n'
   if (head.upgrade !== null) out += `Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n`
   else if (head.acceptsTrailers) out += 'Connection: te\r\nTE: trailers\r\n'

@@ -63,6 +63,10 @@ function resolveSegments(path: string): string | null {
   return `/${kept.join('/')}`
 }
 
+export function hasRawBytes(text: string): boolean {
+  return /[\x80-\xff]/.test(text)
+}
+
 /** Raw bytes above ASCII in a query, escaped; everything else stays as received. */
 export function escapeRawBytes(search: string): string {
   return search.replace(/[\x80-\xff]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)

@@ -158,7 +158,7 @@ export class ChunkedReader {
       }
       const lines = text.slice(0, -2)
       if (!TRAILER_LINES.test(lines)) return -1
-      this.trailers = withoutForbidden(lines)
+      this.trailers = passableTrailers(lines)
       this.#state = state.done
       this.done = true
       return at + 1
@@ -167,7 +167,8 @@ export class ChunkedReader {
   }
 }
 
-function withoutForbidden(lines: string): string {
+/** Of valid trailer lines, each ended by CRLF, those that may go on. */
+export function passableTrailers(lines: string): string {
   if (lines === '') return ''
   let kept = ''
   for (const line of lines.slice(0, -2).split('\r\n')) {

@@ -75,13 +75,22 @@ export abstract class Head {
 
   /** All field lines that are left, each ended by CRLF, without the empty line. */
   lines(): string {
+    return this.#kept(this.#from)
+  }
+
+  /** The same with the received line in front of them, which starts at `from`. */
+  protected withLine(from: number): string {
+    return this.#kept(from)
+  }
+
+  #kept(start: number): string {
     const cuts = this.#cuts
     if (cuts === null) {
-      const all = this.#text.slice(this.#from, this.#to)
+      const all = this.#text.slice(start, this.#to)
       return this.#added === '' ? all : all + this.#added
     }
     let out = ''
-    let from = this.#from
+    let from = start
     for (let i = 0; i < cuts.length; i += 2) {
       if (cuts[i]! > from) out += this.#text.slice(from, cuts[i])
       from = cuts[i + 1]!
@@ -140,11 +149,11 @@ export abstract class Head {
 
 /** A request head as the proxy understood it. `method`, `path` and `search` may be changed until it is sent. */
 export class RequestHead extends Head {
-  method: string
-  /** Normalised: starts with `/`, dot segments and needless escapes resolved; or `*` of `OPTIONS *`. */
-  path = '/'
-  /** `''`, or from the `?` on, as received. */
-  search = ''
+  #method: string
+  #path = '/'
+  #search = ''
+  /** Where the request line starts, if it may be sent as it was received; else -1. */
+  #lineFrom = -1
   readonly minor: 0 | 1
   /** The authority asked for, `example.com:8080`, as received; `''` for HTTP/1.0 without Host. */
   host = ''
@@ -163,15 +172,53 @@ export class RequestHead extends Head {
 
   constructor(text: string, from: number, to: number, method: string, minor: 0 | 1) {
     super(text, from, to)
-    this.method = method
+    this.#method = method
     this.minor = minor
+  }
+
+  get method(): string {
+    return this.#method
+  }
+  set method(method: string) {
+    this.#method = method
+    this.#lineFrom = -1
+  }
+
+  /** Normalised: starts with `/`, dot segments and needless escapes resolved; or `*` of `OPTIONS *`. */
+  get path(): string {
+    return this.#path
+  }
+  set path(path: string) {
+    this.#path = path
+    this.#lineFrom = -1
+  }
+
+  /** `''`, or from the `?` on, as received. */
+  get search(): string {
+    return this.#search
+  }
+  set search(search: string) {
+    this.#search = search
+    this.#lineFrom = -1
+  }
+
+  /** For the parser: the received line, which starts at `from`, says just what method, path and search say, as HTTP/1.1. */
+  keepLine(from: number): void {
+    this.#lineFrom = from
+  }
+
+  /** Request line and field lines as HTTP/1.1, each ended by CRLF, without the empty line. */
+  text(): string {
+    if (this.#lineFrom >= 0) return this.withLine(this.#lineFrom)
+    return `${this.#method} ${this.#path}${this.#search} HTTP/1.1\r\n${this.lines()}`
   }
 }
 
 export class ResponseHead extends Head {
-  status: number
-  /** As received; may be empty. */
-  reason: string
+  #status: number
+  #reason: string
+  /** Where the status line starts, if it may be sent as it was received; else -1. */
+  #lineFrom = -1
   readonly minor: 0 | 1
   /** Bytes of the body as the fields tell: -1 chunked, -2 until the connection closes. */
   contentLength = -2
@@ -184,14 +231,37 @@ export class ResponseHead extends Head {
 
   constructor(text: string, from: number, to: number, status: number, reason: string, minor: 0 | 1) {
     super(text, from, to)
-    this.status = status
-    this.reason = reason
+    this.#status = status
+    this.#reason = reason
     this.minor = minor
   }
 
-  /** Status line and field lines as HTTP/1.1, without the empty line. */
+  get status(): number {
+    return this.#status
+  }
+  set status(status: number) {
+    this.#status = status
+    this.#lineFrom = -1
+  }
+
+  /** As received; may be empty. */
+  get reason(): string {
+    return this.#reason
+  }
+  set reason(reason: string) {
+    this.#reason = reason
+    this.#lineFrom = -1
+  }
+
+  /** For the parser: the received line, which starts at `from`, says just what status and reason say, as HTTP/1.1. */
+  keepLine(from: number): void {
+    this.#lineFrom = from
+  }
+
+  /** Status line and field lines as HTTP/1.1, each ended by CRLF, without the empty line. */
   text(): string {
-    return `HTTP/1.1 ${this.status} ${this.reason}\r\n${this.lines()}`
+    if (this.#lineFrom >= 0) return this.withLine(this.#lineFrom)
+    return `HTTP/1.1 ${this.#status} ${this.#reason}\r\n${this.lines()}`
   }
 }
 

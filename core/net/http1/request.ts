@@ -4,8 +4,8 @@
  * reaches an endpoint.
  */
 import type { ErrorCode } from '../../errors.ts'
-import { escapeRawBytes, normalisePath, type PathRules } from '../path.ts'
-import { isNamed, parseLength, trimmed } from './fields.ts'
+import { escapeRawBytes, hasRawBytes, normalisePath, type PathRules } from '../path.ts'
+import { isNamed, nameEnd, parseLength, trimmed } from './fields.ts'
 import { RequestHead } from './head.ts'
 
 export interface RequestRules extends PathRules {
@@ -38,7 +38,7 @@ export function parseRequestHead(text: string, start: number, end: number, rules
   const scan = new FieldScan(head)
   return (
     scan.walk(text, fieldsAt, end - 2, rules.fields) ??
-    readTarget(head, text.slice(space + 1, fieldsAt - 11), rules) ??
+    readTarget(head, text.slice(space + 1, fieldsAt - 11), text.charCodeAt(fieldsAt - 3) === 49 ? start : -1, rules) ??
     scan.applyHost() ??
     scan.applyFraming() ??
     scan.applyExpectation() ??
@@ -60,8 +60,8 @@ export function isAuthority(text: string): boolean {
 }
 
 /** RFC 9112 §3.2: origin-form, absolute-form, and the asterisk of OPTIONS. */
-function readTarget(head: RequestHead, target: string, rules: PathRules): ErrorCode | null {
-  if (target.charCodeAt(0) === 47) return readOriginForm(head, target, rules)
+function readTarget(head: RequestHead, target: string, lineFrom: number, rules: PathRules): ErrorCode | null {
+  if (target.charCodeAt(0) === 47) return readOriginForm(head, target, lineFrom, rules)
   if (head.method === 'CONNECT') return 'unsupported_method'
   if (target === '*') {
     head.path = '*'
@@ -71,16 +71,27 @@ function readTarget(head: RequestHead, target: string, rules: PathRules): ErrorC
   if (absolute === null) return 'bad_request'
   head.host = absolute[1]!
   const rest = absolute[2]!
-  return readOriginForm(head, rest.startsWith('/') ? rest : `/${rest}`, rules)
+  if (rest === '' && head.method === 'OPTIONS') {
+    // RFC 9112 §3.2.4: without a path it asks the server as a whole.
+    head.path = '*'
+    return null
+  }
+  return readOriginForm(head, rest.startsWith('/') ? rest : `/${rest}`, -1, rules)
 }
 
-function readOriginForm(head: RequestHead, target: string, rules: PathRules): ErrorCode | null {
+/** `lineFrom`: where the line starts that goes on as it is if it turns out to be normal; -1: it never does. */
+function readOriginForm(head: RequestHead, target: string, lineFrom: number, rules: PathRules): ErrorCode | null {
   if (head.method === 'CONNECT') return 'unsupported_method'
   const mark = target.indexOf('?')
-  const path = normalisePath(mark < 0 ? target : target.slice(0, mark), rules)
+  const received = mark < 0 ? target : target.slice(0, mark)
+  const path = normalisePath(received, rules)
   if (path === null) return 'bad_path'
   head.path = path
-  if (mark >= 0) head.search = escapeRawBytes(target.slice(mark))
+  const query = mark < 0 ? '' : target.slice(mark)
+  const search = hasRawBytes(query) ? escapeRawBytes(query) : query
+  if (mark >= 0) head.search = search
+  // Normalising gives back the very string when there was nothing to do.
+  if (path === received && search === query && lineFrom >= 0) head.keepLine(lineFrom)
   return null
 }
 
@@ -106,8 +117,8 @@ class FieldScan {
     let fields = 0
     for (let at = from; at < to; ) {
       if (++fields > maxFields) return 'head_too_large'
-      const colon = text.indexOf(':', at)
-      const end = text.indexOf('\r\n', colon)
+      const colon = nameEnd(text, at)
+      const end = text.indexOf('\r', colon)
       this.#line(text, at, colon, end)
       at = end + 2
     }

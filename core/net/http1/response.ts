@@ -3,7 +3,7 @@
  * desynchronises a kept-alive connection just as a malformed request does (RFC 9112 §4, §6).
  */
 import type { ErrorCode } from '../../errors.ts'
-import { isNamed, parseLength, trimmed } from './fields.ts'
+import { isNamed, nameEnd, parseLength, trimmed } from './fields.ts'
 import { ResponseHead } from './head.ts'
 
 /** HTTP/1.x SP status [ SP reason ] CRLF (RFC 9112 §4); the space before an empty reason may be missing. */
@@ -20,6 +20,8 @@ export function parseResponseHead(text: string, start: number, end: number, maxF
   const minor = text.charCodeAt(start + 7) === 48 ? 0 : 1
   const status = (text.charCodeAt(start + 9) - 48) * 100 + (text.charCodeAt(start + 10) - 48) * 10 + (text.charCodeAt(start + 11) - 48)
   const head = new ResponseHead(text, fieldsAt, end - 2, status, text.slice(start + 13, fieldsAt - 2), minor)
+  // The space before an empty reason may be missing where it comes from, not where it goes to (RFC 9112 §4).
+  if (minor === 1 && fieldsAt - start > 14) head.keepLine(start)
   const scan = new FieldScan(head)
   return scan.walk(text, fieldsAt, end - 2, maxFields) ?? scan.applyFraming() ?? scan.applyConnection()
 }
@@ -41,8 +43,8 @@ class FieldScan {
     let fields = 0
     for (let at = from; at < to; ) {
       if (++fields > maxFields) return 'response_head_too_large'
-      const colon = text.indexOf(':', at)
-      const end = text.indexOf('\r\n', colon)
+      const colon = nameEnd(text, at)
+      const end = text.indexOf('\r', colon)
       this.#line(text, at, colon, end)
       at = end + 2
     }

@@ -1,0 +1,136 @@
+/**
+ * What one exchange costs in this program alone: a real HTTP/1 connection, exchange and upstream connection between two wires that
+ * carry bytes in memory, so that neither the kernel nor a neighbour on the machine is in the figure. Prints ns an exchange.
+ */
+import { createBalancer } from '../../core/balancer/balancer.ts'
+import { Http1Connection } from '../../core/connection/http1.ts'
+import { Deadlines } from '../../core/deadlines.ts'
+import type { Service } from '../../core/http/service.ts'
+import type { Wire, WireOwner } from '../../core/net/wire.ts'
+import type { ListenerPlan, UpstreamPlan } from '../../core/plan/plan.ts'
+import type { Conditions } from '../../core/route/conditions.ts'
+import { RouteTable } from '../../core/route/table.ts'
+import { UpstreamConnection } from '../../core/upstream/connection.ts'
+import { DnsCache } from '../../core/upstream/dns.ts'
+import { Pool } from '../../core/upstream/pool.ts'
+import { Endpoint, Upstream } from '../../core/upstream/upstream.ts'
+
+const requests = {
+  wrk: 'GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n',
+  browser:
+    'GET /api/users/12?x=1 HTTP/1.1\r\nHost: api.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36\r\n' +
+    'Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\n' +
+    'Accept-Encoding: gzip, deflate, br\r\nConnection: keep-alive\r\nCookie: a=b; c=d\r\nSec-Fetch-Dest: document\r\n\r\n',
+}
+const response = Buffer.from(
+  `HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sat, 21 Nov 2026 03:57:11 GMT\r\nContent-Type: text/plain\r\nContent-Length: 95\r\nConnection: keep-alive\r\n\r\n${'x'.repeat(95)}`,
+)
+
+/** Takes what is written and says nothing, unless it is told what to say. */
+class MemoryWire implements Wire {
+  owner: WireOwner = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} }
+  readonly lends = true
+  readonly closed = false
+  readonly congested = false
+  readonly remoteAddress = '127.0.0.1'
+  readonly remotePort = 1
+  /** As the kernel would: every text is made flat once. */
+  readonly #out = Buffer.alloc(65536)
+  written = 0
+  writeText(text: string): boolean {
+    this.written += this.#out.latin1Write(text)
+    return true
+  }
+  write(text: string, bytes: Buffer, from: number, to: number): boolean {
+    return this.writeText(text + bytes.latin1Slice(from, to))
+  }
+  resume(): void {}
+  pause(): void {}
+  expectBulk(): void {}
+  end(): void {}
+  destroy(): void {}
+  reset(): void {}
+}
+
+function createService(): { service: Service; upstreamWire: MemoryWire } {
+  const deadlines = new Deadlines()
+  const target = { kind: 'ip', host: '127.0.0.1', port: 1 } as const
+  const pool = new Pool(
+    { target, tls: null, connectMs: 1000, keepAliveMs: 60_000, maxIdle: 16 },
+    { dns: new DnsCache(), deadlines, counted() {} },
+  )
+  const upstreamWire = new MemoryWire()
+  pool.release(new UpstreamConnection(upstreamWire, pool, deadlines))
+  const plan: UpstreamPlan = {
+    name: 'api',
+    endpoints: [{ address: '127.0.0.1:1', target, weight: 1 }],
+    host: 'preserve',
+    hostName: 'api',
+    tls: null,
+    timeouts: { connect: 1000, response: 60_000, idle: 60_000, keepAlive: 60_000 },
+    idleConnections: 16,
+    attempts: 1,
+    connections: Number.POSITIVE_INFINITY,
+  }
+  const nothing = () => {}
+  const observer = {
+    connectionOpened: nothing,
+    connectionClosed: nothing,
+    exchangeEnded: nothing,
+    dialled: nothing,
+    upstreamClosed: nothing,
+    pluginCalled: nothing,
+    pluginFailed: nothing,
+    pluginLogged: nothing,
+  }
+  const upstream = new Upstream(plan, [new Endpoint(plan.endpoints[0]!, pool)], createBalancer(plan), observer)
+  const conditions: Conditions = { hosts: null, paths: null, methods: null, headers: [], query: [], cookies: [], from: null, when: null }
+  const route = { id: 'web[0]', hooks: [], destination: { kind: 'upstream', upstream: plan, rewrite: null } as const }
+  const listener: ListenerPlan = {
+    name: 'web',
+    addresses: [],
+    tls: null,
+    trust: null,
+    via: 'sluice',
+    forwarded: false,
+    encodedSlashes: false,
+    limits: { headBytes: 32768, requestLineBytes: 8192, fields: 100, connections: 10_000, requestsPerConnection: 1e9, bodyBytes: Number.POSITIVE_INFINITY },
+    timeouts: { requestHead: 10_000, requestBodyIdle: 30_000, keepAlive: 75_000, sendIdle: 60_000, tunnelIdle: 3_600_000, halfClosed: 1000 },
+    hooks: [],
+    routes: new RouteTable([{ route, conditions: [conditions], captures: false }]),
+  }
+  let serial = 0
+  const service: Service = {
+    listener,
+    rules: { requestLineBytes: 8192, fields: 100, encodedSlashes: false },
+    deadlines,
+    observer,
+    upstreamFor: () => upstream,
+    upstreamNamed: () => upstream,
+    requestId: String,
+    nextSerial: () => ++serial,
+  }
+  return { service, upstreamWire }
+}
+
+const rounds = 100_000
+for (const [name, text] of Object.entries(requests)) {
+  const { service, upstreamWire } = createService()
+  const client = new MemoryWire()
+  new Http1Connection(client, { service, draining: false, connectionClosed() {} }, 'http')
+  const request = Buffer.from(text)
+  const costs: number[] = []
+  for (let round = 0; round < 20; round++) {
+    const from = process.cpuUsage()
+    for (let i = 0; i < rounds; i++) {
+      client.owner.onBytes(request, request.length)
+      upstreamWire.owner.onBytes(response, response.length)
+    }
+    const used = process.cpuUsage(from)
+    costs.push(((used.user + used.system) * 1000) / rounds)
+  }
+  costs.sort((a, b) => a - b)
+  console.log(`${name.padEnd(8)} ${costs[0]!.toFixed(0)} ns an exchange (best of 20), ${costs[10]!.toFixed(0)} at the median`)
+  if (client.written < rounds * 20 * 200) throw new Error('the exchanges did not end')
+  service.deadlines.stop()
+}

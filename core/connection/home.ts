@@ -1,0 +1,17 @@
+/** What a listener is to the connections it accepted, and they to it. */
+import type { Service } from '../http/service.ts'
+
+export interface Accepted {
+  /** No further exchange after those under way; said when the listener begins to drain. */
+  drain(): void
+  /** Ends it at once; `connectionClosed` follows. */
+  destroy(): void
+}
+
+export interface ConnectionHome {
+  /** Of the plan in force: asked at each exchange. */
+  readonly service: Service
+  /** No further exchange after the one under way. */
+  readonly draining: boolean
+  connectionClosed(connection: Accepted): void
+}
