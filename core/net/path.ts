@@ -45,14 +45,14 @@ function decodeUnreserved(path: string, rules: PathRules): string | null {
   return out
 }
 
-/** RFC 3986 §5.2.4, with runs of slashes merged first; null for `..;x`, which some servers take for `..`. */
+/** RFC 3986 §5.2.4, with runs of slashes merged first; null for `..;x`, however spelt, which some servers take for `..`. */
 function resolveSegments(path: string): string | null {
   const kept: string[] = []
   const segments = path.split('/')
   for (let i = 1; i < segments.length; i++) {
     const segment = segments[i]!
     const last = i === segments.length - 1
-    if (segment.startsWith('.') && /^\.{1,2};/.test(segment)) return null
+    if (segment.startsWith('.') && /^\.{1,2}(?:;|%3B)/.test(segment)) return null
     if (segment === '..') kept.pop()
     if (segment === '' || segment === '.' || segment === '..') {
       if (last) kept.push('')

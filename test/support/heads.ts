@@ -1,5 +1,6 @@
 /** Heads for tests that need no socket. */
 import { RequestHead, ResponseHead } from '../../core/net/http1/head.ts'
+import type { UpstreamPlan } from '../../core/plan/plan.ts'
 
 type Fields = Readonly<Record<string, string>>
 
@@ -23,4 +24,13 @@ function linesOf(fields: Fields): string {
   let text = ''
   for (const [name, value] of Object.entries(fields)) text += `${name}: ${value}\r\n`
   return text
+}
+
+/** One that preserves the Host. */
+export function anUpstream(changes: Partial<UpstreamPlan> = {}): UpstreamPlan {
+  return {
+    ...{ name: 'api', endpoints: [], host: 'preserve', hostName: 'api', tls: null, idleConnections: 256, attempts: 1 },
+    ...{ connections: Number.POSITIVE_INFINITY, timeouts: { connect: 5_000, response: 60_000, idle: 60_000, keepAlive: 60_000 } },
+    ...changes,
+  }
 }

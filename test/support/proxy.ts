@@ -1,0 +1,250 @@
+/**
+ * The data path alone, in this process: a plan written by hand, a `Runtime` on port 0, and a record of every exchange that ended.
+ * `await using proxy = await startProxy({ origin })` ends it at the end of the block.
+ */
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:net'
+import type { EndedExchange, HandshakeFailure, Observer } from '../../core/events.ts'
+import type { Hook, HookCall } from '../../core/hooks.ts'
+import { canUseHandles } from '../../core/net/handle-wire.ts'
+import type {
+  Destination,
+  EndpointPlan,
+  ListenerLimits,
+  ListenerPlan,
+  ListenerTimeouts,
+  Plan,
+  UpstreamPlan,
+  UpstreamTimeouts,
+} from '../../core/plan/plan.ts'
+import type { Conditions } from '../../core/route/conditions.ts'
+import { compilePath } from '../../core/route/pattern.ts'
+import { RouteTable } from '../../core/route/table.ts'
+import { gatherMaterials, Runtime } from '../../core/runtime.ts'
+import { type Client, type ConnectOptions, connect } from './client.ts'
+import { Waiting } from './deadline.ts'
+
+export interface UpstreamOptions extends Partial<Omit<UpstreamPlan, 'endpoints' | 'timeouts'>> {
+  /** `127.0.0.1:3001`, `name:3001` or `unix:/path`; or what has such an address. */
+  readonly endpoints?: readonly (string | { readonly address: string })[]
+  readonly timeouts?: Partial<UpstreamTimeouts>
+}
+
+export interface RouteOptions {
+  readonly id?: string
+  readonly path?: string
+  readonly hooks?: readonly Hook[]
+  /** Name of an upstream, or a destination. Default: the upstream `api`. */
+  readonly to?: string | Destination
+  readonly rewrite?: string | null
+}
+
+export interface ProxyOptions extends UpstreamOptions {
+  /** The endpoint of the upstream `api`, unless `endpoints` says more. */
+  readonly origin?: { readonly address: string }
+  readonly upstreams?: Readonly<Record<string, UpstreamOptions>>
+  readonly listener?: Partial<Omit<ListenerPlan, 'limits' | 'timeouts'>>
+  readonly limits?: Partial<ListenerLimits>
+  readonly times?: Partial<ListenerTimeouts>
+  readonly routes?: readonly RouteOptions[]
+  /** Listen here instead of on 127.0.0.1. */
+  readonly path?: string
+}
+
+/** What an exchange was, copied while that was allowed. */
+export type Ended = Readonly<Record<keyof EndedExchange, unknown>> & EndedExchange
+
+export async function startProxy(options: ProxyOptions = {}): Promise<Proxy> {
+  const asked = process.env.SLUICE_NO_HANDLES !== '1'
+  if (canUseHandles !== asked) throw new Error(`bare handles are ${canUseHandles ? '' : 'not '}in use`)
+  const proxy = new Proxy()
+  await proxy.start(options)
+  return proxy
+}
+
+export class Proxy implements AsyncDisposable {
+  readonly ended: Ended[] = []
+  readonly handshakesFailed: { readonly why: HandshakeFailure; readonly detail: string | null }[] = []
+  readonly dialled: { readonly endpoint: string; readonly ok: boolean }[] = []
+  readonly runtime: Runtime
+  /** Open connections of both sides, as the runtime counts them. */
+  descriptors = 0
+  port = 0
+  #generation = 0
+  #server: Server | null = null
+  readonly #waiting = new Waiting()
+
+  constructor() {
+    this.runtime = new Runtime({
+      observer: this.#observer(),
+      onDescriptors: (open) => {
+        this.descriptors = open
+        this.#waiting.poke()
+      },
+    })
+  }
+
+  async start(options: ProxyOptions): Promise<void> {
+    this.use(options)
+    const server = createServer()
+    if (options.path === undefined) server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 })
+    else server.listen(options.path)
+    await once(server, 'listening')
+    const address = server.address()
+    if (address !== null && typeof address === 'object') this.port = address.port
+    this.#server = server
+    this.runtime.accept('web', server)
+  }
+
+  /** Takes another plan into use, as a reload does. */
+  use(options: ProxyOptions): void {
+    const plan = makePlan(options, ++this.#generation)
+    this.runtime.use(plan, gatherMaterials(plan))
+  }
+
+  connect(options: ConnectOptions = {}): Promise<Client> {
+    return connect(this.port, options)
+  }
+
+  /** The exchange that ended as that number, counted from 1. */
+  exchange(number = 1, ms?: number): Promise<Ended> {
+    return this.#waiting.until(
+      () => this.ended[number - 1],
+      () => `no ended exchange ${number}; ended: ${this.ended.map((one) => `${one.method} ${one.path} ${one.status}`).join(', ')}`,
+      ms,
+    )
+  }
+
+  /** Why the handshake failed that failed as that number, counted from 1. */
+  handshakeFailed(number = 1, ms?: number): Promise<{ readonly why: HandshakeFailure; readonly detail: string | null }> {
+    return this.#waiting.until(() => this.handshakesFailed[number - 1], `no failed handshake ${number}`, ms)
+  }
+
+  /** Resolves once that many connections, of both sides together, are open. */
+  async open(count: number, ms?: number): Promise<void> {
+    await this.#waiting.until(
+      () => (this.descriptors === count ? true : undefined),
+      () => `${this.descriptors} connections are open, not ${count}`,
+      ms,
+    )
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.runtime.close()
+    if (this.#server?.listening) await new Promise((resolve) => this.#server!.close(resolve))
+  }
+
+  #observer(): Observer {
+    return {
+      connectionOpened() {},
+      connectionClosed() {},
+      handshakeFailed: (_, why, detail) => {
+        this.handshakesFailed.push({ why, detail })
+        this.#waiting.poke()
+      },
+      exchangeEnded: (exchange) => {
+        this.ended.push(copyOf(exchange))
+        this.#waiting.poke()
+      },
+      dialled: (_, endpoint, ok) => {
+        this.dialled.push({ endpoint, ok })
+      },
+      upstreamClosed() {},
+      pluginCalled() {},
+      pluginFailed() {},
+      pluginLogged() {},
+    }
+  }
+}
+
+const keys = [
+  ...(['listener', 'route', 'upstream', 'endpoint', 'id', 'protocol', 'method', 'host', 'path', 'search', 'userAgent', 'referer'] as const),
+  ...(['ip', 'peer', 'status', 'reason', 'detail', 'decidedBy', 'bytesIn', 'bytesOut', 'startedAt', 'durationMs'] as const),
+  ...(['upstreamMs', 'attempts', 'tunnel'] as const),
+] satisfies (keyof EndedExchange)[]
+
+function copyOf(exchange: EndedExchange): Ended {
+  return Object.fromEntries(keys.map((key) => [key, exchange[key]])) as unknown as Ended
+}
+
+function makePlan(options: ProxyOptions, generation: number): Plan {
+  const api = { ...options, endpoints: options.endpoints ?? (options.origin === undefined ? [] : [options.origin]) }
+  const upstreams = new Map([['api', makeUpstream('api', api)]])
+  for (const [name, one] of Object.entries(options.upstreams ?? {})) upstreams.set(name, makeUpstream(name, one))
+  const listener: ListenerPlan = {
+    ...{ name: 'web', addresses: [], tls: null, trust: null, via: 'sluice', forwarded: false, encodedSlashes: false, hooks: [] },
+    ...options.listener,
+    limits: {
+      ...{ headBytes: 32768, requestLineBytes: 8192, fields: 100, connections: 10_000 },
+      ...{ requestsPerConnection: 10_000, bodyBytes: Number.POSITIVE_INFINITY },
+      ...options.limits,
+    },
+    timeouts: {
+      ...{ requestHead: 10_000, requestBodyIdle: 30_000, keepAlive: 75_000, sendIdle: 60_000, tunnelIdle: 3_600_000, halfClosed: 1_000 },
+      ...options.times,
+    },
+    routes: makeRoutes(options.routes ?? [{}], upstreams),
+  }
+  const log = { access: false, level: 'info', format: null } as const
+  return { generation, listeners: [listener], upstreams, log, admin: null }
+}
+
+function makeUpstream(name: string, { endpoints = [], timeouts = {}, ...rest }: UpstreamOptions): UpstreamPlan {
+  return {
+    ...{ name, host: 'preserve', hostName: name, tls: null, idleConnections: 256, attempts: 1, connections: Number.POSITIVE_INFINITY },
+    ...pick(rest, ['host', 'hostName', 'tls', 'idleConnections', 'attempts', 'connections']),
+    endpoints: endpoints.map((endpoint) => makeEndpoint(typeof endpoint === 'string' ? endpoint : endpoint.address)),
+    timeouts: { connect: 5_000, response: 60_000, idle: 60_000, keepAlive: 60_000, ...timeouts },
+  }
+}
+
+function pick<T extends object, K extends keyof T>(from: T, names: readonly K[]): Partial<Pick<T, K>> {
+  return Object.fromEntries(names.filter((name) => from[name] !== undefined).map((name) => [name, from[name]])) as Partial<Pick<T, K>>
+}
+
+function makeEndpoint(address: string): EndpointPlan {
+  if (address.startsWith('unix:')) return { address, weight: 1, target: { kind: 'unix', path: address.slice(5) } }
+  const colon = address.lastIndexOf(':')
+  const host = address.slice(0, colon).replace(/^\[|\]$/g, '')
+  const kind = /^[\d.]+$|:/.test(host) ? 'ip' : 'name'
+  return { address, weight: 1, target: { kind, host, port: Number(address.slice(colon + 1)) } }
+}
+
+const everything: Conditions = {
+  ...{ hosts: null, paths: null, methods: null, headers: [], query: [], cookies: [], from: null, when: null },
+}
+
+function makeRoutes(routes: readonly RouteOptions[], upstreams: ReadonlyMap<string, UpstreamPlan>): RouteTable {
+  return new RouteTable(
+    routes.map(({ id, path, hooks = [], to = 'api', rewrite = null }, i) => ({
+      route: {
+        id: id ?? `web[${i}]`,
+        hooks,
+        destination: typeof to === 'string' ? { kind: 'upstream', upstream: upstreams.get(to)!, rewrite } : to,
+      },
+      conditions: [path === undefined ? everything : { ...everything, paths: compilePath(path) }],
+      captures: true,
+    })),
+  )
+}
+
+type HookParts = Partial<Pick<Hook, 'onRequest' | 'onResponse'>>
+
+export function hook(name: string, parts: HookParts): Hook {
+  return { name, onRequest: parts.onRequest ?? null, onResponse: parts.onResponse ?? null }
+}
+
+/** A hook's call that was kept, to be answered when the test says so. */
+export class Held {
+  readonly calls: HookCall[] = []
+  readonly #waiting = new Waiting()
+
+  keep(call: HookCall): void {
+    this.calls.push(call)
+    this.#waiting.poke()
+  }
+
+  call(number = 1): Promise<HookCall> {
+    return this.#waiting.until(() => this.calls[number - 1], `no call ${number} of the hook`)
+  }
+}
