@@ -42,10 +42,15 @@ export interface EndedExchange {
   readonly tunnel: boolean
 }
 
+/** Why a connection to a TLS listener never carried a request: late, not TLS at all, closed before, or refused by TLS itself. */
+export type HandshakeFailure = 'timeout' | 'not_tls' | 'gone' | 'tls'
+
 /** Every call is synchronous, must not throw, and costs nothing when it does nothing. */
 export interface Observer {
   connectionOpened(listener: string): void
   connectionClosed(listener: string): void
+  /** `detail`: OpenSSL's or the system's code, or what the client spoke instead. */
+  handshakeFailed(listener: string, why: HandshakeFailure, detail: string | null): void
   exchangeEnded(exchange: EndedExchange): void
   /** A connection to an endpoint: opened, failed to open, closed. */
   dialled(upstream: string, endpoint: string, ok: boolean): void

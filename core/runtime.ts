@@ -8,9 +8,10 @@ import { createBalancer } from './balancer/balancer.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Observer } from './events.ts'
 import type { Service } from './http/service.ts'
-import { Listener, type Termination } from './listener/listener.ts'
+import { Listener } from './listener/listener.ts'
+import { makeTermination, type Termination } from './listener/termination.ts'
 import type { EndpointPlan, ListenerPlan, Plan, TlsPlan, UpstreamPlan } from './plan/plan.ts'
-import type { OriginationTls } from './upstream/dial.ts'
+import { makeOrigination, type Origination } from './upstream/dial.ts'
 import { DnsCache } from './upstream/dns.ts'
 import { Pool, type PoolOptions } from './upstream/pool.ts'
 import { Endpoint, Upstream } from './upstream/upstream.ts'
@@ -24,18 +25,18 @@ export interface RuntimeOptions {
 /** What a plan needs besides itself, read before it is taken into use: reading can fail, using it cannot. */
 export interface Materials {
   readonly terminations: ReadonlyMap<ListenerPlan, Termination>
-  readonly originations: ReadonlyMap<UpstreamPlan, OriginationTls>
+  readonly originations: ReadonlyMap<UpstreamPlan, Origination>
 }
 
 /** Reads the files a plan names. Throws with the file's name. */
 export function gatherMaterials(plan: Plan): Materials {
   const terminations = new Map<ListenerPlan, Termination>()
-  const originations = new Map<UpstreamPlan, OriginationTls>()
+  const originations = new Map<UpstreamPlan, Origination>()
   for (const listener of plan.listeners) if (listener.tls !== null) terminations.set(listener, readTermination(listener.tls))
   for (const upstream of plan.upstreams.values()) {
     const { tls } = upstream
     if (tls === null) continue
-    originations.set(upstream, { servername: tls.servername, ca: readPem(tls.ca), cert: readPem(tls.cert), key: readPem(tls.key) })
+    originations.set(upstream, readOrigination(tls))
   }
   return { terminations, originations }
 }
@@ -144,10 +145,10 @@ export class Runtime {
     return new Upstream(plan, endpoints, createBalancer(plan), this.#options.observer)
   }
 
-  #poolFor(plan: UpstreamPlan, endpoint: EndpointPlan, tls: OriginationTls | null, pools: Map<string, Pool>): Pool {
+  #poolFor(plan: UpstreamPlan, endpoint: EndpointPlan, tls: Origination | null, pools: Map<string, Pool>): Pool {
     const { connect, keepAlive } = plan.timeouts
     const options: PoolOptions = { target: endpoint.target, tls, connectMs: connect, keepAliveMs: keepAlive, maxIdle: plan.idleConnections }
-    const key = JSON.stringify([endpoint.target, tls])
+    const key = JSON.stringify([endpoint.target, tls?.identity ?? null])
     const known = pools.get(key) ?? this.#pools.get(key)
     const pool = known ?? new Pool(options, { dns: this.#dns, deadlines: this.deadlines, counted: (change) => this.#counted(change) })
     known?.configure(options)
@@ -161,8 +162,24 @@ export class Runtime {
   }
 }
 
-function readTermination(tls: TlsPlan): Termination {
-  return { cert: readPem(tls.cert)!, key: readPem(tls.key)!, alpn: tls.alpn }
+function readTermination({ cert, key, alpn }: TlsPlan): Termination {
+  const texts = { cert: readPem(cert)!, key: readPem(key)!, alpn }
+  return naming([cert, key], () => makeTermination(texts))
+}
+
+function readOrigination({ servername, ca, cert, key }: NonNullable<UpstreamPlan['tls']>): Origination {
+  const texts = { servername, ca: readPem(ca), cert: readPem(cert), key: readPem(key) }
+  return naming([ca, cert, key], () => makeOrigination(texts))
+}
+
+/** OpenSSL does not say which file it could not use. */
+function naming<T>(files: readonly (string | null)[], make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    const names = files.filter((file) => file !== null).map((file) => (file.includes('-----BEGIN') ? 'PEM text' : file))
+    throw new Error(`cannot be used for TLS: ${names.join(', ')}: ${error instanceof Error ? error.message : String(error)}`)
+  }
 }
 
 /** A path, or PEM text itself. */
@@ -173,6 +190,8 @@ function readPem(pathOrPem: string | null): string | null {
 
 /** Ids of two workers, or of two runs, do not meet: time and chance in front, a count behind. */
 function makeIdPrefix(): string {
-  const chance = Math.floor(Math.random() * 36 ** 4).toString(36).padStart(4, '0')
+  const chance = Math.floor(Math.random() * 36 ** 4)
+    .toString(36)
+    .padStart(4, '0')
   return `${Math.floor(Date.now() / 1000).toString(36)}${chance}-`
 }

@@ -3,20 +3,17 @@
  * connection to its protocol. Outlives plans: what it accepts next runs on the service in force.
  */
 import type { Server, Socket } from 'node:net'
-import tls from 'node:tls'
-import { type ConnectionHome, Http1Connection } from '../connection/http1.ts'
-import type { Observer } from '../events.ts'
+import type { TLSSocket } from 'node:tls'
+import type { Accepted, ConnectionHome } from '../connection/home.ts'
+import { Http1Connection } from '../connection/http1.ts'
+import { Http2Connection } from '../connection/http2.ts'
+import type { HandshakeFailure, Observer } from '../events.ts'
 import type { Service } from '../http/service.ts'
 import { canUseHandles, HandleWire, type StreamHandle } from '../net/handle-wire.ts'
 import { SocketWire } from '../net/socket-wire.ts'
-import type { Wire } from '../net/wire.ts'
-
-/** PEM texts and protocols of a termination. */
-export interface Termination {
-  readonly cert: string
-  readonly key: string
-  readonly alpn: readonly string[]
-}
+import type { AcceptedWire } from '../net/wire.ts'
+import { Handshake, type HandshakeHome } from './handshake.ts'
+import type { Termination } from './termination.ts'
 
 export interface ListenerEnvironment {
   readonly observer: Observer
@@ -24,25 +21,22 @@ export interface ListenerEnvironment {
   readonly counted: (change: 1 | -1) => void
 }
 
-const HANDSHAKE_MS = 10_000
-
 interface HandleServer extends Server {
   _handle: { onconnection: ((error: number, handle: StreamHandle | undefined) => void) | null } | null
 }
 
-export class Listener implements ConnectionHome {
+export class Listener implements ConnectionHome, HandshakeHome {
   service: Service
   draining = false
   readonly #environment: ListenerEnvironment
-  readonly #connections = new Set<Http1Connection>()
+  readonly #connections = new Set<Accepted>()
   readonly #servers: Server[] = []
-  #context: tls.SecureContext | null
+  #termination: Termination | null
 
   constructor(service: Service, termination: Termination | null, environment: ListenerEnvironment) {
     this.service = service
     this.#environment = environment
-    this.#context = null
-    this.secure(termination)
+    this.#termination = termination
   }
 
   get connections(): number {
@@ -51,14 +45,14 @@ export class Listener implements ConnectionHome {
 
   /** New certificates: for the next handshake on. */
   secure(termination: Termination | null): void {
-    this.#context = termination === null ? null : tls.createSecureContext({ cert: termination.cert, key: termination.key })
+    this.#termination = termination
   }
 
   /** Takes over a server that listens already. */
   accept(server: Server): void {
     this.#servers.push(server)
     const handle = (server as HandleServer)._handle
-    if (canUseHandles && handle !== null && this.#context === null) {
+    if (canUseHandles && handle !== null) {
       handle.onconnection = (error, accepted) => {
         if (error === 0 && accepted !== undefined) this.#acceptHandle(accepted)
       }
@@ -83,42 +77,60 @@ export class Listener implements ConnectionHome {
     for (const connection of this.#connections) connection.destroy()
   }
 
-  connectionClosed(connection: Http1Connection): void {
+  connectionClosed(connection: Accepted): void {
     if (!this.#connections.delete(connection)) return
     this.#environment.counted(-1)
     this.#environment.observer.connectionClosed(this.service.listener.name)
   }
 
+  handshakeDone(handshake: Handshake, socket: TLSSocket): void {
+    // It stays one connection, in every count.
+    this.#connections.delete(handshake)
+    this.#keep(
+      socket.alpnProtocol === 'h2' ? new Http2Connection(socket, this) : new Http1Connection(new SocketWire(socket), this, 'https'),
+    )
+  }
+
+  handshakeFailed(why: HandshakeFailure, detail: string | null): void {
+    this.#environment.observer.handshakeFailed(this.service.listener.name, why, detail)
+  }
+
   #acceptHandle(handle: StreamHandle): void {
-    if (this.#isFull()) return handle.close()
+    if (this.#isFull()) {
+      handle.close()
+      return
+    }
     handle.setNoDelay?.(true)
-    this.#start(new HandleWire(handle, false), 'http')
+    this.#start(new HandleWire(handle, false))
   }
 
   #acceptSocket(socket: Socket): void {
-    if (this.#isFull()) return void socket.destroy()
+    if (this.#isFull()) {
+      socket.destroy()
+      return
+    }
     socket.setNoDelay(true)
-    if (this.#context === null) return this.#start(new SocketWire(socket), 'http')
-    socket.on('error', () => socket.destroy())
-    const secured = new tls.TLSSocket(socket, { isServer: true, secureContext: this.#context, ALPNProtocols: ['http/1.1'] })
-    const late = setTimeout(() => secured.destroy(), HANDSHAKE_MS)
-    secured.once('error', () => secured.destroy())
-    secured.once('close', () => clearTimeout(late))
-    secured.once('secure', () => {
-      clearTimeout(late)
-      this.#start(new SocketWire(secured), 'https')
-    })
+    this.#start(new SocketWire(socket))
   }
 
   #isFull(): boolean {
     return this.#connections.size >= this.service.listener.limits.connections
   }
 
-  #start(wire: Wire, scheme: 'http' | 'https'): void {
-    const connection = new Http1Connection(wire, this, scheme)
-    this.#connections.add(connection)
+  #start(wire: AcceptedWire): void {
     this.#environment.counted(1)
     this.#environment.observer.connectionOpened(this.service.listener.name)
+    const termination = this.#termination
+    if (termination === null) {
+      this.#keep(new Http1Connection(wire, this, 'http'))
+      return
+    }
+    const { deadlines, listener } = this.service
+    this.#keep(new Handshake(wire, this, { termination, deadlines, limitMs: listener.timeouts.requestHead }))
+  }
+
+  #keep(connection: Accepted): void {
+    this.#connections.add(connection)
     if (this.draining) connection.drain()
   }
 }

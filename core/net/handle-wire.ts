@@ -5,7 +5,7 @@
  */
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import { getSystemErrorName } from 'node:util'
-import type { Wire, WireOwner } from './wire.ts'
+import type { AcceptedWire, WireOwner } from './wire.ts'
 
 /** What libuv's TCP and Pipe handles have in Node 26 (src/stream_base.cc, src/tcp_wrap.cc). */
 export interface StreamHandle {
@@ -66,7 +66,7 @@ const nobody: WireOwner = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {}
 const sharedBuffer = Buffer.allocUnsafeSlow(SHARED_BYTES)
 let spare: WriteRequest | null = null
 
-export class HandleWire implements Wire {
+export class HandleWire implements AcceptedWire {
   owner: WireOwner = nobody
   lends: boolean
   closed = false

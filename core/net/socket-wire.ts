@@ -3,11 +3,11 @@
  * stays lent; what was written before `end` arrives, close_notify included, unless the wire is destroyed.
  */
 import type { Socket } from 'node:net'
-import type { Wire, WireOwner } from './wire.ts'
+import type { AcceptedWire, WireOwner } from './wire.ts'
 
 const nobody: WireOwner = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} }
 
-export class SocketWire implements Wire {
+export class SocketWire implements AcceptedWire {
   owner: WireOwner = nobody
   /** Each read has a buffer of its own. */
   readonly lends = true

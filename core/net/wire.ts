@@ -42,6 +42,10 @@ export interface Wire {
   destroy(): void
   /** Like destroy, with RST where the carrier has one: the peer must not take what it got for complete. */
   reset(): void
+}
+
+/** A wire that a listener accepted, and may still be put under TLS. */
+export interface AcceptedWire extends Wire {
   /**
    * Before anything was written: gives the connection up to a socket that TLS can be put on, with `unread` (copied) still to be
    * read. The wire is dead, and `onClose` is not said.

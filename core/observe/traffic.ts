@@ -3,7 +3,7 @@
  * nothing of what it was given, and costs a look-up and a few additions.
  */
 import type { ErrorCode } from '../errors.ts'
-import type { EndedExchange, Observer } from '../events.ts'
+import type { EndedExchange, HandshakeFailure, Observer } from '../events.ts'
 import type { LogPlan } from '../plan/plan.ts'
 import { type FormatLine, formatter } from './access-line.ts'
 import type { Counters } from './counters.ts'
@@ -35,6 +35,7 @@ export class Traffic implements Observer {
   readonly #upstreams = new Map<string, UpstreamSlots>()
   readonly #plugins = new Map<string, PluginSlots>()
   readonly #errors = new Map<ErrorCode, number>()
+  readonly #handshakes = new Map<string, number>()
   #endpointCount = 0
   #lastRoute: RouteSlots | null = null
 
@@ -58,6 +59,16 @@ export class Traffic implements Observer {
 
   connectionClosed(listener: string): void {
     this.#counters.values[this.#listener(listener).open]! -= 1
+  }
+
+  handshakeFailed(listener: string, why: HandshakeFailure): void {
+    const key = `${listener} ${why}`
+    let slot = this.#handshakes.get(key)
+    if (slot === undefined) {
+      slot = this.#counters.add('handshake_failures_total', listener, why)
+      this.#handshakes.set(key, slot)
+    }
+    this.#counters.values[slot]! += 1
   }
 
   exchangeEnded(x: EndedExchange): void {

@@ -1,24 +1,45 @@
 /** Opens one connection to an endpoint: resolves its name, tries each address, shakes hands over TLS if asked; one deadline for all of it. */
 import net from 'node:net'
-import tls from 'node:tls'
+import type { ConnectionOptions, PeerCertificate, SecureContext, TLSSocket } from 'node:tls'
 import type { ErrorCode } from '../errors.ts'
 import { canUseHandles, connectHandle } from '../net/handle-wire.ts'
 import { SocketWire } from '../net/socket-wire.ts'
+import { loadTls } from '../net/tls.ts'
 import type { Wire } from '../net/wire.ts'
 import type { EndpointPlan } from '../plan/plan.ts'
 import type { DnsCache } from './dns.ts'
 
-/** PEM texts, read when the plan was prepared. */
-export interface OriginationTls {
+export interface OriginationTexts {
+  /** Name asked for and verified; null: the endpoint's own. */
   readonly servername: string | null
+  /** PEM texts, read when the plan was prepared. */
   readonly ca: string | null
   readonly cert: string | null
   readonly key: string | null
 }
 
+/** How to speak TLS to the endpoints of an upstream. */
+export interface Origination {
+  readonly servername: string | null
+  readonly context: SecureContext
+  /** The same for two that are interchangeable: part of a pool's key. */
+  readonly identity: string
+}
+
+/** Throws if a certificate or key cannot be used: when the plan is prepared, not at the first request. */
+export function makeOrigination({ servername, ca, cert, key }: OriginationTexts): Origination {
+  const context = loadTls().createSecureContext({
+    minVersion: 'TLSv1.2',
+    ...(ca === null ? {} : { ca }),
+    ...(cert === null ? {} : { cert }),
+    ...(key === null ? {} : { key }),
+  })
+  return { servername, context, identity: JSON.stringify([servername, ca, cert, key]) }
+}
+
 export interface DialOptions {
   readonly target: EndpointPlan['target']
-  readonly tls: OriginationTls | null
+  readonly tls: Origination | null
   readonly dns: DnsCache
 }
 
@@ -74,33 +95,52 @@ function connectIp(options: DialOptions, ip: string, port: number, done: Dialled
   })
 }
 
-function connectSocket(options: DialOptions, where: { host: string; port: number } | { path: string }, done: Dialled): () => void {
-  const socket = options.tls === null ? net.connect({ ...where, noDelay: true }) : tls.connect(tlsOptions(options, options.tls, where))
-  socket.once(options.tls === null ? 'connect' : 'secureConnect', () => {
+type Where = { readonly host: string; readonly port: number } | { readonly path: string }
+
+function connectSocket(options: DialOptions, where: Where, done: Dialled): () => void {
+  if (options.tls !== null) return connectTls(options.target, options.tls, where, done)
+  const socket = net.connect({ ...where, noDelay: true })
+  const toError = (error: NodeJS.ErrnoException) => connectError(error.code ?? '')
+  return whenOpen(socket, { event: 'connect', toError }, done)
+}
+
+function connectTls(target: EndpointPlan['target'], origination: Origination, where: Where, done: Dialled): () => void {
+  const tls = loadTls()
+  const name = origination.servername ?? (target.kind === 'unix' ? 'localhost' : target.host)
+  const options: ConnectionOptions = {
+    ...where,
+    secureContext: origination.context,
+    ALPNProtocols: ['http/1.1'],
+    // Said here, so that NODE_TLS_REJECT_UNAUTHORIZED in somebody's environment cannot turn it off.
+    rejectUnauthorized: true,
+    checkServerIdentity: (_: string, certificate: PeerCertificate) => tls.checkServerIdentity(name, certificate),
+    // An address is not a server name (RFC 6066 §3).
+    servername: net.isIP(name) === 0 ? name : '',
+  }
+  const socket = tls.connect(options)
+  socket.setNoDelay(true)
+  return whenOpen(socket, { event: 'secureConnect', toError: (error) => tlsError(socket, error) }, done)
+}
+
+interface Opening {
+  readonly event: 'connect' | 'secureConnect'
+  readonly toError: (error: NodeJS.ErrnoException) => ErrorCode
+}
+
+function whenOpen(socket: net.Socket, { event, toError }: Opening, done: Dialled): () => void {
+  const failed = (error: NodeJS.ErrnoException) => {
+    socket.destroy()
+    done(null, toError(error), error.message)
+  }
+  socket.once('error', failed)
+  socket.once(event, () => {
     socket.removeListener('error', failed)
     done(new SocketWire(socket), null, null)
   })
-  const failed = (error: NodeJS.ErrnoException) => {
-    socket.destroy()
-    done(null, options.tls === null ? connectError(error.code ?? '') : tlsError(error), error.message)
-  }
-  socket.once('error', failed)
   return () => {
     socket.removeListener('error', failed)
     socket.on('error', () => {})
     socket.destroy()
-  }
-}
-
-function tlsOptions(options: DialOptions, origination: OriginationTls, where: { host: string; port: number } | { path: string }): tls.ConnectionOptions {
-  const name = origination.servername ?? (options.target.kind === 'name' ? options.target.host : undefined)
-  return {
-    ...where,
-    ...(name === undefined ? {} : { servername: name }),
-    ...(origination.ca === null ? {} : { ca: origination.ca }),
-    ...(origination.cert === null ? {} : { cert: origination.cert }),
-    ...(origination.key === null ? {} : { key: origination.key }),
-    ALPNProtocols: ['http/1.1'],
   }
 }
 
@@ -109,8 +149,10 @@ function connectError(errno: string): ErrorCode {
   return errno === 'ETIMEDOUT' ? 'connect_timeout' : 'connect_failed'
 }
 
-function tlsError(error: NodeJS.ErrnoException): ErrorCode {
+function tlsError(socket: TLSSocket, error: NodeJS.ErrnoException): ErrorCode {
   const code = error.code ?? ''
-  if (code.startsWith('ECONN') || code === 'ETIMEDOUT' || code.startsWith('ENET') || code.startsWith('EHOST')) return connectError(code)
-  return /CERT|SIGNED|ISSUER|ALTNAME/.test(code) ? 'tls_certificate' : 'tls_error'
+  // Set for every reason that OpenSSL or the comparison of names has to refuse a certificate, and for nothing else.
+  if (socket.authorizationError) return 'tls_certificate'
+  if (code.startsWith('ECONN') && socket.getProtocol() !== null) return 'tls_error'
+  return /^E(?:CONN|NET|HOST|PIPE)|^ETIMEDOUT$|^ENOENT$/.test(code) ? connectError(code) : 'tls_error'
 }

@@ -6,12 +6,12 @@ import type { Deadlines } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { EndpointPlan } from '../plan/plan.ts'
 import { UpstreamConnection } from './connection.ts'
-import { dial as dialEndpoint, type OriginationTls } from './dial.ts'
+import { dial as dialEndpoint, type Origination } from './dial.ts'
 import type { DnsCache } from './dns.ts'
 
 export interface PoolOptions {
   readonly target: EndpointPlan['target']
-  readonly tls: OriginationTls | null
+  readonly tls: Origination | null
   readonly connectMs: number
   readonly keepAliveMs: number
   readonly maxIdle: number

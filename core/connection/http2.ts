@@ -1,0 +1,107 @@
+/**
+ * One HTTP/2 connection of a client, over node:http2: each stream becomes an exchange, the same one that HTTP/1 has. Reached by ALPN
+ * `h2` alone.
+ *
+ * Not done yet: limits of our own on floods (resets, SETTINGS, PING, CONTINUATION; node's and nghttp2's hold), CONNECT and
+ * WebSocket (RFC 8441), priorities, a drain in two steps (RFC 9113 §6.8), h2c.
+ */
+import type http2 from 'node:http2'
+import type { TLSSocket } from 'node:tls'
+import type { Timed } from '../deadlines.ts'
+import type { HopMemo } from '../http/downstream.ts'
+import { plainAddress } from '../http/identity.ts'
+import type { Service } from '../http/service.ts'
+import type { Accepted, ConnectionHome } from './home.ts'
+import { Http2Stream, type StreamHome } from './http2-stream.ts'
+
+const MAX_STREAMS = 128
+/** Of a request body that nobody has taken yet, a stream. */
+const WINDOW_BYTES = 256 * 1024
+const CLOSE_MS = 2000
+/** Flag of a HEADERS frame (RFC 9113 §6.2). */
+const END_STREAM = 0x1
+
+export class Http2Connection implements Accepted, Timed, StreamHome {
+  readonly peer: string
+  readonly memo: HopMemo = { host: '', minor: 1, listener: null, lines: '' }
+  dueAt = Number.POSITIVE_INFINITY
+  slot = -1
+  readonly #session: http2.ServerHttp2Session
+  readonly #home: ConnectionHome
+  readonly #service: Service
+  #served = 0
+  #open = 0
+  #closing = false
+
+  /** Takes over a socket whose handshake is just done, in the same turn. */
+  constructor(socket: TLSSocket, home: ConnectionHome) {
+    this.#home = home
+    this.#service = home.service
+    this.peer = plainAddress(socket.remoteAddress ?? '')
+    this.#session = loadHttp2().performServerHandshake(socket, {
+      settings: {
+        ...{ maxConcurrentStreams: MAX_STREAMS, initialWindowSize: WINDOW_BYTES, enablePush: false },
+        maxHeaderListSize: this.#service.listener.limits.headBytes,
+      },
+      maxHeaderListPairs: this.#service.listener.limits.fields + 4,
+      // Of several values for a field that has one, the endpoint's first is as good as a broken response.
+      strictSingleValueFields: false,
+    })
+    this.#session.on('stream', (stream, _fields, flags, raw) => this.#onStream(stream, flags, raw))
+    // What is wrong with a connection ends it; its streams are told by their own `close`.
+    this.#session.on('error', () => {})
+    this.#session.on('close', () => this.#closed())
+    this.#service.deadlines.add(this)
+    this.dueAt = this.#in(this.#service.listener.timeouts.requestHead)
+  }
+
+  drain(): void {
+    this.#close()
+  }
+
+  destroy(): void {
+    this.#session.destroy()
+  }
+
+  /** Nothing was asked for too long: GOAWAY, and then the end. */
+  onDeadline(): void {
+    if (this.#closing) return this.destroy()
+    this.#close()
+    this.dueAt = this.#in(CLOSE_MS)
+  }
+
+  streamClosed(): void {
+    this.#open--
+    if (this.#open === 0) this.dueAt = this.#in(this.#closing ? CLOSE_MS : this.#service.listener.timeouts.keepAlive)
+  }
+
+  #onStream(stream: http2.ServerHttp2Stream, flags: number, raw: readonly string[]): void {
+    const service = this.#home.service
+    this.#open++
+    this.#served++
+    this.dueAt = Number.POSITIVE_INFINITY
+    new Http2Stream(stream, service, this).begin(raw, (flags & END_STREAM) !== 0)
+    if (this.#home.draining || this.#served >= service.listener.limits.requestsPerConnection) this.#close()
+  }
+
+  #close(): void {
+    if (this.#closing) return
+    this.#closing = true
+    if (this.#open === 0) this.dueAt = this.#in(CLOSE_MS)
+    this.#session.close()
+  }
+
+  #closed(): void {
+    this.#service.deadlines.remove(this)
+    this.#home.connectionClosed(this)
+  }
+
+  #in(ms: number): number {
+    return this.#service.deadlines.in(ms)
+  }
+}
+
+/** A worker that serves no HTTP/2 does not pay the memory for it. */
+function loadHttp2(): typeof http2 {
+  return process.getBuiltinModule('node:http2')
+}

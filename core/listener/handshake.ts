@@ -1,0 +1,154 @@
+/**
+ * One connection to a TLS listener, from the accept until it is secured: looks at its first bytes, shakes hands, and has a
+ * deadline for both. Whatever goes wrong ends this connection alone, and is told once.
+ */
+import type { TLSSocket } from 'node:tls'
+import type { Accepted } from '../connection/home.ts'
+import type { Deadlines, Timed } from '../deadlines.ts'
+import type { HandshakeFailure } from '../events.ts'
+import { type PeekResult, type Protocol, peek } from '../net/peek.ts'
+import { loadTls } from '../net/tls.ts'
+import type { AcceptedWire, Wire, WireOwner } from '../net/wire.ts'
+import type { Termination } from './termination.ts'
+
+export interface HandshakeHome {
+  /** The connection is the home's from now on. To be used at once: what the client has sent already comes next. */
+  handshakeDone(handshake: Handshake, socket: TLSSocket): void
+  /** `connectionClosed` follows. */
+  handshakeFailed(why: HandshakeFailure, detail: string | null): void
+  connectionClosed(handshake: Handshake): void
+}
+
+export interface HandshakeOptions {
+  readonly termination: Termination
+  readonly deadlines: Deadlines
+  readonly limitMs: number
+}
+
+const LINGER_MS = 2000
+
+export class Handshake implements Accepted, Timed, PeekResult {
+  dueAt: number
+  slot = -1
+  readonly #wire: AcceptedWire
+  readonly #home: HandshakeHome
+  readonly #options: HandshakeOptions
+  #socket: TLSSocket | null = null
+  #failed = false
+  #over = false
+
+  constructor(wire: AcceptedWire, home: HandshakeHome, options: HandshakeOptions) {
+    this.#wire = wire
+    this.#home = home
+    this.#options = options
+    this.dueAt = options.deadlines.in(options.limitMs)
+    options.deadlines.add(this)
+    peek(wire, this)
+  }
+
+  /** It may still become a connection, which then drains. */
+  drain(): void {}
+
+  destroy(): void {
+    this.#failed = true
+    if (this.#socket !== null) this.#socket.destroy()
+    else this.#wire.destroy()
+    this.#close()
+  }
+
+  onDeadline(): void {
+    this.#fail('timeout', null)
+    this.destroy()
+  }
+
+  onGone(error: string | null): void {
+    this.#fail('gone', error)
+    this.#close()
+  }
+
+  onRecognised(protocol: Protocol, bytes: Buffer): void {
+    if (protocol === 'tls') return this.#shakeHands(bytes)
+    this.#fail('not_tls', protocol)
+    if (protocol === 'unknown') this.destroy()
+    else this.#refuse()
+  }
+
+  #shakeHands(hello: Buffer): void {
+    const { context, alpn } = this.#options.termination
+    const below = this.#wire.detach(hello)
+    // Its errors come out of the TLS socket as well.
+    below.on('error', () => {})
+    const socket = new (loadTls().TLSSocket)(below, { isServer: true, secureContext: context, ALPNProtocols: [...alpn] })
+    this.#socket = socket
+    const onError = (error: NodeJS.ErrnoException) => {
+      const code = error.code ?? error.message
+      this.#fail(code === 'ECONNRESET' || code === 'EPIPE' ? 'gone' : 'tls', code)
+      this.destroy()
+    }
+    const onClose = () => this.onGone(null)
+    socket.on('error', onError)
+    socket.on('close', onClose)
+    socket.once('secure', () => {
+      if (this.#over) return
+      socket.off('error', onError)
+      socket.off('close', onClose)
+      this.#over = true
+      this.#options.deadlines.remove(this)
+      this.#home.handshakeDone(this, socket)
+    })
+  }
+
+  /** HTTP in plain text: people forget the `s`, and deserve to be told. */
+  #refuse(): void {
+    this.#wire.owner = new Discarded(this.#wire, () => this.#close())
+    this.#wire.writeText(PLAIN_TEXT_ANSWER)
+    this.#wire.end()
+    this.dueAt = this.#options.deadlines.in(LINGER_MS)
+    this.#wire.resume()
+  }
+
+  #fail(why: HandshakeFailure, detail: string | null): void {
+    if (this.#failed || this.#over) return
+    this.#failed = true
+    this.#home.handshakeFailed(why, detail)
+  }
+
+  #close(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#options.deadlines.remove(this)
+    this.#home.connectionClosed(this)
+  }
+}
+
+/** What still arrives is read and thrown away, or a reset could destroy the answer before it is read. */
+class Discarded implements WireOwner {
+  readonly #wire: Wire
+  readonly #closed: () => void
+
+  constructor(wire: Wire, closed: () => void) {
+    this.#wire = wire
+    this.#closed = closed
+  }
+
+  onBytes(): void {}
+  onDrain(): void {}
+
+  onEnd(): void {
+    if (!this.#wire.congested) this.#wire.destroy()
+  }
+
+  onClose(): void {
+    this.#closed()
+  }
+}
+
+const PLAIN_TEXT = '400 Bad Request\n\nThis port speaks TLS: ask with https:// instead of http://.\n'
+const PLAIN_TEXT_ANSWER = [
+  'HTTP/1.1 400 Bad Request',
+  'Content-Type: text/plain; charset=utf-8',
+  `Content-Length: ${PLAIN_TEXT.length}`,
+  'Connection: close',
+  '',
+  PLAIN_TEXT,
+].join('\r\n')
