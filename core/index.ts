@@ -239,6 +239,10 @@ export interface HttpMatch {
 export interface OneDestination {
   'a route has exactly one of: to, respond, redirect, routes': never
 }
+/** Never a value either. */
+export interface OnlyWithTo {
+  'rewrite changes what is sent, so it goes with to': never
+}
 export interface RouteTo extends HttpMatch {
   to: HttpTarget
   /** The path that is sent: `'/*'` is what the `*` of `path` matched, `'/v2/:id'` takes params. */
@@ -250,12 +254,14 @@ export interface RouteTo extends HttpMatch {
 export interface RouteRespond extends HttpMatch {
   respond: Reply
   to?: OneDestination
+  rewrite?: OnlyWithTo
   redirect?: OneDestination
   routes?: OneDestination
 }
 export interface RouteRedirect extends HttpMatch {
   redirect: Redirect
   to?: OneDestination
+  rewrite?: OnlyWithTo
   respond?: OneDestination
   routes?: OneDestination
 }
@@ -263,6 +269,7 @@ export interface RouteRedirect extends HttpMatch {
 export interface RouteGroup extends HttpMatch {
   routes: List<HttpRoute>
   to?: OneDestination
+  rewrite?: OnlyWithTo
   respond?: OneDestination
   redirect?: OneDestination
 }

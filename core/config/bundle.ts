@@ -220,7 +220,8 @@ function toConfigError(error: unknown, folder: string): unknown {
 }
 
 function toProblem({ text, location, notes }: Message, folder: string): Problem {
-  const message = [text, ...notes.map((note) => note.text)].join(' ').replace(/ You can mark the path .*$/s, '')
+  const more = notes.map((note) => note.text).filter((note) => !note.startsWith('The plugin "'))
+  const message = [text, ...more].join(' ').replace(/ You can mark the path .*$/s, '')
   if (location === null) return errorProblem(message)
   const file = resolve(folder, location.file)
   // esbuild counts bytes.

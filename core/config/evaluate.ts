@@ -2,15 +2,20 @@
  * Runs a bundle and gives its Config. The bundle is a function, not a module: modules are never freed, and a config is evaluated at
  * every reload. Workers do this too, so nothing here loads a compiler.
  */
-
 import { createRequire } from 'node:module'
-import { compileFunction, constants } from 'node:vm'
+import { dirname } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { compileFunction } from 'node:vm'
 import { takeMissing } from '../environment.ts'
 import type { Config } from '../index.ts'
 import type { Bundle, External } from './bundle.ts'
 import { nearest } from './nearest.ts'
 import { ConfigError, errorProblem, type Place, type Problem } from './problems.ts'
 import { bundleUrl, Locator } from './source-map.ts'
+
+/** What a bundle says for `import` and `import.meta`: as long as those, so that nothing behind them moves. */
+export const IMPORT_NAME = '$mport'
+export const META_NAME = '$mport_meta'
 
 /** Throws ConfigError. Not validated: that was done once, when the config was loaded. */
 export async function evaluate(bundle: Bundle): Promise<Config> {
@@ -31,11 +36,10 @@ export async function run(bundle: Bundle, { extras = {}, adjust }: RunOptions = 
   const names = await bindExternals(bundle, locator)
   let config: unknown
   try {
-    const values = { ...names, ...extras, require: createRequire(bundle.file) }
+    const values = { ...names, ...extras, ...surroundings(bundle.file) }
     const body = compileFunction(`return (async () => { 'use strict';\n${bundle.code}\n})()`, Object.keys(values), {
       filename: bundleUrl(bundle.file),
       lineOffset: -1,
-      importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
     })
     config = await body(...Object.values(values))
     if (typeof config === 'function') config = await config()
@@ -47,6 +51,22 @@ export async function run(bundle: Bundle, { extras = {}, adjust }: RunOptions = 
     problems.push(errorProblem('the config has no default export: export default defineConfig({ … })', wholeFile(bundle)))
   if (problems.length > 0) throw new ConfigError(problems)
   return config
+}
+
+/** What a module has around it. What each file says of itself in `import.meta` was filled in when it was bundled. */
+function surroundings(file: string): Readonly<Record<string, unknown>> {
+  const require = createRequire(file)
+  const { href: url } = pathToFileURL(file)
+  const resolve = (specifier: string): string => {
+    if (/^(?:\.{0,2}\/|[a-z]+:)/.test(specifier)) return new URL(specifier, url).href
+    const found = require.resolve(specifier)
+    return found.startsWith('/') ? pathToFileURL(found).href : found
+  }
+  const dynamicImport = async (specifier: unknown, options?: ImportCallOptions): Promise<unknown> => {
+    const name = String(specifier)
+    return name === 'sluice' || name === 'sluice/plugin' ? load(name) : import(resolve(name), options)
+  }
+  return { require, [IMPORT_NAME]: dynamicImport, [META_NAME]: { url, filename: file, dirname: dirname(file), resolve } }
 }
 
 async function bindExternals(bundle: Bundle, locator: Locator): Promise<Record<string, unknown>> {

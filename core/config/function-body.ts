@@ -1,6 +1,8 @@
 /** A bundled module → the body of a function: its imports become parameters, its default export what it returns. Loads acorn. */
-import { type Identifier, type ImportDeclaration, type Literal, type Program, parse } from 'acorn'
+import type { ImportDeclaration, Node } from 'acorn'
 import type { External } from './bundle.ts'
+import { IMPORT_NAME, META_NAME } from './evaluate.ts'
+import { nameIn, parseModule, walk } from './syntax.ts'
 
 export interface FunctionParts {
   /** Line by line and column by column where the module had it, so that its source map holds. */
@@ -8,31 +10,50 @@ export interface FunctionParts {
   readonly externals: readonly External[]
 }
 
-export function parseModule(code: string): Program {
-  return parse(code, { ecmaVersion: 'latest', sourceType: 'module' })
-}
-
 /** `code` is what esbuild writes for `format: 'esm'`: imports at the top, one `export { … }` at the end. */
 export function toFunction(code: string, nameOf: (specifier: string) => string): FunctionParts {
   const externals: External[] = []
-  let body = code
+  const text = new Overwriter(code)
+  const program = parseModule(code)
   let result = 'undefined'
-  for (const node of parseModule(code).body) {
+  for (const node of program.body) {
     if (node.type === 'ImportDeclaration') externals.push(toExternal(node, nameOf))
     else if (node.type === 'ExportNamedDeclaration' && node.source === null) {
-      const found = node.specifiers.find((one) => one.exported.type === 'Identifier' && one.exported.name === 'default')
-      if (found?.local.type === 'Identifier') result = found.local.name
+      const found = node.specifiers.find((one) => nameIn(one.exported) === 'default')
+      if (found !== undefined) result = nameIn(found.local)
     } else if (node.type === 'ExportNamedDeclaration' || node.type === 'ExportAllDeclaration') {
       // Named exports of a config are nobody's, but `export { default } from 'a package'` is a config too.
-      const local = '__default'
       const specifier = String(node.source?.value)
-      const isDefault = node.type === 'ExportNamedDeclaration' && node.specifiers.some((one) => nameIn(one.exported) === 'default')
-      if (isDefault) result = local
-      externals.push({ specifier, name: nameOf(specifier), bindings: isDefault ? [{ imported: 'default', local }] : [] })
+      const found = node.type === 'ExportNamedDeclaration' ? node.specifiers.find((one) => nameIn(one.exported) === 'default') : undefined
+      if (found !== undefined) result = '__default'
+      const bindings = found === undefined ? [] : [{ imported: nameIn(found.local), local: result }]
+      externals.push({ specifier, name: nameOf(specifier), bindings })
     } else continue
-    body = body.slice(0, node.start) + body.slice(node.start, node.end).replace(/[^\n]/g, ' ') + body.slice(node.end)
+    text.blank(node)
   }
-  return { code: `${body}\nreturn ${result}`, externals }
+  // A function that is compiled by itself has neither of these.
+  walk(program, (node) => {
+    if (node.type === 'ImportExpression') text.put(node.start, IMPORT_NAME)
+    if (node.type === 'MetaProperty' && node.meta.name === 'import') text.put(node.start, META_NAME)
+  })
+  return { code: `${text.take()}\nreturn ${result}`, externals }
+}
+
+/** Changes text without moving what stands behind. */
+class Overwriter {
+  #text: string
+  constructor(text: string) {
+    this.#text = text
+  }
+  put(at: number, text: string): void {
+    this.#text = this.#text.slice(0, at) + text + this.#text.slice(at + text.length)
+  }
+  blank({ start, end }: Node): void {
+    this.put(start, this.#text.slice(start, end).replace(/[^\n]/g, ' '))
+  }
+  take(): string {
+    return this.#text
+  }
 }
 
 function toExternal({ source, specifiers }: ImportDeclaration, nameOf: (specifier: string) => string): External {
@@ -42,8 +63,4 @@ function toExternal({ source, specifiers }: ImportDeclaration, nameOf: (specifie
     return { imported: one.type === 'ImportNamespaceSpecifier' ? '*' : nameIn(one.imported), local: one.local.name }
   })
   return { specifier, name: nameOf(specifier), bindings }
-}
-
-function nameIn(node: Identifier | Literal): string {
-  return node.type === 'Identifier' ? node.name : String(node.value)
 }

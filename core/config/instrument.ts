@@ -2,8 +2,9 @@
  * Makes a bundle remember where its values were written: every object, array and call of a helper is passed through `__at`, every
  * spread through `__from`. For checking only; workers evaluate the bundle as it is. Loads acorn.
  */
-import { type AnyNode, type CallExpression, type ObjectExpression, parse } from 'acorn'
+import type { AnyNode, CallExpression, ObjectExpression } from 'acorn'
 import type { Bundle } from './bundle.ts'
+import { childrenOf, parseModule } from './syntax.ts'
 
 /** Offset in the bundle's code. */
 type Offset = number
@@ -34,7 +35,7 @@ export function instrument({ code, externals }: Bundle): Instrumented {
       .flatMap(({ bindings }) => bindings.map(({ local, imported }) => [local, imported] as const)),
   )
   const writer = new Writer(helpers)
-  writer.visit(parse(code, { ecmaVersion: 'latest', sourceType: 'module', allowReturnOutsideFunction: true }))
+  writer.visit(parseModule(code, { isBody: true }))
   const pieces: string[] = []
   let from = 0
   for (const { at, text } of writer.insertions) {
@@ -103,13 +104,4 @@ function spreadsIn(literal: Literal): number {
   if (literal.kind === 'call') return 0
   const parts: readonly { readonly kind: string }[] = literal.kind === 'object' ? literal.members : literal.items
   return parts.filter(({ kind }) => kind === 'spread').length
-}
-
-function childrenOf(node: AnyNode): AnyNode[] {
-  // In `{ a }` key and value are the same place.
-  if (node.type === 'Property' && node.shorthand) return [node.value]
-  const children = Object.values(node)
-    .flat()
-    .filter((value): value is AnyNode => typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string')
-  return children.sort((a, b) => a.start - b.start)
 }

@@ -127,12 +127,11 @@ export function object<S extends Scope>(fields: Fields<S>, required: readonly st
   }
 }
 
-/** Right in shape, but nothing does it yet: refused rather than ignored. `what` defaults to the field's name. */
+/** Right in shape or not, nothing does it yet: refused rather than ignored. `what` defaults to the field's name. */
 export function planned<S extends Scope>(check: Check<S>, what?: string): Check<S> {
   return (value, path, scope) => {
-    const before = scope.report.findings.length
+    scope.report.error(path, `${what ?? nameOf(path)} is not supported yet`, 'key')
     check(value, path, scope)
-    if (scope.report.findings.length === before) scope.report.error(path, `${what ?? nameOf(path)} is not supported yet`, 'key')
   }
 }
 

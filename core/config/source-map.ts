@@ -48,9 +48,9 @@ export class Locator {
   locateImport(name: string): Place | null {
     const quoted = new RegExp(`\\b(?:from|import|require\\()\\s*(?:type\\s*)?(["'])${RegExp.escape(name)}\\1`)
     for (const [i, text] of (this.#payload.sourcesContent ?? []).entries()) {
-      const at = text.search(quoted)
-      if (at < 0) continue
-      const before = text.slice(0, at).split('\n')
+      const match = quoted.exec(text)
+      if (match === null) continue
+      const before = text.slice(0, match.index + match[0].length - name.length - 2).split('\n')
       return placeIn(text, resolve(dirname(this.#file), this.#payload.sources[i]!), before.length, before.at(-1)!.length + 1)
     }
     return null

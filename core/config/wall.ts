@@ -5,9 +5,9 @@
  */
 import { readFile } from 'node:fs/promises'
 import { dirname, extname } from 'node:path'
-import type { Identifier, Literal, Node, Program } from 'acorn'
+import type { AnyNode, Program } from 'acorn'
 import { type Loader, transform } from 'esbuild'
-import { parseModule } from './function-body.ts'
+import { nameIn, parseModule, walk } from './syntax.ts'
 
 export interface Analysis {
   readonly definesPlugin: boolean
@@ -99,7 +99,7 @@ export class Wall {
       if (node.type === 'ExportAllDeclaration') {
         const door = await this.#doorOf(String(node.source.value), path)
         if (door === NOTHING) continue
-        if (node.exported !== null) spaces.add(nameIn(node.exported))
+        if (node.exported) spaces.add(nameIn(node.exported))
         else for (const name of door.values) if (name !== 'default') values.add(name)
       } else if (node.type === 'ExportNamedDeclaration') {
         const door = node.source ? await this.#doorOf(String(node.source.value), path) : null
@@ -124,76 +124,51 @@ interface Taken {
 /** Whether a name that was taken is used for more than being handed on. */
 function usesAny(program: Program, { values, spaces }: Taken): boolean {
   let found = false
-  const visit = (node: AnyNode, parent: AnyNode | null): void => {
-    if (found || node.type === 'ImportDeclaration' || (node.type === 'ExportNamedDeclaration' && node.declaration === null)) return
-    if (node.type === 'Identifier' && !isPropertyName(node, parent)) {
-      const name = String(node.name)
-      const door = spaces.get(name)
-      if (values.has(name) || (door !== undefined && !isHarmlessMember(node, parent, door))) found = true
-    }
-    for (const child of childrenOf(node)) visit(child, node)
-  }
-  visit(program as unknown as AnyNode, null)
+  walk(program, (node, parent) => {
+    if (node.type !== 'Identifier' || parent === null || isHandedOn(parent) || isPropertyName(node, parent)) return
+    const door = spaces.get(node.name)
+    if (values.has(node.name) || (door !== undefined && !isHarmlessMember(node, parent, door))) found = true
+  })
   return found
 }
 
-/** Nodes are walked as records: what matters is found by their fields, whatever kind they are. */
-type AnyNode = Node & Readonly<Record<string, unknown>>
+function isHandedOn({ type }: AnyNode): boolean {
+  return /^(Import|Export)(Default|Namespace)?Specifier$/.test(type)
+}
 
-function isPropertyName(node: AnyNode, parent: AnyNode | null): boolean {
-  if (parent === null || parent.computed === true) return false
-  if (parent.type === 'MemberExpression') return parent.property === node
-  if (parent.type === 'Property') return parent.key === node && parent.shorthand !== true
-  return (parent.type === 'MethodDefinition' || parent.type === 'PropertyDefinition') && parent.key === node
+function isPropertyName(node: AnyNode, parent: AnyNode): boolean {
+  if (parent.type === 'MemberExpression') return parent.property === node && !parent.computed
+  if (parent.type === 'Property') return parent.key === node && !parent.shorthand && !parent.computed
+  return (parent.type === 'MethodDefinition' || parent.type === 'PropertyDefinition') && parent.key === node && !parent.computed
 }
 
 /** `door.respond`: plainly something else. */
-function isHarmlessMember(node: AnyNode, parent: AnyNode | null, door: Door): boolean {
-  if (parent?.type !== 'MemberExpression' || parent.object !== node || parent.computed === true) return false
-  const name = String((parent.property as AnyNode).name)
-  return !door.values.has(name) && !door.spaces.has(name)
+function isHarmlessMember(node: AnyNode, parent: AnyNode, door: Door): boolean {
+  if (parent.type !== 'MemberExpression' || parent.object !== node || parent.computed || parent.property.type !== 'Identifier') return false
+  return !door.values.has(parent.property.name) && !door.spaces.has(parent.property.name)
 }
 
+/** What is required or imported by an expression, where it is plain text. */
 function dynamicSources(program: Program): string[] {
   const sources: string[] = []
-  const visit = (node: AnyNode): void => {
-    const isRequire = node.type === 'CallExpression' && (node.callee as AnyNode).name === 'require'
-    const argument = isRequire ? (node.arguments as AnyNode[])[0] : node.type === 'ImportExpression' ? (node.source as AnyNode) : undefined
-    if (typeof argument?.value === 'string') sources.push(argument.value)
-    for (const child of childrenOf(node)) visit(child)
-  }
-  visit(program as unknown as AnyNode)
+  walk(program, (node) => {
+    const isRequire = node.type === 'CallExpression' && node.callee.type === 'Identifier' && node.callee.name === 'require'
+    const source = isRequire ? node.arguments[0] : node.type === 'ImportExpression' ? node.source : undefined
+    if (source?.type === 'Literal' && typeof source.value === 'string') sources.push(source.value)
+  })
   return sources
 }
 
-/** The first `name: 'text'` among the arguments of a call: definitions are written that way. */
+/** The text of `name` in a call's first argument that has a `setup` too: definitions are written that way. */
 function findPluginName(program: Program): string | null {
   let found: string | null = null
-  const visit = (node: AnyNode): void => {
-    if (found !== null) return
-    if (node.type === 'CallExpression') {
-      const [definition] = node.arguments as AnyNode[]
-      const properties = definition?.type === 'ObjectExpression' ? (definition.properties as AnyNode[]) : []
-      const hasSetup = properties.some((one) => keyOf(one) === 'setup')
-      const value = properties.find((one) => keyOf(one) === 'name')?.value as AnyNode | undefined
-      if (hasSetup && typeof value?.value === 'string') found = value.value
-    }
-    for (const child of childrenOf(node)) visit(child)
-  }
-  visit(program as unknown as AnyNode)
+  walk(program, (node) => {
+    const definition = node.type === 'CallExpression' ? node.arguments[0] : undefined
+    if (found !== null || definition?.type !== 'ObjectExpression') return
+    const properties = definition.properties.filter((one) => one.type === 'Property')
+    const named = (name: string) => properties.find(({ key }) => key.type === 'Identifier' && key.name === name)
+    const value = named('name')?.value
+    if (named('setup') !== undefined && value?.type === 'Literal' && typeof value.value === 'string') found = value.value
+  })
   return found
-}
-
-function keyOf(property: AnyNode): unknown {
-  return (property.key as AnyNode | undefined)?.name
-}
-
-function childrenOf(node: AnyNode): AnyNode[] {
-  return Object.values(node)
-    .flat()
-    .filter((value): value is AnyNode => typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string')
-}
-
-function nameIn(node: Identifier | Literal | undefined): string {
-  return node?.type === 'Identifier' ? node.name : String(node?.value)
 }

@@ -118,7 +118,7 @@ class Compiler {
 
   #destination(route: Exclude<HttpRoute, { routes: List<HttpRoute> }>): Destination {
     const target: HttpTarget = (('to' in route ? route.to : undefined) as HttpTarget) ?? route.respond ?? route.redirect
-    const rewrite = ('rewrite' in route ? route.rewrite : undefined) ?? null
+    const rewrite = typeof route.rewrite === 'string' ? route.rewrite : null
     if (typeof target === 'string') return { kind: 'upstream', upstream: this.upstreams.compile(target), rewrite }
     if (!('kind' in target)) {
       return { kind: 'respond', status: target.status, body: target.body ?? '', headers: Object.freeze({ ...target.headers }) }
