@@ -81,6 +81,7 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
     upstreamClosed: nothing,
     pluginCalled: nothing,
     pluginFailed: nothing,
+    handshakeFailed: nothing,
     pluginLogged: nothing,
   }
   const upstream = new Upstream(plan, [new Endpoint(plan.endpoints[0]!, pool)], createBalancer(plan), observer)

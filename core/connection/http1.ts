@@ -9,11 +9,12 @@ import { Exchange } from '../http/exchange.ts'
 import { plainAddress } from '../http/identity.ts'
 import type { Service } from '../http/service.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
-import { parseRequestHead } from '../net/http1/request.ts'
+import { readRequestHead } from '../net/http1/request.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Accepted, ConnectionHome } from './home.ts'
 import { httpDate } from './http-date.ts'
+import { Received } from './received.ts'
 import { RequestBody } from './request-body.ts'
 import { Tunnel } from './tunnel.ts'
 
@@ -38,7 +39,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   #service: Service
   #state: State = 'head'
   /** Received and not used yet: part of a head, or requests that wait their turn. */
-  #held = ''
+  readonly #received = new Received()
   #exchange: Exchange | null = null
   #body: RequestBody | null = null
   #served = 0
@@ -73,7 +74,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
 
   /** Between two requests: nothing is lost when it closes. */
   get idle(): boolean {
-    return this.#state === 'head' && this.#held === ''
+    return this.#state === 'head' && this.#received.size === 0
   }
 
   /** The listener drains: an idle client gets a moment for a request already on its way. */
@@ -89,66 +90,63 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
 
   onBytes(bytes: Buffer, length: number): void {
     switch (this.#state) {
-      case 'head': {
-        const fresh = this.#held === ''
-        this.#held += bytes.latin1Slice(0, length)
-        return this.#readRequests(fresh ? bytes : null)
-      }
+      case 'head':
+        this.#received.add(bytes, length)
+        this.#readRequests()
+        return this.#received.keep(bytes)
       case 'exchange':
         if (this.#body !== null) return this.#readBody(bytes, length)
-        return this.#hold(bytes.latin1Slice(0, length))
+        return this.#hold(bytes, 0, length)
     }
   }
 
   /** Pipelined requests wait; a client that sends many is not read until they are answered. */
-  #hold(text: string): void {
-    this.#held += text
-    if (this.#held.length > this.#service.listener.limits.headBytes) this.#wire.pause()
+  #hold(bytes: Buffer, from: number, to: number): void {
+    this.#received.add(bytes.subarray(from, to), to - from)
+    this.#received.keep(bytes)
+    if (this.#received.size > this.#service.listener.limits.headBytes) this.#wire.pause()
   }
 
-  /** `bytes`: the buffer that #held was read from, if it was all read at once. */
-  #readRequests(bytes: Buffer | null): void {
+  #readRequests(): void {
     this.#parsing = true
-    let source = bytes
-    while (this.#state === 'head' && this.#held !== '' && this.#readRequest(source)) source = null
+    while (this.#state === 'head' && this.#received.size > 0 && this.#readRequest());
     this.#parsing = false
   }
 
   /** Returns whether there may be another request to read. */
-  #readRequest(bytes: Buffer | null): boolean {
+  #readRequest(): boolean {
     const service = this.#home.service
+    const received = this.#received
     this.#service = service
     const { limits } = service.listener
-    const text = this.#held
-    const start = skipEmptyLines(text)
-    const end = text.indexOf('\r\n\r\n', start) + 4
-    if (end < 4 || end - start > limits.headBytes) {
-      const wrong = judgePartial(text, start, end < 4 ? text.length : end, limits)
-      if (wrong !== null) return this.#refuse(wrong)
-      if (this.dueAt === Number.POSITIVE_INFINITY || this.#headIsNew) this.dueAt = this.#in(service.listener.timeouts.requestHead)
+    received.skipEmptyLines()
+    const head = received.mayEndHead ? readRequestHead(received.text, received.bytes, received.at, received.length, service.rules) : null
+    if (typeof head === 'string') return this.#refuse(head)
+    if (head === null) {
+      if (received.size > limits.headBytes) return this.#refuse('head_too_large')
+      if (this.#headIsNew && received.size > 0) this.dueAt = this.#in(service.listener.timeouts.requestHead)
       this.#headIsNew = false
       return false
     }
-    const head = parseRequestHead(text, start, end, service.rules)
-    if (typeof head === 'string') return this.#refuse(head)
+    if (head.end - received.at > limits.headBytes) return this.#refuse('head_too_large')
     if (head.contentLength > limits.bodyBytes) return this.#refuse('body_too_large')
-    return this.#startExchange(head, text, end, bytes)
+    received.at = head.end
+    return this.#startExchange(head)
   }
 
-  #startExchange(head: RequestHead, text: string, end: number, bytes: Buffer | null): boolean {
+  #startExchange(head: RequestHead): boolean {
     const service = this.#service
     this.#served++
     this.#http10 = head.minor === 0
     this.passesFraming = head.minor === 1
     this.#keepAlive = head.keepAlive && this.#served < service.listener.limits.requestsPerConnection
     let firstBody = ''
-    if (head.contentLength === 0) this.#held = end === text.length ? '' : text.slice(end)
-    else {
+    if (head.contentLength !== 0) {
       const body = new RequestBody(head.contentLength, service.listener.limits.bodyBytes)
-      const rest = bytes === null ? Buffer.from(text.slice(end), 'latin1') : bytes.subarray(end, text.length)
-      const used = body.readText(rest)
-      if (used < 0) return this.#refuse(body.wrong)
-      this.#held = rest.latin1Slice(used, rest.length)
+      const received = this.#received
+      const end = body.readText(received.bytes, received.at, received.length)
+      if (end < 0) return this.#refuse(body.wrong)
+      received.at = end
       firstBody = body.text
       this.#body = body.done ? null : body
     }
@@ -180,7 +178,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     if (body.done) {
       this.#body = null
       this.dueAt = Number.POSITIVE_INFINITY
-      if (end < length) this.#hold(bytes.latin1Slice(end, length))
+      if (end < length) this.#hold(bytes, end, length)
       exchange.endBody(body.text)
     } else if (!flowing) this.pauseBody()
   }
@@ -273,7 +271,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     // While a response is still being written, the next request waits.
     if (this.#wire.congested) return this.#wire.pause()
     this.#wire.resume()
-    if (this.#held !== '' && !this.#parsing) this.#readRequests(null)
+    if (this.#received.size > 0 && !this.#parsing) this.#readRequests()
   }
 
   abort(): void {
@@ -282,11 +280,12 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   }
 
   becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: (bytesIn: number, bytesOut: number) => void): void {
-    const early = this.#held
+    const early = this.#received.takeText()
     this.#state = 'tunnel'
-    this.#held = ''
     this.#service.deadlines.remove(this)
-    this.#wire.writeText(`HTTP/1.1 101 ${head.reason}\r\n${head.lines()}Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n${rest.latin1Slice(0, rest.length)}`)
+    this.#wire.writeText(
+      `HTTP/1.1 101 ${head.reason}\r\n${head.lines()}Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n${rest.latin1Slice(0, rest.length)}`,
+    )
     if (early !== '') upstream.wire.writeText(early)
     const { deadlines, listener } = this.#service
     new Tunnel(
@@ -305,12 +304,12 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
 
   /** Answers what never became an exchange, and closes. */
   #refuse(code: ErrorCode): boolean {
-    this.#held = ''
+    this.#received.clear()
     this.#keepAlive = false
     this.#http10 = false
     this.#state = 'exchange'
     this.dueAt = Number.POSITIVE_INFINITY
-    const head = new RequestHead('', 0, 0, '-', 1)
+    const head = new RequestHead('', 0, '-', 1)
     head.path = ''
     this.#exchange = new Exchange(this.#service, this, head, this.#service.nextSerial())
     this.#exchange.refuse(code, null)
@@ -326,7 +325,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     if (this.#state !== 'head') return
     this.dueAt = this.#in(this.#service.listener.timeouts.keepAlive)
     this.#wire.resume()
-    if (this.#held !== '') this.#readRequests(null)
+    if (this.#received.size > 0) this.#readRequests()
   }
 
   onEnd(): void {
@@ -354,7 +353,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   }
 
   onDeadline(): void {
-    if (this.#state === 'head' && this.#held !== '') {
+    if (this.#state === 'head' && this.#received.size > 0) {
       this.#refuse('request_timeout')
       return
     }
@@ -371,7 +370,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   /** Closes after everything written has left; what still arrives is discarded meanwhile, or a reset could destroy the answer. */
   #close(): void {
     this.#state = 'closing'
-    this.#held = ''
+    this.#received.clear()
     this.dueAt = this.#in(this.#wire.congested ? this.#service.listener.timeouts.sendIdle : LINGER_MS)
     this.#wire.end()
     if (this.#ended && !this.#wire.congested) this.#wire.destroy()
@@ -388,27 +387,4 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   #in(ms: number): number {
     return this.#service.deadlines.in(ms)
   }
-}
-
-/** RFC 9112 §2.2: empty lines before a request line are ignored; more than a few are not. */
-function skipEmptyLines(text: string): number {
-  let start = 0
-  while (start < 8 && text.charCodeAt(start) === 13 && text.charCodeAt(start + 1) === 10) start += 2
-  return start
-}
-
-/** What is already known to be wrong with a head that is not complete, or too large. */
-function judgePartial(
-  text: string,
-  start: number,
-  end: number,
-  limits: { readonly headBytes: number; readonly requestLineBytes: number },
-): ErrorCode | null {
-  const lineEnd = text.indexOf('\r\n', start)
-  const lineBytes = (lineEnd < 0 ? end : lineEnd + 2) - start
-  if (lineBytes > limits.requestLineBytes) return 'uri_too_long'
-  if (end - start > limits.headBytes) return 'head_too_large'
-  if (lineEnd >= 0 && !/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [!"$-\x7e\x80-\xff]+ HTTP\/\d\.\d$/.test(text.slice(start, lineEnd))) return 'bad_request'
-  // A bare CR or LF, or a byte that no head holds, will not get better.
-  return /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]|(?:^|[^\r])\n/.test(text.slice(start)) ? 'bad_request' : null
 }

@@ -49,9 +49,9 @@ export class RequestBody {
     return end
   }
 
-  /** Reads what came with the head and keeps it as text. */
-  readText(bytes: Buffer): number {
-    const end = this.read(bytes, 0, bytes.length)
+  /** Reads what came with the head, bytes[from, to), and keeps it as text. */
+  readText(bytes: Buffer, from: number, to: number): number {
+    const end = this.read(bytes, from, to)
     if (end < 0) return end
     let text = this.prefix
     for (let i = 0; i < this.ranges.length; i += 2) text += bytes.latin1Slice(this.ranges[i], this.ranges[i + 1])

@@ -6,9 +6,10 @@ import type { Deadlines, Timed } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
 import { ChunkedReader } from '../net/http1/chunked.ts'
 import type { ResponseHead } from '../net/http1/head.ts'
-import { parseResponseHead } from '../net/http1/response.ts'
+import { readResponseHead } from '../net/http1/response.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
 
+const NOTHING = Buffer.alloc(0)
 /** Most heads end here; more is turned into text only for those that do not. */
 const FIRST_LOOK = 4096
 
@@ -59,7 +60,7 @@ export class UpstreamConnection implements WireOwner, Timed {
   readonly #home: ConnectionHome
   #sink: ResponseSink | null = null
   #reading: Reading = 'nothing'
-  #held = ''
+  #held: Buffer = NOTHING
   #left = 0
   #chunks: ChunkedReader | null = null
   #keepAlive = false
@@ -129,13 +130,13 @@ export class UpstreamConnection implements WireOwner, Timed {
       sink.onReadEnd()
       return
     }
-    this.#fail(this.#reading === 'head' && this.#held === '' ? 'upstream_closed' : 'response_incomplete', 'connection closed')
+    this.#fail(this.#reading === 'head' && this.#held.length === 0 ? 'upstream_closed' : 'response_incomplete', 'connection closed')
   }
 
   onClose(error: string | null): void {
     this.deadlines.remove(this)
     this.#home.closed(this)
-    const clean = this.#reading === 'head' && this.#held === ''
+    const clean = this.#reading === 'head' && this.#held.length === 0
     this.#fail(clean ? 'upstream_closed' : 'response_incomplete', error ?? 'connection closed')
   }
 
@@ -158,31 +159,36 @@ export class UpstreamConnection implements WireOwner, Timed {
   }
 
   /** Returns where the body starts, or -1 if there is nothing more to do. */
-  #readHead(sink: ResponseSink, bytes: Buffer, length: number): number {
-    const limit = this.#home.headBytes
+  #readHead(sink: ResponseSink, read: Buffer, readLength: number): number {
+    const { headBytes, fields } = this.#home
     const before = this.#held.length
-    const text = this.#held + headText(bytes, length, limit)
-    let start = 0
-    for (;;) {
-      const end = text.indexOf('\r\n\r\n', start) + 4
-      if (end < 4 || end - start > limit) {
-        if (end >= 4 || text.length - start > limit) this.#fail('response_head_too_large', null)
-        else this.#held = start === 0 ? text : text.slice(start)
+    const bytes = before === 0 ? read : Buffer.concat([this.#held, read.subarray(0, readLength)])
+    const length = before + readLength
+    // A body of 64 KiB need not become text; a head that goes on behind the first look is looked at again as a whole.
+    let text = bytes.latin1Slice(0, Math.min(length, FIRST_LOOK))
+    for (let start = 0; ; ) {
+      let head = readResponseHead(text, bytes, start, Math.min(length, text.length), fields)
+      if (head === null && text.length < length && text.length < start + headBytes) {
+        text = bytes.latin1Slice(0, Math.min(length, start + headBytes))
+        head = readResponseHead(text, bytes, start, text.length, fields)
+      }
+      if (head === null) {
+        if (length - start >= headBytes) this.#fail('response_head_too_large', null)
+        else this.#held = Buffer.from(bytes.subarray(start, length))
         return -1
       }
-      const head = parseResponseHead(text, start, end, this.#home.fields)
       if (typeof head === 'string') {
         this.#fail(head, null)
         return -1
       }
-      start = end
+      start = head.end
       if (head.status >= 200) {
-        this.#held = ''
+        this.#held = NOTHING
         this.#begin(sink, head)
         return start - before
       }
       if (head.status === 101) {
-        this.#upgrade(sink, head, bytes, start - before, length)
+        this.#upgrade(sink, head, bytes, start, length)
         return -1
       }
       sink.onInformational(head)
@@ -232,7 +238,8 @@ export class UpstreamConnection implements WireOwner, Timed {
     if (end < 0) return this.#fail('response_malformed', 'chunked framing')
     const { ranges } = chunks
     if (ranges.length === 0 && chunks.prefix !== '') sink.onBody(chunks.prefix, bytes, from, from)
-    for (let i = 0; i < ranges.length && this.#sink === sink; i += 2) sink.onBody(i === 0 ? chunks.prefix : '', bytes, ranges[i]!, ranges[i + 1]!)
+    for (let i = 0; i < ranges.length && this.#sink === sink; i += 2)
+      sink.onBody(i === 0 ? chunks.prefix : '', bytes, ranges[i]!, ranges[i + 1]!)
     if (!chunks.done || this.#sink !== sink) return
     if (end < to) this.#keepAlive = false
     this.#finish(sink, chunks.trailers)
@@ -250,13 +257,4 @@ export class UpstreamConnection implements WireOwner, Timed {
     if (keep) this.#home.release(this)
     else this.wire.destroy()
   }
-}
-
-/** Enough of a read to hold its head: a body of 64 KiB need not become text. */
-function headText(bytes: Buffer, length: number, limit: number): string {
-  if (length > FIRST_LOOK) {
-    const start = bytes.latin1Slice(0, FIRST_LOOK)
-    if (start.includes('\r\n\r\n') && !start.startsWith('HTTP/1.1 1')) return start
-  }
-  return bytes.latin1Slice(0, Math.min(length, limit + 4))
 }

@@ -9,7 +9,8 @@ export function requestHead(
   fields: Fields = {},
 ): RequestHead {
   const text = linesOf(fields)
-  const head = new RequestHead(text, 0, text.length, line.method ?? 'GET', 1)
+  const head = new RequestHead(text, 0, line.method ?? 'GET', 1)
+  head.endFields(text.length)
   head.path = line.path ?? '/'
   head.search = line.search ?? ''
   return Object.assign(head, { host: line.host ?? 'example.com' })
@@ -17,7 +18,9 @@ export function requestHead(
 
 export function responseHead(status = 200, fields: Fields = {}): ResponseHead {
   const text = linesOf(fields)
-  return new ResponseHead(text, 0, text.length, status, 'OK', 1)
+  const head = new ResponseHead(text, 0, status, 'OK', 1)
+  head.endFields(text.length)
+  return head
 }
 
 function linesOf(fields: Fields): string {

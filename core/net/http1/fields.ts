@@ -54,13 +54,6 @@ export function isNamed(text: string, at: number, lowerName: string): boolean {
   return true
 }
 
-/** Where the colon of the valid line at `at` is. Names are short: looking at each character beats a call of indexOf. */
-export function nameEnd(text: string, at: number): number {
-  let end = at + 1
-  while (text.charCodeAt(end) !== 58) end++
-  return end
-}
-
 /** The value of the line whose value starts at `from` (after the colon) and whose CR is at `to`, without the white space around it. */
 export function trimmed(text: string, from: number, to: number): string {
   let start = from

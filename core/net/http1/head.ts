@@ -8,16 +8,26 @@ export abstract class Head {
   /** Holds the field lines in [#from, #to), each ended by CRLF, valid by the grammar. */
   readonly #text: string
   readonly #from: number
-  readonly #to: number
+  #to: number
   /** Ranges of #text that are gone: start, end, start, end …, ascending, whole lines. */
   #cuts: number[] | null = null
   /** Lines that were added, each ended by CRLF. */
   #added = ''
 
-  constructor(text: string, from: number, to: number) {
+  constructor(text: string, from: number) {
     this.#text = text
     this.#from = from
+    this.#to = from
+  }
+
+  /** For the parser: the field lines end at `to`, where the empty line is. */
+  endFields(to: number): void {
     this.#to = to
+  }
+
+  /** Just after the empty line: where the body starts in the received text. */
+  get end(): number {
+    return this.#to + 2
   }
 
   /** The value, several lines joined by `, `; null if there is none. Bytes as latin1. */
@@ -170,8 +180,8 @@ export class RequestHead extends Head {
   /** `TE: trailers`. */
   acceptsTrailers = false
 
-  constructor(text: string, from: number, to: number, method: string, minor: 0 | 1) {
-    super(text, from, to)
+  constructor(text: string, from: number, method: string, minor: 0 | 1) {
+    super(text, from)
     this.#method = method
     this.minor = minor
   }
@@ -229,8 +239,8 @@ export class ResponseHead extends Head {
   /** It came with a Date. */
   hasDate = false
 
-  constructor(text: string, from: number, to: number, status: number, reason: string, minor: 0 | 1) {
-    super(text, from, to)
+  constructor(text: string, from: number, status: number, reason: string, minor: 0 | 1) {
+    super(text, from)
     this.#status = status
     this.#reason = reason
     this.minor = minor

@@ -1,49 +1,83 @@
 /**
- * Received bytes → RequestHead, or the code of what is wrong. Two sticky RegExps validate all of a head; one walk over its lines
+ * Received bytes → RequestHead, or the code of what is wrong. One pass looks at every byte once: it validates all of them and
  * finds what an intermediary must know (RFC 9112 §3, §5, §6; RFC 9110 §7.6). Nothing lenient: what is refused here never
  * reaches an endpoint.
  */
 import type { ErrorCode } from '../../errors.ts'
 import { escapeRawBytes, hasRawBytes, normalisePath, type PathRules } from '../path.ts'
-import { isNamed, nameEnd, parseLength, trimmed } from './fields.ts'
+import { parseLength, trimmed } from './fields.ts'
 import { RequestHead } from './head.ts'
+import { CR, INCOMPLETE, isNameAt, LF, type LineReader, nameBytes, SPACE, TARGET, TOKEN, TOO_MANY, versionAt, walkLines } from './octets.ts'
 
 export interface RequestRules extends PathRules {
   readonly requestLineBytes: number
   readonly fields: number
 }
 
-/** method SP request-target SP HTTP/d.d CRLF (RFC 9112 §3). Raw bytes above ASCII are let in, to be escaped; `#` is not. */
-const REQUEST_LINE = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+ [!"$-\x7e\x80-\xff]+ HTTP\/\d\.\d\r\n/y
-/** *( field-name ":" OWS field-value OWS CRLF ) CRLF: no obs-fold, no bare CR or LF, no NUL (RFC 9112 §5). */
-const FIELD_LINES = /(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n/y
 /** host [ ":" port ] of RFC 3986 §3.2, as names that DNS and virtual hosts use; IPv6 in brackets. */
 const AUTHORITY = /^(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?$/
 const ABSOLUTE = /^https?:\/\/([^/?]+)(.*)$/i
+const NAME = {
+  te: nameBytes('te'),
+  host: nameBytes('host'),
+  expect: nameBytes('expect'),
+  upgrade: nameBytes('upgrade'),
+  forwarded: nameBytes('forwarded'),
+  connection: nameBytes('connection'),
+  keepAlive: nameBytes('keep-alive'),
+  contentLength: nameBytes('content-length'),
+  proxyConnection: nameBytes('proxy-connection'),
+  transferEncoding: nameBytes('transfer-encoding'),
+  proxyAuthorization: nameBytes('proxy-authorization'),
+} as const
 const IDENTITY = /^(?:x[-_]forwarded(?:[-_][a-z]+)*|x[-_]real[-_]ip)$/i
 
-/** Parses the head in text[start, end), where `end` is just after its empty line. */
-export function parseRequestHead(text: string, start: number, end: number, rules: RequestRules): RequestHead | ErrorCode {
-  REQUEST_LINE.lastIndex = start
-  if (!REQUEST_LINE.test(text)) return 'bad_request'
-  const fieldsAt = REQUEST_LINE.lastIndex
-  if (fieldsAt - start > rules.requestLineBytes) return 'uri_too_long'
-  if (text.charCodeAt(fieldsAt - 5) !== 49) return 'unsupported_version'
-  FIELD_LINES.lastIndex = fieldsAt
-  if (!FIELD_LINES.test(text) || FIELD_LINES.lastIndex !== end) return 'bad_request'
+/** SP HTTP/1.1 CRLF */
+const VERSION_BYTES = 11
 
-  const space = text.indexOf(' ', start)
-  const minor = text.charCodeAt(fieldsAt - 3) === 48 ? 0 : 1
-  const head = new RequestHead(text, fieldsAt, end - 2, text.slice(start, space), minor)
+/**
+ * Reads the head that starts at `start` of what was received: `text` and `bytes` are the same, `length` long. Null: it is not
+ * complete yet, and nothing is wrong with it so far. `head.end` is where its body starts.
+ */
+export function readRequestHead(
+  text: string,
+  bytes: Uint8Array,
+  start: number,
+  length: number,
+  rules: RequestRules,
+): RequestHead | ErrorCode | null {
+  let at = start
+  while (at < length && TOKEN[bytes[at]!] === 1) at++
+  const methodEnd = at
+  if (at === length) return at - start > rules.requestLineBytes ? 'uri_too_long' : null
+  if (at === start || bytes[at] !== SPACE) return 'bad_request'
+  const targetAt = ++at
+  while (at < length && TARGET[bytes[at]!] === 1) at++
+  const targetEnd = at
+  if (at - start + VERSION_BYTES > rules.requestLineBytes) return 'uri_too_long'
+  if (at === length) return null
+  if (at === targetAt || bytes[at] !== SPACE) return 'bad_request'
+  const version = versionAt(bytes, ++at, length)
+  at += 8
+  if (version === -2 || (version >= 0 && at >= length)) return null
+  if (version === -1 || bytes[at] !== CR) return 'bad_request'
+  if (at + 1 === length) return null
+  if (bytes[at + 1] !== LF) return 'bad_request'
+  if (version === 0) return 'unsupported_version'
+  at += 2
+
+  const head = new RequestHead(text, at, text.slice(start, methodEnd), version === 10 ? 0 : 1)
   const scan = new FieldScan(head)
-  return (
-    scan.walk(text, fieldsAt, end - 2, rules.fields) ??
-    readTarget(head, text.slice(space + 1, fieldsAt - 11), text.charCodeAt(fieldsAt - 3) === 49 ? start : -1, rules) ??
-    scan.applyHost() ??
-    scan.applyFraming() ??
-    scan.applyExpectation() ??
-    scan.applyConnection()
-  )
+  const end = walkLines(text, bytes, at, length, rules.fields, scan)
+  if (end < 0) return end === INCOMPLETE ? null : end === TOO_MANY ? 'head_too_large' : 'bad_request'
+  head.endFields(end)
+  return readTarget(head, text.slice(targetAt, targetEnd), version === 11 ? start : -1, rules) ?? scan.judge()
+}
+
+/** A whole head, as text[start, end). */
+export function parseRequestHead(text: string, start: number, end: number, rules: RequestRules): RequestHead | ErrorCode {
+  const head = readRequestHead(text, Buffer.from(text, 'latin1'), start, end, rules)
+  return head === null || (typeof head === 'object' && head.end !== end) ? 'bad_request' : head
 }
 
 /** A worker hears of the same host again and again: comparing is cheaper than judging. */
@@ -96,7 +130,7 @@ function readOriginForm(head: RequestHead, target: string, lineFrom: number, rul
 }
 
 /** One walk over the field lines; those that end at this hop are cut (RFC 9110 §7.6.1). Then each concern judges what it saw. */
-class FieldScan {
+class FieldScan implements LineReader {
   readonly #head: RequestHead
   #hosts = 0
   #host = ''
@@ -113,60 +147,48 @@ class FieldScan {
     this.#head = head
   }
 
-  walk(text: string, from: number, to: number, maxFields: number): ErrorCode | null {
-    let fields = 0
-    for (let at = from; at < to; ) {
-      if (++fields > maxFields) return 'head_too_large'
-      const colon = nameEnd(text, at)
-      const end = text.indexOf('\r', colon)
-      this.#line(text, at, colon, end)
-      at = end + 2
-    }
-    return null
-  }
-
   /** By the length of the name: nearly every line is passed over after one comparison of numbers. */
-  #line(text: string, at: number, colon: number, end: number): void {
+  line(text: string, bytes: Uint8Array, at: number, colon: number, end: number): void {
     switch (colon - at) {
       case 2:
-        if (isNamed(text, at, 'te')) this.#te(trimmed(text, colon + 1, end), at, end)
+        if (isNameAt(bytes, at, NAME.te)) this.#te(trimmed(text, colon + 1, end), at, end)
         return
       case 4:
-        if (!isNamed(text, at, 'host')) return
+        if (!isNameAt(bytes, at, NAME.host)) return
         this.#hosts++
         this.#host = trimmed(text, colon + 1, end)
         return
       case 6:
-        if (isNamed(text, at, 'expect')) this.#expectation = joined(this.#expectation, trimmed(text, colon + 1, end))
+        if (isNameAt(bytes, at, NAME.expect)) this.#expectation = joined(this.#expectation, trimmed(text, colon + 1, end))
         return
       case 7:
-        if (!isNamed(text, at, 'upgrade')) return
+        if (!isNameAt(bytes, at, NAME.upgrade)) return
         this.#upgrades++
         this.#upgrade = trimmed(text, colon + 1, end)
         return this.#head.cut(at, end + 2)
       case 10:
-        if (isNamed(text, at, 'connection')) this.#connection = joined(this.#connection, trimmed(text, colon + 1, end))
-        else if (!isNamed(text, at, 'keep-alive')) return this.#identity(text, at, colon)
+        if (isNameAt(bytes, at, NAME.connection)) this.#connection = joined(this.#connection, trimmed(text, colon + 1, end))
+        else if (!isNameAt(bytes, at, NAME.keepAlive)) return this.#identity(text, bytes, at, colon)
         return this.#head.cut(at, end + 2)
       case 14:
-        if (!isNamed(text, at, 'content-length')) return this.#identity(text, at, colon)
+        if (!isNameAt(bytes, at, NAME.contentLength)) return this.#identity(text, bytes, at, colon)
         this.#lengths++
         this.#length = trimmed(text, colon + 1, end)
         return
       case 16:
-        if (isNamed(text, at, 'proxy-connection')) return this.#head.cut(at, end + 2)
-        return this.#identity(text, at, colon)
+        if (isNameAt(bytes, at, NAME.proxyConnection)) return this.#head.cut(at, end + 2)
+        return this.#identity(text, bytes, at, colon)
       case 17:
-        if (!isNamed(text, at, 'transfer-encoding')) return this.#identity(text, at, colon)
+        if (!isNameAt(bytes, at, NAME.transferEncoding)) return this.#identity(text, bytes, at, colon)
         this.#codings++
         this.#coding = trimmed(text, colon + 1, end)
         return this.#head.cut(at, end + 2)
       case 19:
         // For this hop alone (RFC 9110 §11.7.2).
-        if (isNamed(text, at, 'proxy-authorization')) return this.#head.cut(at, end + 2)
-        return this.#identity(text, at, colon)
+        if (isNameAt(bytes, at, NAME.proxyAuthorization)) return this.#head.cut(at, end + 2)
+        return this.#identity(text, bytes, at, colon)
       default:
-        return this.#identity(text, at, colon)
+        return this.#identity(text, bytes, at, colon)
     }
   }
 
@@ -175,16 +197,21 @@ class FieldScan {
     this.#head.cut(at, end + 2)
   }
 
-  /** X-Forwarded-*, X-Real-IP, their twins with underscores, and Forwarded: told by the first letters, then exactly. */
-  #identity(text: string, at: number, colon: number): void {
-    const first = text.charCodeAt(at) | 32
-    if (first === 102 ? colon - at === 9 && isNamed(text, at, 'forwarded') : first === 120 && IDENTITY.test(text.slice(at, colon))) {
+  /** X-Forwarded-*, X-Real-IP, their twins with underscores, and Forwarded: told by the first letter, then exactly. */
+  #identity(text: string, bytes: Uint8Array, at: number, colon: number): void {
+    const first = bytes[at]! | 32
+    if (first === 120 ? IDENTITY.test(text.slice(at, colon)) : first === 102 && colon - at === 9 && isNameAt(bytes, at, NAME.forwarded)) {
       this.#head.hasIdentity = true
     }
   }
 
+  /** Each concern on what the walk saw; the head, or what is wrong. */
+  judge(): RequestHead | ErrorCode {
+    return this.#applyHost() ?? this.#applyFraming() ?? this.#applyExpectation() ?? this.#applyConnection()
+  }
+
   /** Exactly one valid Host (RFC 9112 §3.2), which an absolute-form target overrides (§3.2.2). */
-  applyHost(): ErrorCode | null {
+  #applyHost(): ErrorCode | null {
     const head = this.#head
     if (this.#hosts !== 1 && !(this.#hosts === 0 && head.minor === 0)) return 'bad_host'
     if (this.#hosts === 1 && !isAuthority(this.#host)) return 'bad_host'
@@ -195,7 +222,7 @@ class FieldScan {
   }
 
   /** RFC 9112 §6: one way to tell the length, or none. */
-  applyFraming(): ErrorCode | null {
+  #applyFraming(): ErrorCode | null {
     if (this.#codings > 0) {
       if (this.#lengths > 0 || this.#codings > 1 || this.#head.minor === 0) return 'bad_framing'
       if (this.#coding.toLowerCase() !== 'chunked') return /chunked|^$/i.test(this.#coding) ? 'bad_framing' : 'unsupported_transfer_coding'
@@ -210,7 +237,7 @@ class FieldScan {
   }
 
   /** RFC 9110 §10.1.1. An HTTP/1.0 client cannot wait for a 100. */
-  applyExpectation(): ErrorCode | null {
+  #applyExpectation(): ErrorCode | null {
     if (this.#expectation === null) return null
     if (this.#expectation.toLowerCase() !== '100-continue') return 'unsupported_expectation'
     if (this.#head.minor === 0) this.#head.delete('expect')
@@ -219,7 +246,7 @@ class FieldScan {
   }
 
   /** RFC 9110 §7.6.1: persistence, upgrade, and the fields that Connection names. Last, so it hands over the head. */
-  applyConnection(): RequestHead {
+  #applyConnection(): RequestHead {
     const head = this.#head
     head.keepAlive = head.minor === 1
     if (this.#connection === null) return head

@@ -3,30 +3,69 @@
  * desynchronises a kept-alive connection just as a malformed request does (RFC 9112 §4, §6).
  */
 import type { ErrorCode } from '../../errors.ts'
-import { isNamed, nameEnd, parseLength, trimmed } from './fields.ts'
+import { parseLength, trimmed } from './fields.ts'
 import { ResponseHead } from './head.ts'
+import { CR, INCOMPLETE, isNameAt, LF, type LineReader, nameBytes, SPACE, TOO_MANY, VALUE, versionAt, walkLines } from './octets.ts'
 
-/** HTTP/1.x SP status [ SP reason ] CRLF (RFC 9112 §4); the space before an empty reason may be missing. */
-const STATUS_LINE = /HTTP\/1\.[01] [1-9]\d\d(?: [\t\x20-\x7e\x80-\xff]*)?\r\n/y
-const FIELD_LINES = /(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n/y
+const NAME = {
+  date: nameBytes('date'),
+  upgrade: nameBytes('upgrade'),
+  connection: nameBytes('connection'),
+  keepAlive: nameBytes('keep-alive'),
+  contentLength: nameBytes('content-length'),
+  proxyConnection: nameBytes('proxy-connection'),
+  transferEncoding: nameBytes('transfer-encoding'),
+} as const
 
-/** Parses the head in text[start, end), where `end` is just after its empty line. */
-export function parseResponseHead(text: string, start: number, end: number, maxFields: number): ResponseHead | ErrorCode {
-  STATUS_LINE.lastIndex = start
-  if (!STATUS_LINE.test(text)) return 'response_malformed'
-  const fieldsAt = STATUS_LINE.lastIndex
-  FIELD_LINES.lastIndex = fieldsAt
-  if (!FIELD_LINES.test(text) || FIELD_LINES.lastIndex !== end) return 'response_malformed'
-  const minor = text.charCodeAt(start + 7) === 48 ? 0 : 1
-  const status = (text.charCodeAt(start + 9) - 48) * 100 + (text.charCodeAt(start + 10) - 48) * 10 + (text.charCodeAt(start + 11) - 48)
-  const head = new ResponseHead(text, fieldsAt, end - 2, status, text.slice(start + 13, fieldsAt - 2), minor)
-  // The space before an empty reason may be missing where it comes from, not where it goes to (RFC 9112 §4).
-  if (minor === 1 && fieldsAt - start > 14) head.keepLine(start)
+/**
+ * Reads the head that starts at `start` of what was received: `text` and `bytes` are the same, `length` long. Null: it is not
+ * complete yet, and nothing is wrong with it so far. `head.end` is where its body starts.
+ */
+export function readResponseHead(
+  text: string,
+  bytes: Uint8Array,
+  start: number,
+  length: number,
+  maxFields: number,
+): ResponseHead | ErrorCode | null {
+  const version = versionAt(bytes, start, length)
+  if (version === -2) return null
+  if (version !== 10 && version !== 11) return 'response_malformed'
+  // SP status [ SP reason ] CRLF (RFC 9112 §4); the space before an empty reason may be missing.
+  let at = start + 12
+  if (at >= length) return null
+  const status = statusAt(bytes, start + 8)
+  if (status < 100) return 'response_malformed'
+  const reasonAt = at + 1
+  if (bytes[at] === SPACE) while (at < length && VALUE[bytes[at]!] === 1) at++
+  if (at >= length) return null
+  if (bytes[at] !== CR) return 'response_malformed'
+  if (at + 1 === length) return null
+  if (bytes[at + 1] !== LF) return 'response_malformed'
+  const reason = at > reasonAt ? text.slice(reasonAt, at) : ''
+  const head = new ResponseHead(text, at + 2, status, reason, version === 10 ? 0 : 1)
+  if (version === 11 && bytes[reasonAt - 1] === SPACE) head.keepLine(start)
   const scan = new FieldScan(head)
-  return scan.walk(text, fieldsAt, end - 2, maxFields) ?? scan.applyFraming() ?? scan.applyConnection()
+  const end = walkLines(text, bytes, at + 2, length, maxFields, scan)
+  if (end < 0) return end === INCOMPLETE ? null : end === TOO_MANY ? 'response_head_too_large' : 'response_malformed'
+  head.endFields(end)
+  return scan.judge()
 }
 
-class FieldScan {
+/** A whole head, as text[start, end). */
+export function parseResponseHead(text: string, start: number, end: number, maxFields: number): ResponseHead | ErrorCode {
+  const head = readResponseHead(text, Buffer.from(text, 'latin1'), start, end, maxFields)
+  return head === null || (typeof head === 'object' && head.end !== end) ? 'response_malformed' : head
+}
+
+/** SP and three digits; 0 if they are not there. */
+function statusAt(bytes: Uint8Array, at: number): number {
+  const [hundreds, tens, ones] = [bytes[at + 1]! - 48, bytes[at + 2]! - 48, bytes[at + 3]! - 48]
+  if (bytes[at] !== SPACE || hundreds < 1 || hundreds > 9 || tens < 0 || tens > 9 || ones < 0 || ones > 9) return 0
+  return hundreds * 100 + tens * 10 + ones
+}
+
+class FieldScan implements LineReader {
   readonly #head: ResponseHead
   #lengths = 0
   #length = ''
@@ -39,51 +78,43 @@ class FieldScan {
     this.#head = head
   }
 
-  walk(text: string, from: number, to: number, maxFields: number): ErrorCode | null {
-    let fields = 0
-    for (let at = from; at < to; ) {
-      if (++fields > maxFields) return 'response_head_too_large'
-      const colon = nameEnd(text, at)
-      const end = text.indexOf('\r', colon)
-      this.#line(text, at, colon, end)
-      at = end + 2
-    }
-    return null
-  }
-
-  #line(text: string, at: number, colon: number, end: number): void {
+  line(text: string, bytes: Uint8Array, at: number, colon: number, end: number): void {
     switch (colon - at) {
       case 4:
-        if (isNamed(text, at, 'date')) this.#head.hasDate = true
+        if (isNameAt(bytes, at, NAME.date)) this.#head.hasDate = true
         return
       case 7:
-        if (!isNamed(text, at, 'upgrade')) return
+        if (!isNameAt(bytes, at, NAME.upgrade)) return
         this.#upgrade = trimmed(text, colon + 1, end)
         return this.#head.cut(at, end + 2)
       case 10:
-        if (isNamed(text, at, 'connection')) {
+        if (isNameAt(bytes, at, NAME.connection)) {
           const value = trimmed(text, colon + 1, end)
           this.#connection = this.#connection === null ? value : `${this.#connection},${value}`
-        } else if (!isNamed(text, at, 'keep-alive')) return
+        } else if (!isNameAt(bytes, at, NAME.keepAlive)) return
         return this.#head.cut(at, end + 2)
       case 14:
-        if (!isNamed(text, at, 'content-length')) return
+        if (!isNameAt(bytes, at, NAME.contentLength)) return
         this.#lengths++
         this.#length = trimmed(text, colon + 1, end)
         return
       case 16:
-        if (isNamed(text, at, 'proxy-connection')) this.#head.cut(at, end + 2)
+        if (isNameAt(bytes, at, NAME.proxyConnection)) this.#head.cut(at, end + 2)
         return
       case 17:
-        if (!isNamed(text, at, 'transfer-encoding')) return
+        if (!isNameAt(bytes, at, NAME.transferEncoding)) return
         this.#codings++
         this.#coding = trimmed(text, colon + 1, end)
         return this.#head.cut(at, end + 2)
     }
   }
 
+  judge(): ResponseHead | ErrorCode {
+    return this.#applyFraming() ?? this.#applyConnection()
+  }
+
   /** RFC 9112 §6.3; whether a body follows at all is for who knows the request to say. */
-  applyFraming(): ErrorCode | null {
+  #applyFraming(): ErrorCode | null {
     const head = this.#head
     if (this.#codings > 0) {
       if (this.#lengths > 0 || this.#codings > 1 || head.minor === 0) return 'response_malformed'
@@ -98,7 +129,7 @@ class FieldScan {
     return null
   }
 
-  applyConnection(): ResponseHead {
+  #applyConnection(): ResponseHead {
     const head = this.#head
     head.keepAlive = head.minor === 1
     head.upgrade = this.#upgrade

@@ -35,7 +35,9 @@ const START = 'HTTP/1.1 200 OK\r\n'
 
 function headOf(lines: readonly Line[], before = START): ResponseHead {
   const fields = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')
-  return new ResponseHead(`${before}${fields}\r\nA: of the body\r\n`, before.length, before.length + fields.length, 200, 'OK', 1)
+  const head = new ResponseHead(`${before}${fields}\r\nA: of the body\r\n`, before.length, 200, 'OK', 1)
+  head.endFields(before.length + fields.length)
+  return head
 }
 
 const name = fc.constantFrom('A', 'a', 'B', 'Ab', 'aB', 'Abc', 'X-Y', 'x-y-z')
