@@ -46,7 +46,8 @@ class Call implements HookCall {
   readonly ended = false
   constructor(n: number) {
     const text = requestTexts[n % requestTexts.length]!
-    this.request = new RequestHead(text, 0, text.length, 'GET', 1)
+    this.request = new RequestHead(text, 0, 'GET', 1)
+    this.request.endFields(text.length)
     this.request.path = n % 2 === 0 ? '/users/4711/orders' : '/'
   }
   resume(): void {
@@ -71,7 +72,8 @@ async function turn(size: number, asks: boolean): Promise<void> {
   for (let i = 0; i < size; i++) {
     requests.push(new Call(i))
     const call = new Call(i + 1)
-    call.response = new ResponseHead(responseText, 0, responseText.length, 200, 'OK', 1)
+    call.response = new ResponseHead(responseText, 0, 200, 'OK', 1)
+    call.response.endFields(responseText.length)
     responses.push(call)
   }
   if (!asks) return new Promise((resolve) => setImmediate(resolve))

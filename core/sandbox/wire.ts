@@ -4,7 +4,7 @@
  */
 
 // The shared array. First a few cells …
-/** Index, in the batch, of the call that is running; -1 between calls. Survives a hook that never returns. */
+/** Index, in the batch, of the call that is running; -1 once the crossing's calls have returned. Survives a hook that never does. */
 export const CELL = 0
 /** Calls of the batch that are answered. */
 export const DONE = 1

@@ -92,8 +92,8 @@ export class Executor {
       if (ending === 'returned') {
         if (first) return this.#failAll(batch, from)
         this.#after()
-      } else if (done === to) {
-        this.#sink.overran(to - 1 === done - 1 && this.#alone ? this.#tape[OWNER]! : 0, whyOf(ending), 'code after the hook ran too long')
+      } else if (this.#tape[CELL] === -1) {
+        this.#overran(ending)
       } else if (first) {
         const starved = ending === 'timeout' && isolate.cpuMs - cpuMs < timeoutMs * FAIR_SHARE
         if (starved && ++retries < MOST_RETRIES) continue

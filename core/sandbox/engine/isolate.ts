@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import ivm from 'isolated-vm'
 import type { PluginSource } from '../source.ts'
-import { DONE, IN_AT, PIECE, TAPE_INTS } from '../wire.ts'
+import { CELL, DONE, IN_AT, PIECE, TAPE_INTS } from '../wire.ts'
 
 /** How a crossing ended: it returned; it was cut short by its time limit; the isolate is gone; the guest's runtime itself threw. */
 export type Ending = 'returned' | 'timeout' | 'memory' | 'broken'
@@ -76,6 +76,7 @@ export class PluginIsolate {
     const values: (number | string)[] = [from, to, at]
     if (text.length <= PIECE) values.push(text)
     else for (let i = 0; i < text.length; i += PIECE) values.push(text.slice(i, i + PIECE))
+    this.tape[CELL] = from
     this.tape[DONE] = from
     this.#options.timeout = timeoutMs
     try {

@@ -69,9 +69,10 @@ export function createGuest(tape: Int32Array, api: Record<string, unknown>): Gue
       committed = answers.text
       tape[OUT] = answers.at - OUT_AT
       tape[DONE] = i
-      if (answers.at > OUT_AT + OUT_INTS - 2048 || answers.text.length > CROSSING_TEXT) break
+      // After a promise the crossing ends: what runs next belongs to this call, and the host enters for each call alone from now on.
+      if (tape[ASYNC] === 1 || answers.at > OUT_AT + OUT_INTS - 2048 || answers.text.length > CROSSING_TEXT) break
     }
-    if (to - from > 1) tape[CELL] = -1
+    tape[CELL] = -1
     return committed
   }
 

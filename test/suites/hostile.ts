@@ -1,0 +1,73 @@
+/**
+ * What a hostile plugin tries, and what has to come of it: the call that did it fails, the others of its batch and its neighbours
+ * do not. Shared by both engines; what only a process survives says so.
+ */
+
+export interface HostileCase {
+  readonly name: string
+  /** Statements of `onRequest(req)`, run when the path is `/evil`. */
+  readonly body: string
+  /** The hook is an async function. */
+  readonly isAsync?: true
+  /** V8 itself does not survive it, or cannot be stopped in it: tried in the process engine alone. */
+  readonly takesProcess?: true
+  /** It does no harm: the call may well go on. */
+  readonly harmless?: true
+}
+
+export const hostileCases: readonly HostileCase[] = [
+  { name: 'loop', body: 'for (;;) {}' },
+  { name: 'loop after a promise', body: 'await null; for (;;) {}', isAsync: true },
+  { name: 'loop in a promise nobody waits for', body: 'Promise.resolve().then(() => { for (;;) {} })', harmless: true },
+  { name: 'loop in a timer', body: 'await new Promise(() => setTimeout(() => { for (;;) {} }, 1))', isAsync: true },
+  { name: 'promises for ever', body: 'for (;;) await null', isAsync: true },
+  { name: 'never-settling promise', body: 'await new Promise(() => {})', isAsync: true },
+  { name: 'thenable that lies', body: 'return { then() { for (;;) {} } }' },
+  { name: 'arrays', body: 'const a = []; for (;;) a.push(new Array(1000).fill(1))' },
+  { name: 'map', body: 'const m = new Map(); for (let i = 0; ; i++) m.set(i, { i })' },
+  { name: 'buffers', body: 'const a = []; for (;;) a.push(new Uint8Array(1 << 20).fill(1))' },
+  { name: 'one huge buffer', body: 'new Uint8Array(2 ** 33)' },
+  { name: 'strings', body: `let s = 'x'; for (;;) s += s` },
+  { name: 'strings kept', body: `const a = []; for (let i = 0; ; i++) a.push(String(i).repeat(1000))` },
+  { name: 'padEnd().split', body: `'a'.padEnd(2 ** 29 - 100).split('')`, takesProcess: true },
+  { name: 'BigInt squaring', body: 'let n = 3n; for (;;) n *= n', takesProcess: true },
+  { name: 'huge spread', body: 'Math.max(...new Array(2 ** 27 - 1))', takesProcess: true },
+  { name: 'recursion', body: 'const f = () => f() + 1; f()' },
+  { name: 'recursion that catches', body: 'const f = () => { try { f() } catch { f() } }; f()' },
+  { name: 'catastrophic regexp', body: `/^(a+)+$/.test('a'.repeat(40) + 'b')` },
+  { name: 'throwing getters', body: `throw Object.defineProperty({}, 'stack', { get() { throw 1 } })` },
+  { name: 'getter that loops', body: `throw { get stack() { for (;;) {} } }` },
+  { name: 'proxy that throws', body: `throw new Proxy({}, { get() { throw new Error('trap') }, has() { throw 1 }, getPrototypeOf() { throw 2 } })` },
+  { name: 'proxy as the answer', body: `return new Proxy({}, { get() { for (;;) {} } })` },
+  { name: 'toString that loops', body: `req.headers.set('x', { toString() { for (;;) {} } })` },
+  { name: 'prepareStackTrace', body: `Error.prepareStackTrace = () => { for (;;) {} }; throw new Error('x')` },
+  { name: 'huge answer', body: `return respond(200, 'x'.repeat(2 ** 24))` },
+  { name: 'huge field', body: `req.headers.set('x', 'y'.repeat(2 ** 22))` },
+  { name: 'endless edits', body: `for (let i = 0; ; i++) req.headers.append('x' + i, 'y')` },
+  { name: 'endless console', body: `for (;;) console.log('x'.repeat(8000))` },
+  { name: 'endless timers', body: 'for (;;) setTimeout(() => {}, 0)' },
+]
+
+/** Attempts that must find nothing, and break nothing but the plugin's own isolate. The hook answers 200 with what it found. */
+export const reaches: readonly { readonly name: string; readonly body: string; readonly found: RegExp }[] = [
+  { name: 'the host by constructors', body: `const f = req.constructor.constructor; return respond(200, f('return typeof process + typeof require')())`, found: /^undefinedundefined$/ },
+  { name: 'the host by console', body: `return respond(200, console.log.constructor('return typeof process')())`, found: /^undefined$/ },
+  { name: 'the host by an error of the runtime', body: `try { req.path = '' } catch (e) { return respond(200, e.constructor.constructor('return typeof process')()) }`, found: /^undefined$/ },
+  { name: 'the host by call sites', body: `let seen = ''; Error.prepareStackTrace = (_, sites) => { for (const s of sites) seen += typeof s.getThis() + typeof s.getFunction(); return '' }; new Error().stack; return respond(200, seen)`, found: /^(undefined|object|function)*$/ },
+  { name: 'modules', body: `return respond(200, String(await import('fs').catch((e) => 'refused')))`, found: /^refused$/ },
+  { name: 'isolated-vm', body: `return respond(200, Object.getOwnPropertyNames(globalThis).filter((n) => /ivm|isolated|sluice|tape/i.test(n)).join())`, found: /^$/ },
+  { name: 'shared memory', body: `return respond(200, typeof SharedArrayBuffer + typeof Atomics + typeof WebAssembly + typeof globalThis.gc)`, found: /^(undefined){4}$/ },
+]
+
+/** Ways to break the runtime from inside. The plugin may ruin itself; nothing else may come of it. */
+export const pollutions: readonly { readonly name: string; readonly body: string }[] = [
+  { name: 'String.prototype.slice', body: `String.prototype.slice = () => 'forged'` },
+  { name: 'Array.prototype.push', body: 'Array.prototype.push = () => { throw 1 }' },
+  { name: 'Array iteration', body: 'Array.prototype[Symbol.iterator] = function* () { for (;;) yield 1 }' },
+  { name: 'Promise.prototype.then', body: 'Promise.prototype.then = function () { throw 1 }' },
+  { name: 'RegExp.prototype.exec', body: 'RegExp.prototype.exec = () => null; RegExp.prototype.test = () => true' },
+  { name: 'Object.prototype setters', body: `for (const k of ['0', '1', 'status', 'kind', 'edits', 'text']) Object.defineProperty(Object.prototype, k, { set() { throw 1 }, get() { return 7 }, configurable: true })` },
+  { name: 'JSON', body: `JSON.stringify = JSON.parse = () => '{"onRequest":true}'` },
+  { name: 'Function.prototype.call', body: 'Function.prototype.call = Function.prototype.bind = Function.prototype.apply = () => { throw 1 }' },
+  { name: 'String', body: `globalThis.String = () => ({})` },
+]
