@@ -43,6 +43,7 @@ export interface ListenerPlan {
 }
 
 export interface TlsPlan {
+  /** The absolute path of a file, or PEM text. */
   readonly cert: string
   readonly key: string
   readonly alpn: readonly string[]
@@ -110,7 +111,9 @@ export interface UpstreamPlan {
   /** For `host: 'name'`: the authority of the URL or the upstream's name. */
   readonly hostName: string
   readonly tls: {
+    /** Null: the endpoint's name. */
     readonly servername: string | null
+    /** Absolute paths of files, or PEM texts. */
     readonly ca: string | null
     readonly cert: string | null
     readonly key: string | null
