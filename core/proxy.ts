@@ -1,0 +1,132 @@
+/**
+ * The composition root of a worker: the only place that sees the data path, the plugins and the observers together. A bundle is
+ * prepared (evaluated, its plugins loaded, its plan compiled, its files read) and then taken into use, which cannot fail.
+ */
+import type { Server } from 'node:net'
+import { dirname } from 'node:path'
+import type { Bundle } from './config/bundle.ts'
+import { evaluate } from './config/evaluate.ts'
+import type { Observer } from './events.ts'
+import type { Hook } from './hooks.ts'
+import { inlineHook } from './http/inline.ts'
+import { compilePlan } from './plan/compile.ts'
+import type { Plan } from './plan/plan.ts'
+import { isPlugin, type PluginUseConfig, pluginUses } from './plan/uses.ts'
+import { gatherMaterials, type Materials, Runtime } from './runtime.ts'
+import { type PluginUse, Sandbox } from './sandbox/sandbox.ts'
+
+export interface Prepared {
+  readonly plan: Plan
+  /** Gives back what it took: for a plan that is not taken into use, or no longer. */
+  discard(): void
+}
+
+export interface Proxy {
+  /** Nothing is live yet. Rejects with an Error that a user understands. */
+  prepare(bundle: Bundle, generation: number): Promise<Prepared>
+  /** Takes a plan into use. Cannot fail. */
+  commit(prepared: Prepared): void
+  /** Takes over a listening server for the listener of that name in the plan in use. */
+  accept(listener: string, server: Server): void
+  /** Closes its copies of the listening sockets. */
+  stopAccepting(): void
+  /** Resolves when no connection is left; at the deadline the rest is cut. */
+  drain(deadlineMs: number): Promise<void>
+  readonly connections: number
+  /** Open descriptors near their limit (true), or far enough from it again (false). */
+  onPressure: ((pressed: boolean) => void) | null
+  close(): void
+}
+
+/** Descriptors open again at this share of the limit. */
+const RELIEF = 0.9
+
+export function createProxy(options: { readonly observer: Observer; readonly maxConnections: number }): Proxy {
+  return new WorkerProxy(options.observer, options.maxConnections)
+}
+
+class WorkerProxy implements Proxy {
+  onPressure: ((pressed: boolean) => void) | null = null
+  readonly #runtime: Runtime
+  readonly #sandbox: Sandbox
+  #current: Prepared | null = null
+  #pressed = false
+
+  constructor(observer: Observer, maxConnections: number) {
+    this.#sandbox = new Sandbox({ observer })
+    this.#runtime = new Runtime({ observer, onDescriptors: (open) => this.#descriptors(open, maxConnections) })
+  }
+
+  async prepare(bundle: Bundle, generation: number): Promise<Candidate> {
+    const config = await evaluate(bundle)
+    const uses = pluginUses(config)
+    const hooks = await this.#sandbox.load(uses.map((use) => withSource(use, bundle)))
+    const release = () => this.#sandbox.release(hooks)
+    try {
+      const byKey = new Map(uses.map((use, i) => [use.key, hooks[i]!]))
+      const plan = compilePlan(config, {
+        generation,
+        folder: dirname(bundle.file),
+        bindUse: (use, key): Hook => (isPlugin(use) ? byKey.get(key)! : inlineHook(key, use)),
+      })
+      return new Candidate(plan, gatherMaterials(plan), release)
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  commit(prepared: Prepared): void {
+    if (!(prepared instanceof Candidate)) throw new TypeError('only what prepare() made can be taken into use')
+    const before = this.#current
+    this.#current = prepared
+    this.#runtime.use(prepared.plan, prepared.materials)
+    before?.discard()
+  }
+
+  accept(listener: string, server: Server): void {
+    this.#runtime.accept(listener, server)
+  }
+
+  stopAccepting(): void {
+    this.#runtime.stopAccepting()
+  }
+
+  drain(deadlineMs: number): Promise<void> {
+    return this.#runtime.drain(deadlineMs)
+  }
+
+  get connections(): number {
+    return this.#runtime.connections
+  }
+
+  close(): void {
+    this.#runtime.close()
+    this.#sandbox.close()
+  }
+
+  #descriptors(open: number, limit: number): void {
+    const pressed = this.#pressed ? open > limit * RELIEF : open >= limit
+    if (pressed === this.#pressed) return
+    this.#pressed = pressed
+    this.onPressure?.(pressed)
+  }
+}
+
+class Candidate implements Prepared {
+  readonly plan: Plan
+  readonly materials: Materials
+  readonly discard: () => void
+
+  constructor(plan: Plan, materials: Materials, discard: () => void) {
+    this.plan = plan
+    this.materials = materials
+    this.discard = discard
+  }
+}
+
+function withSource(use: PluginUseConfig, bundle: Bundle): PluginUse {
+  const source = bundle.plugins.find((plugin) => plugin.id === use.plugin)
+  if (source === undefined) throw new Error(`the plugin ${use.name} is not part of the bundle`)
+  return { ...use, source, isolation: use.isolation ?? source.isolation }
+}
