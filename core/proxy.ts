@@ -38,6 +38,8 @@ export interface Proxy {
   close(): void
 }
 
+/** How long the plugins of a plan outlive it. */
+const RETIRE_MS = 30_000
 /** Descriptors open again at this share of the limit. */
 const RELIEF = 0.9
 
@@ -81,7 +83,8 @@ class WorkerProxy implements Proxy {
     const before = this.#current
     this.#current = prepared
     this.#runtime.use(prepared.plan, prepared.materials)
-    before?.discard()
+    // Exchanges under way still ask its plugins.
+    if (before !== null) setTimeout(() => before.discard(), RETIRE_MS).unref()
   }
 
   accept(listener: string, server: Server): void {

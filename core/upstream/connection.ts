@@ -57,6 +57,8 @@ export class UpstreamConnection implements WireOwner, Timed {
   requestSent = false
   /** Between two reads of a body. */
   idleMs = 60_000
+  /** Whoever had it opened wants to know that it is gone. */
+  onGone: (() => void) | null = null
   readonly #home: ConnectionHome
   #sink: ResponseSink | null = null
   #reading: Reading = 'nothing'

@@ -2,8 +2,9 @@
  * Names → addresses for dialling: c-ares through one cache that keeps to the records' TTL. `getaddrinfo` would hold threads of
  * the pool that files and zlib share. `localhost` and /etc/hosts answer without a query (RFC 6761 §6.3).
  */
-import { readFileSync, statSync } from 'node:fs'
+
 import { Resolver } from 'node:dns'
+import { readFileSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 
 export type Resolved = (addresses: readonly string[] | null, error: 'dns_error' | 'dns_timeout' | null) => void

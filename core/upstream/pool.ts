@@ -92,6 +92,7 @@ export class Pool {
 
   closed(connection: UpstreamConnection): void {
     this.#count(-1)
+    connection.onGone?.()
     const at = this.#idle.indexOf(connection)
     if (at >= 0) this.#idle.splice(at, 1)
   }

@@ -7,6 +7,7 @@ import type { Pool } from './pool.ts'
 
 export interface UpstreamEvents {
   dialled(upstream: string, endpoint: string, ok: boolean): void
+  upstreamClosed(upstream: string, endpoint: string): void
 }
 
 /** What an exchange gets when it asked for a connection that had to be opened. */
@@ -55,9 +56,13 @@ export class Upstream {
       return null
     }
     return endpoint.pool.dial((connection, error, detail) => {
-      this.#events.dialled(this.plan.name, endpoint.plan.address, connection !== null)
-      if (connection !== null) acquirer.onConnected(connection)
-      else acquirer.onDialFailed(error ?? 'connect_failed', detail)
+      const { name } = this.plan
+      const { address } = endpoint.plan
+      this.#events.dialled(name, address, connection !== null)
+      if (connection !== null) {
+        connection.onGone = () => this.#events.upstreamClosed(name, address)
+        acquirer.onConnected(connection)
+      } else acquirer.onDialFailed(error ?? 'connect_failed', detail)
     })
   }
 
