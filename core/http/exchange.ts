@@ -593,10 +593,10 @@ export class Exchange implements HookCall, EndedExchange {
     return this.request.search
   }
   get userAgent(): string | null {
-    return this.request.get('user-agent')
+    return this.request.userAgent
   }
   get referer(): string | null {
-    return this.request.get('referer')
+    return this.request.referer
   }
   get peer(): string {
     return this.#downstream.peer

@@ -12,7 +12,7 @@ export interface Reply {
 /** `body` is encoded as UTF-8; a content-type is added when it has none. Throws TypeError for an invalid field. */
 export function makeReply(status: number, body: string, headers: Readonly<Record<string, string>>): Reply {
   const bytes = isAscii(body) ? body : Buffer.from(body, 'utf8').latin1Slice()
-  const head = new ResponseHead('', 0, 0, status, reasonPhrases[status] ?? '', 1)
+  const head = new ResponseHead('', 0, status, reasonPhrases[status] ?? '', 1)
   for (const name in headers) head.append(name, headers[name]!)
   head.delete('content-length')
   head.delete('transfer-encoding')

@@ -152,7 +152,7 @@ export class HandleWire implements AcceptedWire {
     this.pause()
     this.closed = true
     const handle = this.#handle
-    handle.onread = null
+    handle.onread = ignoreRead
     handle.wire = undefined
     // `handle` and `manualStart` are what net.Server itself passes (lib/net.js); the types do not know them.
     const options = { handle, manualStart: true, allowHalfOpen: true } as unknown as SocketConstructorOpts

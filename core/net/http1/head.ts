@@ -93,6 +93,11 @@ export abstract class Head {
     return this.#kept(from)
   }
 
+  /** The received value that starts at `at`. */
+  protected valueAt(at: number): string {
+    return trimmed(this.#text, at, this.#text.indexOf('\r', at))
+  }
+
   #kept(start: number): string {
     const cuts = this.#cuts
     if (cuts === null) {
@@ -179,11 +184,22 @@ export class RequestHead extends Head {
   hasIdentity = false
   /** `TE: trailers`. */
   acceptsTrailers = false
+  /** For the parser: where these values start; 0 if there are none. */
+  userAgentAt = 0
+  refererAt = 0
 
   constructor(text: string, from: number, method: string, minor: 0 | 1) {
     super(text, from)
     this.#method = method
     this.minor = minor
+  }
+
+  /** As received, whatever was edited since: for the log. */
+  get userAgent(): string | null {
+    return this.userAgentAt === 0 ? null : this.valueAt(this.userAgentAt)
+  }
+  get referer(): string | null {
+    return this.refererAt === 0 ? null : this.valueAt(this.refererAt)
   }
 
   get method(): string {

@@ -22,6 +22,8 @@ const NAME = {
   host: nameBytes('host'),
   expect: nameBytes('expect'),
   upgrade: nameBytes('upgrade'),
+  referer: nameBytes('referer'),
+  userAgent: nameBytes('user-agent'),
   forwarded: nameBytes('forwarded'),
   connection: nameBytes('connection'),
   keepAlive: nameBytes('keep-alive'),
@@ -162,13 +164,17 @@ class FieldScan implements LineReader {
         if (isNameAt(bytes, at, NAME.expect)) this.#expectation = joined(this.#expectation, trimmed(text, colon + 1, end))
         return
       case 7:
+        if (isNameAt(bytes, at, NAME.referer)) this.#head.refererAt = colon + 1
         if (!isNameAt(bytes, at, NAME.upgrade)) return
         this.#upgrades++
         this.#upgrade = trimmed(text, colon + 1, end)
         return this.#head.cut(at, end + 2)
       case 10:
         if (isNameAt(bytes, at, NAME.connection)) this.#connection = joined(this.#connection, trimmed(text, colon + 1, end))
-        else if (!isNameAt(bytes, at, NAME.keepAlive)) return this.#identity(text, bytes, at, colon)
+        else if (isNameAt(bytes, at, NAME.userAgent)) {
+          this.#head.userAgentAt = colon + 1
+          return
+        } else if (!isNameAt(bytes, at, NAME.keepAlive)) return this.#identity(text, bytes, at, colon)
         return this.#head.cut(at, end + 2)
       case 14:
         if (!isNameAt(bytes, at, NAME.contentLength)) return this.#identity(text, bytes, at, colon)
