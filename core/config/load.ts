@@ -5,7 +5,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { getCompileCacheDir } from 'node:module'
+import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Bundle, type BundleOptions, bundleConfig } from './bundle.ts'
 import { instrument } from './instrument.ts'
@@ -56,7 +57,8 @@ class Checker {
     const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
     const program = fileURLToPath(new URL(`./check-child${extension}`, import.meta.url))
     // What a config prints goes beside the answer; standard output belongs to the command.
-    this.#child = fork(program, [], { execArgv: [], stdio: ['ignore', 2, 2, 'ipc'] })
+    const cache = getCompileCacheDir()
+    this.#child = fork(program, cache === undefined ? [] : [dirname(cache)], { execArgv: [], stdio: ['ignore', 2, 2, 'ipc'] })
     this.#ended = once(this.#child, 'exit').then(
       ([code, signal]) => [errorProblem(`the config ended the process that evaluated it (${signal ?? `exit code ${code}`})`)],
       (error: unknown) => [errorProblem(`the config could not be evaluated: ${String(error)}`)],
