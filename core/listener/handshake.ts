@@ -85,13 +85,19 @@ export class Handshake implements Accepted, Timed, PeekResult {
       this.#fail(code === 'ECONNRESET' || code === 'EPIPE' ? 'gone' : 'tls', code)
       this.destroy()
     }
-    const onClose = () => this.onGone(null)
+    const onGone = () => {
+      this.onGone(null)
+      socket.destroy()
+    }
     socket.on('error', onError)
-    socket.on('close', onClose)
+    // The client may half-close later; in the middle of a handshake it means that there will be none.
+    socket.on('end', onGone)
+    socket.on('close', onGone)
     socket.once('secure', () => {
       if (this.#over) return
       socket.off('error', onError)
-      socket.off('close', onClose)
+      socket.off('end', onGone)
+      socket.off('close', onGone)
       this.#over = true
       this.#options.deadlines.remove(this)
       this.#home.handshakeDone(this, socket)
