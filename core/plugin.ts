@@ -81,6 +81,7 @@ export interface Deny {
   readonly kind: 'deny'
 }
 
+// biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing has the type void, and is to be allowed
 type Answer<T> = T | void | Promise<T | void>
 
 /** Hooks of a connection. Declared here, not run yet: a plugin that has one of them is refused when it is loaded. */
@@ -130,9 +131,11 @@ export interface PluginUse<L = unknown> {
   readonly name: string
   readonly layer: L
 }
+/** What has no required option fits. */
+type NoOptions = Record<never, never>
 /** With no required option, the options may be left out: `tag()`. */
 export type Plugin<O, L = unknown> = (
-  ...args: {} extends O ? [options?: O, use?: UseOptions] : [options: O, use?: UseOptions]
+  ...args: NoOptions extends O ? [options?: O, use?: UseOptions] : [options: O, use?: UseOptions]
 ) => PluginUse<L>
 
 /** Any Standard Schema (zod, valibot …): it types the options and is run inside the sandbox before `setup`. */
@@ -176,7 +179,7 @@ export interface PluginDefinition<O, H> {
  * Defines a plugin: the default export of its module. It runs in the sandbox only; a config that imports the module gets a function
  * of the options instead, and never runs it.
  */
-export function definePlugin<O = {}, H extends HttpHooks = HttpHooks>(_definition: PluginDefinition<O, H>): Plugin<O, Layer<H>> {
+export function definePlugin<O = NoOptions, H extends HttpHooks = HttpHooks>(_definition: PluginDefinition<O, H>): Plugin<O, Layer<H>> {
   throw new Error('definePlugin was called outside the sandbox: a plugin is imported by a config, which runs it apart')
 }
 

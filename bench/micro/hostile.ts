@@ -27,19 +27,27 @@ if (isChild === 'child') await runCase(wanted as Isolation, hostileCases.find(({
 else for (const isolation of ['worker', 'process'] as const) if (wanted === undefined || wanted === isolation) await table(isolation)
 
 async function table(isolation: Isolation): Promise<void> {
-  console.log(`\n| ${isolation} engine | what ended it | ms | peak MB | others of its batch | neighbour's failed |\n| --- | --- | --- | --- | --- | --- |`)
+  console.log(
+    `\n| ${isolation} engine | what ended it | ms | peak MB | others of its batch | neighbour's failed |\n| --- | --- | --- | --- | --- | --- |`,
+  )
   for (const hostile of hostileCases) {
     if (only !== undefined && only !== hostile.name) continue
     const row = await runChild(isolation, hostile.name)
-    console.log(`| ${hostile.name} | ${row.outcome}: ${row.detail} | ${row.ms.toFixed(0)} | ${row.peakMb.toFixed(0)} | ${row.others} | ${row.neighbour} |`)
+    console.log(
+      `| ${hostile.name} | ${row.outcome}: ${row.detail} | ${row.ms.toFixed(0)} | ${row.peakMb.toFixed(0)} | ${row.others} | ${row.neighbour} |`,
+    )
   }
 }
 
 function runChild(isolation: Isolation, name: string): Promise<Row> {
   const began = performance.now()
-  const child = spawn(process.execPath, ['--no-node-snapshot', '--no-concurrent-osr', fileURLToPath(import.meta.url), isolation, name, 'child'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  })
+  const child = spawn(
+    process.execPath,
+    ['--no-node-snapshot', '--no-concurrent-osr', fileURLToPath(import.meta.url), isolation, name, 'child'],
+    {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    },
+  )
   let output = ''
   child.stdout.on('data', (chunk) => {
     output += chunk
@@ -50,7 +58,8 @@ function runChild(isolation: Isolation, name: string): Promise<Row> {
       clearTimeout(deadline)
       const ms = performance.now() - began
       if (output !== '') resolve(JSON.parse(output) as Row)
-      else resolve({ outcome: 'the worker died', detail: signal ?? `code ${code}`, ms, peakMb: 0, others: 'lost', neighbour: 'all under way' })
+      else
+        resolve({ outcome: 'the worker died', detail: signal ?? `code ${code}`, ms, peakMb: 0, others: 'lost', neighbour: 'all under way' })
     })
   })
 }
@@ -90,7 +99,8 @@ async function runCase(isolation: Isolation, hostile: HostileCase): Promise<void
   const went = honest.filter((answer) => answer.request.get('x') === answer.request.path).length
   const row: Row = {
     outcome: outcome(answers[4]!),
-    detail: it.told.failures[0] === undefined ? '' : `${it.told.failures[0].why}, ${it.told.failures[0].detail.split('\n')[0]!.slice(0, 60)}`,
+    detail:
+      it.told.failures[0] === undefined ? '' : `${it.told.failures[0].why}, ${it.told.failures[0].detail.split('\n')[0]!.slice(0, 60)}`,
     ms,
     peakMb: peak(),
     others: `${went} of ${honest.length} went on`,

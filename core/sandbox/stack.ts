@@ -26,7 +26,10 @@ export class StackMap {
       if (/^\s*at .*(sluice:sandbox|<isolated-vm)/.test(line)) continue
       const frame = this.#frame(line)
       if (frame === null) out.push(line)
-      else out.push(line.slice(0, frame.index) + `${frame.place.file}:${frame.place.line}:${frame.place.column}` + line.slice(frame.end))
+      else {
+        const { file, line: row, column } = frame.place
+        out.push(`${line.slice(0, frame.index)}${file}:${row}:${column}${line.slice(frame.end)}`)
+      }
     }
     return out.join('\n')
   }

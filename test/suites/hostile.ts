@@ -3,6 +3,11 @@
  * do not. Shared by both engines; what only a process survives says so.
  */
 
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { requestHead } from '../support/heads.ts'
+import { ask, type Isolation, outcome, Sandboxed } from '../support/sandboxed.ts'
+
 export interface HostileCase {
   readonly name: string
   /** Statements of `onRequest(req)`, run when the path is `/evil`. */
@@ -37,7 +42,10 @@ export const hostileCases: readonly HostileCase[] = [
   { name: 'catastrophic regexp', body: `/^(a+)+$/.test('a'.repeat(40) + 'b')` },
   { name: 'throwing getters', body: `throw Object.defineProperty({}, 'stack', { get() { throw 1 } })` },
   { name: 'getter that loops', body: `throw { get stack() { for (;;) {} } }` },
-  { name: 'proxy that throws', body: `throw new Proxy({}, { get() { throw new Error('trap') }, has() { throw 1 }, getPrototypeOf() { throw 2 } })` },
+  {
+    name: 'proxy that throws',
+    body: `throw new Proxy({}, { get() { throw new Error('trap') }, has() { throw 1 }, getPrototypeOf() { throw 2 } })`,
+  },
   { name: 'proxy as the answer', body: `return new Proxy({}, { get() { for (;;) {} } })` },
   { name: 'toString that loops', body: `req.headers.set('x', { toString() { for (;;) {} } })` },
   { name: 'prepareStackTrace', body: `Error.prepareStackTrace = () => { for (;;) {} }; throw new Error('x')` },
@@ -50,13 +58,37 @@ export const hostileCases: readonly HostileCase[] = [
 
 /** Attempts that must find nothing, and break nothing but the plugin's own isolate. The hook answers 200 with what it found. */
 export const reaches: readonly { readonly name: string; readonly body: string; readonly found: RegExp }[] = [
-  { name: 'the host by constructors', body: `const f = req.constructor.constructor; return respond(200, f('return typeof process + typeof require')())`, found: /^undefinedundefined$/ },
+  {
+    name: 'the host by constructors',
+    body: `const f = req.constructor.constructor; return respond(200, f('return typeof process + typeof require')())`,
+    found: /^undefinedundefined$/,
+  },
   { name: 'the host by console', body: `return respond(200, console.log.constructor('return typeof process')())`, found: /^undefined$/ },
-  { name: 'the host by an error of the runtime', body: `try { req.path = '' } catch (e) { return respond(200, e.constructor.constructor('return typeof process')()) }`, found: /^undefined$/ },
-  { name: 'the host by call sites', body: `let seen = ''; Error.prepareStackTrace = (_, sites) => { for (const s of sites) seen += typeof s.getThis() + typeof s.getFunction(); return '' }; new Error().stack; return respond(200, seen)`, found: /^(undefined|object|function)*$/ },
-  { name: 'modules', body: `return respond(200, String(await import('fs').catch((e) => 'refused')))`, found: /^refused$/ },
-  { name: 'isolated-vm', body: `return respond(200, Object.getOwnPropertyNames(globalThis).filter((n) => /ivm|isolated|sluice|tape/i.test(n)).join())`, found: /^$/ },
-  { name: 'shared memory', body: `return respond(200, typeof SharedArrayBuffer + typeof Atomics + typeof WebAssembly + typeof globalThis.gc)`, found: /^(undefined){4}$/ },
+  {
+    name: 'the host by an error of the runtime',
+    body: `try { req.path = '' } catch (e) { return respond(200, e.constructor.constructor('return typeof process')()) }`,
+    found: /^undefined$/,
+  },
+  {
+    name: 'the host by call sites',
+    body: `let seen = ''; Error.prepareStackTrace = (_, sites) => { for (const s of sites) seen += typeof s.getThis() + typeof s.getFunction(); return '' }; try { req.path = '' } catch (e) { e.stack } return respond(200, seen)`,
+    found: /^(undefined)+$/,
+  },
+  {
+    name: 'modules',
+    body: `const name = 'fs'; return respond(200, String(await import(name).catch(() => 'refused')))`,
+    found: /^refused$/,
+  },
+  {
+    name: 'isolated-vm',
+    body: `return respond(200, Object.getOwnPropertyNames(globalThis).filter((n) => /ivm|isolated|sluice|tape/i.test(n)).join())`,
+    found: /^$/,
+  },
+  {
+    name: 'shared memory',
+    body: `return respond(200, typeof SharedArrayBuffer + typeof Atomics + typeof WebAssembly + typeof globalThis.gc)`,
+    found: /^(undefined){4}$/,
+  },
 ]
 
 /** Ways to break the runtime from inside. The plugin may ruin itself; nothing else may come of it. */
@@ -66,8 +98,108 @@ export const pollutions: readonly { readonly name: string; readonly body: string
   { name: 'Array iteration', body: 'Array.prototype[Symbol.iterator] = function* () { for (;;) yield 1 }' },
   { name: 'Promise.prototype.then', body: 'Promise.prototype.then = function () { throw 1 }' },
   { name: 'RegExp.prototype.exec', body: 'RegExp.prototype.exec = () => null; RegExp.prototype.test = () => true' },
-  { name: 'Object.prototype setters', body: `for (const k of ['0', '1', 'status', 'kind', 'edits', 'text']) Object.defineProperty(Object.prototype, k, { set() { throw 1 }, get() { return 7 }, configurable: true })` },
+  {
+    name: 'Object.prototype setters',
+    body: `for (const k of ['0', '1', 'status', 'kind', 'edits', 'text']) Object.defineProperty(Object.prototype, k, { set() { throw 1 }, get() { return 7 }, configurable: true })`,
+  },
   { name: 'JSON', body: `JSON.stringify = JSON.parse = () => '{"onRequest":true}'` },
-  { name: 'Function.prototype.call', body: 'Function.prototype.call = Function.prototype.bind = Function.prototype.apply = () => { throw 1 }' },
+  {
+    name: 'Function.prototype.call',
+    body: 'Function.prototype.call = Function.prototype.bind = Function.prototype.apply = () => { throw 1 }',
+  },
   { name: 'String', body: `globalThis.String = () => ({})` },
 ]
+
+export function describeHostile(isolation: Isolation): void {
+  for (const hostile of hostileCases) {
+    if (hostile.takesProcess === true && isolation === 'worker') {
+      test.skip(`worker engine: ${hostile.name} (V8 itself gives in; it takes a process)`)
+      continue
+    }
+    check(isolation, `${hostile.name}: ends within its limits, and the others of the batch go on`, (it) => endsAlone(it, hostile))
+  }
+  for (const { name, body, found } of reaches) {
+    check(isolation, `finds nothing when it reaches for ${name}`, async (it) => {
+      const asked = await ask(await it.plugin(`return { async onRequest(req) { ${body} } }`))
+      assert.is(outcome(asked), 'responded 200', JSON.stringify(it.told.failures))
+      assert.match((asked.verdict as { body: string }).body, found)
+    })
+  }
+  for (const { name, body } of pollutions) {
+    check(isolation, `keeps its neighbours whole when it replaces ${name}`, (it) => ruinsItselfAlone(it, body))
+  }
+  describeReplacement(isolation)
+}
+
+/** One evil call amid nine honest ones, and a plugin beside it. */
+async function endsAlone(it: Sandboxed, hostile: HostileCase): Promise<void> {
+  const neighbour = await it.plugin(`return { onRequest(req) { req.headers.set('x', req.path) } }`)
+  const keyword = hostile.isAsync === true ? 'async' : ''
+  const body = `if (req.path === '/evil') { ${hostile.body} } req.headers.set('x', req.path)`
+  const evil = await it.plugin(`return { ${keyword} onRequest(req) { ${body} } }`, { timeoutMs: 30, deadlineMs: 300 })
+  const paths = ['/0', '/1', '/2', '/3', '/evil', '/5', '/6', '/7', '/8', '/9']
+  const from = performance.now()
+  const [beside, ...answers] = await Promise.all(
+    [neighbour, ...paths.map(() => evil)].map((hook, i) => ask(hook, { request: requestHead({ path: paths[i - 1] ?? '/n' }) })),
+  )
+  assert.ok(performance.now() - from < 15_000)
+  assert.is(beside!.request.get('x'), '/n')
+  for (const [i, path] of paths.entries()) {
+    if (path !== '/evil') assert.is(answers[i]!.request.get('x'), path)
+    else if (hostile.harmless !== true) assert.is(outcome(answers[i]!), 'failed plugin_failed')
+  }
+  assert.is((await ask(neighbour, { request: requestHead({ path: '/after' }) })).request.get('x'), '/after')
+}
+
+async function ruinsItselfAlone(it: Sandboxed, body: string): Promise<void> {
+  const neighbour = await it.plugin(`return { onRequest(req) { req.headers.set('x', req.path + req.headers.get('a')) } }`)
+  const ruined = await it.plugin(`return { onRequest(req) { if (req.path === '/ruin') { ${body} } req.headers.set('x', req.path) } }`, {
+    timeoutMs: 30,
+  })
+  await ask(ruined, { request: requestHead({ path: '/ruin' }) })
+  for (const path of ['/1', '/2']) {
+    const [own, other] = await Promise.all([ruined, neighbour].map((hook) => ask(hook, { request: requestHead({ path }, { a: '!' }) })))
+    assert.ok(own!.verdict === null || outcome(own!).startsWith('failed'), outcome(own!))
+    assert.is(other!.request.get('x'), `${path}!`)
+  }
+}
+
+function describeReplacement(isolation: Isolation): void {
+  check(isolation, 'an isolate that ran out of memory is replaced, and set up again', async (it) => {
+    const hook = await it.plugin(
+      `let n = 0; return { onRequest(req) { if (req.path === '/evil') { const a = []; for (;;) a.push(new Array(1000).fill(1)) } req.headers.set('x', req.path + n++) } }`,
+      { timeoutMs: 5000, memoryMb: 16 },
+    )
+    const at = (path: string) => ask(hook, { request: requestHead({ path }) })
+    await at('/first')
+    const [before, evil, after] = await Promise.all([at('/a'), at('/evil'), at('/b')])
+    assert.is(outcome(evil), 'failed plugin_failed')
+    assert.is(it.told.failures[0]!.why, 'memory')
+    assert.ok(before.request.has('x') && after.request.get('x')!.startsWith('/b'))
+  })
+  check(isolation, 'a repeat offender is parked, and its neighbour is not', async (it) => {
+    const neighbour = await it.plugin(`return { onRequest(req) { req.headers.set('x', '1') } }`)
+    const evil = await it.plugin(`return { onRequest(req) { if (req.path === '/evil') for (;;); } }`, { timeoutMs: 5 })
+    const at = (path: string) => ask(evil, { request: requestHead({ path }) })
+    const outcomes = new Set<string>()
+    for (let i = 0; i < 60 && !outcomes.has('failed plugin_unavailable'); i++) {
+      outcomes.add(outcome(await at('/evil')))
+      assert.is((await ask(neighbour)).request.get('x'), '1')
+    }
+    assert.equal([...outcomes], ['failed plugin_failed', 'failed plugin_unavailable'])
+    assert.ok(it.told.failures.filter(({ why }) => why === 'timeout').length <= 6)
+    assert.is((await at('/good')).atOnce, true)
+    assert.is(it.told.failures.at(-1)!.why, 'parked')
+  })
+}
+
+function check(isolation: Isolation, sentence: string, run: (it: Sandboxed) => Promise<void>): void {
+  test(`${isolation} engine: ${sentence}`, async () => {
+    const it = await Sandboxed.create(isolation)
+    try {
+      await run(it)
+    } finally {
+      await it.close()
+    }
+  })
+}

@@ -78,7 +78,10 @@ export class Executor {
       }
       const to = this.#alone ? from + 1 : doomed > from ? doomed : batch.count
       const isolate = this.#isolate
-      if (isolate === null) return this.#failAll(batch, from)
+      if (isolate === null) {
+        this.#failAll(batch, from)
+        return
+      }
       const cpuMs = isolate.cpuMs
       const ending = isolate.run(from, to, at, batch.text, timeoutMs)
       if (ending === 'memory') {
@@ -90,7 +93,10 @@ export class Executor {
       const first = done === from
       for (; from < done; from++) at += this.#tape[at]!
       if (ending === 'returned') {
-        if (first) return this.#failAll(batch, from)
+        if (first) {
+          this.#failAll(batch, from)
+          return
+        }
         this.#after()
       } else if (this.#tape[CELL] === -1) {
         this.#overran(ending)
@@ -187,7 +193,10 @@ export class Executor {
       const isolate = this.#isolate
       if (isolate === null) return
       const ending = isolate.drain(LOAD_TIMEOUT_MS)
-      if (ending !== 'returned') return this.#overran(ending)
+      if (ending !== 'returned') {
+        this.#overran(ending)
+        return
+      }
       this.#sink.settled(this.#answers(isolate.output))
     }
     if (this.#tape[ASYNC] === 1) this.#alone = true
@@ -211,7 +220,10 @@ export class Executor {
   }
 
   #overran(ending: Ending): void {
-    if (ending === 'memory') return this.#replace()
+    if (ending === 'memory') {
+      this.#replace()
+      return
+    }
     this.#sink.overran(this.#tape[OWNER]!, whyOf(ending), ending === 'timeout' ? 'code after the hook ran too long' : this.#isolate!.output)
   }
 }

@@ -65,20 +65,24 @@ function receive(frame: Frame): void {
       return
     }
     case TO_DEFINE:
-      return void answer(seq, async () => executor.define())
+      void answer(seq, async () => executor.define())
+      return
     case TO_SET_UP: {
       const use = JSON.parse(frame.text) as EngineUse
-      return void answer(seq, () => executor.setUp(use))
+      void answer(seq, () => executor.setUp(use))
+      return
     }
     case TO_RELOAD:
-      return void answer(seq, async () => executor.reload(a))
+      void answer(seq, async () => executor.reload(a))
+      return
     case TO_DROP:
-      return executor.drop(a)
+      executor.drop(a)
+      return
     case TO_RUN:
       bytes.set(frame.ints.subarray(0, frame.count), IN_AT)
       batch.count = a
       batch.text = frame.text
-      return executor.run(batch, frame.b)
+      executor.run(batch, frame.b)
   }
 }
 

@@ -111,7 +111,10 @@ export class ProcessEngine implements Engine {
   submit(batch: Batch): void {
     const run: Run = { batch, from: 0, to: batch.count, isSent: false, isCareful: false }
     this.#runs.push(run)
-    if (this.#state === 'dead' || this.#state === 'closed') return this.#failRuns('the plugin host cannot be started')
+    if (this.#state === 'dead' || this.#state === 'closed') {
+      this.#failRuns('the plugin host cannot be started')
+      return
+    }
     if (this.#runs.length === 1) this.#lastSignOfLife = performance.now()
     this.#sendRuns()
     this.#keepWatch()
@@ -165,11 +168,14 @@ export class ProcessEngine implements Engine {
         return
       }
       case SETTLED:
-        return this.#sink.settled(answers)
+        this.#sink.settled(answers)
+        return
       case OVERRAN:
-        return this.#sink.overran(frame.a, why, frame.text)
+        this.#sink.overran(frame.a, why, frame.text)
+        return
       case LOST:
-        return this.#sink.lost(why, frame.text)
+        this.#sink.lost(why, frame.text)
+        return
       case ANSWERED:
       case FAILED: {
         const run = this.#runs[0]

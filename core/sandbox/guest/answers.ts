@@ -147,7 +147,10 @@ export class AnswerWriter {
   }
 
   #reply(reply: Reply): void {
-    if (reply.kind === 'routeTo') return this.#string(OP_ROUTE, reply.upstream)
+    if (reply.kind === 'routeTo') {
+      this.#string(OP_ROUTE, reply.upstream)
+      return
+    }
     const tape = this.#tape
     tape[this.at++] = OP_RESPOND
     tape[this.at++] = reply.status

@@ -33,7 +33,10 @@ export function matches(pattern: RegExp, text: string): boolean {
   return execute(pattern, text) !== null
 }
 
-export const then = uncurry<Promise<unknown>, [(value: unknown) => void, (error: unknown) => void], Promise<void>>(Promise.prototype.then)
+/** `promise.then(…)`. */
+export const onSettled = uncurry<Promise<unknown>, [(value: unknown) => void, (error: unknown) => void], Promise<void>>(
+  Promise.prototype.then,
+)
 
 /** The function with its `this` fixed. */
 export function bound<A extends unknown[], R>(method: (...args: A) => R, self: unknown): (...args: A) => R {

@@ -20,7 +20,7 @@ import { AnswerWriter } from './answers.ts'
 import { takeLines } from './console.ts'
 import { type AnyHook, checkDefinition, checkHooks, type PluginDefinition, readOptions } from './definition.ts'
 import { describe } from './describe.ts'
-import { bound, functionText, IntArray, indexOf, matches, NativePromise, parse, stringify, subarray, then } from './primordials.ts'
+import { bound, functionText, IntArray, indexOf, matches, NativePromise, onSettled, parse, stringify, subarray } from './primordials.ts'
 import { runDueTimer } from './timers.ts'
 import { Call, Request, RequestView, Response } from './views.ts'
 
@@ -104,7 +104,7 @@ export function createGuest(tape: Int32Array, api: Record<string, unknown>): Gue
       settled[settled.length] = { call, use, value, failed }
       tape[MORE] = 1
     }
-    then(
+    onSettled(
       new NativePromise((resolve) => resolve(value)),
       (value) => settle(value, false),
       (error) => settle(error, true),
@@ -167,7 +167,7 @@ export function createGuest(tape: Int32Array, api: Record<string, unknown>): Gue
       const hooks = await definition!.setup(await readOptions(definition!, parse(options)), host)
       setups[use] = stringify(install(use, checkHooks(hooks)))
     }
-    then(
+    onSettled(
       start(),
       () => undefined,
       (error) => {
