@@ -113,6 +113,17 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     this.#parsing = false
   }
 
+  /** The requests that waited their turn. */
+  #readHeld(): void {
+    if (this.#received.size > 0) this.#readRequests()
+    if (this.#ended && this.#state === 'head') this.#close()
+  }
+
+  /** The client sends nothing more, and nothing that it sent waits. */
+  get #saidAll(): boolean {
+    return this.#ended && this.#received.size === 0
+  }
+
   /** Returns whether there may be another request to read. */
   #readRequest(): boolean {
     const service = this.#home.service
@@ -123,6 +134,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     const head = received.mayEndHead ? readRequestHead(received.text, received.bytes, received.at, received.length, service.rules) : null
     if (typeof head === 'string') return this.#refuse(head)
     if (head === null) {
+      received.mayEndHead = false
       if (received.size > limits.headBytes) return this.#refuse('head_too_large')
       if (this.#headIsNew && received.size > 0) this.dueAt = this.#in(service.listener.timeouts.requestHead)
       this.#headIsNew = false
@@ -179,6 +191,8 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
       this.#body = null
       this.dueAt = Number.POSITIVE_INFINITY
       if (end < length) this.#hold(bytes, end, length)
+      // Reading goes on, for the next request; the end of this one has not left yet.
+      if (!flowing) this.#wire.leaveBuffer()
       exchange.endBody(body.text)
     } else if (!flowing) this.pauseBody()
   }
@@ -211,7 +225,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     let framing = ''
     if (bodyless) this.#framing = 'none'
     else if (length === -1 || length === -2) framing = this.#frameUnknown(length)
-    if (this.#exchange?.bodyDone === false || this.#home.draining || this.#ended) this.#keepAlive = false
+    if (this.#exchange?.bodyDone === false || this.#home.draining || this.#saidAll) this.#keepAlive = false
     if (!this.#keepAlive) framing += 'Connection: close\r\n'
     else if (this.#http10) framing += 'Connection: keep-alive\r\n'
     this.#out = head.text() + framing + '\r\n'
@@ -263,7 +277,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     const complete = this.#body === null
     this.#exchange = null
     this.#body = null
-    if (!this.#keepAlive || !complete || this.#ended) return this.#close()
+    if (!this.#keepAlive || !complete || this.#saidAll) return this.#close()
     this.#state = 'head'
     this.#headIsNew = true
     const { timeouts } = this.#service.listener
@@ -271,7 +285,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     // While a response is still being written, the next request waits.
     if (this.#wire.congested) return this.#wire.pause()
     this.#wire.resume()
-    if (this.#received.size > 0 && !this.#parsing) this.#readRequests()
+    if (!this.#parsing) this.#readHeld()
   }
 
   abort(): void {
@@ -321,15 +335,20 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   onDrain(): void {
     this.dueAt = Number.POSITIVE_INFINITY
     if (this.#state === 'exchange') return this.#exchange?.onReceivable()
-    if (this.#state === 'closing') this.dueAt = this.#in(LINGER_MS)
+    if (this.#state === 'closing') {
+      if (this.#ended) return this.#wire.destroy()
+      this.dueAt = this.#in(LINGER_MS)
+    }
     if (this.#state !== 'head') return
     this.dueAt = this.#in(this.#service.listener.timeouts.keepAlive)
     this.#wire.resume()
-    if (this.#received.size > 0) this.#readRequests()
+    this.#readHeld()
   }
 
   onEnd(): void {
     this.#ended = true
+    // What is still on its way through TLS leaves before the close, and close_notify with it.
+    if (this.#state === 'head') return this.#close()
     if (this.#state !== 'exchange') {
       // What is still being written leaves first; its own deadline ends that.
       if (!this.#wire.congested) this.#wire.destroy()

@@ -76,6 +76,7 @@ class Side implements WireOwner {
   onDrain(): void {
     this.#tunnel.active()
     if (!this.other!.#finished) this.other!.wire.resume()
+    else if (this.#finished) this.#destroyBoth()
   }
 
   onEnd(): void {
