@@ -10,7 +10,7 @@ import { type Certificates, type Pair, withCertificates } from '../support/certi
 import { type Client, type ConnectOptions, connect } from '../support/client.ts'
 import { eventually } from '../support/deadline.ts'
 import { answer, startOrigin } from '../support/origin.ts'
-import { type Proxy, type ProxyOptions, startProxy } from '../support/proxy.ts'
+import { type ProxyOptions, type RunningProxy, startProxy } from '../support/proxy.ts'
 
 const secure = withCertificates(test)
 const GET = 'GET /a HTTP/1.1\r\nHost: example.com\r\n\r\n'
@@ -91,7 +91,7 @@ secure('HTTP in plain text is told to use https, and closed', async (made) => {
     const response = await client.response()
     assert.is(response.status, 400)
     assert.match(response.text, 'https://')
-    assert.match(response.headers['content-type'], 'text/plain')
+    assert.match(response.headers['content-type'] ?? '', 'text/plain')
     assert.is(await client.closed(), 'fin')
   }
   assert.equal(
@@ -146,7 +146,10 @@ secure('a client that half-closes gets its whole answer, and close_notify after 
 })
 
 secure('an answer that lasts until the close ends with close_notify', async (made) => {
-  await using origin = await startOrigin((_, connection) => connection.end('HTTP/1.1 200 OK\r\n\r\nuntil the end'))
+  await using origin = await startOrigin((_, connection) => {
+    connection.end('HTTP/1.1 200 OK\r\n\r\nuntil the end')
+    return undefined
+  })
   await using proxy = await start(made, { origin })
   using client = await trusting(proxy, made)
   client.send('GET /a HTTP/1.0\r\nHost: example.com\r\n\r\n')
@@ -282,11 +285,11 @@ function terminate(pair: Pair): { cert: string; key: string; alpn: string[] } {
   return { ...files(pair), alpn: ['http/1.1'] }
 }
 
-function start(made: Certificates, options: ProxyOptions): Promise<Proxy> {
+function start(made: Certificates, options: ProxyOptions): Promise<RunningProxy> {
   return startProxy({ ...options, listener: { tls: terminate(made.server), ...options.listener } })
 }
 
-function trusting(proxy: Proxy, made: Certificates, options: tls.ConnectionOptions = {}): Promise<Client> {
+function trusting(proxy: RunningProxy, made: Certificates, options: tls.ConnectionOptions = {}): Promise<Client> {
   const secured: ConnectOptions = {
     tls: { ca: made.ca.cert, servername: 'example.com', rejectUnauthorized: true, ALPNProtocols: ['http/1.1'], ...options },
   }
