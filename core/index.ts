@@ -315,7 +315,7 @@ export interface TlsTermination {
   /** A file, from the config's folder, or PEM text. */
   readonly cert: string
   readonly key: string
-  /** Default `['http/1.1']`. */
+  /** `'http/1.1'`, `'h2'`, the preferred first. Default `['http/1.1']`. */
   readonly alpn?: readonly string[] | undefined
 }
 /** The same as the plain object. */
@@ -365,7 +365,7 @@ export interface Limits {
 export interface Retries {
   /** Tries in all. Default 1. */
   attempts?: number | undefined
-  /** What is tried again: `'connect'` and `'reset'`. The others are planned. */
+  /** What is tried again: `'connect'`, before anything was sent. The others are planned. */
   on?: readonly ('connect' | 'reset' | 'timeout' | number)[] | undefined
   /** Planned. */
   budget?: number | undefined

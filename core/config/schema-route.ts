@@ -3,7 +3,7 @@ import { isHostName, isIp } from '../net/address.ts'
 import { isNetwork } from '../net/cidr.ts'
 import { compilePath } from '../route/pattern.ts'
 import { PatternError } from '../route/pattern-parser.ts'
-import { templateNames } from '../route/template.ts'
+import { isHostFixed, templateNames } from '../route/template.ts'
 import { formatPath, type Path } from './positions.ts'
 import { anyText, type Check, callable, isObject, list, object, oneOf, oneOrMany, record, show, textThat, whole } from './report.ts'
 import type { ConfigScope } from './schema.ts'
@@ -190,6 +190,8 @@ function checkRedirect(value: unknown, path: Path, scope: ConfigScope, paths: un
     scope.report.error([...path, 'to'], `a redirect goes to a path or to http(s)://…, not to ${show(to)}`)
     return
   }
+  if (!isHostFixed(to))
+    scope.report.error([...path, 'to'], 'the request would choose the host it is sent to: only the first labels of a host can be filled in')
   checkTemplate(to, [...path, 'to'], scope, paths)
 }
 

@@ -6,18 +6,13 @@ import { type Check, isObject, list, object, oneOf, type Scope, text } from './r
 
 export const tlsTermination: Check = (value, path, scope) => {
   const before = scope.report.findings.length
-  object({ cert: file, key: file, alpn: list(protocol) }, ['cert', 'key'])(value, path, scope)
+  object({ cert: file, key: file, alpn: list(oneOf('h2', 'http/1.1')) }, ['cert', 'key'])(value, path, scope)
   if (scope.report.findings.length > before || !isObject(value)) return
   try {
     createSecureContext({ cert: readPem(scope, value.cert), key: readPem(scope, value.key) })
   } catch (error) {
     scope.report.error(path, `the certificate and the key cannot be used: ${error instanceof Error ? error.message : String(error)}`)
   }
-}
-
-const protocol: Check = (value, path, scope) => {
-  if (value === 'h2') scope.report.error(path, "'h2' is not supported yet; 'http/1.1' is")
-  else oneOf('http/1.1')(value, path, scope)
 }
 
 /** PEM text, or a file that can be read. */

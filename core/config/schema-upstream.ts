@@ -60,9 +60,9 @@ const balancer: Check<ConfigScope> = (value, path, { report }) => {
 }
 
 const retryOn: Check = (value, path, scope) => {
-  if (value === 'timeout' || (Number.isInteger(value) && Number(value) >= 400 && Number(value) <= 599))
-    scope.report.error(path, `to try again on ${show(value)} is not supported yet`)
-  else oneOf('connect', 'reset')(value, path, scope)
+  const isPlanned = value === 'reset' || value === 'timeout' || (Number.isInteger(value) && Number(value) >= 400 && Number(value) <= 599)
+  if (isPlanned) scope.report.error(path, `to try again on ${show(value)} is not supported yet`)
+  else oneOf('connect')(value, path, scope)
 }
 
 const tls: Check = (value, path, scope) => {

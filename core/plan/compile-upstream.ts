@@ -2,7 +2,15 @@
 import { resolve } from 'node:path'
 import { entriesOf } from '../config/lists.ts'
 import { parseDuration } from '../config/units.ts'
-import type { DiscoveredUpstreamOptions, EndpointOptions, OriginationOptions, Timeouts, Upstream, UpstreamOptions } from '../index.ts'
+import type {
+  DiscoveredUpstreamOptions,
+  EndpointOptions,
+  OriginationOptions,
+  Retries,
+  Timeouts,
+  Upstream,
+  UpstreamOptions,
+} from '../index.ts'
 import { parseEndpoint } from '../net/address.ts'
 import type { EndpointPlan, UpstreamPlan, UpstreamTimeouts } from './plan.ts'
 
@@ -48,7 +56,7 @@ export class UpstreamCompiler {
       tls: tls === false ? null : this.#origination(tls === true ? {} : tls),
       timeouts: compileTimeouts(options.timeouts ?? {}),
       idleConnections: options.idleConnections ?? 256,
-      attempts: options.retries?.attempts ?? 1,
+      attempts: countAttempts(options.retries ?? {}),
       connections: options.limits?.connections ?? Number.POSITIVE_INFINITY,
     })
   }
@@ -72,6 +80,10 @@ function compileEndpoint(endpoint: string | EndpointOptions): EndpointPlan {
 
 function addressOf(endpoint: string | EndpointOptions): string {
   return typeof endpoint === 'string' ? endpoint : endpoint.address
+}
+
+function countAttempts({ attempts = 1, on = ['connect'] }: Retries): number {
+  return on.includes('connect') ? attempts : 1
 }
 
 function compileTimeouts({ connect = '5s', response = '60s', idle = '60s', keepAlive = '60s' }: Timeouts): UpstreamTimeouts {

@@ -30,6 +30,15 @@ export function templateNames(template: string): string[] {
   return [...new Set(holes.map(nameOf))]
 }
 
+/** Whether a request can fill in no more than the first labels of the host: else it could send its client anywhere. */
+export function isHostFixed(template: string): boolean {
+  const authority = template.slice(0, authorityEnd(template))
+  const holes = [...authority.matchAll(AUTHORITY_HOLE)]
+  const last = holes.at(-1)
+  if (last === undefined) return true
+  return holes.every((hole) => hole[0] !== '*') && /^\.[^.:]+/.test(authority.slice(last.index + last[0].length))
+}
+
 /** Where a template is put together: in a path, in a query, in an authority. A number in an authority is a port. */
 type Place = 0 | 1 | 2
 

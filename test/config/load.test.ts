@@ -71,6 +71,10 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
     'routes: [{ redirect: redirect(^"//evil.com") }]',
     "listeners.web.routes[0].redirect.to: a redirect goes to a path or to http(s)://…, not to '//evil.com'",
   ],
+  [
+    'routes: [{ path: "/:h/*", redirect: redirect(^"https://:h/*") }]',
+    'listeners.web.routes[0].redirect.to: the request would choose the host it is sent to: only the first labels of a host can be filled in',
+  ],
   ['routes: [{ respond: respond(^42) }]', 'listeners.web.routes[0].respond.status: expected a whole number from 200 to 599, got 42'],
   [
     'routes: [{ respond: respond(200, "", { a: ^"b\\nc" }) }]',

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { compilePath } from '../../core/route/pattern.ts'
-import { expand, templateNames } from '../../core/route/template.ts'
+import { expand, isHostFixed, templateNames } from '../../core/route/template.ts'
 
 test('names are filled in and the query is kept', () => {
   assert.is(expand('/new/*', { '*': 'a/b' }, '?q=1'), '/new/a/b?q=1')
@@ -29,6 +29,13 @@ test('what is filled in stays on this host', () => {
   assert.is(expand(':rest', { rest: '//evil.com' }, ''), '/evil.com')
   assert.is(expand('https://:t.example.com/', { t: 'evil.com/' }, ''), 'https://evil.com%2F.example.com/')
   assert.is(expand('https://:t.example.com/', { t: 'a@evil.com:1#' }, ''), 'https://a%40evil.com%3A1%23.example.com/')
+})
+
+test('a request chooses no more of a host than its first labels', () => {
+  for (const template of ['/a', 'https://x.y/*', 'https://:t.x.y/*', 'https://a-:t.x:80/', 'https://x:8080'])
+    assert.ok(isHostFixed(template), template)
+  for (const template of ['https://:h', 'https://:h/*', 'https://x.:h', 'https://x.y*', 'https://*.x.y/', '//:h/x', 'https://:h:80/'])
+    assert.not(isHostFixed(template), template)
 })
 
 test('no line can be broken, no query begun', () => {
