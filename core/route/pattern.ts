@@ -70,7 +70,8 @@ class PrefixMatcher implements PathMatcher {
   test(path: string): boolean {
     const length = this.#text.length
     if (length === 0) return true
-    return path.startsWith(this.#text) && (path.length === length || path.charCodeAt(length) === 47)
+    // Where it must end is looked at first: that is one comparison, and most paths fail it.
+    return (path.length === length || path.charCodeAt(length) === 47) && path.startsWith(this.#text)
   }
   capture(path: string): Params {
     return named(this.names, path.slice(this.#text.length + 1))
