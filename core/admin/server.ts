@@ -22,8 +22,14 @@ export interface AdminOptions {
   readonly source: AdminSource
 }
 
+/** It may not listen there (`refused`), or cannot (`bind`). */
 export class AdminError extends Error {
   override readonly name = 'AdminError'
+  readonly kind: 'refused' | 'bind'
+  constructor(kind: 'refused' | 'bind', message: string) {
+    super(message)
+    this.kind = kind
+  }
 }
 
 export interface Admin {
@@ -32,11 +38,14 @@ export interface Admin {
   close(): Promise<void>
 }
 
-/** Rejects with AdminError when it may not, or cannot, listen there. */
+/** Rejects with AdminError. */
 export async function startAdmin(options: AdminOptions): Promise<Admin> {
   const open = options.listen.find((address) => !isLocal(address))
   if (open !== undefined && options.token === null) {
-    throw new AdminError(`admin on ${describe(open)} can be reached from other machines: set SLUICE_ADMIN_TOKEN, or listen on 127.0.0.1`)
+    throw new AdminError(
+      'refused',
+      `admin on ${describe(open)} can be reached from other machines: set SLUICE_ADMIN_TOKEN, or listen on 127.0.0.1`,
+    )
   }
   const servers: http.Server[] = []
   const addresses: string[] = []
@@ -143,7 +152,7 @@ async function listen(server: http.Server, address: ListenAddress): Promise<stri
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : ''
     const why = code === 'EADDRINUSE' ? 'another program uses it already' : error instanceof Error ? error.message : String(error)
-    throw new AdminError(`admin cannot use ${describe(address)}: ${why}`)
+    throw new AdminError('bind', `admin cannot use ${describe(address)}: ${why}`)
   }
   const bound = server.address()
   if (address.kind === 'unix' || bound === null || typeof bound === 'string') return describe(address)

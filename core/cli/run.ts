@@ -1,7 +1,7 @@
 /** `sluice run` and `sluice URL`: from the config to a proxy that accepts traffic, and from the first signal to a clean end. */
 import { closeSync, openSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { type Admin, startAdmin } from '../admin/server.ts'
+import { type Admin, AdminError, startAdmin } from '../admin/server.ts'
 import type { Bundle } from '../config/bundle.ts'
 import { bundleForUrl } from '../config/for-url.ts'
 import { ConfigError, type FormatOptions, formatProblems } from '../config/problems.ts'
@@ -11,7 +11,8 @@ import { Metrics } from '../observe/metrics.ts'
 import { suggestWorkers, thisMachine } from '../process/capacity.ts'
 import type { LogTarget, PlanSummary } from '../process/messages.ts'
 import { openModuleCache } from '../process/module-cache.ts'
-import { PrepareError, Supervisor } from '../process/supervisor.ts'
+import { Supervisor } from '../process/supervisor.ts'
+import { PrepareError } from '../process/worker-process.ts'
 import { exitCodes } from './exit-codes.ts'
 
 export interface RunOptions {
@@ -37,11 +38,16 @@ export async function runProxy(options: RunOptions): Promise<number> {
     if (error instanceof ConfigError) errors.print(`${formatProblems(error.problems, problemFormat(errors))}\n`)
     else errors.print(`sluice: ${error instanceof Error ? error.message : String(error)}\n`)
     program.kill()
-    return error instanceof ConfigError || error instanceof PrepareError ? exitCodes.config : exitCodes.failed
+    return isOfConfig(error) ? exitCodes.config : exitCodes.failed
   } finally {
     output.close()
     errors.close()
   }
+}
+
+/** The config asks for what cannot be; otherwise it is the machine that fails. */
+function isOfConfig(error: unknown): boolean {
+  return error instanceof ConfigError || error instanceof PrepareError || (error instanceof AdminError && error.kind === 'refused')
 }
 
 class Program {
@@ -116,8 +122,14 @@ class Program {
     const { source } = this.#options
     if (source.kind === 'url') return bundleForUrl(source.url)
     // These load esbuild: they are not waited for before the workers are on their way.
-    const [{ loadConfig }, { bundlePlugin }] = await Promise.all([import('../config/load.ts'), import('../sandbox/bundle.ts')])
+    const [{ loadConfig }, { bundlePlugin }, esbuild] = await Promise.all([
+      import('../config/load.ts'),
+      import('../sandbox/bundle.ts'),
+      import('esbuild'),
+    ])
     const { bundle, problems } = await loadConfig(source.file, { bundlePlugin })
+    // Its process would stay for the next build, which may never come.
+    await esbuild.stop()
     if (bundle === null) throw new ConfigError(problems)
     if (problems.length > 0) this.#errors.print(`${formatProblems(problems, problemFormat(this.#errors))}\n`)
     return bundle

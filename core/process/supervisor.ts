@@ -6,7 +6,7 @@ import type { Bundle } from '../config/bundle.ts'
 import { type BoundSocket, bindAddress, describeAddress } from './bind.ts'
 import type { LogEntry, LogTarget, MetricsSnapshot, PlanSummary } from './messages.ts'
 import { Restarts } from './restarts.ts'
-import { DeadlineError, type WorkerEvents, WorkerProcess } from './worker-process.ts'
+import { PrepareError, type WorkerEvents, WorkerProcess } from './worker-process.ts'
 
 export interface SupervisorOptions {
   readonly workers: number
@@ -27,11 +27,6 @@ export interface SupervisorEvents {
   log(entry: LogEntry): void
   metrics(worker: WorkerProcess, snapshot: MetricsSnapshot): void
   retired(worker: WorkerProcess): void
-}
-
-/** The config was understood, but the proxy cannot run it; no worker is to blame. */
-export class PrepareError extends Error {
-  override readonly name = 'PrepareError'
 }
 
 interface Listening {
@@ -296,15 +291,8 @@ export class Supervisor {
 
   /** The same for each worker; the first failure is everybody's. */
   async #allWorkers<T>(run: (worker: WorkerProcess) => Promise<T>): Promise<T[]> {
-    try {
-      return await Promise.all(
-        this.#slots.map((worker, slot) => (worker === null ? Promise.reject(new Error(`worker ${slot} has ended`)) : run(worker))),
-      )
-    } catch (error) {
-      if (error instanceof DeadlineError)
-        throw new PrepareError(`the config did not finish evaluating within ${this.#options.prepareMs / 1000} s`)
-      throw error
-    }
+    const ended = (slot: number): Promise<never> => Promise.reject(new Error(`worker ${slot} has ended`))
+    return Promise.all(this.#slots.map((worker, slot) => (worker === null ? ended(slot) : run(worker))))
   }
 
   #log(level: LogEntry['level'], text: string, fields: LogEntry['fields']): void {

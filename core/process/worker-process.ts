@@ -95,10 +95,16 @@ export class WorkerProcess {
     return this.#loaded
   }
 
+  /** Rejects with PrepareError when the config is to blame. */
   async prepare(bundle: Bundle, generation: number, deadlineMs: number): Promise<PlanSummary> {
-    const answer = await this.#ask((id) => ({ kind: 'prepare', id, bundle, generation }), deadlineMs)
-    if (answer.kind !== 'prepared') throw new Error(`worker ${this.slot} answered ${answer.kind}`)
-    return answer.summary
+    try {
+      const answer = await this.#ask((id) => ({ kind: 'prepare', id, bundle, generation }), deadlineMs)
+      if (answer.kind !== 'prepared') throw new Error(`worker ${this.slot} answered ${answer.kind}`)
+      return answer.summary
+    } catch (error) {
+      if (error instanceof DeadlineError) throw new PrepareError(`the config did not finish evaluating within ${deadlineMs / 1000} s`)
+      throw error instanceof FailedError ? new PrepareError(error.message) : error
+    }
   }
 
   async commit(generation: number): Promise<void> {
@@ -149,7 +155,7 @@ export class WorkerProcess {
     this.#send(question(id), socket)
     try {
       const answer = await promise
-      if (answer.kind === 'failed') throw new Error(answer.error)
+      if (answer.kind === 'failed') throw new FailedError(answer.error)
       return answer
     } finally {
       clearTimeout(timer)
@@ -176,6 +182,12 @@ interface Question {
   readonly reject: (error: Error) => void
 }
 
-export class DeadlineError extends Error {
-  override readonly name = 'DeadlineError'
+/** The config was understood, but the proxy cannot run it; no worker is to blame. */
+export class PrepareError extends Error {
+  override readonly name = 'PrepareError'
 }
+
+/** The worker answered that it could not. */
+class FailedError extends Error {}
+
+class DeadlineError extends Error {}
