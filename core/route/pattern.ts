@@ -62,15 +62,18 @@ class PrefixMatcher implements PathMatcher {
   readonly names: readonly string[]
   readonly shape: Shape
   readonly #text: string
+  readonly #lastCode: number
   constructor(text: string, shape: Shape, names: readonly string[]) {
     this.#text = text
+    this.#lastCode = text.charCodeAt(text.length - 1)
     this.shape = shape
     this.names = names
   }
   test(path: string): boolean {
     const length = this.#text.length
     if (length === 0) return true
-    // Where it must end is looked at first: that is one comparison, and most paths fail it.
+    // The end of it is looked at first: prefixes of one config begin alike.
+    if (path.charCodeAt(length - 1) !== this.#lastCode) return false
     return (path.length === length || path.charCodeAt(length) === 47) && path.startsWith(this.#text)
   }
   capture(path: string): Params {
