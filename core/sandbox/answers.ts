@@ -26,6 +26,7 @@ import {
   OP_SET,
   OP_SIZES,
   OP_STATUS,
+  OP_VALUE,
 } from './wire.ts'
 
 /** The guest's runtime wrote what it never writes: it is not the runtime any more. */
@@ -34,6 +35,8 @@ export class Garbage extends Error {}
 interface Edit {
   readonly kind: typeof OP_SET | typeof OP_APPEND | typeof OP_DELETE
   readonly lower: string
+  /** Name, colon, space. */
+  readonly start: string
   readonly line: string
 }
 
@@ -134,6 +137,21 @@ export class AnswerReader {
         this.#addEdit(edit)
         return
       }
+      case OP_VALUE: {
+        const memo = this.#number(1)
+        const before = this.#memos[memo]
+        const value = this.#take(this.#number(2))
+        this.#at += 3
+        if (before === undefined || before === null) throw new Garbage('an answer repeats what was never said')
+        if (!isFieldValue(value)) {
+          this.#fail('threw', `set a field to what cannot be sent: ${before.lower}`)
+          return
+        }
+        const edit: Edit = { kind: OP_SET, lower: before.lower, start: before.start, line: `${before.start}${value}\r\n` }
+        this.#memos[memo] = edit
+        this.#addEdit(edit)
+        return
+      }
       case OP_SET: {
         const memo = this.#number(1)
         const edit = this.#edit(OP_SET, this.#number(2), this.#number(3))
@@ -219,7 +237,7 @@ export class AnswerReader {
     const name = this.#take(nameLength)
     const value = this.#take(valueLength)
     const lower = this.#lower(name)
-    if (lower !== null && isFieldValue(value)) return { kind, lower, line: `${name}: ${value}\r\n` }
+    if (lower !== null && isFieldValue(value)) return { kind, lower, start: `${name}: `, line: `${name}: ${value}\r\n` }
     this.#fail('threw', `set a field that cannot be sent: ${name}`)
     return null
   }

@@ -2,7 +2,21 @@
 import type { HookCall } from '../hooks.ts'
 import { isHostOwned } from '../net/http1/fields.ts'
 import type { Head } from '../net/http1/head.ts'
-import { CALL_HEAD_INTS, HAS_REQUEST, IN_INTS, IS_RESPONSE, REQUEST_HEAD_INTS, USE_SHIFT } from './wire.ts'
+import {
+  ABSENT,
+  CALL_HEAD_INTS,
+  HAS_REQUEST,
+  IN_INTS,
+  IS_RESPONSE,
+  NEEDS_FIELDS,
+  NEEDS_IP,
+  NEEDS_METHOD,
+  NEEDS_PATH,
+  NEEDS_SEARCH,
+  NOT_SENT,
+  REQUEST_HEAD_INTS,
+  USE_SHIFT,
+} from './wire.ts'
 
 const MOST_CALLS = 128
 /** Text of a batch; a call that begins below it is still taken whole. */
@@ -15,7 +29,10 @@ export interface CallShape {
   /** Lower-case names; null: all lines. */
   readonly sees: readonly string[] | null
   readonly credentials: boolean
-  readonly needsRequest: boolean
+  /** NEEDS_… of the hooks: what else there is stays here. */
+  readonly requestNeeds: number
+  readonly responseNeeds: number
+  readonly viewNeeds: number
   readonly timeoutMs: number
 }
 
@@ -66,16 +83,21 @@ export class Batch {
     }
     const { ints, end } = this
     const { request, response } = call
-    const withRequest = response === null || shape.needsRequest
+    const needs = response === null ? shape.requestNeeds : shape.viewNeeds
+    const withRequest = response === null || needs !== 0
     let at = end + CALL_HEAD_INTS
     if (withRequest) {
-      this.#put(at, 0, request.method)
-      this.#put(at + 2, 1, request.path)
-      this.#put(at + 4, 2, request.search)
-      this.#put(at + 6, 3, call.ip)
-      at = this.#putFields(at + REQUEST_HEAD_INTS, 4, request, shape)
+      if ((needs & NEEDS_METHOD) !== 0) this.#put(at, 0, request.method)
+      else ints[at + 1] = NOT_SENT
+      if ((needs & NEEDS_PATH) !== 0) this.#put(at + 2, 1, request.path)
+      else ints[at + 3] = NOT_SENT
+      if ((needs & NEEDS_SEARCH) !== 0) this.#put(at + 4, 2, request.search)
+      else ints[at + 5] = NOT_SENT
+      if ((needs & NEEDS_IP) !== 0) this.#put(at + 6, 3, call.ip)
+      else ints[at + 7] = NOT_SENT
+      at = this.#putFields(at + REQUEST_HEAD_INTS, 4, request, (needs & NEEDS_FIELDS) !== 0, shape)
     }
-    if (response !== null) at = this.#putFields(at, 4 + names, response, shape)
+    if (response !== null) at = this.#putFields(at, 4 + names, response, (shape.responseNeeds & NEEDS_FIELDS) !== 0, shape)
     ints[end] = at - end
     ints[end + 1] = (shape.index << USE_SHIFT) | (response === null ? 0 : IS_RESPONSE) | (withRequest ? HAS_REQUEST : 0)
     ints[end + 2] = this.firstId + this.count
@@ -87,15 +109,20 @@ export class Batch {
     return true
   }
 
-  #putFields(at: number, slot: number, head: Head, shape: CallShape): number {
+  #putFields(at: number, slot: number, head: Head, needed: boolean, shape: CallShape): number {
     const { sees } = shape
+    if (!needed) {
+      const end = at + (sees === null ? 2 : 2 * sees.length)
+      for (; at < end; at += 2) this.ints[at + 1] = NOT_SENT
+      return end
+    }
     if (sees === null) {
       this.#put(at, slot, visibleLines(head.lines(), shape.credentials))
       return at + 2
     }
     for (let i = 0; i < sees.length; i++) {
       const value = head.get(sees[i]!)
-      if (value === null) this.ints[at + 1] = -1
+      if (value === null) this.ints[at + 1] = ABSENT
       else this.#put(at, slot + i, value)
       at += 2
     }

@@ -26,7 +26,9 @@ export class LoadedUse implements Hook, CallShape {
   readonly index: number
   readonly sees: readonly string[] | null
   readonly credentials: boolean
-  readonly needsRequest: boolean
+  readonly requestNeeds: number
+  readonly responseNeeds: number
+  readonly viewNeeds: number
   readonly timeoutMs: number
   readonly deadlineMs: number
   readonly key: string
@@ -50,7 +52,9 @@ export class LoadedUse implements Hook, CallShape {
     this.index = parts.index
     this.sees = parts.sees
     this.credentials = use.grant.includes('credentials')
-    this.needsRequest = parts.setUp.needsRequest
+    this.requestNeeds = parts.setUp.requestNeeds
+    this.responseNeeds = parts.setUp.responseNeeds
+    this.viewNeeds = parts.setUp.viewNeeds
     this.hasReload = parts.setUp.onReload
     this.timeoutMs = use.timeoutMs
     this.deadlineMs = use.deadlineMs

@@ -34,13 +34,23 @@ export const TAPE_INTS = OUT_AT + OUT_INTS
  *     with IS_RESPONSE: the response's fields
  *
  * Fields are an offset and a length for every name the plugin `sees` (length -1: absent), or, if it says nothing, one such pair
- * for all lines it may see.
+ * for all lines it may see. What the hook does not need has NOT_SENT for its length.
  */
 export const CALL_HEAD_INTS = 4
 export const REQUEST_HEAD_INTS = 8
 export const IS_RESPONSE = 1
 export const HAS_REQUEST = 2
 export const USE_SHIFT = 2
+export const ABSENT = -1
+export const NOT_SENT = -2
+
+/** What a hook needs of a request or a response. */
+export const NEEDS_METHOD = 1
+export const NEEDS_PATH = 2
+export const NEEDS_SEARCH = 4
+export const NEEDS_IP = 8
+export const NEEDS_FIELDS = 16
+export const NEEDS_ALL = 31
 
 /**
  * Answers are records of an operation and its numbers; their strings follow one another in the text. `ANSWER` opens the records of
@@ -62,13 +72,15 @@ export const OP_FAIL = 11
 export const OP_PENDING = 12
 /** A line of console: level (LEVELS), length. Opens no answer. */
 export const OP_LOG = 13
-/** The same field set to the same value as the last OP_SET with this memo. */
+/** The same field set to the same value as the last time with this memo. */
 export const OP_AGAIN = 14 //  memo
+/** The same field as the last time with this memo, set to another value. */
+export const OP_VALUE = 15 //  memo, value length
 
 /** Numbers that follow each operation; OP_RESPOND has more, by its third. */
-export const OP_SIZES = [0, 1, 3, 2, 1, 1, 1, 1, 1, 3, 1, 2, 0, 2, 1] as const
+export const OP_SIZES = [0, 1, 3, 2, 1, 1, 1, 1, 1, 3, 1, 2, 0, 2, 1, 2] as const
 
-/** How many constant edits of a hook are remembered by both sides, so that they cross as one number. */
+/** How many edits are remembered by both sides, so that what repeats crosses as a number. */
 export const MEMOS = 16
 
 export const FAILURES = ['threw', 'timeout', 'memory', 'crashed', 'parked'] as const
@@ -119,8 +131,11 @@ export interface MatchDefinition {
 export interface SetUp {
   readonly onRequest: boolean
   readonly onResponse: boolean
-  /** `onResponse` names its second parameter: the request has to cross again. */
-  readonly needsRequest: boolean
+  /** NEEDS_… of `onRequest`. */
+  readonly requestNeeds: number
+  /** NEEDS_… of `onResponse`, of the response and of the request. */
+  readonly responseNeeds: number
+  readonly viewNeeds: number
   /** A hook is an async function: its calls cross one by one. */
   readonly isAsync: boolean
   readonly onReload: boolean

@@ -32,7 +32,7 @@ test('whatever the numbers, reading ends with an answer or with Garbage, and onl
 /** The guest's entries, with `run` as told. */
 const forged = (run: string): string => `(function () { return (memory) => { const tape = new Int32Array(memory); return {
   define: () => JSON.stringify({ name: 'forged', permissions: [], sees: null, match: null, at: '' }),
-  setUp: () => JSON.stringify({ onRequest: true, onResponse: true, needsRequest: false, isAsync: false, onReload: false }),
+  setUp: () => JSON.stringify({ onRequest: true, onResponse: true, requestNeeds: 31, responseNeeds: 31, viewNeeds: 0, isAsync: false, onReload: false }),
   drop() {}, reload: () => '', finished: () => '', drain: () => '', tick() {},
   run(from, to, at, ...pieces) { ${run} },
 } } })()`

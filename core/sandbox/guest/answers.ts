@@ -19,6 +19,7 @@ import {
   OP_SEARCH,
   OP_SET,
   OP_STATUS,
+  OP_VALUE,
   OUT_AT,
 } from '../wire.ts'
 import { Failure, slice } from './primordials.ts'
@@ -116,20 +117,25 @@ export class AnswerWriter {
       const value = edits[i + 2] as string
       if (operation === OP_SET) {
         const memo = (use * 5 + n) % MEMOS
-        if (this.#memoNames[memo] === name && this.#memoValues[memo] === value) {
-          tape[at] = OP_AGAIN
-          tape[at + 1] = memo
-          at += 2
-          continue
-        }
-        tape[at] = OP_SET
         tape[at + 1] = memo
-        tape[at + 2] = name.length
-        tape[at + 3] = value.length
-        at += 4
-        this.text += name + value
-        this.#memoNames[memo] = name
-        this.#memoValues[memo] = value
+        if (this.#memoNames[memo] !== name) {
+          tape[at] = OP_SET
+          tape[at + 2] = name.length
+          tape[at + 3] = value.length
+          at += 4
+          this.text += name + value
+          this.#memoNames[memo] = name
+          this.#memoValues[memo] = value
+        } else if (this.#memoValues[memo] !== value) {
+          tape[at] = OP_VALUE
+          tape[at + 2] = value.length
+          at += 3
+          this.text += value
+          this.#memoValues[memo] = value
+        } else {
+          tape[at] = OP_AGAIN
+          at += 2
+        }
       } else {
         tape[at++] = operation
         tape[at++] = name.length

@@ -20,7 +20,8 @@ import { AnswerWriter } from './answers.ts'
 import { takeLines } from './console.ts'
 import { type AnyHook, checkDefinition, checkHooks, type PluginDefinition, readOptions } from './definition.ts'
 import { describe } from './describe.ts'
-import { bound, functionText, IntArray, indexOf, matches, NativePromise, onSettled, parse, stringify, subarray } from './primordials.ts'
+import { needsOf } from './needs.ts'
+import { bound, functionText, IntArray, matches, NativePromise, onSettled, parse, stringify, subarray } from './primordials.ts'
 import { runDueTimer } from './timers.ts'
 import { Call, Request, RequestView, Response } from './views.ts'
 
@@ -83,8 +84,7 @@ export function createGuest(tape: Int32Array, api: Record<string, unknown>): Gue
     try {
       let value: unknown
       if ((tag & IS_RESPONSE) === 0) value = use.onRequest!(new Request(call))
-      else if ((tag & HAS_REQUEST) === 0) value = use.onResponse!(new Response(call))
-      else value = use.onResponse!(new Response(call), new RequestView(call))
+      else value = use.onResponse!(new Response(call), (tag & HAS_REQUEST) === 0 ? undefined : new RequestView(call))
       if (typeof value === 'object' && value !== null && isThenable(value)) return wait(call, use.index, value)
       answers.write(call, use.index, value)
     } catch (error) {
@@ -188,7 +188,9 @@ export function createGuest(tape: Int32Array, api: Record<string, unknown>): Gue
     return {
       onRequest: onRequest !== undefined,
       onResponse: onResponse !== undefined,
-      needsRequest: onResponse !== undefined && takesRequest(onResponse),
+      requestNeeds: onRequest === undefined ? 0 : needsOf(onRequest)[0],
+      responseNeeds: onResponse === undefined ? 0 : needsOf(onResponse)[0],
+      viewNeeds: onResponse === undefined ? 0 : needsOf(onResponse)[1],
       isAsync: isAsyncFunction(onRequest) || isAsyncFunction(onResponse),
       onReload: onReload !== undefined,
     }
@@ -213,13 +215,6 @@ export function createGuest(tape: Int32Array, api: Record<string, unknown>): Gue
 
   tape[TIMER] = -1
   return { define, setUp, drop, reload, run, finished, drain, tick }
-}
-
-/** Can the hook look at its second argument? One plain parameter and no `arguments` means no. */
-function takesRequest(hook: AnyHook): boolean {
-  const text = functionText(hook)
-  if (hook.length > 1 || indexOf(text, '[native code]') >= 0) return true
-  return !matches(/^[^(=]*(\(\s*[\w$]*\s*\)|[\w$]+\s*=>)/, text) || matches(/\barguments\b|\beval\b/, text)
 }
 
 function isAsyncFunction(hook: AnyHook | undefined): boolean {

@@ -1,6 +1,6 @@
 /** What a hook is given: a request and a response that read from the batch, field by field, only what is asked for. */
 import { isFieldValue, isHostOwned, isToken } from '../../net/http1/fields.ts'
-import { CALL_HEAD_INTS, HAS_REQUEST, IS_RESPONSE, MAX_EDITS, OP_APPEND, OP_DELETE, OP_SET, REQUEST_HEAD_INTS } from '../wire.ts'
+import { CALL_HEAD_INTS, HAS_REQUEST, MAX_EDITS, NOT_SENT, OP_APPEND, OP_DELETE, OP_SET, REQUEST_HEAD_INTS } from '../wire.ts'
 import { Failure, indexOf, matches, slice, toLowerCase } from './primordials.ts'
 import { readQuery, writeQuery } from './query.ts'
 
@@ -35,7 +35,10 @@ export class Call {
   read(n: number): string | null {
     if (this.ended) throw new Failure('the hook has answered: read what you need before it returns')
     const length = this.ints[this.at + n + 1]!
-    if (length < 0) return null
+    if (length < 0) {
+      if (length === NOT_SENT) throw new Failure('this was not sent, for the source of the hook does not mention it')
+      return null
+    }
     const from = this.ints[this.at + n]!
     return slice(this.text, from, from + length)
   }
@@ -277,8 +280,6 @@ function responseFields(call: Call): number {
 }
 
 function part(call: Call, n: number): string {
-  const tag = call.ints[call.at + 1]!
-  if ((tag & IS_RESPONSE) !== 0 && (tag & HAS_REQUEST) === 0) return ''
   return call.read(CALL_HEAD_INTS + n) ?? ''
 }
 
