@@ -30,7 +30,7 @@ export class Listener implements ConnectionHome, HandshakeHome {
   draining = false
   readonly #environment: ListenerEnvironment
   readonly #connections = new Set<Accepted>()
-  readonly #servers: Server[] = []
+  readonly #servers = new Set<Server>()
   #termination: Termination | null
 
   constructor(service: Service, termination: Termination | null, environment: ListenerEnvironment) {
@@ -50,7 +50,8 @@ export class Listener implements ConnectionHome, HandshakeHome {
 
   /** Takes over a server that listens already. */
   accept(server: Server): void {
-    this.#servers.push(server)
+    this.#servers.add(server)
+    server.once('close', () => this.#servers.delete(server))
     const handle = (server as HandleServer)._handle
     if (canUseHandles && handle !== null) {
       handle.onconnection = (error, accepted) => {
@@ -63,7 +64,8 @@ export class Listener implements ConnectionHome, HandshakeHome {
 
   /** Closes this process's copies of the listening sockets. */
   stopAccepting(): void {
-    for (const server of this.#servers.splice(0)) server.close()
+    for (const server of this.#servers) server.close()
+    this.#servers.clear()
   }
 
   drain(): void {

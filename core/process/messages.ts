@@ -34,7 +34,17 @@ export type ToWorker =
   | { readonly kind: 'commit'; readonly id: number; readonly generation: number }
   | { readonly kind: 'abort'; readonly generation: number }
   /** Travels with a handle, but where handles cannot be bound apart from listening: then the worker binds by itself. */
-  | { readonly kind: 'listen'; readonly id: number; readonly listener: string; readonly address: ListenAddress; readonly alone: boolean }
+  | {
+      readonly kind: 'listen'
+      readonly id: number
+      readonly listener: string
+      readonly address: ListenAddress
+      readonly alone: boolean
+      /** Whose socket it is. */
+      readonly slot: number
+    }
+  /** Stop accepting from the sockets of another slot. */
+  | { readonly kind: 'release'; readonly slot: number }
   | { readonly kind: 'collect'; readonly id: number }
   | { readonly kind: 'reopen-log' }
   | { readonly kind: 'drain'; readonly deadlineMs: number }

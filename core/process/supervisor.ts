@@ -6,6 +6,7 @@ import type { Bundle } from '../config/bundle.ts'
 import { type BoundSocket, bindAddress, describeAddress } from './bind.ts'
 import type { LogEntry, LogTarget, MetricsSnapshot, PlanSummary } from './messages.ts'
 import { Restarts } from './restarts.ts'
+import { StandIns } from './stand-ins.ts'
 import { PrepareError, type WorkerEvents, WorkerProcess } from './worker-process.ts'
 
 export interface SupervisorOptions {
@@ -47,6 +48,7 @@ export class Supervisor {
   /** Every process that has not ended, those that are being drained or replaced included. */
   readonly #running = new Set<WorkerProcess>()
   readonly #restarts: Restarts
+  readonly #standIns = new StandIns()
   #listening: Listening[] = []
   #committed: Committed | null = null
   #summary: PlanSummary | null = null
@@ -157,7 +159,7 @@ export class Supervisor {
     this.#beginEnd()
     for (const worker of this.#running) {
       if (worker.isLive) worker.drain(this.#options.drainMs)
-      else worker.kill('draining')
+      else if (!worker.isDraining) worker.kill('draining')
     }
     // A worker that does not keep its own deadline is not waited for.
     const late = setTimeout(() => this.kill(), this.#options.drainMs + 2_000)
@@ -233,7 +235,10 @@ export class Supervisor {
       const hadSlot = this.#slots[worker.slot] === worker
       if (hadSlot) this.#slots[worker.slot] = null
       if (this.#draining && this.#running.size === 0) this.#allEnded.resolve()
-      if (!this.#draining && this.#isUp && hadSlot) this.#restarts.ended(worker, why)
+      worker.isLive = false
+      if (this.#draining || !this.#isUp || !hadSlot) return
+      this.#standIns.cover(this.#slots, this.#listening)
+      this.#restarts.ended(worker, why)
     },
   }
 
@@ -256,11 +261,14 @@ export class Supervisor {
   async #open(worker: WorkerProcess): Promise<void> {
     await Promise.all(this.#listening.map(({ name, sockets }) => worker.listen(name, sockets[worker.slot]!)))
     worker.isLive = true
+    this.#standIns.end(worker.slot)
   }
 
   #onLeaving(worker: WorkerProcess): void {
     worker.isLive = false
+    worker.isDraining = true
     if (this.#draining || this.#slots[worker.slot] !== worker) return
+    this.#standIns.cover(this.#slots, this.#listening)
     this.#log('info', `worker ${worker.slot} was told to end; another one takes its place`, { pid: worker.pid })
     void this.#replace(worker.slot)
   }

@@ -39,8 +39,10 @@ export class WorkerProcess {
   connections = 0
   /** Resident bytes when it last told. */
   memory = 0
-  /** It carries traffic. */
+  /** It carries traffic, and takes more. */
   isLive = false
+  /** It finishes what it has, then ends. */
+  isDraining = false
   /** Why the supervisor killed it; null if it did not. */
   killedFor: string | null = null
   readonly #child: ChildProcess
@@ -115,10 +117,10 @@ export class WorkerProcess {
     this.#send({ kind: 'abort', generation })
   }
 
-  /** Resolves when it accepts on that socket. */
-  async listen(listener: string, socket: BoundSocket): Promise<void> {
+  /** Resolves when it accepts on that socket, of its own slot or of another's. */
+  async listen(listener: string, socket: BoundSocket, slot: number = this.slot): Promise<void> {
     const alone = socket.handle === null
-    await this.#ask((id) => ({ kind: 'listen', id, listener, address: socket.address, alone }), commitMs, socket)
+    await this.#ask((id) => ({ kind: 'listen', id, listener, address: socket.address, alone, slot }), commitMs, socket)
   }
 
   async collect(deadlineMs: number): Promise<MetricsSnapshot> {
@@ -129,12 +131,18 @@ export class WorkerProcess {
     return answer.metrics
   }
 
+  /** It stops accepting from the sockets of another slot. */
+  release(slot: number): void {
+    this.#send({ kind: 'release', slot })
+  }
+
   reopenLog(): void {
     this.#send({ kind: 'reopen-log' })
   }
 
   drain(deadlineMs: number): void {
     this.isLive = false
+    this.isDraining = true
     this.#send({ kind: 'drain', deadlineMs })
   }
 

@@ -54,6 +54,9 @@ class WorkerSide<P extends Prepared> {
   readonly #log = new ForwardedLog((entries) => send({ kind: 'log', entries }))
   readonly #pulse: Pulse
   readonly #drainMs: number
+  readonly #slot: number
+  /** Servers on sockets of slots that have no worker at the moment. */
+  readonly #borrowed = new Map<number, net.Server[]>()
   readonly #dropped: number
   #prepared: { readonly generation: number; readonly value: P } | null = null
   #draining = false
@@ -61,6 +64,7 @@ class WorkerSide<P extends Prepared> {
   constructor(createProxy: CreateProxy<P>, begin: ToWorker & { kind: 'begin' }) {
     process.title = `sluice: worker ${begin.slot}`
     this.#drainMs = begin.drainMs
+    this.#slot = begin.slot
     this.#dropped = this.#counters.add('log_dropped_total')
     this.#sink = this.#openSink(begin.logTarget)
     this.#traffic = new Traffic({
@@ -97,6 +101,9 @@ class WorkerSide<P extends Prepared> {
         return
       case 'listen':
         void this.#listen(message, handle)
+        return
+      case 'release':
+        this.#release(message.slot)
         return
       case 'collect':
         send({ kind: 'collected', id: message.id, ...this.#vitals() })
@@ -142,7 +149,7 @@ class WorkerSide<P extends Prepared> {
   }
 
   /** Listening begins before the answer: from then on nothing that connects is lost. */
-  async #listen({ id, listener, address, alone }: ToWorker & { kind: 'listen' }, handle: unknown): Promise<void> {
+  async #listen({ id, listener, address, alone, slot }: ToWorker & { kind: 'listen' }, handle: unknown): Promise<void> {
     try {
       // A connection is given to the proxy as it is: it decides about half-closing and delays.
       const server = net.createServer({ allowHalfOpen: true, noDelay: true })
@@ -150,11 +157,17 @@ class WorkerSide<P extends Prepared> {
       if (alone) server.listen(listenOptions(address))
       else server.listen(handle, backlog)
       this.#proxy.accept(listener, server)
+      if (slot !== this.#slot) this.#borrowed.set(slot, [...(this.#borrowed.get(slot) ?? []), server])
       await listening
       send({ kind: 'done', id })
     } catch (error) {
       send({ kind: 'failed', id, error: readable(error) })
     }
+  }
+
+  #release(slot: number): void {
+    for (const server of this.#borrowed.get(slot) ?? []) server.close()
+    this.#borrowed.delete(slot)
   }
 
   /** Short of descriptors: connections wait in the queue of the socket, which the supervisor keeps open. */

@@ -1,6 +1,6 @@
 /** The supervisor with real worker processes and a proxy of a few lines: who dies, who hangs, who replaces, and what a client sees of it. */
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Bundle } from '../../core/config/bundle.ts'
@@ -9,7 +9,7 @@ import type { LogEntry, MetricsSnapshot } from '../../core/process/messages.ts'
 import { Supervisor, type SupervisorOptions } from '../../core/process/supervisor.ts'
 import { PrepareError } from '../../core/process/worker-process.ts'
 import { connect } from '../support/client.ts'
-import { Waiting } from '../support/deadline.ts'
+import { eventually, Waiting } from '../support/deadline.ts'
 import type { FakeBundle } from '../support/fake-worker.ts'
 import { freePort } from '../support/process.ts'
 
@@ -81,6 +81,27 @@ test('a worker that is killed is replaced, and what connects meanwhile is answer
   await rig.said(/is back/)
   assert.is(rig.pids().length, 2)
   assert.equal(rig.supervisor.restartCounts, { SIGKILL: 1 })
+})
+
+test('whoever connects to the slot of a dead worker is served by another one until the replacement is there', async () => {
+  // The replacement never gets so far: each one dies while it is preparing.
+  const marker = `/tmp/sluice-test-${process.pid}.marker`
+  await using rig = new Rig()
+  const port = await rig.start(aBundle({ prepare: 'once', marker }))
+  const [victim, survivor] = rig.pids()
+  process.kill(victim!, 'SIGKILL')
+  await rig.said(/worker \d ended/)
+  const answers = await Promise.all(Array.from({ length: 40 }, () => ask(port)))
+  assert.ok(answers.every((pid) => pid === survivor))
+  rmSync(marker)
+  await rig.said(/is back/, 10_000)
+  await eventually(async () => ((await ask(port)) === survivor ? undefined : true), 'the replacement is not asked')
+  const back = rig.pids().find((pid) => pid !== survivor)!
+  // The stand-in has let go: what falls into the slot goes to its own worker alone.
+  process.kill(survivor!, 'SIGSTOP')
+  const reached = await Promise.allSettled(Array.from({ length: 20 }, () => ask(port)))
+  process.kill(survivor!, 'SIGCONT')
+  assert.ok(reached.some((result) => result.status === 'fulfilled' && result.value === back))
 })
 
 test('a single worker that is killed leaves its queue to the next', async () => {
@@ -229,13 +250,14 @@ interface FakeOptions {
   readonly prepare?: FakeBundle['prepare']
   readonly ports?: readonly number[]
   readonly path?: string
+  readonly marker?: string
 }
 
-function aBundle({ prepare = 'ok', ports = [0], path }: FakeOptions = {}): Bundle {
+function aBundle({ prepare = 'ok', ports = [0], path, marker = '' }: FakeOptions = {}): Bundle {
   const addresses = path === undefined ? ports.map((port) => ({ kind: 'tcp', host: '127.0.0.1', port })) : [{ kind: 'unix', path }]
   const plan = { listeners: [{ name: 'web', addresses, tls: null }], log: { access: true, level: 'info', format: null }, admin: null }
   // The fake proxy takes this in place of a bundle; everything between only passes it on.
-  return { plan, prepare } as unknown as Bundle
+  return { plan, prepare, marker } as unknown as Bundle
 }
 
 /** The pid of the worker that answers. */

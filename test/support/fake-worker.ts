@@ -2,6 +2,7 @@
  * A worker for tests of the supervisor: the real worker's side with a proxy of a few lines behind it, which answers by the path. Its
  * "bundle" is the plan's data. `/pid` tells who answered, `/hang` stops the event loop, `/crash` throws, `/wait` answers when drained.
  */
+import { existsSync, writeFileSync } from 'node:fs'
 import type * as net from 'node:net'
 import type { Observer } from '../../core/events.ts'
 import type { Plan } from '../../core/plan/plan.ts'
@@ -12,7 +13,9 @@ import { anExchange } from './exchange.ts'
 export interface FakeBundle {
   readonly plan: Pick<Plan, 'listeners' | 'log' | 'admin'>
   /** How preparing goes. */
-  readonly prepare: 'ok' | 'throw' | 'loop' | 'differ'
+  readonly prepare: 'ok' | 'throw' | 'loop' | 'differ' | 'once'
+  /** For `once`: a file that the first ones leave, at which the later ones end. */
+  readonly marker: string
 }
 
 class FakeProxy implements WorkerProxy<Prepared> {
@@ -22,6 +25,7 @@ class FakeProxy implements WorkerProxy<Prepared> {
   readonly #sockets = new Set<net.Socket>()
   readonly #waiting = new Set<net.Socket>()
   #draining = false
+  #marker = ''
 
   constructor(observer: Observer) {
     this.#observer = observer
@@ -32,14 +36,18 @@ class FakeProxy implements WorkerProxy<Prepared> {
   }
 
   async prepare(bundle: unknown): Promise<Prepared> {
-    const { plan, prepare } = bundle as FakeBundle
+    const { plan, prepare, marker } = bundle as FakeBundle
+    if (prepare === 'once' && existsSync(marker)) process.exit(9)
+    this.#marker = marker
     if (prepare === 'throw') throw new Error('the plugin tag threw while it was set up')
     while (prepare === 'loop') {}
     const log = prepare === 'differ' ? { ...plan.log, level: process.pid % 2 === 0 ? 'info' : 'debug' } : plan.log
     return { plan: { ...plan, log } as Plan, discard: () => {} }
   }
 
-  commit(): void {}
+  commit(): void {
+    if (this.#marker !== '') writeFileSync(this.#marker, '')
+  }
 
   accept(listener: string, server: net.Server): void {
     this.#servers.add(server)
