@@ -13,7 +13,7 @@ export class Received {
   at = 0
   /** There is nothing from here on. */
   length = 0
-  /** A line ended since the last look: before, a head cannot be complete. */
+  /** A line ended since the last look, which sets it back: before, a head cannot be complete. */
   mayEndHead = false
 
   get size(): number {
@@ -30,7 +30,7 @@ export class Received {
       this.mayEndHead = true
       return
     }
-    this.mayEndHead = bytes.subarray(0, length).includes(LF)
+    this.mayEndHead ||= bytes.subarray(0, length).includes(LF)
     this.text = this.text.slice(this.at, this.length) + bytes.latin1Slice(0, length)
     this.bytes = Buffer.concat([this.bytes.subarray(this.at, this.length), bytes.subarray(0, length)])
     this.at = 0

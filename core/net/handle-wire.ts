@@ -126,6 +126,11 @@ export class HandleWire implements AcceptedWire {
   expectBulk(): void {
     if (this.lends || this.closed) return
     this.lends = true
+    this.leaveBuffer()
+  }
+
+  leaveBuffer(): void {
+    if (!this.lends || this.closed) return
     this.#buffer = Buffer.allocUnsafeSlow(BULK_BYTES)
     this.#handle.useUserBuffer(this.#buffer)
   }

@@ -60,6 +60,8 @@ export class SocketWire implements AcceptedWire {
 
   expectBulk(): void {}
 
+  leaveBuffer(): void {}
+
   end(): void {
     if (this.closed || this.#socket.writableEnded) return
     this.congested = true
@@ -72,7 +74,8 @@ export class SocketWire implements AcceptedWire {
   }
 
   reset(): void {
-    if (typeof this.#socket.resetAndDestroy === 'function' && !('encrypted' in this.#socket)) this.#socket.resetAndDestroy()
+    // Unix sockets have no RST, and resetAndDestroy throws for them; TLS tells by the missing close_notify.
+    if (this.remoteAddress !== '' && !('encrypted' in this.#socket)) this.#socket.resetAndDestroy()
     else this.#socket.destroy()
     this.#closed()
   }

@@ -36,6 +36,8 @@ export interface Wire {
   pause(): void
   /** Many bytes will come: get a buffer of its own, so that it can be lent. */
   expectBulk(): void
+  /** What was read last stays lent although reading goes on: from now on, read into another buffer. */
+  leaveBuffer(): void
   /** Sends FIN once everything written has left. */
   end(): void
   /** Closes both ways at once; what was written and has not left is lost. */

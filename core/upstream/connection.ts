@@ -25,6 +25,8 @@ export interface ResponseSink {
   onHead(head: ResponseHead, length: number): void
   /** `prefix`: framing that goes before the bytes. */
   onBody(prefix: string, bytes: Buffer, from: number, to: number): void
+  /** Body that came with its head, as latin1 text: a slice of what was read, where bytes would have to be copied. */
+  onBodyText(text: string): void
   onBodyEnd(trailers: string): void
   onReadEnd(): void
   /** 101: the connection is the sink's from now on; `rest` came after the head. */
@@ -67,6 +69,8 @@ export class UpstreamConnection implements WireOwner, Timed {
   #chunks: ChunkedReader | null = null
   #keepAlive = false
   #answered = false
+  /** Stopped by the sink: what was read last may still be lent to a client that takes its time. */
+  #paused = false
 
   constructor(wire: Wire, home: ConnectionHome, deadlines: Deadlines) {
     this.wire = wire
@@ -89,6 +93,10 @@ export class UpstreamConnection implements WireOwner, Timed {
   /** Keeps an idle connection: reading goes on, to see it close. */
   rest(keepAliveMs: number): void {
     this.dueAt = this.deadlines.in(keepAliveMs)
+    if (!this.#paused) return
+    this.#paused = false
+    this.wire.leaveBuffer()
+    this.wire.resume()
   }
 
   /** Gives up the exchange under way: nobody is told, the endpoint sees the connection close. */
@@ -99,11 +107,13 @@ export class UpstreamConnection implements WireOwner, Timed {
 
   /** Stops and goes on reading the response; while stopped no deadline runs, for it is not the endpoint that is slow. */
   pause(): void {
+    this.#paused = true
     this.wire.pause()
     this.dueAt = Number.POSITIVE_INFINITY
   }
 
   resume(): void {
+    this.#paused = false
     this.dueAt = this.deadlines.in(this.idleMs)
     this.wire.resume()
   }
@@ -187,6 +197,7 @@ export class UpstreamConnection implements WireOwner, Timed {
       if (head.status >= 200) {
         this.#held = NOTHING
         this.#begin(sink, head)
+        if (this.#reading === 'fixed' && this.#sink === sink && text.length === length) return this.#readBodyText(sink, text, start)
         return start - before
       }
       if (head.status === 101) {
@@ -196,6 +207,18 @@ export class UpstreamConnection implements WireOwner, Timed {
       sink.onInformational(head)
       if (this.#sink !== sink) return -1
     }
+  }
+
+  /** All that was read is text already. Returns -1: there is nothing more to do. */
+  #readBodyText(sink: ResponseSink, text: string, from: number): number {
+    const end = Math.min(text.length, from + this.#left)
+    this.#left -= end - from
+    if (end > from) sink.onBodyText(text.slice(from, end))
+    if (this.#left === 0 && this.#sink === sink) {
+      if (end < text.length) this.#keepAlive = false
+      this.#finish(sink, '')
+    }
+    return -1
   }
 
   #begin(sink: ResponseSink, head: ResponseHead): void {

@@ -98,8 +98,8 @@ test('the normal form of a normal form is itself, and holds no dot segment, no r
         assert.match(normal, /^\/[\x21-\x7e]*$/)
         for (const segment of normal.slice(1).split('/').slice(0, -1)) assert.not.match(segment, /^(?:\.{0,2}|\.{1,2};.*)$/)
         assert.not.match(normal, /\/\.{1,2}$|\/\//)
-        for (const [escape] of normal.matchAll(/%../g))
-          assert.match(String.fromCharCode(Number.parseInt(escape.slice(1), 16)), /[^A-Za-z0-9\-._~]/)
+        for (const [one] of normal.matchAll(/%../g))
+          assert.match(String.fromCharCode(Number.parseInt(one.slice(1), 16)), /[^A-Za-z0-9\-._~]/)
       }),
       { numRuns: 5000 },
     )

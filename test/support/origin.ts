@@ -24,6 +24,8 @@ export interface OriginOptions {
   readonly onConnection?: ((connection: OriginConnection) => OriginAnswer) | undefined
   /** Do not read as HTTP: record bytes only. */
   readonly raw?: boolean | undefined
+  /** Listen on this unix socket instead of a port. */
+  readonly path?: string | undefined
 }
 
 /** `200` with a length and `text`; more field lines are given without CRLF. */
@@ -154,7 +156,8 @@ export class Origin {
   async listen(port = 0): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject)
-      this.#server.listen(port, '127.0.0.1', resolve)
+      if (this.#options.path !== undefined) this.#server.listen(this.#options.path, resolve)
+      else this.#server.listen(port, '127.0.0.1', resolve)
     })
   }
 

@@ -54,15 +54,15 @@ export interface ProxyOptions extends UpstreamOptions {
 /** What an exchange was, copied while that was allowed. */
 export type Ended = Readonly<Record<keyof EndedExchange, unknown>> & EndedExchange
 
-export async function startProxy(options: ProxyOptions = {}): Promise<Proxy> {
+export async function startProxy(options: ProxyOptions = {}): Promise<RunningProxy> {
   const asked = process.env.SLUICE_NO_HANDLES !== '1'
   if (canUseHandles !== asked) throw new Error(`bare handles are ${canUseHandles ? '' : 'not '}in use`)
-  const proxy = new Proxy()
+  const proxy = new RunningProxy()
   await proxy.start(options)
   return proxy
 }
 
-export class Proxy implements AsyncDisposable {
+export class RunningProxy implements AsyncDisposable {
   readonly ended: Ended[] = []
   readonly handshakesFailed: { readonly why: HandshakeFailure; readonly detail: string | null }[] = []
   readonly dialled: { readonly endpoint: string; readonly ok: boolean }[] = []
@@ -104,6 +104,18 @@ export class Proxy implements AsyncDisposable {
 
   connect(options: ConnectOptions = {}): Promise<Client> {
     return connect(this.port, options)
+  }
+
+  /** A round trip of its own: whatever was sent to the proxy before has been read by then. */
+  async settled(): Promise<void> {
+    using c = await this.connect()
+    await c.send('GET /%00 HTTP/1.1\r\nHost: settled\r\n\r\n').response()
+    await c.closed()
+    await this.exchange(this.ended.findIndex((one) => one.reason === 'bad_path') + 1)
+    this.ended.splice(
+      this.ended.findIndex((one) => one.reason === 'bad_path'),
+      1,
+    )
   }
 
   /** The exchange that ended as that number, counted from 1. */

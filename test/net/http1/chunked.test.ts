@@ -65,7 +65,6 @@ test('any valid body, read in any pieces, goes on with the same data and in orde
         else {
           const read = strictly(`${seen.out}0\r\n${seen.trailers}\r\n`)
           assert.equal([read.body, read.rest], [expected, ''])
-          assert.not.match(seen.out.replaceAll(/\r\n[^]*?\r\n/g, ''), /;/)
         }
         const kept = trailers.filter(([n]) => n === 'X-Sum' || n === 'ETag').map(([n, v]) => `${n}: ${v.trim()}\r\n`)
         assert.is(seen.trailers, kept.join(''))

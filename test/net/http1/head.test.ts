@@ -124,7 +124,9 @@ test.run()
 function agree(head: ResponseHead, model: Model): void {
   assert.is(head.lines(), model.lines.map(([n, v]) => `${n}: ${v}\r\n`).join(''))
   const seen: Line[] = []
-  head.forEach((n, v) => seen.push([n, v]))
+  head.forEach((n, v) => {
+    seen.push([n, v])
+  })
   assert.equal(seen, model.lines)
   for (const n of ['a', 'B', 'ab', 'ABC', 'x-y', 'X-Y-Z', 'none']) {
     assert.is(head.get(n), model.get(n), n)

@@ -346,7 +346,7 @@ test('bytes of any kind never make it throw', () => {
 test.run()
 
 function sent(head: RequestHead): string {
-  return requestText(head, anUpstream(), '127.0.0.1:1', 'Via: 1.1 sluice\r\n')
+  return requestText(head, anUpstream(), '127.0.0.1:1', 'Via: 1.1 sluice\r\n\r\n')
 }
 
 function strictly(text: string) {
