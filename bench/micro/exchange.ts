@@ -47,6 +47,7 @@ class MemoryWire implements Wire {
   resume(): void {}
   pause(): void {}
   expectBulk(): void {}
+  leaveBuffer(): void {}
   end(): void {}
   destroy(): void {}
   reset(): void {}

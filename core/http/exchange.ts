@@ -255,15 +255,16 @@ export class Exchange implements HookCall, EndedExchange {
     return { peer, scheme, host: this.request.host, version, via, forwarded }
   }
 
+  /** And the empty line that ends the head. */
   #hopText(): string {
-    if (this.#service.listener.trust?.has(this.#downstream.peer)) return ''
+    if (this.#service.listener.trust?.has(this.#downstream.peer)) return '\r\n'
     const { memo } = this.#downstream
     const { host, minor } = this.request
     if (memo.host !== host || memo.minor !== minor || memo.listener !== this.#service.listener) {
       memo.host = host
       memo.minor = minor
       memo.listener = this.#service.listener
-      memo.lines = hopLines(this.#hop())
+      memo.lines = `${hopLines(this.#hop())}\r\n`
     }
     return memo.lines
   }
@@ -357,6 +358,12 @@ export class Exchange implements HookCall, EndedExchange {
     this.bytesOut += prefix.length + to - from
     if (this.#held !== null) this.#held.push(prefix + bytes.latin1Slice(from, to))
     else if (!this.#downstream.sendBody(prefix, bytes, from, to)) this.#connection?.pause()
+  }
+
+  onBodyText(text: string): void {
+    this.bytesOut += text.length
+    if (this.#held !== null) this.#held.push(text)
+    else this.#downstream.sendText(text)
   }
 
   onBodyEnd(trailers: string): void {

@@ -2,15 +2,15 @@
 import type { RequestHead } from '../net/http1/head.ts'
 import type { UpstreamPlan } from '../plan/plan.ts'
 
-/** `hop`: lines of identity.ts. The head must not be edited after this for the same attempt. */
-export function requestText(head: RequestHead, upstream: UpstreamPlan, endpointAddress: string, hop: string): string {
+/** `tail`: lines that tell of this hop (identity.ts), and the empty line. Few pieces, for each costs when they are written. */
+export function requestText(head: RequestHead, upstream: UpstreamPlan, endpointAddress: string, tail: string): string {
   if (upstream.host !== 'preserve') head.set('Host', upstream.host === 'endpoint' ? endpointAddress : upstream.hostName)
   else if (head.minor === 0 && !head.has('host')) head.set('Host', upstream.hostName)
-  let out = head.text() + hop
-  if (head.contentLength === -1) out += 'Transfer-Encoding: chunked\r\n'
-  if (head.upgrade !== null) out += `Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n`
-  else if (head.acceptsTrailers) out += 'Connection: te\r\nTE: trailers\r\n'
-  return `${out}\r\n`
+  if (head.contentLength !== -1 && head.upgrade === null && !head.acceptsTrailers) return head.text() + tail
+  let own = head.contentLength === -1 ? 'Transfer-Encoding: chunked\r\n' : ''
+  if (head.upgrade !== null) own += `Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n`
+  else if (head.acceptsTrailers) own += 'Connection: te\r\nTE: trailers\r\n'
+  return head.text() + own + tail
 }
 
 /** RFC 9110 §9.2.2: may be sent twice. */
