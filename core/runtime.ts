@@ -4,13 +4,14 @@
  */
 import { readFileSync } from 'node:fs'
 import type { Server } from 'node:net'
-import { createBalancer } from './balancer/balancer.ts'
+import { type Balancer, createBalancer } from './balancer/balancer.ts'
+import { roundRobin } from './balancer/round-robin.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Observer } from './events.ts'
 import type { Service } from './http/service.ts'
 import { Listener } from './listener/listener.ts'
 import { makeTermination, type Termination } from './listener/termination.ts'
-import type { EndpointPlan, ListenerPlan, Plan, TlsPlan, UpstreamPlan } from './plan/plan.ts'
+import type { EndpointPlan, ListenerPlan, Plan, SplitDestination, TlsPlan, UpstreamPlan } from './plan/plan.ts'
 import { makeOrigination, type Origination } from './upstream/dial.ts'
 import { DnsCache } from './upstream/dns.ts'
 import { Pool, type PoolOptions } from './upstream/pool.ts'
@@ -124,12 +125,21 @@ export class Runtime {
 
   #makeService(listener: ListenerPlan, plan: Plan, upstreams: ReadonlyMap<UpstreamPlan, Upstream>): Service {
     const { limits, encodedSlashes } = listener
+    const turns = new Map<SplitDestination, Balancer>()
     return {
       listener,
       rules: { requestLineBytes: limits.requestLineBytes, fields: limits.fields, encodedSlashes },
       deadlines: this.deadlines,
       observer: this.#options.observer,
       upstreamFor: (upstream) => upstreams.get(upstream)!,
+      nextOf: (split) => {
+        let turn = turns.get(split)
+        if (turn === undefined) {
+          turn = roundRobin(split.parts.map((part) => part.weight))
+          turns.set(split, turn)
+        }
+        return upstreams.get(split.parts[Math.max(0, turn.pick(null))]!.upstream)!
+      },
       upstreamNamed: (name) => {
         const upstream = plan.upstreams.get(name)
         return upstream === undefined ? null : upstreams.get(upstream)!

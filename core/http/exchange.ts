@@ -5,13 +5,14 @@
  *   begin:  ask the listener's hooks → match the route → ask the route's hooks → answer, or
  *           choose an endpoint, connect, send, try again → response head → ask hooks in reverse → reply → tell
  */
+
+import { monotonicMs, toEpochMs } from '../clock.ts'
 import { type ErrorCode, errorTable, ProxyError, type RetryRule } from '../errors.ts'
 import type { EndedExchange } from '../events.ts'
 import { type Answer, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
-import { monotonicMs, toEpochMs } from '../clock.ts'
 import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
 import { normalisePath } from '../net/path.ts'
-import type { RoutePlan, UpstreamPlan } from '../plan/plan.ts'
+import type { RoutePlan } from '../plan/plan.ts'
 import type { RouteMatch } from '../route/table.ts'
 import { expand } from '../route/template.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
@@ -167,7 +168,7 @@ export class Exchange implements HookCall, EndedExchange {
         return this.#sendTo(this.#service.upstreamFor(destination.upstream))
       case 'split':
         if (destination.rewrite !== null && !this.#rewrite(destination.rewrite)) return
-        return this.#sendTo(this.#service.upstreamFor(pickPart(destination.parts, destination.totalWeight)))
+        return this.#sendTo(this.#service.nextOf(destination))
       case 'respond':
         return this.#answer(() => makeReply(destination.status, destination.body, destination.headers))
       case 'redirect':
@@ -623,13 +624,4 @@ function attempt(hook: (call: HookCall) => Answer, call: HookCall): Answer {
 
 function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
-}
-
-function pickPart(parts: readonly { readonly upstream: UpstreamPlan; readonly weight: number }[], total: number): UpstreamPlan {
-  let at = Math.random() * total
-  for (const part of parts) {
-    at -= part.weight
-    if (at < 0) return part.upstream
-  }
-  return parts[parts.length - 1]!.upstream
 }

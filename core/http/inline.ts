@@ -26,7 +26,8 @@ function settle(call: HookCall, returned: Returned | Promise<Returned>): Answer 
   if (!(returned instanceof Promise)) return toVerdict(returned)
   returned.then(
     (value) => call.resume(toVerdict(value)),
-    (error: unknown) => call.resume({ kind: 'fail', error: new ProxyError('hook_failed', error instanceof Error ? error.message : String(error), error) }),
+    (error: unknown) =>
+      call.resume({ kind: 'fail', error: new ProxyError('hook_failed', error instanceof Error ? error.message : String(error), error) }),
   )
   return PENDING
 }

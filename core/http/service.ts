@@ -2,7 +2,7 @@
 import type { Deadlines } from '../deadlines.ts'
 import type { Observer } from '../events.ts'
 import type { RequestRules } from '../net/http1/request.ts'
-import type { ListenerPlan, UpstreamPlan } from '../plan/plan.ts'
+import type { ListenerPlan, SplitDestination, UpstreamPlan } from '../plan/plan.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 
 export interface Service {
@@ -12,6 +12,8 @@ export interface Service {
   readonly deadlines: Deadlines
   readonly observer: Observer
   upstreamFor(plan: UpstreamPlan): Upstream
+  /** The part of a split whose turn it is: exactly by weight, spread evenly. */
+  nextOf(split: SplitDestination): Upstream
   upstreamNamed(name: string): Upstream | null
   /** A number that counts exchanges of this worker → an id that is unique among all. */
   requestId(serial: number): string

@@ -126,7 +126,7 @@ class Compiler {
     if (target.kind === 'redirect') return { kind: 'redirect', to: target.to, status: target.status }
     if (target.kind === 'upstream') return { kind: 'upstream', upstream: this.upstreams.compile(target), rewrite }
     const parts = target.parts.map(([to, weight]) => Object.freeze({ upstream: this.upstreams.compile(to), weight }))
-    return { kind: 'split', parts: Object.freeze(parts), totalWeight: parts.reduce((sum, part) => sum + part.weight, 0), rewrite }
+    return { kind: 'split', parts: Object.freeze(parts), rewrite }
   }
 
   #bind(owner: string, list: List<HttpUse> | undefined): Hook[] {

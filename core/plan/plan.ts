@@ -88,18 +88,19 @@ export interface RoutePlan {
   readonly destination: Destination
 }
 
+export interface SplitDestination {
+  readonly kind: 'split'
+  readonly parts: readonly { readonly upstream: UpstreamPlan; readonly weight: number }[]
+  readonly rewrite: string | null
+}
+
 export type Destination =
   | {
       readonly kind: 'upstream'
       readonly upstream: UpstreamPlan /** Path template such as `/*`; null: as received. */
       readonly rewrite: string | null
     }
-  | {
-      readonly kind: 'split'
-      readonly parts: readonly { readonly upstream: UpstreamPlan; readonly weight: number }[]
-      readonly totalWeight: number
-      readonly rewrite: string | null
-    }
+  | SplitDestination
   | { readonly kind: 'respond'; readonly status: number; readonly body: string; readonly headers: Readonly<Record<string, string>> }
   | { readonly kind: 'redirect' /** Template: `/new/*`, `https://x/:id`. */; readonly to: string; readonly status: number }
 
