@@ -72,6 +72,11 @@ export class RunningPlugin implements EngineSink {
     this.engine = parts.createEngine(kind, this)
   }
 
+  /** False while it is parked or moves. */
+  get isReady(): boolean {
+    return this.#state === 'ready'
+  }
+
   get hasPending(): boolean {
     return this.#pending.size > 0
   }
@@ -97,7 +102,7 @@ export class RunningPlugin implements EngineSink {
     this.#calls = []
     this.#callUses = []
     let next = 0
-    while (next < calls.length && this.#isReady()) {
+    while (next < calls.length && this.isReady) {
       const batch = this.engine.open()
       batch.firstId = this.#nextId
       for (; next < calls.length; next++) {
@@ -206,10 +211,6 @@ export class RunningPlugin implements EngineSink {
     this.#pending.clear()
     this.#reclaim()
     this.#answerAll()
-  }
-
-  #isReady(): boolean {
-    return this.#state === 'ready'
   }
 
   /** A call that was taken and not answered: it waits for the next engine, or learns that there is none. */

@@ -22,9 +22,16 @@ const DEADLINE_TICK_MS = 20
 /** Rounds of chained plugins in one turn; then the event loop gets its chance. */
 const MOST_ROUNDS = 32
 
+interface Loaded {
+  /** Source and isolation. */
+  readonly id: string
+  readonly plugin: RunningPlugin
+  readonly definition: Definition
+}
+
 export class Sandbox {
   readonly #observer: Observer
-  readonly #plugins = new Map<string, { readonly plugin: RunningPlugin; readonly definition: Definition }>()
+  readonly #plugins = new Set<Loaded>()
   readonly #uses = new Set<LoadedUse>()
   #waiting: RunningPlugin[] = []
   #isFlushSet = false
@@ -56,7 +63,7 @@ export class Sandbox {
   close(): void {
     this.#closed = true
     if (this.#deadlines !== null) clearInterval(this.#deadlines)
-    for (const { plugin } of this.#plugins.values()) plugin.close()
+    for (const { plugin } of this.#plugins) plugin.close()
     this.#plugins.clear()
     this.#uses.clear()
   }
@@ -77,12 +84,13 @@ export class Sandbox {
   }
 
   async #loadUse(use: PluginUse): Promise<LoadedUse> {
-    const { plugin, definition } = await this.#running(use)
-    const same = [...this.#uses].find((known) => known.plugin === plugin && known.key === use.key && known.identity === identityOf(use))
+    const identity = identityOf(use)
+    const same = [...this.#uses].find((known) => known.identity === identity)
     if (same !== undefined) {
       same.holders++
       return same
     }
+    const { plugin, definition } = await this.#running(use)
     return located(plugin, definition, async () => {
       checkGrants(definition, use.grant)
       const matcher = createMatcher(definition.match)
@@ -102,10 +110,11 @@ export class Sandbox {
   }
 
   /** The plugin of that source, started if it does not run yet. */
-  async #running(use: PluginUse): Promise<{ plugin: RunningPlugin; definition: Definition }> {
+  async #running(use: PluginUse): Promise<Loaded> {
     const { source, isolation, memoryMb } = use
     const id = `${source.id} ${isolation}`
-    const known = this.#plugins.get(id)
+    // One that is parked, or moves, is left to those who have it: a new use gets a fresh start.
+    const known = [...this.#plugins].find((loaded) => loaded.id === id && loaded.plugin.isReady)
     if (known !== undefined) return known
     const plugin = new RunningPlugin(
       {
@@ -121,8 +130,8 @@ export class Sandbox {
     try {
       const definition = await located(plugin, null, async () => JSON.parse(await plugin.engine.define()) as Definition)
       plugin.name = definition.name
-      const running = { plugin, definition }
-      this.#plugins.set(id, running)
+      const running = { id, plugin, definition }
+      this.#plugins.add(running)
       return running
     } catch (error) {
       plugin.close()
@@ -143,10 +152,10 @@ export class Sandbox {
   }
 
   #dropUnused(): void {
-    for (const [id, { plugin }] of this.#plugins) {
-      if (plugin.uses.size > 0) continue
-      this.#plugins.delete(id)
-      plugin.close()
+    for (const loaded of this.#plugins) {
+      if (loaded.plugin.uses.size > 0) continue
+      this.#plugins.delete(loaded)
+      loaded.plugin.close()
     }
   }
 
@@ -171,7 +180,7 @@ export class Sandbox {
     this.#deadlines ??= setInterval(() => {
       const now = performance.now()
       let isIdle = true
-      for (const { plugin } of this.#plugins.values()) {
+      for (const { plugin } of this.#plugins) {
         plugin.expire(now)
         if (plugin.hasPending) isIdle = false
       }

@@ -32,7 +32,7 @@ export class LoadedUse implements Hook, CallShape {
   readonly timeoutMs: number
   readonly deadlineMs: number
   readonly key: string
-  /** Options, grants and limits as text: the same text, the same use. */
+  /** Source, place, options, grants and limits as text: the same text, the same use. */
   readonly identity: string
   readonly plugin: RunningPlugin
   readonly onRequest: ((call: HookCall) => Answer) | null
@@ -81,6 +81,6 @@ export class LoadedUse implements Hook, CallShape {
 }
 
 export function identityOf(use: PluginUse): string {
-  const { options, grant, timeoutMs, deadlineMs, memoryMb, onFailure } = use
-  return JSON.stringify([options ?? {}, grant, timeoutMs, deadlineMs, memoryMb, onFailure])
+  const { source, key, options, grant, timeoutMs, deadlineMs, memoryMb, isolation, onFailure } = use
+  return JSON.stringify([source.id, key, options ?? {}, grant, timeoutMs, deadlineMs, memoryMb, isolation, onFailure])
 }

@@ -1,5 +1,6 @@
 /** Writes the answers of calls as records (wire.ts). Nothing of the plugin's runs in here: it is given primitives, or copies them first. */
 import {
+  CROSSING_TEXT,
   FAILURES,
   LEVELS,
   MAX_ANSWER_TEXT,
@@ -21,6 +22,7 @@ import {
   OP_STATUS,
   OP_VALUE,
   OUT_AT,
+  OUT_INTS,
 } from '../wire.ts'
 import { Failure, slice } from './primordials.ts'
 import { type Reply, readReply } from './reply.ts'
@@ -38,6 +40,11 @@ export class AnswerWriter {
   constructor(tape: Int32Array) {
     this.#tape = tape
     this.forget()
+  }
+
+  /** Another call might not fit: the crossing is to end. */
+  get isFull(): boolean {
+    return this.at > OUT_AT + OUT_INTS - 2048 || this.text.length > CROSSING_TEXT
   }
 
   begin(): void {

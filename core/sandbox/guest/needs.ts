@@ -18,7 +18,7 @@ export function needsOf(hook: AnyHook): readonly [first: number, second: number]
 
 /** `name(a, b) {…}`, `function (a) {…}`, `(a) => …`, `a => …`, each perhaps async: parameters that are plain names. */
 const SIMPLE_FUNCTION =
-  /^(?:async\s+)?(?:function\b\s*)?(?:[\w$]*\s*\(\s*(?:([\w$]+)\s*(?:,\s*([\w$]+)\s*)?)?\)|([\w$]+)(?=\s*=>))\s*(?:=>)?([^]*)$/
+  /^(?:async\s+)?(?:function\b\s*)?(?:[\w$]*\s*\(\s*(?:([\w$]+)\s*(?:,\s*([\w$]+)\s*)?)?\)|([\w$]+)(?=\s*=>))\s*(?:=>)?([\s\S]*)$/
 
 function needsFor(name: string, body: string): number {
   let needs = 0
