@@ -38,7 +38,8 @@ export function findLine(text: string, from: number, to: number, lowerName: stri
   const length = lowerName.length
   for (let at = from; at < to; ) {
     if (text.charCodeAt(at + length) === 58 && isNamed(text, at, lowerName)) return at
-    at = text.indexOf('\r\n', at) + 2
+    // There is no CR but at the end of a line.
+    at = text.indexOf('\r', at) + 2
     if (at < 2) return -1
   }
   return -1

@@ -33,10 +33,20 @@ export abstract class Head {
   /** The value, several lines joined by `, `; null if there is none. Bytes as latin1. */
   get(name: string): string | null {
     const lower = name.toLowerCase()
+    const text = this.#text
     let value: string | null = null
-    this.#each(lower, (line) => {
-      value = value === null ? line : `${value}, ${line}`
-    })
+    for (let at = this.#findKept(lower, this.#from); at >= 0; ) {
+      const end = text.indexOf('\r', at)
+      value = joined(value, trimmed(text, at + lower.length + 1, end))
+      at = this.#findKept(lower, end + 2)
+    }
+    const added = this.#added
+    if (added === '') return value
+    for (let at = findLine(added, 0, added.length, lower); at >= 0; ) {
+      const end = added.indexOf('\r', at)
+      value = joined(value, trimmed(added, at + lower.length + 1, end))
+      at = findLine(added, end + 2, added.length, lower)
+    }
     return value
   }
 
@@ -131,20 +141,6 @@ export abstract class Head {
     if (cuts[i] === start) return
     if (i === cuts.length) cuts.push(start, end)
     else cuts.splice(i, 0, start, end)
-  }
-
-  #each(lower: string, visit: (value: string) => void): void {
-    for (let at = this.#findKept(lower, this.#from); at >= 0; ) {
-      const end = this.#text.indexOf('\r\n', at)
-      visit(trimmed(this.#text, at + lower.length + 1, end))
-      at = this.#findKept(lower, end + 2)
-    }
-    const added = this.#added
-    for (let at = findLine(added, 0, added.length, lower); at >= 0; ) {
-      const end = added.indexOf('\r\n', at)
-      visit(trimmed(added, at + lower.length + 1, end))
-      at = findLine(added, end + 2, added.length, lower)
-    }
   }
 
   /** The next received line named so at or after `from` that is not cut, or -1. */
@@ -289,6 +285,10 @@ export class ResponseHead extends Head {
     if (this.#lineFrom >= 0) return this.withLine(this.#lineFrom)
     return `HTTP/1.1 ${this.#status} ${this.#reason}\r\n${this.lines()}`
   }
+}
+
+function joined(before: string | null, value: string): string {
+  return before === null ? value : `${before}, ${value}`
 }
 
 function checkLine(name: string, value: string): void {
