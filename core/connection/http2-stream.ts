@@ -21,7 +21,7 @@ export interface StreamHome {
 }
 
 /** RFC 9113 §7. */
-const code = { noError: 0, protocolError: 1, internalError: 2, cancel: 8 } as const
+const NO_ERROR = 0
 
 export class Http2Stream implements Downstream, Timed {
   readonly protocol = 'HTTP/2'
@@ -130,7 +130,7 @@ export class Http2Stream implements Downstream, Timed {
 
   #onEnd(): void {
     // A reset ends the readable side too: it must not be taken for the end of the body.
-    if (this.#reading === 'nothing' || this.#exchange === null || this.#stream.rstCode !== code.noError) return
+    if (this.#reading === 'nothing' || this.#exchange === null || this.#stream.rstCode !== NO_ERROR) return
     if (this.#reading === 'fixed' && this.#left > 0) return this.#rejectBody('bad_framing')
     const text = this.#reading === 'chunked' ? `${this.#chunkEnd}0\r\n${this.#trailers}\r\n` : ''
     this.#reading = 'nothing'
@@ -195,13 +195,18 @@ export class Http2Stream implements Downstream, Timed {
     this.#reading = 'nothing'
     this.dueAt = this.#in(this.#service.listener.timeouts.sendIdle)
     // RFC 9113 §8.1: the rest of the request is not wanted; the response leaves whole before the reset.
-    if (unread) this.#stream.close(code.noError)
+    if (unread) this.#stream.close(NO_ERROR)
     this.#stream.resume()
   }
 
   abort(): void {
     this.#exchange = null
-    this.#stream.close(code.internalError)
+    this.#reset()
+  }
+
+  /** RST_STREAM INTERNAL_ERROR. Not `close(code)`: that ends the body in good order first, as if it were complete. */
+  #reset(): void {
+    this.#stream.destroy(new Error('reset'))
   }
 
   /** An HTTP/2 request has no Connection field, so it never asks for this. */
@@ -217,7 +222,7 @@ export class Http2Stream implements Downstream, Timed {
     try {
       send()
     } catch {
-      this.#stream.close(code.protocolError)
+      this.#reset()
     }
   }
 
@@ -239,7 +244,7 @@ export class Http2Stream implements Downstream, Timed {
       this.#reading = 'nothing'
       return exchange.rejectBody('request_timeout', 'body idle')
     }
-    this.#stream.close(code.cancel)
+    this.#reset()
   }
 
   #onClose(): void {

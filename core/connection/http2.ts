@@ -3,7 +3,8 @@
  * `h2` alone.
  *
  * Not done yet: limits of our own on floods (resets, SETTINGS, PING, CONTINUATION; node's and nghttp2's hold), CONNECT and
- * WebSocket (RFC 8441), priorities, a drain in two steps (RFC 9113 §6.8), h2c.
+ * WebSocket (RFC 8441), priorities, a drain in two steps (RFC 9113 §6.8), h2c. A field whose value is malformed is dropped by nghttp2
+ * before anybody sees it, where §8.2.1 would have the request refused.
  */
 import type http2 from 'node:http2'
 import type { TLSSocket } from 'node:tls'
@@ -38,6 +39,8 @@ export class Http2Connection implements Accepted, Timed, StreamHome {
     this.#home = home
     this.#service = home.service
     this.peer = plainAddress(socket.remoteAddress ?? '')
+    // Half of a connection is of no use here: when the client ends its side, all of it ends.
+    socket.allowHalfOpen = false
     this.#session = loadHttp2().performServerHandshake(socket, {
       settings: {
         ...{ maxConcurrentStreams: MAX_STREAMS, initialWindowSize: WINDOW_BYTES, enablePush: false },

@@ -7,7 +7,7 @@ import type { Accepted } from '../connection/home.ts'
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { HandshakeFailure } from '../events.ts'
 import { type PeekResult, type Protocol, peek } from '../net/peek.ts'
-import { loadTls } from '../net/tls.ts'
+import { answerTls, ready } from '../net/tls.ts'
 import type { AcceptedWire, Wire, WireOwner } from '../net/wire.ts'
 import type { Termination } from './termination.ts'
 
@@ -74,11 +74,10 @@ export class Handshake implements Accepted, Timed, PeekResult {
   }
 
   #shakeHands(hello: Buffer): void {
-    const { context, alpn } = this.#options.termination
     const below = this.#wire.detach(hello)
     // Its errors come out of the TLS socket as well.
     below.on('error', () => {})
-    const socket = new (loadTls().TLSSocket)(below, { isServer: true, secureContext: context, ALPNProtocols: [...alpn] })
+    const socket = answerTls(below, this.#options.termination)
     this.#socket = socket
     const onError = (error: NodeJS.ErrnoException) => {
       const code = error.code ?? error.message
@@ -100,6 +99,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
       socket.off('close', onGone)
       this.#over = true
       this.#options.deadlines.remove(this)
+      ready(socket)
       this.#home.handshakeDone(this, socket)
     })
   }

@@ -110,6 +110,8 @@ export class SocketWire implements AcceptedWire {
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
     this.#error = error.code ?? error.message
+    // A record that TLS cannot read is told, and leaves the socket open.
+    this.#socket.destroy()
   }
 
   readonly #onClose = (): void => this.#closed()

@@ -118,6 +118,25 @@ secure('TLS 1.2 is the oldest version spoken, without renegotiation', async (mad
   assert.equal(await proxy.handshakeFailed(), { why: 'tls', detail: 'ERR_SSL_UNSUPPORTED_PROTOCOL' })
 })
 
+secure('a record that was tampered with ends the connection, after the handshake too', async (made) => {
+  await using origin = await startOrigin(() => undefined)
+  await using proxy = await start(made, { origin })
+  const below = net.connect(proxy.port, '127.0.0.1')
+  const socket = tls.connect({ socket: below, ca: made.ca.cert, servername: 'example.com' })
+  await once(socket, 'secureConnect')
+  const closed = once(below, 'close')
+  socket.on('error', () => {})
+  socket.write(GET)
+  await origin.request()
+  below.write('\x17\x03\x03\x00\x20no record that was ever encrypted')
+  await closed
+  const ended = await proxy.exchange()
+  assert.is(ended.reason, 'client_gone')
+  assert.match(ended.detail ?? '', /^ERR_SSL/)
+  assert.is(proxy.handshakesFailed.length, 0)
+  await proxy.open(0)
+})
+
 secure('ALPN: http/1.1 by default, a client that speaks neither is refused', async (made) => {
   await using proxy = await start(made, { listener: { tls: { ...files(made.server), alpn: [] } } })
   const chosen = async (ALPNProtocols: string[]) => {
