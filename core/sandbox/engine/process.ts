@@ -71,6 +71,9 @@ export class ProcessEngine implements Engine {
   #seq = 0
   #lastSignOfLife = 0
   #watch: NodeJS.Timeout | null = null
+  /** The sign of life that the watch saw last, and what the process had worked by then. */
+  #watchedSign = 0
+  #watchedCpuMs = 0
   /** Why it is being killed. */
   #verdict: { readonly why: FailureWhy; readonly detail: string } | null = null
 
@@ -239,12 +242,22 @@ export class ProcessEngine implements Engine {
         this.#watch = null
         return
       }
-      const quietMs = performance.now() - this.#lastSignOfLife
-      const timeoutMs = this.#runs[0]?.batch.timeoutMs ?? 0
-      if (quietMs > (this.#questions.size > 0 ? LOAD_HANG_MS : HANG_MS + 4 * timeoutMs))
-        this.#kill('timeout', 'the plugin did not give way')
+      if (this.#hangs()) this.#kill('timeout', 'the plugin did not give way')
       else if (residentMb(this.#child?.pid) > SPARE_MB + 2 * this.#memoryMb) this.#kill('memory', 'the plugin took too much memory')
     }, WATCH_MS)
+  }
+
+  /** Quiet for too long, though it had the processor; or for so long that this does not matter. */
+  #hangs(): boolean {
+    const cpuMs = workedMs(this.#child?.pid)
+    if (this.#watchedSign !== this.#lastSignOfLife) {
+      this.#watchedSign = this.#lastSignOfLife
+      this.#watchedCpuMs = cpuMs
+    }
+    const quietMs = performance.now() - this.#lastSignOfLife
+    if (this.#questions.size > 0 || quietMs > LOAD_HANG_MS) return quietMs > LOAD_HANG_MS
+    const limitMs = HANG_MS + 4 * (this.#runs[0]?.batch.timeoutMs ?? 0)
+    return quietMs > limitMs && (cpuMs < 0 || cpuMs - this.#watchedCpuMs > limitMs / 2)
   }
 
   #kill(why: FailureWhy, detail: string): void {
@@ -315,6 +328,18 @@ export class ProcessEngine implements Engine {
     const runs = this.#runs
     this.#runs = []
     for (const { batch, to } of runs) while (batch.done < to) this.#sink.failed(batch, batch.done, 'crashed', detail)
+  }
+}
+
+/** CPU time of the process and its threads, in steps of 10 ms; -1 where the system does not tell. */
+function workedMs(pid: number | undefined): number {
+  if (pid === undefined || process.platform !== 'linux') return -1
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return (Number(fields[11]) + Number(fields[12])) * 10
+  } catch {
+    return -1
   }
 }
 
