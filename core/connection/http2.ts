@@ -3,7 +3,7 @@
  * `h2` alone.
  *
  * Not done yet: limits of our own on floods (resets, SETTINGS, PING, CONTINUATION; node's and nghttp2's hold), CONNECT and
- * WebSocket (RFC 8441), priorities, a drain in two steps (RFC 9113 §6.8), h2c. A field whose value is malformed is dropped by nghttp2
+ * WebSocket (RFC 8441), priorities, h2c. A field whose value is malformed is dropped by nghttp2
  * before anybody sees it, where §8.2.1 would have the request refused.
  */
 import type http2 from 'node:http2'
@@ -18,9 +18,13 @@ import { Http2Stream, type StreamHome } from './http2-stream.ts'
 const MAX_STREAMS = 128
 /** Of a request body that nobody has taken yet, a stream. */
 const WINDOW_BYTES = 256 * 1024
+/** For what a client sent before it read our GOAWAY. */
+const NOTICE_MS = 1000
 const CLOSE_MS = 2000
+const LAST_STREAM = 2 ** 31 - 1
 /** Flag of a HEADERS frame (RFC 9113 §6.2). */
 const END_STREAM = 0x1
+const NO_ERROR = 0
 
 export class Http2Connection implements Accepted, Timed, StreamHome {
   readonly peer: string
@@ -32,7 +36,8 @@ export class Http2Connection implements Accepted, Timed, StreamHome {
   readonly #service: Service
   #served = 0
   #open = 0
-  #closing = false
+  /** RFC 9113 §6.8: first it is announced that there will be an end, then new streams are refused. */
+  #state: 'open' | 'announced' | 'closing' = 'open'
 
   /** Takes over a socket whose handshake is just done, in the same turn. */
   constructor(socket: TLSSocket, home: ConnectionHome) {
@@ -59,37 +64,47 @@ export class Http2Connection implements Accepted, Timed, StreamHome {
   }
 
   drain(): void {
-    this.#close()
+    this.#announceEnd()
   }
 
   destroy(): void {
     this.#session.destroy()
   }
 
-  /** Nothing was asked for too long: GOAWAY, and then the end. */
+  /** Nothing was asked for too long, or the end was announced long enough ago. */
   onDeadline(): void {
-    if (this.#closing) return this.destroy()
-    this.#close()
-    this.dueAt = this.#in(CLOSE_MS)
+    if (this.#state === 'open') this.#announceEnd()
+    else if (this.#state === 'announced') this.#refuseMore()
+    else this.destroy()
   }
 
   streamClosed(): void {
     this.#open--
-    if (this.#open === 0) this.dueAt = this.#in(this.#closing ? CLOSE_MS : this.#service.listener.timeouts.keepAlive)
+    if (this.#open > 0) return
+    if (this.#state === 'open') this.dueAt = this.#in(this.#service.listener.timeouts.keepAlive)
+    if (this.#state === 'closing') this.dueAt = this.#in(CLOSE_MS)
   }
 
   #onStream(stream: http2.ServerHttp2Stream, flags: number, raw: readonly string[]): void {
     const service = this.#home.service
     this.#open++
     this.#served++
-    this.dueAt = Number.POSITIVE_INFINITY
+    // Streams have deadlines of their own.
+    if (this.#state === 'open') this.dueAt = Number.POSITIVE_INFINITY
     new Http2Stream(stream, service, this).begin(raw, (flags & END_STREAM) !== 0)
-    if (this.#home.draining || this.#served >= service.listener.limits.requestsPerConnection) this.#close()
+    if (this.#served >= service.listener.limits.requestsPerConnection) this.#announceEnd()
   }
 
-  #close(): void {
-    if (this.#closing) return
-    this.#closing = true
+  #announceEnd(): void {
+    if (this.#state !== 'open' || this.#session.destroyed) return
+    this.#state = 'announced'
+    this.dueAt = this.#in(NOTICE_MS)
+    this.#session.goaway(NO_ERROR, LAST_STREAM)
+  }
+
+  /** The session ends by itself after its last stream. */
+  #refuseMore(): void {
+    this.#state = 'closing'
     if (this.#open === 0) this.dueAt = this.#in(CLOSE_MS)
     this.#session.close()
   }

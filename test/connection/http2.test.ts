@@ -338,6 +338,18 @@ secure('fields that node:http2 is strict about do not take the worker down', asy
   assert.is((await session.ask({ path: '/' })).status, 200)
 })
 
+secure('after its last request a connection is announced to end, and nothing under way is refused', async (made) => {
+  await using origin = await startOrigin()
+  await using proxy = await start(made, { origin, limits: { requestsPerConnection: 5 } })
+  await using session = await dial(proxy, made)
+  const goneAway = session.goneAway()
+  const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => session.ask({ path: `/${i}` })))
+  assert.ok(answers.every(({ status }) => status === 200))
+  assert.is(await goneAway, http2.constants.NGHTTP2_NO_ERROR)
+  const refused = await session.ask({ path: '/' }).catch((error: unknown) => error)
+  assert.instance(refused, Error)
+})
+
 secure('an idle connection is closed with GOAWAY, at its deadline and when the listener drains', async (made) => {
   await using origin = await startOrigin()
   await using proxy = await start(made, { origin, times: { keepAlive: 100 } })
