@@ -93,11 +93,6 @@ export class PluginIsolate {
     return this.#isolate.isDisposed
   }
 
-  /** Milliseconds the isolate has worked: a crossing that was merely not scheduled does not add to it. */
-  get cpuMs(): number {
-    return this.#isolate.isDisposed ? 0 : Number(this.#isolate.cpuTime) / 1e6
-  }
-
   dispose(): void {
     if (!this.#isolate.isDisposed) this.#isolate.dispose()
   }
