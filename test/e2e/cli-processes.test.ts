@@ -1,8 +1,11 @@
 /** The running proxy as a set of processes: what clients, logs and metrics notice when one of them dies, hangs or is told to end. */
-import { spawn } from 'node:child_process'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { connect, request } from '../support/client.ts'
@@ -26,7 +29,7 @@ test('a worker killed under load loses only its own exchanges: nobody is refused
   const { refused, cut } = await load.stop()
   assert.is(refused, 0)
   // A killed worker held at most all the connections of the load.
-  assert.ok(cut <= 3 * 16, `${cut} exchanges lost`)
+  assert.ok(cut <= 3 * 16, `${cut} exchanges lost: ${sluice.stderr.join('\n')}`)
 })
 
 test('counters never go back when a worker dies, and add up again afterwards', async () => {
@@ -102,45 +105,48 @@ test('when the supervisor is killed, workers finish what they have and end', asy
   await eventually(() => (sluice.processes().length === 0 ? true : undefined), 'workers are left', 5_000)
 })
 
+test('a function of the config that never returns costs its worker, which is replaced', async () => {
+  const config = answering.replace('routes: [', `routes: [{ path: '/loop', when: () => { for (;;) {} }, respond: respond(200, 'never') }, `)
+  await using sluice = await startSluice({ config, args: ['--workers', '2'], env: { SLUICE_HANG_MS: '500' } })
+  const port = await sluice.port('web')
+  using client = await connect(port)
+  client.send(get('/loop'))
+  await sluice.line(/its event loop stood still for 0.5 s/, 10_000)
+  assert.is((await request(port, get('/hello'))).text, 'hi')
+  await sluice.line(/is back/, 10_000)
+  assert.is(await metric(sluice, 'worker_restarts_total', 'why="hang"'), 1)
+})
+
+test('at the limit of file descriptors connections wait, and are served when others close', async () => {
+  await using limited = await startByShell(answering, 'ulimit -n 200; exec "$@"', ['--workers', '1'])
+  const port = limited.port('web')
+  const held = await Promise.all(Array.from({ length: 180 }, () => connect(port)))
+  await eventually(() => (limited.errors.includes('pauses accepting') ? true : undefined), 'no pause', 5_000)
+  using late = await connect(port)
+  late.send(get('/hello'))
+  assert.is(late.bodyBytes, 0)
+  for (const client of held) client.destroy()
+  assert.is((await late.response()).text, 'hi')
+  assert.match(limited.errors, 'accepts again')
+})
+
 test('a reader that does not read the log costs counted lines, not answers; its lines are whole', async () => {
-  await using folder = await startSluice({ config: answering, args: ['--workers', '1'] })
-  // Of its own, for the pipe must not be read at first.
-  const args = [...nodeFlags, join(root, 'core/main.ts'), '--workers', '2', '-c', join(folder.folder, 'proxy.config.ts')]
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'], cwd: folder.folder })
-  try {
-    let text = ''
-    child.stdout.setEncoding('latin1').on('data', (chunk: string) => {
-      text += chunk
-    })
-    await eventually(() => (text.includes('\nready') ? true : undefined), 'not ready', 15_000)
-    const port = (name: string): number => Number(new RegExp(`listening ${name} .*:(\\d+)`).exec(text)![1])
-    child.stdout.pause()
-    const load = startLoad(port('web'), 8, `/hello?${'x'.repeat(2_500)}`)
-    await eventually(
-      async () => ((await metricAt(port('admin'), 'log_dropped_total')) > 0 ? true : undefined),
-      'nothing was dropped',
-      30_000,
-    )
-    const { refused, cut } = await load.stop()
-    assert.equal([refused, cut], [0, 0])
-    child.stdout.resume()
-    await eventually(
-      async () => {
-        const told = (text.match(/^\{/gm) ?? []).length
-        return told + (await metricAt(port('admin'), 'log_dropped_total')) === load.answered ? true : undefined
-      },
-      'lines that were not dropped are missing',
-      10_000,
-    )
-    for (const line of text
-      .trimEnd()
-      .split('\n')
-      .filter((one) => !/^(listening|ready)/.test(one)))
-      JSON.parse(line)
-  } finally {
-    child.kill('SIGTERM')
-    await once(child, 'exit')
-  }
+  await using sluice = await startByShell(answering, 'exec "$@"', ['--workers', '2'])
+  const { child } = sluice
+  child.stdout.pause()
+  const load = startLoad(sluice.port('web'), 8, `/hello?${'x'.repeat(2_500)}`)
+  const dropped = (): Promise<number> => metricAt(sluice.port('admin'), 'log_dropped_total')
+  await eventually(async () => ((await dropped()) > 0 ? true : undefined), 'nothing was dropped', 30_000)
+  const { refused, cut } = await load.stop()
+  assert.equal([refused, cut], [0, 0])
+  child.stdout.resume()
+  await eventually(
+    async () => ((sluice.output.match(/^\{/gm) ?? []).length + (await dropped()) === load.answered ? true : undefined),
+    'lines that were not dropped are missing',
+    10_000,
+  )
+  const lines = sluice.output.trimEnd().split('\n')
+  for (const line of lines.filter((one) => !/^(listening|ready)/.test(one))) JSON.parse(line)
 })
 
 test.run()
@@ -158,6 +164,50 @@ export default defineConfig({ listeners: { web: http({ listen: '127.0.0.1:0', ro
 
 function get(path: string): string {
   return `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`
+}
+
+interface Started extends AsyncDisposable {
+  readonly child: ChildProcessByStdio<null, Readable, Readable>
+  readonly output: string
+  readonly errors: string
+  port(listener: string): number
+}
+
+/** For what the start of a test's own cannot do: limits, and an output that is not read. */
+async function startByShell(config: string, script: string, args: readonly string[]): Promise<Started> {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'))
+  writeFileSync(join(folder, 'proxy.config.ts'), config)
+  const command = [process.execPath, ...nodeFlags, join(root, 'core/main.ts'), 'run', ...args]
+  const child = spawn('sh', ['-c', script, 'sh', ...command], { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder })
+  let output = ''
+  let errors = ''
+  child.stdout.setEncoding('latin1').on('data', (chunk: string) => {
+    output += chunk
+  })
+  child.stderr.setEncoding('latin1').on('data', (chunk: string) => {
+    errors += chunk
+  })
+  const started: Started = {
+    child,
+    get output() {
+      return output
+    },
+    get errors() {
+      return errors
+    },
+    port: (listener) => Number(new RegExp(`listening ${listener} .*:(\\d+)`).exec(output)?.[1]),
+    [Symbol.asyncDispose]: async () => {
+      child.kill('SIGTERM')
+      if (child.exitCode === null) await once(child, 'exit')
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+  await eventually(
+    () => (output.includes('\nready') ? true : undefined),
+    () => `not ready: ${errors}`,
+    15_000,
+  )
+  return started
 }
 
 interface Status {
