@@ -10,7 +10,7 @@ import { type Ending, PluginIsolate } from './isolate.ts'
 
 /**
  * The limit of isolated-vm is one of the clock on the wall. A crossing cut short is tried again with the thread's own clock in view:
- * one that had less than this share of its limit was not scheduled, and is not to blame.
+ * until its tries had this share of the limit together, it was not scheduled, and is not to blame.
  */
 const FAIR_SHARE = 0.6
 const MOST_RETRIES = 20
@@ -72,6 +72,7 @@ export class Executor {
     let at = IN_AT
     let doomed = -1
     let retries = 0
+    let workedMs = 0
     while (from < batch.count && !this.#closed) {
       if (from === doomed) {
         this.#sink.failed(batch, from, 'memory', 'the isolate ran out of memory')
@@ -85,7 +86,7 @@ export class Executor {
         this.#failAll(batch, from)
         return
       }
-      const cpuMs = retries > 0 ? threadCpuMs() : Number.NaN
+      const cpuMs = retries > 0 ? threadCpuMs() : 0
       const ending = isolate.run(from, to, at, batch.text, timeoutMs)
       if (ending === 'memory') {
         doomed = this.#culprit(from, to)
@@ -106,15 +107,18 @@ export class Executor {
       } else if (this.#tape[CELL] === -1) {
         this.#overran(ending)
       } else if (first) {
-        const isFair = ending !== 'timeout' || threadCpuMs() - cpuMs >= timeoutMs * FAIR_SHARE
-        if (!isFair && tried < MOST_RETRIES) {
+        workedMs = tried > 0 ? workedMs + threadCpuMs() - cpuMs : 0
+        if (ending === 'timeout' && workedMs < timeoutMs * FAIR_SHARE && tried < MOST_RETRIES) {
           retries = tried + 1
           continue
         }
         this.#sink.failed(batch, from, whyOf(ending), ending === 'timeout' ? `the hook ran longer than ${timeoutMs} ms` : isolate.output)
         at += this.#tape[at]!
         from++
-      } else retries = 1
+      } else {
+        retries = 1
+        workedMs = 0
+      }
     }
   }
 
