@@ -1,6 +1,7 @@
 /**
- * `npm run bench:kill [-- --kills 20]`: what `kill -9` of a worker under load costs. Lost with it may be what it had under way;
- * anything beyond (a refused connection, a wrong status, an answer that never comes) fails the run.
+ * `npm run bench:kill [-- --kills 20] [--every 3]`: what `kill -9` of a worker under load costs. Lost with it may be what it had under
+ * way; anything beyond (a refused connection, a wrong status, an answer that never comes) fails the run. Three seconds between two
+ * kills, for workers that die young again and again are replaced ever later.
  */
 import type { ChildProcess } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
@@ -10,10 +11,16 @@ import { parseArgs } from 'node:util'
 import { lanes } from './lanes.ts'
 import { median } from './measure.ts'
 import { sluice } from './peers/sluice.ts'
-import { accepting, commandOf, delay, folder, freePort, stopAll, tree } from './processes.ts'
+import { accepting, commandOf, delay, folder, freePort, lastOutput, stopAll, tree } from './processes.ts'
 import { ask, openSocket, startPacedOrigin } from './streams.ts'
 
-const { values } = parseArgs({ options: { kills: { type: 'string', default: '20' }, connections: { type: 'string', default: '32' } } })
+const { values } = parseArgs({
+  options: {
+    kills: { type: 'string', default: '20' },
+    every: { type: 'string', default: '3' },
+    connections: { type: 'string', default: '32' },
+  },
+})
 const PROBES = 24
 const ANSWER_DEADLINE_MS = 10_000
 
@@ -28,6 +35,7 @@ const counts = { answered: 0, underWay: 0, beyond: 0 }
 const faults = new Map<string, number>()
 const clients = Array.from({ length: Number(values.connections) }, client)
 
+await delay(3_000)
 const serving: number[] = []
 for (let kill = 1; kill <= Number(values.kills); kill++) serving.push(await killOne(kill))
 ending = true
@@ -38,6 +46,7 @@ console.log(
 )
 console.log(`the replacement serves after ${median(serving).toFixed(0)} ms (median), ${Math.max(...serving).toFixed(0)} ms at most`)
 for (const [fault, count] of faults) console.log(`!! ${count} × ${fault}`)
+if (counts.beyond > 0) console.log(lastOutput(proxy))
 origin.close()
 await stopAll()
 process.exit(counts.beyond > 0 ? 1 : 0)
@@ -51,8 +60,8 @@ function startProxy(): ChildProcess {
 
 /** Kills one worker; resolves with the milliseconds until new connections, whichever slot they fall into, are all answered. */
 async function killOne(number: number): Promise<number> {
-  await delay(500)
-  const workers = tree(proxy.pid ?? -1).filter((pid) => /worker/.test(commandOf(pid)))
+  await delay(Number(values.every) * 1_000)
+  const workers = tree(proxy.pid ?? -1).filter((pid) => /^sluice: worker/.test(commandOf(pid)))
   const victim = workers[number % workers.length]
   if (victim === undefined) throw new Error('no worker to kill')
   killedAt = performance.now()
@@ -107,15 +116,20 @@ async function exchange(socket: Socket, openedAt: number): Promise<boolean> {
   } catch (error) {
     const isOfKilled = openedAt < killedAt && performance.now() - killedAt < 1_000
     if (isOfKilled) counts.underWay++
-    else lost(error)
+    else lost(error, `opened ${since(openedAt)}, lost ${since(performance.now())}`)
     return false
   } finally {
     clearTimeout(late)
   }
 }
 
-function lost(error: unknown): void {
+function since(time: number): string {
+  return `${(time - killedAt).toFixed(1)} ms after the last kill`
+}
+
+function lost(error: unknown, when = since(performance.now())): void {
   counts.beyond++
   const text = error instanceof Error ? error.message : String(error)
+  console.log(`  lost beyond: ${text}; ${when}`)
   faults.set(text, (faults.get(text) ?? 0) + 1)
 }

@@ -8,7 +8,7 @@ import { haproxy } from './peers/haproxy.ts'
 import { nginx } from './peers/nginx.ts'
 import { sluice } from './peers/sluice.ts'
 import type { Subject } from './peers/subject.ts'
-import { accepting, cpuOf, delay, folder, freePort, rssMb, stop, tree } from './processes.ts'
+import { accepting, cpuOf, delay, folder, freePort, livingTree, machineTicks, rssMb, stop, tree } from './processes.ts'
 
 export interface Round extends Load {
   /** Microseconds of CPU a request, of everything the proxy runs. */
@@ -17,6 +17,8 @@ export interface Round extends Load {
   readonly systemUs: number
   /** Of the first process alone: the supervisor of Sluice, the master of nginx. */
   readonly firstUs: number
+  /** Part of a core that processes outside this measurement took meanwhile. */
+  readonly others: number
 }
 
 export interface Measured {
@@ -50,6 +52,9 @@ interface Live {
 /** Where load and origin run, and where the proxy does. */
 export const LOAD_CORES = '0'
 export const PROXY_CORES = '1'
+
+/** A round is disturbed when others took more than this part of a core. */
+export const DISTURBED = 0.1
 
 export const subjects: Readonly<Record<SubjectName, Subject>> = {
   nginx: nginx('none'),
@@ -118,20 +123,35 @@ async function measureRound(one: Live, options: MeasureOptions, number: number):
 
   const first = one.child.pid ?? -1
   const pids = tree(first)
+  const watch = watchOthers()
   const [before, firstBefore] = [cpuOf(pids), cpuOf([first])]
   const counted = await runLoad({ ...load, seconds: options.seconds })
   await delay(50)
   const [after, firstAfter] = [cpuOf(pids), cpuOf([first])]
+  const others = watch()
 
   const cpuUs = (after.totalNs - before.totalNs) / 1_000 / counted.requests
   const userTicks = after.userTicks - before.userTicks
   const share = userTicks / Math.max(1, userTicks + after.systemTicks - before.systemTicks)
   const firstUs = (firstAfter.totalNs - firstBefore.totalNs) / 1_000 / counted.requests
-  const round = { ...counted, cpuUs, userUs: cpuUs * share, systemUs: cpuUs * (1 - share), firstUs }
+  const round = { ...counted, cpuUs, userUs: cpuUs * share, systemUs: cpuUs * (1 - share), firstUs, others }
   const what = `${lane.name}, log ${options.accessLog ? 'on' : 'off'}, ${number}/${options.rounds}`
   const errors = counted.errors > 0 ? `  !! ${counted.errors} ERRORS` : ''
-  options.progress(`${what}  ${one.name.padEnd(22)} ${cpuUs.toFixed(2)} µs  ${Math.round(counted.perSecond)}/s${errors}`)
+  const disturbed = others > DISTURBED ? `  (others took ${(others * 100).toFixed(0)} % of a core)` : ''
+  options.progress(`${what}  ${one.name.padEnd(22)} ${cpuUs.toFixed(2)} µs  ${Math.round(counted.perSecond)}/s${errors}${disturbed}`)
   return round
+}
+
+/** Begins to watch; the function it returns tells which part of a core others took since. */
+function watchOthers(): () => number {
+  const living = livingTree()
+  const [before, ours, began] = [machineTicks(), cpuOf(living), performance.now()]
+  return () => {
+    const [after, oursAfter] = [machineTicks(), cpuOf(living)]
+    const used = oursAfter.userTicks + oursAfter.systemTicks - ours.userTicks - ours.systemTicks
+    const others = after.all - before.all - (after.own - before.own) - used
+    return Math.max(0, (others * 10) / (performance.now() - began))
+  }
 }
 
 function summary(one: Live, options: MeasureOptions): Measured {

@@ -122,6 +122,23 @@ export function cpuOf(pids: readonly number[]): Cpu {
   return { totalNs, userTicks, systemTicks }
 }
 
+/** CPU of the whole machine, of this process, and of its children that have ended, in ticks: to tell how much others took. */
+export function machineTicks(): { readonly all: number; readonly own: number } {
+  const [user, nice, system, , , irq, softirq, steal] = read('/proc/stat').split('\n')[0]!.trim().split(/ +/).slice(1).map(Number)
+  const stat = read('/proc/self/stat')
+  const own = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 15)
+    .map(Number)
+  return { all: user! + nice! + system! + irq! + softirq! + steal!, own: own.reduce((sum, ticks) => sum + ticks, 0) }
+}
+
+/** Everything this process started and that lives. */
+export function livingTree(): number[] {
+  return tree(process.pid).slice(1)
+}
+
 export function rssMb(pids: readonly number[]): number {
   return sumOf(pids, /^VmRSS:\s+(\d+)/m) / 1024
 }

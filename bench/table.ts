@@ -1,6 +1,6 @@
 /** Results as a table a lane: medians over the rounds, ratios as the median of the ratios inside each round. */
 import { type Lane, lanes, type SubjectName } from './lanes.ts'
-import { type Measured, median, type Round } from './measure.ts'
+import { DISTURBED, type Measured, median, type Round } from './measure.ts'
 
 export function tables(results: readonly Measured[]): string {
   return lanes
@@ -16,8 +16,15 @@ export function tables(results: readonly Measured[]): string {
     .join('\n\n')
 }
 
-/** What went wrong in rounds, one line each; empty when every answer was good. */
+/** What makes the figures doubtful, one line each; empty when every answer was good and nobody disturbed. */
 export function faults(results: readonly Measured[]): string[] {
+  const rounds = results.flatMap((one) => one.rounds)
+  const disturbed = rounds.filter((round) => round.others > DISTURBED).length
+  const noise = `${disturbed} of ${rounds.length} rounds were disturbed: other processes took more than ${DISTURBED * 100} % of a core`
+  return [...(disturbed > 0 ? [noise] : []), ...errorsOf(results)]
+}
+
+function errorsOf(results: readonly Measured[]): string[] {
   return results.flatMap((one) => {
     const errors = one.rounds.reduce((sum, round) => sum + round.errors, 0)
     return errors === 0 ? [] : [`${one.lane}, log ${one.accessLog ? 'on' : 'off'}: ${one.subject}: ${errors} errors`]
