@@ -7,5 +7,8 @@ if (major < 26 || (major === 26 && minor < 9)) {
   process.stderr.write(`sluice needs Node.js 26.9 or newer; this is ${process.version} (${process.execPath})\n`)
   process.exit(1)
 }
+// Before anything else is loaded, so that it comes from there.
+const { openModuleCache } = await import('./process/module-cache.ts')
+const cacheFolder = openModuleCache()
 const { runCommandLine } = await import('./cli/command-line.ts')
-process.exit(await runCommandLine(process.argv.slice(2)))
+process.exit(await runCommandLine(process.argv.slice(2), cacheFolder))

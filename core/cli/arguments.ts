@@ -18,8 +18,15 @@ export interface CommandSpec {
 
 export type Options = Readonly<Record<string, string | true | undefined>>
 
+export interface ParsedCommand {
+  readonly kind: 'command'
+  readonly command: CommandSpec
+  readonly options: Options
+  readonly rest: readonly string[]
+}
+
 export type Parsed =
-  | { readonly kind: 'command'; readonly command: CommandSpec; readonly options: Options; readonly rest: readonly string[] }
+  | ParsedCommand
   | { readonly kind: 'help'; readonly command: CommandSpec | null }
   | { readonly kind: 'version' }
   | { readonly kind: 'wrong'; readonly message: string }

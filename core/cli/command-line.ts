@@ -1,7 +1,7 @@
 /** The commands, their help, and which exit code their end means: 0 ok, 1 failed, 2 wrong usage, 78 the config is not valid. */
 import { readFileSync } from 'node:fs'
 import { findPackageJSON } from 'node:module'
-import { type CommandSpec, type Grammar, type OptionSpec, type Options, parseArguments } from './arguments.ts'
+import { type CommandSpec, type Grammar, type OptionSpec, type ParsedCommand, parseArguments } from './arguments.ts'
 import { exitCodes } from './exit-codes.ts'
 
 const configOption: OptionSpec = { name: 'config', short: 'c', value: 'FILE', help: 'the config (default: proxy.config.ts)' }
@@ -38,7 +38,7 @@ const grammar: Grammar = {
 }
 
 /** Runs to the end of the command; the number is the exit code. */
-export async function runCommandLine(args: readonly string[]): Promise<number> {
+export async function runCommandLine(args: readonly string[], cacheFolder: string | null): Promise<number> {
   const parsed = parseArguments(args, grammar)
   switch (parsed.kind) {
     case 'version':
@@ -50,11 +50,11 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     case 'wrong':
       return usageError(parsed.message)
     case 'command':
-      return dispatch(parsed.command, parsed.options, parsed.rest)
+      return dispatch(parsed, cacheFolder)
   }
 }
 
-async function dispatch(command: CommandSpec, options: Options, rest: readonly string[]): Promise<number> {
+async function dispatch({ command, options, rest }: ParsedCommand, cacheFolder: string | null): Promise<number> {
   const expected = command === url ? 1 : 0
   if (rest.length > expected) return usageError(`${command.name} does not know what to do with ${rest[expected]}`)
   const file = textOf(options.config) ?? 'proxy.config.ts'
@@ -68,7 +68,7 @@ async function dispatch(command: CommandSpec, options: Options, rest: readonly s
   if (drainMs === null) return usageError(`--drain takes a duration such as 500ms, 30s or 2m, not ${options.drain}`)
   const { runProxy } = await import('./run.ts')
   const source = command === url ? ({ kind: 'url', url: rest[0]! } as const) : ({ kind: 'file', file } as const)
-  return runProxy({ source, workers, drainMs, logTarget: textOf(options.log) ?? null, version: version() })
+  return runProxy({ source, workers, drainMs, logTarget: textOf(options.log) ?? null, version: version(), cacheFolder })
 }
 
 function usageError(message: string): number {

@@ -10,7 +10,6 @@ import { createLog, errorSink, type Log } from '../observe/log.ts'
 import { Metrics } from '../observe/metrics.ts'
 import { suggestWorkers, thisMachine } from '../process/capacity.ts'
 import type { LogTarget, PlanSummary } from '../process/messages.ts'
-import { openModuleCache } from '../process/module-cache.ts'
 import { Supervisor } from '../process/supervisor.ts'
 import { PrepareError } from '../process/worker-process.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -21,6 +20,7 @@ export interface RunOptions {
   readonly drainMs: number
   readonly logTarget: LogTarget
   readonly version: string
+  readonly cacheFolder: string | null
 }
 
 const workerFile = fileURLToPath(import.meta.resolve('../process/worker.ts'))
@@ -72,7 +72,7 @@ class Program {
       workers: options.workers === 'auto' ? suggestWorkers(thisMachine()) : options.workers,
       workerFile,
       logTarget: options.logTarget,
-      cacheFolder: openModuleCache(),
+      cacheFolder: options.cacheFolder,
       hangMs: hangTime(process.env.SLUICE_HANG_MS),
       drainMs: options.drainMs,
       prepareMs,

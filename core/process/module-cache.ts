@@ -7,9 +7,10 @@ import { enableCompileCache, flushCompileCache } from 'node:module'
 import os from 'node:os'
 import path from 'node:path'
 
-/** Creates it, and uses it for this process too; null where there is no such folder. */
+/** Creates it, and uses it for this process and those it will start; null where there is no such folder. */
 export function openModuleCache(env: NodeJS.ProcessEnv = process.env): string | null {
   if (env.NODE_DISABLE_COMPILE_CACHE !== undefined) return null
+  if (env.NODE_COMPILE_CACHE !== undefined) return env.NODE_COMPILE_CACHE
   const base = env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache')
   const folder = path.join(base, 'sluice')
   try {
@@ -20,6 +21,7 @@ export function openModuleCache(env: NodeJS.ProcessEnv = process.env): string | 
     return null
   }
   enableCompileCache(folder)
+  env.NODE_COMPILE_CACHE = folder
   return folder
 }
 

@@ -13,6 +13,7 @@ export interface SupervisorOptions {
   readonly workers: number
   readonly workerFile: string
   readonly logTarget: LogTarget
+  /** Where workers keep their compiled modules (module-cache.ts); null: nowhere. */
   readonly cacheFolder: string | null
   /** A worker whose event loop stops for so long is killed. */
   readonly hangMs: number
@@ -198,8 +199,8 @@ export class Supervisor {
   }
 
   #fork(slot: number): WorkerProcess {
-    const { workerFile: file, hangMs, drainMs, logTarget, cacheFolder } = this.#options
-    const worker = new WorkerProcess({ file, slot, heartbeatMs: hangMs / 5, drainMs, logTarget, cacheFolder }, this.#workerEvents)
+    const { workerFile: file, hangMs, drainMs, logTarget } = this.#options
+    const worker = new WorkerProcess({ file, slot, heartbeatMs: hangMs / 5, drainMs, logTarget }, this.#workerEvents)
     this.#slots[slot] = worker
     this.#running.add(worker)
     return worker

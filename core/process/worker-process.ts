@@ -14,7 +14,6 @@ export interface WorkerOptions {
   readonly heartbeatMs: number
   readonly drainMs: number
   readonly logTarget: LogTarget
-  readonly cacheFolder: string | null
 }
 
 export interface WorkerEvents {
@@ -66,7 +65,6 @@ export class WorkerProcess {
       execArgv: workerFlags,
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      env: options.cacheFolder === null ? process.env : { ...process.env, NODE_COMPILE_CACHE: options.cacheFolder },
     })
     this.pid = this.#child.pid ?? -1
     const { promise, resolve, reject } = Promise.withResolvers<{ readonly cold: boolean }>()
