@@ -6,10 +6,13 @@ import { spawn } from 'node:child_process'
 import { globSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { eventually } from './support/deadline.ts'
+import { readImports } from './support/imports.ts'
 import { nodeFlags, root } from './support/process.ts'
 
 const AT_ONCE = 2
 const FILE_DEADLINE_MS = 120_000
+/** A file that has told its totals ends soon, or something in it was left open. */
+const ENDING_DEADLINE_MS = 10_000
 const LEFTOVER_GRACE_MS = 2_000
 /** Processes of a file are found by this variable in their environment, also when their parent is gone. */
 const MARK = 'SLUICE_TEST_FILE'
@@ -65,7 +68,8 @@ async function runFile(file: string): Promise<FileResult> {
 
   const [total, passed, skipped] = readTotals(output)
   const faults: string[] = []
-  if (late) faults.push(`not finished after ${FILE_DEADLINE_MS / 1000} s`)
+  if (late && total > 0) faults.push(`still running ${ENDING_DEADLINE_MS / 1000} s after its last test: something was left open`)
+  else if (late) faults.push(`not finished after ${FILE_DEADLINE_MS / 1000} s`)
   else if (total === 0) faults.push('ran no test to its end')
   else if (code !== 0 && total === passed) faults.push(`exited with ${code}`)
   faults.push(...leftovers.map((command) => `left behind: ${command}`))
@@ -82,15 +86,17 @@ function runProcess(file: string, mark: string): Promise<{ output: string; code:
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         output += text
+        if (text.includes('  Duration: ')) timers.push(setTimeout(giveUp, ENDING_DEADLINE_MS))
       })
     }
-    const timer = setTimeout(() => {
+    const giveUp = (): void => {
       late = true
       killMarked(mark)
       child.kill('SIGKILL')
-    }, FILE_DEADLINE_MS)
+    }
+    const timers = [setTimeout(giveUp, FILE_DEADLINE_MS)]
     child.on('exit', (code) => {
-      clearTimeout(timer)
+      for (const timer of timers) clearTimeout(timer)
       // A process left behind may hold the pipes open: give what was written a moment, then stop reading.
       const settled = setTimeout(() => child.stdout.destroy() && child.stderr.destroy(), LEFTOVER_GRACE_MS)
       child.once('close', () => {
@@ -157,11 +163,14 @@ function report(all: readonly FileResult[]): void {
   process.exitCode = sum('failed') > 0 ? 1 : 0
 }
 
-/** uvu forgets the names of what it skips, so they are read from the source. */
+/** uvu forgets the names of what it skips, so they are read from the source, shared suites included. */
 function printSkipped(result: FileResult): void {
   console.log(`\nSKIPPED ${result.skipped} in ${result.file}:`)
-  for (const [i, line] of readFileSync(join(root, result.file), 'utf8').split('\n').entries()) {
-    if (/\btest\.(skip|only)\b/.test(line)) console.log(`  ${result.file}:${i + 1}: ${line.trim()}`)
+  const imported = readImports(readFileSync(join(root, result.file), 'utf8'), result.file).map(({ to }) => to)
+  for (const path of [result.file, ...imported.filter((to) => to.startsWith('test/suites/'))]) {
+    for (const [i, line] of readFileSync(join(root, path), 'utf8').split('\n').entries()) {
+      if (/\b\w+\.(skip|only)\b/.test(line)) console.log(`  ${path}:${i + 1}: ${line.trim()}`)
+    }
   }
 }
 
