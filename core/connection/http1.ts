@@ -213,7 +213,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   // ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   sendInformational(head: ResponseHead): void {
-    this.#wire.writeText(`HTTP/1.1 ${head.status} ${head.reason}\r\n${head.lines()}\r\n`)
+    this.#wrote(this.#wire.writeText(`HTTP/1.1 ${head.status} ${head.reason}\r\n${head.lines()}\r\n`))
   }
 
   sendHead(head: ResponseHead, length: number, answersHead: boolean): void {

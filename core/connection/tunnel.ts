@@ -28,7 +28,7 @@ export class Tunnel implements Timed {
     this.active()
     for (const wire of [wires.left, wires.right]) {
       wire.expectBulk()
-      if (!wire.congested) wire.resume()
+      if (!(wire === wires.left ? wires.right : wires.left).congested) wire.resume()
     }
   }
 
@@ -87,10 +87,12 @@ class Side implements WireOwner {
 
   onClose(error: string | null): void {
     this.#finished = true
+    // Nothing can reach this side any more: what the other one still says has nowhere to go.
+    this.other!.#finished = true
     if (error === null) this.#to.end()
     else this.#to.reset()
+    if (!this.#to.congested) this.#to.destroy()
     this.#tunnel.closed()
-    if (error === null && this.other!.#finished) this.#to.destroy()
   }
 
   #destroyBoth(): void {

@@ -343,7 +343,11 @@ export class Exchange implements HookCall, EndedExchange {
   }
 
   onInformational(head: ResponseHead): void {
-    if (this.request.minor === 1) this.#downstream.sendInformational(head)
+    if (this.request.minor === 0) return
+    // A client that would wait for so many bytes never saw a body after an interim response (RFC 9110 §8.6).
+    head.delete('content-length')
+    this.#downstream.sendInformational(head)
+    if (this.#downstream.congested) this.#connection?.pause()
   }
 
   onHead(head: ResponseHead, length: number): void {
@@ -396,7 +400,6 @@ export class Exchange implements HookCall, EndedExchange {
     this.#connection = null
     if (this.request.upgrade === null || head.upgrade?.toLowerCase() !== this.request.upgrade.toLowerCase()) {
       connection.wire.destroy()
-      connection.left()
       return this.#fail('upgrade_failed', null)
     }
     this.upstreamMs = monotonicMs() - this.#sentAt

@@ -76,6 +76,8 @@ export class HandleWire implements AcceptedWire {
   #pending = 0
   #reading = false
   #ending = false
+  /** Why a write failed: nothing more can leave, but what the peer sent before may still be unread. */
+  #failure: string | null = null
   #peer: { address?: string; port?: number } | null = null
 
   /** `ownBuffer`: for the side that sends bulk; 64 KiB of address space, touched as far as reads reach. */
@@ -97,14 +99,14 @@ export class HandleWire implements AcceptedWire {
   }
 
   writeText(text: string): boolean {
-    if (this.closed) return true
+    if (this.closed || this.#failure !== null) return true
     const request = takeRequest()
     return this.#written(request, this.#handle.writeLatin1String(request, text), null)
   }
 
   write(text: string, bytes: Buffer, from: number, to: number): boolean {
     if (text.length + (to - from) <= TEXT_LIMIT) return this.writeText(text + bytes.latin1Slice(from, to))
-    if (this.closed) return true
+    if (this.closed || this.#failure !== null) return true
     const request = takeRequest()
     const part = bytes.subarray(from, to)
     if (text === '') return this.#written(request, this.#handle.writeBuffer(request, part), part)
@@ -121,6 +123,7 @@ export class HandleWire implements AcceptedWire {
     if (!this.#reading || this.closed) return
     this.#reading = false
     this.#handle.readStop()
+    if (this.#failure !== null) this.#writeFailed(this.#failure)
   }
 
   expectBulk(): void {
@@ -170,6 +173,7 @@ export class HandleWire implements AcceptedWire {
   received(length: number): void {
     if (length > 0) this.owner.onBytes(this.#buffer, length)
     else if (length === UV_EOF) {
+      if (this.#failure !== null) return this.#close(this.#failure, false)
       this.pause()
       this.owner.onEnd()
     } else if (length < 0) this.#close(errnoName(length), false)
@@ -179,8 +183,8 @@ export class HandleWire implements AcceptedWire {
   flushed(status: number): void {
     this.#pending--
     if (this.closed) return
-    if (status !== 0) return this.#close(errnoName(status), false)
-    if (this.#pending > 0) return
+    if (status !== 0) return this.#writeFailed(errnoName(status))
+    if (this.#pending > 0 || this.#failure !== null) return
     this.congested = false
     this.owner.onDrain()
   }
@@ -193,7 +197,7 @@ export class HandleWire implements AcceptedWire {
   #written(request: WriteRequest, error: number, lent: Buffer | null): boolean {
     if (error !== 0) {
       spare = request
-      this.#failLater(errnoName(error))
+      this.#writeFailed(errnoName(error))
       return true
     }
     if (bindings!.state[bindings!.kAsync] === 0) {
@@ -208,9 +212,14 @@ export class HandleWire implements AcceptedWire {
     return false
   }
 
-  /** A write that fails at once is told like one that fails later: never from inside the caller's call. */
-  #failLater(error: string): void {
-    process.nextTick(() => this.#close(error, false))
+  /**
+   * An endpoint may answer and close while it is still written to: reading, which tells the end as well, goes on to it. Without
+   * reading, the wire closes, but never from inside the caller's call.
+   */
+  #writeFailed(error: string): void {
+    this.#failure = error
+    this.congested = true
+    if (!this.#reading) process.nextTick(() => this.#close(error, false))
   }
 
   #close(error: string | null, abruptly: boolean): void {

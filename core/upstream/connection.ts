@@ -276,7 +276,7 @@ export class UpstreamConnection implements WireOwner, Timed {
     this.#chunks = null
     this.#answered = true
     this.dueAt = Number.POSITIVE_INFINITY
-    const keep = this.#keepAlive && this.requestSent && !this.wire.closed
+    const keep = this.#keepAlive && this.requestSent && !this.wire.closed && !this.wire.congested
     sink.onBodyEnd(trailers)
     this.reused = true
     if (keep) this.#home.release(this)
