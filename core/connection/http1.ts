@@ -281,7 +281,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     this.#state = 'head'
     this.#headIsNew = true
     const { timeouts } = this.#service.listener
-    this.dueAt = this.#in(this.#wire.congested ? timeouts.sendIdle : timeouts.keepAlive)
+    this.dueAt = this.#in(this.#wire.congested ? timeouts.sendIdle : this.#home.draining ? DRAIN_IDLE_MS : timeouts.keepAlive)
     // While a response is still being written, the next request waits.
     if (this.#wire.congested) return this.#wire.pause()
     this.#wire.resume()
@@ -340,7 +340,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
       this.dueAt = this.#in(LINGER_MS)
     }
     if (this.#state !== 'head') return
-    this.dueAt = this.#in(this.#service.listener.timeouts.keepAlive)
+    this.dueAt = this.#in(this.#home.draining ? DRAIN_IDLE_MS : this.#service.listener.timeouts.keepAlive)
     this.#wire.resume()
     this.#readHeld()
   }
