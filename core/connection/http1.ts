@@ -243,8 +243,8 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   }
 
   sendBody(prefix: string, bytes: Buffer, from: number, to: number): boolean {
-    let text = this.#out + prefix
-    if (this.#framing === 'chunked') text += `${(prefix.length + to - from).toString(16)}\r\n`
+    const size = this.#framing === 'chunked' ? `${(prefix.length + to - from).toString(16)}\r\n` : ''
+    const text = this.#out + size + prefix
     if (this.#framing === 'chunked' || to - from <= TOGETHER_BYTES) {
       this.#out = text + bytes.latin1Slice(from, to) + (this.#framing === 'chunked' ? '\r\n' : '')
       return this.#out.length <= TOGETHER_BYTES * 4 || this.flush()

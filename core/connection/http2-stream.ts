@@ -212,7 +212,6 @@ export class Http2Stream implements Downstream, Timed {
   /** An HTTP/2 request has no Connection field, so it never asks for this. */
   becomeTunnel(_head: ResponseHead, upstream: UpstreamConnection, _rest: Buffer, ended: (bytesIn: number, bytesOut: number) => void): void {
     upstream.wire.destroy()
-    upstream.left()
     this.abort()
     ended(0, 0)
   }

@@ -71,6 +71,10 @@ export class Exchange implements HookCall, EndedExchange {
   /** More of the body went out than `#firstBody`: it cannot be sent again. */
   #bodyStreamed = false
 
+  /** The client asked with HEAD, whatever a hook has made of it. */
+  readonly #askedHead: boolean
+  /** What the endpoint sends as a body is not for the client: HEAD, 204, 304. */
+  #isBodyless = false
   /** Bytes of the response body as `onHead` told them. */
   #length = 0
   #localBody: string | null = null
@@ -84,6 +88,7 @@ export class Exchange implements HookCall, EndedExchange {
     this.#downstream = downstream
     this.#serial = serial
     this.request = request
+    this.#askedHead = request.method === 'HEAD'
     this.ip = clientAddress(request, downstream.peer, service.listener.trust)
     this.#started = monotonicMs()
     this.#sentAt = this.#started
@@ -135,7 +140,7 @@ export class Exchange implements HookCall, EndedExchange {
     if (verdict.kind === 'respond') return this.#answer(() => makeReply(verdict.status, verdict.body, verdict.headers))
     const upstream = this.#service.upstreamNamed(verdict.upstream)
     if (upstream === null) return this.#fail('unknown_upstream', verdict.upstream)
-    this.#sendTo(upstream)
+    if (this.#normalise()) this.#sendTo(upstream)
   }
 
   #matchRoute(): boolean {
@@ -360,12 +365,14 @@ export class Exchange implements HookCall, EndedExchange {
   }
 
   onBody(prefix: string, bytes: Buffer, from: number, to: number): void {
+    if (this.#isBodyless) return
     this.bytesOut += prefix.length + to - from
     if (this.#held !== null) this.#held.push(prefix + bytes.latin1Slice(from, to))
     else if (!this.#downstream.sendBody(prefix, bytes, from, to)) this.#connection?.pause()
   }
 
   onBodyText(text: string): void {
+    if (this.#isBodyless) return
     this.bytesOut += text.length
     if (this.#held !== null) this.#held.push(text)
     else this.#downstream.sendText(text)
@@ -451,12 +458,16 @@ export class Exchange implements HookCall, EndedExchange {
     const response = this.response!
     this.#stage = 'replying'
     this.status = response.status
-    this.#downstream.sendHead(response, this.#length, this.answersHead)
+    this.#isBodyless = this.#askedHead || response.status === 204 || response.status === 304
+    // A hook has made this of an answer that had no body, whatever length it told.
+    if (!this.#isBodyless && this.#length === 0 && response.contentLength !== 0) response.set('Content-Length', '0')
+    this.#downstream.sendHead(response, this.#length, this.#askedHead)
     if (this.#localBody !== null) return this.#replyLocal(this.#localBody)
     const held = this.#held
     if (held === null) return
     this.#held = null
-    for (const text of held) this.#downstream.sendBody(text, EMPTY, 0, 0)
+    if (this.#isBodyless) this.bytesOut = 0
+    else for (const text of held) this.#downstream.sendBody(text, EMPTY, 0, 0)
     if (this.#complete) this.#downstream.endBody(this.#trailers)
     const flowing = this.#downstream.flush()
     if (this.#complete) this.#end()
@@ -464,7 +475,7 @@ export class Exchange implements HookCall, EndedExchange {
   }
 
   #replyLocal(body: string): void {
-    if (!this.answersHead) {
+    if (!this.#isBodyless) {
       this.bytesOut = body.length
       this.#downstream.sendText(body)
     }

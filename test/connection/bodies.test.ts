@@ -324,7 +324,7 @@ class Dechunk {
   rest = ''
   readonly #chunked: boolean
   #left = 0
-  #pending = Buffer.alloc(0)
+  #pending: Buffer = Buffer.alloc(0)
   constructor(chunked: boolean) {
     this.#chunked = chunked
   }

@@ -5,7 +5,7 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import type { EndedExchange, HandshakeFailure, Observer } from '../../core/events.ts'
-import type { Hook, HookCall } from '../../core/hooks.ts'
+import { type Hook, type HookCall, PENDING } from '../../core/hooks.ts'
 import { canUseHandles } from '../../core/net/handle-wire.ts'
 import type {
   Destination,
@@ -251,9 +251,11 @@ export class Held {
   readonly calls: HookCall[] = []
   readonly #waiting = new Waiting()
 
-  keep(call: HookCall): void {
+  /** The hook itself. */
+  readonly pending = (call: HookCall): typeof PENDING => {
     this.calls.push(call)
     this.#waiting.poke()
+    return PENDING
   }
 
   call(number = 1): Promise<HookCall> {
