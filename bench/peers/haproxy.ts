@@ -1,4 +1,4 @@
-/** HAProxy doing what Sluice does: keep-alive both sides, X-Forwarded-*, Via both ways. Its log goes to a file by its standard output. */
+/** HAProxy doing what Sluice does: keep-alive both sides, X-Forwarded-*, Via to the origin. Its log goes to a file by its standard output. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isInstalled, start } from '../processes.ts'
@@ -36,7 +36,6 @@ frontend web
   http-request set-header X-Forwarded-Proto http
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
   http-request add-header Via "1.1 haproxy"
-  http-response add-header Via "1.1 haproxy"
   default_backend origin
 backend origin
   server a 127.0.0.1:${originPort} pool-max-conn 256

@@ -1,4 +1,4 @@
-/** nginx, alone and with its two script modules, doing what Sluice does: keep-alive both sides, X-Forwarded-*, Via both ways. */
+/** nginx, alone and with its two script modules, doing what Sluice does: keep-alive both sides, X-Forwarded-*, Via to the origin. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { BLOCKED_AGENTS } from '../lanes.ts'
@@ -55,7 +55,7 @@ http {
     listen 127.0.0.1:${port} backlog=4096 reuseport;
     location / {
       proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";
-      proxy_set_header Host $http_host; proxy_set_header Via "1.1 nginx"; add_header Via "1.1 nginx" always;
+      proxy_set_header Host $http_host; proxy_set_header Via "1.1 nginx";
       proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $http_host;
       client_body_buffer_size 256k; proxy_max_temp_file_size 0; proxy_buffer_size 16k; proxy_buffers 16 16k; proxy_busy_buffers_size 64k;
       ${lane.plugin ? pluginLines(script) : ''}
