@@ -11,6 +11,8 @@ export abstract class Head {
   #to: number
   /** Ranges of #text that are gone: start, end, start, end …, ascending, whole lines. */
   #cuts: number[] | null = null
+  /** Which lengths the names of received lines have, a bit each (modulo 32): most fields looked for are not there, and this tells. */
+  #nameLengths = -1
   /** Lines that were added, each ended by CRLF. */
   #added = ''
 
@@ -20,9 +22,10 @@ export abstract class Head {
     this.#to = from
   }
 
-  /** For the parser: the field lines end at `to`, where the empty line is. */
-  endFields(to: number): void {
+  /** For the parser: the field lines end at `to`, where the empty line is; `nameLengths` has a bit for each length of a name. */
+  endFields(to: number, nameLengths = -1): void {
     this.#to = to
+    this.#nameLengths = nameLengths
   }
 
   /** Just after the empty line: where the body starts in the received text. */
@@ -145,6 +148,7 @@ export abstract class Head {
 
   /** The next received line named so at or after `from` that is not cut, or -1. */
   #findKept(lower: string, from: number): number {
+    if ((this.#nameLengths & (1 << lower.length)) === 0) return -1
     let at = findLine(this.#text, from, this.#to, lower)
     while (at >= 0 && this.#isCut(at)) at = findLine(this.#text, this.#text.indexOf('\r\n', at) + 2, this.#to, lower)
     return at

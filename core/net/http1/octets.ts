@@ -48,12 +48,16 @@ export const MALFORMED = -1
 export const INCOMPLETE = -2
 export const TOO_MANY = -3
 
+/** After `walkLines`: a bit for each length of a name, modulo 32. */
+export let nameLengths = 0
+
 /**
  * Reads field lines up to the empty one (RFC 9112 §5): no obs-fold, no bare CR or LF, no NUL, no space before a colon. Returns where
  * the empty line is, or one of the negative numbers above.
  */
 export function walkLines(text: string, bytes: Uint8Array, from: number, length: number, maxFields: number, reader: LineReader): number {
   let at = from
+  nameLengths = 0
   for (let fields = 0; at < length; at += 2) {
     const start = at
     while (at < length && TOKEN[bytes[at]!] === 1) at++
@@ -64,7 +68,10 @@ export function walkLines(text: string, bytes: Uint8Array, from: number, length:
       while (at < length && VALUE[bytes[at]!] === 1) at++
       if (at === length) return INCOMPLETE
       if (++fields > maxFields) return TOO_MANY
-      if (bytes[at] === CR && at + 1 < length && bytes[at + 1] === LF) reader.line(text, bytes, start, colon, at)
+      if (bytes[at] === CR && at + 1 < length && bytes[at + 1] === LF) {
+        nameLengths |= 1 << (colon - start)
+        reader.line(text, bytes, start, colon, at)
+      }
     }
     if (bytes[at] !== CR) return MALFORMED
     if (at + 1 === length) return INCOMPLETE

@@ -7,7 +7,7 @@ import type { ErrorCode } from '../../errors.ts'
 import { escapeRawBytes, hasRawBytes, normalisePath, type PathRules } from '../path.ts'
 import { parseLength, trimmed } from './fields.ts'
 import { RequestHead } from './head.ts'
-import { CR, INCOMPLETE, isNameAt, LF, type LineReader, nameBytes, SPACE, TARGET, TOKEN, TOO_MANY, versionAt, walkLines } from './octets.ts'
+import { CR, INCOMPLETE, isNameAt, LF, type LineReader, nameBytes, nameLengths, SPACE, TARGET, TOKEN, TOO_MANY, versionAt, walkLines } from './octets.ts'
 
 export interface RequestRules extends PathRules {
   readonly requestLineBytes: number
@@ -72,7 +72,7 @@ export function readRequestHead(
   const scan = new FieldScan(head)
   const end = walkLines(text, bytes, at, length, rules.fields, scan)
   if (end < 0) return end === INCOMPLETE ? null : end === TOO_MANY ? 'head_too_large' : 'bad_request'
-  head.endFields(end)
+  head.endFields(end, nameLengths)
   return readTarget(head, text.slice(targetAt, targetEnd), version === 11 ? start : -1, rules) ?? scan.judge()
 }
 

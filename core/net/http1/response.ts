@@ -5,7 +5,7 @@
 import type { ErrorCode } from '../../errors.ts'
 import { parseLength, trimmed } from './fields.ts'
 import { ResponseHead } from './head.ts'
-import { CR, INCOMPLETE, isNameAt, LF, type LineReader, nameBytes, SPACE, TOO_MANY, VALUE, versionAt, walkLines } from './octets.ts'
+import { CR, INCOMPLETE, isNameAt, LF, type LineReader, nameBytes, nameLengths, SPACE, TOO_MANY, VALUE, versionAt, walkLines } from './octets.ts'
 
 const NAME = {
   date: nameBytes('date'),
@@ -48,7 +48,7 @@ export function readResponseHead(
   const scan = new FieldScan(head)
   const end = walkLines(text, bytes, at + 2, length, maxFields, scan)
   if (end < 0) return end === INCOMPLETE ? null : end === TOO_MANY ? 'response_head_too_large' : 'response_malformed'
-  head.endFields(end)
+  head.endFields(end, nameLengths)
   return scan.judge()
 }
 
