@@ -28,6 +28,8 @@ export class Deadlines {
 
   /** The clock value to put into `dueAt` for a deadline in `ms`. */
   in(ms: number): number {
+    // Nobody ticks while there is nobody to tick for.
+    if (this.#timer === null) this.now = this.#clock()
     return this.now + ms + this.#tickMs
   }
 

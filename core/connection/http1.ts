@@ -160,10 +160,15 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
       if (end < 0) return this.#refuse(body.wrong)
       received.at = end
       firstBody = body.text
+      // The rest of it cannot come any more.
+      if (!body.done && this.#ended) {
+        this.#close()
+        return false
+      }
       this.#body = body.done ? null : body
     }
     this.#state = 'exchange'
-    this.dueAt = Number.POSITIVE_INFINITY
+    this.dueAt = this.#ended ? this.#in(service.listener.timeouts.halfClosed) : Number.POSITIVE_INFINITY
     const exchange = new Exchange(service, this, head, service.nextSerial())
     this.#exchange = exchange
     // Until somebody takes the body, no more of it is read.

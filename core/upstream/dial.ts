@@ -45,7 +45,7 @@ export interface DialOptions {
 
 export type Dialled = (wire: Wire | null, error: ErrorCode | null, detail: string | null) => void
 
-/** Calls `done` once, never before it returns unless a name fails at once. Returns how to give up, after which `done` is not called. */
+/** Calls `done` once, never before it returns. Returns how to give up, after which `done` is not called. */
 export function dial(options: DialOptions, done: Dialled): () => void {
   let abort: () => void = () => {}
   let over = false
@@ -60,7 +60,7 @@ export function dial(options: DialOptions, done: Dialled): () => void {
   else {
     options.dns.resolve(target.host, (addresses, error) => {
       if (over) return
-      if (addresses === null) finish(null, error, target.host)
+      if (addresses === null) process.nextTick(finish, null, error, target.host)
       else tryEach(options, addresses, target.port, 0, finish, (give) => (abort = give))
     })
   }

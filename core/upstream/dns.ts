@@ -37,7 +37,8 @@ export class DnsCache {
   }
 
   /** IPv4 addresses first. Answers at once when it can; an expired entry still answers while no better one is there. */
-  resolve(name: string, done: Resolved): void {
+  resolve(written: string, done: Resolved): void {
+    const name = written.toLowerCase()
     if (isIP(name) !== 0) return done([name], null)
     const known = this.#fromHosts(name)
     if (known !== null) return done(known, null)
@@ -88,11 +89,10 @@ export class DnsCache {
   }
 
   #fromHosts(name: string): readonly string[] | null {
-    const lower = name.toLowerCase()
-    if (lower === 'localhost' || lower.endsWith('.localhost')) return ['127.0.0.1', '::1']
+    if (name === 'localhost' || name.endsWith('.localhost')) return ['127.0.0.1', '::1']
     const now = this.#clock()
     if (now - this.#hostsCheckedAt > HOSTS_CHECK_MS) this.#readHosts(now)
-    return this.#hosts.get(lower) ?? null
+    return this.#hosts.get(name) ?? null
   }
 
   #readHosts(now: number): void {

@@ -39,6 +39,16 @@ test('a client that closed its sending side and gets no answer counts as gone', 
   await proxy.open(0)
 })
 
+test('so does one whose last request waited behind others', async () => {
+  await using origin = await startOrigin((req) => (req.target === '/' ? answer('ok') : undefined))
+  await using proxy = await startProxy({ origin, times: { halfClosed: 100 } })
+  using c = await proxy.connect()
+  c.send(`${GET}GET /slow HTTP/1.1\r\nHost: x\r\n\r\n`).end()
+  await origin.request(2)
+  assert.is((await proxy.exchange(2)).reason, 'client_gone')
+  await proxy.open(0)
+})
+
 test('a client gone before its answer aborts the attempt', async () => {
   await using origin = await startOrigin(nothing)
   await using proxy = await startProxy({ origin })

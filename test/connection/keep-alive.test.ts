@@ -107,6 +107,17 @@ test('requests that were sent before the client closed its sending side are all 
   await proxy.open(1)
 })
 
+test('a request whose body was cut off by a half-close is not begun, and the answers before it stand', async () => {
+  await using origin = await startOrigin((req) => answer(req.target))
+  await using proxy = await startProxy({ origin })
+  using c = await proxy.connect()
+  c.send(`${get('/1')}POST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab`).end()
+  assert.is((await c.response()).text, '/1')
+  await c.closed()
+  assert.is(origin.requests.length, 1)
+  assert.is(origin.connections.length, 1)
+})
+
 test('HTTP/1.0 closes unless asked to keep the connection', async () => {
   await using origin = await startOrigin()
   await using proxy = await startProxy({ origin, hostName: 'api.internal' })

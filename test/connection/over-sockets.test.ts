@@ -1,0 +1,13 @@
+/** The conversations once more where bare handles cannot be used: over Node's own sockets. */
+process.env.SLUICE_NO_HANDLES = '1'
+await import('./keep-alive.test.ts')
+await import('./bodies.test.ts')
+await import('./deadlines.test.ts')
+await import('./drain.test.ts')
+await import('./ends.test.ts')
+await import('./expect.test.ts')
+await import('./refusals.test.ts')
+await import('./upgrade.test.ts')
+await import('../http/fields.test.ts')
+await import('../http/hooks.test.ts')
+await import('../upstream/attempts.test.ts')
