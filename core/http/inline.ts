@@ -71,7 +71,6 @@ function editResponse(head: ResponseHead): Response {
     set status(value) {
       if (!Number.isInteger(value) || value < 200 || value > 599) throw new TypeError(`not a status: ${value}`)
       head.status = value
-      head.reason = ''
     },
     headers: editHeaders(head),
   }

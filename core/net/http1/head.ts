@@ -2,7 +2,9 @@
  * A message head: the received text plus a list of edits. Nothing is copied into a map; lines that nobody touched leave as the
  * slices they arrived in. HTTP/1 writes `lines()`; HTTP/2 reads `forEach`. Names are matched in any case.
  */
+
 import { findLine, isFieldValue, isToken, trimmed } from './fields.ts'
+import { reasonPhrases } from './reason.ts'
 
 export abstract class Head {
   /** Holds the field lines in [#from, #to), each ended by CRLF, valid by the grammar. */
@@ -82,6 +84,16 @@ export abstract class Head {
       const end = this.#added.indexOf('\r\n', at) + 2
       this.#added = this.#added.slice(0, at) + this.#added.slice(end)
       at = findLine(this.#added, at, this.#added.length, lower)
+    }
+  }
+
+  /** Takes out the received lines that have one of these lower-case names: one walk, however many names a message lists. */
+  deleteReceived(names: ReadonlySet<string>): void {
+    const text = this.#text
+    for (let at = this.#from; at < this.#to; ) {
+      const end = text.indexOf('\r', at) + 2
+      if (names.has(text.slice(at, text.indexOf(':', at)).toLowerCase())) this.cut(at, end)
+      at = end
     }
   }
 
@@ -265,18 +277,16 @@ export class ResponseHead extends Head {
   get status(): number {
     return this.#status
   }
+  /** A new status brings its own reason phrase. */
   set status(status: number) {
     this.#status = status
+    this.#reason = reasonPhrases[status] ?? ''
     this.#lineFrom = -1
   }
 
   /** As received; may be empty. */
   get reason(): string {
     return this.#reason
-  }
-  set reason(reason: string) {
-    this.#reason = reason
-    this.#lineFrom = -1
   }
 
   /** For the parser: the received line, which starts at `from`, says just what status and reason say, as HTTP/1.1. */

@@ -7,7 +7,21 @@ import type { ErrorCode } from '../../errors.ts'
 import { escapeRawBytes, hasRawBytes, normalisePath, type PathRules } from '../path.ts'
 import { parseLength, trimmed } from './fields.ts'
 import { RequestHead } from './head.ts'
-import { CR, INCOMPLETE, isNameAt, LF, type LineReader, nameBytes, nameLengths, SPACE, TARGET, TOKEN, TOO_MANY, versionAt, walkLines } from './octets.ts'
+import {
+  CR,
+  INCOMPLETE,
+  isNameAt,
+  LF,
+  type LineReader,
+  nameBytes,
+  nameLengths,
+  SPACE,
+  TARGET,
+  TOKEN,
+  TOO_MANY,
+  versionAt,
+  walkLines,
+} from './octets.ts'
 
 export interface RequestRules extends PathRules {
   readonly requestLineBytes: number
@@ -262,13 +276,15 @@ class FieldScan implements LineReader {
     }
     let wantsUpgrade = false
     let wantsClose = false
+    let named: Set<string> | null = null
     for (const option of this.#connection.toLowerCase().split(',')) {
       const name = option.trim()
       if (name === 'close') wantsClose = true
       else if (name === 'keep-alive') head.keepAlive = true
       else if (name === 'upgrade') wantsUpgrade = true
-      else if (name !== '' && name !== 'host' && name !== 'content-length') head.delete(name)
+      else if (name !== '' && name !== 'host' && name !== 'content-length') (named ??= new Set()).add(name)
     }
+    if (named !== null) head.deleteReceived(named)
     if (wantsClose) head.keepAlive = false
     if (wantsUpgrade && this.#upgrades === 1) head.upgrade = passableUpgrade(head, this.#upgrade!)
     return head

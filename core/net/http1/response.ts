@@ -5,7 +5,20 @@
 import type { ErrorCode } from '../../errors.ts'
 import { parseLength, trimmed } from './fields.ts'
 import { ResponseHead } from './head.ts'
-import { CR, INCOMPLETE, isNameAt, LF, type LineReader, nameBytes, nameLengths, SPACE, TOO_MANY, VALUE, versionAt, walkLines } from './octets.ts'
+import {
+  CR,
+  INCOMPLETE,
+  isNameAt,
+  LF,
+  type LineReader,
+  nameBytes,
+  nameLengths,
+  SPACE,
+  TOO_MANY,
+  VALUE,
+  versionAt,
+  walkLines,
+} from './octets.ts'
 
 const NAME = {
   date: nameBytes('date'),
@@ -139,12 +152,14 @@ class FieldScan implements LineReader {
       return head
     }
     let wantsClose = false
+    let named: Set<string> | null = null
     for (const option of this.#connection.toLowerCase().split(',')) {
       const name = option.trim()
       if (name === 'close') wantsClose = true
       else if (name === 'keep-alive') head.keepAlive = true
-      else if (name !== '' && name !== 'upgrade' && name !== 'content-length') head.delete(name)
+      else if (name !== '' && name !== 'upgrade' && name !== 'content-length') (named ??= new Set()).add(name)
     }
+    if (named !== null) head.deleteReceived(named)
     if (wantsClose) head.keepAlive = false
     return head
   }
