@@ -116,7 +116,7 @@ test('a kept line goes out as it came until something in it is changed', () => {
   head.delete('a')
   assert.is(head.text(), 'HTTP/1.1 200 Fine\r\nB: 2\r\n')
   head.status = 201
-  assert.is(head.text(), 'HTTP/1.1 201 OK\r\nB: 2\r\n')
+  assert.is(head.text(), 'HTTP/1.1 201 Created\r\nB: 2\r\n')
 })
 
 test.run()

@@ -43,11 +43,12 @@ test('the status line is exact; an empty reason may lack its space, and gets it 
     assert.is(parse(`${line}\r\n\r\n`), 'response_malformed', line)
 })
 
-test('a status or a reason that was changed is the one that is sent', () => {
+test('a status that was changed is sent with its own reason phrase, or none', () => {
   const head = accepted(reply('A: b'))
   head.status = 404
-  head.reason = ''
-  assert.is(head.text(), 'HTTP/1.1 404 \r\nA: b\r\n')
+  assert.is(head.text(), 'HTTP/1.1 404 Not Found\r\nA: b\r\n')
+  head.status = 599
+  assert.is(head.text(), 'HTTP/1.1 599 \r\nA: b\r\n')
 })
 
 test('a field line is name, colon, value and CRLF', () => {
