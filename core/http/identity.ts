@@ -52,7 +52,7 @@ export interface Hop {
 
 /** The lines that tell of this hop, for a request that carries none: the same for a whole connection. */
 export function hopLines(hop: Hop): string {
-  const lines = `X-Forwarded-For: ${hop.peer}\r\nX-Forwarded-Proto: ${hop.scheme}\r\n${hop.host === '' ? '' : `X-Forwarded-Host: ${hop.host}\r\n`}`
+  const lines = `X-Forwarded-For: ${named(hop.peer)}\r\nX-Forwarded-Proto: ${hop.scheme}\r\n${hop.host === '' ? '' : `X-Forwarded-Host: ${hop.host}\r\n`}`
   const via = hop.via === null ? '' : `Via: ${hop.version} ${hop.via}\r\n`
   return lines + via + (hop.forwarded ? `Forwarded: ${forwardedElement(hop)}\r\n` : '')
 }
@@ -60,7 +60,7 @@ export function hopLines(hop: Hop): string {
 /** For a request from a trusted proxy: its chain goes on, one element longer. */
 export function extendIdentity(head: RequestHead, hop: Hop): void {
   const chain = head.get('x-forwarded-for')
-  head.set('X-Forwarded-For', chain === null ? hop.peer : `${chain}, ${hop.peer}`)
+  head.set('X-Forwarded-For', chain === null ? named(hop.peer) : `${chain}, ${named(hop.peer)}`)
   if (!head.has('x-forwarded-proto')) head.set('X-Forwarded-Proto', hop.scheme)
   if (!head.has('x-forwarded-host') && hop.host !== '') head.set('X-Forwarded-Host', hop.host)
   if (hop.via !== null) head.append('Via', `${hop.version} ${hop.via}`)
@@ -71,6 +71,11 @@ export function extendIdentity(head: RequestHead, hop: Hop): void {
 
 /** RFC 7239 §4; IPv6 in brackets and quotes (§6). */
 function forwardedElement(hop: Hop): string {
-  const node = hop.peer.includes(':') ? `"[${hop.peer}]"` : hop.peer
+  const node = hop.peer.includes(':') ? `"[${hop.peer}]"` : named(hop.peer)
   return `for=${node};proto=${hop.scheme}${hop.host === '' ? '' : `;host="${hop.host}"`}`
+}
+
+/** Who comes by a unix socket has no address (RFC 7239 §6.2). */
+function named(peer: string): string {
+  return peer === '' ? 'unknown' : peer
 }

@@ -1,7 +1,11 @@
 /** What an endpoint is told of the client and of this hop, and what neither side can make it believe. */
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { CidrSet } from '../../core/net/cidr.ts'
+import { connect } from '../support/client.ts'
 import { answer, type OriginRequest, startOrigin } from '../support/origin.ts'
 import { type ProxyOptions, startProxy } from '../support/proxy.ts'
 
@@ -30,6 +34,18 @@ test('the endpoint is told who asked, how, for what, and by whom it was passed o
   const more = await received(['Host: x', 'Via: 1.0 a'], { listener: { forwarded: true, via: 'edge' } }, 'GET / HTTP/1.0')
   assert.equal([more.headers.forwarded, more.headers.via], ['for=127.0.0.1;proto=http;host="x"', '1.0 a, 1.0 edge'])
   assert.is((await received(['Host: x'], { listener: { via: null } })).headers.via, undefined)
+})
+
+test('who comes by a unix socket is unknown, and not trusted', async () => {
+  await using origin = await startOrigin()
+  const path = join(mkdtempSync(join(tmpdir(), 'sluice-')), 's')
+  for (const listener of [{ forwarded: true }, { forwarded: true, trust }]) {
+    await using proxy = await startProxy({ origin, path, listener })
+    using c = await connect(path)
+    await c.send('GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n').response()
+    const { headers } = origin.requests.at(-1)!
+    assert.equal([headers['x-forwarded-for'], headers.forwarded], ['unknown', 'for=unknown;proto=http;host="x"'])
+  }
 })
 
 test('nobody chooses who it is: identity fields of strangers, and their twins with underscores, are replaced', async () => {
@@ -98,7 +114,7 @@ test('the Host field: kept, the endpoint’s, or a name', async () => {
   }
   assert.is(await host({}), 'a.example')
   assert.is(await host({ host: 'name', hostName: 'b.example:444' }), 'b.example:444')
-  assert.match(await host({ host: 'endpoint' }), /^127\.0\.0\.1:\d+$/)
+  assert.match(String(await host({ host: 'endpoint' })), /^127\.0\.0\.1:\d+$/)
 })
 
 test('an absolute-form target is sent as a path, and its authority is the Host', async () => {
