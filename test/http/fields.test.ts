@@ -40,7 +40,7 @@ test('who comes by a unix socket is unknown, and not trusted', async () => {
   await using origin = await startOrigin()
   const path = join(mkdtempSync(join(tmpdir(), 'sluice-')), 's')
   for (const listener of [{ forwarded: true }, { forwarded: true, trust }]) {
-    await using proxy = await startProxy({ origin, path, listener })
+    await using _proxy = await startProxy({ origin, path, listener })
     using c = await connect(path)
     await c.send('GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n').response()
     const { headers } = origin.requests.at(-1)!
