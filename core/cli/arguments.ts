@@ -52,9 +52,17 @@ export function parseArguments(args: readonly string[], grammar: Grammar): Parse
   if (isUrl(first)) return parseOptions(args, grammar.forUrl)
   if (grammar.later.includes(first)) return { kind: 'wrong', message: `the command ${first} is not there yet` }
   const command = grammar.commands.find(({ name }) => name === first)
-  if (command !== undefined) return parseOptions(args.slice(1), command)
+  // `run URL` is what `npm start -- URL` may come to.
+  if (command !== undefined)
+    return parseOptions(args.slice(1), command === grammar.byDefault && args.some(isUrl) ? grammar.forUrl : command)
   const known = [...grammar.commands.map(({ name }) => name), ...grammar.later]
-  return { kind: 'wrong', message: `there is no command ${first}${suggest(first, known)}` }
+  return { kind: 'wrong', message: `there is no command ${first}${suggest(first, known) || suggestUrl(first)}` }
+}
+
+/** For an address without its scheme. */
+export function suggestUrl(word: string): string {
+  const match = /^([\w.-]*[\w-]:)?(\d{2,5})$/.exec(word)
+  return match === null ? '' : `; did you mean http://${match[1] ?? 'localhost:'}${match[2]}?`
 }
 
 function isUrl(text: string): boolean {

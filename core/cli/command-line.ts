@@ -1,7 +1,7 @@
 /** The commands, their help, and which exit code their end means: 0 ok, 1 failed, 2 wrong usage, 78 the config is not valid. */
 import { readFileSync } from 'node:fs'
 import { findPackageJSON } from 'node:module'
-import { type CommandSpec, type Grammar, type OptionSpec, type ParsedCommand, parseArguments } from './arguments.ts'
+import { type CommandSpec, type Grammar, type OptionSpec, type ParsedCommand, parseArguments, suggestUrl } from './arguments.ts'
 import { exitCodes } from './exit-codes.ts'
 
 const configOption: OptionSpec = { name: 'config', short: 'c', value: 'FILE', help: 'the config (default: proxy.config.ts)' }
@@ -15,7 +15,7 @@ const run: CommandSpec = {
   name: 'run',
   usage: '[run] [options]',
   help: 'start the proxy of a config',
-  options: [configOption, ...runOptions, { name: 'no-watch', help: 'do not follow changes of the config' }],
+  options: [configOption, ...runOptions, { name: 'no-watch', help: 'accepted already; changes of the config are not followed yet' }],
 }
 const url: CommandSpec = {
   name: 'URL',
@@ -56,7 +56,10 @@ export async function runCommandLine(args: readonly string[], cacheFolder: strin
 
 async function dispatch({ command, options, rest }: ParsedCommand, cacheFolder: string | null): Promise<number> {
   const expected = command === url ? 1 : 0
-  if (rest.length > expected) return usageError(`${command.name} does not know what to do with ${rest[expected]}`)
+  if (rest.length > expected) {
+    const extra = rest[expected]!
+    return usageError(`${command.name} does not know what to do with ${extra}${command === run ? suggestUrl(extra) : ''}`)
+  }
   const file = textOf(options.config) ?? 'proxy.config.ts'
   if (command === check) {
     const { runCheck } = await import('./check.ts')

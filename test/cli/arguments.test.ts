@@ -26,6 +26,7 @@ test('a URL is a command of its own, before or after its options', () => {
   const expected = { kind: 'command', command: url, options: { workers: '1' }, rest: ['http://localhost:3000'] }
   assert.equal(parse('http://localhost:3000 --workers 1'), expected)
   assert.equal(parse('--workers 1 http://localhost:3000'), expected)
+  assert.equal(parse('run --workers 1 http://localhost:3000'), expected)
 })
 
 test('help and version are asked for anywhere it makes sense', () => {
@@ -37,6 +38,8 @@ test('help and version are asked for anywhere it makes sense', () => {
 test('a wrong word is told with the nearest known one', () => {
   const cases: readonly (readonly [string, RegExp])[] = [
     ['chekc', /no command chekc; did you mean check\?/],
+    ['localhost:3000', /no command localhost:3000; did you mean http:\/\/localhost:3000\?/],
+    ['3000', /no command 3000; did you mean http:\/\/localhost:3000\?/],
     ['zebra', /no command zebra$/],
     ['run --worker 2', /run has no option --worker; did you mean --workers\?/],
     ['run -x', /run has no option -x; did you mean -c\?/],
