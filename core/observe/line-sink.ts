@@ -190,9 +190,11 @@ function openFile(path: string): number {
 
 /**
  * An open file description of our own: O_NONBLOCK set on the inherited one would be set for every process that shares it, the
- * user's shell included. A socket cannot be opened so; it is then made non-blocking as it is, by node.
+ * user's shell included. A socket cannot be opened so; it is then made non-blocking as it is, by node. A file never blocks, and
+ * its description holds the place where the next program of a script goes on: written past it, our lines would be overwritten.
  */
 function openOutput(descriptor: number): { fd: number; isOwn: boolean } {
+  if (fstatSync(descriptor).isFile()) return { fd: descriptor, isOwn: false }
   try {
     const fd = openSync(`/proc/self/fd/${descriptor}`, constants.O_WRONLY | constants.O_APPEND | constants.O_NONBLOCK)
     return { fd, isOwn: true }

@@ -1,6 +1,6 @@
 /** Where lines go: whole lines from several processes, no waiting for a slow reader, and every line that is lost is counted. */
 import { execFileSync, spawn } from 'node:child_process'
-import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, renameSync, rmSync } from 'node:fs'
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
@@ -70,6 +70,19 @@ test('O_NONBLOCK is not set on the description that others share', () => {
   const flags = /flags:\s+(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${pipe.writeEnd}`, 'utf8'))![1]!
   assert.is(Number.parseInt(flags, 8) & constants.O_NONBLOCK, 0)
   sink.close()
+})
+
+// A description of its own appended at the end of the file, while the shell's, in a script, still stood before what was printed.
+test('what the next program of a script prints into the same file does not overwrite the lines', () => {
+  using folder = new Folder()
+  const shared = openSync(folder.file('log'), 'w')
+  writeSync(shared, 'before\n')
+  const sink = new LineSink({ path: null, descriptor: shared, onDrops: () => {} })
+  sink.print('ours\n')
+  sink.close()
+  writeSync(shared, 'after\n')
+  closeSync(shared)
+  assert.is(folder.read('log'), 'before\nours\nafter\n')
 })
 
 test('lines of two processes never tear on a pipe, however slowly it is read', async () => {
