@@ -301,7 +301,7 @@ export class RunningPlugin implements EngineSink {
     this.#state = 'parked'
     this.#parkedAt = performance.now()
     this.#parkMs = this.#parkMs === 0 ? FIRST_PARK_MS : Math.min(2 * this.#parkMs, LONGEST_PARK_MS)
-    this.#parts.observer.pluginFailed(this.name, 'parked', `parked for ${this.#parkMs} ms after repeated failures`)
+    this.#parts.observer.pluginFailed(this.name, 'parked', `for ${this.#parkMs} ms`)
     this.lost('parked', 'the plugin was parked')
     this.#reclaim()
     this.#answerAll()

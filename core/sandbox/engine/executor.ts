@@ -27,6 +27,8 @@ export class Executor {
   #isolate: PluginIsolate | null = null
   /** One call a crossing, so that what runs after an `await` can be told whose it is. */
   #alone = false
+  /** Each crossing is measured by the thread's own clock, since one was cut short when its hooks had all answered. */
+  #isWatched = false
   #timer: NodeJS.Timeout | null = null
   #timeoutMs = 5
   #closed = false
@@ -86,7 +88,7 @@ export class Executor {
         this.#failAll(batch, from)
         return
       }
-      const cpuMs = retries > 0 ? threadCpuMs() : 0
+      const cpuMs = retries > 0 || this.#isWatched ? threadCpuMs() : -1
       const ending = isolate.run(from, to, at, batch.text, timeoutMs)
       if (ending === 'memory') {
         doomed = this.#culprit(from, to)
@@ -105,7 +107,8 @@ export class Executor {
         }
         this.#after()
       } else if (this.#tape[CELL] === -1) {
-        this.#overran(ending)
+        if (ending !== 'timeout' || this.#isToBlame(cpuMs, timeoutMs)) this.#overran(ending)
+        else this.#after()
       } else if (first) {
         workedMs = tried > 0 ? workedMs + threadCpuMs() - cpuMs : 0
         if (ending === 'timeout' && workedMs < timeoutMs * FAIR_SHARE && tried < MOST_RETRIES) {
@@ -228,6 +231,17 @@ export class Executor {
       if (this.#tape[TIMER] !== 0) break
     }
     this.#after()
+  }
+
+  /**
+   * Whether code ran too long after the last hook of a crossing. A short hook notices an end it did not earn there: the thread was not
+   * scheduled. Its answers are out, so one doubt is free, and from then on the thread's clock tells. A promise cut short is waited for.
+   */
+  #isToBlame(cpuMs: number, timeoutMs: number): boolean {
+    if (this.#tape[ASYNC] === 1) return true
+    if (cpuMs >= 0) return threadCpuMs() - cpuMs >= timeoutMs * FAIR_SHARE
+    this.#isWatched = true
+    return false
   }
 
   #overran(ending: Ending): void {
