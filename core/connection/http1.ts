@@ -109,8 +109,14 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
 
   #readRequests(): void {
     this.#parsing = true
-    while (this.#state === 'head' && this.#received.size > 0 && this.#readRequest());
+    // A client that does not take its answers gets no more of them made.
+    while (this.#state === 'head' && this.#received.size > 0 && !this.#wire.congested && this.#readRequest());
     this.#parsing = false
+  }
+
+  /** Unless more waits already than a head may be long: else each answer would let in another read, and what waits would grow. */
+  #readOn(): void {
+    if (this.#received.size <= this.#home.service.listener.limits.headBytes) this.#wire.resume()
   }
 
   /** The requests that waited their turn. */
@@ -289,7 +295,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     this.dueAt = this.#in(this.#wire.congested ? timeouts.sendIdle : this.#home.draining ? DRAIN_IDLE_MS : timeouts.keepAlive)
     // While a response is still being written, the next request waits.
     if (this.#wire.congested) return this.#wire.pause()
-    this.#wire.resume()
+    this.#readOn()
     if (!this.#parsing) this.#readHeld()
   }
 
@@ -346,7 +352,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     }
     if (this.#state !== 'head') return
     this.dueAt = this.#in(this.#home.draining ? DRAIN_IDLE_MS : this.#service.listener.timeouts.keepAlive)
-    this.#wire.resume()
+    this.#readOn()
     this.#readHeld()
   }
 
@@ -377,7 +383,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   }
 
   onDeadline(): void {
-    if (this.#state === 'head' && this.#received.size > 0) {
+    if (this.#state === 'head' && this.#received.size > 0 && !this.#wire.congested) {
       this.#refuse('request_timeout')
       return
     }

@@ -64,6 +64,38 @@ test('a pipelined request whose body comes in pieces while another is answered i
   assert.is((await c.response()).text, 'abcdef')
 })
 
+test('a client that pipelines without end is read no faster than it is answered', async () => {
+  // Mechanism: each answer let in another read of 64 KiB, however much waited already.
+  await using origin = await startOrigin((req) => (req.target === '/300' ? undefined : answer('ok')))
+  await using proxy = await startProxy({ origin })
+  using c = await proxy.connect()
+  const piece = Buffer.from(get('/').repeat(2_000))
+  let taken = 0
+  const send = () => c.socket.write(piece, (error) => error ?? (taken++, send()))
+  c.send(Array.from({ length: 300 }, (_, i) => get(`/${i + 1}`)).join(''))
+  send()
+  await origin.request(300)
+  await proxy.settled()
+  // What the kernel keeps, and not 300 reads on top of it.
+  const before = taken
+  await proxy.settled()
+  assert.is(taken, before)
+  assert.ok(taken * piece.length < 15_000_000, `${taken * piece.length} bytes were taken`)
+})
+
+test('no more local answers are made for a client than it takes', async () => {
+  // Mechanism: 32 KiB of pipelined requests were all answered at once, 1,000 times a body of 100 KB that nobody read.
+  const body = 'x'.repeat(100_000)
+  await using proxy = await startProxy({ routes: [{ to: { kind: 'respond', status: 200, body, headers: {} } }] })
+  using c = await proxy.connect({ deadlineMs: 10_000 })
+  c.pause().send(get('/').repeat(1_000))
+  await proxy.exchange()
+  await proxy.settled()
+  assert.ok(proxy.ended.length < 500, `${proxy.ended.length} answers were made`)
+  c.resume()
+  for (let i = 0; i < 1_000; i++) assert.is((await c.response()).body.length, body.length)
+})
+
 test('large answers to pipelined requests of a slow reader arrive whole and in order', async () => {
   await using origin = await startOrigin((req) =>
     Buffer.concat([Buffer.from('HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n'), Buffer.alloc(3_000_000, req.target[1])]),
