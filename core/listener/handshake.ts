@@ -30,6 +30,8 @@ const LINGER_MS = 2000
 export class Handshake implements Accepted, Timed, PeekResult {
   dueAt: number
   slot = -1
+  /** At the accept; `''` on a unix socket. */
+  readonly remoteAddress: string
   readonly #wire: AcceptedWire
   readonly #home: HandshakeHome
   readonly #options: HandshakeOptions
@@ -38,6 +40,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
   #over = false
 
   constructor(wire: AcceptedWire, home: HandshakeHome, options: HandshakeOptions) {
+    this.remoteAddress = wire.remoteAddress
     this.#wire = wire
     this.#home = home
     this.#options = options

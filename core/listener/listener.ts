@@ -52,14 +52,16 @@ export class Listener implements ConnectionHome, HandshakeHome {
   accept(server: Server): void {
     this.#servers.add(server)
     server.once('close', () => this.#servers.delete(server))
+    const address = server.address()
+    const isTcp = address !== null && typeof address === 'object'
     const handle = (server as HandleServer)._handle
     if (canUseHandles && handle !== null) {
       handle.onconnection = (error, accepted) => {
-        if (error === 0 && accepted !== undefined) this.#acceptHandle(accepted)
+        if (error === 0 && accepted !== undefined) this.#acceptHandle(accepted, isTcp)
       }
       return
     }
-    server.on('connection', (socket: Socket) => this.#acceptSocket(socket))
+    server.on('connection', (socket: Socket) => this.#acceptSocket(socket, isTcp))
   }
 
   /** Closes this process's copies of the listening sockets. */
@@ -86,6 +88,11 @@ export class Listener implements ConnectionHome, HandshakeHome {
   }
 
   handshakeDone(handshake: Handshake, socket: TLSSocket): void {
+    // Reset since: who sent what may follow cannot be told any more.
+    if (handshake.remoteAddress !== '' && !socket.remoteAddress) {
+      socket.on('error', () => {}).destroy()
+      return this.connectionClosed(handshake)
+    }
     // It stays one connection, in every count.
     this.#connections.delete(handshake)
     this.#keep(
@@ -97,29 +104,31 @@ export class Listener implements ConnectionHome, HandshakeHome {
     this.#environment.observer.handshakeFailed(this.service.listener.name, why, detail)
   }
 
-  #acceptHandle(handle: StreamHandle): void {
+  #acceptHandle(handle: StreamHandle, isTcp: boolean): void {
     if (this.#isFull()) {
       handle.close()
       return
     }
     handle.setNoDelay?.(true)
-    this.#start(new HandleWire(handle, false))
+    this.#start(new HandleWire(handle, false), isTcp)
   }
 
-  #acceptSocket(socket: Socket): void {
+  #acceptSocket(socket: Socket, isTcp: boolean): void {
     if (this.#isFull()) {
       socket.destroy()
       return
     }
     socket.setNoDelay(true)
-    this.#start(new SocketWire(socket))
+    this.#start(new SocketWire(socket), isTcp)
   }
 
   #isFull(): boolean {
     return this.#connections.size >= this.service.listener.limits.connections
   }
 
-  #start(wire: AcceptedWire): void {
+  #start(wire: AcceptedWire, isTcp: boolean): void {
+    // Reset already: what it sent can still be read, but no rule about addresses could be asked of it.
+    if (isTcp && wire.remoteAddress === '') return wire.destroy()
     this.#environment.counted(1)
     this.#environment.observer.connectionOpened(this.service.listener.name)
     const termination = this.#termination

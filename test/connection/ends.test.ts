@@ -1,4 +1,5 @@
 /** Somebody goes away, closes one side, answers early: nobody waits for ever, and nothing that is cut looks complete. */
+import { execFileSync } from 'node:child_process'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { canUseHandles } from '../../core/net/handle-wire.ts'
@@ -47,6 +48,28 @@ test('so does one whose last request waited behind others', async () => {
   await origin.request(2)
   assert.is((await proxy.exchange(2)).reason, 'client_gone')
   await proxy.open(0)
+})
+
+test('what a client sent that was gone before it was accepted is not read: nobody could tell who asked', async () => {
+  // Mechanism: the kernel still has the bytes of a connection that was reset, but not its address: rules about addresses let it pass.
+  await using origin = await startOrigin()
+  await using proxy = await startProxy({ origin })
+  using c = await proxy.connect()
+  await c.send(GET).response()
+  const hit = `const s = require('net').connect(${proxy.port}, '127.0.0.1', () => s.write('POST /gone HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 0\\r\\n\\r\\n', () => s.resetAndDestroy()))`
+  // This process accepts nothing until the child is done.
+  execFileSync(process.execPath, ['-e', hit])
+  await proxy.settled()
+  await c.send(GET).response()
+  assert.equal(
+    origin.requests.map((req) => req.target),
+    ['/', '/'],
+  )
+  assert.equal(
+    proxy.ended.map((one) => one.ip),
+    ['127.0.0.1', '127.0.0.1'],
+  )
+  await proxy.open(2)
 })
 
 test('a client gone before its answer aborts the attempt', async () => {
