@@ -27,13 +27,19 @@ export function clientAddress(head: RequestHead, peer: string, trust: CidrSet | 
   return client
 }
 
+/** A line that may be a twin: `X_…`, or an underscore further on. */
+const TWIN = /^x(?:_|-(?:forwarded|real)[a-z-]*_)/im
 const DROPPED = /^(?:x[-_]forwarded(?:[-_][a-z]+)*|x[-_]real[-_]ip|forwarded)$/i
 
 /** Takes out what a peer without trust says about who it speaks for. */
 export function dropIdentity(head: RequestHead): void {
+  drop(head, (name) => DROPPED.test(name))
+}
+
+function drop(head: RequestHead, isDropped: (name: string) => boolean): void {
   const names: string[] = []
   head.forEach((name) => {
-    if (DROPPED.test(name)) names.push(name)
+    if (isDropped(name)) names.push(name)
   })
   for (const name of names) head.delete(name)
 }
@@ -59,6 +65,8 @@ export function hopLines(hop: Hop): string {
 
 /** For a request from a trusted proxy: its chain goes on, one element longer. */
 export function extendIdentity(head: RequestHead, hop: Hop): void {
+  // No proxy writes the twins: they are the client's, and endpoints that read `-` and `_` alike would join them to the chain.
+  if (head.hasIdentity && TWIN.test(head.lines())) drop(head, (name) => name.includes('_') && DROPPED.test(name))
   const chain = head.get('x-forwarded-for')
   head.set('X-Forwarded-For', chain === null ? named(hop.peer) : `${chain}, ${named(hop.peer)}`)
   if (!head.has('x-forwarded-proto')) head.set('X-Forwarded-Proto', hop.scheme)

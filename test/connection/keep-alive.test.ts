@@ -71,7 +71,12 @@ test('a client that pipelines without end is read no faster than it is answered'
   using c = await proxy.connect()
   const piece = Buffer.from(get('/').repeat(2_000))
   let taken = 0
-  const send = () => c.socket.write(piece, (error) => error ?? (taken++, send()))
+  const send = () =>
+    c.socket.write(piece, (error) => {
+      if (error) return
+      taken++
+      send()
+    })
   c.send(Array.from({ length: 300 }, (_, i) => get(`/${i + 1}`)).join(''))
   send()
   await origin.request(300)

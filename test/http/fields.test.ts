@@ -98,6 +98,17 @@ test('a trusted peer is believed: the client is the rightmost address that is no
   assert.equal([bare.headers['x-forwarded-for'], bare.headers['x-forwarded-proto'], bare.headers.via], ['127.0.0.1', 'http', '1.1 sluice'])
 })
 
+test('twins with underscores are taken out behind a trusted peer too: no proxy writes them', async () => {
+  // Mechanism: an endpoint that reads `-` and `_` alike (CGI, WSGI) joined what the client had sent to the chain of its proxies.
+  const twins = ['X_Forwarded_For: 6.6.6.6', 'x-forwarded_for: 6.6.6.6', 'X-Real_IP: 6.6.6.6', 'X-Forwarded_Client-Cert: 6.6.6.6']
+  const seen = await received(['Host: x', 'X_Y: kept', 'X-Forwarded-For: 7.7.7.7', ...twins, 'X-Real-IP: 7.7.7.7'], { listener: { trust } })
+  assert.not.match(seen.head, /6\.6\.6\.6/)
+  assert.equal(
+    [seen.headers['x-forwarded-for'], seen.headers['x-real-ip'], seen.headers.x_y, seen.ip],
+    ['7.7.7.7, 127.0.0.1', '7.7.7.7', 'kept', '7.7.7.7'],
+  )
+})
+
 test('a peer outside the trusted networks is not believed', async () => {
   const seen = await received(['Host: x', 'X-Forwarded-For: 6.6.6.6', 'X_Real_IP: 6.6.6.6'], {
     listener: { trust: new CidrSet(['10.0.0.0/8']) },

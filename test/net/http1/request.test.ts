@@ -226,6 +226,18 @@ test('Connection cannot take the fields away that tell framing and routing', () 
   assert.equal([head.get('host'), head.get('content-length'), head.contentLength], ['x', '3', 3])
 })
 
+test('a Connection that names thousands of fields costs one walk over the head', () => {
+  // Mechanism: one walk for each name, 27 ms for a head of 32 KiB.
+  const lines = Array.from({ length: 90 }, (_, i) => `X${i}: y`)
+  const names = Array.from({ length: 5_000 }, (_, i) => `x${i}`).join(',')
+  const times = Array.from({ length: 5 }, () => {
+    const from = performance.now()
+    assert.is(accepted(ask(...lines, `Connection: ${names}`, 'Y: z')).lines(), 'Host: x\r\nY: z\r\n')
+    return performance.now() - from
+  })
+  assert.ok(Math.min(...times) < 10, `${Math.min(...times)} ms`)
+})
+
 test('persistence by version and Connection', () => {
   const kept = (text: string) => accepted(parse(text)).keepAlive
   assert.equal([kept('GET / HTTP/1.1\r\nHost: x\r\n\r\n'), kept('GET / HTTP/1.0\r\nHost: x\r\n\r\n')], [true, false])
