@@ -52,6 +52,8 @@ export class Exchange implements HookCall, EndedExchange {
   #listenerAsked = 0
   #routeAsked = 0
   #asking: Hook | null = null
+  /** A hook owes an answer. */
+  #isAsking = false
 
   #upstream: Upstream | null = null
   #endpoint: Endpoint | null = null
@@ -128,6 +130,7 @@ export class Exchange implements HookCall, EndedExchange {
     if (hook.onRequest === null) return true
     this.#asking = hook
     const answer = attempt(hook.onRequest, this)
+    this.#isAsking = answer === PENDING
     if (answer === PENDING) return false
     if (answer === null) return true
     this.#decide(answer)
@@ -156,8 +159,12 @@ export class Exchange implements HookCall, EndedExchange {
     return this.#match !== null
   }
 
-  /** A hook may have written any path. */
+  /** A hook may have written any path, and any method. */
   #normalise(when = 'set by a hook'): boolean {
+    if (this.request.method === 'CONNECT') {
+      this.#fail('unsupported_method', when)
+      return false
+    }
     const path = this.request.path === '*' ? '*' : normalisePath(this.request.path, this.#service.listener)
     if (path === null) this.#fail('bad_path', when)
     else this.request.path = path
@@ -191,6 +198,7 @@ export class Exchange implements HookCall, EndedExchange {
 
   /** A hook that answered PENDING. */
   resume(verdict: Verdict | null): void {
+    this.#isAsking = false
     this.#waited = true
     switch (this.#stage) {
       case 'listenerHooks':
@@ -428,6 +436,7 @@ export class Exchange implements HookCall, EndedExchange {
       if (hook.onResponse === null) continue
       this.#asking = hook
       const answer = attempt(hook.onResponse, this)
+      this.#isAsking = answer === PENDING
       if (answer === PENDING) {
         this.#held ??= []
         return
@@ -554,6 +563,8 @@ export class Exchange implements HookCall, EndedExchange {
     this.#connection = null
     this.#held = null
     this.#bodyDone = false
+    // The answer of a hook that was being asked would be taken for that of the next one asked: no other is.
+    if (this.#isAsking) this.#listenerAsked = this.#routeAsked = 0
     this.#fail(code, detail)
   }
 

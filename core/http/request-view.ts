@@ -50,11 +50,11 @@ export function makeRequestView(head: RequestHead, ip: string): RequestView {
 let lastAuthority = ''
 let lastName = ''
 
-/** Lower case, without the port: connections ask for the same host again and again. */
+/** Lower case, without the port and the dot of the root: connections ask for the same host again and again. */
 function hostName(authority: string): string {
   if (authority === lastAuthority) return lastName
   lastAuthority = authority
-  lastName = authority.toLowerCase().replace(/:\d+$/, '')
+  lastName = authority.toLowerCase().replace(/\.?(?::\d+)?$/, '')
   return lastName
 }
 

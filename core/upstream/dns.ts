@@ -12,6 +12,8 @@ export type Resolved = (addresses: readonly string[] | null, error: 'dns_error' 
 const MIN_TTL_MS = 1000
 const MAX_TTL_MS = 300_000
 const NEGATIVE_TTL_MS = 1000
+/** So long after its TTL an address still answers while a new query is on its way. */
+const MAX_STALE_MS = 60_000
 const HOSTS = '/etc/hosts'
 const HOSTS_CHECK_MS = 5000
 
@@ -50,6 +52,11 @@ export class DnsCache {
       return
     }
     if (entry !== undefined && entry.expiresAt > now) return done(entry.error === null ? entry.addresses : null, entry.error)
+    if (entry !== undefined && entry.addresses.length > 0 && now - entry.expiresAt < MAX_STALE_MS) {
+      // Nobody waits for what is most likely the same again.
+      this.#query(name, entry, () => {})
+      return done(entry.addresses, null)
+    }
     this.#query(name, entry ?? { addresses: [], error: null, expiresAt: 0, waiting: null }, done)
   }
 
