@@ -44,7 +44,9 @@ await Promise.all(clients)
 console.log(
   `${values.kills} kills under load: ${counts.answered} requests answered, ${counts.underWay} lost with the worker that had them under way, ${counts.beyond} lost beyond`,
 )
-console.log(`all new connections are answered after ${median(serving).toFixed(0)} ms (median), ${Math.max(...serving).toFixed(0)} ms at most`)
+console.log(
+  `all new connections are answered after ${median(serving).toFixed(0)} ms (median), ${Math.max(...serving).toFixed(0)} ms at most`,
+)
 for (const [fault, count] of faults) console.log(`!! ${count} × ${fault}`)
 if (counts.beyond > 0) console.log(lastOutput(proxy))
 origin.close()
