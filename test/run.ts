@@ -3,7 +3,8 @@
  * that fails, hangs, runs no test or leaves a process behind counts as failed. The last line is `N passed, N failed[, N skipped]`.
  */
 import { spawn } from 'node:child_process'
-import { globSync, readdirSync, readFileSync } from 'node:fs'
+import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eventually } from './support/deadline.ts'
 import { readImports } from './support/imports.ts'
@@ -81,7 +82,9 @@ function runProcess(file: string, mark: string): Promise<{ output: string; code:
   return new Promise((resolve) => {
     let output = ''
     let late = false
-    const env = { ...process.env, [MARK]: mark }
+    // Temporary folders that a test forgets, or could not remove, go with this one.
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-run-'))
+    const env = { ...process.env, TMPDIR: folder, [MARK]: mark }
     const child = spawn(process.execPath, [...nodeFlags, join(root, file)], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
@@ -101,6 +104,7 @@ function runProcess(file: string, mark: string): Promise<{ output: string; code:
       const settled = setTimeout(() => child.stdout.destroy() && child.stderr.destroy(), LEFTOVER_GRACE_MS)
       child.once('close', () => {
         clearTimeout(settled)
+        rmSync(folder, { recursive: true, force: true })
         resolve({ output, code, late })
       })
     })
