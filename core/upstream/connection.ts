@@ -65,6 +65,8 @@ export class UpstreamConnection implements WireOwner, Timed {
   #sink: ResponseSink | null = null
   #reading: Reading = 'nothing'
   #held: Buffer = NOTHING
+  /** Of interim heads, for this exchange: an endpoint that sends them without end is not waited for. */
+  #interimBytes = 0
   #left = 0
   #chunks: ChunkedReader | null = null
   #keepAlive = false
@@ -85,6 +87,7 @@ export class UpstreamConnection implements WireOwner, Timed {
     this.#sink = sink
     this.#reading = 'head'
     this.#answered = false
+    this.#interimBytes = 0
     this.requestSent = false
     this.dueAt = Number.POSITIVE_INFINITY
     this.wire.resume()
@@ -193,6 +196,7 @@ export class UpstreamConnection implements WireOwner, Timed {
         this.#fail(head, null)
         return -1
       }
+      const headStart = start
       start = head.end
       if (head.status >= 200) {
         this.#held = NOTHING
@@ -202,6 +206,11 @@ export class UpstreamConnection implements WireOwner, Timed {
       }
       if (head.status === 101) {
         this.#upgrade(sink, head, bytes, start, length)
+        return -1
+      }
+      this.#interimBytes += start - headStart
+      if (this.#interimBytes > headBytes) {
+        this.#fail('response_head_too_large', 'interim responses')
         return -1
       }
       sink.onInformational(head)

@@ -87,10 +87,27 @@ test('interim answers without end are no answer', async () => {
     more()
     return undefined
   })
+  // Mechanism: over HTTP/2 nothing holds them back, and each waited in memory for a client that did not read.
+  await using proxy = await startProxy({ origin })
+  using c = await proxy.connect()
+  c.send('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  const ended = await proxy.exchange()
+  assert.equal([ended.status, ended.reason, ended.detail], [502, 'response_head_too_large', 'interim responses'])
+  assert.is((await c.final()).status, 502)
+})
+
+test('interim answers now and then do not lengthen the time for the answer', async () => {
+  let timer: NodeJS.Timeout | undefined
+  await using origin = await startOrigin((_, connection) => {
+    timer = setInterval(() => connection.write('HTTP/1.1 102 Processing\r\n\r\n'), 10)
+    return undefined
+  })
   await using proxy = await startProxy({ origin, timeouts: { response: 150 } })
   using c = await proxy.connect()
-  c.pause().send('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-  assert.is((await proxy.exchange(1, 5_000)).reason, 'response_timeout')
+  c.send('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  const ended = await proxy.exchange()
+  clearInterval(timer)
+  assert.is(ended.reason, 'response_timeout')
 })
 
 test.run()
