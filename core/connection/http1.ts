@@ -24,7 +24,7 @@ type State = 'head' | 'exchange' | 'closing' | 'tunnel' | 'closed'
 const LINGER_MS = 2000
 const DRAIN_IDLE_MS = 1000
 /** Small pieces of a response are kept together up to here, then written as one. */
-const TOGETHER_BYTES = 16384
+const TOGETHER_BYTES = 4096
 
 export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   readonly protocol = 'HTTP/1.1'
@@ -137,7 +137,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     this.#service = service
     const { limits } = service.listener
     received.skipEmptyLines()
-    const head = received.mayEndHead ? readRequestHead(received.text, received.bytes, received.at, received.length, service.rules) : null
+    const head = received.mayEndHead ? this.#lookForHead(service) : null
     if (typeof head === 'string') return this.#refuse(head)
     if (head === null) {
       received.mayEndHead = false
@@ -152,6 +152,17 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     return this.#startExchange(head)
   }
 
+  /** In the first bytes, and only if it does not end there in all of them: a body need not become text. */
+  #lookForHead({ rules }: Service): RequestHead | ErrorCode | null {
+    const received = this.#received
+    if (received.at < received.textLength) {
+      const head = readRequestHead(received.text, received.bytes, received.at, received.textLength, rules)
+      if (head !== null || received.textLength === received.length) return head
+    }
+    received.makeText()
+    return readRequestHead(received.text, received.bytes, received.at, received.length, rules)
+  }
+
   #startExchange(head: RequestHead): boolean {
     const service = this.#service
     this.#served++
@@ -159,13 +170,15 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     this.passesFraming = head.minor === 1
     this.#keepAlive = head.keepAlive && this.#served < service.listener.limits.requestsPerConnection
     let firstBody = ''
+    let firstBytes: Buffer | null = null
     if (head.contentLength !== 0) {
       const body = new RequestBody(head.contentLength, service.listener.limits.bodyBytes)
       const received = this.#received
-      const end = body.readText(received.bytes, received.at, received.length)
+      const end = body.readFirst(received.bytes, received.at, received.length)
       if (end < 0) return this.#refuse(body.wrong)
       received.at = end
       firstBody = body.text
+      firstBytes = body.bytes
       // The rest of it cannot come any more.
       if (!body.done && this.#ended) {
         this.#close()
@@ -179,7 +192,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     this.#exchange = exchange
     // Until somebody takes the body, no more of it is read.
     if (this.#body !== null) this.#wire.pause()
-    exchange.begin(firstBody, this.#body === null)
+    exchange.begin(firstBody, firstBytes, this.#body === null)
     return true
   }
 
@@ -258,7 +271,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     const text = this.#out + size + prefix
     if (this.#framing === 'chunked' || to - from <= TOGETHER_BYTES) {
       this.#out = text + bytes.latin1Slice(from, to) + (this.#framing === 'chunked' ? '\r\n' : '')
-      return this.#out.length <= TOGETHER_BYTES * 4 || this.flush()
+      return this.#out.length <= 65536 || this.flush()
     }
     this.#out = ''
     return this.#wrote(this.#wire.write(text, bytes, from, to))

@@ -72,7 +72,7 @@ export class Http2Stream implements Downstream, Timed {
     const exchange = new Exchange(this.#service, this, head, this.#service.nextSerial())
     this.#exchange = exchange
     if (!ended) this.#expectBody(head)
-    exchange.begin('', ended)
+    exchange.begin('', null, ended)
   }
 
   #refuse(wrong: ErrorCode): void {

@@ -5,9 +5,13 @@
 import { CR, LF } from '../net/http1/octets.ts'
 
 const NOTHING = Buffer.alloc(0)
+/** Most heads end here. */
+const FIRST_LOOK = 4096
 
 export class Received {
+  /** The first bytes as text, up to `textLength`. */
   text = ''
+  textLength = 0
   bytes: Buffer = NOTHING
   /** Used up to here. */
   at = 0
@@ -23,28 +27,35 @@ export class Received {
   /** Adds bytes [0, length). Until `keep`, they may stay where they are. */
   add(bytes: Buffer, length: number): void {
     if (this.size === 0) {
-      this.text = bytes.latin1Slice(0, length)
-      this.bytes = bytes
-      this.at = 0
-      this.length = length
+      this.#take(bytes, length)
       this.mayEndHead = true
       return
     }
     this.mayEndHead ||= bytes.subarray(0, length).includes(LF)
-    this.text = this.text.slice(this.at, this.length) + bytes.latin1Slice(0, length)
-    this.bytes = Buffer.concat([this.bytes.subarray(this.at, this.length), bytes.subarray(0, length)])
-    this.at = 0
-    this.length = this.bytes.length
+    const all = Buffer.concat([this.bytes.subarray(this.at, this.length), bytes.subarray(0, length)])
+    this.#take(all, all.length)
   }
 
   /** The buffer that was read into will be used again. */
   keep(volatile: Buffer): void {
     if (this.size === 0) return this.clear()
     if (this.bytes.buffer !== volatile.buffer) return
-    this.text = this.text.slice(this.at, this.length)
-    this.bytes = Buffer.from(this.bytes.subarray(this.at, this.length))
+    const own = Buffer.from(this.bytes.subarray(this.at, this.length))
+    this.#take(own, own.length)
+  }
+
+  /** All of it as text. */
+  makeText(): void {
+    this.text = this.bytes.latin1Slice(0, this.length)
+    this.textLength = this.length
+  }
+
+  #take(bytes: Buffer, length: number): void {
+    this.bytes = bytes
     this.at = 0
-    this.length = this.bytes.length
+    this.length = length
+    this.textLength = Math.min(length, FIRST_LOOK)
+    this.text = bytes.latin1Slice(0, this.textLength)
   }
 
   /** RFC 9112 §2.2: empty lines before a request line are ignored; more than a few are not. */
@@ -55,13 +66,14 @@ export class Received {
   }
 
   takeText(): string {
-    const text = this.text.slice(this.at, this.length)
+    const text = this.bytes.latin1Slice(this.at, this.length)
     this.clear()
     return text
   }
 
   clear(): void {
     this.text = ''
+    this.textLength = 0
     this.bytes = NOTHING
     this.at = 0
     this.length = 0

@@ -5,13 +5,18 @@ import { ChunkedReader } from '../net/http1/chunked.ts'
 /** From here on a body is worth a read buffer of its own. */
 const BULK_BYTES = 65536
 
+/** From here on bytes are copied once rather than made into text, joined and written. */
+const AS_BYTES = 4096
+
 export class RequestBody {
   /** After `read`: ranges [start, end), … of the bytes given that go on, with chunk framing. */
   ranges: number[] = []
   /** After `read`: framing that goes before them. */
   prefix = ''
-  /** After `readText`: what goes on; after `read` with `done`: the end of the framing. */
+  /** After `readFirst`: what goes on; after `read` with `done`: the end of the framing. */
   text = ''
+  /** After `readFirst`: what goes on, instead of `text`. */
+  bytes: Buffer | null = null
   done = false
   /** Why `read` returned -1. */
   wrong: ErrorCode = 'bad_body'
@@ -49,10 +54,14 @@ export class RequestBody {
     return end
   }
 
-  /** Reads what came with the head, bytes[from, to), and keeps it as text. */
-  readText(bytes: Buffer, from: number, to: number): number {
+  /** Reads what came with the head, bytes[from, to), and keeps it: as `text`, or much of it as `bytes`. */
+  readFirst(bytes: Buffer, from: number, to: number): number {
     const end = this.read(bytes, from, to)
     if (end < 0) return end
+    if (this.#chunks === null && end - from > AS_BYTES) {
+      this.bytes = Buffer.from(bytes.subarray(from, end))
+      return end
+    }
     let text = this.prefix
     for (let i = 0; i < this.ranges.length; i += 2) text += bytes.latin1Slice(this.ranges[i], this.ranges[i + 1])
     this.text = text + this.text

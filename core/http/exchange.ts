@@ -69,6 +69,8 @@ export class Exchange implements HookCall, EndedExchange {
 
   /** What of the request body came with its head, framed for HTTP/1.1. */
   #firstBody = ''
+  /** The same, after it: much of it, as bytes of its own. */
+  #firstBytes: Buffer | null = null
   #bodyDone = true
   /** More of the body went out than `#firstBody`: it cannot be sent again. */
   #bodyStreamed = false
@@ -98,11 +100,12 @@ export class Exchange implements HookCall, EndedExchange {
 
   // ── the request ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** `firstBody`: what of the body came with the head, framed for HTTP/1.1; `bodyDone`: there is no more of it. */
-  begin(firstBody: string, bodyDone: boolean): void {
+  /** `firstBody`, or many `firstBytes` to keep: what of the body came with the head, framed for HTTP/1.1; `bodyDone`: there is no more. */
+  begin(firstBody: string, firstBytes: Buffer | null, bodyDone: boolean): void {
     this.#firstBody = firstBody
+    this.#firstBytes = firstBytes
     this.#bodyDone = bodyDone
-    this.bytesIn = firstBody.length
+    this.bytesIn = firstBody.length + (firstBytes === null ? 0 : firstBytes.length)
     this.#askRequest()
   }
 
@@ -256,7 +259,8 @@ export class Exchange implements HookCall, EndedExchange {
     connection.idleMs = upstream.timeouts.idle
     connection.start(this)
     const text = requestText(this.request, upstream, this.#endpoint!.plan.address, this.#hopText())
-    const flowing = connection.wire.writeText(text + this.#firstBody)
+    const first = this.#firstBytes
+    const flowing = first === null ? connection.wire.writeText(text + this.#firstBody) : connection.wire.write(text, first, 0, first.length)
     if (this.#bodyDone) this.#requestSent()
     else if (flowing) this.#downstream.resumeBody()
     else connection.dueAt = connection.deadlines.in(connection.idleMs)
@@ -295,7 +299,9 @@ export class Exchange implements HookCall, EndedExchange {
     this.bytesIn += prefix.length + to - from
     if (connection === null) {
       // Not connected yet: there is no more than one read of it, for reading stops until there is somebody to take it.
-      this.#firstBody += prefix + bytes.latin1Slice(from, to)
+      const more = prefix + bytes.latin1Slice(from, to)
+      if (this.#firstBytes === null) this.#firstBody += more
+      else this.#firstBytes = Buffer.concat([this.#firstBytes, Buffer.from(more, 'latin1')])
       return false
     }
     this.#bodyStreamed = true

@@ -56,8 +56,8 @@ const bindings = load()
 export const canUseHandles = bindings !== null
 
 const UV_EOF = -4095
-/** A string this long is written from the stack (StreamBase::WriteString); above it, bytes are lent instead. */
-const TEXT_LIMIT = 16384
+/** Up to here a copy as text is cheaper than a vector of text and bytes; above it, bytes are lent. */
+const TEXT_LIMIT = 4096
 const SHARED_BYTES = 65536
 const BULK_BYTES = 65536
 
