@@ -52,16 +52,15 @@ export class Listener implements ConnectionHome, HandshakeHome {
   accept(server: Server): void {
     this.#servers.add(server)
     server.once('close', () => this.#servers.delete(server))
-    const address = server.address()
-    const isTcp = address !== null && typeof address === 'object'
     const handle = (server as HandleServer)._handle
     if (canUseHandles && handle !== null) {
+      const isTcp = hasAddress(server)
       handle.onconnection = (error, accepted) => {
         if (error === 0 && accepted !== undefined) this.#acceptHandle(accepted, isTcp)
       }
       return
     }
-    server.on('connection', (socket: Socket) => this.#acceptSocket(socket, isTcp))
+    server.on('connection', (socket: Socket) => this.#acceptSocket(socket, hasAddress(server)))
   }
 
   /** Closes this process's copies of the listening sockets. */
@@ -144,4 +143,10 @@ export class Listener implements ConnectionHome, HandshakeHome {
     this.#connections.add(connection)
     if (this.draining) connection.drain()
   }
+}
+
+/** Not a unix socket. Known once it listens. */
+function hasAddress(server: Server): boolean {
+  const address = server.address()
+  return address !== null && typeof address === 'object'
 }
