@@ -49,6 +49,7 @@ class MemoryWire implements Wire {
   expectBulk(): void {}
   leaveBuffer(): void {}
   end(): void {}
+  finish(): void {}
   destroy(): void {}
   reset(): void {}
 }

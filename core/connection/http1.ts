@@ -51,6 +51,8 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   /** The response being written. */
   #out = ''
   #keepAlive = true
+  /** The client said that this request, which has no body, is its last: nothing more is to be read. */
+  #isLast = false
   #framing: 'asIs' | 'chunked' | 'none' = 'asIs'
   /** The body ends with a last chunk: the reader of the endpoint's framing keeps that back, and our own needs one. */
   #endsChunked = false
@@ -169,6 +171,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     this.#http10 = head.minor === 0
     this.passesFraming = head.minor === 1
     this.#keepAlive = head.keepAlive && this.#served < service.listener.limits.requestsPerConnection
+    this.#isLast = !head.keepAlive && head.contentLength === 0
     let firstBody = ''
     let firstBytes: Buffer | null = null
     if (head.contentLength !== 0) {
@@ -343,6 +346,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   /** Answers what never became an exchange, and closes. */
   #refuse(code: ErrorCode): boolean {
     this.#received.clear()
+    this.#isLast = false
     this.#keepAlive = false
     this.#http10 = false
     this.#state = 'exchange'
@@ -413,9 +417,12 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   /** Closes after everything written has left; what still arrives is discarded meanwhile, or a reset could destroy the answer. */
   #close(): void {
     this.#state = 'closing'
+    const isLast = this.#isLast && this.#received.size === 0
     this.#received.clear()
     this.dueAt = this.#in(this.#wire.congested ? this.#service.listener.timeouts.sendIdle : LINGER_MS)
-    this.#wire.end()
+    if (isLast) this.#wire.finish()
+    else this.#wire.end()
+    if (this.#wire.closed) return
     if (this.#ended && !this.#wire.congested) this.#wire.destroy()
     else this.#wire.resume()
   }

@@ -58,7 +58,7 @@ export const canUseHandles = bindings !== null
 const UV_EOF = -4095
 /** Up to here a copy as text is cheaper than a vector of text and bytes; above it, bytes are lent. */
 const TEXT_LIMIT = 4096
-const SHARED_BYTES = 65536
+const SHARED_BYTES = 16384
 const BULK_BYTES = 65536
 
 const nobody: WireOwner = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} }
@@ -145,6 +145,11 @@ export class HandleWire implements AcceptedWire {
     request.oncomplete = shutdownDone
     request.wire = this
     if (this.#handle.shutdown(request) !== 0) this.#close('ENOTCONN', false)
+  }
+
+  finish(): void {
+    if (this.#pending > 0) this.end()
+    else this.#close(null, false)
   }
 
   destroy(): void {

@@ -68,6 +68,10 @@ export class SocketWire implements AcceptedWire {
     this.#socket.end()
   }
 
+  finish(): void {
+    this.end()
+  }
+
   destroy(): void {
     this.#socket.destroy()
     this.#closed()

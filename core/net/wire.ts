@@ -40,6 +40,8 @@ export interface Wire {
   leaveBuffer(): void
   /** Sends FIN once everything written has left. */
   end(): void
+  /** Like end, for a peer that has nothing more to say: a carrier that can closes both ways then, and does not wait for the peer. */
+  finish(): void
   /** Closes both ways at once; what was written and has not left is lost. */
   destroy(): void
   /** Like destroy, with RST where the carrier has one: the peer must not take what it got for complete. */
