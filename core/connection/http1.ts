@@ -255,7 +255,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     if (this.#exchange?.bodyDone === false || this.#home.draining || this.#saidAll) this.#keepAlive = false
     if (!this.#keepAlive) framing += 'Connection: close\r\n'
     else if (this.#http10) framing += 'Connection: keep-alive\r\n'
-    this.#out = head.text() + framing + '\r\n'
+    this.#out = `${head.text() + framing}\r\n`
   }
 
   /** A body whose length is not known: chunked for those who can read it, to the end of the connection for HTTP/1.0. */

@@ -19,6 +19,7 @@ export function inlineHook(name: string, hooks: HttpHooks): Hook {
   }
 }
 
+// biome-ignore lint/suspicious/noConfusingVoidType: what a hook of the user may return, as its type says
 type Returned = Reply | Reroute | undefined | void
 
 function settle(call: HookCall, returned: Returned | Promise<Returned>): Answer {

@@ -276,15 +276,15 @@ class FieldScan implements LineReader {
     }
     let wantsUpgrade = false
     let wantsClose = false
-    let named: Set<string> | null = null
+    const named = new Set<string>()
     for (const option of this.#connection.toLowerCase().split(',')) {
       const name = option.trim()
       if (name === 'close') wantsClose = true
       else if (name === 'keep-alive') head.keepAlive = true
       else if (name === 'upgrade') wantsUpgrade = true
-      else if (name !== '' && name !== 'host' && name !== 'content-length') (named ??= new Set()).add(name)
+      else if (name !== '' && name !== 'host' && name !== 'content-length') named.add(name)
     }
-    if (named !== null) head.deleteReceived(named)
+    if (named.size > 0) head.deleteReceived(named)
     if (wantsClose) head.keepAlive = false
     if (wantsUpgrade && this.#upgrades === 1) head.upgrade = passableUpgrade(head, this.#upgrade!)
     return head

@@ -152,14 +152,15 @@ class FieldScan implements LineReader {
       return head
     }
     let wantsClose = false
-    let named: Set<string> | null = null
+    const named = new Set<string>()
     for (const option of this.#connection.toLowerCase().split(',')) {
       const name = option.trim()
       if (name === 'close') wantsClose = true
       else if (name === 'keep-alive') head.keepAlive = true
-      else if (name !== '' && name !== 'upgrade' && name !== 'content-length') (named ??= new Set()).add(name)
+      else if (name !== '' && name !== 'upgrade' && name !== 'content-length') named.add(name)
     }
-    if (named !== null) head.deleteReceived(named)
+    if (named.size > 0) head.deleteReceived(named)
+    if (named.has('date')) head.hasDate = false
     if (wantsClose) head.keepAlive = false
     return head
   }
