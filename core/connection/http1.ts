@@ -53,6 +53,8 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   #keepAlive = true
   /** The client said that this request, which has no body, is its last: nothing more is to be read. */
   #isLast = false
+  /** What was read last is still lent to the write of a request body. */
+  #isLent = false
   #framing: 'asIs' | 'chunked' | 'none' = 'asIs'
   /** The body ends with a last chunk: the reader of the endpoint's framing keeps that back, and our own needs one. */
   #endsChunked = false
@@ -177,7 +179,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     if (head.contentLength !== 0) {
       const body = new RequestBody(head.contentLength, service.listener.limits.bodyBytes)
       const received = this.#received
-      const end = body.readFirst(received.bytes, received.at, received.length)
+      const end = body.readFirst(received.bytes, received.at, received.length, this.#wire.lends)
       if (end < 0) return this.#refuse(body.wrong)
       received.at = end
       firstBody = body.text
@@ -218,10 +220,21 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
       this.#body = null
       this.dueAt = Number.POSITIVE_INFINITY
       if (end < length) this.#hold(bytes, end, length)
-      // Reading goes on, for the next request; the end of this one has not left yet.
-      if (!flowing) this.#wire.leaveBuffer()
+      if (!flowing && this.#wire.lends) this.#lend()
       exchange.endBody(body.text)
     } else if (!flowing) this.pauseBody()
+  }
+
+  /** The end of the body has not left yet: nothing is read into its buffer until it has, or until another buffer is needed. */
+  #lend(): void {
+    this.#isLent = true
+    this.#wire.pause()
+  }
+
+  bodyTaken(): void {
+    if (!this.#isLent) return
+    this.#isLent = false
+    if (this.#state === 'exchange') this.#readOn()
   }
 
   pauseBody(): void {
@@ -302,6 +315,10 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
 
   finished(): void {
     const complete = this.#body === null
+    if (this.#isLent) {
+      this.#isLent = false
+      this.#wire.leaveBuffer()
+    }
     this.#exchange = null
     this.#body = null
     if (!this.#keepAlive || !complete || this.#saidAll) return this.#close()

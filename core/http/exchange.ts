@@ -323,7 +323,7 @@ export class Exchange implements HookCall, EndedExchange {
   }
 
   onSendable(): void {
-    if (this.#bodyDone) return
+    if (this.#bodyDone) return this.#downstream.bodyTaken()
     this.#connection!.dueAt = Number.POSITIVE_INFINITY
     this.#downstream.resumeBody()
   }
