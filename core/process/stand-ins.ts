@@ -25,7 +25,8 @@ export class StandIns {
       for (const { name, sockets } of listening) {
         const socket = sockets[slot]!
         // If it cannot, the queue of the socket waits for the replacement.
-        if (socket !== sockets[standIn.slot]) standIn.listen(name, socket, slot).catch(() => {})
+        // Where workers bind by themselves they share the port already, and a socket made for a while would take its queue along.
+        if (socket.handle !== null && socket !== sockets[standIn.slot]) standIn.listen(name, socket, slot).catch(() => {})
       }
     }
   }
