@@ -60,7 +60,7 @@ export default defineConfig({
           ],
         },
 
-        // A plugin that loops for ever. Take away the two slashes here and at the import: /evil answers 500 after 5 ms, after a few 503,
+        // A plugin that loops for ever. Take away the two slashes here and at the import: /evil answers 500 once it is stopped, then 503,
         // and all the rest goes on as if nothing were wrong.
         // { path: '/evil', use: [evil()], respond: respond(200, 'never seen\n') },
       ],
