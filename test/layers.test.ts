@@ -20,14 +20,14 @@ const LAYERS: readonly (readonly string[])[] = [
   ['connection'],
   ['listener'],
   ['runtime', 'proxy'],
-  ['process'],
+  ['process', 'check'],
   ['cli'],
   ['main', 'testing'],
 ]
 
 /** Seen by nobody but those that wire: the data path knows them by the contracts only. And they see nothing of the data path. */
 const ATTACHED = ['sandbox', 'observe', 'admin']
-const WIRES = ['runtime', 'proxy', 'process', 'cli', 'main', 'testing']
+const WIRES = ['runtime', 'proxy', 'process', 'check', 'cli', 'main', 'testing']
 
 /** Types only may point up to these, and from these to what they speak about. */
 const CONTRACTS = ['core/hooks.ts', 'core/events.ts', 'core/plan/plan.ts']

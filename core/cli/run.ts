@@ -122,12 +122,8 @@ class Program {
     const { source } = this.#options
     if (source.kind === 'url') return bundleForUrl(source.url)
     // These load esbuild: they are not waited for before the workers are on their way.
-    const [{ loadConfig }, { bundlePlugin }, esbuild] = await Promise.all([
-      import('../config/load.ts'),
-      import('../sandbox/bundle.ts'),
-      import('esbuild'),
-    ])
-    const { bundle, problems } = await loadConfig(source.file, { bundlePlugin })
+    const [{ loadConfig }, esbuild] = await Promise.all([import('../check/loader.ts'), import('esbuild')])
+    const { bundle, problems } = await loadConfig(source.file)
     // Its process would stay for the next build, which may never come.
     await esbuild.stop()
     if (bundle === null) throw new ConfigError(problems)

@@ -23,6 +23,12 @@ export interface Bundle {
   readonly plugins: readonly PluginSource[]
   /** Every file it was built from, plugins included. */
   readonly files: readonly string[]
+  /** Files that the config's values name (certificates, keys, lists), absolute paths. Empty until it was checked. */
+  readonly named: readonly string[]
+  /** Of the config's data as it was evaluated when it was checked (data.ts). Null: whoever evaluates it has nothing to compare with. */
+  readonly dataHash: string | null
+  /** Of the npm packages it imports when it is evaluated. A process remembers them: another stamp takes new processes. */
+  readonly packagesStamp: string
 }
 
 /** A module that the bundle imports when it is evaluated. */
@@ -82,7 +88,17 @@ export async function bundleConfig(path: string, options: BundleOptions): Promis
     const { code, externals }: FunctionParts = toFunction(text('bundle.js'), (specifier) => modules.nameOf(specifier))
     const inputs = Object.keys(metafile.inputs).map((input) => resolve(folder, input))
     const files = [...new Set([...inputs, ...modules.sources.flatMap((source) => source.files)])]
-    return { file, code, externals, map: text('bundle.js.map'), plugins: modules.sources, files }
+    return {
+      file,
+      code,
+      externals,
+      map: text('bundle.js.map'),
+      plugins: modules.sources,
+      files,
+      named: [],
+      dataHash: null,
+      packagesStamp: '',
+    }
   } catch (error) {
     throw toConfigError(error, folder)
   }

@@ -1,14 +1,19 @@
 /** Evaluates an instrumented bundle and checks what comes out, each problem with the place where the value was written. */
 
 import { dirname } from 'node:path'
+import type { Bundle } from './bundle.ts'
 import { run } from './evaluate.ts'
 import type { Instrumented } from './instrument.ts'
-import type { CheckRequest } from './load.ts'
 import { formatPath, Positions } from './positions.ts'
-import type { Place, Problem } from './problems.ts'
+import { type Place, type Problem, wholeFile } from './problems.ts'
 import { type Finding, Report } from './report.ts'
 import { checkShape } from './schema.ts'
 import { Locator } from './source-map.ts'
+
+export interface CheckRequest {
+  readonly bundle: Bundle
+  readonly instrumented: Instrumented
+}
 
 /** Throws ConfigError for what keeps the config from being evaluated. */
 export async function checkConfig({ bundle, instrumented }: CheckRequest): Promise<readonly Problem[]> {
@@ -27,7 +32,7 @@ export async function checkConfig({ bundle, instrumented }: CheckRequest): Promi
     severity: finding.severity,
     path: finding.path.length === 0 ? null : formatPath(finding.path),
     message: finding.message,
-    place: place(finding) ?? { file: bundle.file, line: 0, column: 0, source: [], firstLine: 1 },
+    place: place(finding) ?? wholeFile(bundle.file),
   }))
   return withoutRepeats(problems)
 }

@@ -10,7 +10,7 @@ import { takeMissing } from '../environment.ts'
 import type { Config } from '../index.ts'
 import type { Bundle, External } from './bundle.ts'
 import { nearest } from './nearest.ts'
-import { ConfigError, errorProblem, type Place, type Problem } from './problems.ts'
+import { ConfigError, errorProblem, type Problem, wholeFile } from './problems.ts'
 import { bundleUrl, Locator } from './source-map.ts'
 
 /** What a bundle says for `import` and `import.meta`: as long as those, so that nothing behind them moves. */
@@ -48,7 +48,7 @@ export async function run(bundle: Bundle, { extras = {}, adjust }: RunOptions = 
   }
   const problems = missingProblems(locator)
   if (config === undefined)
-    problems.push(errorProblem('the config has no default export: export default defineConfig({ … })', wholeFile(bundle)))
+    problems.push(errorProblem('the config has no default export: export default defineConfig({ … })', wholeFile(bundle.file)))
   if (problems.length > 0) throw new ConfigError(problems)
   return config
 }
@@ -73,7 +73,7 @@ async function bindExternals(bundle: Bundle, locator: Locator): Promise<Record<s
   const names: Record<string, unknown> = {}
   const problems: Problem[] = []
   for (const external of bundle.externals) {
-    const place = locator.locateImport(external.name) ?? wholeFile(bundle)
+    const place = locator.locateImport(external.name) ?? wholeFile(bundle.file)
     try {
       const module = await load(external.specifier)
       for (const { imported, local } of external.bindings) {
@@ -104,10 +104,6 @@ function missingExport({ name }: External, imported: string, module: Namespace):
 
 function missingProblems(locator: Locator): Problem[] {
   return takeMissing().map(({ error }) => errorProblem(error.message, locator.locateError(error)))
-}
-
-function wholeFile({ file }: Bundle): Place {
-  return { file, line: 0, column: 0, source: [], firstLine: 1 }
 }
 
 function readable(error: unknown): string {

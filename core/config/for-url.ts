@@ -17,5 +17,8 @@ export function bundleForUrl(url: string): Bundle {
     map: JSON.stringify({ version: 3, sources: [], sourcesContent: [], names: [], mappings: '' }),
     plugins: [],
     files: [],
+    named: [],
+    dataHash: null,
+    packagesStamp: '',
   }
 }

@@ -43,6 +43,11 @@ export function placeIn(text: string, file: string, line: number, column: number
   return { file, line, column, firstLine: first, source: lines.slice(first - 1, line + LINES_AFTER).map((one) => one.replace(/\r$/, '')) }
 }
 
+/** For what concerns no line of it. */
+export function wholeFile(file: string): Place {
+  return { file, line: 0, column: 0, source: [], firstLine: 1 }
+}
+
 export interface FormatOptions {
   readonly color: boolean
   /** File names are shown relative to this folder if they are below it. */

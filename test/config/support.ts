@@ -2,10 +2,10 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { type Loaded, type LoaderOptions, type LoadOptions, loadConfig } from '../../core/check/loader.ts'
 import { type Bundle, bundleConfig } from '../../core/config/bundle.ts'
 import { checkConfig } from '../../core/config/check.ts'
 import { instrument } from '../../core/config/instrument.ts'
-import { type Loaded, type LoadOptions, loadConfig } from '../../core/config/load.ts'
 import { ConfigError, type Problem } from '../../core/config/problems.ts'
 import { bundlePlugin } from '../../core/sandbox/bundle.ts'
 
@@ -31,9 +31,9 @@ export function bundle(files: Files): Promise<Bundle> {
   return bundleConfig(join(makeFolder(files), 'proxy.config.ts'), { bundlePlugin })
 }
 
-export function load(files: Files | string, options: Partial<LoadOptions> = {}): Promise<Loaded> {
+export function load(files: Files | string, options: LoaderOptions & LoadOptions = {}): Promise<Loaded> {
   const all = typeof files === 'string' ? { 'proxy.config.ts': files } : files
-  return loadConfig(join(makeFolder(all), 'proxy.config.ts'), { bundlePlugin, ...options })
+  return loadConfig(join(makeFolder(all), 'proxy.config.ts'), options)
 }
 
 /** As `load`, in this process: no deadline, and much faster. */

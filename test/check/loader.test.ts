@@ -1,10 +1,9 @@
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { loadConfig } from '../../core/config/load.ts'
+import { loadConfig } from '../../core/check/loader.ts'
 import { formatProblems } from '../../core/config/problems.ts'
-import { bundlePlugin } from '../../core/sandbox/bundle.ts'
-import { check, lines, load, makeFolder } from './support.ts'
+import { check, lines, load, makeFolder } from '../config/support.ts'
 
 const IMPORTS =
   "import { defineConfig, http, tcp, upstream, respond, redirect, split, rateLimit, leastRequest, roundRobin, terminate } from 'sluice'\n"
@@ -216,7 +215,7 @@ test('what is no config at all is said plainly', async () => {
     lines(await check('export default {}')).map((line) => line.replace(/^\S+ /, '')),
     ['listeners is missing'],
   )
-  const { problems } = await loadConfig('/no/such/file.ts', { bundlePlugin })
+  const { problems } = await loadConfig('/no/such/file.ts')
   assert.equal(lines(problems), ['- there is no file /no/such/file.ts'])
 })
 
@@ -246,7 +245,7 @@ test('a code frame shows the line, and nothing in it steers the terminal', async
   const folder = makeFolder({
     'proxy.config.ts': `${IMPORTS}export default {\n\tlisteners: { web: http({ listen: 'a\x1b[31m', routes: [] }) },\n}\n`,
   })
-  const { problems } = await loadConfig(join(folder, 'proxy.config.ts'), { bundlePlugin })
+  const { problems } = await loadConfig(join(folder, 'proxy.config.ts'))
   const text = formatProblems(problems, { color: false, folder })
   assert.not.match(text, /\x1b/)
   assert.equal(text.split('\n').slice(2), [

@@ -1,0 +1,71 @@
+/**
+ * A config's data as canonical lines, and their hash: whether two evaluations of one bundle came to the same result, and where not.
+ * Workers load this, too.
+ */
+import { hash } from 'node:crypto'
+
+/** A line a value: its path, a tab, the value. In the order they were written; functions by their source text. */
+export function dataOf(config: unknown): readonly string[] {
+  const lines: string[] = []
+  collect(config, '', { lines, seen: new Map(), textOf: String })
+  return lines
+}
+
+export function hashOf(lines: readonly string[]): string {
+  return hash('sha256', lines.join('\n'), 'base64url')
+}
+
+/** The path of the first line that differs; null if none does. */
+export function firstDifference(a: readonly string[], b: readonly string[]): string | null {
+  const at = a.findIndex((line, i) => line !== b[i])
+  const line = at >= 0 ? a[at] : b[a.length]
+  return line === undefined ? null : line.slice(0, line.indexOf('\t'))
+}
+
+interface Collection {
+  readonly lines: string[]
+  /** Where an object was met first: it is told once, which also ends a circle. */
+  readonly seen: Map<object, string>
+  readonly textOf: (value: (...args: never[]) => unknown) => string
+}
+
+function collect(value: unknown, path: string, into: Collection): void {
+  if (typeof value === 'object' && value !== null) return collectObject(value, path, into)
+  into.lines.push(`${path}\t${typeof value === 'string' ? JSON.stringify(value) : describe(value, into)}`)
+}
+
+function describe(value: unknown, { textOf }: Collection): string {
+  if (typeof value === 'function') return JSON.stringify(textOf(value as (...args: never[]) => unknown))
+  return Object.is(value, -0) ? '-0' : typeof value === 'bigint' ? `${value}n` : String(value)
+}
+
+function collectObject(value: object, path: string, into: Collection): void {
+  const { lines, seen } = into
+  const first = seen.get(value)
+  if (first !== undefined) {
+    lines.push(`${path}\t@${first}`)
+    return
+  }
+  seen.set(value, path)
+  if (Array.isArray(value)) {
+    lines.push(`${path}\t[${value.length}]`)
+    for (const [i, entry] of value.entries()) collect(entry, `${path}[${i}]`, into)
+    return
+  }
+  const special = value instanceof RegExp ? String(value) : value instanceof Date ? `Date ${value.getTime()}` : null
+  if (special !== null) {
+    lines.push(`${path}\t${special}`)
+    return
+  }
+  lines.push(`${path}\t{}`)
+  const entries = value instanceof Map || value instanceof Set ? [...value].entries() : Object.entries(value)
+  const isWrapped = 'kind' in value && value.kind !== 'plugin'
+  for (const [key, entry] of entries) collect(entry, isWrapped && key === 'options' ? path : join(path, String(key)), into)
+}
+
+const NAME = /^[A-Za-z_$][\w$]*$/
+
+function join(path: string, key: string): string {
+  if (!NAME.test(key)) return `${path}[${JSON.stringify(key)}]`
+  return path === '' ? key : `${path}.${key}`
+}
