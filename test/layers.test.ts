@@ -23,6 +23,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ['process', 'check'],
   ['cli'],
   ['main', 'testing'],
+  // Makes the npm package; not part of it.
+  ['package'],
 ]
 
 /** Seen by nobody but those that wire: the data path knows them by the contracts only. And they see nothing of the data path. */

@@ -23,7 +23,10 @@ export interface RunOptions {
   readonly cacheFolder: string | null
 }
 
-const workerFile = fileURLToPath(import.meta.resolve('../process/worker.ts'))
+// Compiled, as installed, it is JavaScript.
+const workerFile = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../process/worker.ts' : '../process/worker.js', import.meta.url),
+)
 const prepareMs = 10_000
 const scrapeMs = 500
 
