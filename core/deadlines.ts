@@ -63,6 +63,11 @@ export class Deadlines {
     if (this.#timed.length === 0) this.stop()
   }
 
+  /** When the next is due; Infinity: none is set. */
+  get nextDueAt(): number {
+    return this.#timed.reduce((next, { dueAt }) => Math.min(next, dueAt), Number.POSITIVE_INFINITY)
+  }
+
   stop(): void {
     if (this.#timer !== null) clearInterval(this.#timer)
     this.#timer = null

@@ -6,14 +6,17 @@ import type { Server } from 'node:net'
 import { dirname } from 'node:path'
 import type { Bundle } from './config/bundle.ts'
 import { evaluate } from './config/evaluate.ts'
+import type { Deadlines } from './deadlines.ts'
 import type { Observer } from './events.ts'
 import type { Hook } from './hooks.ts'
 import { inlineHook } from './http/inline.ts'
+import type { Wire } from './net/wire.ts'
 import { compilePlan } from './plan/compile.ts'
 import type { Plan } from './plan/plan.ts'
 import { isPlugin, type PluginUseConfig, pluginUses } from './plan/uses.ts'
 import { gatherMaterials, type Materials, Runtime } from './runtime.ts'
 import { type PluginUse, Sandbox } from './sandbox/sandbox.ts'
+import type { Dial } from './upstream/dial.ts'
 
 export interface Prepared {
   readonly plan: Plan
@@ -28,6 +31,8 @@ export interface Proxy {
   commit(prepared: Prepared): void
   /** Takes over a listening server for the listener of that name in the plan in use. */
   accept(listener: string, server: Server): void
+  /** Takes over a connection that is past its handshake. False: there is no such listener, or it is full. */
+  admit(listener: string, wire: Wire, scheme: 'http' | 'https'): boolean
   /** Closes its copies of the listening sockets. */
   stopAccepting(): void
   /** Resolves when no connection is left; at the deadline the rest is cut. */
@@ -43,20 +48,36 @@ const RETIRE_MS = 30_000
 /** Descriptors open again at this share of the limit. */
 const RELIEF = 0.9
 
-export function createProxy(options: { readonly observer: Observer; readonly maxConnections: number }): Proxy {
-  return new WorkerProxy(options.observer, options.maxConnections)
+export interface ProxyOptions {
+  readonly observer: Observer
+  readonly maxConnections: number
+  /** What a simulation puts in the place of the machine's. */
+  readonly simulated?: Simulated
+}
+
+export interface Simulated {
+  readonly deadlines: Deadlines
+  readonly dial: Dial
+  /** Stands between the data path and a hook of the config. */
+  wrapHook(hook: Hook): Hook
+}
+
+export function createProxy(options: ProxyOptions): Proxy {
+  return new WorkerProxy(options)
 }
 
 class WorkerProxy implements Proxy {
   onPressure: ((pressed: boolean) => void) | null = null
   readonly #runtime: Runtime
   readonly #sandbox: Sandbox
+  readonly #simulated: Simulated | null
   #current: Prepared | null = null
   #pressed = false
 
-  constructor(observer: Observer, maxConnections: number) {
+  constructor({ observer, maxConnections, simulated }: ProxyOptions) {
+    this.#simulated = simulated ?? null
     this.#sandbox = new Sandbox({ observer })
-    this.#runtime = new Runtime({ observer, onDescriptors: (open) => this.#descriptors(open, maxConnections) })
+    this.#runtime = new Runtime({ observer, onDescriptors: (open) => this.#descriptors(open, maxConnections), ...simulated })
   }
 
   async prepare(bundle: Bundle, generation: number): Promise<Candidate> {
@@ -69,7 +90,10 @@ class WorkerProxy implements Proxy {
       const plan = compilePlan(config, {
         generation,
         folder: dirname(bundle.file),
-        bindUse: (use, key): Hook => (isPlugin(use) ? byKey.get(key)! : inlineHook(key, use)),
+        bindUse: (use, key): Hook => {
+          const hook = isPlugin(use) ? byKey.get(key)! : inlineHook(key, use)
+          return this.#simulated === null ? hook : this.#simulated.wrapHook(hook)
+        },
       })
       return new Candidate(plan, gatherMaterials(plan), release)
     } catch (error) {
@@ -89,6 +113,10 @@ class WorkerProxy implements Proxy {
 
   accept(listener: string, server: Server): void {
     this.#runtime.accept(listener, server)
+  }
+
+  admit(listener: string, wire: Wire, scheme: 'http' | 'https'): boolean {
+    return this.#runtime.listener(listener)?.admit(wire, scheme) ?? false
   }
 
   stopAccepting(): void {

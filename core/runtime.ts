@@ -12,15 +12,19 @@ import type { Service } from './http/service.ts'
 import { Listener } from './listener/listener.ts'
 import { makeTermination, type Termination } from './listener/termination.ts'
 import type { EndpointPlan, ListenerPlan, Plan, SplitDestination, TlsPlan, UpstreamPlan } from './plan/plan.ts'
-import { makeOrigination, type Origination } from './upstream/dial.ts'
+import { type Dial, makeOrigination, type Origination } from './upstream/dial.ts'
 import { DnsCache } from './upstream/dns.ts'
-import { Pool, type PoolOptions } from './upstream/pool.ts'
+import { Pool, type PoolEnvironment, type PoolOptions } from './upstream/pool.ts'
 import { Endpoint, Upstream } from './upstream/upstream.ts'
 
 export interface RuntimeOptions {
   readonly observer: Observer
   /** The number of open connections, both sides, has changed. */
   readonly onDescriptors: (open: number) => void
+  /** The clock of all deadlines. Default: the machine's. */
+  readonly deadlines?: Deadlines
+  /** How connections to endpoints are opened. Default: over the network. */
+  readonly dial?: Dial
 }
 
 /** What a plan needs besides itself, read before it is taken into use: reading can fail, using it cannot. */
@@ -43,7 +47,7 @@ export function gatherMaterials(plan: Plan): Materials {
 }
 
 export class Runtime {
-  readonly deadlines = new Deadlines()
+  readonly deadlines: Deadlines
   readonly #options: RuntimeOptions
   readonly #dns = new DnsCache()
   readonly #listeners = new Map<string, Listener>()
@@ -54,6 +58,7 @@ export class Runtime {
 
   constructor(options: RuntimeOptions) {
     this.#options = options
+    this.deadlines = options.deadlines ?? new Deadlines()
   }
 
   get connections(): number {
@@ -160,10 +165,16 @@ export class Runtime {
     const options: PoolOptions = { target: endpoint.target, tls, connectMs: connect, keepAliveMs: keepAlive, maxIdle: plan.idleConnections }
     const key = JSON.stringify([endpoint.target, tls?.identity ?? null])
     const known = pools.get(key) ?? this.#pools.get(key)
-    const pool = known ?? new Pool(options, { dns: this.#dns, deadlines: this.deadlines, counted: (change) => this.#counted(change) })
+    const pool = known ?? new Pool(options, this.#poolEnvironment())
     known?.configure(options)
     pools.set(key, pool)
     return pool
+  }
+
+  #poolEnvironment(): PoolEnvironment {
+    const { dial } = this.#options
+    const counted = (change: 1 | -1): void => this.#counted(change)
+    return { dns: this.#dns, deadlines: this.deadlines, counted, ...(dial === undefined ? {} : { dial }) }
   }
 
   #counted(change: 1 | -1): void {

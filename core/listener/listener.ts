@@ -1,6 +1,7 @@
 /**
  * One listener of the plan on its listening sockets: accepts, admits within the limits, terminates TLS, and hands each
- * connection to its protocol. Outlives plans: what it accepts next runs on the service in force.
+ * connection to its protocol. Outlives plans: what it accepts next runs on the service in force. One that no plan names any more
+ * lives until its last connection has ended, and keeps its plan no longer than somebody may still ask it.
  */
 import type { Server, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
@@ -26,33 +27,54 @@ interface HandleServer extends Server {
 }
 
 export class Listener implements ConnectionHome, HandshakeHome {
-  service: Service
   draining = false
   readonly #environment: ListenerEnvironment
-  readonly #connections = new Set<Accepted>()
-  readonly #servers = new Set<Server>()
+  /** Each with the name under which it was counted: a listener may get another one. */
+  readonly #connections = new Map<Accepted, string>()
+  #tunnels = 0
+  #name: string
+  #service: Service | null
   #termination: Termination | null
+  /** Set when no plan names it any more. */
+  #onEmpty: (() => void) | null = null
 
   constructor(service: Service, termination: Termination | null, environment: ListenerEnvironment) {
-    this.service = service
+    this.#name = service.listener.name
+    this.#service = service
     this.#environment = environment
     this.#termination = termination
+  }
+
+  /** Of the plan in force. Nobody asks once there are only tunnels left of a listener that is gone. */
+  get service(): Service {
+    if (this.#service === null) throw new Error(`the listener ${this.#name} has no plan any more`)
+    return this.#service
+  }
+
+  get isSecure(): boolean {
+    return this.#termination !== null
   }
 
   get connections(): number {
     return this.#connections.size
   }
 
-  /** New certificates: for the next handshake on. */
-  secure(termination: Termination | null): void {
+  /** Connections that would notice if it went: all but tunnels. */
+  get touchable(): number {
+    return this.#connections.size - this.#tunnels
+  }
+
+  /** Another plan, for the next exchange on; perhaps another name, and new certificates for the next handshake on. */
+  use(service: Service, termination: Termination | null): void {
+    this.#name = service.listener.name
+    this.#service = service
     this.#termination = termination
   }
 
-  /** Takes over a server that listens already. */
+  /** Takes connections off a server that listens, instead of whoever did so before. */
   accept(server: Server): void {
-    this.#servers.add(server)
-    server.once('close', () => this.#servers.delete(server))
     const handle = (server as HandleServer)._handle
+    server.removeAllListeners('connection')
     if (canUseHandles && handle !== null) {
       const isTcp = hasAddress(server)
       handle.onconnection = (error, accepted) => {
@@ -63,27 +85,42 @@ export class Listener implements ConnectionHome, HandshakeHome {
     server.on('connection', (socket: Socket) => this.#acceptSocket(socket, hasAddress(server)))
   }
 
-  /** Closes this process's copies of the listening sockets. */
-  stopAccepting(): void {
-    for (const server of this.#servers) server.close()
-    this.#servers.clear()
-  }
-
   drain(): void {
     this.draining = true
-    for (const connection of this.#connections) connection.drain()
+    for (const connection of this.#connections.keys()) connection.drain()
+  }
+
+  /** No plan names it any more: it drains, but its tunnels live until they end by themselves. `onEmpty` follows, perhaps at once. */
+  retire(onEmpty: () => void): void {
+    this.#onEmpty = onEmpty
+    // Until the last exchange that may still begin here.
+    this.service.tally.open++
+    this.drain()
+    this.#letGo()
   }
 
   /** Ends what is left at once. */
   destroy(): void {
-    this.stopAccepting()
-    for (const connection of this.#connections) connection.destroy()
+    for (const connection of [...this.#connections.keys()]) connection.destroy()
+  }
+
+  becameTunnel(): void {
+    this.#tunnels++
+    this.#letGo()
+  }
+
+  tunnelClosed(connection: Accepted): void {
+    this.#tunnels--
+    this.connectionClosed(connection)
   }
 
   connectionClosed(connection: Accepted): void {
-    if (!this.#connections.delete(connection)) return
+    const name = this.#connections.get(connection)
+    if (name === undefined) return
+    this.#connections.delete(connection)
     this.#environment.counted(-1)
-    this.#environment.observer.connectionClosed(this.service.listener.name)
+    this.#environment.observer.connectionClosed(name)
+    this.#letGo()
   }
 
   handshakeDone(handshake: Handshake, socket: TLSSocket): void {
@@ -92,15 +129,28 @@ export class Listener implements ConnectionHome, HandshakeHome {
       socket.on('error', () => {}).destroy()
       return this.connectionClosed(handshake)
     }
+    const connection =
+      socket.alpnProtocol === 'h2' ? new Http2Connection(socket, this) : new Http1Connection(new SocketWire(socket), this, 'https')
     // It stays one connection, in every count.
+    const name = this.#connections.get(handshake) ?? this.#name
     this.#connections.delete(handshake)
-    this.#keep(
-      socket.alpnProtocol === 'h2' ? new Http2Connection(socket, this) : new Http1Connection(new SocketWire(socket), this, 'https'),
-    )
+    this.#keep(connection, name)
   }
 
   handshakeFailed(why: HandshakeFailure, detail: string | null): void {
-    this.#environment.observer.handshakeFailed(this.service.listener.name, why, detail)
+    this.#environment.observer.handshakeFailed(this.#name, why, detail)
+  }
+
+  /** A listener that is gone keeps its plan while somebody may ask it, and itself while somebody is connected. */
+  #letGo(): void {
+    if (this.#onEmpty === null || this.touchable > 0) return
+    const service = this.#service
+    this.#service = null
+    service?.tally.leave()
+    if (this.#connections.size > 0) return
+    const onEmpty = this.#onEmpty
+    this.#onEmpty = null
+    onEmpty()
   }
 
   #acceptHandle(handle: StreamHandle, isTcp: boolean): void {
@@ -129,18 +179,18 @@ export class Listener implements ConnectionHome, HandshakeHome {
     // Reset already: what it sent can still be read, but no rule about addresses could be asked of it.
     if (isTcp && wire.remoteAddress === '') return wire.destroy()
     this.#environment.counted(1)
-    this.#environment.observer.connectionOpened(this.service.listener.name)
+    this.#environment.observer.connectionOpened(this.#name)
     const termination = this.#termination
     if (termination === null) {
-      this.#keep(new Http1Connection(wire, this, 'http'))
+      this.#keep(new Http1Connection(wire, this, 'http'), this.#name)
       return
     }
     const { deadlines, listener } = this.service
-    this.#keep(new Handshake(wire, this, { termination, deadlines, limitMs: listener.timeouts.requestHead }))
+    this.#keep(new Handshake(wire, this, { termination, deadlines, limitMs: listener.timeouts.requestHead }), this.#name)
   }
 
-  #keep(connection: Accepted): void {
-    this.#connections.add(connection)
+  #keep(connection: Accepted, name: string): void {
+    this.#connections.set(connection, name)
     if (this.draining) connection.drain()
   }
 }

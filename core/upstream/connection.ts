@@ -82,6 +82,11 @@ export class UpstreamConnection implements WireOwner, Timed {
     deadlines.add(this)
   }
 
+  /** Whom it is lent to; null: nobody. */
+  get sink(): ResponseSink | null {
+    return this.#sink
+  }
+
   /** Lends the connection to one exchange. */
   start(sink: ResponseSink): void {
     this.#sink = sink

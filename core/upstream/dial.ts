@@ -44,6 +44,7 @@ export interface DialOptions {
 }
 
 export type Dialled = (wire: Wire | null, error: ErrorCode | null, detail: string | null) => void
+export type Dial = typeof dial
 
 /** Calls `done` once, never before it returns. Returns how to give up, after which `done` is not called. */
 export function dial(options: DialOptions, done: Dialled): () => void {

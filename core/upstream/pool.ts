@@ -6,7 +6,7 @@ import type { Deadlines } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { EndpointPlan } from '../plan/plan.ts'
 import { UpstreamConnection } from './connection.ts'
-import { dial as dialEndpoint, type Origination } from './dial.ts'
+import { type Dial, dial as dialEndpoint, type Origination } from './dial.ts'
 import type { DnsCache } from './dns.ts'
 
 export interface PoolOptions {
@@ -22,6 +22,8 @@ export interface PoolEnvironment {
   readonly deadlines: Deadlines
   /** A connection was opened (+1) or closed (-1). */
   readonly counted: (change: 1 | -1) => void
+  /** How a connection is opened. Default: over the network. */
+  readonly dial?: Dial
 }
 
 export type Opened = (connection: UpstreamConnection | null, error: ErrorCode | null, detail: string | null) => void
@@ -62,11 +64,11 @@ export class Pool {
 
   /** Opens a connection; `done` is called once, unless given up by the function returned. */
   dial(done: Opened): () => void {
-    const { dns, deadlines } = this.#environment
+    const { dns, deadlines, dial = dialEndpoint } = this.#environment
     const wait = { dueAt: deadlines.in(this.#options.connectMs), slot: -1, onDeadline: () => timedOut() }
     this.#count(1)
     deadlines.add(wait)
-    const abort = dialEndpoint({ target: this.#options.target, tls: this.#options.tls, dns }, (wire, error, detail) => {
+    const abort = dial({ target: this.#options.target, tls: this.#options.tls, dns }, (wire, error, detail) => {
       deadlines.remove(wait)
       if (wire !== null) return done(new UpstreamConnection(wire, this, deadlines), null, null)
       this.#count(-1)
