@@ -35,6 +35,31 @@ export class CidrSet {
     return mapped >= 0 ? this.#has4(mapped) : this.#has6()
   }
 
+  /** Whether every address of the other set is in this one. */
+  covers(other: CidrSet): boolean {
+    return (
+      other.#pairs4().every(([first, last]) => this.#pairs4().some((own) => own[0] <= first && last <= own[1])) &&
+      other.#pairs6().every(([first, last]) => this.#pairs6().some((own) => own[0] <= first && last <= own[1]))
+    )
+  }
+
+  /** Whether there is an address that is in both. */
+  overlaps(other: CidrSet): boolean {
+    return (
+      other.#pairs4().some(([first, last]) => this.#pairs4().some((own) => own[0] <= last && first <= own[1])) ||
+      other.#pairs6().some(([first, last]) => this.#pairs6().some((own) => own[0] <= last && first <= own[1]))
+    )
+  }
+
+  #pairs4(): [number, number][] {
+    return Array.from({ length: this.#v4.length >> 1 }, (_, i) => [this.#v4[i * 2]!, this.#v4[i * 2 + 1]!])
+  }
+
+  #pairs6(): [bigint, bigint][] {
+    const address = (at: number): bigint => this.#v6.subarray(at, at + 8).reduce((all, word) => (all << 16n) | BigInt(word), 0n)
+    return Array.from({ length: this.#v6.length >> 4 }, (_, i) => [address(i * 16), address(i * 16 + 8)])
+  }
+
   #has4(address: number): boolean {
     const ranges = this.#v4
     let low = 0

@@ -196,7 +196,7 @@ function isAnyOf(value: string, wanted: readonly (string | RegExp)[]): boolean {
 }
 
 /** A `g` or `y` flag would make each answer depend on the one before. */
-function withoutState(test: FieldTest): FieldTest {
+export function withoutState(test: FieldTest): FieldTest {
   if (typeof test === 'boolean') return test
   return test.map((one) =>
     typeof one === 'string' ? one : new RegExp(one.sticky ? `^(?:${one.source})` : one.source, one.flags.replace(/[gy]/g, '')),

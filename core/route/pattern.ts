@@ -15,7 +15,12 @@ export interface PathMatcher {
   readonly names: readonly string[]
   /** For the index; null: only `test` knows. */
   readonly shape: Shape | null
+  /** What it is made of: for comparing patterns with each other. */
+  readonly form: PathForm
 }
+
+/** A RegExp of the user, or one that stands for a pattern with an expression in it, is comparable with its equals only. */
+export type PathForm = readonly Token[] | RegExp
 
 /** Segments up to the first that is neither plain text nor a whole `:param` (here null), and what follows them. */
 export interface Shape {
@@ -45,10 +50,12 @@ function compileTokens(tokens: readonly Token[]): PathMatcher {
 class ExactMatcher implements PathMatcher {
   readonly names: readonly string[] = []
   readonly shape: Shape
+  readonly form: PathForm
   readonly #text: string
   constructor(text: string, shape: Shape) {
     this.#text = text
     this.shape = shape
+    this.form = [{ kind: 'text', text }]
   }
   test(path: string): boolean {
     return path === this.#text
@@ -61,9 +68,12 @@ class ExactMatcher implements PathMatcher {
 class PrefixMatcher implements PathMatcher {
   readonly names: readonly string[]
   readonly shape: Shape
+  readonly form: PathForm
   readonly #text: string
   readonly #lastCode: number
   constructor(text: string, shape: Shape, names: readonly string[]) {
+    const below = { kind: 'below', names } as const
+    this.form = text === '' ? [below] : [{ kind: 'text', text }, below]
     this.#text = text
     this.#lastCode = text.charCodeAt(text.length - 1)
     this.shape = shape
@@ -85,9 +95,9 @@ class PrefixMatcher implements PathMatcher {
 class SegmentMatcher implements PathMatcher {
   readonly names: readonly string[]
   readonly shape: Shape
-  readonly #tokens: readonly Token[]
+  readonly form: readonly Token[]
   constructor(tokens: readonly Token[], shape: Shape, names: readonly string[]) {
-    this.#tokens = tokens
+    this.form = tokens
     this.shape = shape
     this.names = names
   }
@@ -101,7 +111,7 @@ class SegmentMatcher implements PathMatcher {
   }
   #walk(path: string, params: Record<string, string> | null): boolean {
     let at = 0
-    for (const token of this.#tokens) {
+    for (const token of this.form) {
       if (token.kind === 'text') {
         if (!path.startsWith(token.text, at)) return false
         at += token.text.length
@@ -125,14 +135,14 @@ class SegmentMatcher implements PathMatcher {
 class TokenMatcher implements PathMatcher {
   readonly names: readonly string[]
   readonly shape: Shape
-  readonly #tokens: readonly Token[]
+  readonly form: readonly Token[]
   constructor(tokens: readonly Token[], shape: Shape, names: readonly string[]) {
-    this.#tokens = tokens
+    this.form = tokens
     this.shape = shape
     this.names = names
   }
   test(path: string): boolean {
-    const first = this.#tokens[0]!
+    const first = this.form[0]!
     if (first.kind === 'text' && !path.startsWith(first.text)) return false
     return this.#reach(path)[0] === 1
   }
@@ -142,7 +152,7 @@ class TokenMatcher implements PathMatcher {
     const width = path.length + 1
     const params = noParams()
     let at = 0
-    for (const [i, token] of this.#tokens.entries()) {
+    for (const [i, token] of this.form.entries()) {
       const next = (end: number): boolean => reach[(i + 1) * width + end] === 1
       let end = at + (token.kind === 'text' ? token.text.length : 0)
       if (token.kind === 'param') for (end = at + 1; !next(end); ) end++
@@ -155,9 +165,9 @@ class TokenMatcher implements PathMatcher {
   /** Row i, column p: 1 if tokens from i on match the path from p on. */
   #reach(path: string): Uint8Array {
     const width = path.length + 1
-    const rows = new Uint8Array((this.#tokens.length + 1) * width)
+    const rows = new Uint8Array((this.form.length + 1) * width)
     rows[rows.length - 1] = 1
-    for (let i = this.#tokens.length - 1; i >= 0; i--) fillRow(rows, i * width, path, this.#tokens[i]!)
+    for (let i = this.form.length - 1; i >= 0; i--) fillRow(rows, i * width, path, this.form[i]!)
     return rows
   }
 }
@@ -184,20 +194,20 @@ function fillRow(rows: Uint8Array, row: number, path: string, token: Token): voi
 class RegExpMatcher implements PathMatcher {
   readonly names: readonly string[]
   readonly shape: Shape | null = null
-  readonly #regexp: RegExp
+  readonly form: RegExp
   /** For groups 1, 2 …; null: a RegExp of the user, whose groups have their own names and numbers. */
   readonly #groups: readonly (readonly string[])[] | null
   constructor(regexp: RegExp, groups: readonly (readonly string[])[] | null) {
     // A `g` or `y` flag would make each answer depend on the one before.
-    this.#regexp = new RegExp(regexp.sticky ? `^(?:${regexp.source})` : regexp.source, regexp.flags.replace(/[gy]/g, ''))
+    this.form = new RegExp(regexp.sticky ? `^(?:${regexp.source})` : regexp.source, regexp.flags.replace(/[gy]/g, ''))
     this.#groups = groups
-    this.names = groups?.flat() ?? groupNames(this.#regexp)
+    this.names = groups?.flat() ?? groupNames(this.form)
   }
   test(path: string): boolean {
-    return this.#regexp.test(path)
+    return this.form.test(path)
   }
   capture(path: string): Params {
-    const match = this.#regexp.exec(path)
+    const match = this.form.exec(path)
     const params = noParams()
     for (let i = 1; i < (match?.length ?? 0); i++) assign(params, this.#groups?.[i - 1] ?? [String(i)], match?.[i] ?? '')
     for (const [name, value] of Object.entries(match?.groups ?? {})) params[name] = value ?? ''
