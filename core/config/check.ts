@@ -5,7 +5,7 @@ import type { Bundle } from './bundle.ts'
 import { run } from './evaluate.ts'
 import type { Instrumented } from './instrument.ts'
 import { formatPath, Positions } from './positions.ts'
-import { type Place, type Problem, wholeFile } from './problems.ts'
+import { byPlace, type Place, type Problem, wholeFile } from './problems.ts'
 import { type Finding, Report } from './report.ts'
 import { checkShape } from './schema.ts'
 import { Locator } from './source-map.ts'
@@ -34,7 +34,7 @@ export async function checkConfig({ bundle, instrumented }: CheckRequest): Promi
     message: finding.message,
     place: place(finding) ?? wholeFile(bundle.file),
   }))
-  return withoutRepeats(problems)
+  return byPlace(withoutRepeats(problems), bundle.file)
 }
 
 /** One line of a config may have made many routes: it is wrong once. */

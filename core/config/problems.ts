@@ -48,6 +48,17 @@ export function wholeFile(file: string): Place {
   return { file, line: 0, column: 0, source: [], firstLine: 1 }
 }
 
+/** In the order in which one would read them: the file `first`, then others; what has no line before what has one. */
+export function byPlace(problems: readonly Problem[], first: string): Problem[] {
+  const fileOf = ({ place }: Problem): string => (place === null || place.file === first ? '' : place.file)
+  return problems.toSorted(
+    (a, b) =>
+      (fileOf(a) < fileOf(b) ? -1 : fileOf(a) > fileOf(b) ? 1 : 0) ||
+      (a.place?.line ?? 0) - (b.place?.line ?? 0) ||
+      (a.place?.column ?? 0) - (b.place?.column ?? 0),
+  )
+}
+
 export interface FormatOptions {
   readonly color: boolean
   /** File names are shown relative to this folder if they are below it. */

@@ -1,7 +1,8 @@
 /** Entries of a `use` list: plugins, inline hooks, and the policies that are planned. */
+import * as z from 'zod/mini'
 import { nearest } from './nearest.ts'
-import type { Path } from './positions.ts'
-import { type Check, duration, isObject, list, object, oneOf, type Scope, show, size, textThat } from './report.ts'
+import { isObject, type Plain, show } from './report.ts'
+import { chosen, duration, list, made, object, oneOf, refused, type Schema, size, textThat, wordsOf, wrong } from './schema-values.ts'
 
 /** Hooks that run; the others of the contract are refused until they do. */
 const HOOKS = ['onRequest', 'onResponse']
@@ -18,37 +19,19 @@ const PLANNED_HOOKS = [
   'onReload',
 ]
 
-export const checkUse: Check = (value, path, scope) => {
-  const { report } = scope
-  if (typeof value === 'function')
-    return report.error(path, `expected a plugin, a policy or an object of hooks, got ${show(value)}; a plugin is called with its options`)
-  if (!isObject(value)) return report.error(path, `expected a plugin, a policy or an object of hooks, got ${show(value)}`)
-  if (value.kind === 'policy') return report.error(path, `${String(value.name)} is not supported yet`)
-  if (value.kind === 'plugin') return checkPlugin(value, path, scope)
-  if ('kind' in value) return report.error(path, `${show(value)} does not belong into use`)
-  for (const [name, hook] of Object.entries(value)) {
+const inlineHooks = telling((hooks, say) => {
+  for (const [name, hook] of Object.entries(isObject(hooks) ? hooks : {})) {
     if (HOOKS.includes(name)) {
-      if (hook !== undefined && typeof hook !== 'function') report.error([...path, name], `expected a function, got ${show(hook)}`)
-    } else if (PLANNED_HOOKS.includes(name)) report.error([...path, name], `the hook ${name} is not supported yet`, 'key')
-    else report.error([...path, name], noSuchHook(name), 'key')
+      if (hook !== undefined && typeof hook !== 'function') say([name], `expected a function, got ${show(hook)}`)
+    } else if (PLANNED_HOOKS.includes(name)) say([name], `the hook ${name} is not supported yet`, 'key')
+    else say([name], noSuchHook(name), 'key')
   }
-}
+})
 
-function checkPlugin(use: Readonly<Record<string, unknown>>, path: Path, scope: Scope): void {
-  if (typeof use.plugin !== 'string') {
-    scope.report.error(path, 'this plugin was not imported as one: import its module in the config')
-    return
-  }
-  const loss = findLoss(use.options, [...path, 'options'])
-  if (loss !== null)
-    scope.report.error(loss.path, `the options of a plugin are plain data, for they cross into the sandbox: ${loss.what} cannot`)
-  if (use.use !== undefined) useOptions(use.use, [...path, 'use'], scope)
-}
-
-const permission = textThat((text) => {
-  if (['kv', 'request.body', 'response.body', 'stream', 'credentials'].includes(text) || /^net:[^:]+:\d+$/.test(text))
-    return text === 'credentials' ? null : `the permission ${text} is not supported yet`
-  return `no such permission: ${show(text)}; there are net:HOST:PORT, kv, request.body, response.body, stream and credentials`
+const permission = textThat((written) => {
+  if (['kv', 'request.body', 'response.body', 'stream', 'credentials'].includes(written) || /^net:[^:]+:\d+$/.test(written))
+    return written === 'credentials' ? null : `the permission ${written} is not supported yet`
+  return `no such permission: ${show(written)}; there are net:HOST:PORT, kv, request.body, response.body, stream and credentials`
 })
 
 const useOptions = object({
@@ -60,8 +43,48 @@ const useOptions = object({
   onFailure: oneOf('deny', 'continue'),
 })
 
+const pluginOptions = telling((options, say) => {
+  const loss = findLoss(options, [])
+  if (loss !== null) say(loss.path, `the options of a plugin are plain data, for they cross into the sandbox: ${loss.what} cannot`)
+})
+
+const pluginUse = made({ options: pluginOptions, use: z.optional(useOptions) })
+
+const notImported = refused('this plugin was not imported as one: import its module in the config')
+const uncalled = refused(
+  (value) => `expected a plugin, a policy or an object of hooks, got ${show(value)}; a plugin is called with its options`,
+)
+const misplaced = refused((value) => `${show(value)} does not belong into use`)
+const unsupported = refused((value) => `${String((value as Plain).name)} is not supported yet`)
+
+export const useList: Schema = list(
+  chosen((value) => {
+    if (typeof value === 'function') return uncalled
+    if (!isObject(value)) return wrong('a plugin, a policy or an object of hooks')
+    if (value.kind === 'policy') return unsupported
+    if (value.kind === 'plugin') return typeof value.plugin === 'string' ? pluginUse : notImported
+    return 'kind' in value ? misplaced : inlineHooks
+  }),
+)
+
+type Say = (path: (string | number)[], message: string, at?: 'key' | 'value') => void
+
+/** A check by a function that tells what is wrong with members of the value. */
+function telling(find: (value: unknown, say: Say) => void): Schema {
+  return z.any().check(
+    z.check(({ value, issues }) => {
+      find(value, (path, message, at) => issues.push({ ...wordsOf(message, value, at), path }))
+    }),
+  )
+}
+
+interface Loss {
+  readonly path: (string | number)[]
+  readonly what: string
+}
+
 /** The first thing in a value that JSON would lose. */
-function findLoss(value: unknown, path: Path, around: readonly unknown[] = []): { readonly path: Path; readonly what: string } | null {
+function findLoss(value: unknown, path: (string | number)[], around: readonly unknown[] = []): Loss | null {
   if (value === null || value === undefined || typeof value === 'string' || typeof value === 'boolean') return null
   if (typeof value === 'number') return Number.isFinite(value) ? null : { path, what: String(value) }
   if (typeof value !== 'object') return { path, what: show(value) }

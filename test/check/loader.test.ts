@@ -172,7 +172,7 @@ test('all problems are told at once, one line of the config once', async () => {
   )
   assert.equal(
     problems.map(({ path }) => path),
-    ['listeners.web.listen', 'listeners.web.routes[0].pth', 'listeners.web.routes[0]', 'lgo'],
+    ['listeners.web.listen', 'listeners.web.routes[0]', 'listeners.web.routes[0].pth', 'lgo'],
   )
 })
 
@@ -185,9 +185,9 @@ test('places are exact through other files, spreads and shared values', async ()
   assert.equal(
     lines(problems).map((line) => line.split(' ').slice(0, 2)),
     [
+      ['proxy.config.ts:4:117', 'listeners.web.routes[2].héllo:'],
       ['lib/team.ts:2:20', 'listeners.web.routes[0].to.idleConnections:'],
       ['lib/team.ts:6:11', 'listeners.web.routes[1].path:'],
-      ['proxy.config.ts:4:117', 'listeners.web.routes[2].héllo:'],
     ],
   )
 })

@@ -1,0 +1,150 @@
+/** Certificates, keys and authorities that a config names: that they can be read, are in date, and are used together. */
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { createSecureContext } from 'node:tls'
+import type { Path } from './positions.ts'
+import { isObject, type Plain, type Report } from './report.ts'
+import type { Parts } from './schema-parts.ts'
+
+export interface CertificateOptions {
+  /** Paths are from here. */
+  readonly folder: string
+  readonly now: number
+  /** Gets the absolute path of every file that is asked for. */
+  readonly named: Set<string>
+}
+
+const DAY_MS = 86_400_000
+/** A certificate that ends sooner is warned of. */
+const SOON_DAYS = 14
+
+export function checkCertificates({ listeners, upstreams }: Parts, report: Report, options: CertificateOptions): void {
+  const check = new CertificateCheck(report, options)
+  for (const { kind, options, path } of listeners) if (kind === 'http') check.both(options.tls, [...path, 'tls'])
+  for (const { value, path } of upstreams) {
+    if (!isObject(value) || !isObject(value.options)) continue
+    const at: Path = [...path, { hidden: 'options' }, 'tls']
+    check.both(value.options.tls, at)
+    if (isObject(value.options.tls)) check.authorities(value.options.tls.ca, [...at, 'ca'])
+  }
+}
+
+class CertificateCheck {
+  readonly #report: Report
+  readonly #options: CertificateOptions
+
+  constructor(report: Report, options: CertificateOptions) {
+    this.#report = report
+    this.#options = options
+  }
+
+  /** A certificate and its key, as far as they are there. */
+  both(tls: unknown, path: Path): void {
+    if (!isObject(tls)) return
+    const chain = this.#certificates(tls.cert, [...path, 'cert'])
+    const key = this.#key(tls.key, [...path, 'key'])
+    const [own] = chain ?? []
+    if (own === undefined || key === null) return
+    if (!own.checkPrivateKey(key))
+      this.#report.error([...path, 'key'], 'the key does not fit the certificate: it is the key of another one')
+    else this.#use(tls, path)
+  }
+
+  authorities(ca: unknown, path: Path): void {
+    this.#certificates(ca, path)
+  }
+
+  #certificates(value: unknown, path: Path): readonly X509Certificate[] | null {
+    const pem = this.#read(value, path)
+    if (pem === null) return null
+    const blocks = pem.text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g)
+    if (blocks === null) {
+      this.#report.error(path, `there is no certificate in PEM form in ${pem.name}${hint(pem.text)}`)
+      return null
+    }
+    try {
+      const certificates = blocks.map((block) => new X509Certificate(block))
+      for (const [i, certificate] of certificates.entries())
+        this.#checkDates(certificate, path, i === 0 ? pem.name : `${pem.name} (number ${i + 1})`)
+      return certificates
+    } catch (error) {
+      this.#report.error(path, `a certificate in ${pem.name} cannot be read: ${reasonOf(error)}`)
+      return null
+    }
+  }
+
+  #checkDates({ validFromDate, validToDate }: X509Certificate, path: Path, name: string): void {
+    const { now } = this.#options
+    const left = validToDate.getTime() - now
+    const day = (date: Date): string => date.toISOString().slice(0, 10)
+    if (left <= 0) this.#report.warn(path, `the certificate in ${name} expired on ${day(validToDate)}`)
+    else if (left < SOON_DAYS * DAY_MS) {
+      const days = Math.floor(left / DAY_MS)
+      this.#report.warn(path, `the certificate in ${name} expires in ${days === 1 ? '1 day' : `${days} days`}, on ${day(validToDate)}`)
+    }
+    if (validFromDate.getTime() > now) this.#report.warn(path, `the certificate in ${name} is not valid before ${day(validFromDate)}`)
+  }
+
+  #key(value: unknown, path: Path): KeyObject | null {
+    const pem = this.#read(value, path)
+    if (pem === null) return null
+    if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem.text)) {
+      this.#report.error(path, `there is no private key in PEM form in ${pem.name}${hint(pem.text)}`)
+      return null
+    }
+    if (/-----BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED/.test(pem.text)) {
+      this.#report.error(path, `the key in ${pem.name} is encrypted; remove its passphrase: openssl pkey -in KEY -out PLAIN`)
+      return null
+    }
+    try {
+      return createPrivateKey(pem.text)
+    } catch (error) {
+      this.#report.error(path, `the key in ${pem.name} cannot be read: ${reasonOf(error)}`)
+      return null
+    }
+  }
+
+  /** What else keeps OpenSSL from using them: a key too short, an algorithm it does not allow. */
+  #use({ cert, key }: Plain, path: Path): void {
+    try {
+      createSecureContext({ cert: this.#textOf(String(cert)), key: this.#textOf(String(key)) })
+    } catch (error) {
+      this.#report.error(path, `the certificate and the key cannot be used: ${reasonOf(error)}`)
+    }
+  }
+
+  /** PEM text as it is given, or of a file; null if there is none, which is said here if a file is to blame. */
+  #read(value: unknown, path: Path): { readonly text: string; readonly name: string } | null {
+    if (typeof value !== 'string' || value === '') return null
+    if (isPem(value)) return { text: value, name: 'the text given' }
+    const file = resolve(this.#options.folder, value)
+    this.#options.named.add(file)
+    try {
+      return { text: this.#textOf(value), name: file }
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+      this.#report.error(path, code === 'ENOENT' ? `there is no file ${file}` : `the file ${file} cannot be read: ${code}`)
+      return null
+    }
+  }
+
+  #textOf(fileOrPem: string): string {
+    return isPem(fileOrPem) ? fileOrPem : readFileSync(resolve(this.#options.folder, fileOrPem), 'utf8')
+  }
+}
+
+function isPem(value: string): boolean {
+  return value.includes('-----BEGIN')
+}
+
+/** What else was found. */
+function hint(text: string): string {
+  const label = /-----BEGIN ([A-Z0-9 ]+)-----/.exec(text)?.[1]
+  if (label !== undefined) return `, only ${label}`
+  return text.includes('\uFFFD') ? '; it looks like DER: openssl x509 -inform der -in FILE -out FILE.pem' : ''
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,127 @@
+/** The parts of a config that nobody has checked yet, each with its path. What is not in shape is stepped over: that is said elsewhere. */
+import type { Path } from './positions.ts'
+import { isObject, type Plain } from './report.ts'
+
+export interface ListenerPart {
+  readonly name: string
+  readonly kind: string
+  readonly options: Plain
+  /** Of the options. */
+  readonly path: Path
+}
+
+/** One address that is asked for. */
+export interface ListenPart {
+  readonly value: unknown
+  readonly path: Path
+  readonly isAdmin: boolean
+}
+
+export interface RoutePart {
+  readonly route: Plain
+  readonly path: Path
+  readonly listener: string
+  /** Its `path`, or that of the nearest group around it that has one. */
+  readonly paths: unknown
+}
+
+/** One upstream, at the first place where it stands. */
+export interface UpstreamPart {
+  /** What upstream(…) returned, or the address itself. */
+  readonly value: Plain | string
+  readonly path: Path
+}
+
+/** The routes of a listener or of a group, as written. */
+export interface RouteListPart {
+  readonly routes: readonly unknown[]
+  readonly path: Path
+}
+
+export interface Parts {
+  readonly listeners: readonly ListenerPart[]
+  readonly listens: readonly ListenPart[]
+  readonly routeLists: readonly RouteListPart[]
+  readonly routes: readonly RoutePart[]
+  readonly upstreams: readonly UpstreamPart[]
+  /** Uses of plugins. */
+  readonly plugins: readonly Plain[]
+}
+
+export function partsOf(config: Plain): Parts {
+  const walk = new Walk()
+  walk.config(config)
+  return walk
+}
+
+class Walk implements Parts {
+  readonly listeners: ListenerPart[] = []
+  readonly listens: ListenPart[] = []
+  readonly routeLists: RouteListPart[] = []
+  readonly routes: RoutePart[] = []
+  readonly upstreams: UpstreamPart[] = []
+  readonly plugins: Plain[] = []
+  readonly #seen = new Set<unknown>()
+
+  config({ listeners, upstreams, admin, use }: Plain): void {
+    this.#use(use)
+    if (isObject(listeners)) for (const [name, listener] of Object.entries(listeners)) this.#listener(name, listener)
+    for (const [i, one] of entries(upstreams)) this.#upstream(one, ['upstreams', i])
+    if (isObject(admin)) this.#listen(admin.listen, ['admin', 'listen'], true)
+  }
+
+  #listener(name: string, listener: unknown): void {
+    if (!isObject(listener) || !isObject(listener.options)) return
+    const { kind, options } = listener
+    const path: Path = ['listeners', name, { hidden: 'options' }]
+    this.listeners.push({ name, kind: String(kind), options, path })
+    this.#listen(options.listen, [...path, 'listen'], false)
+    this.#use(options.use)
+    if (kind === 'http') this.#routes(options.routes, [...path, 'routes'], { listener: name, paths: undefined })
+  }
+
+  #listen(listen: unknown, path: Path, isAdmin: boolean): void {
+    if (Array.isArray(listen)) for (const [i, value] of listen.entries()) this.listens.push({ value, path: [...path, i], isAdmin })
+    else if (listen !== undefined) this.listens.push({ value: listen, path, isAdmin })
+  }
+
+  #routes(routes: unknown, path: Path, around: { readonly listener: string; readonly paths: unknown }): void {
+    if (!Array.isArray(routes) || this.#seen.has(routes)) return
+    // A list that holds itself would have no end; one that stands twice is walked twice.
+    this.#seen.add(routes)
+    this.routeLists.push({ routes, path })
+    for (const [i, route] of entries(routes)) {
+      if (!isObject(route)) continue
+      const at: Path = [...path, i]
+      const paths = route.path ?? around.paths
+      this.routes.push({ route, path: at, listener: around.listener, paths })
+      this.#use(route.use)
+      this.#target(route.to, [...at, 'to'])
+      this.#routes(route.routes, [...at, 'routes'], { ...around, paths })
+    }
+    this.#seen.delete(routes)
+  }
+
+  #target(to: unknown, path: Path): void {
+    if (isObject(to) && to.kind === 'split')
+      for (const [i, part] of entries(to.parts)) {
+        if (Array.isArray(part)) this.#upstream(part[0], [...path, { hidden: 'parts' }, i, 0])
+      }
+    else this.#upstream(to, path)
+  }
+
+  #upstream(value: unknown, path: Path): void {
+    const isOne = typeof value === 'string' || (isObject(value) && value.kind === 'upstream')
+    if (!isOne || this.#seen.has(value)) return
+    this.#seen.add(value)
+    this.upstreams.push({ value, path })
+  }
+
+  #use(use: unknown): void {
+    for (const [, entry] of entries(use)) if (isObject(entry) && entry.kind === 'plugin') this.plugins.push(entry)
+  }
+}
+
+function entries(list: unknown): (readonly [number, unknown])[] {
+  return Array.isArray(list) ? [...list.entries()] : []
+}

@@ -1,0 +1,86 @@
+/** Routes: one destination each, names that tell them apart, and nothing to be filled in that is not there. */
+import { compilePath } from '../route/pattern.ts'
+import { templateNames } from '../route/template.ts'
+import { formatPath, type Path } from './positions.ts'
+import { isObject, type Plain, type Report, show } from './report.ts'
+import type { Parts, RouteListPart, RoutePart } from './schema-parts.ts'
+
+const DESTINATIONS = ['to', 'respond', 'redirect', 'routes']
+
+export function checkRouting({ routes, routeLists }: Parts, report: Report): void {
+  for (const list of routeLists) warnOfUnreachable(list, report)
+  const names = new Map<string, Path>()
+  for (const part of routes) {
+    checkDestination(part, report)
+    checkTemplates(part, report)
+    const { route, path, listener } = part
+    if (typeof route.name !== 'string') continue
+    const key = JSON.stringify([listener, route.name])
+    const other = names.get(key)
+    if (other === undefined) names.set(key, [...path, 'name'])
+    else report.error([...path, 'name'], `another route of ${listener} is named ${show(route.name)} already, at ${formatPath(other)}`)
+  }
+}
+
+function checkDestination({ route, path }: RoutePart, report: Report): void {
+  const given = DESTINATIONS.filter((key) => route[key] !== undefined)
+  if (given.length === 0) report.error(path, 'a route needs a destination: to, respond, redirect or routes')
+  if (given.length > 1)
+    report.error(
+      [...path, given[1]!],
+      `a route has exactly one of to, respond, redirect and routes; here are ${given.join(' and ')}`,
+      'key',
+    )
+  const { to } = route
+  const isSent = to === undefined ? false : typeof to === 'string' || !isObject(to) || to.kind === 'upstream' || to.kind === 'split'
+  if (route.rewrite !== undefined && given.length === 1 && !isSent)
+    report.error([...path, 'rewrite'], 'rewrite changes what is sent to an upstream; this route sends nothing', 'key')
+}
+
+function checkTemplates({ route, path, paths }: RoutePart, report: Report): void {
+  const { rewrite, redirect, to } = route
+  if (typeof rewrite === 'string') checkTemplate(rewrite, [...path, 'rewrite'], { paths, report })
+  for (const [key, value] of Object.entries({ redirect, to }))
+    if (isObject(value) && value.kind === 'redirect' && typeof value.to === 'string')
+      checkTemplate(value.to, [...path, key, 'to'], { paths, report })
+}
+
+/** Every path of the route must give every name that the template asks for. */
+function checkTemplate(template: string, path: Path, { paths, report }: { readonly paths: unknown; readonly report: Report }): void {
+  if (/[\x00-\x20\x7f]/.test(template)) report.error(path, 'a space or control character in a template')
+  const asked = templateNames(template)
+  if (asked.length === 0) return
+  for (const pattern of paths === null || paths === undefined ? ['/*'] : Array.isArray(paths) ? paths : [paths]) {
+    const given = namesOf(pattern)
+    if (given === null) continue
+    for (const name of asked.filter((one) => !given.includes(one)))
+      report.error(path, `${name === '*' ? '*' : `:${name}`} stands for nothing: it is not in the path ${show(pattern)}`)
+  }
+}
+
+/** Null for a pattern that is wrong itself, which is said elsewhere. */
+function namesOf(pattern: unknown): readonly string[] | null {
+  if (typeof pattern !== 'string' && !(pattern instanceof RegExp)) return null
+  try {
+    return compilePath(pattern).flatMap((matcher) => matcher.names)
+  } catch {
+    return null
+  }
+}
+
+/** A route that takes every request leaves nothing to those after it. */
+function warnOfUnreachable({ routes, path }: RouteListPart, report: Report): void {
+  const last = routes.findIndex((route) => isObject(route) && route.routes === undefined && takesAll(route))
+  if (last < 0) return
+  for (let i = last + 1; i < routes.length; i++)
+    if (isObject(routes[i])) report.warn([...path, i], `this route can never match: the route at [${last}] before it takes every request`)
+}
+
+function takesAll(route: Plain): boolean {
+  const conditions = Object.keys(route).filter(
+    (key) => route[key] !== undefined && !['use', 'name', 'rewrite', ...DESTINATIONS].includes(key),
+  )
+  return conditions.every(
+    (key) => (key === 'path' && (route[key] === '/*' || route[key] === '*')) || (key === 'host' && route[key] === '*'),
+  )
+}

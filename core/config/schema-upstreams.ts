@@ -1,0 +1,46 @@
+/** Upstreams: each in shape, by itself possible, and alone under its name. */
+import { parseEndpoint } from '../net/address.ts'
+import { formatPath, type Path } from './positions.ts'
+import { isObject, type Plain, type Report, show } from './report.ts'
+import { findingsOf } from './schema-findings.ts'
+import type { UpstreamPart } from './schema-parts.ts'
+import { wholeUpstream } from './schema-upstream.ts'
+
+export function checkUpstreams(upstreams: readonly UpstreamPart[], report: Report): void {
+  const names = new Map<string, UpstreamPart>()
+  for (const part of upstreams) {
+    const { value, path } = part
+    if (isObject(value)) {
+      report.findings.push(...findingsOf(wholeUpstream, value, path))
+      if (isObject(value.options)) checkOptions(value.options, [...path, { hidden: 'options' }], report)
+    }
+    const name = isObject(value) ? value.name : value
+    if (typeof name !== 'string') continue
+    // Two upstreams under one name would be one in logs, metrics and routeTo.
+    const other = names.get(name)
+    if (other === undefined) names.set(name, part)
+    else report.error([...path, 'name'], `another upstream is named ${show(name)} already, at ${formatPath(other.path)}`)
+  }
+}
+
+function checkOptions({ endpoints, discovery, tls }: Plain, path: Path, report: Report): void {
+  if (endpoints === undefined && discovery === undefined) report.error(path, 'endpoints is missing')
+  if (isObject(tls) && (tls.cert === undefined) !== (tls.key === undefined))
+    report.error([...path, 'tls'], 'cert and key are given together or not at all')
+  if (!Array.isArray(endpoints)) return
+  const written = endpoints.flatMap((one: unknown, i) => {
+    const address = isObject(one) ? one.address : one
+    return typeof address === 'string' ? [{ address, i }] : []
+  })
+  const hasEntries = endpoints.some((one: unknown) => one !== false && one !== null && one !== undefined)
+  if (!hasEntries) report.error([...path, 'endpoints'], 'an upstream needs at least one endpoint')
+  const parsed = written.map(({ address }) => parseEndpoint(address)).filter((one) => one !== null)
+  if (new Set(parsed.map((one) => one.tls)).size > 1)
+    report.error([...path, 'endpoints'], 'endpoints with https:// and without cannot be mixed in one upstream')
+  if (tls === false && parsed.some((one) => one.tls)) report.error([...path, 'tls'], 'the endpoints begin with https://')
+  const first = new Set<string>()
+  for (const { address, i } of written) {
+    if (first.has(address)) report.error([...path, 'endpoints', i], `the endpoint ${show(address)} stands twice; give it a weight`)
+    first.add(address)
+  }
+}
