@@ -1,40 +1,35 @@
 /** Evaluates an instrumented bundle and checks what comes out, each problem with the place where the value was written. */
 
-import { dirname } from 'node:path'
-import type { Bundle } from './bundle.ts'
-import { run } from './evaluate.ts'
-import type { Instrumented } from './instrument.ts'
-import { formatPath, Positions } from './positions.ts'
-import { byPlace, type Place, type Problem, wholeFile } from './problems.ts'
-import { type Finding, Report } from './report.ts'
+import { dirname, relative } from 'node:path'
+import type { Config } from '../index.ts'
+import { type CheckRequest, readLocated } from './located.ts'
+import { formatPath, type Path } from './positions.ts'
+import type { Problem } from './problems.ts'
+import { Report } from './report.ts'
 import { checkShape } from './schema.ts'
-import { Locator } from './source-map.ts'
+import { warnOfUnreachable } from './unreachable.ts'
 
-export interface CheckRequest {
-  readonly bundle: Bundle
-  readonly instrumented: Instrumented
-}
+export type { CheckRequest } from './located.ts'
 
 /** Throws ConfigError for what keeps the config from being evaluated. */
-export async function checkConfig({ bundle, instrumented }: CheckRequest): Promise<readonly Problem[]> {
-  const positions = new Positions(instrumented)
-  const undo = (line: number, column: number): readonly [number, number] => withoutInsertions(bundle.code, instrumented, line, column)
-  const config = await run({ ...bundle, code: instrumented.code }, { extras: positions.extras, adjust: undo })
+export async function checkConfig(request: CheckRequest): Promise<readonly Problem[]> {
+  const { config, placeOf } = await readLocated(request)
+  const folder = dirname(request.bundle.file)
   const report = new Report()
-  checkShape(config, { report, folder: dirname(bundle.file) })
-  const locator = new Locator(bundle)
-  const lines = lineStarts(bundle.code)
-  const place = ({ path, what }: Finding): Place | null => {
-    const offset = positions.find(config, path, what)
-    return offset === null ? null : locator.locate(...lineAndColumn(lines, offset))
+  checkShape(config, { report, folder })
+  // Only what is valid can be compared.
+  if (!report.findings.some(({ severity }) => severity === 'error')) warnOfUnreachable(config as Config, report)
+  const nameOf = (path: Path): string => {
+    const { file, line } = placeOf(path)
+    return `${relative(folder, file)}:${line}`
   }
-  const problems = report.findings.map((finding) => ({
-    severity: finding.severity,
-    path: finding.path.length === 0 ? null : formatPath(finding.path),
-    message: finding.message,
-    place: place(finding) ?? wholeFile(bundle.file),
+  const problems = report.findings.map(({ severity, path, message, what }) => ({
+    severity,
+    path: path.length === 0 ? null : formatPath(path),
+    message: typeof message === 'string' ? message : message(nameOf),
+    place: placeOf(path, what),
   }))
-  return byPlace(withoutRepeats(problems), bundle.file)
+  return withoutRepeats(problems)
 }
 
 /** One line of a config may have made many routes: it is wrong once. */
@@ -44,34 +39,4 @@ function withoutRepeats(problems: readonly Problem[]): Problem[] {
     const key = JSON.stringify([message, place?.file, place?.line, place?.column])
     return place?.line === 0 || (!seen.has(key) && seen.add(key))
   })
-}
-
-/** A place in the instrumented code → the same place in the bundle's. Lines are the same: nothing inserted holds a line break. */
-function withoutInsertions(code: string, { insertions }: Instrumented, line: number, column: number): readonly [number, number] {
-  const lines = lineStarts(code)
-  const [from, to] = [lines[line - 1] ?? 0, lines[line] ?? code.length]
-  let original = column
-  for (const [at, length] of insertions) {
-    if (at < from || at >= to) continue
-    if (at - from + 1 >= original) break
-    original = Math.max(at - from + 1, original - length)
-  }
-  return [line, original]
-}
-
-function lineStarts(code: string): number[] {
-  const starts = [0]
-  for (let at = code.indexOf('\n'); at >= 0; at = code.indexOf('\n', at + 1)) starts.push(at + 1)
-  return starts
-}
-
-function lineAndColumn(starts: readonly number[], offset: number): [line: number, column: number] {
-  let low = 0
-  let high = starts.length - 1
-  while (low < high) {
-    const middle = (low + high + 1) >> 1
-    if (starts[middle]! <= offset) low = middle
-    else high = middle - 1
-  }
-  return [low + 1, offset - starts[low]! + 1]
 }

@@ -4,10 +4,13 @@ import type { Path } from './positions.ts'
 export interface Finding {
   readonly severity: 'error' | 'warning'
   readonly path: Path
-  readonly message: string
+  readonly message: Message
   /** Whether it is about the value at the end of the path, or about its key. */
   readonly what: 'key' | 'value'
 }
+
+/** May name other places of the config: `proxy.config.ts:12`. */
+export type Message = string | ((placeOf: (path: Path) => string) => string)
 
 /** Collects findings: a check goes on whatever it finds. */
 export class Report {
@@ -17,7 +20,7 @@ export class Report {
     this.findings.push({ severity: 'error', path, message, what })
   }
 
-  warn(path: Path, message: string, what: 'key' | 'value' = 'value'): void {
+  warn(path: Path, message: Message, what: 'key' | 'value' = 'value'): void {
     this.findings.push({ severity: 'warning', path, message, what })
   }
 }

@@ -2,27 +2,15 @@
  * Config → Plan: pure, at once, and frozen. It takes a config that was found valid when it was loaded, fills in what was left out,
  * parses what has units, and makes one ordered table of a listener's routes and groups.
  */
+import { isGroup, routeId } from '../config/flat-routes.ts'
 import { entriesOf, toList } from '../config/lists.ts'
+import { compileMatch } from '../config/match.ts'
 import { parseDuration, parseSize } from '../config/units.ts'
 import type { Hook } from '../hooks.ts'
-import type {
-  Config,
-  FieldMatch,
-  HttpListener,
-  HttpMatch,
-  HttpOptions,
-  HttpRoute,
-  HttpTarget,
-  HttpUse,
-  List,
-  Listen,
-  LogOptions,
-  OneOrMany,
-} from '../index.ts'
+import type { Config, HttpListener, HttpOptions, HttpRoute, HttpTarget, HttpUse, List, Listen, LogOptions } from '../index.ts'
 import { parseListen } from '../net/address.ts'
 import { CidrSet } from '../net/cidr.ts'
-import type { Conditions, FieldTest } from '../route/conditions.ts'
-import { compilePath } from '../route/pattern.ts'
+import type { Conditions } from '../route/conditions.ts'
 import { type RouteRule, RouteTable } from '../route/table.ts'
 import { templateNames } from '../route/template.ts'
 import { resolveFile, UpstreamCompiler } from './compile-upstream.ts'
@@ -37,7 +25,7 @@ import type {
   RoutePlan,
   TlsPlan,
 } from './plan.ts'
-import { keyedUses, routeId, type UseConfig } from './uses.ts'
+import { keyedUses, type UseConfig } from './uses.ts'
 
 export interface CompileOptions {
   readonly generation: number
@@ -141,46 +129,10 @@ interface Around {
   readonly conditions: readonly Conditions[]
 }
 
-function isGroup(route: HttpRoute): route is HttpRoute & { routes: List<HttpRoute> } {
-  return Array.isArray(route.routes)
-}
-
 function needsCaptures(destination: Destination): boolean {
   if (destination.kind === 'respond') return false
   const template = destination.kind === 'redirect' ? destination.to : destination.rewrite
   return template !== null && templateNames(template).length > 0
-}
-
-function compileMatch(match: HttpMatch): Conditions {
-  return {
-    hosts: match.host === undefined ? null : compileHosts(match.host),
-    paths: match.path === undefined ? null : toList(match.path).flatMap(compilePath),
-    methods: match.method === undefined ? null : toList(match.method).map((method) => method.toUpperCase()),
-    headers: compileFields(match.headers).map(([name, test]) => [name.toLowerCase(), test] as const),
-    query: compileFields(match.query),
-    cookies: compileFields(match.cookies),
-    from: match.from === undefined ? null : new CidrSet(toList(match.from)),
-    when: match.when ?? null,
-  }
-}
-
-/** Null: `*` among them takes every host. Names above ASCII are written as they are sent. */
-function compileHosts(hosts: OneOrMany<string>): readonly string[] | null {
-  const list = toList(hosts)
-  if (list.includes('*')) return null
-  return list.map((host) => (/^[\x20-\x7e]*$/.test(host) ? host.toLowerCase() : toAscii(host)))
-}
-
-function toAscii(host: string): string {
-  const isWild = host.startsWith('*.')
-  const { hostname } = new URL(`http://${isWild ? host.slice(2) : host}`)
-  return isWild ? `*.${hostname}` : hostname
-}
-
-function compileFields(fields: Readonly<Record<string, FieldMatch>> | undefined): (readonly [string, FieldTest])[] {
-  return Object.entries(fields ?? {}).map(
-    ([name, match]) => [name, typeof match === 'boolean' ? match : toList<string | RegExp>(match)] as const,
-  )
 }
 
 function compileListen(listen: Listen): readonly ListenAddress[] {

@@ -1,4 +1,5 @@
 /** Where a config uses something, and under which key: what must be loaded before a plan is compiled is collected first. */
+import { routeId } from '../config/flat-routes.ts'
 import { entriesOf } from '../config/lists.ts'
 import { parseDuration, parseSize } from '../config/units.ts'
 import type { Config, HttpRoute, HttpUse, List } from '../index.ts'
@@ -52,11 +53,6 @@ export function pluginUses(config: Config): PluginUseConfig[] {
 export function keyedUses(owner: string, list: List<HttpUse> | undefined): (readonly [key: string, use: UseConfig])[] {
   // A policy is refused when the config is loaded, until there is one; and the stub's fields are what bundling put into it.
   return entriesOf(list).map(([i, use]) => [`${owner}${owner === '' ? '' : '/'}use[${i}]`, use as UseConfig] as const)
-}
-
-/** `web/me`, `web[0]`, in a group `web[2][1]`. */
-export function routeId(listener: string, parent: string, index: number, route: HttpRoute): string {
-  return route.name === undefined ? `${parent}[${index}]` : `${listener}/${route.name}`
 }
 
 export function isPlugin(use: UseConfig): use is PluginStub {
