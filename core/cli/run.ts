@@ -9,6 +9,8 @@ import { LineSink } from '../observe/line-sink.ts'
 import { createLog, errorSink, type Log } from '../observe/log.ts'
 import { Metrics } from '../observe/metrics.ts'
 import { suggestWorkers, thisMachine } from '../process/capacity.ts'
+import { type Control, startControl } from '../process/control.ts'
+import { configPlace } from '../process/control-folder.ts'
 import type { LogTarget, PlanSummary } from '../process/messages.ts'
 import { Supervisor } from '../process/supervisor.ts'
 import { PrepareError } from '../process/worker-process.ts'
@@ -19,6 +21,8 @@ export interface RunOptions {
   readonly workers: number | 'auto'
   readonly drainMs: number
   readonly logTarget: LogTarget
+  /** Where its control socket is: a path, `off`, or null for the usual place. */
+  readonly control: string | null
   readonly version: string
   readonly cacheFolder: string | null
 }
@@ -63,6 +67,8 @@ class Program {
   readonly #startedAt = performance.now()
   readonly #stop = Promise.withResolvers<'stopped'>()
   #admin: Admin | null = null
+  #control: Control | null = null
+  readonly #drained = Promise.withResolvers<void>()
 
   constructor(options: RunOptions, { output, errors, log }: { output: LineSink; errors: LineSink; log: Log }) {
     this.#options = options
@@ -98,6 +104,8 @@ class Program {
     await this.#stop.promise
     await this.#supervisor.drain()
     await this.#admin?.close()
+    this.#control?.close()
+    this.#drained.resolve()
     return exitCodes.ok
   }
 
@@ -114,6 +122,7 @@ class Program {
     await this.#supervisor.bind(summary)
     await this.#startAdmin(summary)
     await this.#supervisor.commit()
+    await this.#startControl()
     for (const line of this.#supervisor.describe()) this.#output.print(`listening ${line}\n`)
     for (const address of this.#admin?.addresses ?? []) this.#output.print(`listening admin ${address}\n`)
     const workers = this.#supervisor.workers.length
@@ -141,6 +150,28 @@ class Program {
     this.#admin = await startAdmin({ listen: admin.listen, token, source })
   }
 
+  async #startControl(): Promise<void> {
+    const { source, version, control: at } = this.#options
+    const control = await startControl({
+      ...{ config: source.kind === 'url' ? source.url : source.file, version, at },
+      source: {
+        status: () => this.#status(),
+        reload: () => Promise.resolve({ ok: false, text: 'reloading is not there yet; nothing has changed' }),
+        stop: ({ now }) => this.#stopFor(now),
+        recall: () => Promise.resolve(null),
+      },
+    })
+    if (control.problem !== null) this.#log.warn(`no control socket: ${control.problem}`)
+    this.#control = control
+  }
+
+  async #stopFor(now: boolean): Promise<void> {
+    this.#log.info('sluice stop: draining')
+    if (now) this.#supervisor.kill()
+    this.#stop.resolve('stopped')
+    await this.#drained.promise
+  }
+
   async #scrape(): Promise<{ type: string; text: string }> {
     await this.#supervisor.collect(scrapeMs)
     return { type: this.#metrics.contentType, text: await this.#metrics.text() }
@@ -152,6 +183,7 @@ class Program {
   }
 
   #status(): unknown {
+    const { source } = this.#options
     const now = performance.now()
     const workers = this.#supervisor.workers.map(({ slot, pid, isLive, connections, memory, bornAt }) => {
       return { slot, pid, live: isLive, connections, memoryBytes: memory, uptimeSeconds: Math.round((now - bornAt) / 1000) }
@@ -159,6 +191,7 @@ class Program {
     return {
       version: this.#options.version,
       runtime: process.version,
+      config: source.kind === 'url' ? source.url : configPlace(source.file),
       pid: process.pid,
       state: this.#supervisor.isDraining ? 'draining' : this.#supervisor.isReady ? 'ready' : 'starting',
       generation: this.#supervisor.generation,

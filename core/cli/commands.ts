@@ -1,0 +1,157 @@
+/** Every command with its options, as the parser reads them and the help tells them. Data alone. */
+import type { CommandSpec, Grammar, OptionSpec } from './arguments.ts'
+
+const config: OptionSpec = { name: 'config', short: 'c', value: 'FILE', help: 'the config (default: proxy.config.ts)' }
+const json: OptionSpec = { name: 'json', help: 'print JSON' }
+
+const noColor = ['NO_COLOR', 'set: no colours, on a terminal either'] as const
+const controlVariable = ['SLUICE_CONTROL', 'the same as --control'] as const
+const ok = [0, 'done'] as const
+const usage = [2, 'wrong usage'] as const
+
+const runOptions: readonly OptionSpec[] = [
+  { name: 'workers', value: 'N|auto', help: 'processes that carry traffic (default: auto, one a CPU)' },
+  {
+    name: 'drain',
+    value: 'DURATION',
+    help: 'how long exchanges under way may take to finish when it stops: 500ms, 30s, 2m (default: 30s)',
+  },
+  { name: 'log', value: 'FILE', help: 'append access lines to FILE, not to standard output; SIGUSR1 reopens it' },
+  { name: 'control', value: 'PATH|off', help: 'where to put the control socket, or none (default: in a folder of your own)' },
+]
+const runExits = [
+  [0, 'stopped by SIGTERM, SIGINT or sluice stop, and drained'],
+  [1, 'failed: a port is taken, say'],
+  usage,
+  [78, 'the config is not valid'],
+] as const
+const runEnvironment = [['SLUICE_ADMIN_TOKEN', 'what admin asks for where other machines can reach it'], controlVariable, noColor] as const
+
+/** How to say which running proxy is meant. */
+const whichOptions: readonly OptionSpec[] = [
+  {
+    name: 'config',
+    short: 'c',
+    value: 'FILE',
+    help: 'the proxy that runs FILE (default: proxy.config.ts of this folder, else the only one)',
+  },
+  { name: 'pid', value: 'PID', help: 'the proxy with this process id' },
+  { name: 'control', value: 'PATH', help: 'the proxy with this control socket, as run --control named it' },
+]
+const whichAbout = 'Only the user that started a proxy can speak to it.'
+
+const run: CommandSpec = {
+  name: 'run',
+  operands: { least: 0, most: 0 },
+  usage: ['[run] [options]'],
+  summary: 'start the proxy of a config',
+  about:
+    'Starts the proxy that proxy.config.ts describes, and prints a line for each listener, then one that begins with `ready`. It watches the ' +
+    'config and every file it was built from: what you save is live at once, or refused with the place of the mistake while the old config ' +
+    'goes on serving. SIGHUP reloads; SIGTERM and SIGINT drain, then it exits; a second one exits at once.',
+  options: [config, ...runOptions, { name: 'no-watch', help: 'do not reload when a file changes; SIGHUP and sluice reload still do' }],
+  examples: [
+    ['sluice', 'run ./proxy.config.ts'],
+    ['sluice -c /etc/sluice/proxy.config.ts --workers 2', 'another config, two workers'],
+    ['sluice run --no-watch --log /var/log/sluice/access.log', 'as a service'],
+  ],
+  exits: runExits,
+  environment: runEnvironment,
+}
+
+const url: CommandSpec = {
+  name: 'URL',
+  operands: { least: 1, most: 1 },
+  usage: ['URL [options]'],
+  summary: 'a reverse proxy to URL on :8080, without a config',
+  about: 'Sends every request that arrives on port 8080 to one address, and prints a line for each. There is no config to write.',
+  options: runOptions,
+  examples: [['sluice http://localhost:3000', 'curl localhost:8080 is then answered by port 3000']],
+  exits: [...runExits.slice(0, 2), [2, 'wrong usage: no address to send requests to, say']],
+  environment: runEnvironment,
+}
+
+const check: CommandSpec = {
+  name: 'check',
+  operands: { least: 0, most: 0 },
+  usage: ['check [options]'],
+  summary: 'tell every problem of a config, each with its place',
+  about: 'Compiles, type-checks and validates a config, and loads its plugins. Tells all problems at once; opens no port.',
+  options: [config, { name: 'json', help: 'print the problems as JSON' }],
+  examples: [
+    ['sluice check', 'check ./proxy.config.ts'],
+    ['sluice check -c other.ts --json', 'for a program to read'],
+  ],
+  exits: [[0, 'the config is valid'], [1, 'it is not'], usage],
+  environment: [noColor],
+}
+
+const status: CommandSpec = {
+  name: 'status',
+  operands: { least: 0, most: 0 },
+  usage: ['status [options]'],
+  summary: 'what a running proxy does',
+  about: `Asks a running proxy for its state: its config and when that was loaded, listeners, workers, connections. ${whichAbout}`,
+  options: [...whichOptions, { name: 'all', help: 'list all your running proxies' }, json],
+  examples: [
+    ['sluice status', 'the proxy of this folder, or the only one'],
+    ['sluice status --all', 'every one, a line each'],
+  ],
+  exits: [ok, [1, 'no such proxy is running'], usage],
+  environment: [controlVariable],
+}
+
+const reload: CommandSpec = {
+  name: 'reload',
+  operands: { least: 0, most: 0 },
+  usage: ['reload [options]'],
+  summary: 'make a running proxy read its config again',
+  about:
+    'Loads the config again and waits until it is live in all workers. If anything is wrong with it, that is told and nothing changes: ' +
+    `the old config goes on serving. No connection is cut. ${whichAbout}`,
+  options: whichOptions,
+  examples: [
+    ['sluice reload', 'the proxy of this folder, or the only one'],
+    ['sluice check && sluice reload', 'ask first'],
+  ],
+  exits: [[0, 'the new config is live'], [1, 'no such proxy is running'], usage, [78, 'the config is not valid; the old one goes on']],
+  environment: [controlVariable],
+}
+
+const stop: CommandSpec = {
+  name: 'stop',
+  operands: { least: 0, most: 0 },
+  usage: ['stop [options]'],
+  summary: 'drain a running proxy and end it',
+  about:
+    'Tells a running proxy to accept no new connections and to end when exchanges under way have finished, at the latest after the time ' +
+    `that --drain gave it; waits until it is gone. ${whichAbout}`,
+  options: [...whichOptions, { name: 'now', help: 'do not wait for what is under way: cut it' }],
+  examples: [
+    ['sluice stop', 'the proxy of this folder, or the only one'],
+    ['sluice stop --pid 4711 --now', 'that one, at once'],
+  ],
+  exits: [[0, 'it is gone'], [1, 'no such proxy is running'], usage],
+  environment: [controlVariable],
+}
+
+export const commands = { run, url, check, status, reload, stop }
+
+export const grammar: Grammar = {
+  commands: [run, check, status, reload, stop],
+  byDefault: run,
+  forUrl: url,
+}
+
+/** What the overview tells beside each command's own help. */
+export const overviewParts = {
+  groups: [
+    ['Run', [url, run]],
+    ['Look', [check, status]],
+    ['Change', [reload, stop]],
+  ],
+  examples: [
+    ['sluice http://localhost:3000', 'put a proxy on :8080 before what runs on port 3000'],
+    ['sluice check && sluice', 'check ./proxy.config.ts, then run it'],
+  ],
+} as const

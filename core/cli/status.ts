@@ -1,0 +1,95 @@
+/** What `sluice status` prints of a proxy's answer. Pure; the proxy may be of another version, so every field may be missing. */
+
+export interface Status {
+  readonly state?: string
+  readonly pid?: number
+  readonly version?: string
+  readonly runtime?: string
+  readonly config?: string
+  readonly generation?: number
+  /** ISO 8601. */
+  readonly loadedAt?: string
+  /** null: none was tried since the start. */
+  readonly lastReload?: LastReload | null
+  readonly uptimeSeconds?: number
+  readonly memoryBytes?: number
+  readonly connections?: number
+  readonly listeners?: readonly string[]
+  readonly workers?: readonly WorkerStatus[]
+}
+
+export interface LastReload {
+  readonly at: string
+  readonly ok: boolean
+  /** One line, or code frames. */
+  readonly text: string
+}
+
+export interface WorkerStatus {
+  readonly slot?: number
+  readonly pid?: number
+  readonly live?: boolean
+  readonly connections?: number
+  readonly memoryBytes?: number
+  readonly uptimeSeconds?: number
+}
+
+export function formatStatus(status: Status, now: Date): string {
+  const ago = (at: string): string => `${describeSeconds((now.getTime() - Date.parse(at)) / 1000)} ago`
+  const { pid, version, runtime, config, generation, loadedAt, lastReload, uptimeSeconds, memoryBytes, connections } = status
+  const rows: (readonly [string, string])[] = [
+    ['state', `${status.state ?? 'unknown'}${uptimeSeconds === undefined ? '' : `, up ${describeSeconds(uptimeSeconds)}`}`],
+    ['pid', `${pid ?? '?'}${memoryBytes === undefined ? '' : ` (supervisor, ${describeBytes(memoryBytes)})`}`],
+    ['version', `${version ?? '?'}${runtime === undefined ? '' : ` on Node.js ${runtime}`}`],
+    ['config', config ?? '?'],
+  ]
+  if (generation !== undefined) rows.push(['generation', `${generation}${loadedAt === undefined ? '' : `, loaded ${ago(loadedAt)}`}`])
+  if (lastReload != null)
+    rows.push(['last reload', `${lastReload.ok ? lastReload.text : 'failed; the config before it serves'}, ${ago(lastReload.at)}`])
+  if (connections !== undefined) rows.push(['connections', String(connections)])
+  for (const [i, listener] of (status.listeners ?? []).entries()) rows.push([i === 0 ? 'listeners' : '', listener])
+  const blocks = [rows.map(([name, value]) => `${name.padEnd(12)} ${value}`).join('\n')]
+  if (lastReload?.ok === false) blocks.push(lastReload.text)
+  if (status.workers !== undefined && status.workers.length > 0) blocks.push(workerTable(status.workers))
+  return `${blocks.join('\n\n')}\n`
+}
+
+function workerTable(workers: readonly WorkerStatus[]): string {
+  const rows = workers.map(({ slot, pid, live, connections, memoryBytes, uptimeSeconds }) => [
+    ...[String(slot ?? '?'), String(pid ?? '?'), live === false ? 'starting' : 'live', String(connections ?? '?')],
+    ...[memoryBytes === undefined ? '?' : describeBytes(memoryBytes), uptimeSeconds === undefined ? '?' : describeSeconds(uptimeSeconds)],
+  ])
+  const all = [['worker', 'pid', 'state', 'connections', 'memory', 'up'], ...rows]
+  const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)))
+  return all
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+/** The two largest units that say something. */
+export function describeSeconds(seconds: number): string {
+  const total = Math.max(0, Math.floor(seconds))
+  if (Number.isNaN(total)) return '?'
+  const parts = [
+    [Math.floor(total / 86_400), 'd'],
+    [Math.floor(total / 3_600) % 24, 'h'],
+    [Math.floor(total / 60) % 60, 'min'],
+    [total % 60, 's'],
+  ] as const
+  const first = parts.findIndex(([count]) => count > 0)
+  if (first < 0) return '0 s'
+  return parts
+    .slice(first, first + 2)
+    .filter(([count]) => count > 0)
+    .map(([count, unit]) => `${count} ${unit}`)
+    .join(' ')
+}
+
+function describeBytes(bytes: number): string {
+  return bytes < 1024 * 1024 * 1024 ? `${Math.round(bytes / 1024 / 1024)} MB` : `${(bytes / 1024 / 1024 / 1024).toFixed(1)} GB`
+}
