@@ -1,15 +1,13 @@
 /**
- * A config's file and what it imports → one script that any process can evaluate. Runs in the supervisor only: it loads esbuild.
- * Packages stay outside, `sluice` is left to the program that runs it, and a module that defines a plugin never comes in: its place
- * is taken by a stub.
+ * A config's file and what it imports → one script that any process can evaluate. Runs in the supervisor only: it loads esbuild, and
+ * keeps what it has read, so that building again costs as much as what has changed.
  */
-import { readFile } from 'node:fs/promises'
-import { dirname, extname, resolve } from 'node:path'
-import { type BuildFailure, build, type Loader, type Message, type OnLoadResult, type Plugin, type PluginBuild, transform } from 'esbuild'
-import { type FunctionParts, toFunction } from './function-body.ts'
-import { findPackage, isInPackage, isPluginPackage, toFileUrl } from './packages.ts'
+import { dirname, join, resolve } from 'node:path'
+import { type BuildContext, type BuildFailure, context, type Message } from 'esbuild'
+import { toFunction } from './function-body.ts'
+import { type BundlePlugin, ConfigModules } from './modules.ts'
+import { stampOf } from './packages.ts'
 import { ConfigError, errorProblem, type Problem, placeIn } from './problems.ts'
-import { Wall } from './wall.ts'
 
 /** Plain data: it goes to workers as it is. */
 export interface Bundle {
@@ -53,22 +51,73 @@ export interface PluginSource {
 }
 
 export interface BundleOptions {
-  /** Bundles one plugin for the sandbox. What it throws may have `problems` with a place each. */
-  bundlePlugin(file: string): Promise<PluginSource>
+  bundlePlugin: BundlePlugin
 }
 
-const SOURCE_FILE = /\.[cm]?[jt]sx?$/
-
-/** Throws ConfigError with every problem at its place. */
-export async function bundleConfig(path: string, options: BundleOptions): Promise<Bundle> {
-  const file = resolve(path)
-  const modules = new ConfigModules(file, options)
-  const folder = dirname(file)
+/** Once. Throws ConfigError with every problem at its place. */
+export async function bundleConfig(path: string, { bundlePlugin }: BundleOptions): Promise<Bundle> {
+  const bundler = new ConfigBundler(path, bundlePlugin)
   try {
-    const { outputFiles, metafile } = await build({
-      entryPoints: [file],
-      absWorkingDir: folder,
-      outfile: resolve(folder, 'bundle.js'),
+    return await bundler.bundle()
+  } finally {
+    await bundler.close()
+  }
+}
+
+/** One build after the other. */
+export class ConfigBundler {
+  readonly #file: string
+  readonly #folder: string
+  readonly #modules: ConfigModules
+  #builder: Promise<BuildContext<{ write: false; metafile: true }>> | null = null
+  #watch: readonly string[]
+
+  constructor(path: string, bundlePlugin: BundlePlugin) {
+    this.#file = resolve(path)
+    this.#folder = dirname(this.#file)
+    this.#modules = new ConfigModules(this.#file, bundlePlugin)
+    this.#watch = [this.#file]
+  }
+
+  /** What the last build has read, or looked for and not found. After one that failed, also what the one before has read. */
+  get watch(): readonly string[] {
+    return this.#watch
+  }
+
+  /** Throws ConfigError with every problem at its place. */
+  async bundle(): Promise<Bundle> {
+    this.#modules.begin()
+    try {
+      this.#builder ??= this.#createBuilder()
+      const { outputFiles, metafile } = await (await this.#builder).rebuild()
+      const text = (end: string): string => outputFiles.find((output) => output.path.endsWith(end))!.text
+      const { code, externals } = toFunction(text('bundle.js'), (specifier) => this.#modules.nameOf(specifier))
+      const { sources, packages } = this.#modules
+      const inputs = Object.keys(metafile.inputs).map((input) => resolve(this.#folder, input))
+      const files = [...new Set([...inputs, ...sources.flatMap((source) => source.files)])]
+      const { stamp, files: packageFiles } = await stampOf([...packages.values()])
+      this.#watch = [...new Set([this.#file, ...files, ...packageFiles])]
+      const map = text('bundle.js.map')
+      return { file: this.#file, code, externals, map, plugins: [...sources], files, named: [], dataHash: null, packagesStamp: stamp }
+    } catch (error) {
+      const known = toConfigError(error, this.#folder)
+      const missing = known instanceof ConfigError ? known.problems.flatMap((problem) => lookedFor(problem, this.#folder)) : []
+      this.#watch = [...new Set([...this.#watch, ...this.#modules.files, ...missing])]
+      throw known
+    }
+  }
+
+  async close(): Promise<void> {
+    const builder = this.#builder
+    this.#builder = null
+    await (await builder?.catch(() => null))?.dispose()
+  }
+
+  #createBuilder() {
+    return context({
+      entryPoints: [this.#file],
+      absWorkingDir: this.#folder,
+      outfile: resolve(this.#folder, 'bundle.js'),
       bundle: true,
       write: false,
       metafile: true,
@@ -82,152 +131,30 @@ export async function bundleConfig(path: string, options: BundleOptions): Promis
       // Otherwise esbuild would prefer `module`, which Node does not know.
       conditions: ['node'],
       mainFields: ['main'],
-      plugins: [modules.plugin],
+      plugins: [this.#modules.plugin],
     })
-    const text = (end: string): string => outputFiles.find((output) => output.path.endsWith(end))!.text
-    const { code, externals }: FunctionParts = toFunction(text('bundle.js'), (specifier) => modules.nameOf(specifier))
-    const inputs = Object.keys(metafile.inputs).map((input) => resolve(folder, input))
-    const files = [...new Set([...inputs, ...modules.sources.flatMap((source) => source.files)])]
-    return {
-      file,
-      code,
-      externals,
-      map: text('bundle.js.map'),
-      plugins: modules.sources,
-      files,
-      named: [],
-      dataHash: null,
-      packagesStamp: '',
-    }
-  } catch (error) {
-    throw toConfigError(error, folder)
   }
 }
 
-/** What esbuild is told about each module. */
-class ConfigModules {
-  readonly sources: PluginSource[] = []
-  readonly #entry: string
-  readonly #options: BundleOptions
-  readonly #names = new Map<string, string>()
-  readonly #wall = new Wall()
+const ENDINGS = ['', '.ts', '.mts', '.cts', '.tsx', '.js', '.mjs', '.cjs', '.jsx', '.json', '/index.ts', '/index.js', '/package.json']
 
-  constructor(entry: string, options: BundleOptions) {
-    this.#entry = entry
-    this.#options = options
+/** Files whose coming into being would solve the problem. */
+function lookedFor({ message, place }: Problem, folder: string): string[] {
+  const name = /^Could not resolve "([^"]+)"/.exec(message)?.[1]
+  if (name === undefined) return []
+  const from = place === null ? folder : dirname(place.file)
+  if (/^\.{0,2}\//.test(name)) {
+    const path = resolve(from, name)
+    // TypeScript lets `./a.js` stand for `./a.ts`.
+    const stems = [path, path.replace(/\.[cm]?js$/, '')]
+    return [...new Set(stems.flatMap((stem) => ENDINGS.map((ending) => stem + ending)))]
   }
-
-  readonly plugin: Plugin = {
-    name: 'config modules',
-    setup: (hooks) => {
-      this.#wall.resolve = async (source, folder) => {
-        const found = await hooks.resolve(source, { kind: 'import-statement', resolveDir: folder, pluginData: { isOurs: true } })
-        return found.errors.length === 0 && found.namespace === 'file' && !found.external ? found.path : null
-      }
-      hooks.onResolve({ filter: /^sluice(\/|$)/ }, ({ path }) => {
-        if (path === 'sluice' || path === 'sluice/plugin') return { path, external: true, sideEffects: false }
-        return { errors: [{ text: `a config cannot import "${path}": it knows "sluice" and "sluice/plugin"` }] }
-      })
-      hooks.onResolve({ filter: /^[^./]/ }, (args) => (args.pluginData?.isOurs ? null : this.#resolvePackage(hooks, args)))
-      hooks.onLoad({ filter: SOURCE_FILE, namespace: 'file' }, ({ path, pluginData }) => this.#load(path, pluginData?.isPlugin === true))
-    },
+  const packageName = name.split('/').slice(0, name.startsWith('@') ? 2 : 1)
+  const folders: string[] = []
+  for (let at = from; ; at = dirname(at)) {
+    folders.push(at)
+    if (at === dirname(at)) return folders.map((one) => join(one, 'node_modules', ...packageName, 'package.json'))
   }
-
-  /** As the user wrote it. */
-  nameOf(specifier: string): string {
-    return this.#names.get(specifier) ?? specifier
-  }
-
-  async #resolvePackage(hooks: PluginBuild, args: { path: string; kind: string; resolveDir: string; importer: string }) {
-    const kind = args.kind === 'require-call' ? 'require-call' : 'import-statement'
-    if (args.kind === 'entry-point') return null
-    const found = await hooks.resolve(args.path, {
-      kind,
-      resolveDir: args.resolveDir,
-      importer: args.importer,
-      pluginData: { isOurs: true },
-    })
-    if (found.errors.length > 0 || found.external || found.namespace !== 'file') return null
-    const home = await findPackage(found.path)
-    if (home !== null && isInPackage(home, args.path) && isPluginPackage(home)) return { path: found.path, pluginData: { isPlugin: true } }
-    if (!found.path.includes('/node_modules/')) return { path: found.path }
-    const specifier = kind === 'require-call' ? found.path : toFileUrl(found.path)
-    this.#names.set(specifier, args.path)
-    return { path: specifier, external: true }
-  }
-
-  async #load(path: string, isPackage: boolean): Promise<OnLoadResult | null> {
-    if (isPackage) return this.#stub(path, null)
-    const text = await readFile(path, 'utf8')
-    const loader = loaderOf(path)
-    const analysis = await this.#wall.analyse(path, text, loader)
-    if (analysis.definesPlugin) {
-      if (path !== this.#entry) return this.#stub(path, analysis.pluginName)
-      return { errors: [{ text: 'a config cannot define a plugin: put it into a file of its own and import that' }] }
-    }
-    if (!text.includes('import.meta')) return { contents: text, loader }
-    return { contents: await fixImportMeta(path, text, loader), loader: 'js' }
-  }
-
-  async #stub(path: string, name: string | null): Promise<OnLoadResult> {
-    try {
-      const source = await this.#options.bundlePlugin(path)
-      if (!this.sources.some((known) => known.id === source.id)) this.sources.push(source)
-      return { contents: stubModule(source, name ?? nameFromPath(path)), loader: 'js', watchFiles: [...source.files] }
-    } catch (error) {
-      const problems = error instanceof Error && 'problems' in error ? (error.problems as readonly PluginProblem[]) : null
-      if (problems === null) return { errors: [{ text: error instanceof Error ? error.message : String(error) }] }
-      return {
-        errors: problems.map(({ text, file, line, column, source }) => ({
-          text,
-          location: { file, line, column: column - 1, lineText: source },
-        })),
-      }
-    }
-  }
-}
-
-interface PluginProblem {
-  readonly file: string
-  readonly line: number
-  readonly column: number
-  readonly text: string
-  readonly source: string
-}
-
-/** What a config gets instead of a plugin: the same call, and nothing of the plugin runs. */
-function stubModule({ id }: PluginSource, name: string): string {
-  const [plugin, label] = [JSON.stringify(id), JSON.stringify(name)]
-  return `export default (options, use) => ({ kind: 'plugin', layer: 'http', name: ${label}, plugin: ${plugin}, options, use })\n`
-}
-
-/** `plugins/block-bots/index.ts` → `block-bots`. */
-function nameFromPath(path: string): string {
-  const parts = path.split('/')
-  const base = parts.at(-1)!.replace(SOURCE_FILE, '')
-  return base === 'index' ? (parts.at(-2) ?? base) : base
-}
-
-/** A bundle is one script: what `import.meta` says must be what it says in each file. */
-async function fixImportMeta(path: string, text: string, loader: Loader): Promise<string> {
-  const { code } = await transform(text, {
-    loader,
-    sourcefile: path,
-    sourcemap: 'inline',
-    target: 'esnext',
-    define: {
-      'import.meta.url': JSON.stringify(toFileUrl(path)),
-      'import.meta.filename': JSON.stringify(path),
-      'import.meta.dirname': JSON.stringify(dirname(path)),
-      'import.meta.main': 'false',
-    },
-  })
-  return code
-}
-
-function loaderOf(path: string): Loader {
-  const end = extname(path).replace(/^\.[cm]/, '.')
-  return end === '.tsx' ? 'tsx' : end === '.jsx' ? 'jsx' : end === '.ts' ? 'ts' : 'js'
 }
 
 function toConfigError(error: unknown, folder: string): unknown {

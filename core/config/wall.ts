@@ -8,6 +8,7 @@ import { dirname, extname } from 'node:path'
 import type { AnyNode, Program } from 'acorn'
 import { type Loader, transform } from 'esbuild'
 import { nameIn, parseModule, walk } from './syntax.ts'
+import { TextCache } from './text-cache.ts'
 
 export interface Analysis {
   readonly definesPlugin: boolean
@@ -27,8 +28,14 @@ const PLUGIN_DOOR: Door = { values: new Set(['definePlugin']), spaces: new Set()
 export class Wall {
   /** The file that an import names, null for what is no file of the project. Set by who knows. */
   resolve: (source: string, folder: string) => Promise<string | null> = async () => null
-  readonly #programs = new Map<string, Promise<Program | null>>()
+  readonly #programs = new TextCache<Promise<Program | null>>()
   readonly #doors = new Map<string, Promise<Door>>()
+
+  /** A new build: any file may have changed. */
+  begin(): void {
+    this.#doors.clear()
+    this.#programs.sweep()
+  }
 
   async analyse(path: string, text: string, loader: Loader): Promise<Analysis> {
     const program = await this.#parse(path, text, loader)
@@ -40,14 +47,11 @@ export class Wall {
 
   /** Null for what does not parse: bundling says why, with the place. */
   #parse(path: string, text: string, loader: Loader): Promise<Program | null> {
-    let program = this.#programs.get(path)
-    if (program === undefined) {
-      program = transform(text, { loader, target: 'esnext', tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: false } } })
+    return this.#programs.get(path, text, () =>
+      transform(text, { loader, target: 'esnext', tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: false } } })
         .then(({ code }) => parseModule(code))
-        .catch(() => null)
-      this.#programs.set(path, program)
-    }
-    return program
+        .catch(() => null),
+    )
   }
 
   /** Local names under which a module holds `definePlugin` or an object with it. */
