@@ -3,7 +3,7 @@
  * needs, and the files that are read as they are. What was in the folder before is gone.
  */
 import { spawnSync } from 'node:child_process'
-import { cpSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, cpSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join, normalize, resolve } from 'node:path'
 
 const core = resolve(import.meta.dirname, '..')
@@ -23,6 +23,7 @@ export function buildPackage(folder: string): void {
   if (status !== 0) throw new Error(`core/ does not compile:\n${error?.message ?? stdout}`)
   for (const path of COPIED) cpSync(join(core, path), join(folder, path), { recursive: true })
   removeInnerDeclarations(folder)
+  chmodSync(join(folder, 'main.js'), 0o755)
 }
 
 /** Declarations that no door leads to would be a fifth of the package. */

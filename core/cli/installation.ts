@@ -1,0 +1,44 @@
+/** Where this program lies, and how a project can name it: what `init`, `types` and `plugin new` write into manifests and tsconfigs. */
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join, resolve, sep } from 'node:path'
+
+const isCompiled = import.meta.url.endsWith('.js')
+/** `core/` of a checkout, `dist/` of a package. */
+const programFolder = resolve(import.meta.dirname, '..')
+export const packageFolder: string = dirname(programFolder)
+
+/** The files with the types of each door. */
+export const typeFiles = {
+  sluice: typesOf('index'),
+  'sluice/plugin': typesOf('plugin'),
+  'sluice/testing': typesOf('testing'),
+} as const
+/** The globals inside the sandbox. */
+export const sandboxTypes: string = join(programFolder, 'sandbox/globals.d.ts')
+
+/** The types of Node that a checkout has; a package has none. */
+export const ownTypeRoots: readonly string[] = isCompiled ? [] : [join(packageFolder, 'node_modules/@types')]
+
+function typesOf(door: string): string {
+  return join(programFolder, isCompiled ? `${door}.d.ts` : `${door}.ts`)
+}
+
+/** What a project's manifest says to depend on this program: a version, or the folder of a checkout. */
+export function dependencyOn(): string {
+  const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as { version: string }
+  return isCompiled ? `^${version}` : `file:${packageFolder}`
+}
+
+/** The folder of a package as a file in `folder` would find it, null if it is not installed. */
+export function findInstalled(name: string, folder: string): string | null {
+  for (let at = resolve(folder); ; at = dirname(at)) {
+    const found = join(at, 'node_modules', name)
+    if (existsSync(join(found, 'package.json'))) return found
+    if (at === dirname(at)) return null
+  }
+}
+
+/** The runtime comes with the project, as the package `node` brings it, not with the machine. */
+export function runtimeIsOf(folder: string): boolean {
+  return process.execPath.startsWith(join(resolve(folder), 'node_modules') + sep)
+}

@@ -1,0 +1,22 @@
+/** Adds a header field to requests. Runs in a sandbox: no modules of Node, no files, no network but what the config grants. */
+import { definePlugin } from 'sluice/plugin'
+
+/** What a config writes: PLUGIN_NAME({ value: 'yes' }). */
+export interface Options {
+  /** Default: the method and the path. */
+  value?: string
+}
+
+export default definePlugin({
+  name: 'PLUGIN_LABEL',
+  // The header fields it reads. What it does not see costs nothing.
+  sees: [],
+  setup({ value }: Options) {
+    return {
+      // Before the request is sent to its upstream. Return respond(403) to answer instead.
+      onRequest(req) {
+        req.headers.set('x-PLUGIN_LABEL', value ?? `${req.method} ${req.path}`)
+      },
+    }
+  },
+})
