@@ -1,6 +1,5 @@
 /** Speaks to a running proxy over its control socket. Whatever goes wrong is a ControlError, whose message is a sentence for the user. */
 import net from 'node:net'
-import { createInterface } from 'node:readline'
 import { configPlace, findRunning, type RunningProxy } from '../process/control-folder.ts'
 import { type ControlAnswer, type ControlRequest, encodeLine, parseAnswer } from '../process/control-protocol.ts'
 
@@ -31,25 +30,28 @@ export async function chooseProxy(choice: Choice, running?: readonly RunningProx
 /** What it answers, one after the other, until it has said all. */
 export async function* ask(socket: string, request: ControlRequest): AsyncGenerator<ControlAnswer, void, undefined> {
   const connection = net.connect(socket)
-  // Reading by lines does not tell of errors.
-  let failure: NodeJS.ErrnoException | null = null
-  connection.on('error', (error) => {
-    failure = error
-  })
   connection.write(encodeLine(request))
+  for await (const line of linesOf(connection, socket)) {
+    const answer = parseAnswer(line)
+    if (answer === null) throw new ControlError(`${socket} does not answer as a proxy does`)
+    if (answer.kind === 'error') throw new ControlError(answer.message)
+    yield answer
+  }
+}
+
+async function* linesOf(connection: net.Socket, socket: string): AsyncGenerator<string, void, undefined> {
+  let text = ''
   try {
-    for await (const line of createInterface({ input: connection, crlfDelay: Number.POSITIVE_INFINITY })) {
-      const answer = parseAnswer(line)
-      if (answer === null) throw new ControlError(`${socket} does not answer as a proxy does`)
-      if (answer.kind === 'error') throw new ControlError(answer.message)
-      yield answer
+    for await (const chunk of connection.setEncoding('utf8')) {
+      const lines = (text + chunk).split('\n')
+      text = lines.pop()!
+      yield* lines
     }
+  } catch (error) {
+    throw new ControlError(describeFailure(socket, error as NodeJS.ErrnoException))
   } finally {
     connection.destroy()
   }
-  // TypeScript does not see that a handler sets it.
-  const failed = failure as NodeJS.ErrnoException | null
-  if (failed !== null) throw new ControlError(describeFailure(socket, failed))
 }
 
 /** The one answer to a request that has one. */

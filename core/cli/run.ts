@@ -1,5 +1,4 @@
 /** `sluice run` and `sluice URL`: from the config to a proxy that accepts traffic, and from the first signal to a clean end. */
-import { closeSync, openSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type Admin, AdminError, startAdmin } from '../admin/server.ts'
 import type { Bundle } from '../config/bundle.ts'
@@ -15,6 +14,7 @@ import type { LogTarget, PlanSummary } from '../process/messages.ts'
 import { Supervisor } from '../process/supervisor.ts'
 import { PrepareError } from '../process/worker-process.ts'
 import { exitCodes } from './exit-codes.ts'
+import { prepareLogFile } from './log-file.ts'
 
 export interface RunOptions {
   readonly source: { readonly kind: 'file'; readonly file: string } | { readonly kind: 'url'; readonly url: string }
@@ -95,7 +95,7 @@ class Program {
 
   async run(): Promise<number> {
     this.#handleSignals()
-    if (this.#options.logTarget !== null) closeSync(openSync(this.#options.logTarget, 'a', 0o640))
+    if (this.#options.logTarget !== null) prepareLogFile(this.#options.logTarget)
     const first = await Promise.race([this.#start(), this.#stop.promise])
     if (first === 'stopped') {
       this.kill()

@@ -24,6 +24,8 @@ export interface CommandOptions {
   readonly args?: readonly string[] | undefined
   readonly env?: Readonly<Record<string, string>> | undefined
   readonly nodeArgs?: readonly string[] | undefined
+  /** Where to run it, instead of a temporary folder of its own: that of a proxy that is running. It is left as it is. */
+  readonly folder?: string | undefined
 }
 
 /** `run` in a temporary folder; resolves when it printed the line that begins with `ready`. */
@@ -67,17 +69,20 @@ export class Sluice {
   readonly pid: number
   readonly #waiting = new Waiting()
   readonly #exit: Promise<number>
+  readonly #ownsFolder: boolean
   #code: number | null = null
 
   constructor(command: readonly string[], options: CommandOptions) {
-    this.folder = makeFolder(options)
+    this.folder = options.folder ?? makeFolder(options)
+    this.#ownsFolder = options.folder === undefined
     const args = [...nodeFlags, ...(options.nodeArgs ?? []), join(root, 'core/main.ts'), ...command]
     // A session of its own: whatever it starts carries its number in /proc, also after its parent is gone.
     this.child = spawn(process.execPath, args, {
       cwd: this.folder,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NO_COLOR: '1', ...options.env },
+      // Its control socket lies there too: nobody's proxies see one another.
+      env: { ...process.env, NO_COLOR: '1', XDG_RUNTIME_DIR: this.folder, ...options.env },
     })
     this.pid = this.child.pid ?? -1
     this.#collect('stdout')
@@ -146,7 +151,7 @@ export class Sluice {
     this.#killNow()
     await within(this.#exit, 'not even SIGKILL ends it')
     process.removeListener('exit', this.#killNow)
-    rmSync(this.folder, { recursive: true, force: true })
+    if (this.#ownsFolder) rmSync(this.folder, { recursive: true, force: true })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
