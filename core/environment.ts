@@ -16,7 +16,14 @@ export function env(name: string, fallback?: string): string {
   const value = process.env[name] ?? fallback
   if (value !== undefined) return value
   missing.push({ name, error: new Error(`the environment variable ${name} is not set`) })
-  return ''
+  return `${MARK}${name}${MARK}`
+}
+
+/** What `env` returns for a variable that is not set: what has it in it is not to be judged. */
+const MARK = '\u0001'
+
+export function isMissing(value: unknown): boolean {
+  return typeof value === 'string' && value.includes(MARK)
 }
 
 /** What was missing since the last call. */

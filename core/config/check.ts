@@ -2,7 +2,7 @@
 
 import { dirname, relative } from 'node:path'
 import type { Config } from '../index.ts'
-import { type CheckRequest, readLocated } from './located.ts'
+import { type CheckRequest, type LocatedConfig, readPartly } from './located.ts'
 import { formatPath, type Path } from './positions.ts'
 import type { Problem } from './problems.ts'
 import { Report } from './report.ts'
@@ -11,25 +11,44 @@ import { warnOfUnreachable } from './unreachable.ts'
 
 export type { CheckRequest } from './located.ts'
 
-/** Throws ConfigError for what keeps the config from being evaluated. */
+export interface Examined extends LocatedConfig {
+  /** False: there is no config at all. */
+  readonly isThere: boolean
+  readonly isValid: boolean
+  readonly problems: readonly Problem[]
+  /** Files that its values name, absolute paths. */
+  readonly named: readonly string[]
+}
+
+/** All that is wrong with a config. */
 export async function checkConfig(request: CheckRequest): Promise<readonly Problem[]> {
-  const { config, placeOf } = await readLocated(request)
+  return (await examine(request)).problems
+}
+
+/** As `checkConfig`, with the config. `onProblems` gets what is known to be wrong before the config runs, for it may not come back. */
+export async function examine(request: CheckRequest, onProblems?: (problems: readonly Problem[]) => void): Promise<Examined> {
+  const located = await readPartly(request, onProblems)
+  const { config, placeOf } = located
   const folder = dirname(request.bundle.file)
   const report = new Report()
-  checkShape(config, { report, folder })
+  const named = new Set<string>()
+  if (located.isThere) checkShape(config, { report, folder, named })
   // Only what is valid can be compared.
-  if (!report.findings.some(({ severity }) => severity === 'error')) warnOfUnreachable(config as Config, report)
+  const isValid = located.problems.length === 0 && !report.findings.some(({ severity }) => severity === 'error')
+  if (isValid) warnOfUnreachable(config as Config, report)
   const nameOf = (path: Path): string => {
     const { file, line } = placeOf(path)
     return `${relative(folder, file)}:${line}`
   }
-  const problems = report.findings.map(({ severity, path, message, what }) => ({
-    severity,
-    path: path.length === 0 ? null : formatPath(path),
-    message: typeof message === 'string' ? message : message(nameOf),
-    place: placeOf(path, what),
-  }))
-  return withoutRepeats(problems)
+  const problems = report.findings
+    .filter(({ path }) => !located.isUnknown(path))
+    .map(({ severity, path, message, what }) => ({
+      severity,
+      path: path.length === 0 ? null : formatPath(path),
+      message: typeof message === 'string' ? message : message(nameOf),
+      place: placeOf(path, what),
+    }))
+  return { ...located, problems: withoutRepeats([...located.problems, ...problems]), isValid, named: [...named] }
 }
 
 /** One line of a config may have made many routes: it is wrong once. */

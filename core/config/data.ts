@@ -5,9 +5,9 @@
 import { hash } from 'node:crypto'
 
 /** A line a value: its path, a tab, the value. In the order they were written; functions by their source text. */
-export function dataOf(config: unknown): readonly string[] {
+export function dataOf(config: unknown, textOf: (value: AnyFunction) => string = String): readonly string[] {
   const lines: string[] = []
-  collect(config, '', { lines, seen: new Map(), textOf: String })
+  collect(config, '', { lines, seen: new Map(), textOf })
   return lines
 }
 
@@ -22,11 +22,13 @@ export function firstDifference(a: readonly string[], b: readonly string[]): str
   return line === undefined ? null : line.slice(0, line.indexOf('\t'))
 }
 
+type AnyFunction = (...args: never[]) => unknown
+
 interface Collection {
   readonly lines: string[]
   /** Where an object was met first: it is told once, which also ends a circle. */
   readonly seen: Map<object, string>
-  readonly textOf: (value: (...args: never[]) => unknown) => string
+  readonly textOf: (value: AnyFunction) => string
 }
 
 function collect(value: unknown, path: string, into: Collection): void {
@@ -35,7 +37,7 @@ function collect(value: unknown, path: string, into: Collection): void {
 }
 
 function describe(value: unknown, { textOf }: Collection): string {
-  if (typeof value === 'function') return JSON.stringify(textOf(value as (...args: never[]) => unknown))
+  if (typeof value === 'function') return JSON.stringify(textOf(value as AnyFunction))
   return Object.is(value, -0) ? '-0' : typeof value === 'bigint' ? `${value}n` : String(value)
 }
 

@@ -27,13 +27,31 @@ export interface RunOptions {
   readonly extras?: Readonly<Record<string, unknown>>
   /** From a place in the code that runs to the one that the source map knows. */
   readonly adjust?: (line: number, column: number) => readonly [line: number, column: number]
+  /** Gets what is known to be wrong before the code runs. */
+  readonly onProblems?: (problems: readonly Problem[]) => void
 }
 
 /** As `evaluate`, with the type it really has. */
-export async function run(bundle: Bundle, { extras = {}, adjust }: RunOptions = {}): Promise<unknown> {
+export async function run(bundle: Bundle, options: RunOptions = {}): Promise<unknown> {
+  const { config, problems } = await tryRun(bundle, options)
+  if (problems.length > 0) throw new ConfigError(problems)
+  return config
+}
+
+export interface Evaluated {
+  readonly config: unknown
+  readonly problems: readonly Problem[]
+  /** False: it was not evaluated to its end, or gave nothing. */
+  readonly isThere: boolean
+}
+
+/** Goes on as far as it can: a hole takes the place of what could not be imported, a mark that of a missing variable. */
+export async function tryRun(bundle: Bundle, { extras = {}, adjust, onProblems }: RunOptions = {}): Promise<Evaluated> {
   const locator = new Locator(bundle, adjust)
   takeMissing()
-  const names = await bindExternals(bundle, locator)
+  const { names, problems } = await bindExternals(bundle, locator)
+  const hasHoles = problems.length > 0
+  if (hasHoles) onProblems?.(problems)
   let config: unknown
   try {
     const values = { ...names, ...extras, ...surroundings(bundle.file) }
@@ -42,15 +60,34 @@ export async function run(bundle: Bundle, { extras = {}, adjust }: RunOptions = 
       lineOffset: -1,
     })
     config = await body(...Object.values(values))
-    if (typeof config === 'function') config = await config()
+    if (typeof config === 'function' && !isHole(config)) config = await config()
   } catch (error) {
-    throw new ConfigError([errorProblem(readable(error), locator.locateError(error)), ...missingProblems(locator)])
+    // What a hole brings about is not worth telling.
+    if (!hasHoles) problems.push(errorProblem(readable(error), locator.locateError(error)))
+    return { config: undefined, problems: [...problems, ...missingProblems(locator)], isThere: false }
   }
-  const problems = missingProblems(locator)
+  problems.push(...missingProblems(locator))
   if (config === undefined)
     problems.push(errorProblem('the config has no default export: export default defineConfig({ … })', wholeFile(bundle.file)))
-  if (problems.length > 0) throw new ConfigError(problems)
-  return config
+  return { config, problems, isThere: config !== undefined }
+}
+
+/** Takes every use without complaint: it may be called, read, spread. */
+const hole: unknown = new Proxy(() => {}, {
+  get: (_target, key) => {
+    // Whoever awaits it gets it.
+    if (key === 'then') return undefined
+    if (key === Symbol.iterator) return () => [][Symbol.iterator]()
+    return key === Symbol.toPrimitive ? () => '' : hole
+  },
+  set: () => true,
+  apply: () => hole,
+  construct: () => hole as object,
+})
+
+/** Whether this stands for something that could not be imported. */
+export function isHole(value: unknown): boolean {
+  return value === hole
 }
 
 /** What a module has around it. What each file says of itself in `import.meta` was filled in when it was bundled. */
@@ -69,7 +106,7 @@ function surroundings(file: string): Readonly<Record<string, unknown>> {
   return { require, [IMPORT_NAME]: dynamicImport, [META_NAME]: { url, filename: file, dirname: dirname(file), resolve } }
 }
 
-async function bindExternals(bundle: Bundle, locator: Locator): Promise<Record<string, unknown>> {
+async function bindExternals(bundle: Bundle, locator: Locator): Promise<{ names: Record<string, unknown>; problems: Problem[] }> {
   const names: Record<string, unknown> = {}
   const problems: Problem[] = []
   for (const external of bundle.externals) {
@@ -78,14 +115,14 @@ async function bindExternals(bundle: Bundle, locator: Locator): Promise<Record<s
       const module = await load(external.specifier)
       for (const { imported, local } of external.bindings) {
         if (imported !== '*' && !(imported in module)) problems.push(errorProblem(missingExport(external, imported, module), place))
-        names[local] = imported === '*' ? module : module[imported]
+        names[local] = imported === '*' ? module : imported in module ? module[imported] : hole
       }
     } catch (error) {
+      for (const { local } of external.bindings) names[local] = hole
       problems.push(errorProblem(`${JSON.stringify(external.name)} could not be imported: ${readable(error)}`, place))
     }
   }
-  if (problems.length > 0) throw new ConfigError(problems)
-  return names
+  return { names, problems }
 }
 
 type Namespace = Readonly<Record<string, unknown>>

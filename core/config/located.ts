@@ -1,9 +1,12 @@
 /** A config as evaluated, together with where in the sources each of its values was written. */
+import { isMissing } from '../environment.ts'
 import type { Bundle } from './bundle.ts'
-import { run } from './evaluate.ts'
+import { dataOf } from './data.ts'
+import { isHole, tryRun } from './evaluate.ts'
 import type { Instrumented } from './instrument.ts'
-import { type Path, Positions } from './positions.ts'
-import { type Place, wholeFile } from './problems.ts'
+import { Original } from './original.ts'
+import { type Path, Positions, valuesAlong } from './positions.ts'
+import { ConfigError, type Place, type Problem, wholeFile } from './problems.ts'
 import { Locator } from './source-map.ts'
 
 export interface CheckRequest {
@@ -15,55 +18,47 @@ export interface LocatedConfig {
   readonly config: unknown
   /** Of the value at the end of a path, or of its key; of what is nearest around it; of the file if nothing is. */
   placeOf(path: Path, what?: 'key' | 'value'): Place
+  /** As workers will find it (data.ts). */
+  data(): readonly string[]
+}
+
+/** What could be known of a config in spite of `problems`: what is missing has something in its place that stands for anything. */
+export interface PartlyLocated extends LocatedConfig {
+  readonly problems: readonly Problem[]
+  /** False: there is no config at all. */
+  readonly isThere: boolean
+  /** The value at the end of the path depends on something that is missing: nothing can be said of it. */
+  isUnknown(path: Path): boolean
 }
 
 /** Throws ConfigError for what keeps the config from being evaluated. */
-export async function readLocated({ bundle, instrumented }: CheckRequest): Promise<LocatedConfig> {
+export async function readLocated(request: CheckRequest): Promise<LocatedConfig> {
+  const located = await readPartly(request)
+  if (located.problems.length > 0) throw new ConfigError(located.problems)
+  return located
+}
+
+/** As far as it goes. `onProblems` gets to know early: a config that goes on with something missing may loop. */
+export async function readPartly(
+  { bundle, instrumented }: CheckRequest,
+  onProblems?: (problems: readonly Problem[]) => void,
+): Promise<PartlyLocated> {
   const positions = new Positions(instrumented)
-  const lines = lineStarts(bundle.code)
-  const undo = (line: number, column: number): readonly [number, number] =>
-    withoutInsertions(lines, bundle.code.length, instrumented, [line, column])
-  const config = await run({ ...bundle, code: instrumented.code }, { extras: positions.extras, adjust: undo })
+  const original = new Original(bundle.code, instrumented)
+  const { config, problems, isThere } = await tryRun(
+    { ...bundle, code: instrumented.code },
+    { extras: positions.extras, adjust: (line, column) => original.place(line, column), ...(onProblems && { onProblems }) },
+  )
   const locator = new Locator(bundle)
   return {
     config,
+    problems,
+    isThere,
     placeOf(path, what = 'value') {
       const offset = positions.find(config, path, what)
-      return (offset === null ? null : locator.locate(...lineAndColumn(lines, offset))) ?? wholeFile(bundle.file)
+      return (offset === null ? null : locator.locate(...original.lineAndColumn(offset))) ?? wholeFile(bundle.file)
     },
+    data: () => dataOf(config, (value) => original.textOf(value)),
+    isUnknown: (path) => problems.length > 0 && valuesAlong(config, path).some((value) => isHole(value) || isMissing(value)),
   }
-}
-
-/** A place in the instrumented code → the same place in the bundle's. Lines are the same: nothing inserted holds a line break. */
-function withoutInsertions(
-  lines: readonly number[],
-  length: number,
-  { insertions }: Instrumented,
-  [line, column]: readonly [number, number],
-): readonly [number, number] {
-  const [from, to] = [lines[line - 1] ?? 0, lines[line] ?? length]
-  let original = column
-  for (const [at, length] of insertions) {
-    if (at < from || at >= to) continue
-    if (at - from + 1 >= original) break
-    original = Math.max(at - from + 1, original - length)
-  }
-  return [line, original]
-}
-
-function lineStarts(code: string): number[] {
-  const starts = [0]
-  for (let at = code.indexOf('\n'); at >= 0; at = code.indexOf('\n', at + 1)) starts.push(at + 1)
-  return starts
-}
-
-function lineAndColumn(starts: readonly number[], offset: number): [line: number, column: number] {
-  let low = 0
-  let high = starts.length - 1
-  while (low < high) {
-    const middle = (low + high + 1) >> 1
-    if (starts[middle]! <= offset) low = middle
-    else high = middle - 1
-  }
-  return [low + 1, offset - starts[low]! + 1]
 }

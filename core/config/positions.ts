@@ -36,8 +36,7 @@ export class Positions {
 
   /** Offset of the value at the end of a path, or of its key; of the nearest thing around it that has a place; null if none has. */
   find(root: unknown, path: Path, what: 'key' | 'value'): number | null {
-    const values = [root]
-    for (const step of path) values.push(get(values.at(-1), step))
+    const values = valuesAlong(root, path)
     if (what === 'value') {
       const own = this.#origin(values.at(-1))
       if (own !== undefined) return own.literal.at
@@ -94,6 +93,13 @@ export class Positions {
     const computed = members.find((member) => member.kind === 'property' && member.key === null)
     return computed?.kind === 'property' ? computed.keyAt : undefined
   }
+}
+
+/** The root, and what each step leads to. */
+export function valuesAlong(root: unknown, path: Path): unknown[] {
+  const values = [root]
+  for (const step of path) values.push(get(values.at(-1), step))
+  return values
 }
 
 /** `listeners.web.routes[2].path` */
