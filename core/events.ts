@@ -13,6 +13,13 @@ export interface EndedExchange {
   /** Address of the endpoint that was tried last, `127.0.0.1:3001`. */
   readonly endpoint: string | null
   readonly id: string
+  /** The number behind the dash of the id: counts the exchanges of this worker. */
+  readonly serial: number
+  /** Of the plan it ran on. */
+  readonly generation: number
+  readonly scheme: 'http' | 'https'
+  /** The head as it came, edits left out; what came of it if it could not be read. */
+  readonly received: string
   readonly protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2'
   readonly method: string
   readonly host: string

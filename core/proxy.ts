@@ -10,16 +10,22 @@ import type { Deadlines } from './deadlines.ts'
 import type { Observer } from './events.ts'
 import type { Hook } from './hooks.ts'
 import { inlineHook } from './http/inline.ts'
+import type { Tally } from './http/tally.ts'
+import { gatherMaterials, type Materials } from './materials.ts'
 import type { Wire } from './net/wire.ts'
 import { compilePlan } from './plan/compile.ts'
+import { compareFacts, type Difference } from './plan/difference.ts'
+import { type Facts, factsOf } from './plan/facts.ts'
 import type { Plan } from './plan/plan.ts'
 import { isPlugin, type PluginUseConfig, pluginUses } from './plan/uses.ts'
-import { gatherMaterials, type Materials, Runtime } from './runtime.ts'
+import { Runtime } from './runtime.ts'
 import { type PluginUse, Sandbox } from './sandbox/sandbox.ts'
 import type { Dial } from './upstream/dial.ts'
 
 export interface Prepared {
   readonly plan: Plan
+  /** From the plan in use; null if there is none yet. */
+  readonly difference: Difference | null
   /** Gives back what it took: for a plan that is not taken into use, or no longer. */
   discard(): void
 }
@@ -27,10 +33,10 @@ export interface Prepared {
 export interface Proxy {
   /** Nothing is live yet. Rejects with an Error that a user understands. */
   prepare(bundle: Bundle, generation: number): Promise<Prepared>
-  /** Takes a plan into use. Cannot fail. */
-  commit(prepared: Prepared): void
-  /** Takes over a listening server for the listener of that name in the plan in use. */
-  accept(listener: string, server: Server): void
+  /** Takes a plan into use. Cannot fail. Returns how many connections are told to end, for their listener is gone. */
+  commit(prepared: Prepared): number
+  /** Takes over a listening server for the listener of that name in the plan in use. `key`: of its address (plan/addresses.ts). */
+  accept(listener: string, server: Server, key?: string): void
   /** Takes over a connection that is past its handshake. False: there is no such listener, or it is full. */
   admit(listener: string, wire: Wire, scheme: 'http' | 'https'): boolean
   /** Closes its copies of the listening sockets. */
@@ -43,7 +49,7 @@ export interface Proxy {
   close(): void
 }
 
-/** How long the plugins of a plan outlive it. */
+/** So long, at most, the plugins of a plan outlive it: then exchanges that began with it go on without them. */
 const RETIRE_MS = 30_000
 /** Descriptors open again at this share of the limit. */
 const RELIEF = 0.9
@@ -71,7 +77,7 @@ class WorkerProxy implements Proxy {
   readonly #runtime: Runtime
   readonly #sandbox: Sandbox
   readonly #simulated: Simulated | null
-  #current: Prepared | null = null
+  #current: Candidate | null = null
   #pressed = false
 
   constructor({ observer, maxConnections, simulated }: ProxyOptions) {
@@ -82,8 +88,9 @@ class WorkerProxy implements Proxy {
 
   async prepare(bundle: Bundle, generation: number): Promise<Candidate> {
     const config = await evaluate(bundle)
-    const uses = pluginUses(config)
-    const hooks = await this.#sandbox.load(uses.map((use) => withSource(use, bundle)))
+    const before = this.#current
+    const uses = pluginUses(config).map((use) => withSource(use, bundle))
+    const hooks = await this.#sandbox.load(uses, before?.hooks)
     const release = () => this.#sandbox.release(hooks)
     try {
       const byKey = new Map(uses.map((use, i) => [use.key, hooks[i]!]))
@@ -95,24 +102,27 @@ class WorkerProxy implements Proxy {
           return this.#simulated === null ? hook : this.#simulated.wrapHook(hook)
         },
       })
-      return new Candidate(plan, gatherMaterials(plan), release)
+      const materials = gatherMaterials(plan, before?.materials)
+      const facts = factsOf(config, { code: bundle.code, certificates: materials.certificates })
+      const difference = before === null ? null : compareFacts(before.facts, facts)
+      return new Candidate({ plan, materials, hooks, facts, difference, release })
     } catch (error) {
       release()
       throw error
     }
   }
 
-  commit(prepared: Prepared): void {
+  commit(prepared: Prepared): number {
     if (!(prepared instanceof Candidate)) throw new TypeError('only what prepare() made can be taken into use')
     const before = this.#current
     this.#current = prepared
-    this.#runtime.use(prepared.plan, prepared.materials)
-    // Exchanges under way still ask its plugins.
-    if (before !== null) setTimeout(() => before.discard(), RETIRE_MS).unref()
+    const swap = this.#runtime.use(prepared.plan, prepared.materials)
+    if (before !== null) retire(before, swap.before)
+    return swap.touched
   }
 
-  accept(listener: string, server: Server): void {
-    this.#runtime.accept(listener, server)
+  accept(listener: string, server: Server, key?: string): void {
+    this.#runtime.accept(listener, server, key)
   }
 
   admit(listener: string, wire: Wire, scheme: 'http' | 'https'): boolean {
@@ -144,16 +154,46 @@ class WorkerProxy implements Proxy {
   }
 }
 
+interface CandidateParts {
+  readonly plan: Plan
+  readonly materials: Materials
+  readonly hooks: readonly Hook[]
+  readonly facts: Facts
+  readonly difference: Difference | null
+  readonly release: () => void
+}
+
 class Candidate implements Prepared {
   readonly plan: Plan
   readonly materials: Materials
-  readonly discard: () => void
+  readonly hooks: readonly Hook[]
+  readonly facts: Facts
+  readonly difference: Difference | null
+  #release: (() => void) | null
 
-  constructor(plan: Plan, materials: Materials, discard: () => void) {
+  constructor({ plan, materials, hooks, facts, difference, release }: CandidateParts) {
     this.plan = plan
     this.materials = materials
-    this.discard = discard
+    this.hooks = hooks
+    this.facts = facts
+    this.difference = difference
+    this.#release = release
   }
+
+  discard(): void {
+    const release = this.#release
+    this.#release = null
+    release?.()
+  }
+}
+
+/** Exchanges under way still ask its plugins: they go with the last of them. */
+function retire(candidate: Candidate, tally: Tally | null): void {
+  const late = setTimeout(() => candidate.discard(), RETIRE_MS).unref()
+  tally?.retire(() => {
+    clearTimeout(late)
+    candidate.discard()
+  })
 }
 
 function withSource(use: PluginUseConfig, bundle: Bundle): PluginUse {

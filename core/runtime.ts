@@ -2,17 +2,19 @@
  * A plan at work: listeners, upstreams and pools of one worker. A new plan reuses what did not change: pools by their key,
  * listeners by their name; exchanges under way keep the service they began with.
  */
-import { readFileSync } from 'node:fs'
 import type { Server } from 'node:net'
 import { type Balancer, createBalancer } from './balancer/balancer.ts'
 import { roundRobin } from './balancer/round-robin.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Observer } from './events.ts'
 import type { Service } from './http/service.ts'
+import { Tally } from './http/tally.ts'
 import { Listener } from './listener/listener.ts'
-import { makeTermination, type Termination } from './listener/termination.ts'
-import type { EndpointPlan, ListenerPlan, Plan, SplitDestination, TlsPlan, UpstreamPlan } from './plan/plan.ts'
-import { type Dial, makeOrigination, type Origination } from './upstream/dial.ts'
+import type { Termination } from './listener/termination.ts'
+import type { Materials } from './materials.ts'
+import { addressesOf } from './plan/addresses.ts'
+import type { EndpointPlan, ListenerPlan, Plan, SplitDestination, UpstreamPlan } from './plan/plan.ts'
+import type { Dial, Origination } from './upstream/dial.ts'
 import { DnsCache } from './upstream/dns.ts'
 import { Pool, type PoolEnvironment, type PoolOptions } from './upstream/pool.ts'
 import { Endpoint, Upstream } from './upstream/upstream.ts'
@@ -27,23 +29,19 @@ export interface RuntimeOptions {
   readonly dial?: Dial
 }
 
-/** What a plan needs besides itself, read before it is taken into use: reading can fail, using it cannot. */
-export interface Materials {
-  readonly terminations: ReadonlyMap<ListenerPlan, Termination>
-  readonly originations: ReadonlyMap<UpstreamPlan, Origination>
+/** What taking a plan into use did to those who were connected. */
+export interface Swap {
+  /** Connections that are told to end, for their listener is gone. */
+  readonly touched: number
+  /** Of the plan before: who still runs on it. Null for the first one. */
+  readonly before: Tally | null
 }
 
-/** Reads the files a plan names. Throws with the file's name. */
-export function gatherMaterials(plan: Plan): Materials {
-  const terminations = new Map<ListenerPlan, Termination>()
-  const originations = new Map<UpstreamPlan, Origination>()
-  for (const listener of plan.listeners) if (listener.tls !== null) terminations.set(listener, readTermination(listener.tls))
-  for (const upstream of plan.upstreams.values()) {
-    const { tls } = upstream
-    if (tls === null) continue
-    originations.set(upstream, readOrigination(tls))
-  }
-  return { terminations, originations }
+/** A server that listens. */
+interface Door {
+  /** Of its address (plan/addresses.ts); null: it belongs to its listener, whatever plans say. */
+  readonly key: string | null
+  listener: Listener
 }
 
 export class Runtime {
@@ -51,9 +49,16 @@ export class Runtime {
   readonly #options: RuntimeOptions
   readonly #dns = new DnsCache()
   readonly #listeners = new Map<string, Listener>()
+  /** No plan names them any more, but somebody is still connected. */
+  readonly #leaving = new Set<Listener>()
+  readonly #doors = new Map<Server, Door>()
   #pools = new Map<string, Pool>()
+  #upstreams = new Map<string, KnownUpstream>()
+  #tally: Tally | null = null
   #descriptors = 0
   #serial = 0
+  #services = 0
+  #drainEnd = Number.POSITIVE_INFINITY
   readonly #idPrefix = makeIdPrefix()
 
   constructor(options: RuntimeOptions) {
@@ -63,7 +68,7 @@ export class Runtime {
 
   get connections(): number {
     let open = 0
-    for (const listener of this.#listeners.values()) open += listener.connections
+    for (const listener of this.#everyListener()) open += listener.connections
     return open
   }
 
@@ -72,33 +77,58 @@ export class Runtime {
   }
 
   /** Takes a plan into use. Cannot fail. */
-  use(plan: Plan, materials: Materials): void {
-    const pools = new Map<string, Pool>()
-    const upstreams = new Map<UpstreamPlan, Upstream>()
-    for (const upstream of plan.upstreams.values()) upstreams.set(upstream, this.#makeUpstream(upstream, materials, pools))
-    for (const [key, pool] of this.#pools) if (!pools.has(key)) pool.retire()
-    this.#pools = pools
-    const names = new Set(plan.listeners.map((listener) => listener.name))
-    for (const [name, listener] of this.#listeners) if (!names.has(name)) listener.drain()
-    for (const listener of plan.listeners) this.#useListener(listener, plan, upstreams, materials.terminations.get(listener) ?? null)
+  use(plan: Plan, materials: Materials): Swap {
+    const upstreams = this.#useUpstreams(plan, materials)
+    const before = this.#tally
+    this.#tally = new Tally()
+    const gone = new Map(this.#listeners)
+    this.#listeners.clear()
+    for (const listener of plan.listeners) {
+      const termination = materials.terminations.get(listener) ?? null
+      const service = this.#makeService(listener, plan, upstreams)
+      const known = this.#knownListener(listener, plan, gone)
+      known?.use(service, termination)
+      this.#listeners.set(listener.name, known ?? this.#makeListener(service, termination))
+    }
+    this.#assignDoors(plan)
+    let touched = 0
+    for (const listener of gone.values()) {
+      touched += listener.touchable
+      this.#leaving.add(listener)
+      listener.retire(() => this.#leaving.delete(listener))
+    }
+    return { touched, before }
   }
 
-  accept(listener: string, server: Server): void {
-    this.#listeners.get(listener)?.accept(server)
+  /** Takes over a listening server for a listener. `key`: of its address, by which it follows that address from plan to plan. */
+  accept(name: string, server: Server, key: string | null = null): void {
+    const listener = this.#listeners.get(name)
+    if (listener === undefined) {
+      server.close()
+      return
+    }
+    this.#doors.set(server, { key, listener })
+    server.once('close', () => this.#doors.delete(server))
+    listener.accept(server)
   }
 
+  /** Closes this process's copies of the listening sockets. */
   stopAccepting(): void {
-    for (const listener of this.#listeners.values()) listener.stopAccepting()
+    for (const server of this.#doors.keys()) server.close()
+    this.#doors.clear()
   }
 
-  /** Announces the end to every connection; resolves once none is left, or at the deadline, when the rest is cut. */
+  /**
+   * Announces the end to every connection; resolves once none is left, or at the deadline, when the rest is cut. Asked again it can
+   * only end sooner.
+   */
   async drain(deadlineMs: number): Promise<void> {
-    for (const listener of this.#listeners.values()) listener.drain()
+    for (const listener of this.#everyListener()) listener.drain()
+    this.#drainEnd = Math.min(this.#drainEnd, this.deadlines.in(deadlineMs))
     await new Promise<void>((resolve) => {
       const step = { dueAt: 0, slot: -1, onDeadline: () => {} }
-      const endAt = this.deadlines.in(deadlineMs)
       step.onDeadline = () => {
-        if (this.connections > 0 && this.deadlines.now < endAt) {
+        if (this.connections > 0 && this.deadlines.now < this.#drainEnd) {
           step.dueAt = this.deadlines.now
           return
         }
@@ -111,27 +141,63 @@ export class Runtime {
   }
 
   close(): void {
-    for (const listener of this.#listeners.values()) listener.destroy()
+    this.stopAccepting()
+    for (const listener of this.#everyListener()) listener.destroy()
     for (const pool of this.#pools.values()) pool.retire()
     this.deadlines.stop()
   }
 
-  #useListener(plan: ListenerPlan, whole: Plan, upstreams: ReadonlyMap<UpstreamPlan, Upstream>, termination: Termination | null): void {
-    const service = this.#makeService(plan, whole, upstreams)
-    const listener = this.#listeners.get(plan.name)
-    if (listener !== undefined) {
-      listener.service = service
-      listener.secure(termination)
-      return
+  #everyListener(): Listener[] {
+    return [...this.#listeners.values(), ...this.#leaving]
+  }
+
+  /** The one that goes on as this listener: of its name, or, when that name is gone, of its address. Not if TLS comes or goes. */
+  #knownListener(plan: ListenerPlan, whole: Plan, gone: Map<string, Listener>): Listener | null {
+    const names = new Set(whole.listeners.map(({ name }) => name))
+    const keys = new Set(addressesOf([plan]).map(({ key }) => key))
+    for (const [name, listener] of gone) {
+      if (listener.isSecure !== (plan.tls !== null)) continue
+      const isSame = name === plan.name
+      const isRenamed = (): boolean => !names.has(name) && !gone.has(plan.name) && this.#hasDoor(listener, keys)
+      if (!isSame && !isRenamed()) continue
+      gone.delete(name)
+      return listener
     }
+    return null
+  }
+
+  #hasDoor(listener: Listener, keys: ReadonlySet<string>): boolean {
+    return this.#doors.values().some((door) => door.listener === listener && door.key !== null && keys.has(door.key))
+  }
+
+  /** Each server goes on with whoever has its address now; without anybody it closes. */
+  #assignDoors(plan: Plan): void {
+    const owners = new Map(addressesOf(plan.listeners).map(({ key, listener }) => [key, this.#listeners.get(listener)!]))
+    const kept = new Set(this.#listeners.values())
+    for (const [server, door] of this.#doors) {
+      const owner = door.key === null ? (kept.has(door.listener) ? door.listener : undefined) : owners.get(door.key)
+      if (owner === door.listener) continue
+      door.listener = owner ?? door.listener
+      if (owner !== undefined) owner.accept(server)
+      else {
+        this.#doors.delete(server)
+        server.close()
+      }
+    }
+  }
+
+  #makeListener(service: Service, termination: Termination | null): Listener {
     const environment = { observer: this.#options.observer, counted: (change: 1 | -1) => this.#counted(change) }
-    this.#listeners.set(plan.name, new Listener(service, termination, environment))
+    return new Listener(service, termination, environment)
   }
 
   #makeService(listener: ListenerPlan, plan: Plan, upstreams: ReadonlyMap<UpstreamPlan, Upstream>): Service {
     const { limits, encodedSlashes } = listener
     const turns = new Map<SplitDestination, Balancer>()
     return {
+      number: ++this.#services,
+      tally: this.#tally!,
+      generation: plan.generation,
       listener,
       rules: { requestLineBytes: limits.requestLineBytes, fields: limits.fields, encodedSlashes },
       deadlines: this.deadlines,
@@ -154,10 +220,26 @@ export class Runtime {
     }
   }
 
-  #makeUpstream(plan: UpstreamPlan, materials: Materials, pools: Map<string, Pool>): Upstream {
-    const tls = materials.originations.get(plan) ?? null
-    const endpoints = plan.endpoints.map((endpoint) => new Endpoint(endpoint, this.#poolFor(plan, endpoint, tls, pools)))
-    return new Upstream(plan, endpoints, createBalancer(plan), this.#options.observer)
+  /** What did not change stays as it is, the balancer's turn too; pools are kept by their key, whatever the upstream is called. */
+  #useUpstreams(plan: Plan, { originations }: Materials): ReadonlyMap<UpstreamPlan, Upstream> {
+    const pools = new Map<string, Pool>()
+    const known = new Map<string, KnownUpstream>()
+    const byPlan = new Map<UpstreamPlan, Upstream>()
+    for (const upstream of plan.upstreams.values()) {
+      const tls = originations.get(upstream) ?? null
+      const text = JSON.stringify([upstream, tls?.identity])
+      const before = this.#upstreams.get(upstream.name)
+      // Also for what is kept: its pools must outlive this plan.
+      const endpoints = upstream.endpoints.map((endpoint) => new Endpoint(endpoint, this.#poolFor(upstream, endpoint, tls, pools)))
+      const same = before?.text === text ? before.upstream : null
+      const made = same ?? new Upstream(upstream, endpoints, createBalancer(upstream), this.#options.observer)
+      known.set(upstream.name, { text, upstream: made })
+      byPlan.set(upstream, made)
+    }
+    for (const [key, pool] of this.#pools) if (!pools.has(key)) pool.retire()
+    this.#pools = pools
+    this.#upstreams = known
+    return byPlan
   }
 
   #poolFor(plan: UpstreamPlan, endpoint: EndpointPlan, tls: Origination | null, pools: Map<string, Pool>): Pool {
@@ -183,30 +265,10 @@ export class Runtime {
   }
 }
 
-function readTermination({ cert, key, alpn }: TlsPlan): Termination {
-  const texts = { cert: readPem(cert)!, key: readPem(key)!, alpn }
-  return naming([cert, key], () => makeTermination(texts))
-}
-
-function readOrigination({ servername, ca, cert, key }: NonNullable<UpstreamPlan['tls']>): Origination {
-  const texts = { servername, ca: readPem(ca), cert: readPem(cert), key: readPem(key) }
-  return naming([ca, cert, key], () => makeOrigination(texts))
-}
-
-/** OpenSSL does not say which file it could not use. */
-function naming<T>(files: readonly (string | null)[], make: () => T): T {
-  try {
-    return make()
-  } catch (error) {
-    const names = files.filter((file) => file !== null).map((file) => (file.includes('-----BEGIN') ? 'PEM text' : file))
-    throw new Error(`cannot be used for TLS: ${names.join(', ')}: ${error instanceof Error ? error.message : String(error)}`)
-  }
-}
-
-/** A path, or PEM text itself. */
-function readPem(pathOrPem: string | null): string | null {
-  if (pathOrPem === null || pathOrPem.includes('-----BEGIN')) return pathOrPem
-  return readFileSync(pathOrPem, 'utf8')
+interface KnownUpstream {
+  /** All that it is made of. */
+  readonly text: string
+  readonly upstream: Upstream
 }
 
 /** Ids of two workers, or of two runs, do not meet: time and chance in front, a count behind. */

@@ -19,7 +19,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['http'],
   ['connection'],
   ['listener'],
-  ['runtime', 'proxy'],
+  ['materials', 'runtime', 'proxy'],
   ['process', 'check'],
   ['cli'],
   ['main', 'testing'],

@@ -6,6 +6,7 @@ import { createBalancer } from '../../core/balancer/balancer.ts'
 import { Http1Connection } from '../../core/connection/http1.ts'
 import { Deadlines } from '../../core/deadlines.ts'
 import type { Service } from '../../core/http/service.ts'
+import { Tally } from '../../core/http/tally.ts'
 import type { Wire, WireOwner } from '../../core/net/wire.ts'
 import type { ListenerPlan, UpstreamPlan } from '../../core/plan/plan.ts'
 import type { Conditions } from '../../core/route/conditions.ts'
@@ -118,6 +119,9 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
   }
   let serial = 0
   const service: Service = {
+    number: 1,
+    tally: new Tally(),
+    generation: 1,
     listener,
     rules: { requestLineBytes: 8192, fields: 100, encodedSlashes: false },
     deadlines,
@@ -135,7 +139,7 @@ const rounds = 100_000
 for (const [name, text] of Object.entries(requests)) {
   const { service, upstreamWire } = createService()
   const client = new MemoryWire()
-  new Http1Connection(client, { service, draining: false, connectionClosed() {} }, 'http')
+  new Http1Connection(client, { service, draining: false, becameTunnel() {}, tunnelClosed() {}, connectionClosed() {} }, 'http')
   const request = Buffer.from(text)
   const costs: number[] = []
   for (let round = 0; round < 20; round++) {

@@ -13,5 +13,8 @@ export interface ConnectionHome {
   readonly service: Service
   /** No further exchange after the one under way. */
   readonly draining: boolean
+  /** It relays bytes from now on: no plan has a say in it any more, and no drain but the end of the process. */
+  becameTunnel(): void
+  tunnelClosed(connection: Accepted): void
   connectionClosed(connection: Accepted): void
 }

@@ -2,7 +2,7 @@
  * One HTTP/1 connection of a client: reads requests strictly and in order, one exchange at a time, and writes what the exchange
  * answers. What is malformed ends this connection alone, with a status, and none of it goes on.
  */
-import type { Timed } from '../deadlines.ts'
+import type { Deadlines, Timed } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Downstream, HopMemo } from '../http/downstream.ts'
 import { Exchange } from '../http/exchange.ts'
@@ -30,13 +30,15 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   readonly protocol = 'HTTP/1.1'
   readonly scheme: 'http' | 'https'
   readonly peer: string
-  readonly memo: HopMemo = { host: '', minor: 1, listener: null, lines: '' }
+  readonly memo: HopMemo = { host: '', minor: 1, service: 0, lines: '' }
   dueAt = Number.POSITIVE_INFINITY
   slot = -1
   passesFraming = true
   readonly #wire: Wire
   readonly #home: ConnectionHome
-  #service: Service
+  readonly #deadlines: Deadlines
+  /** What the exchange under way began with. Null between two: an idle connection would keep an old plan alive. */
+  #began: Service | null = null
   #state: State = 'head'
   /** Received and not used yet: part of a head, or requests that wait their turn. */
   readonly #received = new Received()
@@ -63,11 +65,11 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   constructor(wire: Wire, home: ConnectionHome, scheme: 'http' | 'https') {
     this.#wire = wire
     this.#home = home
-    this.#service = home.service
+    this.#deadlines = home.service.deadlines
     this.scheme = scheme
     this.peer = plainAddress(wire.remoteAddress)
     wire.owner = this
-    this.#service.deadlines.add(this)
+    this.#deadlines.add(this)
     this.dueAt = this.#in(this.#service.listener.timeouts.requestHead)
     wire.resume()
   }
@@ -138,14 +140,13 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   #readRequest(): boolean {
     const service = this.#home.service
     const received = this.#received
-    this.#service = service
     const { limits } = service.listener
     received.skipEmptyLines()
     const head = received.mayEndHead ? this.#lookForHead(service) : null
-    if (typeof head === 'string') return this.#refuse(head)
+    if (typeof head === 'string') return this.#refuse(head, this.#unread())
     if (head === null) {
       received.mayEndHead = false
-      if (received.size > limits.headBytes) return this.#refuse('head_too_large')
+      if (received.size > limits.headBytes) return this.#refuse('head_too_large', this.#unread())
       if (this.#headIsNew && received.size > 0) this.dueAt = this.#in(service.listener.timeouts.requestHead)
       this.#headIsNew = false
       return false
@@ -153,7 +154,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     if (head.end - received.at > limits.headBytes) return this.#refuse('head_too_large')
     if (head.contentLength > limits.bodyBytes) return this.#refuse('body_too_large')
     received.at = head.end
-    return this.#startExchange(head)
+    return this.#startExchange(head, service)
   }
 
   /** In the first bytes, and only if it does not end there in all of them: a body need not become text. */
@@ -167,8 +168,8 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     return readRequestHead(received.text, received.bytes, received.at, received.length, rules)
   }
 
-  #startExchange(head: RequestHead): boolean {
-    const service = this.#service
+  #startExchange(head: RequestHead, service: Service): boolean {
+    this.#began = service
     this.#served++
     this.#http10 = head.minor === 0
     this.passesFraming = head.minor === 1
@@ -320,6 +321,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
       this.#wire.leaveBuffer()
     }
     this.#exchange = null
+    this.#began = null
     this.#body = null
     if (!this.#keepAlive || !complete || this.#saidAll) return this.#close()
     this.#state = 'head'
@@ -339,38 +341,52 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
 
   becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: (bytesIn: number, bytesOut: number) => void): void {
     const early = this.#received.takeText()
+    const idleMs = this.#service.listener.timeouts.tunnelIdle
     this.#state = 'tunnel'
-    this.#service.deadlines.remove(this)
+    this.#exchange = null
+    this.#began = null
+    this.#deadlines.remove(this)
+    this.#home.becameTunnel()
     this.#wire.writeText(
       `HTTP/1.1 101 ${head.reason}\r\n${head.lines()}Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n${rest.latin1Slice(0, rest.length)}`,
     )
     if (early !== '') upstream.wire.writeText(early)
-    const { deadlines, listener } = this.#service
+    const [earlyBytes, restBytes] = [early.length, rest.length]
     new Tunnel(
       { left: this.#wire, right: upstream.wire },
       {
-        deadlines,
-        idleMs: listener.timeouts.tunnelIdle,
+        deadlines: this.#deadlines,
+        idleMs,
         ended: (fromClient, fromEndpoint) => {
           upstream.left()
-          ended(fromClient + early.length, fromEndpoint + rest.length)
-          this.#gone()
+          ended(fromClient + earlyBytes, fromEndpoint + restBytes)
+          this.#state = 'closed'
+          this.#home.tunnelClosed(this)
         },
       },
     )
   }
 
-  /** Answers what never became an exchange, and closes. */
-  #refuse(code: ErrorCode): boolean {
+  /** The beginning of what is not used yet: part of a head, at the most. */
+  #unread(): string {
+    const { text, at, textLength } = this.#received
+    const end = text.indexOf('\r\n\r\n', at)
+    return text.slice(at, end < 0 ? textLength : end)
+  }
+
+  /** Answers what never became an exchange, and closes. `text`: what came of its head, for whoever looks back. */
+  #refuse(code: ErrorCode, text = ''): boolean {
     this.#received.clear()
     this.#isLast = false
     this.#keepAlive = false
     this.#http10 = false
     this.#state = 'exchange'
     this.dueAt = Number.POSITIVE_INFINITY
-    const head = new RequestHead('', 0, '-', 1)
+    const head = new RequestHead(text, text.length, '-', 1)
     head.path = ''
-    this.#exchange = new Exchange(this.#service, this, head, this.#service.nextSerial())
+    const service = this.#home.service
+    this.#began = service
+    this.#exchange = new Exchange(service, this, head, service.nextSerial())
     this.#exchange.refuse(code, null)
     return false
   }
@@ -447,11 +463,17 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   #gone(): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
-    this.#service.deadlines.remove(this)
+    this.#began = null
+    this.#deadlines.remove(this)
     this.#home.connectionClosed(this)
   }
 
+  /** Whose times and limits hold now. */
+  get #service(): Service {
+    return this.#began ?? this.#home.service
+  }
+
   #in(ms: number): number {
-    return this.#service.deadlines.in(ms)
+    return this.#deadlines.in(ms)
   }
 }

@@ -8,10 +8,9 @@
  */
 import type http2 from 'node:http2'
 import type { TLSSocket } from 'node:tls'
-import type { Timed } from '../deadlines.ts'
+import type { Deadlines, Timed } from '../deadlines.ts'
 import type { HopMemo } from '../http/downstream.ts'
 import { plainAddress } from '../http/identity.ts'
-import type { Service } from '../http/service.ts'
 import type { Accepted, ConnectionHome } from './home.ts'
 import { Http2Stream, type StreamHome } from './http2-stream.ts'
 
@@ -28,12 +27,12 @@ const NO_ERROR = 0
 
 export class Http2Connection implements Accepted, Timed, StreamHome {
   readonly peer: string
-  readonly memo: HopMemo = { host: '', minor: 1, listener: null, lines: '' }
+  readonly memo: HopMemo = { host: '', minor: 1, service: 0, lines: '' }
   dueAt = Number.POSITIVE_INFINITY
   slot = -1
   readonly #session: http2.ServerHttp2Session
   readonly #home: ConnectionHome
-  readonly #service: Service
+  readonly #deadlines: Deadlines
   #served = 0
   #open = 0
   /** RFC 9113 §6.8: first it is announced that there will be an end, then new streams are refused. */
@@ -42,16 +41,17 @@ export class Http2Connection implements Accepted, Timed, StreamHome {
   /** Takes over a socket whose handshake is just done, in the same turn. */
   constructor(socket: TLSSocket, home: ConnectionHome) {
     this.#home = home
-    this.#service = home.service
+    const { deadlines, listener } = home.service
+    this.#deadlines = deadlines
     this.peer = plainAddress(socket.remoteAddress ?? '')
     // Half of a connection is of no use here: when the client ends its side, all of it ends.
     socket.allowHalfOpen = false
     this.#session = loadHttp2().performServerHandshake(socket, {
       settings: {
         ...{ maxConcurrentStreams: MAX_STREAMS, initialWindowSize: WINDOW_BYTES, enablePush: false },
-        maxHeaderListSize: this.#service.listener.limits.headBytes,
+        maxHeaderListSize: listener.limits.headBytes,
       },
-      maxHeaderListPairs: this.#service.listener.limits.fields + 4,
+      maxHeaderListPairs: listener.limits.fields + 4,
       // Of several values for a field that has one, the endpoint's first is as good as a broken response.
       strictSingleValueFields: false,
     })
@@ -59,8 +59,8 @@ export class Http2Connection implements Accepted, Timed, StreamHome {
     // What is wrong with a connection ends it; its streams are told by their own `close`.
     this.#session.on('error', () => {})
     this.#session.on('close', () => this.#closed())
-    this.#service.deadlines.add(this)
-    this.dueAt = this.#in(this.#service.listener.timeouts.requestHead)
+    deadlines.add(this)
+    this.dueAt = this.#in(listener.timeouts.requestHead)
   }
 
   drain(): void {
@@ -81,7 +81,7 @@ export class Http2Connection implements Accepted, Timed, StreamHome {
   streamClosed(): void {
     this.#open--
     if (this.#open > 0) return
-    if (this.#state === 'open') this.dueAt = this.#in(this.#service.listener.timeouts.keepAlive)
+    if (this.#state === 'open') this.dueAt = this.#in(this.#home.service.listener.timeouts.keepAlive)
     if (this.#state === 'closing') this.dueAt = this.#in(CLOSE_MS)
   }
 
@@ -110,12 +110,12 @@ export class Http2Connection implements Accepted, Timed, StreamHome {
   }
 
   #closed(): void {
-    this.#service.deadlines.remove(this)
+    this.#deadlines.remove(this)
     this.#home.connectionClosed(this)
   }
 
   #in(ms: number): number {
-    return this.#service.deadlines.in(ms)
+    return this.#deadlines.in(ms)
   }
 }
 

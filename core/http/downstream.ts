@@ -4,14 +4,14 @@
  */
 import type { EndedExchange } from '../events.ts'
 import type { ResponseHead } from '../net/http1/head.ts'
-import type { ListenerPlan } from '../plan/plan.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 
 /** The lines that tell of this hop: the same for every request of a connection that asks for the same host. */
 export interface HopMemo {
   host: string
   minor: 0 | 1
-  listener: ListenerPlan | null
+  /** The service's number: an idle connection must not keep a plan alive. */
+  service: number
   lines: string
 }
 

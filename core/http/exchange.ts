@@ -23,6 +23,7 @@ import { clientAddress, dropIdentity, extendIdentity, type Hop, hopLines } from 
 import { makeErrorReply, makeRedirect, makeReply, type Reply } from './reply.ts'
 import { RequestFacts } from './request-view.ts'
 import type { Service } from './service.ts'
+import { tunnelEnd } from './tunnel-end.ts'
 
 /** Where the exchange is: what a hook's late answer goes on with. */
 type Stage = 'listenerHooks' | 'routeHooks' | 'upstream' | 'responseHooks' | 'replying' | 'ended'
@@ -96,6 +97,7 @@ export class Exchange implements HookCall, EndedExchange {
     this.ip = clientAddress(request, downstream.peer, service.listener.trust)
     this.#started = monotonicMs()
     this.#sentAt = this.#started
+    service.tally.open++
   }
 
   // ── the request ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -278,10 +280,10 @@ export class Exchange implements HookCall, EndedExchange {
     if (this.#service.listener.trust?.has(this.#downstream.peer)) return '\r\n'
     const { memo } = this.#downstream
     const { host, minor } = this.request
-    if (memo.host !== host || memo.minor !== minor || memo.listener !== this.#service.listener) {
+    if (memo.host !== host || memo.minor !== minor || memo.service !== this.#service.number) {
       memo.host = host
       memo.minor = minor
-      memo.listener = this.#service.listener
+      memo.service = this.#service.number
       memo.lines = `${hopLines(this.#hop())}\r\n`
     }
     return memo.lines
@@ -427,12 +429,10 @@ export class Exchange implements HookCall, EndedExchange {
     this.response = head
     this.status = 101
     this.tunnel = true
-    this.#stage = 'replying'
-    this.#downstream.becomeTunnel(head, connection, rest, (bytesIn, bytesOut) => {
-      this.bytesIn = bytesIn
-      this.bytesOut = bytesOut
-      this.#tell()
-    })
+    this.#stage = 'ended'
+    // It may outlive this plan and many more: what is told of it in the end holds none.
+    this.#downstream.becomeTunnel(head, connection, rest, tunnelEnd(this, this.#started, this.#service.observer))
+    this.#service.tally.leave()
   }
 
   #askResponse(): void {
@@ -584,12 +584,17 @@ export class Exchange implements HookCall, EndedExchange {
     // What ended inside the read that brought its head ended then.
     this.durationMs = (this.#answeredAt > 0 ? this.#answeredAt : monotonicMs()) - this.#started
     this.#service.observer.exchangeEnded(this)
+    this.#service.tally.leave()
   }
 
   // ── what is told of it ───────────────────────────────────────────────────────────────────────────────────────────
 
   get startedAt(): number {
     return toEpochMs(this.#started)
+  }
+  /** The connection that asked. */
+  get downstream(): Downstream {
+    return this.#downstream
   }
   get ended(): boolean {
     return this.#stage === 'ended'
@@ -615,6 +620,18 @@ export class Exchange implements HookCall, EndedExchange {
   }
   get id(): string {
     return this.#service.requestId(this.#serial)
+  }
+  get serial(): number {
+    return this.#serial
+  }
+  get generation(): number {
+    return this.#service.generation
+  }
+  get scheme(): 'http' | 'https' {
+    return this.#downstream.scheme
+  }
+  get received(): string {
+    return this.request.received
   }
   get protocol(): EndedExchange['protocol'] {
     return this.request.minor === 0 ? 'HTTP/1.0' : this.#downstream.protocol

@@ -4,8 +4,15 @@ import type { Observer } from '../events.ts'
 import type { RequestRules } from '../net/http1/request.ts'
 import type { ListenerPlan, SplitDestination, UpstreamPlan } from '../plan/plan.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import type { Tally } from './tally.ts'
 
 export interface Service {
+  /** Another one for each service: what was worked out under one is told apart by it, and keeps none alive. */
+  readonly number: number
+  /** Of the plan; each exchange counts itself in and out. */
+  readonly tally: Tally
+  /** Of the plan. */
+  readonly generation: number
   readonly listener: ListenerPlan
   /** What its codec is strict about. */
   readonly rules: RequestRules

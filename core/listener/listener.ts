@@ -12,7 +12,7 @@ import type { HandshakeFailure, Observer } from '../events.ts'
 import type { Service } from '../http/service.ts'
 import { canUseHandles, HandleWire, type StreamHandle } from '../net/handle-wire.ts'
 import { SocketWire } from '../net/socket-wire.ts'
-import type { AcceptedWire } from '../net/wire.ts'
+import type { AcceptedWire, Wire } from '../net/wire.ts'
 import { Handshake, type HandshakeHome } from './handshake.ts'
 import type { Termination } from './termination.ts'
 
@@ -85,12 +85,21 @@ export class Listener implements ConnectionHome, HandshakeHome {
     server.on('connection', (socket: Socket) => this.#acceptSocket(socket, hasAddress(server)))
   }
 
+  /** Takes over a connection that is past its handshake. False: no more are let in. */
+  admit(wire: Wire, scheme: 'http' | 'https'): boolean {
+    if (this.#isFull()) return false
+    this.#environment.counted(1)
+    this.#environment.observer.connectionOpened(this.#name)
+    this.#keep(new Http1Connection(wire, this, scheme), this.#name)
+    return true
+  }
+
   drain(): void {
     this.draining = true
     for (const connection of this.#connections.keys()) connection.drain()
   }
 
-  /** No plan names it any more: it drains, but its tunnels live until they end by themselves. `onEmpty` follows, perhaps at once. */
+  /** No plan names it any more: it drains, but its tunnels live until they end by themselves. `onEmpty` follows. */
   retire(onEmpty: () => void): void {
     this.#onEmpty = onEmpty
     // Until the last exchange that may still begin here.
@@ -143,6 +152,11 @@ export class Listener implements ConnectionHome, HandshakeHome {
 
   /** A listener that is gone keeps its plan while somebody may ask it, and itself while somebody is connected. */
   #letGo(): void {
+    // Whoever has just closed may still look at the plan on its way out.
+    if (this.#onEmpty !== null && this.touchable === 0) setImmediate(() => this.#forget())
+  }
+
+  #forget(): void {
     if (this.#onEmpty === null || this.touchable > 0) return
     const service = this.#service
     this.#service = null

@@ -44,9 +44,12 @@ export class Sandbox {
     this.#observer = options.observer
   }
 
-  /** One hook a use, in their order. A PluginError names the first that cannot be loaded, and nothing is left of the others. */
-  load(uses: readonly PluginUse[]): Promise<readonly Hook[]> {
-    const loaded = this.#loading.then(() => this.#load(uses))
+  /**
+   * One hook a use, in their order. A PluginError names the first that cannot be loaded, and nothing is left of the others.
+   * `current`: the hooks of the plan in use. What did not change is taken from there, and what did is handed the state from there.
+   */
+  load(uses: readonly PluginUse[], current: readonly Hook[] = []): Promise<readonly Hook[]> {
+    const loaded = this.#loading.then(() => this.#load(uses, current))
     this.#loading = loaded.catch(() => undefined)
     return loaded
   }
@@ -68,12 +71,14 @@ export class Sandbox {
     this.#uses.clear()
   }
 
-  async #load(uses: readonly PluginUse[]): Promise<readonly Hook[]> {
+  async #load(uses: readonly PluginUse[], current: readonly Hook[]): Promise<readonly Hook[]> {
     const hooks: LoadedUse[] = []
+    const before = new Map<string, LoadedUse>()
+    for (const hook of current) if (hook instanceof LoadedUse && this.#uses.has(hook)) before.set(hook.key, hook)
     try {
       for (const use of uses) {
         if (this.#closed) throw new Error('the sandbox is closed')
-        hooks.push(await this.#loadUse(use))
+        hooks.push(await this.#loadUse(use, before.get(use.key) ?? null))
       }
     } catch (error) {
       this.release(hooks)
@@ -83,12 +88,11 @@ export class Sandbox {
     return hooks
   }
 
-  async #loadUse(use: PluginUse): Promise<LoadedUse> {
-    const identity = identityOf(use)
-    const same = [...this.#uses].find((known) => known.identity === identity)
-    if (same !== undefined) {
-      same.holders++
-      return same
+  /** `before`: what stands at the same place of the plan in use. */
+  async #loadUse(use: PluginUse, before: LoadedUse | null): Promise<LoadedUse> {
+    if (before !== null && before.identity === identityOf(use)) {
+      before.holders++
+      return before
     }
     const { plugin, definition } = await this.#running(use)
     return located(plugin, definition, async () => {
@@ -98,7 +102,8 @@ export class Sandbox {
       const start: EngineUse = {
         index,
         options: JSON.stringify(use.options ?? {}),
-        restore: await this.#stateOf(use.key),
+        // What the version before hands on.
+        restore: before?.hasReload ? await before.plugin.engine.reload(before.index) : '',
         timeoutMs: use.timeoutMs,
       }
       const setUp = JSON.parse(await plugin.engine.setUp(start)) as SetUp
@@ -137,12 +142,6 @@ export class Sandbox {
       plugin.close()
       throw error
     }
-  }
-
-  /** What the version before, at the same place of the config, hands on. */
-  async #stateOf(key: string): Promise<string> {
-    for (const use of this.#uses) if (use.key === key && use.hasReload) return use.plugin.engine.reload(use.index)
-    return ''
   }
 
   #drop(use: LoadedUse): void {

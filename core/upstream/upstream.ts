@@ -60,7 +60,7 @@ export class Upstream {
       const { address } = endpoint.plan
       this.#events.dialled(name, address, connection !== null)
       if (connection !== null) {
-        connection.onGone = () => this.#events.upstreamClosed(name, address)
+        connection.onGone = toldGone(this.#events, name, address)
         acquirer.onConnected(connection)
       } else acquirer.onDialFailed(error ?? 'connect_failed', detail)
     })
@@ -72,4 +72,9 @@ export class Upstream {
     for (const endpoint of this.#endpoints) open += endpoint.pool.open
     return open
   }
+}
+
+/** Apart, so that a connection does not keep the exchange alive that had it opened. */
+function toldGone(events: UpstreamEvents, upstream: string, endpoint: string): () => void {
+  return () => events.upstreamClosed(upstream, endpoint)
 }

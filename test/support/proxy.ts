@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import type { EndedExchange, HandshakeFailure, Observer } from '../../core/events.ts'
 import { type Hook, type HookCall, PENDING } from '../../core/hooks.ts'
+import { gatherMaterials } from '../../core/materials.ts'
 import { canUseHandles } from '../../core/net/handle-wire.ts'
 import type {
   Destination,
@@ -20,7 +21,7 @@ import type {
 import type { Conditions } from '../../core/route/conditions.ts'
 import { compilePath } from '../../core/route/pattern.ts'
 import { RouteTable } from '../../core/route/table.ts'
-import { gatherMaterials, Runtime } from '../../core/runtime.ts'
+import { Runtime } from '../../core/runtime.ts'
 import { type Client, type ConnectOptions, connect } from './client.ts'
 import { Waiting } from './deadline.ts'
 
@@ -172,7 +173,7 @@ export class RunningProxy implements AsyncDisposable {
 const keys = [
   ...(['listener', 'route', 'upstream', 'endpoint', 'id', 'protocol', 'method', 'host', 'path', 'search', 'userAgent', 'referer'] as const),
   ...(['ip', 'peer', 'status', 'reason', 'detail', 'decidedBy', 'bytesIn', 'bytesOut', 'startedAt', 'durationMs'] as const),
-  ...(['upstreamMs', 'attempts', 'tunnel'] as const),
+  ...(['upstreamMs', 'attempts', 'tunnel', 'serial', 'generation', 'scheme', 'received'] as const),
 ] satisfies (keyof EndedExchange)[]
 
 function copyOf(exchange: EndedExchange): Ended {

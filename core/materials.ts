@@ -1,0 +1,75 @@
+/**
+ * What a plan needs besides itself: the certificates and keys it names, read before it is taken into use, for reading can fail and
+ * using cannot. What reads as before is the same object as before.
+ */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { makeTermination, type Termination } from './listener/termination.ts'
+import type { ListenerPlan, Plan, TlsPlan, UpstreamPlan } from './plan/plan.ts'
+import { makeOrigination, type Origination } from './upstream/dial.ts'
+
+export interface Materials {
+  readonly terminations: ReadonlyMap<ListenerPlan, Termination>
+  readonly originations: ReadonlyMap<UpstreamPlan, Origination>
+  /** A hash of what was read, by who uses it: `listener web`. */
+  readonly certificates: ReadonlyMap<string, string>
+  /** By such a hash. */
+  readonly made: ReadonlyMap<string, Termination | Origination>
+}
+
+/** Throws with the file's name. `before`: the materials in use. */
+export function gatherMaterials(plan: Plan, before: Materials | null = null): Materials {
+  const made = new Map<string, Termination | Origination>()
+  const certificates = new Map<string, string>()
+  const reuse = <T extends Termination | Origination>(user: string, texts: object, make: () => T): T => {
+    const kind = user.slice(0, user.indexOf(' '))
+    const key = `${kind} ${createHash('sha256').update(JSON.stringify(texts)).digest('base64')}`
+    // The kind is part of the key.
+    const known = (made.get(key) ?? before?.made.get(key)) as T | undefined
+    const material = known ?? make()
+    made.set(key, material)
+    certificates.set(user, key)
+    return material
+  }
+  const terminations = new Map<ListenerPlan, Termination>()
+  const originations = new Map<UpstreamPlan, Origination>()
+  for (const listener of plan.listeners) {
+    if (listener.tls !== null) terminations.set(listener, readTermination(listener, listener.tls, reuse))
+  }
+  for (const upstream of plan.upstreams.values()) {
+    if (upstream.tls !== null) originations.set(upstream, readOrigination(upstream, upstream.tls, reuse))
+  }
+  return { terminations, originations, certificates, made }
+}
+
+type Reuse = <T extends Termination | Origination>(user: string, texts: object, make: () => T) => T
+
+function readTermination({ name }: ListenerPlan, { cert, key, alpn }: TlsPlan, reuse: Reuse): Termination {
+  const texts = { cert: readPem(cert)!, key: readPem(key)!, alpn }
+  return naming([cert, key], () => reuse(`listener ${name}`, texts, () => makeTermination(texts)))
+}
+
+function readOrigination(
+  { name }: UpstreamPlan,
+  { servername, ca, cert, key }: NonNullable<UpstreamPlan['tls']>,
+  reuse: Reuse,
+): Origination {
+  const texts = { servername, ca: readPem(ca), cert: readPem(cert), key: readPem(key) }
+  return naming([ca, cert, key], () => reuse(`upstream ${name}`, texts, () => makeOrigination(texts)))
+}
+
+/** OpenSSL does not say which file it could not use. */
+function naming<T>(files: readonly (string | null)[], make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    const names = files.filter((file) => file !== null).map((file) => (file.includes('-----BEGIN') ? 'PEM text' : file))
+    throw new Error(`cannot be used for TLS: ${names.join(', ')}: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+/** A path, or PEM text itself. */
+function readPem(pathOrPem: string | null): string | null {
+  if (pathOrPem === null || pathOrPem.includes('-----BEGIN')) return pathOrPem
+  return readFileSync(pathOrPem, 'utf8')
+}

@@ -1,0 +1,131 @@
+/**
+ * What a config says, part by part, each as a name and a fingerprint: little enough to keep beside a plan, and all that is needed to
+ * tell later what another one changed (difference.ts).
+ */
+import { hash } from 'node:crypto'
+import { dataOf } from '../config/data.ts'
+import { routeId } from '../config/flat-routes.ts'
+import { entriesOf, toList } from '../config/lists.ts'
+import type { Config, HttpRoute, HttpUse, List, Upstream } from '../index.ts'
+import { parseListen } from '../net/address.ts'
+import { addressesOf } from './addresses.ts'
+import { isPlugin, keyedUses, pluginUses } from './uses.ts'
+
+export interface Fact {
+  readonly id: string
+  /** The same for the same content. */
+  readonly content: string
+}
+
+export interface ListenerFact extends Fact {
+  /** Keys of its addresses (addresses.ts). */
+  readonly addresses: readonly string[]
+  readonly isSecure: boolean
+}
+
+export interface Facts {
+  /** Without their routes and addresses. */
+  readonly listeners: readonly ListenerFact[]
+  /** In the order they are tried. */
+  readonly routes: readonly Fact[]
+  readonly upstreams: readonly Fact[]
+  /** By name, all uses of one together. */
+  readonly plugins: readonly Fact[]
+  /** By who uses them. */
+  readonly certificates: readonly Fact[]
+  /** `log`, `admin`. */
+  readonly settings: readonly Fact[]
+  /** Of the code: constants that a function uses are in no other part. */
+  readonly code: string
+}
+
+export interface FactSources {
+  readonly code: string
+  /** What certificates and keys were read, by who uses them. */
+  readonly certificates: ReadonlyMap<string, string>
+}
+
+export function factsOf(config: Config, { code, certificates }: FactSources): Facts {
+  const collector = new Collector(config)
+  return {
+    listeners: collector.listeners,
+    routes: collector.routes,
+    upstreams: [...collector.upstreams].map(([id, content]) => ({ id, content })),
+    plugins: pluginFacts(config),
+    certificates: [...certificates].map(([id, content]) => ({ id, content })),
+    settings: [
+      { id: 'log', content: fingerprint(config.log) },
+      { id: 'admin', content: fingerprint(config.admin) },
+    ],
+    code: fingerprint(code),
+  }
+}
+
+class Collector {
+  readonly listeners: ListenerFact[] = []
+  readonly routes: Fact[] = []
+  readonly upstreams = new Map<string, string>()
+  readonly #seen = new Set<Upstream>()
+
+  constructor(config: Config) {
+    const shared = usesOf('', config.use)
+    for (const [name, listener] of Object.entries(config.listeners)) {
+      if (listener.kind !== 'http') continue
+      const { routes, listen, use, ...rest } = listener.options
+      const addresses = toList(listen).map((text) => parseListen(text)!)
+      this.listeners.push({
+        id: name,
+        content: fingerprint([rest, shared, usesOf(name, use)]),
+        addresses: addressesOf([{ name, addresses }]).map(({ key }) => key),
+        isSecure: rest.tls !== undefined,
+      })
+      this.#collectRoutes(name, routes, { id: name, content: '' })
+    }
+    for (const [, upstream] of entriesOf(config.upstreams)) this.#collectUpstream(upstream)
+  }
+
+  /** What a group says belongs to each of its routes. */
+  #collectRoutes(listener: string, routes: List<HttpRoute>, around: Fact): void {
+    for (const [i, route] of entriesOf<HttpRoute>(routes)) {
+      const id = routeId(listener, around.id, i, route)
+      const { to, use, routes: inner, ...rest } = route as HttpRoute & { readonly to?: unknown; readonly routes?: List<HttpRoute> }
+      const content = fingerprint([around.content, rest, usesOf(id, use), this.#destination(to)])
+      if (Array.isArray(inner)) this.#collectRoutes(listener, inner, { id, content })
+      else this.routes.push({ id, content })
+    }
+  }
+
+  /** Upstreams by their names: what one consists of is no route's business. */
+  #destination(to: unknown): unknown {
+    if (isUpstream(to)) return this.#collectUpstream(to)
+    if (typeof to !== 'object' || to === null || !('parts' in to) || !Array.isArray(to.parts)) return to
+    const parts = (to.parts as readonly (readonly [unknown, unknown])[]).map(([part, weight]) => [this.#destination(part), weight])
+    return { ...to, parts }
+  }
+
+  #collectUpstream(upstream: Upstream): string {
+    const { name, options } = upstream
+    if (!this.#seen.has(upstream)) this.upstreams.set(name, fingerprint(options))
+    this.#seen.add(upstream)
+    return `upstream ${name}`
+  }
+}
+
+function isUpstream(to: unknown): to is Upstream {
+  return typeof to === 'object' && to !== null && 'kind' in to && to.kind === 'upstream'
+}
+
+/** Plugins by their names: what one consists of is told apart. */
+function usesOf(owner: string, list: List<HttpUse> | undefined): unknown[] {
+  return keyedUses(owner, list).map(([, use]) => (isPlugin(use) ? `plugin ${use.name}` : use))
+}
+
+function pluginFacts(config: Config): Fact[] {
+  const byName = new Map<string, string[]>()
+  for (const { key: _, ...use } of pluginUses(config)) byName.set(use.name, [...(byName.get(use.name) ?? []), fingerprint(use)])
+  return [...byName].map(([id, uses]) => ({ id, content: fingerprint([...new Set(uses)].sort()) }))
+}
+
+function fingerprint(value: unknown): string {
+  return hash('sha1', dataOf(value).join('\n'), 'base64')
+}
