@@ -1,0 +1,48 @@
+/** Which listener of a plan a request enters by. */
+import { nearest } from '../config/nearest.ts'
+import type { ListenerPlan } from '../plan/plan.ts'
+
+export interface Entrance {
+  readonly url: string
+  /** Asked for by name. */
+  readonly listener: string | null
+}
+
+/**
+ * By its name; else by the URL's port; a URL without one means the listener on the scheme's own port, or else the first in the config
+ * that speaks the scheme. Throws with all there are.
+ */
+export function chooseListener(listeners: readonly ListenerPlan[], { url, listener: name }: Entrance): ListenerPlan {
+  if (name !== null) return byName(listeners, name)
+  const { protocol, port } = new URL(url)
+  const fitting = listeners.filter((listener) => (listener.tls !== null) === (protocol === 'https:'))
+  const standard = protocol === 'https:' ? 443 : 80
+  const onPort = fitting.find((listener) => hasPort(listener, port === '' ? standard : Number(port)))
+  if (onPort !== undefined) return onPort
+  const [first] = fitting
+  if (port === '' && first !== undefined) return first
+  const what = port === '' ? `speaks ${protocol.slice(0, -1)}` : `listens on port ${port} for ${protocol.slice(0, -1)}`
+  throw new Error(`no listener ${what}; there ${list(listeners)}. Name one: fetch(url, { listener: '${listeners[0]?.name ?? 'web'}' })`)
+}
+
+function byName(listeners: readonly ListenerPlan[], name: string): ListenerPlan {
+  const found = listeners.find((listener) => listener.name === name)
+  if (found !== undefined) return found
+  const near = nearest(
+    name,
+    listeners.map((listener) => listener.name),
+  )
+  throw new Error(`there is no listener ${name}${near === null ? '' : `; did you mean ${near}?`}; there ${list(listeners)}`)
+}
+
+function hasPort({ addresses }: ListenerPlan, port: number): boolean {
+  return addresses.some((address) => address.kind === 'tcp' && address.port === port)
+}
+
+function list(listeners: readonly ListenerPlan[]): string {
+  const texts = listeners.map(({ name, addresses, tls }) => {
+    const where = addresses.map((address) => (address.kind === 'unix' ? address.path : `${address.host ?? ''}:${address.port}`))
+    return `${name} (${tls === null ? 'http' : 'https'}, ${where.join(', ')})`
+  })
+  return `${texts.length === 1 ? 'is' : 'are'} ${texts.join(', ')}`
+}

@@ -1,0 +1,93 @@
+/** What a test's process and its simulation say to each other over IPC: every message is one of these, nothing else crosses. */
+import type { EndedExchange } from '../events.ts'
+import type { UseOptions } from '../plugin.ts'
+import type { Change } from './changes.ts'
+import type { Fields } from './message-reader.ts'
+
+/** What is simulated. */
+export type Source =
+  | { readonly kind: 'config'; readonly file: string }
+  | { readonly kind: 'plugin'; readonly file: string; readonly options: unknown; readonly use: UseOptions }
+
+/** The one upstream that a plugin alone is simulated with. */
+export const PLUGIN_UPSTREAM = 'endpoint'
+
+/** How an upstream without a function behaves; `call`: the test's process is asked. */
+export type StubKind = 'call' | 'refused' | 'unreachable' | 'reset' | 'hangs'
+export type StubKinds = Readonly<Record<string, StubKind>>
+
+/** A request as a client sends it. */
+export interface ClientRequest {
+  readonly method: string
+  readonly url: string
+  /** As sent in the request line. */
+  readonly target: string
+  readonly fields: Fields
+  readonly body: Uint8Array
+  readonly from: string
+  readonly listener: string | null
+  readonly http: '1.0' | '1.1'
+}
+
+/** A request as an endpoint got it. */
+export interface SentRequest {
+  readonly method: string
+  readonly target: string
+  readonly fields: Fields
+  readonly body: Uint8Array
+  readonly upstream: string
+  readonly endpoint: string
+  readonly ip: string
+  readonly scheme: 'http' | 'https'
+}
+
+export type StubAnswer =
+  | { readonly kind: 'response'; readonly status: number; readonly reason: string; readonly fields: Fields; readonly body: Uint8Array }
+  | { readonly kind: 'reset'; readonly why: string }
+  | { readonly kind: 'hangs' }
+
+export interface LogLine {
+  /** Name of the plugin. */
+  readonly plugin: string
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  readonly text: string
+}
+
+/** What became of a request. */
+export interface Outcome {
+  readonly status: number
+  readonly statusText: string
+  readonly fields: Fields
+  readonly body: Uint8Array
+  readonly exchange: Facts
+  readonly sent: SentRequest | null
+  readonly changes: readonly Change[]
+  readonly logs: readonly LogLine[]
+  /** Why there is no complete response; null: there is one. */
+  readonly broken: string | null
+}
+
+export type Facts = Pick<
+  EndedExchange,
+  'listener' | 'route' | 'upstream' | 'endpoint' | 'id' | 'reason' | 'detail' | 'decidedBy' | 'attempts' | 'durationMs'
+>
+
+/** To the simulation. One with an `id` is answered by `done` or `failed` with the same id. */
+export type ToSimulation =
+  | { readonly kind: 'begin'; readonly id: number; readonly source: Source; readonly stubs: StubKinds }
+  | { readonly kind: 'fetch'; readonly id: number; readonly request: ClientRequest }
+  /** The client of that fetch closes its connection. */
+  | { readonly kind: 'abort'; readonly fetch: number }
+  | { readonly kind: 'stubbed'; readonly call: number; readonly answer: StubAnswer }
+  | { readonly kind: 'stubs'; readonly id: number; readonly stubs: StubKinds }
+  | { readonly kind: 'settle'; readonly id: number }
+  | { readonly kind: 'advance'; readonly id: number; readonly duration: string | number }
+  | { readonly kind: 'reload'; readonly id: number; readonly source: Source }
+  | { readonly kind: 'ping' }
+
+export type FromSimulation =
+  | { readonly kind: 'done'; readonly id: number; readonly value: unknown }
+  | { readonly kind: 'failed'; readonly id: number; readonly message: string }
+  | { readonly kind: 'call'; readonly call: number; readonly key: string; readonly request: SentRequest }
+  | { readonly kind: 'log'; readonly line: LogLine }
+  | { readonly kind: 'alive' }

@@ -1,0 +1,228 @@
+/**
+ * The real proxy between simulated clients and simulated endpoints: nothing listens and nothing is dialled, and all between is what
+ * carries traffic elsewhere. Lives in a process of its own.
+ */
+import type { Bundle } from '../config/bundle.ts'
+import { parseDuration } from '../config/units.ts'
+import type { EndedExchange, Observer } from '../events.ts'
+import { type Answer, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
+import { Exchange } from '../http/exchange.ts'
+import type { Plan } from '../plan/plan.ts'
+import { createProxy, type Proxy as WorkerProxy } from '../proxy.ts'
+import { SimulatedClient } from './client.ts'
+import { Journey } from './journey.ts'
+import { chooseListener } from './listeners.ts'
+import { MemoryNetwork } from './memory-wire.ts'
+import type { ClientRequest, Facts, LogLine, Outcome, StubAnswer, StubKinds } from './messages.ts'
+import { SimulatedUpstreams, type StubCalls } from './simulated-upstreams.ts'
+import { SimulationClock } from './simulation-clock.ts'
+
+/** Turns of the event loop without anything on its way, after which nothing more is expected. */
+const QUIET_TURNS = 4
+const SETTLE_MS = 5_000
+
+export class SimulatedProxy {
+  readonly #clock = new SimulationClock()
+  readonly #network = new MemoryNetwork()
+  readonly #upstreams: SimulatedUpstreams
+  readonly #proxy: WorkerProxy
+  readonly #onLog: (line: LogLine) => void
+  readonly #journeys = new WeakMap<object, Journey>()
+  readonly #underWay = new Set<Journey>()
+  readonly #clients = new Map<number, SimulatedClient>()
+  #plan: Plan | null = null
+  #generation = 0
+  /** Hooks that owe an answer. */
+  #asking = 0
+
+  constructor({ onLog, onCall }: { onLog: (line: LogLine) => void; onCall: StubCalls['onCall'] }) {
+    this.#onLog = onLog
+    this.#upstreams = new SimulatedUpstreams(this.#network, { onCall, journeyOf: (exchange) => this.#journeyOf(exchange) })
+    this.#proxy = createProxy({
+      observer: this.#observer(),
+      maxConnections: Number.POSITIVE_INFINITY,
+      simulated: { deadlines: this.#clock.deadlines, dial: this.#upstreams.dial, wrapHook: (hook) => this.#wrap(hook) },
+    })
+  }
+
+  /** Takes a config into use, the first or another. Throws, and changes nothing, if it cannot. */
+  async use(bundle: Bundle): Promise<void> {
+    const prepared = await this.#proxy.prepare(bundle, this.#generation + 1)
+    try {
+      this.#upstreams.check(prepared.plan)
+    } catch (error) {
+      prepared.discard()
+      throw error
+    }
+    this.#generation++
+    this.#plan = prepared.plan
+    this.#upstreams.use(prepared.plan)
+    this.#proxy.commit(prepared)
+  }
+
+  stub(kinds: StubKinds): void {
+    this.#upstreams.stub(kinds, this.#plan)
+  }
+
+  answerCall(call: number, answer: StubAnswer): void {
+    this.#upstreams.answerCall(call, answer)
+  }
+
+  async fetch(id: number, request: ClientRequest): Promise<Outcome> {
+    const listener = chooseListener(this.#plan!.listeners, request)
+    const { near, far } = this.#network.connect(request.from)
+    if (!this.#proxy.admit(listener.name, near, listener.tls === null ? 'http' : 'https')) {
+      throw new Error(`the listener ${listener.name} has as many connections as it takes`)
+    }
+    const { method, target, http, fields } = request
+    const journey = new Journey({ startLine: `${method} ${target} HTTP/${http}`, fields })
+    this.#journeys.set(near.owner, journey)
+    this.#underWay.add(journey)
+    const client = new SimulatedClient(far, request)
+    this.#clients.set(id, client)
+    try {
+      const response = await client.response
+      await this.#turns(2)
+      return outcome(journey, response)
+    } finally {
+      this.#underWay.delete(journey)
+      this.#clients.delete(id)
+    }
+  }
+
+  abort(id: number): void {
+    this.#clients.get(id)?.abort()
+  }
+
+  /** Resolves when nothing moves any more: whatever is under way waits for an answer, a deadline or the test. */
+  async settle(): Promise<void> {
+    const end = performance.now() + SETTLE_MS
+    for (let quiet = 0; quiet < QUIET_TURNS && performance.now() < end; ) {
+      await this.#turns(1)
+      quiet = this.#network.isQuiet && this.#asking === 0 ? quiet + 1 : 0
+    }
+  }
+
+  async advance(duration: string | number): Promise<void> {
+    const ms = typeof duration === 'number' ? duration : parseDuration(duration)
+    if (ms === null || !(ms >= 0)) throw new Error(`not a duration: ${duration} (like '30s')`)
+    await this.#clock.advance(ms, () => this.settle())
+  }
+
+  async #turns(count: number): Promise<void> {
+    for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  #journeyOf(exchange: unknown): Journey | null {
+    return exchange instanceof Exchange ? (this.#journeys.get(exchange.downstream) ?? null) : null
+  }
+
+  #wrap(hook: Hook): Hook {
+    const { name, onRequest, onResponse } = hook
+    return {
+      name,
+      onRequest: onRequest === null ? null : (call) => this.#watch(call, { by: name, hook: 'onRequest', ask: onRequest }),
+      onResponse: onResponse === null ? null : (call) => this.#watch(call, { by: name, hook: 'onResponse', ask: onResponse }),
+    }
+  }
+
+  #watch(call: HookCall, step: Step): Answer {
+    const journey = this.#journeyOf(call)
+    if (journey === null || !(call instanceof Exchange)) return step.ask(call)
+    journey.beforeHook(call, step.hook)
+    const after = (verdict: Verdict | null): void => {
+      if (!call.ended) journey.afterHook(call, { by: step.by, hook: step.hook }, verdict)
+    }
+    const answer = step.ask(
+      new WatchedCall(call, (verdict) => {
+        this.#asking--
+        after(verdict)
+        call.resume(verdict)
+      }),
+    )
+    if (answer === PENDING) this.#asking++
+    else after(answer)
+    return answer
+  }
+
+  #observer(): Observer {
+    return {
+      connectionOpened() {},
+      connectionClosed() {},
+      handshakeFailed() {},
+      exchangeEnded: (exchange: EndedExchange) => {
+        if (exchange instanceof Exchange) this.#journeyOf(exchange)?.ended(exchange)
+      },
+      dialled() {},
+      upstreamClosed() {},
+      pluginCalled() {},
+      pluginFailed: (plugin, why, detail) => this.#log({ plugin, level: 'error', text: `failed (${why}): ${detail}` }),
+      pluginLogged: (plugin, level, text) => this.#log({ plugin, level, text }),
+    }
+  }
+
+  #log(line: LogLine): void {
+    for (const journey of this.#underWay) journey.logs.push(line)
+    this.#onLog(line)
+  }
+}
+
+interface Step {
+  readonly by: string
+  readonly hook: 'onRequest' | 'onResponse'
+  readonly ask: (call: HookCall) => Answer
+}
+
+/** A call whose late answer is seen before the exchange gets it. */
+class WatchedCall implements HookCall {
+  readonly resume: (verdict: Verdict | null) => void
+  readonly #call: HookCall
+
+  constructor(call: HookCall, resume: (verdict: Verdict | null) => void) {
+    this.#call = call
+    this.resume = resume
+  }
+
+  get request(): HookCall['request'] {
+    return this.#call.request
+  }
+  get response(): HookCall['response'] {
+    return this.#call.response
+  }
+  get ip(): string {
+    return this.#call.ip
+  }
+  get ended(): boolean {
+    return this.#call.ended
+  }
+}
+
+const nothing: Facts = {
+  ...{ listener: '', route: null, upstream: null, endpoint: null, id: '', reason: null, detail: null, decidedBy: null },
+  ...{ attempts: 0, durationMs: 0 },
+}
+
+function outcome(journey: Journey, response: Outcome['broken'] | Awaited<SimulatedClient['response']>): Outcome {
+  const exchange = journey.facts ?? nothing
+  const { note, sent, logs } = journey
+  const facts = { ...exchange, detail: note ?? exchange.detail }
+  if (response === null || typeof response === 'string') {
+    const why = [exchange.reason, facts.detail].filter((part) => part !== null).join(': ')
+    const broken = `the proxy closed the connection before the response was complete${why === '' ? '' : ` (${why})`}`
+    return { status: 0, statusText: '', fields: [], body: new Uint8Array(), exchange: facts, sent, changes: journey.changes, logs, broken }
+  }
+  journey.received(response)
+  const [, status = '', ...words] = response.startLine.split(' ')
+  const { fields, body } = response
+  return {
+    status: Number(status),
+    statusText: words.join(' '),
+    fields,
+    body,
+    exchange: facts,
+    sent,
+    changes: journey.changes,
+    logs,
+    broken: null,
+  }
+}

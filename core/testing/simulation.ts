@@ -1,0 +1,232 @@
+/**
+ * A simulation as a test sees it: a process that answers questions by their id. Every question settles, also if the process dies or
+ * stands still; and it keeps nobody waiting: an idle one does not hold up the end of the process that started it.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type { Duration } from '../plugin.ts'
+import type { FromSimulation, LogLine, Outcome, Source, StubKinds, ToSimulation } from './messages.ts'
+import { type SimulatedInit, toClientRequest } from './request.ts'
+import { SimulatedResponse } from './response.ts'
+import { askStub, kindOf, type Stub } from './stub.ts'
+
+export interface SimulationOptions {
+  readonly upstreams: Readonly<Record<string, Stub>>
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly onLog: ((line: LogLine) => void) | undefined
+}
+
+/** As workers have them: isolated-vm needs the first, and the second keeps a looping plugin within its memory. */
+const FLAGS = ['--no-node-snapshot', '--no-concurrent-osr', '--disable-warning=ExperimentalWarning']
+const PING_MS = 1_000
+/** Pings without an answer, after which the process is given up. */
+const MOST_SILENT = 15
+const CLOSE_MS = 2_000
+
+interface Question {
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: Error) => void
+}
+
+export class Simulation implements AsyncDisposable {
+  /** What plugins have printed so far. */
+  readonly logs: LogLine[] = []
+  readonly #child: ChildProcess
+  readonly #stubs: Map<string, Stub>
+  readonly #onLog: ((line: LogLine) => void) | undefined
+  readonly #questions = new Map<number, Question>()
+  readonly #ended: Promise<void>
+  #source: Source
+  #nextId = 1
+  /** Stubs that were asked; those that answered. */
+  #answered = 0
+  #silent = 0
+  #ping: NodeJS.Timeout | null = null
+  #over: string | null = null
+
+  static async start(source: Source, options: SimulationOptions): Promise<Simulation> {
+    const simulation = new Simulation(source, options)
+    try {
+      await simulation.#ask((id) => ({ kind: 'begin', id, source, stubs: simulation.#kinds() }))
+      return simulation
+    } catch (error) {
+      await simulation.close()
+      throw error
+    }
+  }
+
+  private constructor(source: Source, { upstreams, env, onLog }: SimulationOptions) {
+    this.#source = source
+    this.#stubs = new Map(Object.entries(upstreams))
+    this.#onLog = onLog
+    const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
+    const { NODE_TEST_CONTEXT: _, ...inherited } = process.env
+    this.#child = fork(fileURLToPath(new URL(`./simulation-process${extension}`, import.meta.url)), [], {
+      execArgv: FLAGS,
+      env: { ...inherited, ...env },
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#ended = promise
+    this.#child.on('message', (message: FromSimulation) => this.#receive(message))
+    this.#child.once('exit', (code, signal) => this.#end(`the simulation has ended (${signal ?? `exit code ${code}`})`, resolve))
+    this.#child.once('error', (error) => this.#end(`the simulation could not be started: ${error.message}`, resolve))
+    alive.add(this.#child)
+    this.#holdOn(false)
+  }
+
+  /** Sends a request and resolves with the response, once it is complete. */
+  async fetch(url: string | URL, init: SimulatedInit = {}): Promise<SimulatedResponse> {
+    const { signal } = init
+    signal?.throwIfAborted()
+    const request = await toClientRequest(url, init)
+    const id = this.#nextId
+    const onAbort = (): void => {
+      this.#send({ kind: 'abort', fetch: id })
+      this.#questions.get(id)?.reject(signal!.reason)
+    }
+    signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      const outcome = (await this.#ask((fetch) => ({ kind: 'fetch', id: fetch, request }))) as Outcome
+      if (outcome.broken !== null) throw new Error(outcome.broken)
+      return new SimulatedResponse(outcome, request.url)
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  /** Another stub for an upstream, from the next request on. */
+  async stub(upstream: string, stub: Stub): Promise<void> {
+    const before = this.#stubs.get(upstream)
+    this.#stubs.set(upstream, stub)
+    try {
+      await this.#ask((id) => ({ kind: 'stubs', id, stubs: this.#kinds() }))
+    } catch (error) {
+      if (before === undefined) this.#stubs.delete(upstream)
+      else this.#stubs.set(upstream, before)
+      throw error
+    }
+  }
+
+  /**
+   * Puts the clock of all timeouts forward, without waiting: first all that is under way comes to rest, then each deadline that falls
+   * into that time comes due, in order.
+   */
+  async advance(duration: Duration | number): Promise<void> {
+    // Stubs that are about to answer are let finish, for in real time they would.
+    for (let answered = -1; answered !== this.#answered; ) {
+      answered = this.#answered
+      await this.#ask((id) => ({ kind: 'settle', id }))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await this.#ask((id) => ({ kind: 'advance', id, duration }))
+  }
+
+  /** Takes the config into use again, or another: as a reload does. Rejects, and changes nothing, if it is not valid. */
+  async reload(file: string | null): Promise<void> {
+    const source: Source = file === null ? this.#source : { kind: 'config', file }
+    await this.#ask((id) => ({ kind: 'reload', id, source }))
+    this.#source = source
+  }
+
+  async close(): Promise<void> {
+    this.#over ??= 'the simulation is closed'
+    this.#child.ref()
+    if (this.#child.connected) this.#child.disconnect()
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), CLOSE_MS)
+    await this.#ended
+    clearTimeout(timer)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #receive(message: FromSimulation): void {
+    this.#silent = 0
+    switch (message.kind) {
+      case 'done':
+        return this.#take(message.id)?.resolve(message.value)
+      case 'failed':
+        return this.#take(message.id)?.reject(new Error(message.message))
+      case 'log':
+        this.logs.push(message.line)
+        return this.#onLog?.(message.line)
+      case 'call':
+        void this.#callStub(message)
+    }
+  }
+
+  async #callStub({ call, key, request }: FromSimulation & { kind: 'call' }): Promise<void> {
+    const answer = await askStub(this.#stubs.get(key), request)
+    this.#answered++
+    this.#send({ kind: 'stubbed', call, answer })
+  }
+
+  async #ask(question: (id: number) => ToSimulation): Promise<unknown> {
+    if (this.#over !== null) throw new Error(this.#over)
+    const id = this.#nextId++
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+    this.#questions.set(id, { resolve, reject })
+    this.#holdOn(true)
+    this.#send(question(id))
+    try {
+      return await promise
+    } finally {
+      this.#take(id)
+    }
+  }
+
+  #take(id: number): Question | undefined {
+    const question = this.#questions.get(id)
+    this.#questions.delete(id)
+    if (this.#questions.size === 0) this.#holdOn(false)
+    return question
+  }
+
+  #kinds(): StubKinds {
+    return Object.fromEntries([...this.#stubs].map(([key, stub]) => [key, kindOf(stub)]))
+  }
+
+  #send(message: ToSimulation): void {
+    // An error here means that the process is going; its exit is what settles the questions.
+    if (this.#child.connected) this.#child.send(message, () => {})
+  }
+
+  /** While a question is open the process of the test stays, and asks now and then whether there is somebody to answer. */
+  #holdOn(isWaiting: boolean): void {
+    if (isWaiting) {
+      this.#child.ref()
+      this.#child.channel?.ref()
+      this.#silent = 0
+      this.#ping ??= setInterval(() => this.#checkAlive(), PING_MS)
+      return
+    }
+    this.#child.unref()
+    this.#child.channel?.unref()
+    if (this.#ping !== null) clearInterval(this.#ping)
+    this.#ping = null
+  }
+
+  #checkAlive(): void {
+    if (this.#silent++ < MOST_SILENT) return this.#send({ kind: 'ping' })
+    this.#over = `the simulation has stood still for ${(MOST_SILENT * PING_MS) / 1000} s: does a function of the config loop?`
+    this.#child.kill('SIGKILL')
+  }
+
+  #end(why: string, resolve: () => void): void {
+    alive.delete(this.#child)
+    this.#over ??= why
+    for (const question of this.#questions.values()) question.reject(new Error(this.#over))
+    this.#questions.clear()
+    this.#holdOn(false)
+    resolve()
+  }
+}
+
+/** A process that ends takes its simulations along, also one that loops and cannot see it. */
+const alive = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of alive) child.kill('SIGKILL')
+})
