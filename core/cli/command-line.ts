@@ -53,6 +53,18 @@ async function runCommand({ command, options, rest }: ParsedCommand, cacheFolder
       const { runStop } = await import('./control-commands.ts')
       return runStop(choiceOf(options), { now: options.now === true })
     }
+    case commands.init: {
+      const { runInit } = await import('./init.ts')
+      return runInit({ dir: rest[0] ?? '.', template: textOf(options, 'template') ?? 'reverse', force: options.force === true })
+    }
+    case commands.types: {
+      const { runTypes } = await import('./types.ts')
+      return runTypes({ dir: rest[0] ?? '.' })
+    }
+    case commands.pluginNew: {
+      const { runPluginNew } = await import('./plugin-new.ts')
+      return runPluginNew({ name: rest[0]!, dir: textOf(options, 'dir') })
+    }
     case commands.url:
       return start({ kind: 'url', url: readUrl(rest[0]!) }, options, cacheFolder)
     default:

@@ -135,10 +135,59 @@ const stop: CommandSpec = {
   environment: [controlVariable],
 }
 
-export const commands = { run, url, check, status, reload, stop }
+const init: CommandSpec = {
+  name: 'init',
+  operands: { least: 0, most: 1 },
+  usage: ['init [DIR] [options]'],
+  summary: 'a commented project that runs: config, plugin, tests',
+  about:
+    'Writes a starter project into DIR, or this folder: a config, one plugin, and a test of each. It overwrites nothing; what a project has ' +
+    'already, such as package.json, gets only what it lacks.',
+  options: [
+    { name: 'template', value: 'reverse|forward|l4', help: 'what kind of proxy to begin with (default: reverse)' },
+    { name: 'force', help: 'replace files of the template that are there already' },
+  ],
+  examples: [
+    ['sluice init shop && cd shop && sluice', 'from nothing to a running proxy'],
+    ['sluice init', 'into this folder'],
+  ],
+  exits: [ok, [1, 'files are in the way: they are listed, and nothing was written'], usage],
+  environment: [],
+}
+
+const types: CommandSpec = {
+  name: 'types',
+  operands: { least: 0, most: 1 },
+  usage: ['types [DIR]'],
+  summary: 'make `sluice` known to the editor, without node_modules',
+  about:
+    'Writes tsconfig.json into DIR, or this folder, so that the editor finds the types of `sluice` where the package is not installed. In a ' +
+    'tsconfig.json that is there it adds the paths and nothing else; running it again changes nothing.',
+  options: [],
+  examples: [['sluice types', 'in the folder of a proxy.config.ts']],
+  exits: [ok, [1, 'a tsconfig.json could not be changed; the lines to add are printed'], usage],
+  environment: [],
+}
+
+const pluginNew: CommandSpec = {
+  name: 'plugin new',
+  operands: { least: 1, most: 1 },
+  usage: ['plugin new NAME [options]'],
+  summary: 'a plugin as a package: source, test, README',
+  about: 'Writes a package that can be published as it is. Nothing is overwritten.',
+  options: [{ name: 'dir', value: 'DIR', help: 'where to write it (default: a folder of its name)' }],
+  examples: [
+    ['sluice plugin new geo', 'sluice-plugin-geo, in a folder of that name'],
+    ['sluice plugin new @me/geo --dir geo', 'with a scope, in a folder of your choice'],
+  ],
+  exits: [ok, [1, 'the folder is not empty'], usage],
+  environment: [],
+}
+
+export const commands = { run, url, check, status, reload, stop, init, types, pluginNew }
 
 export const grammar: Grammar = {
-  commands: [run, check, status, reload, stop],
+  commands: [run, check, status, reload, stop, init, types, pluginNew],
   byDefault: run,
   forUrl: url,
 }
@@ -149,9 +198,11 @@ export const overviewParts = {
     ['Run', [url, run]],
     ['Look', [check, status]],
     ['Change', [reload, stop]],
+    ['Create', [init, types, pluginNew]],
   ],
   examples: [
     ['sluice http://localhost:3000', 'put a proxy on :8080 before what runs on port 3000'],
-    ['sluice check && sluice', 'check ./proxy.config.ts, then run it'],
+    ['sluice init shop && cd shop && sluice', 'begin a project of your own, and run it'],
+    ['sluice check && sluice reload', 'tell the running proxy of a new config, if that is valid'],
   ],
 } as const

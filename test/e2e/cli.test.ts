@@ -3,6 +3,7 @@ import { existsSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { commands } from '../../core/cli/commands.ts'
 import { request } from '../support/client.ts'
 import { eventually } from '../support/deadline.ts'
 import { freePort, runCommand, startSluice } from '../support/process.ts'
@@ -89,6 +90,19 @@ test('help and version are answered', async () => {
   for (const word of ['http://localhost:3000', 'run', 'check', 'status', 'stop']) assert.match(stdout, word)
   assert.match((await runCommand(['run', '--help'])).stdout, '--workers N|auto')
   assert.match((await runCommand(['--version'])).stdout, /^sluice \d+\.\d+\.\d+$/)
+})
+
+test('each command has its help, by --help and by help', async () => {
+  await Promise.all(
+    Object.values(commands).map(async ({ name, options }) => {
+      const { code, stdout } = await runCommand([...name.split(' '), '--help'])
+      assert.is(code, 0, name)
+      for (const option of options) assert.match(stdout, `--${option.name}`, name)
+    }),
+  )
+  assert.match((await runCommand(['help', 'stop'])).stdout, /^Usage: sluice stop/)
+  const unknown = await runCommand(['help', 'stpo'])
+  assert.equal([unknown.code, unknown.stderr], [2, 'sluice: there is no command stpo; did you mean stop?\nTry: sluice --help'])
 })
 
 test('check tells problems and exits with 1, or 0 if there are none', async () => {
