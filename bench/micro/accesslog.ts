@@ -29,6 +29,10 @@ class Ended implements EndedExchange {
   readonly bytesOut = 95
   readonly attempts = 1
   readonly tunnel = false
+  readonly generation = 1
+  readonly scheme = 'http'
+  readonly serial: number
+  readonly received: string
   readonly id: string
   readonly host: string
   readonly path: string
@@ -40,6 +44,8 @@ class Ended implements EndedExchange {
 
   constructor(text: string, i: number) {
     const [path = '', search = '', host = '', userAgent = '', id = ''] = text.split('|')
+    this.serial = i
+    this.received = received.slice(i % 7)
     this.path = path
     this.search = search
     this.host = host
@@ -50,6 +56,8 @@ class Ended implements EndedExchange {
     this.upstreamMs = (i % 40) / 10 + 0.07
   }
 }
+
+const received = `GET /api/users/7?page=1 HTTP/1.1\r\nHost: example.com:8080\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n${'Accept: text/html,application/xhtml+xml\r\n'.repeat(5)}\r\n`
 
 /** Texts as they arrive: nobody has looked at them yet. */
 const heads = Array.from({ length: 1_000 }, (_, i) =>

@@ -122,6 +122,7 @@ function shortened(x: EndedExchange, keep: number): EndedExchange {
     ...{ listener: x.listener, route: x.route, upstream: x.upstream, endpoint: x.endpoint, protocol: x.protocol, reason: x.reason },
     ...{ status: x.status, bytesIn: x.bytesIn, bytesOut: x.bytesOut, attempts: x.attempts, tunnel: x.tunnel, decidedBy: x.decidedBy },
     ...{ startedAt: x.startedAt, durationMs: x.durationMs, upstreamMs: x.upstreamMs },
+    ...{ serial: x.serial, generation: x.generation, scheme: x.scheme, received: x.received },
     ...{
       id: cut(x.id),
       method: cut(x.method),
@@ -152,7 +153,9 @@ function prettyLine(x: EndedExchange, color: boolean): string {
   const to = x.endpoint === null ? '' : paint(2, ` > ${escaped(x.endpoint)}`)
   const by = x.decidedBy === null ? '' : paint(35, ` ${escaped(x.decidedBy)}`)
   const reason = x.reason === null ? '' : paint(31, ` ${x.reason}${x.detail === null ? '' : `: ${escaped(x.detail.slice(0, 200))}`}`)
-  return `${paint(2, clockTime(x.startedAt))} ${status} ${escaped(x.method.slice(0, 20)).padEnd(4)} ${target} ${paint(2, `${tenths(x.durationMs)}ms`)}${to}${by}${reason}\n`
+  // What `sluice explain` takes.
+  const id = paint(2, `  ${escaped(x.id.slice(0, 40))}`)
+  return `${paint(2, clockTime(x.startedAt))} ${status} ${escaped(x.method.slice(0, 20)).padEnd(4)} ${target} ${paint(2, `${tenths(x.durationMs)}ms`)}${to}${by}${reason}${id}\n`
 }
 
 /** What is not printable ASCII, or ends a JSON string. */

@@ -8,6 +8,7 @@ import type { LogPlan } from '../plan/plan.ts'
 import { type FormatLine, formatter } from './access-line.ts'
 import type { Counters } from './counters.ts'
 import type { LineSink } from './line-sink.ts'
+import { FlightRecorder, type Recalled } from './recorder.ts'
 
 export interface PluginLine {
   readonly plugin: string
@@ -36,6 +37,7 @@ export class Traffic implements Observer {
   readonly #plugins = new Map<string, PluginSlots>()
   readonly #errors = new Map<ErrorCode, number>()
   readonly #handshakes = new Map<string, number>()
+  readonly #recorder = new FlightRecorder()
   #endpointCount = 0
   #lastRoute: RouteSlots | null = null
 
@@ -49,6 +51,11 @@ export class Traffic implements Observer {
   configure(log: LogPlan): void {
     const format = log.format ?? (this.#sink.isTerminal ? 'pretty' : 'json')
     this.#format = log.access ? formatter(format, { color: this.#sink.hasColor }) : null
+  }
+
+  /** What a request of this worker was and how it ended; null if it is not remembered, or was not of this worker. */
+  recall(id: string): Recalled | null {
+    return this.#recorder.recall(id)
   }
 
   connectionOpened(listener: string): void {
@@ -73,6 +80,7 @@ export class Traffic implements Observer {
 
   exchangeEnded(x: EndedExchange): void {
     if (this.#format !== null) this.#sink.append(this.#format(x))
+    this.#recorder.record(x)
     const route = this.#route(x)
     const values = this.#counters.values
     values[route.statuses + statusClass(x.status)]! += 1

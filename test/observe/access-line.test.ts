@@ -115,7 +115,7 @@ test('a pretty line is coloured only where that is asked for', () => {
   assert.match(formatter('pretty', { color: true })(x), /\x1b\[31m503\x1b\[0m/)
   assert.match(
     formatter('pretty', { color: false })(x),
-    /^\d\d:\d\d:\d\d 503 GET {2}example\.com\/v1\/me\?a=1 1\.3ms > 127\.0\.0\.1:3001 no_endpoint\n$/,
+    /^\d\d:\d\d:\d\d 503 GET {2}example\.com\/v1\/me\?a=1 1\.3ms > 127\.0\.0\.1:3001 no_endpoint {2}0123456789abcdef\n$/,
   )
 })
 

@@ -35,6 +35,11 @@ export abstract class Head {
     return this.#to + 2
   }
 
+  /** From `start` up to the end of the head, as it came. */
+  protected receivedFrom(start: number): string {
+    return this.#text.slice(start, this.end)
+  }
+
   /** The value, several lines joined by `, `; null if there is none. Bytes as latin1. */
   get(name: string): string | null {
     const lower = name.toLowerCase()
@@ -196,6 +201,8 @@ export class RequestHead extends Head {
   hasIdentity = false
   /** `TE: trailers`. */
   acceptsTrailers = false
+  /** For the parser: where the request line starts. */
+  startsAt = 0
   /** For the parser: where these values start; 0 if there are none. */
   userAgentAt = 0
   refererAt = 0
@@ -206,6 +213,10 @@ export class RequestHead extends Head {
     this.minor = minor
   }
 
+  /** Request line, fields and the empty line, as they came. */
+  get received(): string {
+    return this.receivedFrom(this.startsAt)
+  }
   /** As received, whatever was edited since: for the log. */
   get userAgent(): string | null {
     return this.userAgentAt === 0 ? null : this.valueAt(this.userAgentAt)

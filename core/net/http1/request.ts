@@ -83,6 +83,7 @@ export function readRequestHead(
   at += 2
 
   const head = new RequestHead(text, at, text.slice(start, methodEnd), version === 10 ? 0 : 1)
+  head.startsAt = start
   const scan = new FieldScan(head)
   const end = walkLines(text, bytes, at, length, rules.fields, scan)
   if (end < 0) return end === INCOMPLETE ? null : end === TOO_MANY ? 'head_too_large' : 'bad_request'
