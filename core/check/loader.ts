@@ -2,19 +2,22 @@
  * A config's file → a bundle that workers can take, all that is wrong with it, and the files to watch. Runs in the supervisor; the
  * config itself is evaluated and checked in a process of its own with a deadline, for a config is a program and may loop.
  */
-import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
-import { type Bundle, type BundleOptions, bundleConfig } from '../config/bundle.ts'
+import { statSync } from 'node:fs'
+import { basename, resolve } from 'node:path'
+import { stop } from 'esbuild'
+import { type Bundle, ConfigBundler } from '../config/bundle.ts'
 import { instrument } from '../config/instrument.ts'
+import type { BundlePlugin } from '../config/modules.ts'
 import { ConfigError, errorProblem, type Problem } from '../config/problems.ts'
 import { bundlePlugin } from '../sandbox/bundle.ts'
-import { Checker } from './checker.ts'
+import { Checker, type Question } from './checker.ts'
+import { PluginBundles } from './plugin-bundles.ts'
 
 export interface LoaderOptions {
   /** For evaluating and checking. Default 10 s. */
   readonly deadlineMs?: number
   /** Bundles one plugin; the sandbox's own unless given. */
-  readonly bundlePlugin?: BundleOptions['bundlePlugin']
+  readonly bundlePlugin?: BundlePlugin
 }
 
 export interface LoadOptions {
@@ -28,6 +31,8 @@ export interface Loaded {
   readonly problems: readonly Problem[]
   /** Absolute paths: a change of any of them, or its coming into being, may change the result. Told when loading failed, too. */
   readonly watch: readonly string[]
+  /** When reading began, by `Date.now()`: what has changed since may not be in the result. */
+  readonly startedAt: number
 }
 
 /** Once. Never throws for what is wrong with the config. */
@@ -40,33 +45,142 @@ export async function loadConfig(file: string, options: LoaderOptions & LoadOpti
   }
 }
 
+/** Loads one config again and again: what it has read is kept, so that a reload costs what has changed. */
 export class ConfigLoader {
   readonly file: string
-  readonly #options: LoaderOptions
+  readonly #deadlineMs: number
+  readonly #plugins: PluginBundles
+  #bundler: ConfigBundler | null = null
+  /** Files of the last load, for one that does not come as far as to know them. */
+  #watch: readonly string[]
+  #spare: Checker | null = null
+  #loads = 0
+  #loading: Promise<unknown> = Promise.resolve()
+  #idle: NodeJS.Timeout | null = null
+  #isClosed = false
 
   constructor(file: string, options: LoaderOptions = {}) {
     this.file = resolve(file)
-    this.#options = options
+    this.#deadlineMs = options.deadlineMs ?? 10_000
+    this.#plugins = new PluginBundles(options.bundlePlugin ?? bundlePlugin)
+    this.#watch = [this.file]
   }
 
-  /** Never throws for what is wrong with the config. */
-  async load({ plugins = true }: LoadOptions = {}): Promise<Loaded> {
-    if (!existsSync(this.file)) return { bundle: null, problems: [errorProblem(`there is no file ${this.file}`)], watch: [this.file] }
-    // Forked first: it starts while the config is being bundled.
-    const checker = new Checker()
+  /** Never throws for what is wrong with the config. One after the other. */
+  load({ plugins = true }: LoadOptions = {}): Promise<Loaded> {
+    const loaded = this.#loading.then(() => this.#load(plugins))
+    this.#loading = loaded.catch(() => {})
+    return loaded
+  }
+
+  /** A load is near: starts what takes time. */
+  warm(): void {
+    if (this.#isClosed) return
+    this.#spare ??= this.#createSpare()
+    this.#restIn(WARM_MS)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#loading
+    await this.#rest()
+  }
+
+  async #load(plugins: boolean): Promise<Loaded> {
+    if (this.#isClosed) throw new Error('the loader is closed')
+    if (this.#idle !== null) clearTimeout(this.#idle)
+    const isFirst = this.#loads++ === 0
+    const checker = this.#takeSpare()
     try {
-      const bundle = await bundleConfig(this.file, { bundlePlugin: this.#options.bundlePlugin ?? bundlePlugin })
-      const question = { kind: 'check', request: { bundle, instrumented: instrument(bundle) }, plugins } as const
-      const { problems, named, dataHash } = await checker.ask(question, this.#options.deadlineMs ?? 10_000)
-      const isValid = !problems.some(({ severity }) => severity === 'error')
-      return { bundle: isValid ? { ...bundle, named, dataHash } : null, problems, watch: [...bundle.files, ...named] }
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error
-      return { bundle: null, problems: error.problems, watch: [this.file] }
+      return await this.#loadWith(checker, plugins)
     } finally {
       checker.end()
+      // The first load may be the last for days.
+      if (isFirst) await this.#rest()
+      else {
+        this.#spare = this.#createSpare()
+        this.#restIn(WARM_MS)
+      }
     }
   }
 
-  async close(): Promise<void> {}
+  async #loadWith(checker: Checker, plugins: boolean): Promise<Loaded> {
+    const startedAt = Date.now()
+    if (!existsSync(this.file))
+      return { bundle: null, problems: [errorProblem(`there is no file ${this.file}`)], watch: this.#watch, startedAt }
+    if (this.#bundler === null) {
+      this.#bundler = new ConfigBundler(this.file, this.#plugins.get)
+      openBundlers++
+    }
+    const bundler = this.#bundler
+    try {
+      this.#plugins.sweep()
+      const bundle = await bundler.bundle()
+      const { problems, named, dataHash } = await checker.ask(questionOf(bundle, plugins), this.#deadlineMs)
+      const isValid = !problems.some(({ severity }) => severity === 'error')
+      // One that was not evaluated to its end has named no files: those it named before may be what is wrong.
+      this.#watch = [...new Set([...bundler.watch, ...(isValid ? named : [...this.#watch, ...named])])]
+      return { bundle: isValid ? { ...bundle, named, dataHash } : null, problems, watch: this.#watch, startedAt }
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      this.#watch = [...new Set([...this.#watch, ...bundler.watch])]
+      return { bundle: null, problems: error.problems, watch: this.#watch, startedAt }
+    }
+  }
+
+  #takeSpare(): Checker {
+    const spare = this.#spare
+    this.#spare = null
+    if (spare === null || !spare.isAlive) {
+      spare?.end()
+      return new Checker()
+    }
+    spare.ref()
+    return spare
+  }
+
+  #createSpare(): Checker {
+    const spare = new Checker()
+    spare.unref()
+    return spare
+  }
+
+  #restIn(ms: number): void {
+    if (this.#idle !== null) clearTimeout(this.#idle)
+    this.#idle = setTimeout(() => {
+      this.#loading = this.#loading.then(() => this.#rest())
+    }, ms).unref()
+  }
+
+  /** Gives back what only the next load would need: processes, and what the bundler remembers. */
+  async #rest(): Promise<void> {
+    if (this.#idle !== null) clearTimeout(this.#idle)
+    this.#idle = null
+    this.#spare?.end()
+    this.#spare = null
+    const bundler = this.#bundler
+    this.#bundler = null
+    if (bundler === null) return
+    await bundler.close()
+    // Its process is one for all bundlers of this process.
+    if (--openBundlers === 0) await stop()
+  }
+}
+
+/** How long what a load needs is kept ready for the next one. */
+const WARM_MS = 60_000
+
+let openBundlers = 0
+
+function questionOf(bundle: Bundle, plugins: boolean): Question {
+  // Their code is long, and read only by who loads them.
+  const sent = plugins ? bundle : { ...bundle, plugins: [] }
+  return { request: { bundle: sent, instrumented: instrument(bundle) }, plugins }
+}
+
+function whyAbsent(file: string): string | null {
+  const stat = statSync(file, { throwIfNoEntry: false })
+  if (stat?.isDirectory()) return `${file} is a folder: name the config in it`
+  if (stat !== undefined) return null
+  return `there is no file ${file}${basename(file) === 'proxy.config.ts' ? '; sluice init makes one' : ''}`
 }
