@@ -10,10 +10,13 @@ export interface MissingVariable {
 }
 
 let missing: MissingVariable[] = []
+const given = new Map<string, string>()
 
 /** The value of a variable. Unset and without a fallback, the config is not valid. An empty value counts as set. */
 export function env(name: string, fallback?: string): string {
-  const value = process.env[name] ?? fallback
+  const set = process.env[name]
+  if (set !== undefined) given.set(name, set)
+  const value = set ?? fallback
   if (value !== undefined) return value
   missing.push({ name, error: new Error(`the environment variable ${name} is not set`) })
   return `${MARK}${name}${MARK}`
@@ -31,4 +34,9 @@ export function takeMissing(): MissingVariable[] {
   const taken = missing
   missing = []
   return taken
+}
+
+/** What the environment gave, by the names of the variables: no message repeats it. */
+export function givenValues(): ReadonlyMap<string, string> {
+  return given
 }

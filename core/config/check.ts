@@ -2,11 +2,13 @@
 
 import { dirname, relative } from 'node:path'
 import type { Config } from '../index.ts'
-import { type CheckRequest, type LocatedConfig, readPartly } from './located.ts'
+import { type Counts, countParts, heldOfKind, hostNames } from './facts.ts'
+import { type CheckRequest, type LocatedConfig, type PartlyLocated, readPartly } from './located.ts'
 import { formatPath, type Path } from './positions.ts'
-import type { Problem } from './problems.ts'
-import { Report } from './report.ts'
+import { byPlace, type Place, type Problem } from './problems.ts'
+import { Report, show } from './report.ts'
 import { checkShape } from './schema.ts'
+import { secretsOf, withoutSecrets } from './secrets.ts'
 import { warnOfUnreachable } from './unreachable.ts'
 
 export type { CheckRequest } from './located.ts'
@@ -18,6 +20,17 @@ export interface Examined extends LocatedConfig {
   readonly problems: readonly Problem[]
   /** Files that its values name, absolute paths. */
   readonly named: readonly string[]
+  /** Names that its upstreams have to be found by. */
+  readonly hosts: readonly HostName[]
+  /** Null: there is no config at all. */
+  readonly counts: Counts | null
+}
+
+export interface HostName {
+  readonly name: string
+  /** Of the first endpoint that has it. */
+  readonly path: string
+  readonly place: Place
 }
 
 /** All that is wrong with a config. */
@@ -32,7 +45,7 @@ export async function examine(request: CheckRequest, onProblems?: (problems: rea
   const folder = dirname(request.bundle.file)
   const report = new Report()
   const named = new Set<string>()
-  if (located.isThere) checkShape(config, { report, folder, named })
+  const parts = located.isThere ? checkShape(config, { report, folder, named }) : null
   // Only what is valid can be compared.
   const isValid = located.problems.length === 0 && !report.findings.some(({ severity }) => severity === 'error')
   if (isValid) warnOfUnreachable(config as Config, report)
@@ -48,7 +61,27 @@ export async function examine(request: CheckRequest, onProblems?: (problems: rea
       message: typeof message === 'string' ? message : message(nameOf),
       place: placeOf(path, what),
     }))
-  return { ...located, problems: withoutRepeats([...located.problems, ...problems]), isValid, named: [...named] }
+  const all = byPlace(withoutRepeats([...located.problems, ...problems, ...unusedUpstreams(located)]), request.bundle.file)
+  return {
+    ...located,
+    problems: withoutSecrets(all, secretsOf(config)),
+    isValid,
+    named: [...named],
+    hosts: parts === null ? [] : [...hostNames(parts)].map(([name, path]) => ({ name, path: formatPath(path), place: placeOf(path) })),
+    counts: parts === null ? null : countParts(parts),
+  }
+}
+
+function unusedUpstreams({ config, problems, upstreams }: PartlyLocated): Problem[] {
+  // With something missing, it may be that which uses them.
+  if (problems.length > 0) return []
+  const used = heldOfKind(config, 'upstream')
+  return upstreams()
+    .filter(({ value }) => !used.has(value))
+    .map(({ value, place }) => {
+      const name = 'name' in value ? show(value.name) : ''
+      return { severity: 'warning', path: null, message: `nothing is sent to the upstream ${name}: no route names it`, place }
+    })
 }
 
 /** One line of a config may have made many routes: it is wrong once. */

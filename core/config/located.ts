@@ -27,6 +27,8 @@ export interface PartlyLocated extends LocatedConfig {
   readonly problems: readonly Problem[]
   /** False: there is no config at all. */
   readonly isThere: boolean
+  /** All that upstream(…) returned. */
+  upstreams(): readonly { readonly value: object; readonly place: Place }[]
   /** The value at the end of the path depends on something that is missing: nothing can be said of it. */
   isUnknown(path: Path): boolean
 }
@@ -50,14 +52,14 @@ export async function readPartly(
     { extras: positions.extras, adjust: (line, column) => original.place(line, column), ...(onProblems && { onProblems }) },
   )
   const locator = new Locator(bundle)
+  const placeAt = (offset: number | null): Place =>
+    (offset === null ? null : locator.locate(...original.lineAndColumn(offset))) ?? wholeFile(bundle.file)
   return {
     config,
     problems,
     isThere,
-    placeOf(path, what = 'value') {
-      const offset = positions.find(config, path, what)
-      return (offset === null ? null : locator.locate(...original.lineAndColumn(offset))) ?? wholeFile(bundle.file)
-    },
+    placeOf: (path, what = 'value') => placeAt(positions.find(config, path, what)),
+    upstreams: () => positions.upstreams.map(({ value, at }) => ({ value, place: placeAt(at) })),
     data: () => dataOf(config, (value) => original.textOf(value)),
     isUnknown: (path) => problems.length > 0 && valuesAlong(config, path).some((value) => isHole(value) || isMissing(value)),
   }

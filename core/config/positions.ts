@@ -20,12 +20,18 @@ export class Positions {
     this.#literals = literals
   }
 
+  /** All that upstream(…) returned, whether the config holds it or not, and where it was called. */
+  readonly upstreams: { readonly value: object; readonly at: number }[] = []
+
   /** What the instrumented code calls. */
   readonly extras = {
     __at: (id: number, spreads: number, value: unknown): unknown => {
       const spread = spreads === 0 ? [] : this.#spread.splice(-spreads)
-      if (typeof value === 'object' && value !== null && !this.#origins.has(value))
-        this.#origins.set(value, { literal: this.#literals[id]!, spread })
+      if (typeof value === 'object' && value !== null && !this.#origins.has(value)) {
+        const literal = this.#literals[id]!
+        this.#origins.set(value, { literal, spread })
+        if (literal.kind === 'call' && literal.helper === 'upstream') this.upstreams.push({ value, at: literal.at })
+      }
       return value
     },
     __from: (value: unknown): unknown => {

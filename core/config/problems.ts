@@ -9,6 +9,8 @@ export interface Place {
   /** The lines around it, from `firstLine` on. */
   readonly source: readonly string[]
   readonly firstLine: number
+  /** Where the mark stands in `source`, if something before it is shown shorter than it is. */
+  readonly shownColumn?: number
 }
 
 export interface Problem {
@@ -81,14 +83,14 @@ function formatProblem({ severity, path, message, place }: Problem, { color, fol
 }
 
 /** The lines around a place, the one it is about marked. */
-function frameOf({ line, column, source, firstLine }: Place, paint: (code: number, text: string) => string): string[] {
+function frameOf({ line, column, source, firstLine, shownColumn }: Place, paint: (code: number, text: string) => string): string[] {
   const width = String(firstLine + source.length - 1).length
   return source.flatMap((text, i) => {
     const number = firstLine + i
     const row = `${number === line ? paint(31, '>') : ' '} ${paint(90, `${String(number).padStart(width)} |`)} ${clean(text)}`
     if (number !== line) return [row]
     // A tab is as wide in the line of the mark as in the line above it.
-    const indent = text.slice(0, column - 1).replace(/[^\t]/g, ' ')
+    const indent = text.slice(0, (shownColumn ?? column) - 1).replace(/[^\t]/g, ' ')
     return [row, `  ${paint(90, `${' '.repeat(width)} |`)} ${indent}${paint(31, '^')}`]
   })
 }

@@ -32,16 +32,9 @@ export interface UpstreamPart {
   readonly path: Path
 }
 
-/** The routes of a listener or of a group, as written. */
-export interface RouteListPart {
-  readonly routes: readonly unknown[]
-  readonly path: Path
-}
-
 export interface Parts {
   readonly listeners: readonly ListenerPart[]
   readonly listens: readonly ListenPart[]
-  readonly routeLists: readonly RouteListPart[]
   readonly routes: readonly RoutePart[]
   readonly upstreams: readonly UpstreamPart[]
   /** Uses of plugins. */
@@ -57,7 +50,6 @@ export function partsOf(config: Plain): Parts {
 class Walk implements Parts {
   readonly listeners: ListenerPart[] = []
   readonly listens: ListenPart[] = []
-  readonly routeLists: RouteListPart[] = []
   readonly routes: RoutePart[] = []
   readonly upstreams: UpstreamPart[] = []
   readonly plugins: Plain[] = []
@@ -89,7 +81,6 @@ class Walk implements Parts {
     if (!Array.isArray(routes) || this.#seen.has(routes)) return
     // A list that holds itself would have no end; one that stands twice is walked twice.
     this.#seen.add(routes)
-    this.routeLists.push({ routes, path })
     for (const [i, route] of entries(routes)) {
       if (!isObject(route)) continue
       const at: Path = [...path, i]

@@ -2,13 +2,12 @@
 import { compilePath } from '../route/pattern.ts'
 import { templateNames } from '../route/template.ts'
 import { formatPath, type Path } from './positions.ts'
-import { isObject, type Plain, type Report, show } from './report.ts'
-import type { Parts, RouteListPart, RoutePart } from './schema-parts.ts'
+import { isObject, type Report, show } from './report.ts'
+import type { Parts, RoutePart } from './schema-parts.ts'
 
 const DESTINATIONS = ['to', 'respond', 'redirect', 'routes']
 
-export function checkRouting({ routes, routeLists }: Parts, report: Report): void {
-  for (const list of routeLists) warnOfUnreachable(list, report)
+export function checkRouting({ routes }: Parts, report: Report): void {
   const names = new Map<string, Path>()
   for (const part of routes) {
     checkDestination(part, report)
@@ -66,21 +65,4 @@ function namesOf(pattern: unknown): readonly string[] | null {
   } catch {
     return null
   }
-}
-
-/** A route that takes every request leaves nothing to those after it. */
-function warnOfUnreachable({ routes, path }: RouteListPart, report: Report): void {
-  const last = routes.findIndex((route) => isObject(route) && route.routes === undefined && takesAll(route))
-  if (last < 0) return
-  for (let i = last + 1; i < routes.length; i++)
-    if (isObject(routes[i])) report.warn([...path, i], `this route can never match: the route at [${last}] before it takes every request`)
-}
-
-function takesAll(route: Plain): boolean {
-  const conditions = Object.keys(route).filter(
-    (key) => route[key] !== undefined && !['use', 'name', 'rewrite', ...DESTINATIONS].includes(key),
-  )
-  return conditions.every(
-    (key) => (key === 'path' && (route[key] === '/*' || route[key] === '*')) || (key === 'host' && route[key] === '*'),
-  )
 }

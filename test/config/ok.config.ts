@@ -48,7 +48,7 @@ const weights = [api, img].map((u, i) => [u, i + 1] as const)
 export default defineConfig(async () => ({
   listeners: {
     web: http({
-      listen: process.env.LISTEN ?? [':8080', '[::]:8080'],
+      listen: process.env.LISTEN ?? [':8080', '[::1]:8081'],
       tls: prod ? terminate({ cert: 'c', key: 'k' }) : undefined,
       use: [
         ...guard,
