@@ -3,30 +3,43 @@
  * there is an answer within the deadline.
  */
 import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
 import { getCompileCacheDir } from 'node:module'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { CheckRequest } from '../config/check.ts'
-import { errorProblem, type Problem, wholeFile } from '../config/problems.ts'
+import { errorProblem, type Place, type Problem, wholeFile } from '../config/problems.ts'
 
 /** What the process is asked. */
-export type Question = { readonly kind: 'check'; readonly request: CheckRequest; readonly plugins: boolean }
+export interface Question {
+  readonly request: CheckRequest
+  /** Whether every use of a plugin is loaded, too. */
+  readonly plugins: boolean
+}
 
 export interface Checked {
   readonly problems: readonly Problem[]
   /** Files that the config's values name. */
   readonly named: readonly string[]
-  /** Null if it could not be evaluated. */
+  /** Null unless it is valid. */
   readonly dataHash: string | null
 }
+
+/** What the process says: some of it early, for it may not come to the end. */
+export type Answer =
+  | { readonly kind: 'partly'; readonly problems: readonly Problem[] }
+  /** It is about to load this one. */
+  | { readonly kind: 'use'; readonly plugin: string }
+  | { readonly kind: 'checked'; readonly checked: Checked }
 
 /** isolated-vm needs the first; without the second a hostile plugin outgrows its memory unhindered. */
 const FLAGS = ['--no-node-snapshot', '--no-concurrent-osr', '--disable-warning=ExperimentalWarning']
 
 export class Checker {
   readonly #child: ChildProcess
-  readonly #ended: Promise<Checked>
+  readonly #checked = Promise.withResolvers<Checked>()
+  /** What is wrong as far as it is known. */
+  #known: readonly Problem[] = []
+  #plugin: string | null = null
 
   constructor() {
     const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
@@ -38,36 +51,66 @@ export class Checker {
       stdio: ['ignore', 2, 2, 'ipc'],
       serialization: 'advanced',
     })
-    this.#ended = once(this.#child, 'exit').then(
-      ([code, signal]) => failed(`the config ended the process that evaluated it (${signal ?? `exit code ${code}`})`),
-      (error: unknown) => failed(`the config could not be evaluated: ${String(error)}`),
+    this.#child.on('message', (answer: Answer) => this.#onAnswer(answer))
+    this.#child.once('error', (error) => this.#fail(`the config could not be evaluated: ${String(error)}`))
+    this.#child.once('exit', (code, signal) =>
+      this.#fail(`${this.#culprit()} ended the process that ${this.#verb()} it (${signal ?? `exit code ${code}`})`),
     )
   }
 
+  /** Asks once. Always answers, at the deadline at the latest. */
   async ask(question: Question, deadlineMs: number): Promise<Checked> {
-    const { promise: late, resolve: onLate } = Promise.withResolvers<Checked>()
     const { file } = question.request.bundle
     const timer = setTimeout(
-      () => onLate({ ...failed(''), problems: [errorProblem(`the config did not finish within ${deadlineMs / 1000} s`, wholeFile(file))] }),
+      () => this.#fail(`${this.#culprit()} did not finish within ${deadlineMs / 1000} s`, wholeFile(file)),
       deadlineMs,
     )
-    const answer = once(this.#child, 'message').then(([checked]) => checked as Checked)
-    // When the process dies first, nobody is left to ask for the answer.
-    answer.catch(() => {})
     this.#child.send(question, () => {})
     try {
-      return await Promise.race([answer, this.#ended, late])
+      return await this.#checked.promise
     } finally {
       clearTimeout(timer)
     }
   }
 
+  /** False: it would not answer. */
+  get isAlive(): boolean {
+    return this.#child.connected
+  }
+
+  /** It no longer keeps this process alive. */
+  unref(): void {
+    this.#child.unref()
+    this.#child.channel?.unref()
+  }
+
+  ref(): void {
+    this.#child.ref()
+    this.#child.channel?.ref()
+  }
+
   end(): void {
-    this.#child.removeAllListeners('message')
+    this.#child.removeAllListeners()
+    // A process that could not be started tells so late.
+    this.#child.on('error', () => {})
     this.#child.kill('SIGKILL')
   }
-}
 
-function failed(message: string): Checked {
-  return { problems: [errorProblem(message)], named: [], dataHash: null }
+  #onAnswer(answer: Answer): void {
+    if (answer.kind === 'partly') this.#known = answer.problems
+    else if (answer.kind === 'use') this.#plugin = answer.plugin
+    else this.#checked.resolve(answer.checked)
+  }
+
+  #fail(message: string, place: Place | null = null): void {
+    this.#checked.resolve({ problems: [...this.#known, errorProblem(message, place)], named: [], dataHash: null })
+  }
+
+  #culprit(): string {
+    return this.#plugin === null ? 'the config' : `the plugin ${this.#plugin}`
+  }
+
+  #verb(): string {
+    return this.#plugin === null ? 'evaluated' : 'tried'
+  }
 }

@@ -51,8 +51,8 @@ export class ConfigLoader {
   readonly #deadlineMs: number
   readonly #plugins: PluginBundles
   #bundler: ConfigBundler | null = null
-  /** Files of the last load, for one that does not come as far as to know them. */
-  #watch: readonly string[]
+  /** Files of the last load that succeeded, for those that do not come as far as to know them. */
+  #known: readonly string[]
   #spare: Checker | null = null
   #loads = 0
   #loading: Promise<unknown> = Promise.resolve()
@@ -63,7 +63,7 @@ export class ConfigLoader {
     this.file = resolve(file)
     this.#deadlineMs = options.deadlineMs ?? 10_000
     this.#plugins = new PluginBundles(options.bundlePlugin ?? bundlePlugin)
-    this.#watch = [this.file]
+    this.#known = [this.file]
   }
 
   /** Never throws for what is wrong with the config. One after the other. */
@@ -106,8 +106,8 @@ export class ConfigLoader {
 
   async #loadWith(checker: Checker, plugins: boolean): Promise<Loaded> {
     const startedAt = Date.now()
-    if (!existsSync(this.file))
-      return { bundle: null, problems: [errorProblem(`there is no file ${this.file}`)], watch: this.#watch, startedAt }
+    const absent = whyAbsent(this.file)
+    if (absent !== null) return { bundle: null, problems: [errorProblem(absent)], watch: this.#known, startedAt }
     if (this.#bundler === null) {
       this.#bundler = new ConfigBundler(this.file, this.#plugins.get)
       openBundlers++
@@ -118,14 +118,19 @@ export class ConfigLoader {
       const bundle = await bundler.bundle()
       const { problems, named, dataHash } = await checker.ask(questionOf(bundle, plugins), this.#deadlineMs)
       const isValid = !problems.some(({ severity }) => severity === 'error')
+      const watch = [...new Set([...bundler.watch, ...named])]
       // One that was not evaluated to its end has named no files: those it named before may be what is wrong.
-      this.#watch = [...new Set([...bundler.watch, ...(isValid ? named : [...this.#watch, ...named])])]
-      return { bundle: isValid ? { ...bundle, named, dataHash } : null, problems, watch: this.#watch, startedAt }
+      if (!isValid) return { bundle: null, problems, watch: this.#withKnown(watch), startedAt }
+      this.#known = watch
+      return { bundle: { ...bundle, named, dataHash }, problems, watch, startedAt }
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
-      this.#watch = [...new Set([...this.#watch, ...bundler.watch])]
-      return { bundle: null, problems: error.problems, watch: this.#watch, startedAt }
+      return { bundle: null, problems: error.problems, watch: this.#withKnown(bundler.watch), startedAt }
     }
+  }
+
+  #withKnown(files: readonly string[]): readonly string[] {
+    return [...new Set([...this.#known, ...files])]
   }
 
   #takeSpare(): Checker {

@@ -70,13 +70,16 @@ export class ConfigBundler {
   readonly #folder: string
   readonly #modules: ConfigModules
   #builder: Promise<BuildContext<{ write: false; metafile: true }>> | null = null
+  /** Of the last build that succeeded. */
+  #known: readonly string[]
   #watch: readonly string[]
 
   constructor(path: string, bundlePlugin: BundlePlugin) {
     this.#file = resolve(path)
     this.#folder = dirname(this.#file)
     this.#modules = new ConfigModules(this.#file, bundlePlugin)
-    this.#watch = [this.#file]
+    this.#known = [this.#file]
+    this.#watch = this.#known
   }
 
   /** What the last build has read, or looked for and not found. After one that failed, also what the one before has read. */
@@ -96,13 +99,16 @@ export class ConfigBundler {
       const inputs = Object.keys(metafile.inputs).map((input) => resolve(this.#folder, input))
       const files = [...new Set([...inputs, ...sources.flatMap((source) => source.files)])]
       const { stamp, files: packageFiles } = await stampOf([...packages.values()])
-      this.#watch = [...new Set([this.#file, ...files, ...packageFiles])]
+      this.#known = [...new Set([this.#file, ...files, ...packageFiles])]
+      this.#watch = this.#known
       const map = text('bundle.js.map')
       return { file: this.#file, code, externals, map, plugins: [...sources], files, named: [], dataHash: null, packagesStamp: stamp }
     } catch (error) {
+      // Only a build that could not even be tried has nothing to keep.
+      if (!isBuildFailure(error)) this.#builder = null
       const known = toConfigError(error, this.#folder)
       const missing = known instanceof ConfigError ? known.problems.flatMap((problem) => lookedFor(problem, this.#folder)) : []
-      this.#watch = [...new Set([...this.#watch, ...this.#modules.files, ...missing])]
+      this.#watch = [...new Set([...this.#known, ...this.#modules.files, ...missing])]
       throw known
     }
   }
@@ -157,9 +163,12 @@ function lookedFor({ message, place }: Problem, folder: string): string[] {
   }
 }
 
+function isBuildFailure(error: unknown): error is BuildFailure {
+  return error instanceof Error && 'errors' in error
+}
+
 function toConfigError(error: unknown, folder: string): unknown {
-  const { errors } = error as Partial<BuildFailure>
-  return errors === undefined ? error : new ConfigError(errors.map((message) => toProblem(message, folder)))
+  return isBuildFailure(error) ? new ConfigError(error.errors.map((message) => toProblem(message, folder))) : error
 }
 
 function toProblem({ text, location, notes }: Message, folder: string): Problem {

@@ -15,7 +15,8 @@ import { identityOf, LoadedUse, type PluginUse } from './use.ts'
 import type { Definition, SetUp } from './wire.ts'
 
 export { PluginError } from './source.ts'
-export type { PluginUse } from './use.ts'
+export { LoadedUse, type PluginUse } from './use.ts'
+export type { Definition } from './wire.ts'
 
 /** How often deadlines of async hooks are looked at, ms. */
 const DEADLINE_TICK_MS = 20
@@ -52,6 +53,11 @@ export class Sandbox {
     const loaded = this.#loading.then(() => this.#load(uses, current))
     this.#loading = loaded.catch(() => undefined)
     return loaded
+  }
+
+  /** What a plugin says of itself, without a use of it. */
+  async define(use: PluginUse): Promise<Definition> {
+    return (await this.#running(use)).definition
   }
 
   /** Says that a plan no longer holds these hooks. The last one to go takes the isolate along. */
@@ -107,7 +113,7 @@ export class Sandbox {
         timeoutMs: use.timeoutMs,
       }
       const setUp = JSON.parse(await plugin.engine.setUp(start)) as SetUp
-      const loaded = new LoadedUse(plugin, use, { index, setUp, sees: definition.sees, matcher })
+      const loaded = new LoadedUse(plugin, use, { index, setUp, definition, matcher })
       plugin.uses.set(index, { use: loaded, start: { ...start, restore: '' } })
       this.#uses.add(loaded)
       return loaded
@@ -193,13 +199,21 @@ export class Sandbox {
 const supportedPermissions = new Set(['credentials'])
 
 function checkGrants(definition: Definition, grant: readonly string[]): void {
+  const [first] = missingGrants(definition, grant)
+  if (first !== undefined) throw new Error(first)
+}
+
+/** What a plugin wants and is not granted, a sentence each. */
+export function missingGrants(definition: Definition, grant: readonly string[]): string[] {
+  const missing: string[] = []
   for (const permission of definition.permissions) {
-    if (!supportedPermissions.has(permission)) throw new Error(`the permission ${permission} is not supported yet`)
-    if (!grant.includes(permission)) throw new Error(`it asks for the permission ${permission}: { grant: ['${permission}'] } gives it`)
+    if (!supportedPermissions.has(permission)) missing.push(`the permission ${permission} is not supported yet`)
+    else if (!grant.includes(permission)) missing.push(`it asks for the permission ${permission}: { grant: ['${permission}'] } gives it`)
   }
   const hidden = definition.sees?.find(isCredential)
-  if (hidden !== undefined && !grant.includes('credentials'))
-    throw new Error(`it wants to see ${hidden}, which takes the permission credentials: { grant: ['credentials'] } gives it`)
+  if (hidden !== undefined && !grant.includes('credentials') && !definition.permissions.includes('credentials'))
+    missing.push(`it wants to see ${hidden}, which takes the permission credentials: { grant: ['credentials'] } gives it`)
+  return missing
 }
 
 /** Runs it; what it throws becomes a PluginError at the place its stack tells. */

@@ -5,7 +5,7 @@ import type { CallShape } from './batch.ts'
 import type { Matcher } from './match.ts'
 import type { RunningPlugin } from './running.ts'
 import type { PluginSource } from './source.ts'
-import type { SetUp } from './wire.ts'
+import type { Definition, SetUp } from './wire.ts'
 
 /** A plugin in a `use` list, all limits filled in. */
 export interface PluginUse {
@@ -35,6 +35,8 @@ export class LoadedUse implements Hook, CallShape {
   /** Source, place, options, grants and limits as text: the same text, the same use. */
   readonly identity: string
   readonly plugin: RunningPlugin
+  /** What the plugin says of itself. */
+  readonly definition: Definition
   readonly onRequest: ((call: HookCall) => Answer) | null
   readonly onResponse: ((call: HookCall) => Answer) | null
   readonly hasReload: boolean
@@ -45,12 +47,13 @@ export class LoadedUse implements Hook, CallShape {
   constructor(
     plugin: RunningPlugin,
     use: PluginUse,
-    parts: { index: number; setUp: SetUp; sees: readonly string[] | null; matcher: Matcher | null },
+    parts: { index: number; setUp: SetUp; definition: Definition; matcher: Matcher | null },
   ) {
     this.plugin = plugin
     this.name = plugin.name
     this.index = parts.index
-    this.sees = parts.sees
+    this.definition = parts.definition
+    this.sees = parts.definition.sees
     this.credentials = use.grant.includes('credentials')
     this.requestNeeds = parts.setUp.requestNeeds
     this.responseNeeds = parts.setUp.responseNeeds

@@ -205,7 +205,7 @@ test('a route behind one that takes everything is a warning, and the config is v
   )
   assert.ok(bundle)
   assert.equal(lines(problems), [
-    'proxy.config.ts:2:93 warning: listeners.web.routes[1]: this route can never match: the route at [0] before it takes every request',
+    'proxy.config.ts:2:93 warning: listeners.web.routes[1]: this route can never match: web[0] (proxy.config.ts:2) takes every request it would',
   ])
 })
 

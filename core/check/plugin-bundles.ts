@@ -1,0 +1,45 @@
+/** Bundles of plugins, kept as long as the files they were made of are the same and somebody asks for them. */
+import { hash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import type { BundlePlugin } from '../config/modules.ts'
+import type { PluginSource } from '../sandbox/source.ts'
+
+interface Kept {
+  readonly source: PluginSource
+  /** Of the content of its files. */
+  readonly content: string
+  isUsed: boolean
+}
+
+export class PluginBundles {
+  readonly #bundlePlugin: BundlePlugin
+  readonly #kept = new Map<string, Kept>()
+
+  constructor(bundlePlugin: BundlePlugin) {
+    this.#bundlePlugin = bundlePlugin
+  }
+
+  readonly get = async (file: string): Promise<PluginSource> => {
+    const known = this.#kept.get(file)
+    if (known !== undefined && known.content === (await contentOf(known.source.files))) {
+      known.isUsed = true
+      return known.source
+    }
+    const source = await this.#bundlePlugin(file)
+    this.#kept.set(file, { source, content: await contentOf(source.files), isUsed: true })
+    return source
+  }
+
+  /** Forgets what nobody has asked for since the last time. */
+  sweep(): void {
+    for (const [file, kept] of this.#kept) {
+      if (!kept.isUsed) this.#kept.delete(file)
+      kept.isUsed = false
+    }
+  }
+}
+
+async function contentOf(files: readonly string[]): Promise<string> {
+  const parts = await Promise.all(files.map((file) => readFile(file, 'latin1').catch(() => '')))
+  return hash('sha1', files.map((file, i) => `${file}\0${parts[i]!.length}\0${parts[i]}`).join('\0'), 'base64')
+}

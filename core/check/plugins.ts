@@ -1,0 +1,194 @@
+/**
+ * Loads every use of a plugin in a sandbox, as a worker would: what is wrong with each, and what each would do. One that cannot be
+ * loaded does not hide the others.
+ */
+import { readFileSync } from 'node:fs'
+import type { Bundle } from '../config/bundle.ts'
+import { routeId } from '../config/flat-routes.ts'
+import { entriesOf } from '../config/lists.ts'
+import type { LocatedConfig } from '../config/located.ts'
+import { formatPath, type Path, valuesAlong } from '../config/positions.ts'
+import { errorProblem, type Place, type Problem, placeIn, wholeFile } from '../config/problems.ts'
+import type { Observer } from '../events.ts'
+import type { Config, HttpRoute, List } from '../index.ts'
+import { isPlugin, keyedUses, type PluginUseConfig, pluginUses } from '../plan/uses.ts'
+import { type Definition, LoadedUse, missingGrants, PluginError, type PluginUse, Sandbox } from '../sandbox/sandbox.ts'
+
+/** What one use of a plugin does, and what limits it. */
+export interface UseFacts {
+  readonly key: string
+  readonly name: string
+  readonly file: string
+  readonly hooks: readonly string[]
+  /** Header fields that it reads, in lower case; null: all. */
+  readonly sees: readonly string[] | null
+  readonly match: Definition['match']
+  readonly permissions: readonly string[]
+  readonly grant: readonly string[]
+  readonly timeoutMs: number
+  readonly deadlineMs: number
+  readonly memoryMb: number
+  readonly isolation: 'worker' | 'process'
+  readonly onFailure: 'deny' | 'continue'
+}
+
+/** Those that can be loaded; what is wrong with the others is for `checkUses` to say. */
+export async function describeUses(config: Config, bundle: Bundle): Promise<UseFacts[]> {
+  const facts: UseFacts[] = []
+  await eachUse(config, bundle, (tried) => {
+    if (tried.loaded === null) return
+    const { definition, onRequest, onResponse, hasReload } = tried.loaded
+    const hooks = Object.entries({ onRequest, onResponse, onReload: hasReload }).flatMap(([name, hook]) => (hook ? [name] : []))
+    const { key, grant, timeoutMs, deadlineMs, memoryMb, onFailure } = tried.use
+    const { name, sees, match, permissions } = definition
+    const limits = { grant, timeoutMs, deadlineMs, memoryMb, isolation: tried.isolation, onFailure }
+    facts.push({ key, name, file: tried.use.source.file, hooks, sees, match, permissions, ...limits })
+  })
+  return facts
+}
+
+export interface PluginCheck {
+  readonly bundle: Bundle
+  readonly located: LocatedConfig
+  /** Told before each: should it end the process, this was it. */
+  onUse?(name: string): void
+}
+
+/** For a config whose shape is right, at least where its plugins are. */
+export async function checkUses({ bundle, located, onUse }: PluginCheck): Promise<Problem[]> {
+  const problems: Problem[] = []
+  const config = located.config as Config
+  const paths = pathsOf(config)
+  const see = ({ use, missing, error }: Tried): void => {
+    const path = paths.get(use.key) ?? []
+    const name = formatPath(path)
+    const words = new Words({ located, path })
+    for (const text of missing) problems.push(errorProblem(`plugin ${use.name}: ${text}`, words.grantPlace(), name))
+    if (error !== null) problems.push(...words.ofError(error))
+  }
+  await eachUse(config, bundle, see, onUse)
+  return problems
+}
+
+interface Tried {
+  readonly use: PluginUse & { readonly name: string }
+  readonly isolation: 'worker' | 'process'
+  readonly loaded: LoadedUse | null
+  /** Grants that are missing, a sentence each. */
+  readonly missing: readonly string[]
+  readonly error: unknown
+}
+
+async function eachUse(config: Config, bundle: Bundle, see: (tried: Tried) => void, onUse?: (name: string) => void): Promise<void> {
+  const sandbox = new Sandbox({ observer: silent })
+  try {
+    for (const use of pluginUses(config)) {
+      const source = bundle.plugins.find(({ id }) => id === use.plugin)
+      if (source === undefined) continue
+      onUse?.(use.name)
+      see(await tryUse(sandbox, { ...use, source, isolation: use.isolation ?? source.isolation }))
+    }
+  } finally {
+    sandbox.close()
+  }
+}
+
+/** With all grants, so that a missing one does not hide what comes after it; in this process, for it is thrown away. */
+async function tryUse(sandbox: Sandbox, use: PluginUse & PluginUseConfig & { isolation: 'worker' | 'process' }): Promise<Tried> {
+  const here: PluginUse = { ...use, isolation: 'worker' }
+  let missing: readonly string[] = []
+  try {
+    const definition = await sandbox.define(here)
+    missing = missingGrants(definition, use.grant)
+    const granted = [...new Set([...use.grant, ...definition.permissions, 'credentials'])]
+    // What no grant could give: the rest cannot be tried.
+    if (missingGrants(definition, granted).length > 0) return { use, isolation: use.isolation, loaded: null, missing, error: null }
+    const [hook] = await sandbox.load([{ ...here, grant: granted }])
+    return { use, isolation: use.isolation, loaded: hook instanceof LoadedUse ? hook : null, missing, error: null }
+  } catch (error) {
+    return { use, isolation: use.isolation, loaded: null, missing, error }
+  }
+}
+
+interface UsePlace {
+  readonly located: LocatedConfig
+  readonly path: Path
+}
+
+/** Says what is wrong with one use, where it was written or where the plugin was. */
+class Words {
+  readonly #use: UsePlace
+  constructor(use: UsePlace) {
+    this.#use = use
+  }
+
+  grantPlace(): Place {
+    const { located, path } = this.#use
+    const has = (steps: Path): boolean => valuesAlong(located.config, steps).at(-1) !== undefined
+    return located.placeOf([[...path, 'use', 'grant'], [...path, 'use'], path].find(has) ?? path)
+  }
+
+  ofError(error: unknown): Problem[] {
+    const path = formatPath(this.#use.path)
+    if (!(error instanceof PluginError)) return [errorProblem(String(error), this.#use.located.placeOf(this.#use.path), path)]
+    // The message begins with the place, which stands apart here; its stack is for those who debug.
+    const text = error.message.slice(error.message.indexOf(': plugin ') + 2).split('\n')[0]!
+    const [, issues] = /: the options are not valid: (.*)$/s.exec(text) ?? []
+    if (issues !== undefined) return issues.split('; ').map((issue) => this.#ofIssue(error.plugin, issue))
+    return [errorProblem(text, this.#ownPlace(error, text), path)]
+  }
+
+  /** `agents.0: expected text`: what the plugin's schema says of its options. */
+  #ofIssue(plugin: string, issue: string): Problem {
+    const { located, path } = this.#use
+    const [, keys = '', words = issue] = /^([^\s:]+): (.*)$/s.exec(issue) ?? []
+    const steps = keys === '' ? [] : keys.split('.').map((key) => (/^\d+$/.test(key) ? Number(key) : key))
+    const at: Path = [...path, 'options', ...steps]
+    return errorProblem(`plugin ${plugin}: ${words}`, located.placeOf(at), formatPath(at))
+  }
+
+  /** In the plugin's source: where its stack says, or the hook that is meant. */
+  #ownPlace({ file, line, column }: PluginError, text: string): Place {
+    const source = sourceOf(file)
+    if (source === null) return wholeFile(file)
+    const hook = /\bhook (\w+)/.exec(text)?.[1]
+    const at = hook === undefined ? -1 : source.search(new RegExp(`\\b${hook}\\b`))
+    if (at < 0) return line > 0 ? placeIn(source, file, line, column) : wholeFile(file)
+    const before = source.slice(0, at).split('\n')
+    return placeIn(source, file, before.length, before.at(-1)!.length + 1)
+  }
+}
+
+/** Where each use of a plugin stands, by its key. */
+function pathsOf(config: Config): Map<string, Path> {
+  const paths = new Map<string, Path>()
+  const add = (owner: string, list: Parameters<typeof keyedUses>[1], path: Path): void => {
+    for (const [key, use] of keyedUses(owner, list)) if (isPlugin(use)) paths.set(key, [...path, 'use', Number(/\[(\d+)\]$/.exec(key)![1])])
+  }
+  const addRoutes = (listener: string, parent: string, routes: List<HttpRoute>, path: Path): void => {
+    for (const [i, route] of entriesOf<HttpRoute>(routes)) {
+      const id = routeId(listener, parent, i, route)
+      add(id, route.use, [...path, i])
+      if (Array.isArray(route.routes)) addRoutes(listener, id, route.routes, [...path, i, 'routes'])
+    }
+  }
+  add('', config.use, [])
+  for (const [name, listener] of Object.entries(config.listeners)) {
+    if (listener.kind !== 'http') continue
+    const path: Path = ['listeners', name, { hidden: 'options' }]
+    add(name, listener.options.use, path)
+    addRoutes(name, name, listener.options.routes, [...path, 'routes'])
+  }
+  return paths
+}
+
+function sourceOf(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return null
+  }
+}
+
+// Whatever it is told, nobody is to hear it: one function stands for all of its methods.
+const silent = new Proxy({}, { get: () => () => undefined }) as Observer
