@@ -33,7 +33,7 @@ const whichOptions: readonly OptionSpec[] = [
     name: 'config',
     short: 'c',
     value: 'FILE',
-    help: 'the proxy that runs FILE (default: proxy.config.ts of this folder, else the only one)',
+    help: 'the proxy that runs FILE (default: proxy.config.ts; where there is none, the only proxy)',
   },
   { name: 'pid', value: 'PID', help: 'the proxy with this process id' },
   { name: 'control', value: 'PATH', help: 'the proxy with this control socket, as run --control named it' },

@@ -1,4 +1,5 @@
 /** Speaks to a running proxy over its control socket. Whatever goes wrong is a ControlError, whose message is a sentence for the user. */
+import { existsSync } from 'node:fs'
 import net from 'node:net'
 import { configPlace, findRunning, type RunningProxy } from '../process/control-folder.ts'
 import { type ControlAnswer, type ControlRequest, encodeLine, parseAnswer } from '../process/control-protocol.ts'
@@ -7,7 +8,7 @@ export class ControlError extends Error {
   override readonly name = 'ControlError'
 }
 
-/** How a user names the proxy that is meant; all null: the one of this folder, or the only one. */
+/** How a user names the proxy that is meant; all null: the one of this folder or, where there is no config, the only one. */
 export interface Choice {
   readonly config: string | null
   readonly pid: number | null
@@ -19,38 +20,47 @@ export interface Choice {
 export async function chooseProxy(choice: Choice, running?: readonly RunningProxy[]): Promise<string> {
   if (choice.control !== null && choice.control !== 'off') return choice.control
   const all = running ?? (await findRunning())
-  const meant = choose(choice, all)
+  const { meant, wanted } = choose(choice, all)
   if (meant.length === 1) return meant[0]!.socket
   if (meant.length > 1) throw new ControlError(`${meant.length} proxies are running; name one with -c FILE or --pid PID\n${list(meant)}`)
-  const wanted = choice.pid !== null ? ` with pid ${choice.pid}` : choice.config !== null ? ` with ${choice.config}` : ''
-  const others = all.length === 0 ? '' : `; there ${all.length === 1 ? 'is' : 'are'}\n${list(all)}`
-  throw new ControlError(`no proxy is running${wanted}${others}`)
+  if (all.length === 0) throw new ControlError(`no proxy ${wanted}`)
+  throw new ControlError(`no proxy ${wanted}; name another with -c FILE or --pid PID\n${list(all)}`)
 }
 
+/** How long the first answer may take. A reload compiles and prepares; whoever waits for a drain has been told that it began. */
+const firstAnswerMs: Readonly<Record<ControlRequest['do'], number>> = { status: 5_000, recall: 5_000, stop: 5_000, reload: 120_000 }
+
 /** What it answers, one after the other, until it has said all. */
-export async function* ask(socket: string, request: ControlRequest): AsyncGenerator<ControlAnswer, void, undefined> {
+export async function* ask(
+  socket: string,
+  request: ControlRequest,
+  deadlineMs = firstAnswerMs[request.do],
+): AsyncGenerator<ControlAnswer, void> {
   const connection = net.connect(socket)
-  connection.write(encodeLine(request))
-  for await (const line of linesOf(connection, socket)) {
-    const answer = parseAnswer(line)
-    if (answer === null) throw new ControlError(`${socket} does not answer as a proxy does`)
-    if (answer.kind === 'error') throw new ControlError(answer.message)
-    yield answer
+  const late = setTimeout(() => connection.destroy(new ControlError(`the proxy does not answer: ${socket}`)), deadlineMs)
+  try {
+    connection.write(encodeLine(request))
+    for await (const line of linesOf(connection)) {
+      clearTimeout(late)
+      const answer = parseAnswer(line)
+      if (answer === null) throw new ControlError(`${socket} does not answer as a proxy does`)
+      if (answer.kind === 'error') throw new ControlError(answer.message)
+      yield answer
+    }
+  } catch (error) {
+    throw error instanceof ControlError ? error : new ControlError(describeFailure(socket, error as NodeJS.ErrnoException))
+  } finally {
+    clearTimeout(late)
+    connection.destroy()
   }
 }
 
-async function* linesOf(connection: net.Socket, socket: string): AsyncGenerator<string, void, undefined> {
+async function* linesOf(connection: net.Socket): AsyncGenerator<string, void> {
   let text = ''
-  try {
-    for await (const chunk of connection.setEncoding('utf8')) {
-      const lines = (text + chunk).split('\n')
-      text = lines.pop()!
-      yield* lines
-    }
-  } catch (error) {
-    throw new ControlError(describeFailure(socket, error as NodeJS.ErrnoException))
-  } finally {
-    connection.destroy()
+  for await (const chunk of connection.setEncoding('utf8')) {
+    const lines = (text + chunk).split('\n')
+    text = lines.pop()!
+    yield* lines
   }
 }
 
@@ -59,19 +69,29 @@ export async function askOnce<Kind extends ControlAnswer['kind']>(
   socket: string,
   request: ControlRequest,
   kind: Kind,
+  deadlineMs?: number,
 ): Promise<Extract<ControlAnswer, { kind: Kind }>> {
-  for await (const answer of ask(socket, request)) {
+  for await (const answer of ask(socket, request, deadlineMs)) {
     // The kind decides which of the answers it is.
     if (answer.kind === kind) return answer as Extract<ControlAnswer, { kind: Kind }>
   }
   throw new ControlError('the proxy ended before it answered')
 }
 
-function choose({ config, pid }: Choice, all: readonly RunningProxy[]): readonly RunningProxy[] {
-  if (pid !== null) return all.filter((proxy) => proxy.pid === pid)
-  if (config !== null) return all.filter((proxy) => proxy.config === config || proxy.config === configPlace(config))
-  const here = all.filter((proxy) => proxy.config === configPlace('proxy.config.ts'))
-  return here.length > 0 ? here : all
+interface Chosen {
+  readonly meant: readonly RunningProxy[]
+  /** After `no proxy`, if none is. */
+  readonly wanted: string
+}
+
+function choose({ config, pid }: Choice, all: readonly RunningProxy[]): Chosen {
+  if (pid !== null) return { meant: all.filter((proxy) => proxy.pid === pid), wanted: `has the pid ${pid}` }
+  const running = (file: string): RunningProxy[] => all.filter((proxy) => proxy.config === file || proxy.config === configPlace(file))
+  if (config !== null) return { meant: running(config), wanted: `runs ${config}` }
+  const here = running('proxy.config.ts')
+  // In the folder of one project, the proxy of another is not meant.
+  if (here.length > 0 || existsSync('proxy.config.ts')) return { meant: here, wanted: `runs the proxy.config.ts of this folder` }
+  return { meant: all, wanted: 'is running' }
 }
 
 function list(proxies: readonly RunningProxy[]): string {

@@ -81,7 +81,8 @@ export async function startControl(options: ControlOptions): Promise<Control> {
 }
 
 function without(problem: string | null): Control {
-  return { path: null, problem, close: () => {} }
+  const hint = '--control PATH puts it elsewhere, --control off does without'
+  return { path: null, problem: problem === null ? null : `${problem}; ${hint}`, close: () => {} }
 }
 
 /** The path to listen on, free of what a dead process left there; or why there is none. */

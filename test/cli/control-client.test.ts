@@ -9,7 +9,9 @@ import * as assert from 'uvu/assert'
 import { ask, askOnce, type Choice, ControlError, chooseProxy } from '../../core/cli/control-client.ts'
 import type { RunningProxy } from '../../core/process/control-folder.ts'
 
+const root = process.cwd()
 const folder = realpathSync(mkdtempSync(path.join(tmpdir(), 'sluice-client-')))
+test.after.each(() => process.chdir(root))
 test.after(() => rmSync(folder, { recursive: true }))
 
 const nothing: Choice = { config: null, pid: null, control: null }
@@ -18,8 +20,14 @@ const shop = proxy(22, '/srv/shop/proxy.config.ts')
 const again = proxy(333, '/srv/shop/proxy.config.ts')
 const byUrl = proxy(4, 'http://localhost:3000')
 
-test('unnamed, it is the proxy of this folder, else the only one', async () => {
+test('unnamed, it is the proxy of this folder’s config', async () => {
   assert.is(await chooseProxy(nothing, [shop, here]), here.socket)
+  const other = await failure(chooseProxy(nothing, [shop]))
+  assert.match(other, /^no proxy runs the proxy\.config\.ts of this folder; name another with -c FILE or --pid PID\n {2}pid 22 {2}/)
+})
+
+test('unnamed, in a folder without a config, it is the only one', async () => {
+  process.chdir(folder)
   assert.is(await chooseProxy(nothing, [shop]), shop.socket)
   assert.match(await failure(chooseProxy(nothing, [])), /^no proxy is running$/)
   const several = await failure(chooseProxy(nothing, [shop, byUrl]))
@@ -36,7 +44,10 @@ test('named, it is that one or none', async () => {
   assert.is(await chooseProxy({ ...nothing, config: 'http://localhost:3000' }, all), byUrl.socket)
   assert.is(await chooseProxy({ ...nothing, pid: 22 }, all), shop.socket)
   assert.is(await chooseProxy({ ...nothing, control: '/run/x.sock' }, all), '/run/x.sock')
-  assert.match(await failure(chooseProxy({ ...nothing, pid: 5 }, [shop])), /^no proxy is running with pid 5; there is\n {2}pid 22/)
+  assert.match(
+    await failure(chooseProxy({ ...nothing, pid: 5 }, [shop])),
+    /^no proxy has the pid 5; name another with -c FILE or --pid PID\n {2}pid 22/,
+  )
   assert.match(await failure(chooseProxy({ ...nothing, config: '/srv/shop/proxy.config.ts' }, [shop, again])), /^2 proxies are running/)
 })
 
@@ -57,6 +68,8 @@ test('whatever is no answer becomes a sentence', async () => {
   assert.is(await status(await of('error', '{"kind":"error","message":"not now"}\n')), 'not now')
   assert.is(await status(await of('silent', '')), 'the proxy ended before it answered')
   assert.is(await status(await of('torn', '{"kind":"sta')), 'the proxy ended before it answered')
+  const mute = await serve('mute', () => {})
+  assert.match(await failure(askOnce(mute, { do: 'status' }, 'status', 20)), /^the proxy does not answer: .*mute$/)
   assert.match(await status(path.join(folder, 'absent')), /no proxy listens on .*absent/)
 })
 

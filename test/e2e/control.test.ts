@@ -79,7 +79,7 @@ test('with several proxies, one must be named: by its config or its pid', async 
   assert.is(await pidOf('--pid', String(elsewhere.pid)), elsewhere.pid)
   const wrong = await typed(one, 'status', '-c', 'third.ts')
   assert.is(wrong.code, 1)
-  assert.match(wrong.stderr, /^sluice: no proxy is running with third\.ts; there are$/m)
+  assert.match(wrong.stderr, /^sluice: no proxy runs third\.ts; name another/m)
   const unclear = await runCommand(['stop'], { env: { XDG_RUNTIME_DIR: one.folder } })
   assert.is(unclear.code, 1)
   assert.match(unclear.stderr, /proxies are running; name one with -c FILE or --pid PID/)
@@ -89,7 +89,7 @@ test('with several proxies, one must be named: by its config or its pid', async 
 test('where no proxy runs, that is said, with exit code 1', async () => {
   for (const command of ['status', 'reload', 'stop']) {
     const { code, stdout, stderr } = await runCommand([command, '-c', 'proxy.config.ts'])
-    assert.equal([code, stdout, stderr.split(/[;\n]/)[0]], [1, '', 'sluice: no proxy is running with proxy.config.ts'])
+    assert.equal([code, stdout, stderr.split(/[;\n]/)[0]], [1, '', 'sluice: no proxy runs proxy.config.ts'])
   }
 })
 
