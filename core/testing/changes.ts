@@ -78,13 +78,15 @@ export class Trail {
     const before = this.#last
     this.#last = now
     if (before === null) return
-    for (const [field, to] of now) {
+    const isStart = (field: string): boolean => field.startsWith(':')
+    const compare = (field: string, to: string): void => {
       const from = before.get(field) ?? null
       if (from !== to) this.add(maker, { field, from, to, what: describe(field, from, to) })
     }
-    for (const [field, from] of before) {
-      if (!now.has(field)) this.add(maker, { field, from, to: null, what: `remove ${field}: ${from}` })
-    }
+    // As people tell it: the first line, what is gone, what is new.
+    for (const [field, to] of now) if (isStart(field)) compare(field, to)
+    for (const [field, from] of before) if (!now.has(field)) this.add(maker, { field, from, to: null, what: `remove ${field}: ${from}` })
+    for (const [field, to] of now) if (!isStart(field)) compare(field, to)
   }
 
   add(maker: Maker, change: Omit<Change, 'by' | 'hook'>): void {

@@ -1,0 +1,126 @@
+/** Plugins in a simulation really run in their sandbox, and a test sees what each of them did. */
+import { simulate, simulatePlugin } from 'sluice/testing'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { config, write } from './support.ts'
+
+const plugin = (name: string, hooks: string): string =>
+  write(
+    `${name}.ts`,
+    `import { definePlugin, respond, routeTo } from 'sluice/plugin'
+export default definePlugin({ name: '${name}', setup: (options: { word?: string }, host) => {
+  let count = host.restore<number>() ?? 0
+  return { ${hooks} }
+} })
+`,
+  )
+
+plugin(
+  'tag',
+  `onRequest(req) { req.headers.set('x-tag', 'v1'); req.headers.delete('x-secret'); req.path = '/in' + req.path; console.log('saw', req.path) },
+  onResponse(res) { res.status = 201; res.headers.set('x-by', 'tag') }`,
+)
+plugin('later', `async onRequest(req) { await new Promise((done) => setTimeout(done, 5)); req.headers.set('x-late', 'yes') }`)
+plugin(
+  'choose',
+  `onRequest(req) { if (req.path.startsWith('/other')) return routeTo('other'); if (req.path === '/no') return respond(418, 'teapot') }`,
+)
+plugin('loop', `onRequest() { for (;;); }`)
+plugin('count', `onRequest(req) { count++; req.headers.set('x-count', String(count)) }, onReload: () => count`)
+
+const file = config(
+  `{ path: '/loop', use: [loop()], respond: respond(200, 'never') },
+   { path: '/count', use: [count()], to: api },
+   { path: '/*', use: [tag(), later(), choose(), { onRequest(req) { req.query.set('inline', '1') } }], to: api },`,
+  {
+    before: `${['tag', 'later', 'choose', 'loop', 'count'].map((name) => `import ${name} from './${name}.ts'`).join('\n')}
+const api = upstream('api', { endpoints: ['10.0.0.1:80'] })
+const other = upstream('other', { endpoints: ['10.0.0.2:80'] })`,
+    more: `side: http({ listen: ':8081', routes: [{ to: other }] })`,
+  },
+)
+const proxy = await simulate(file, { upstreams: { '*': (req) => new Response(`${req.upstream} ${req.path}`) } })
+test.after(() => proxy.close())
+
+test('every change is told, in order and with its author', async () => {
+  const res = await proxy.fetch('/x', { headers: { 'x-secret': 'abc' } })
+  assert.is(res.status, 201)
+  assert.is(res.sent?.headers.get('x-tag'), 'v1')
+  const texts = res.changes.map(({ by, hook, what }) => `${by} ${hook}: ${what}`)
+  assert.equal(
+    texts.filter((text) => !text.startsWith('sluice')),
+    [
+      'tag onRequest: rewrite path /x → /in/x',
+      'tag onRequest: remove x-secret: abc',
+      'tag onRequest: set x-tag: v1',
+      'later onRequest: set x-late: yes',
+      'web[2]/use[3] onRequest: rewrite path /in/x → /in/x?inline=1',
+      'tag onResponse: change status 200 → 201',
+      'tag onResponse: set x-by: tag',
+    ],
+  )
+  assert.equal(res.changes[0], { by: 'tag', hook: 'onRequest', field: ':path', from: '/x', to: '/in/x', what: 'rewrite path /x → /in/x' })
+})
+
+test('what a plugin prints is at hand', async () => {
+  const res = await proxy.fetch('/printed')
+  assert.equal(res.logs, [{ plugin: 'tag', level: 'info', text: 'saw /in/printed' }])
+  assert.ok(proxy.logs.some(({ text }) => text === 'saw /in/printed'))
+})
+
+test('a plugin that loops costs its own request, and no other', async () => {
+  const res = await proxy.fetch('/loop')
+  assert.is(res.status, 500)
+  assert.is(res.reason, 'plugin_failed')
+  assert.is(res.decidedBy, 'loop')
+  assert.match(res.detail!, 'loop: the hook ran longer than 5 ms')
+  assert.is((await proxy.fetch('/next')).status, 201)
+})
+
+test('a reload hands over what a plugin remembers', async () => {
+  const count = async () => (await proxy.fetch('/count')).sent?.headers.get('x-count')
+  assert.is(await count(), '1')
+  assert.is(await count(), '2')
+  plugin('count', `onRequest(req) { count += 10; req.headers.set('x-count', String(count)) }, onReload: () => count`)
+  await proxy.reload()
+  assert.is(await count(), '12')
+})
+
+test('a reload that fails changes nothing', async () => {
+  const broken = config(`{ path: '/x', respond: respond(200) }, { pth: '/y', respond: respond(200) }`)
+  const error = await proxy.reload(broken).then(
+    () => null,
+    (reason: Error) => reason,
+  )
+  assert.match(error!.message, /pth/)
+  assert.is((await proxy.fetch('/still')).status, 201)
+})
+
+test('a plugin alone has an endpoint behind it', async () => {
+  const url = new URL('../../plugins/block-bots/index.ts', import.meta.url)
+  await using alone = await simulatePlugin(url, { options: { agents: ['evilbot'] } })
+  const bot = await alone.fetch('/me', { headers: { 'user-agent': 'evilbot' } })
+  assert.is(bot.status, 403)
+  assert.is(bot.decidedBy, 'block-bots')
+  assert.equal(
+    bot.changes.map(({ what }) => what),
+    ['answer 403', 'set x-proxy: sluice'],
+  )
+  const me = await alone.fetch('/me')
+  assert.is(await me.text(), 'ok')
+  assert.is(me.sent?.headers.get('x-tag'), 'v1-/me')
+})
+
+test('a plugin alone gets the limits and grants of a config, and another endpoint if asked for', async () => {
+  const file = plugin('auth', `onRequest(req) { if (req.headers.get('authorization') !== options.word) return respond(401) }`)
+  await using blind = await simulatePlugin(file, { options: { word: 'Bearer 1' } })
+  assert.is((await blind.fetch('/', { headers: { authorization: 'Bearer 1' } })).status, 401)
+  await using seeing = await simulatePlugin(file, {
+    options: { word: 'Bearer 1' },
+    grant: ['credentials'],
+    upstream: () => new Response('in', { status: 202 }),
+  })
+  assert.is((await seeing.fetch('/', { headers: { authorization: 'Bearer 1' } })).status, 202)
+})
+
+test.run()
