@@ -1,13 +1,14 @@
 /** What the checking process does for each kind of question. */
 import { examine } from '../config/check.ts'
 import { hashOf } from '../config/data.ts'
+import { secretsOf, withoutSecrets } from '../config/secrets.ts'
 import type { Answer, Checked, Question } from './checker.ts'
 
 export async function answerTo({ request, plugins }: Question, tell: (answer: Answer) => void): Promise<Checked> {
-  const examined = await examine(request, (problems) => tell({ kind: 'partly', problems }))
-  const { problems, named, isThere, isValid } = examined
+  const examined = await examine(request, (problems) => tell({ kind: 'partly', problems: withoutSecrets(problems, secretsOf(null)) }))
+  const { problems, named, isThere, isValid, facts } = examined
   const dataHash = isValid ? hashOf(examined.data()) : null
-  if (!plugins || !isThere || request.bundle.plugins.length === 0) return { problems, named, dataHash }
+  if (!plugins || !isThere || request.bundle.plugins.length === 0) return { problems, named, dataHash, facts }
   tell({ kind: 'partly', problems })
   const { checkUses } = await import('./plugins.ts')
   const onUse = (plugin: string): void => tell({ kind: 'use', plugin })
@@ -16,5 +17,6 @@ export async function answerTo({ request, plugins }: Question, tell: (answer: An
     if (!isValid) return []
     throw error
   })
-  return { problems: [...problems, ...more], named, dataHash: more.length > 0 ? null : dataHash }
+  const masked = withoutSecrets(more, secretsOf(examined.config))
+  return { problems: [...problems, ...masked], named, dataHash: more.length > 0 ? null : dataHash, facts }
 }

@@ -7,6 +7,7 @@ import type { Answer, Question } from './checker.ts'
 const [cacheFolder] = process.argv.splice(2)
 if (cacheFolder !== undefined) enableCompileCache(cacheFolder)
 const { answerTo } = await import('./answer.ts')
+const { secretsOf, withoutSecrets } = await import('../config/secrets.ts')
 
 process.once('message', (question: Question) => {
   answerTo(question, send).then((checked) => end({ kind: 'checked', checked }), fail)
@@ -28,5 +29,5 @@ function end(answer: Answer): void {
 function fail(error: unknown): void {
   const problems =
     error instanceof ConfigError ? error.problems : [errorProblem(error instanceof Error ? String(error.stack) : String(error))]
-  end({ kind: 'checked', checked: { problems, named: [], dataHash: null } })
+  end({ kind: 'checked', checked: { problems: withoutSecrets(problems, secretsOf(null)), named: [], dataHash: null, facts: null } })
 }

@@ -7,6 +7,7 @@ import { getCompileCacheDir } from 'node:module'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { CheckRequest } from '../config/check.ts'
+import type { Facts } from '../config/facts.ts'
 import { errorProblem, type Place, type Problem, wholeFile } from '../config/problems.ts'
 
 /** What the process is asked. */
@@ -22,6 +23,8 @@ export interface Checked {
   readonly named: readonly string[]
   /** Null unless it is valid. */
   readonly dataHash: string | null
+  /** Null if it was not evaluated. */
+  readonly facts: Facts | null
 }
 
 /** What the process says: some of it early, for it may not come to the end. */
@@ -103,7 +106,7 @@ export class Checker {
   }
 
   #fail(message: string, place: Place | null = null): void {
-    this.#checked.resolve({ problems: [...this.#known, errorProblem(message, place)], named: [], dataHash: null })
+    this.#checked.resolve({ problems: [...this.#known, errorProblem(message, place)], named: [], dataHash: null, facts: null })
   }
 
   #culprit(): string {

@@ -6,9 +6,11 @@ import { statSync } from 'node:fs'
 import { basename, resolve } from 'node:path'
 import { stop } from 'esbuild'
 import { type Bundle, ConfigBundler } from '../config/bundle.ts'
+import type { Facts } from '../config/facts.ts'
 import { instrument } from '../config/instrument.ts'
 import type { BundlePlugin } from '../config/modules.ts'
 import { ConfigError, errorProblem, type Problem } from '../config/problems.ts'
+import { withoutSecrets } from '../config/secrets.ts'
 import { bundlePlugin } from '../sandbox/bundle.ts'
 import { Checker, type Question } from './checker.ts'
 import { PluginBundles } from './plugin-bundles.ts'
@@ -31,8 +33,20 @@ export interface Loaded {
   readonly problems: readonly Problem[]
   /** Absolute paths: a change of any of them, or its coming into being, may change the result. Told when loading failed, too. */
   readonly watch: readonly string[]
+  /** Null if it was not evaluated. */
+  readonly facts: Facts | null
+  /** What it was built from; null if it could not be. */
+  readonly sources: Sources | null
   /** When reading began, by `Date.now()`: what has changed since may not be in the result. */
   readonly startedAt: number
+}
+
+/** Absolute paths. */
+export interface Sources {
+  /** All. */
+  readonly files: readonly string[]
+  /** Of these, what runs in the sandbox, and the plugins' own files among them. */
+  readonly plugins: { readonly files: readonly string[]; readonly entries: readonly string[] }
 }
 
 /** Once. Never throws for what is wrong with the config. */
@@ -107,7 +121,7 @@ export class ConfigLoader {
   async #loadWith(checker: Checker, plugins: boolean): Promise<Loaded> {
     const startedAt = Date.now()
     const absent = whyAbsent(this.file)
-    if (absent !== null) return { bundle: null, problems: [errorProblem(absent)], watch: this.#known, startedAt }
+    if (absent !== null) return { bundle: null, problems: [errorProblem(absent)], watch: this.#known, ...NOTHING, startedAt }
     if (this.#bundler === null) {
       this.#bundler = new ConfigBundler(this.file, this.#plugins.get)
       openBundlers++
@@ -116,16 +130,17 @@ export class ConfigLoader {
     try {
       this.#plugins.sweep()
       const bundle = await bundler.bundle()
-      const { problems, named, dataHash } = await checker.ask(questionOf(bundle, plugins), this.#deadlineMs)
+      const { problems, named, dataHash, facts } = await checker.ask(questionOf(bundle, plugins), this.#deadlineMs)
       const isValid = !problems.some(({ severity }) => severity === 'error')
       const watch = [...new Set([...bundler.watch, ...named])]
       // One that was not evaluated to its end has named no files: those it named before may be what is wrong.
-      if (!isValid) return { bundle: null, problems, watch: this.#withKnown(watch), startedAt }
+      const found = { facts, sources: sourcesOf(bundle), startedAt }
+      if (!isValid) return { bundle: null, problems, watch: this.#withKnown(watch), ...found }
       this.#known = watch
-      return { bundle: { ...bundle, named, dataHash }, problems, watch, startedAt }
+      return { bundle: { ...bundle, named, dataHash }, problems, watch, ...found }
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
-      return { bundle: null, problems: error.problems, watch: this.#withKnown(bundler.watch), startedAt }
+      return { bundle: null, problems: withoutSecrets(error.problems), watch: this.#withKnown(bundler.watch), ...NOTHING, startedAt }
     }
   }
 
@@ -176,6 +191,12 @@ export class ConfigLoader {
 const WARM_MS = 60_000
 
 let openBundlers = 0
+
+const NOTHING = { facts: null, sources: null }
+
+function sourcesOf({ files, plugins }: Bundle): Sources {
+  return { files, plugins: { files: plugins.flatMap((plugin) => plugin.files), entries: plugins.map(({ file }) => file) } }
+}
 
 function questionOf(bundle: Bundle, plugins: boolean): Question {
   // Their code is long, and read only by who loads them.

@@ -2,10 +2,10 @@
 
 import { dirname, relative } from 'node:path'
 import type { Config } from '../index.ts'
-import { type Counts, countParts, heldOfKind, hostNames } from './facts.ts'
+import { type Facts, factsOf, heldOfKind } from './facts.ts'
 import { type CheckRequest, type LocatedConfig, type PartlyLocated, readPartly } from './located.ts'
 import { formatPath, type Path } from './positions.ts'
-import { byPlace, type Place, type Problem } from './problems.ts'
+import { byPlace, type Problem } from './problems.ts'
 import { Report, show } from './report.ts'
 import { checkShape } from './schema.ts'
 import { secretsOf, withoutSecrets } from './secrets.ts'
@@ -20,17 +20,8 @@ export interface Examined extends LocatedConfig {
   readonly problems: readonly Problem[]
   /** Files that its values name, absolute paths. */
   readonly named: readonly string[]
-  /** Names that its upstreams have to be found by. */
-  readonly hosts: readonly HostName[]
   /** Null: there is no config at all. */
-  readonly counts: Counts | null
-}
-
-export interface HostName {
-  readonly name: string
-  /** Of the first endpoint that has it. */
-  readonly path: string
-  readonly place: Place
+  readonly facts: Facts | null
 }
 
 /** All that is wrong with a config. */
@@ -67,8 +58,7 @@ export async function examine(request: CheckRequest, onProblems?: (problems: rea
     problems: withoutSecrets(all, secretsOf(config)),
     isValid,
     named: [...named],
-    hosts: parts === null ? [] : [...hostNames(parts)].map(([name, path]) => ({ name, path: formatPath(path), place: placeOf(path) })),
-    counts: parts === null ? null : countParts(parts),
+    facts: parts === null ? null : factsOf(parts, placeOf),
   }
 }
 

@@ -1,8 +1,31 @@
 /** What a config comes to: how much of it there is, the names that its upstreams have to be found by, and what it made for nothing. */
 import { parseEndpoint } from '../net/address.ts'
-import type { Path } from './positions.ts'
+import { formatPath, type Path } from './positions.ts'
+import type { Place } from './problems.ts'
 import { isObject } from './report.ts'
 import type { Parts } from './schema-parts.ts'
+
+/** Plain data: it leaves the process that evaluated the config. */
+export interface Facts {
+  readonly counts: Counts
+  /** Names of its plugins, each once. */
+  readonly plugins: readonly string[]
+  readonly hosts: readonly HostName[]
+}
+
+/** A name that a resolver is asked for. */
+export interface HostName {
+  readonly name: string
+  /** Of the first endpoint that has it. */
+  readonly path: string
+  readonly place: Place
+}
+
+export function factsOf(parts: Parts, placeOf: (path: Path) => Place): Facts {
+  const hosts = [...hostNames(parts)].map(([name, path]) => ({ name, path: formatPath(path), place: placeOf(path) }))
+  const plugins = new Map(parts.plugins.map(({ plugin, name }) => [plugin, String(name)]))
+  return { counts: { ...countParts(parts), plugins: plugins.size }, plugins: [...plugins.values()], hosts }
+}
 
 export interface Counts {
   readonly listeners: number
@@ -12,17 +35,16 @@ export interface Counts {
   readonly plugins: number
 }
 
-export function countParts({ listeners, routes, upstreams, plugins }: Parts): Counts {
+function countParts({ listeners, routes, upstreams }: Parts): Omit<Counts, 'plugins'> {
   return {
     listeners: listeners.length,
     routes: routes.filter(({ route }) => route.routes === undefined).length,
     upstreams: upstreams.length,
-    plugins: new Set(plugins.map(({ plugin }) => plugin)).size,
   }
 }
 
-/** Hosts that a resolver is asked for, each at the first endpoint that has it. */
-export function hostNames({ upstreams }: Parts): ReadonlyMap<string, Path> {
+/** Each with the path of the first endpoint that has it. */
+function hostNames({ upstreams }: Parts): ReadonlyMap<string, Path> {
   const names = new Map<string, Path>()
   const add = (address: unknown, path: Path): void => {
     const target = typeof address === 'string' ? parseEndpoint(address)?.target : undefined
