@@ -4,6 +4,7 @@ import { findPackageJSON } from 'node:module'
 import { parseDuration } from '../config/units.ts'
 import { parseEndpoint } from '../net/address.ts'
 import { type CommandSpec, type Options, type ParsedCommand, parseArguments } from './arguments.ts'
+import type { CheckFormat } from './check.ts'
 import { commands, grammar, overviewParts } from './commands.ts'
 import type { Choice } from './control-client.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -39,7 +40,7 @@ async function runCommand({ command, options, rest }: ParsedCommand, cacheFolder
   switch (command) {
     case commands.check: {
       const { runCheck } = await import('./check.ts')
-      return runCheck({ file, json: options.json === true })
+      return runCheck({ file, format: readFormat(options), types: options['no-types'] !== true, strict: options.strict === true })
     }
     case commands.status: {
       const { runStatus } = await import('./control-commands.ts')
@@ -65,11 +66,30 @@ async function runCommand({ command, options, rest }: ParsedCommand, cacheFolder
       const { runPluginNew } = await import('./plugin-new.ts')
       return runPluginNew({ name: rest[0]!, dir: textOf(options, 'dir') })
     }
+    case commands.completion: {
+      const { completionScript, shells } = await import('./completion.ts')
+      const shell = shells.find((name) => name === rest[0])
+      if (shell === undefined) throw new UsageError(`there is completion for ${shells.join(', ')}, not for ${rest[0]}`)
+      process.stdout.write(completionScript(shell, grammar.commands))
+      return exitCodes.ok
+    }
     case commands.url:
       return start({ kind: 'url', url: readUrl(rest[0]!) }, options, cacheFolder)
     default:
       return start({ kind: 'file', file }, options, cacheFolder)
   }
+}
+
+function readFormat(options: Options): CheckFormat {
+  const format = textOf(options, 'format')
+  if (options.json === true) {
+    if (format !== null && format !== 'json') throw new UsageError(`--json and --format ${format} contradict each other`)
+    return 'json'
+  }
+  if (format === null) return process.env.GITHUB_ACTIONS === 'true' ? 'github' : 'text'
+  if (format !== 'text' && format !== 'json' && format !== 'github')
+    throw new UsageError(`--format takes text, json or github, not ${format}`)
+  return format
 }
 
 type Source = { readonly kind: 'file'; readonly file: string } | { readonly kind: 'url'; readonly url: string }

@@ -77,7 +77,13 @@ const check: CommandSpec = {
   usage: ['check [options]'],
   summary: 'tell every problem of a config, each with its place',
   about: 'Compiles, type-checks and validates a config, and loads its plugins. Tells all problems at once; opens no port.',
-  options: [config, { name: 'json', help: 'print the problems as JSON' }],
+  options: [
+    config,
+    { name: 'json', help: 'print JSON: the same as --format json' },
+    { name: 'format', value: 'text|json|github', help: 'how to print (default: text; github where GITHUB_ACTIONS is true)' },
+    { name: 'no-types', help: 'do not look for type errors' },
+    { name: 'strict', help: 'fail on warnings, too' },
+  ],
   examples: [
     ['sluice check', 'check ./proxy.config.ts'],
     ['sluice check -c other.ts --json', 'for a program to read'],
@@ -184,10 +190,25 @@ const pluginNew: CommandSpec = {
   environment: [],
 }
 
-export const commands = { run, url, check, status, reload, stop, init, types, pluginNew }
+const completion: CommandSpec = {
+  name: 'completion',
+  operands: { least: 1, most: 1 },
+  usage: ['completion bash|zsh|fish'],
+  summary: 'a script that makes the shell complete these words',
+  about: 'Prints a script for the shell, which completes commands, options and their values from then on.',
+  options: [],
+  examples: [
+    ['source <(sluice completion bash)', 'in ~/.bashrc; the same with zsh in ~/.zshrc'],
+    ['sluice completion fish | source', 'in ~/.config/fish/config.fish'],
+  ],
+  exits: [ok, usage],
+  environment: [],
+}
+
+export const commands = { run, url, check, status, reload, stop, init, types, pluginNew, completion }
 
 export const grammar: Grammar = {
-  commands: [run, check, status, reload, stop, init, types, pluginNew],
+  commands: [run, check, status, reload, stop, init, types, pluginNew, completion],
   byDefault: run,
   forUrl: url,
 }
@@ -198,7 +219,7 @@ export const overviewParts = {
     ['Run', [url, run]],
     ['Look', [check, status]],
     ['Change', [reload, stop]],
-    ['Create', [init, types, pluginNew]],
+    ['Create', [init, types, pluginNew, completion]],
   ],
   examples: [
     ['sluice http://localhost:3000', 'put a proxy on :8080 before what runs on port 3000'],
