@@ -2,6 +2,8 @@
  * Reads whole HTTP/1 messages as a client or an endpoint gets them: start line, fields as they were sent, body. It trusts its writer,
  * which is this program, and keeps bodies in memory.
  */
+// Also for programs that import this file and do not list that one.
+/// <reference path="../net/latin1.d.ts" />
 import { ChunkedReader } from '../net/http1/chunked.ts'
 
 export interface Message {

@@ -24,6 +24,8 @@ export interface CommandOptions {
   readonly args?: readonly string[] | undefined
   readonly env?: Readonly<Record<string, string>> | undefined
   readonly nodeArgs?: readonly string[] | undefined
+  /** Another than this checkout's. */
+  readonly program?: string | undefined
   /** Where to run it, instead of a temporary folder of its own: that of a proxy that is running. It is left as it is. */
   readonly folder?: string | undefined
 }
@@ -75,7 +77,7 @@ export class Sluice {
   constructor(command: readonly string[], options: CommandOptions) {
     this.folder = options.folder ?? makeFolder(options)
     this.#ownsFolder = options.folder === undefined
-    const args = [...nodeFlags, ...(options.nodeArgs ?? []), join(root, 'core/main.ts'), ...command]
+    const args = [...nodeFlags, ...(options.nodeArgs ?? []), options.program ?? join(root, 'core/main.ts'), ...command]
     // A session of its own: whatever it starts carries its number in /proc, also after its parent is gone.
     this.child = spawn(process.execPath, args, {
       cwd: this.folder,
