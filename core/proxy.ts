@@ -4,8 +4,8 @@
  */
 import type { Server } from 'node:net'
 import { dirname } from 'node:path'
+import { evaluateChecked } from './config/agreement.ts'
 import type { Bundle } from './config/bundle.ts'
-import { evaluate } from './config/evaluate.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { Observer } from './events.ts'
 import type { Hook } from './hooks.ts'
@@ -87,7 +87,7 @@ class WorkerProxy implements Proxy {
   }
 
   async prepare(bundle: Bundle, generation: number): Promise<Candidate> {
-    const config = await evaluate(bundle)
+    const config = await evaluateChecked(bundle)
     const before = this.#current
     const uses = pluginUses(config).map((use) => withSource(use, bundle))
     const hooks = await this.#sandbox.load(uses, before?.hooks)

@@ -52,6 +52,8 @@ export class Runtime {
   /** No plan names them any more, but somebody is still connected. */
   readonly #leaving = new Set<Listener>()
   readonly #doors = new Map<Server, Door>()
+  /** By the key of an address. */
+  #owners: ReadonlyMap<string, Listener> = new Map()
   #pools = new Map<string, Pool>()
   #upstreams = new Map<string, KnownUpstream>()
   #tally: Tally | null = null
@@ -102,7 +104,8 @@ export class Runtime {
 
   /** Takes over a listening server for a listener. `key`: of its address, by which it follows that address from plan to plan. */
   accept(name: string, server: Server, key: string | null = null): void {
-    const listener = this.#listeners.get(name)
+    // The plan may be another one by now than that for which it was opened.
+    const listener = key === null ? this.#listeners.get(name) : this.#owners.get(key)
     if (listener === undefined) {
       server.close()
       return
@@ -172,10 +175,10 @@ export class Runtime {
 
   /** Each server goes on with whoever has its address now; without anybody it closes. */
   #assignDoors(plan: Plan): void {
-    const owners = new Map(addressesOf(plan.listeners).map(({ key, listener }) => [key, this.#listeners.get(listener)!]))
+    this.#owners = new Map(addressesOf(plan.listeners).map(({ key, listener }) => [key, this.#listeners.get(listener)!]))
     const kept = new Set(this.#listeners.values())
     for (const [server, door] of this.#doors) {
-      const owner = door.key === null ? (kept.has(door.listener) ? door.listener : undefined) : owners.get(door.key)
+      const owner = door.key === null ? (kept.has(door.listener) ? door.listener : undefined) : this.#owners.get(door.key)
       if (owner === door.listener) continue
       door.listener = owner ?? door.listener
       if (owner !== undefined) owner.accept(server)

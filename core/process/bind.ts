@@ -38,12 +38,21 @@ const reusePort = 2
 /** node:net offers no public way to bind without accepting; this one has been there since 0.6 because node:cluster needs it. */
 const createHandle = (net as unknown as { _createServerHandle?: CreateHandle })._createServerHandle ?? null
 
+export interface BindOptions {
+  readonly slots: number
+  /** This program has the port already, at another address that overlaps: whether somebody else has it cannot be tried. */
+  readonly isOurs?: boolean
+  /** Null: workers bind by themselves. */
+  readonly create?: CreateHandle | null
+}
+
 /** Binds one address for `slots` workers; gives one socket for each. Throws BindError, and then leaves nothing open. */
-export async function bindAddress(listener: string, address: ListenAddress, slots: number, create = createHandle): Promise<BoundSocket[]> {
+export async function bindAddress(listener: string, address: ListenAddress, options: BindOptions): Promise<BoundSocket[]> {
+  const { slots, isOurs = false, create = createHandle } = options
   if (address.kind === 'unix') await removeStaleSocket(listener, address.path)
-  if (create === null) return alone(listener, address, slots)
+  if (create === null) return isOurs ? unbound(address, slots) : alone(listener, address, slots)
   const shared = address.kind === 'unix' || process.platform !== 'linux'
-  const first = bindOne(create, listener, address, 0)
+  const first = bindOne(create, listener, address, isOurs && !shared ? reusePort : 0)
   if (shared) return Array.from({ length: slots }, () => first)
   // The first bind was without reusePort, so that a port which another program shares is noticed; now the real ones.
   first.close()
@@ -106,7 +115,11 @@ async function alone(listener: string, address: ListenAddress, slots: number): P
   const port = bound !== null && typeof bound === 'object' ? bound.port : address.port
   server.close()
   await once(server, 'close')
-  return Array.from({ length: slots }, () => ({ address: { ...address, port }, handle: null, close: () => {} }))
+  return unbound({ ...address, port }, slots)
+}
+
+function unbound(address: ListenAddress, slots: number): BoundSocket[] {
+  return Array.from({ length: slots }, () => ({ address, handle: null, close: () => {} }))
 }
 
 /** A unix socket outlives a program that was killed: remove it if nobody answers there. */

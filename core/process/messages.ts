@@ -1,6 +1,9 @@
 /** What the supervisor and its workers say to each other over IPC: every message is one of these, nothing else crosses. */
 import type { Bundle } from '../config/bundle.ts'
+import type { Problem } from '../config/problems.ts'
 import type { SeriesDelta } from '../observe/counters.ts'
+import type { Recalled } from '../observe/recorder.ts'
+import type { Difference } from '../plan/difference.ts'
 import type { ListenAddress, LogPlan } from '../plan/plan.ts'
 
 /** What the supervisor needs to know of a plan. It never runs the config itself: a worker prepares it and tells. */
@@ -38,6 +41,8 @@ export type ToWorker =
       readonly kind: 'listen'
       readonly id: number
       readonly listener: string
+      /** Of the address (plan/addresses.ts). */
+      readonly key: string
       readonly address: ListenAddress
       readonly alone: boolean
       /** Whose socket it is. */
@@ -46,7 +51,9 @@ export type ToWorker =
   /** Stop accepting from the sockets of another slot. */
   | { readonly kind: 'release'; readonly slot: number }
   | { readonly kind: 'collect'; readonly id: number }
+  | { readonly kind: 'recall'; readonly id: number; readonly requestId: string }
   | { readonly kind: 'reopen-log' }
+  /** Said again it can only make it end sooner. */
   | { readonly kind: 'drain'; readonly deadlineMs: number }
 
 /** To the supervisor. */
@@ -64,9 +71,15 @@ export type FromWorker =
   | Answer
 
 export type Answer =
-  | { readonly kind: 'prepared'; readonly id: number; readonly summary: PlanSummary }
+  /** `difference`: from the plan it runs on; null if there is none. */
+  | { readonly kind: 'prepared'; readonly id: number; readonly summary: PlanSummary; readonly difference: Difference | null }
+  /** `touched` of its `connections` are told to end. */
+  | { readonly kind: 'committed'; readonly id: number; readonly touched: number; readonly connections: number }
   | { readonly kind: 'done'; readonly id: number }
-  | { readonly kind: 'failed'; readonly id: number; readonly error: string }
+  /** `problems`: where in the config or a plugin, if that is known. */
+  | { readonly kind: 'failed'; readonly id: number; readonly error: string; readonly problems: readonly Problem[] }
+  /** null: it knows nothing of that request. */
+  | { readonly kind: 'recalled'; readonly id: number; readonly found: Recalled | null }
   | {
       readonly kind: 'collected'
       readonly id: number

@@ -2,33 +2,27 @@
  * While a slot has no worker, another worker accepts from its socket too: whoever connects does not wait for the replacement. Where
  * all workers share one socket there is nothing to do.
  */
-import type { BoundSocket } from './bind.ts'
+import type { Bound } from './sockets.ts'
 import type { WorkerProcess } from './worker-process.ts'
-
-/** A listener's socket for each slot. */
-export interface SlotSockets {
-  readonly name: string
-  readonly sockets: readonly BoundSocket[]
-}
 
 export class StandIns {
   /** Who stands in for which slot. */
   readonly #bySlot = new Map<number, WorkerProcess>()
 
   /** Finds somebody for every slot that has nobody; called after a worker has stopped accepting. */
-  cover(slots: readonly (WorkerProcess | null)[], listening: readonly SlotSockets[]): void {
+  cover(slots: readonly (WorkerProcess | null)[], listening: readonly Bound[]): void {
     for (const [slot, worker] of slots.entries()) {
       if (worker?.isLive === true || this.#bySlot.get(slot)?.isLive === true) continue
       const standIn = leastBusy(slots)
       if (standIn === null) return
       this.#bySlot.set(slot, standIn)
-      for (const { name, sockets } of listening) {
-        const socket = sockets[slot]!
-        // If it cannot, the queue of the socket waits for the replacement.
-        // Where workers bind by themselves they share the port already, and a socket made for a while would take its queue along.
-        if (socket.handle !== null && socket !== sockets[standIn.slot]) standIn.listen(name, socket, slot).catch(() => {})
-      }
+      this.#lend(standIn, slot, listening)
     }
+  }
+
+  /** Those who stand in now take what was bound by a reload, too. */
+  extend(added: readonly Bound[]): void {
+    for (const [slot, standIn] of this.#bySlot) if (standIn.isLive) this.#lend(standIn, slot, added)
   }
 
   /** The slot has its worker again. */
@@ -36,6 +30,15 @@ export class StandIns {
     const standIn = this.#bySlot.get(slot)
     this.#bySlot.delete(slot)
     if (standIn?.isLive === true) standIn.release(slot)
+  }
+
+  #lend(standIn: WorkerProcess, slot: number, listening: readonly Bound[]): void {
+    for (const bound of listening) {
+      const socket = bound.sockets[slot]!
+      // If it cannot, the queue of the socket waits for the replacement.
+      // Where workers bind by themselves they share the port already, and a socket made for a while would take its queue along.
+      if (socket.handle !== null && socket !== bound.sockets[standIn.slot]) standIn.listen(bound, socket, slot).catch(() => {})
+    }
   }
 }
 

@@ -1,13 +1,16 @@
 /**
- * The supervisor: binds, forks workers, gives all of them the same plan, and replaces those that die or hang. It takes no traffic
- * and runs no code of a user. Its sockets stay open while it lives, so a worker's death refuses nobody.
+ * The supervisor: binds, forks workers, and gives all of them the same plan. It takes no traffic and runs no code of a user. Its
+ * sockets stay open while it lives, so a worker's death refuses nobody. A new plan is taken by all workers or by none: until the
+ * commit point nothing has changed, after it nothing can fail.
  */
 import type { Bundle } from '../config/bundle.ts'
-import { type BoundSocket, bindAddress, describeAddress } from './bind.ts'
+import type { Recalled } from '../observe/recorder.ts'
+import type { Difference } from '../plan/difference.ts'
+import { type Committed, Crew } from './crew.ts'
 import type { LogEntry, LogTarget, MetricsSnapshot, PlanSummary } from './messages.ts'
-import { Restarts } from './restarts.ts'
-import { StandIns } from './stand-ins.ts'
-import { PrepareError, type WorkerEvents, WorkerProcess } from './worker-process.ts'
+import { commitAll, mustAgree, prepareAll } from './round.ts'
+import { type Bound, Sockets } from './sockets.ts'
+import { type CommitCounts, PrepareError, type WorkerProcess } from './worker-process.ts'
 
 export interface SupervisorOptions {
   readonly workers: number
@@ -22,6 +25,8 @@ export interface SupervisorOptions {
   readonly prepareMs: number
   /** Workers bind by themselves, as where the runtime cannot bind without accepting: a dead worker's queue is lost. */
   readonly bindAlone?: boolean
+  /** What a test wants to happen when all is prepared, just before the commit point of a reload. */
+  readonly beforeCommit?: () => Promise<void>
   readonly events: SupervisorEvents
 }
 
@@ -31,43 +36,49 @@ export interface SupervisorEvents {
   retired(worker: WorkerProcess): void
 }
 
-interface Listening {
-  readonly name: string
-  readonly secure: boolean
-  /** One for each slot; all the same one where it is shared. */
-  readonly sockets: readonly BoundSocket[]
+export interface ReloadOptions {
+  /** There is a newer one: this one is given up, if it is not too late. */
+  isStale(): boolean
+  /** What else must succeed before the commit point. */
+  alongside(summary: PlanSummary): Promise<Alongside>
 }
 
-interface Committed {
-  readonly bundle: Bundle
-  readonly generation: number
+export interface Alongside {
+  commit(): void
+  abort(): void
 }
+
+export interface Reloaded extends CommitCounts {
+  readonly summary: PlanSummary
+  /** Null where new workers took the place of the old ones. */
+  readonly difference: Difference | null
+}
+
+/** A newer one is wanted: nothing has changed. */
+export class StaleError extends Error {
+  override readonly name = 'StaleError'
+}
+
+/** All that can fail is done. Called, it is the commit point: returns what is bound since, and how to close what is not named any more. */
+type Commit = (committed: Committed) => { readonly added: readonly Bound[]; close(): void }
+
+const waitStepMs = 20
 
 export class Supervisor {
   readonly #options: SupervisorOptions
-  readonly #slots: (WorkerProcess | null)[]
-  /** Every process that has not ended, those that are being drained or replaced included. */
-  readonly #running = new Set<WorkerProcess>()
-  readonly #restarts: Restarts
-  readonly #standIns = new StandIns()
-  #listening: Listening[] = []
+  readonly #crew: Crew
+  readonly #sockets: Sockets
   #committed: Committed | null = null
   #summary: PlanSummary | null = null
-  #watch: NodeJS.Timeout | null = null
-  #watchedAt = 0
+  #lastGeneration = 0
+  /** Resolves when the reload that runs is over. */
+  #reloading: Promise<void> | null = null
   #draining = false
-  readonly #allEnded = Promise.withResolvers<void>()
-  /** Before the first commit a worker's death fails the start; after it, it is replaced. */
-  #isUp = false
 
   constructor(options: SupervisorOptions) {
     this.#options = options
-    this.#slots = Array.from({ length: options.workers }, () => null)
-    this.#restarts = new Restarts({
-      slots: options.workers,
-      restart: (slot) => void this.#replace(slot),
-      tell: (entry) => options.events.log(entry),
-    })
+    this.#sockets = new Sockets({ slots: options.workers, bindAlone: options.bindAlone === true })
+    this.#crew = new Crew({ options, sockets: this.#sockets, committed: () => this.#committed!, reloading: () => this.#reloading })
   }
 
   get isDraining(): boolean {
@@ -83,66 +94,70 @@ export class Supervisor {
   }
 
   get restartCounts(): Readonly<Record<string, number>> {
-    return this.#restarts.counts
+    return this.#crew.restartCounts
   }
 
   get workers(): readonly WorkerProcess[] {
-    return this.#slots.filter((worker) => worker !== null)
+    return this.#crew.workers
   }
 
   /** Every slot has a worker that carries traffic. */
   get isReady(): boolean {
-    return this.#isUp && !this.#draining && this.#slots.every((worker) => worker?.isLive === true)
+    return this.#crew.isReady
   }
 
   /** Forks the workers, so that they load while the config is being read. */
   spawn(): void {
-    for (let slot = 0; slot < this.#slots.length; slot++) this.#fork(slot)
+    this.#crew.spawn()
   }
 
   /** All workers prepare the bundle and must understand it alike. Nothing is bound. */
   async prepare(bundle: Bundle): Promise<PlanSummary> {
-    const generation = 1
-    await this.#warmUp()
-    const summaries = await this.#allWorkers((worker) => worker.prepare(bundle, generation, this.#options.prepareMs))
-    const [first] = summaries
-    if (first === undefined) throw new PrepareError('there is no worker')
-    if (summaries.some((summary) => JSON.stringify(summary) !== JSON.stringify(first))) {
-      throw new PrepareError('the config is not the same in each worker: it depends on the time, on chance, or on something that changes')
-    }
+    const generation = ++this.#lastGeneration
+    await this.#crew.warmUp()
+    const prepared = await this.#crew.each((worker) => worker.prepare(bundle, generation, this.#options.prepareMs))
+    const summaries = prepared.map(({ summary }) => summary)
+    mustAgree(summaries)
     this.#committed = { bundle, generation }
-    this.#summary = first
-    return first
+    this.#summary = summaries[0]!
+    return this.#summary
   }
 
   /** Binds what the plan listens on. Throws BindError. */
-  async bind({ listeners }: PlanSummary): Promise<void> {
-    for (const { name, addresses, secure } of listeners) {
-      for (const address of addresses) {
-        const sockets = await bindAddress(name, address, this.#slots.length, this.#options.bindAlone === true ? null : undefined)
-        this.#listening.push({ name, secure, sockets })
-      }
-    }
+  async bind(summary: PlanSummary): Promise<void> {
+    const change = await this.#sockets.change(summary)
+    change.commit()
   }
 
   /** The plan becomes the current one everywhere, and then connections are accepted. */
   async commit(): Promise<void> {
     const committed = this.#committed
     if (committed === null) throw new PrepareError('nothing is prepared')
-    await this.#allWorkers((worker) => worker.commit(committed.generation))
-    this.#isUp = true
-    await Promise.all(this.workers.map((worker) => this.#open(worker)))
-    this.#watchedAt = performance.now()
-    const everyMs = this.#options.hangMs / 5
-    this.#watch = setInterval(() => this.#findHanging(everyMs), everyMs)
+    await this.#crew.each((worker) => worker.commit(committed.generation))
+    await this.#crew.goUp()
+  }
+
+  /**
+   * Another plan for all workers, or for none: rejects with what kept it from being taken, and then nothing has changed. One at a
+   * time.
+   */
+  async reload(bundle: Bundle, options: ReloadOptions): Promise<Reloaded> {
+    if (this.#reloading !== null) throw new Error('a reload is under way')
+    await this.#someWorker()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#reloading = promise
+    try {
+      const isRolling = bundle.packagesStamp !== this.#committed?.bundle.packagesStamp
+      return await (isRolling ? this.#roll(bundle, options) : this.#swap(bundle, options))
+    } finally {
+      this.#reloading = null
+      resolve()
+    }
   }
 
   /** What is bound: `web http://0.0.0.0:8080`. */
   describe(): string[] {
-    return this.#listening.map(({ name, secure, sockets }) => {
-      const address = sockets[0]!.address
-      return `${name} ${address.kind === 'unix' ? '' : secure ? 'https://' : 'http://'}${describeAddress(address)}`
-    })
+    return this.#sockets.describe()
   }
 
   /** Fresh counters of all workers, as far as they answer in time. */
@@ -151,160 +166,108 @@ export class Supervisor {
     await Promise.allSettled(this.workers.filter((worker) => worker.isLive).map(ask))
   }
 
+  /** What any worker remembers of a request. */
+  async recall(requestId: string, deadlineMs: number): Promise<Recalled | null> {
+    const ask = async (worker: WorkerProcess): Promise<Recalled> => {
+      const found = await worker.recall(requestId, deadlineMs)
+      if (found === null) throw new Error('not mine')
+      return found
+    }
+    return Promise.any([...this.#crew.running].map(ask)).catch(() => null)
+  }
+
   reopenLogs(): void {
-    for (const worker of this.#running) worker.reopenLog()
+    for (const worker of this.#crew.running) worker.reopenLog()
   }
 
   /** Resolves when every worker has ended. */
   async drain(): Promise<void> {
-    this.#beginEnd()
-    for (const worker of this.#running) {
-      if (worker.isLive) worker.drain(this.#options.drainMs)
-      else if (!worker.isDraining) worker.kill('draining')
-    }
-    // A worker that does not keep its own deadline is not waited for.
-    const late = setTimeout(() => this.kill(), this.#options.drainMs + 2_000)
-    if (this.#running.size > 0) await this.#allEnded.promise
-    clearTimeout(late)
-    this.#closeSockets()
+    this.#draining = true
+    await this.#crew.drain()
+    this.#sockets.close()
   }
 
   /** At once. */
   kill(): void {
-    this.#beginEnd()
-    for (const worker of this.#running) worker.kill('stopping')
-    this.#closeSockets()
-  }
-
-  /** The first workers of a new version fill the module cache; they are replaced, once, by such that are quicker and smaller. */
-  async #warmUp(): Promise<void> {
-    const loaded = await this.#allWorkers((worker) => worker.loaded())
-    if (this.#options.cacheFolder === null) return
-    for (const [slot, { cold }] of loaded.entries()) {
-      if (!cold) continue
-      this.#slots[slot]?.kill('cold')
-      this.#fork(slot)
-    }
-    await this.#allWorkers((worker) => worker.loaded())
-  }
-
-  #beginEnd(): void {
     this.#draining = true
-    this.#restarts.stop()
-    if (this.#watch !== null) clearInterval(this.#watch)
+    this.#crew.kill()
+    this.#sockets.close()
   }
 
-  #closeSockets(): void {
-    for (const { sockets } of this.#listening) for (const socket of sockets) socket.close()
-  }
-
-  #fork(slot: number): WorkerProcess {
-    const { workerFile: file, hangMs, drainMs, logTarget } = this.#options
-    const worker = new WorkerProcess({ file, slot, heartbeatMs: hangMs / 5, drainMs, logTarget }, this.#workerEvents)
-    this.#slots[slot] = worker
-    this.#running.add(worker)
-    return worker
-  }
-
-  readonly #workerEvents: WorkerEvents = {
-    said: (worker, message) => {
-      switch (message.kind) {
-        case 'alive':
-          worker.connections = message.connections
-          worker.memory = message.memory
-          this.#options.events.metrics(worker, message.metrics)
-          return
-        case 'drained':
-          this.#options.events.metrics(worker, message.metrics)
-          return
-        case 'leaving':
-          this.#onLeaving(worker)
-          return
-        case 'log':
-          for (const entry of message.entries) this.#options.events.log({ ...entry, fields: { ...entry.fields, worker: worker.slot } })
-          return
-        case 'pressure':
-          this.#onPressure(worker, message.pressed)
-          return
-        default:
-          message satisfies never
-      }
-    },
-    ended: (worker, why) => {
-      this.#running.delete(worker)
-      this.#options.events.retired(worker)
-      const hadSlot = this.#slots[worker.slot] === worker
-      if (hadSlot) this.#slots[worker.slot] = null
-      if (this.#draining && this.#running.size === 0) this.#allEnded.resolve()
-      worker.isLive = false
-      if (this.#draining || !this.#isUp || !hadSlot) return
-      this.#standIns.cover(this.#slots, this.#listening)
-      this.#restarts.ended(worker, why)
-    },
-  }
-
-  /** A new worker takes the slot: the same plan, the same sockets, whose queues have been waiting. */
-  async #replace(slot: number): Promise<void> {
-    const worker = this.#fork(slot)
+  /** Everywhere what runs already: nobody's connection is touched but of listeners that are gone. */
+  async #swap(bundle: Bundle, options: ReloadOptions): Promise<Reloaded> {
+    const generation = ++this.#lastGeneration
+    const workers = this.#crew.taking
     try {
-      await worker.loaded()
-      const { bundle, generation } = this.#committed!
-      await worker.prepare(bundle, generation, this.#options.prepareMs)
-      await worker.commit(generation)
-      await this.#open(worker)
-      this.#log('info', `worker ${slot} is back`, { pid: worker.pid, ms: Math.round(performance.now() - worker.bornAt) })
+      const prepared = await prepareAll(workers, { bundle, generation, deadlineMs: this.#options.prepareMs })
+      const commit = await this.#reserve(prepared.summary, options)
+      const { added, close } = commit({ bundle, generation })
+      const counts = await commitAll(this.#still(workers), generation)
+      await this.#crew.openAdded(added)
+      close()
+      return { ...prepared, ...counts }
     } catch (error) {
-      if (this.#running.has(worker)) worker.kill(error instanceof Error ? error.message : String(error))
+      for (const worker of workers) worker.abort(generation)
+      throw error
     }
   }
 
-  /** Gives a worker the sockets of its slot; true from then on. */
-  async #open(worker: WorkerProcess): Promise<void> {
-    await Promise.all(this.#listening.map(({ name, sockets }) => worker.listen(name, sockets[worker.slot]!)))
-    worker.isLive = true
-    this.#standIns.end(worker.slot)
-  }
-
-  #onLeaving(worker: WorkerProcess): void {
-    worker.isLive = false
-    worker.isDraining = true
-    if (this.#draining || this.#slots[worker.slot] !== worker) return
-    this.#standIns.cover(this.#slots, this.#listening)
-    this.#log('info', `worker ${worker.slot} was told to end; another one takes its place`, { pid: worker.pid })
-    void this.#replace(worker.slot)
-  }
-
-  #onPressure(worker: WorkerProcess, pressed: boolean): void {
-    if (this.#draining) return
-    this.#log(
-      'warn',
-      pressed ? `worker ${worker.slot} pauses accepting: it is short of file descriptors` : `worker ${worker.slot} accepts again`,
-      {
-        connections: worker.connections,
-      },
-    )
-    if (!pressed) this.#open(worker).catch((error) => worker.kill(String(error)))
-  }
-
-  /** When this process itself was held up, it cannot tell whose silence is whose. */
-  #findHanging(everyMs: number): void {
-    const now = performance.now()
-    const wasHeldUp = now - this.#watchedAt > everyMs * 3
-    this.#watchedAt = now
-    for (const worker of this.workers) {
-      if (wasHeldUp) worker.aliveAt = now
-      else if (worker.isLive && now - worker.aliveAt > this.#options.hangMs)
-        worker.kill(`its event loop stood still for ${this.#options.hangMs / 1000} s`)
+  /** What a process has imported it remembers: new workers take the slots, the old ones finish what they have. */
+  async #roll(bundle: Bundle, options: ReloadOptions): Promise<Reloaded> {
+    const generation = ++this.#lastGeneration
+    const fresh = this.#crew.createApart()
+    try {
+      await Promise.all(fresh.map((worker) => worker.loaded()))
+      const prepared = await prepareAll(fresh, { bundle, generation, deadlineMs: this.#options.prepareMs })
+      const commit = await this.#reserve(prepared.summary, options)
+      const { close } = commit({ bundle, generation })
+      const counts = await commitAll(this.#still(fresh), generation)
+      await this.#crew.takeSlots(fresh)
+      close()
+      return { ...prepared, ...counts, difference: null }
+    } catch (error) {
+      for (const worker of fresh) worker.kill('its plan was not taken into use')
+      throw error
     }
   }
 
-  /** The same for each worker; the first failure is everybody's. */
-  async #allWorkers<T>(run: (worker: WorkerProcess) => Promise<T>): Promise<T[]> {
-    const ended = (slot: number): Promise<never> => Promise.reject(new Error(`worker ${slot} has ended`))
-    return Promise.all(this.#slots.map((worker, slot) => (worker === null ? ended(slot) : run(worker))))
+  /** All else that can fail: done, or undone again. */
+  async #reserve(summary: PlanSummary, options: ReloadOptions): Promise<Commit> {
+    const mustBeWanted = (): void => {
+      if (options.isStale() || this.#draining) throw new StaleError('another one is wanted')
+    }
+    mustBeWanted()
+    const sockets = await this.#sockets.change(summary)
+    let alongside: Alongside | null = null
+    try {
+      alongside = await options.alongside(summary)
+      await this.#options.beforeCommit?.()
+      mustBeWanted()
+    } catch (error) {
+      alongside?.abort()
+      sockets.abort()
+      throw error
+    }
+    const { commit } = alongside
+    return (committed) => {
+      this.#committed = committed
+      this.#summary = summary
+      commit()
+      return { added: sockets.added, close: sockets.commit() }
+    }
   }
 
-  #log(level: LogEntry['level'], text: string, fields: LogEntry['fields']): void {
-    this.#options.events.log({ level, text, fields })
+  #still(workers: readonly WorkerProcess[]): WorkerProcess[] {
+    return workers.filter((worker) => this.#crew.running.has(worker))
+  }
+
+  /** Somebody must try the plan before it is taken; when nobody is there, somebody soon is. */
+  async #someWorker(): Promise<void> {
+    const deadline = performance.now() + this.#options.prepareMs
+    while (this.#crew.taking.length === 0) {
+      if (this.#draining) throw new StaleError('the proxy is draining')
+      if (performance.now() > deadline) throw new PrepareError('there is no worker to try the config')
+      await new Promise((resolve) => setTimeout(resolve, waitStepMs))
+    }
   }
 }

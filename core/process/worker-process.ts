@@ -4,6 +4,9 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import type { Bundle } from '../config/bundle.ts'
+import { errorProblem, type Problem } from '../config/problems.ts'
+import type { Recalled } from '../observe/recorder.ts'
+import type { Difference } from '../plan/difference.ts'
 import type { BoundSocket } from './bind.ts'
 import type { Answer, FromWorker, LogTarget, MetricsSnapshot, PlanSummary, ToWorker } from './messages.ts'
 
@@ -38,6 +41,18 @@ const workerFlags = [
 const commitMs = 5_000
 const lastWordsMs = 200
 
+export interface PreparedPlan {
+  readonly summary: PlanSummary
+  /** From the plan it runs on; null if there is none. */
+  readonly difference: Difference | null
+}
+
+export interface CommitCounts {
+  /** Connections that are told to end. */
+  readonly touched: number
+  readonly connections: number
+}
+
 export class WorkerProcess {
   readonly slot: number
   readonly pid: number
@@ -47,8 +62,12 @@ export class WorkerProcess {
   connections = 0
   /** Resident bytes when it last told. */
   memory = 0
+  /** It runs on the committed plan: what is prepared next, it prepares too. */
+  takesPart = false
   /** It carries traffic, and takes more. */
   isLive = false
+  /** It let go of its sockets, for it is short of file descriptors. */
+  isPressed = false
   /** It finishes what it has, then ends. */
   isDraining = false
   /** Why the supervisor killed it; null if it did not. */
@@ -105,19 +124,22 @@ export class WorkerProcess {
   }
 
   /** Rejects with PrepareError when the config is to blame. */
-  async prepare(bundle: Bundle, generation: number, deadlineMs: number): Promise<PlanSummary> {
+  async prepare(bundle: Bundle, generation: number, deadlineMs: number): Promise<PreparedPlan> {
     try {
       const answer = await this.#ask((id) => ({ kind: 'prepare', id, bundle, generation }), deadlineMs)
       if (answer.kind !== 'prepared') throw new Error(`worker ${this.slot} answered ${answer.kind}`)
-      return answer.summary
+      return answer
     } catch (error) {
       if (error instanceof DeadlineError) throw new PrepareError(`the config did not finish evaluating within ${deadlineMs / 1000} s`)
-      throw error instanceof FailedError ? new PrepareError(error.message) : error
+      throw error instanceof FailedError ? new PrepareError(error.message, error.problems) : error
     }
   }
 
-  async commit(generation: number): Promise<void> {
-    await this.#ask((id) => ({ kind: 'commit', id, generation }), commitMs)
+  async commit(generation: number): Promise<CommitCounts> {
+    const answer = await this.#ask((id) => ({ kind: 'commit', id, generation }), commitMs)
+    if (answer.kind !== 'committed') throw new Error(`worker ${this.slot} answered ${answer.kind}`)
+    this.connections = answer.connections
+    return answer
   }
 
   abort(generation: number): void {
@@ -125,9 +147,18 @@ export class WorkerProcess {
   }
 
   /** Resolves when it accepts on that socket, of its own slot or of another's. */
-  async listen(listener: string, socket: BoundSocket, slot: number = this.slot): Promise<void> {
+  async listen(
+    { listener, key }: { readonly listener: string; readonly key: string },
+    socket: BoundSocket,
+    slot = this.slot,
+  ): Promise<void> {
     const alone = socket.handle === null
-    await this.#ask((id) => ({ kind: 'listen', id, listener, address: socket.address, alone, slot }), commitMs, socket)
+    await this.#ask((id) => ({ kind: 'listen', id, listener, key, address: socket.address, alone, slot }), commitMs, socket)
+  }
+
+  async recall(requestId: string, deadlineMs: number): Promise<Recalled | null> {
+    const answer = await this.#ask((id) => ({ kind: 'recall', id, requestId }), deadlineMs)
+    return answer.kind === 'recalled' ? answer.found : null
   }
 
   async collect(deadlineMs: number): Promise<MetricsSnapshot> {
@@ -147,8 +178,10 @@ export class WorkerProcess {
     this.#send({ kind: 'reopen-log' })
   }
 
+  /** Said again it can only make it end sooner. */
   drain(deadlineMs: number): void {
     this.isLive = false
+    this.takesPart = false
     this.isDraining = true
     this.#send({ kind: 'drain', deadlineMs })
   }
@@ -170,7 +203,7 @@ export class WorkerProcess {
     this.#send(question(id), socket)
     try {
       const answer = await promise
-      if (answer.kind === 'failed') throw new FailedError(answer.error)
+      if (answer.kind === 'failed') throw new FailedError(answer.error, answer.problems)
       return answer
     } finally {
       clearTimeout(timer)
@@ -200,9 +233,20 @@ interface Question {
 /** The config was understood, but the proxy cannot run it; no worker is to blame. */
 export class PrepareError extends Error {
   override readonly name = 'PrepareError'
+  readonly problems: readonly Problem[]
+  constructor(message: string, problems: readonly Problem[] = [errorProblem(message)]) {
+    super(message)
+    this.problems = problems
+  }
 }
 
 /** The worker answered that it could not. */
-class FailedError extends Error {}
+class FailedError extends Error {
+  readonly problems: readonly Problem[]
+  constructor(message: string, problems: readonly Problem[]) {
+    super(message)
+    this.problems = problems
+  }
+}
 
 class DeadlineError extends Error {}

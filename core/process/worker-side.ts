@@ -8,6 +8,7 @@ import type { Observer } from '../events.ts'
 import { Counters } from '../observe/counters.ts'
 import { LineSink } from '../observe/line-sink.ts'
 import { Traffic } from '../observe/traffic.ts'
+import type { Difference } from '../plan/difference.ts'
 import type { ListenAddress, Plan } from '../plan/plan.ts'
 import { backlog } from './bind.ts'
 import { maxConnections } from './capacity.ts'
@@ -15,17 +16,21 @@ import { ForwardedLog } from './forwarded-log.ts'
 import type { FromWorker, LogTarget, MetricsSnapshot, PlanSummary, ToWorker } from './messages.ts'
 import { fillModuleCache } from './module-cache.ts'
 import { Pulse } from './pulse.ts'
+import { problemsOf } from './worker-problems.ts'
 
 export interface Prepared {
   readonly plan: Plan
+  /** From the plan in use; null if there is none. */
+  readonly difference: Difference | null
   discard(): void
 }
 
 /** What a worker needs of the proxy; the real one is in proxy.ts. */
 export interface WorkerProxy<P extends Prepared> {
   prepare(bundle: Bundle, generation: number): Promise<P>
-  commit(prepared: P): void
-  accept(listener: string, server: net.Server): void
+  /** Returns how many connections are told to end. */
+  commit(prepared: P): number
+  accept(listener: string, server: net.Server, key: string): void
   stopAccepting(): void
   drain(deadlineMs: number): Promise<void>
   readonly connections: number
@@ -58,6 +63,8 @@ class WorkerSide<P extends Prepared> {
   /** Servers on sockets of slots that have no worker at the moment. */
   readonly #borrowed = new Map<number, net.Server[]>()
   readonly #dropped: number
+  /** What was asked for last, and not taken back. */
+  #wanted = 0
   #prepared: { readonly generation: number; readonly value: P } | null = null
   #draining = false
 
@@ -108,6 +115,9 @@ class WorkerSide<P extends Prepared> {
       case 'collect':
         send({ kind: 'collected', id: message.id, ...this.#vitals() })
         return
+      case 'recall':
+        send({ kind: 'recalled', id: message.id, found: this.#traffic.recall(message.requestId) })
+        return
       case 'reopen-log':
         this.#reopenLog()
         return
@@ -120,48 +130,59 @@ class WorkerSide<P extends Prepared> {
   }
 
   async #prepare({ id, bundle, generation }: ToWorker & { kind: 'prepare' }): Promise<void> {
+    this.#wanted = generation
+    this.#discard()
     try {
-      this.#abort(this.#prepared?.generation)
       const value = await this.#proxy.prepare(bundle, generation)
+      // Taken back meanwhile, or another one is wanted by now.
+      if (this.#wanted !== generation) {
+        value.discard()
+        return send({ kind: 'failed', id, error: `generation ${generation} is not wanted any more`, problems: [] })
+      }
       this.#prepared = { generation, value }
-      send({ kind: 'prepared', id, summary: summarize(value.plan) })
+      send({ kind: 'prepared', id, summary: summarize(value.plan), difference: value.difference })
     } catch (error) {
-      send({ kind: 'failed', id, error: readable(error) })
+      send({ kind: 'failed', id, error: readable(error), problems: problemsOf(error) })
     }
   }
 
   #commit({ id, generation }: ToWorker & { kind: 'commit' }): void {
     const prepared = this.#prepared
     if (prepared?.generation !== generation) {
-      send({ kind: 'failed', id, error: `generation ${generation} is not prepared` })
-      return
+      return send({ kind: 'failed', id, error: `generation ${generation} is not prepared`, problems: [] })
     }
     this.#prepared = null
-    this.#proxy.commit(prepared.value)
+    const { connections } = this.#proxy
+    const touched = this.#proxy.commit(prepared.value)
     this.#traffic.configure(prepared.value.plan.log)
-    send({ kind: 'done', id })
+    send({ kind: 'committed', id, touched, connections })
   }
 
-  #abort(generation: number | undefined): void {
-    if (this.#prepared === null || this.#prepared.generation !== generation) return
-    this.#prepared.value.discard()
+  #abort(generation: number): void {
+    if (this.#wanted !== generation) return
+    this.#wanted = 0
+    this.#discard()
+  }
+
+  #discard(): void {
+    this.#prepared?.value.discard()
     this.#prepared = null
   }
 
   /** Listening begins before the answer: from then on nothing that connects is lost. */
-  async #listen({ id, listener, address, alone, slot }: ToWorker & { kind: 'listen' }, handle: unknown): Promise<void> {
+  async #listen({ id, listener, key, address, alone, slot }: ToWorker & { kind: 'listen' }, handle: unknown): Promise<void> {
     try {
       // A connection is given to the proxy as it is: it decides about half-closing and delays.
       const server = net.createServer({ allowHalfOpen: true, noDelay: true })
       const listening = new Promise<void>((resolve, reject) => server.once('listening', resolve).once('error', reject))
       if (alone) server.listen(listenOptions(address))
       else server.listen(handle, backlog)
-      this.#proxy.accept(listener, server)
+      this.#proxy.accept(listener, server, key)
       if (slot !== this.#slot) this.#borrowed.set(slot, [...(this.#borrowed.get(slot) ?? []), server])
       await listening
       send({ kind: 'done', id })
     } catch (error) {
-      send({ kind: 'failed', id, error: readable(error) })
+      send({ kind: 'failed', id, error: readable(error), problems: [] })
     }
   }
 
@@ -184,7 +205,10 @@ class WorkerSide<P extends Prepared> {
   }
 
   async #drain(deadlineMs: number): Promise<void> {
-    if (this.#draining) return
+    if (this.#draining) {
+      void this.#proxy.drain(deadlineMs)
+      return
+    }
     this.#draining = true
     this.#proxy.stopAccepting()
     await this.#proxy.drain(deadlineMs)

@@ -42,11 +42,12 @@ class FakeProxy implements WorkerProxy<Prepared> {
     if (prepare === 'throw') throw new Error('the plugin tag threw while it was set up')
     while (prepare === 'loop') {}
     const log = prepare === 'differ' ? { ...plan.log, level: process.pid % 2 === 0 ? 'info' : 'debug' } : plan.log
-    return { plan: { ...plan, log } as Plan, discard: () => {} }
+    return { plan: { ...plan, log } as Plan, difference: null, discard: () => {} }
   }
 
-  commit(): void {
+  commit(): number {
     if (this.#marker !== '') writeFileSync(this.#marker, '')
+    return 0
   }
 
   accept(listener: string, server: net.Server): void {

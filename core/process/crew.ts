@@ -1,0 +1,285 @@
+/**
+ * The workers in their slots: forked, given their sockets, watched, and replaced when they die, hang or leave. A replacement runs on
+ * the plan that is committed by the time it opens its sockets, whatever was committed when it was born.
+ */
+import type { Bundle } from '../config/bundle.ts'
+import type { LogEntry } from './messages.ts'
+import { Restarts } from './restarts.ts'
+import type { Bound, Sockets } from './sockets.ts'
+import { StandIns } from './stand-ins.ts'
+import type { SupervisorOptions } from './supervisor.ts'
+import { type WorkerEvents, WorkerProcess } from './worker-process.ts'
+
+export interface Committed {
+  readonly bundle: Bundle
+  readonly generation: number
+}
+
+export interface CrewParts {
+  readonly options: SupervisorOptions
+  readonly sockets: Sockets
+  committed(): Committed
+  /** Resolves when the reload that runs is over; null if none does. */
+  reloading(): Promise<void> | null
+}
+
+/** So long the tunnels of a worker may live on when another one has taken its place. */
+const dismissMs = 15 * 60_000
+
+export class Crew {
+  /** Every process that has not ended, those that are being drained or replaced included. */
+  readonly running = new Set<WorkerProcess>()
+  readonly #parts: CrewParts
+  readonly #options: SupervisorOptions
+  readonly #slots: (WorkerProcess | null)[]
+  readonly #restarts: Restarts
+  readonly #standIns = new StandIns()
+  #watch: NodeJS.Timeout | null = null
+  #watchedAt = 0
+  #isEnding = false
+  /** Before the first commit a worker's death fails the start; after it, it is replaced. */
+  #isUp = false
+  readonly #allEnded = Promise.withResolvers<void>()
+
+  constructor(parts: CrewParts) {
+    this.#parts = parts
+    this.#options = parts.options
+    this.#slots = Array.from({ length: parts.options.workers }, () => null)
+    this.#restarts = new Restarts({
+      slots: parts.options.workers,
+      restart: (slot) => void this.#replace(slot),
+      tell: (entry) => parts.options.events.log(entry),
+    })
+  }
+
+  get workers(): readonly WorkerProcess[] {
+    return this.#slots.filter((worker) => worker !== null)
+  }
+
+  /** Those that run on the committed plan, and prepare the next. */
+  get taking(): readonly WorkerProcess[] {
+    return this.workers.filter((worker) => worker.takesPart)
+  }
+
+  get restartCounts(): Readonly<Record<string, number>> {
+    return this.#restarts.counts
+  }
+
+  /** Every slot has a worker that carries traffic. */
+  get isReady(): boolean {
+    return this.#isUp && !this.#isEnding && this.#slots.every((worker) => worker?.isLive === true)
+  }
+
+  spawn(): void {
+    for (let slot = 0; slot < this.#slots.length; slot++) this.#slots[slot] = this.#create(slot)
+  }
+
+  /** The same for each slot; the first failure is everybody's. */
+  async each<T>(run: (worker: WorkerProcess) => Promise<T>): Promise<T[]> {
+    const ended = (slot: number): Promise<never> => Promise.reject(new Error(`worker ${slot} has ended`))
+    return Promise.all(this.#slots.map((worker, slot) => (worker === null ? ended(slot) : run(worker))))
+  }
+
+  /** The first workers of a new version fill the module cache; they are replaced, once, by such that are quicker and smaller. */
+  async warmUp(): Promise<void> {
+    const loaded = await this.each((worker) => worker.loaded())
+    if (this.#options.cacheFolder === null) return
+    for (const [slot, { cold }] of loaded.entries()) {
+      if (!cold) continue
+      this.#slots[slot]?.kill('cold')
+      this.#slots[slot] = this.#create(slot)
+    }
+    await this.each((worker) => worker.loaded())
+  }
+
+  /** The first plan is committed: they accept, and from now on each that ends is replaced. */
+  async goUp(): Promise<void> {
+    this.#isUp = true
+    for (const worker of this.workers) worker.takesPart = true
+    await Promise.all(this.workers.map((worker) => this.#open(worker)))
+    this.#watchedAt = performance.now()
+    const everyMs = this.#options.hangMs / 5
+    this.#watch = setInterval(() => this.#findHanging(everyMs), everyMs)
+  }
+
+  /** What a reload has bound, to all that accept. */
+  async openAdded(added: readonly Bound[]): Promise<void> {
+    if (added.length === 0) return
+    const workers = this.taking.filter((worker) => !worker.isPressed)
+    const listen = (worker: WorkerProcess): Promise<void> => this.#listen(worker, added).catch((error) => worker.kill(String(error)))
+    await Promise.all(workers.map(listen))
+    this.#standIns.extend(added)
+  }
+
+  /** One for each slot, which it does not have yet. */
+  createApart(): WorkerProcess[] {
+    return this.#slots.map((_, slot) => this.#create(slot))
+  }
+
+  /** Each takes its slot; who had it finishes what it has: connections until their next exchange, tunnels until they end. */
+  async takeSlots(fresh: readonly WorkerProcess[]): Promise<void> {
+    const before = [...this.#slots]
+    await Promise.all(fresh.map((worker) => this.#takeSlot(worker)))
+    for (const worker of before) {
+      if (worker === null || !this.running.has(worker)) continue
+      if (worker.takesPart) worker.drain(dismissMs)
+      else if (!worker.isDraining) worker.kill('another one has its slot')
+    }
+  }
+
+  /** Resolves when every worker has ended. */
+  async drain(): Promise<void> {
+    this.#beginEnd()
+    for (const worker of this.running) {
+      if (worker.isLive || worker.isDraining) worker.drain(this.#options.drainMs)
+      else worker.kill('draining')
+    }
+    // A worker that does not keep its own deadline is not waited for.
+    const late = setTimeout(() => this.kill(), this.#options.drainMs + 2_000)
+    if (this.running.size > 0) await this.#allEnded.promise
+    clearTimeout(late)
+  }
+
+  /** At once. */
+  kill(): void {
+    this.#beginEnd()
+    for (const worker of this.running) worker.kill('stopping')
+  }
+
+  #beginEnd(): void {
+    this.#isEnding = true
+    this.#restarts.stop()
+    if (this.#watch !== null) clearInterval(this.#watch)
+  }
+
+  #create(slot: number): WorkerProcess {
+    const { workerFile: file, hangMs, drainMs, logTarget } = this.#options
+    const worker = new WorkerProcess({ file, slot, heartbeatMs: hangMs / 5, drainMs, logTarget }, this.#workerEvents)
+    this.running.add(worker)
+    return worker
+  }
+
+  readonly #workerEvents: WorkerEvents = {
+    said: (worker, message) => this.#onSaid(worker, message),
+    ended: (worker, why) => this.#onEnded(worker, why),
+  }
+
+  #onSaid(worker: WorkerProcess, message: Parameters<WorkerEvents['said']>[1]): void {
+    const { events } = this.#options
+    switch (message.kind) {
+      case 'alive':
+        worker.connections = message.connections
+        worker.memory = message.memory
+        return events.metrics(worker, message.metrics)
+      case 'drained':
+        return events.metrics(worker, message.metrics)
+      case 'leaving':
+        return this.#onLeaving(worker)
+      case 'log':
+        for (const entry of message.entries) events.log({ ...entry, fields: { ...entry.fields, worker: worker.slot } })
+        return
+      case 'pressure':
+        return this.#onPressure(worker, message.pressed)
+      default:
+        message satisfies never
+    }
+  }
+
+  #onEnded(worker: WorkerProcess, why: string): void {
+    this.running.delete(worker)
+    this.#options.events.retired(worker)
+    const hadSlot = this.#slots[worker.slot] === worker
+    if (hadSlot) this.#slots[worker.slot] = null
+    if (this.#isEnding && this.running.size === 0) this.#allEnded.resolve()
+    worker.isLive = false
+    worker.takesPart = false
+    if (this.#isEnding || !this.#isUp || !hadSlot) return
+    this.#standIns.cover(this.#slots, this.#parts.sockets.all)
+    this.#restarts.ended(worker, why)
+  }
+
+  /** A new worker takes the slot: the plan in force, the same sockets, whose queues have been waiting. */
+  async #replace(slot: number): Promise<void> {
+    const worker = this.#create(slot)
+    this.#slots[slot] = worker
+    try {
+      await worker.loaded()
+      await this.#catchUp(worker)
+      await this.#open(worker)
+      this.#log('info', `worker ${slot} is back`, { pid: worker.pid, ms: Math.round(performance.now() - worker.bornAt) })
+    } catch (error) {
+      if (this.running.has(worker)) worker.kill(error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  /** Until it runs on what is committed, also if that changes meanwhile; then it takes part in what comes. */
+  async #catchUp(worker: WorkerProcess): Promise<void> {
+    for (;;) {
+      const committed = this.#parts.committed()
+      await worker.prepare(committed.bundle, committed.generation, this.#options.prepareMs)
+      await worker.commit(committed.generation)
+      for (let reloading = this.#parts.reloading(); reloading !== null; reloading = this.#parts.reloading()) await reloading
+      if (this.#slots[worker.slot] !== worker) throw new Error('another one has its slot')
+      if (this.#parts.committed() === committed) break
+    }
+    worker.takesPart = true
+  }
+
+  async #takeSlot(worker: WorkerProcess): Promise<void> {
+    if (this.running.has(worker)) {
+      this.#slots[worker.slot] = worker
+      worker.takesPart = true
+      await this.#open(worker).catch((error) => worker.kill(String(error)))
+    } else {
+      // It ended since it prepared: another one has to come.
+      this.#slots[worker.slot] = null
+      void this.#replace(worker.slot)
+    }
+  }
+
+  /** Gives a worker the sockets of its slot; it carries traffic from then on. */
+  async #open(worker: WorkerProcess): Promise<void> {
+    await this.#listen(worker, this.#parts.sockets.all)
+    worker.isPressed = false
+    worker.isLive = true
+    this.#standIns.end(worker.slot)
+  }
+
+  async #listen(worker: WorkerProcess, all: readonly Bound[]): Promise<void> {
+    await Promise.all(all.map((bound) => worker.listen(bound, bound.sockets[worker.slot]!)))
+  }
+
+  #onLeaving(worker: WorkerProcess): void {
+    worker.isLive = false
+    worker.takesPart = false
+    worker.isDraining = true
+    if (this.#isEnding || this.#slots[worker.slot] !== worker) return
+    this.#standIns.cover(this.#slots, this.#parts.sockets.all)
+    this.#log('info', `worker ${worker.slot} was told to end; another one takes its place`, { pid: worker.pid })
+    void this.#replace(worker.slot)
+  }
+
+  #onPressure(worker: WorkerProcess, pressed: boolean): void {
+    if (this.#isEnding) return
+    worker.isPressed = pressed
+    const text = pressed ? 'pauses accepting: it is short of file descriptors' : 'accepts again'
+    this.#log('warn', `worker ${worker.slot} ${text}`, { connections: worker.connections })
+    if (!pressed) this.#open(worker).catch((error) => worker.kill(String(error)))
+  }
+
+  /** When this process itself was held up, it cannot tell whose silence is whose. */
+  #findHanging(everyMs: number): void {
+    const now = performance.now()
+    const wasHeldUp = now - this.#watchedAt > everyMs * 3
+    this.#watchedAt = now
+    for (const worker of this.workers) {
+      if (wasHeldUp) worker.aliveAt = now
+      else if (worker.isLive && now - worker.aliveAt > this.#options.hangMs)
+        worker.kill(`its event loop stood still for ${this.#options.hangMs / 1000} s`)
+    }
+  }
+
+  #log(level: LogEntry['level'], text: string, fields: LogEntry['fields']): void {
+    this.#options.events.log({ level, text, fields })
+  }
+}
