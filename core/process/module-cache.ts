@@ -9,6 +9,15 @@ import path from 'node:path'
 
 /** Creates it, and uses it for this process and those it will start; null where there is no such folder. */
 export function openModuleCache(env: NodeJS.ProcessEnv = process.env): string | null {
+  const folder = findModuleCache(env)
+  if (folder === null || folder === env.NODE_COMPILE_CACHE) return folder
+  enableCompileCache(folder)
+  env.NODE_COMPILE_CACHE = folder
+  return folder
+}
+
+/** Creates it, for a process that is to be started with it; null where there is no such folder. */
+export function findModuleCache(env: NodeJS.ProcessEnv = process.env): string | null {
   if (env.NODE_DISABLE_COMPILE_CACHE !== undefined) return null
   if (env.NODE_COMPILE_CACHE !== undefined) return env.NODE_COMPILE_CACHE
   const base = env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache')
@@ -20,8 +29,6 @@ export function openModuleCache(env: NodeJS.ProcessEnv = process.env): string | 
   } catch {
     return null
   }
-  enableCompileCache(folder)
-  env.NODE_COMPILE_CACHE = folder
   return folder
 }
 

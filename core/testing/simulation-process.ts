@@ -2,12 +2,11 @@
  * The process of one simulation, which has the flags that sandboxes need and a test runner does not have. It does what it is told
  * over IPC, and ends when whoever started it is gone.
  */
-import { fillModuleCache, openModuleCache } from '../process/module-cache.ts'
+import { fillModuleCache } from '../process/module-cache.ts'
 import type { FromSimulation, Source, StubKinds, ToSimulation } from './messages.ts'
 import type { SimulatedProxy } from './simulated-proxy.ts'
 
 process.title = 'sluice: simulation'
-openModuleCache()
 
 let proxy: SimulatedProxy | null = null
 

@@ -5,6 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Duration } from '../plugin.ts'
+import { findModuleCache } from '../process/module-cache.ts'
 import type { FromSimulation, LogLine, Outcome, Source, StubKinds, ToSimulation } from './messages.ts'
 import { type SimulatedInit, toClientRequest } from './request.ts'
 import { SimulatedResponse } from './response.ts'
@@ -60,10 +61,12 @@ export class Simulation implements AsyncDisposable {
     this.#stubs = new Map(Object.entries(upstreams))
     this.#onLog = onLog
     const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
+    // What is for the test runner alone would make another one of it.
     const { NODE_TEST_CONTEXT: _, ...inherited } = process.env
+    const cache = findModuleCache()
     this.#child = fork(fileURLToPath(new URL(`./simulation-process${extension}`, import.meta.url)), [], {
       execArgv: FLAGS,
-      env: { ...inherited, ...env },
+      env: { ...inherited, ...(cache === null ? {} : { NODE_COMPILE_CACHE: cache }), ...env },
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
