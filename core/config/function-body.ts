@@ -32,12 +32,16 @@ export function toFunction(code: string, nameOf: (specifier: string) => string):
     text.blank(node)
   }
   // A function that is compiled by itself has neither of these.
-  walk(program, (node) => {
-    if (node.type === 'ImportExpression') text.put(node.start, IMPORT_NAME)
-    if (node.type === 'MetaProperty' && node.meta.name === 'import') text.put(node.start, META_NAME)
-  })
+  if (MAY_IMPORT.test(code))
+    walk(program, (node) => {
+      if (node.type === 'ImportExpression') text.put(node.start, IMPORT_NAME)
+      if (node.type === 'MetaProperty' && node.meta.name === 'import') text.put(node.start, META_NAME)
+    })
   return { code: `${text.take()}\nreturn ${result}`, externals }
 }
+
+/** Otherwise the tree need not be walked. */
+const MAY_IMPORT = /\bimport\s*[(.]|\bimport\s*\/[/*]/
 
 /** Changes text without moving what stands behind. */
 class Overwriter {

@@ -41,6 +41,8 @@ const LINES_AFTER = 1
 /** A place in a text that is at hand. */
 export function placeIn(text: string, file: string, line: number, column: number): Place {
   const lines = text.split('\n')
+  // What follows the last line break is no line.
+  if (lines.at(-1) === '' && line < lines.length) lines.pop()
   const first = Math.max(1, line - LINES_BEFORE)
   return { file, line, column, firstLine: first, source: lines.slice(first - 1, line + LINES_AFTER).map((one) => one.replace(/\r$/, '')) }
 }
@@ -80,6 +82,11 @@ function formatProblem({ severity, path, message, place }: Problem, { color, fol
   const file = folder !== undefined && place.file.startsWith(`${folder}/`) ? place.file.slice(folder.length + 1) : place.file
   const where = place.line > 0 ? `${file}:${place.line}:${place.column}` : file
   return [`${paint(36, where)}: ${head}`, ...frameOf(place, paint)].join('\n')
+}
+
+/** Plain text. */
+export function formatFrame(place: Place): string {
+  return frameOf(place, (_code, text) => text).join('\n')
 }
 
 /** The lines around a place, the one it is about marked. */

@@ -10,10 +10,17 @@ export function parseModule(code: string, { isBody = false } = {}): Program {
 export function childrenOf(node: AnyNode): AnyNode[] {
   // In `{ a }` key and value are the same place.
   if (node.type === 'Property' && node.shorthand) return [node.value]
-  const children = Object.values(node)
-    .flat()
-    .filter((value): value is AnyNode => typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string')
-  return children.sort((a, b) => a.start - b.start)
+  if (node.type === 'Literal' || node.type === 'Identifier') return []
+  const children: AnyNode[] = []
+  for (const value of Object.values(node)) {
+    if (Array.isArray(value)) for (const one of value) take(one, children)
+    else take(value, children)
+  }
+  return children.length < 2 ? children : children.sort((a, b) => a.start - b.start)
+}
+
+function take(value: unknown, into: AnyNode[]): void {
+  if (typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string') into.push(value as AnyNode)
 }
 
 /** Calls `see` for every node, outer ones first, with the one around it. */
