@@ -80,18 +80,6 @@ async function runCommand({ command, options, rest }: ParsedCommand, cacheFolder
   }
 }
 
-function readFormat(options: Options): CheckFormat {
-  const format = textOf(options, 'format')
-  if (options.json === true) {
-    if (format !== null && format !== 'json') throw new UsageError(`--json and --format ${format} contradict each other`)
-    return 'json'
-  }
-  if (format === null) return process.env.GITHUB_ACTIONS === 'true' ? 'github' : 'text'
-  if (format !== 'text' && format !== 'json' && format !== 'github')
-    throw new UsageError(`--format takes text, json or github, not ${format}`)
-  return format
-}
-
 type Source = { readonly kind: 'file'; readonly file: string } | { readonly kind: 'url'; readonly url: string }
 
 async function start(source: Source, options: Options, cacheFolder: string | null): Promise<number> {
@@ -124,6 +112,18 @@ function usageError(message: string, command: CommandSpec | null): number {
 function textOf(options: Options, name: string): string | null {
   const value = options[name]
   return typeof value === 'string' ? value : null
+}
+
+function readFormat(options: Options): CheckFormat {
+  const format = textOf(options, 'format')
+  if (options.json === true) {
+    if (format !== null && format !== 'json') throw new UsageError(`--json and --format ${format} contradict each other`)
+    return 'json'
+  }
+  if (format === null) return process.env.GITHUB_ACTIONS === 'true' ? 'github' : 'text'
+  if (format !== 'text' && format !== 'json' && format !== 'github')
+    throw new UsageError(`--format takes text, json or github, not ${format}`)
+  return format
 }
 
 function readUrl(text: string): string {

@@ -76,20 +76,27 @@ const check: CommandSpec = {
   operands: { least: 0, most: 0 },
   usage: ['check [options]'],
   summary: 'tell every problem of a config, each with its place',
-  about: 'Compiles, type-checks and validates a config, and loads its plugins. Tells all problems at once; opens no port.',
+  about:
+    'Compiles a config and its plugins, validates them, resolves names, reads certificates, and loads every plugin in its sandbox; type errors ' +
+    "are found by the project's own TypeScript 7, if it has one. Tells all problems at once, each with file, line and column; opens no port.",
   options: [
     config,
-    { name: 'json', help: 'print JSON: the same as --format json' },
-    { name: 'format', value: 'text|json|github', help: 'how to print (default: text; github where GITHUB_ACTIONS is true)' },
-    { name: 'no-types', help: 'do not look for type errors' },
+    { name: 'json', help: 'print the result as JSON; the same as --format json' },
+    {
+      name: 'format',
+      value: 'text|json|github',
+      help: 'code frames, JSON, or annotations of a pull request (default: text; github if GITHUB_ACTIONS is true)',
+    },
+    { name: 'no-types', help: 'leave type errors out' },
     { name: 'strict', help: 'fail on warnings, too' },
   ],
   examples: [
     ['sluice check', 'check ./proxy.config.ts'],
     ['sluice check -c other.ts --json', 'for a program to read'],
+    ['sluice check --strict --format github', 'in a workflow of GitHub'],
   ],
   exits: [[0, 'the config is valid'], [1, 'it is not'], usage],
-  environment: [noColor],
+  environment: [noColor, ['FORCE_COLOR', 'set: colours, also where there is no terminal']],
 }
 
 const status: CommandSpec = {
