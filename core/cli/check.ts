@@ -1,14 +1,42 @@
 /** `sluice check`: tells every problem of a config, each at its place; opens no port. */
-import { loadConfig } from '../check/loader.ts'
-import { formatProblems } from '../config/problems.ts'
+import { checkWhole } from '../check/whole.ts'
+import { githubOf, jsonOf, judge, summaryOf, textOf } from './check-output.ts'
 import { exitCodes } from './exit-codes.ts'
+import { ownTypeRoots, sandboxTypes, typeFiles } from './installation.ts'
 
-export async function runCheck({ file, json }: { readonly file: string; readonly json: boolean }): Promise<number> {
-  const { bundle, problems } = await loadConfig(file)
-  const color = process.stderr.isTTY && (process.env.NO_COLOR ?? '') === ''
-  if (json) process.stdout.write(`${JSON.stringify({ ok: bundle !== null, problems })}\n`)
-  else if (problems.length > 0) process.stderr.write(`${formatProblems(problems, { color, folder: process.cwd() })}\n`)
-  if (bundle === null) return exitCodes.failed
-  if (!json) process.stdout.write(`${file} is valid\n`)
-  return exitCodes.ok
+export type CheckFormat = 'text' | 'json' | 'github'
+
+export interface CheckCommand {
+  readonly file: string
+  readonly format: CheckFormat
+  readonly types: boolean
+  /** Warnings fail, too. */
+  readonly strict: boolean
+}
+
+export async function runCheck({ file, format, types, strict }: CheckCommand): Promise<number> {
+  const whole = await checkWhole(file, { types: types ? { doors: typeFiles, typeRoots: ownTypeRoots, sandboxTypes } : null })
+  const verdict = judge(whole.problems, strict)
+  const summary = summaryOf(whole, verdict, file)
+  if (format === 'json') print(process.stdout, jsonOf(whole, verdict))
+  else if (format === 'github') print(process.stdout, [githubOf(whole, process.env.GITHUB_WORKSPACE || process.cwd()), summary])
+  else {
+    print(process.stderr, textOf(whole, { color: hasColor(process.stderr), folder: process.cwd() }))
+    if (whole.problems.length > 0) process.stderr.write('\n')
+    if (types && whole.typesSkipped !== null) print(process.stderr, `types were not checked: ${whole.typesSkipped}`)
+    print(verdict.isOk ? process.stdout : process.stderr, summary)
+  }
+  return verdict.isOk ? exitCodes.ok : exitCodes.failed
+}
+
+function print(stream: NodeJS.WriteStream, text: string | readonly string[]): void {
+  const lines = typeof text === 'string' ? text : text.filter((line) => line !== '').join('\n')
+  if (lines !== '') stream.write(`${lines}\n`)
+}
+
+/** As other programs have it: FORCE_COLOR before NO_COLOR before what the stream is. */
+function hasColor(stream: NodeJS.WriteStream): boolean {
+  const { FORCE_COLOR: force, NO_COLOR: none } = process.env
+  if (force !== undefined) return force !== '0' && force !== 'false'
+  return (none ?? '') === '' && stream.isTTY === true
 }

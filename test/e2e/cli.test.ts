@@ -107,7 +107,7 @@ test('each command has its help, by --help and by help', async () => {
 
 test('check tells problems and exits with 1, or 0 if there are none', async () => {
   const fine = await runCommand(['check'], { config: hello })
-  assert.equal([fine.code, fine.stdout], [0, 'proxy.config.ts is valid'])
+  assert.equal([fine.code, fine.stdout], [0, 'proxy.config.ts is valid: 1 listener, 1 route'])
   const wrong = await runCommand(['check', '--json'], { config: hello.replace('path:', 'pth:') })
   assert.is(wrong.code, 1)
   const report = JSON.parse(wrong.stdout) as { ok: boolean; problems: { message: string }[] }

@@ -1,0 +1,88 @@
+/** What `sluice check` prints: code frames for people, JSON for programs, annotations for GitHub. Pure. */
+import { isAbsolute, relative } from 'node:path'
+import type { Whole } from '../check/whole.ts'
+import type { Counts } from '../config/facts.ts'
+import { type FormatOptions, formatFrame, formatProblems, type Problem } from '../config/problems.ts'
+
+export interface Verdict {
+  readonly errors: number
+  readonly warnings: number
+  readonly isOk: boolean
+}
+
+/** With `strict`, a warning is as bad as an error. */
+export function judge(problems: readonly Problem[], strict: boolean): Verdict {
+  const errors = problems.filter(({ severity }) => severity === 'error').length
+  const warnings = problems.length - errors
+  return { errors, warnings, isOk: errors === 0 && (warnings === 0 || !strict) }
+}
+
+/** `3 errors, 1 warning`, or `proxy.config.ts is valid: 2 listeners, 14 routes`. `name`: the file as it was asked for. */
+export function summaryOf({ facts }: Whole, { errors, warnings, isOk }: Verdict, name: string): string {
+  const wrong = [errors > 0 ? count(errors, 'error') : '', warnings > 0 ? count(warnings, 'warning') : ''].filter((text) => text !== '')
+  if (!isOk || facts === null) return wrong.join(', ')
+  return `${name} is valid: ${[describe(facts.counts), ...wrong].join('; ')}`
+}
+
+function describe({ listeners, routes, upstreams, plugins }: Counts): string {
+  const parts = [count(listeners, 'listener'), count(routes, 'route')]
+  if (upstreams > 0) parts.push(count(upstreams, 'upstream'))
+  if (plugins > 0) parts.push(count(plugins, 'plugin'))
+  return parts.join(', ')
+}
+
+function count(number: number, word: string): string {
+  return `${number} ${word}${number === 1 ? '' : 's'}`
+}
+
+export function textOf({ problems }: Whole, options: FormatOptions): string {
+  return formatProblems(problems, options)
+}
+
+/** The shape is part of the contract (README.md): fields are added, never changed. */
+export function jsonOf({ file, problems, facts, typesSkipped }: Whole, { isOk }: Verdict): string {
+  return JSON.stringify({
+    ok: isOk,
+    file,
+    problems: problems.map((problem) => {
+      const { severity, path, message, place } = problem
+      const hasLine = place !== null && place.line > 0
+      return {
+        severity,
+        path,
+        message,
+        file: place?.file ?? null,
+        line: hasLine ? place.line : null,
+        column: hasLine ? place.column : null,
+        ...(hasLine ? { frame: formatFrame(place) } : {}),
+      }
+    }),
+    types: typesSkipped === null ? 'checked' : `skipped: ${typesSkipped}`,
+    plugins: facts?.plugins ?? [],
+    counts: facts?.counts ?? null,
+  })
+}
+
+/** Workflow commands: they mark the lines of a pull request. `root`: the checkout, files are shown relative to it. */
+export function githubOf({ problems, file }: Whole, root: string): string {
+  return problems.map((problem) => annotation(problem, { root, file })).join('\n')
+}
+
+function annotation({ severity, path, message, place }: Problem, { root, file }: { readonly root: string; readonly file: string }): string {
+  const where = relative(root, place?.file ?? file)
+  const properties: (readonly [string, string | number])[] = [
+    ['file', where.startsWith('..') || isAbsolute(where) ? (place?.file ?? file) : where],
+  ]
+  if (place !== null && place.line > 0) properties.push(['line', place.line], ['col', place.column])
+  const text = path === null ? message : `${path}: ${message}`
+  const list = properties.map(([name, value]) => `${name}=${escapeProperty(String(value))}`).join(',')
+  return `::${severity} ${list}::${escapeData(text)}`
+}
+
+function escapeData(text: string): string {
+  return text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A')
+}
+
+function escapeProperty(text: string): string {
+  return escapeData(text).replaceAll(':', '%3A').replaceAll(',', '%2C')
+}
