@@ -52,8 +52,8 @@ export class Project implements Disposable {
     return this.#run(join(root, 'node_modules/.bin/tsc'), args)
   }
 
-  start(env: Readonly<Record<string, string>>): Promise<Sluice> {
-    return startSluice({ folder: this.folder, program: this.program, env, args: ['--workers', '1'] })
+  start(env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Sluice> {
+    return startSluice({ folder: this.folder, program: this.program, env, args: ['--workers', '1', ...args] })
   }
 
   #run(file: string, args: readonly string[]): Ended {
