@@ -69,6 +69,15 @@ test('stop --now does not wait', async () => {
   client.destroy()
 })
 
+test('what a killed proxy left behind is cleared away by whoever looks next', async () => {
+  await using sluice = await start()
+  sluice.signal('SIGKILL')
+  await sluice.exited()
+  assert.is(readdirSync(join(sluice.folder, 'sluice')).length, 2)
+  assert.is((await typed(sluice, 'status')).code, 1)
+  assert.equal(readdirSync(join(sluice.folder, 'sluice')), [])
+})
+
 test('with several proxies, one must be named: by its config or its pid', async () => {
   await using one = await start({ files: { 'other.ts': hello } })
   await using two = await startSluice({ args: ['--workers', '1', '-c', 'other.ts'], folder: one.folder })
