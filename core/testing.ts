@@ -12,8 +12,7 @@ import type { SimulatedResponse } from './testing/response.ts'
 import { Simulation } from './testing/simulation.ts'
 import type { Stub } from './testing/stub.ts'
 
-export type { Change } from './testing/changes.ts'
-export type { LogLine } from './testing/messages.ts'
+export type { Change, LogLine } from './testing/messages.ts'
 export type { SimulatedInit } from './testing/request.ts'
 export { SimulatedResponse } from './testing/response.ts'
 export type { Failure, FailureKind, Stub, StubFunction, StubReply } from './testing/stub.ts'
@@ -25,7 +24,7 @@ export interface SimulateOptions {
    * own may have one for an endpoint, by its address, and `'*'` takes the rest. What has none answers 502 and says so.
    */
   upstreams?: Readonly<Record<string, Stub>> | undefined
-  /** Variables for the config, beside those that are set. */
+  /** Variables for the config, beside those that are set; undefined takes one away. */
   env?: Readonly<Record<string, string | undefined>> | undefined
   /** Called for each line that a plugin prints. `logs` holds them all. */
   log?: ((line: LogLine) => void) | undefined

@@ -4,22 +4,7 @@
  */
 import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
 import type { Message } from './message-reader.ts'
-
-/** One change of a request or of its response. */
-export interface Change {
-  /** The plugin's name, an inline hook's place (`web/use[0]`), or `sluice` for what the proxy does itself. */
-  readonly by: string
-  /** Null for the proxy itself. */
-  readonly hook: 'onRequest' | 'onResponse' | null
-  /** A field in lower case, or `:method`, `:path` (with its query), `:status`; `:upstream` for `routeTo`. */
-  readonly field: string
-  /** Null: it was not there. */
-  readonly from: string | null
-  /** Null: it was taken out. */
-  readonly to: string | null
-  /** The same for people: `set x-tag: v1-/me`. */
-  readonly what: string
-}
+import type { Change } from './messages.ts'
 
 /** End at each hop, and belong to it: no step of a message. */
 const OF_A_HOP = new Set(['connection', 'keep-alive', 'te', 'transfer-encoding', 'upgrade'])

@@ -2,8 +2,8 @@
 import { reasonPhrases } from '../net/http1/reason.ts'
 import type { WireOwner } from '../net/wire.ts'
 import type { MemoryWire } from './memory-wire.ts'
-import { type Fields, type Message, MessageReader } from './message-reader.ts'
-import type { StubAnswer } from './messages.ts'
+import { type Message, MessageReader } from './message-reader.ts'
+import type { Fields, StubAnswer } from './messages.ts'
 
 export interface EndpointHome {
   /** Settles whenever it will; `respond` is called at once with what is then sent. */

@@ -2,9 +2,9 @@
 
 import type { Verdict } from '../hooks.ts'
 import type { Exchange } from '../http/exchange.ts'
-import { type Change, type Maker, ofMessage, ofRequest, ofResponse, proxyItself, type Snapshot, Trail } from './changes.ts'
+import { type Maker, ofMessage, ofRequest, ofResponse, proxyItself, type Snapshot, Trail } from './changes.ts'
 import type { Message } from './message-reader.ts'
-import type { Facts, LogLine, SentRequest } from './messages.ts'
+import type { Change, Facts, LogLine, SentRequest } from './messages.ts'
 
 export class Journey {
   sent: SentRequest | null = null

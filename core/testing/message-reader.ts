@@ -5,15 +5,13 @@
 // Also for programs that import this file and do not list that one.
 /// <reference path="../net/latin1.d.ts" />
 import { ChunkedReader } from '../net/http1/chunked.ts'
+import type { Fields } from './messages.ts'
 
 export interface Message {
   readonly startLine: string
-  /** Names as they were written. */
   readonly fields: Fields
   readonly body: Buffer
 }
-
-export type Fields = readonly (readonly [name: string, value: string])[]
 
 const HEAD_END = Buffer.from('\r\n\r\n')
 

@@ -1,8 +1,6 @@
 /** What a test's process and its simulation say to each other over IPC: every message is one of these, nothing else crosses. */
 import type { EndedExchange } from '../events.ts'
 import type { UseOptions } from '../plugin.ts'
-import type { Change } from './changes.ts'
-import type { Fields } from './message-reader.ts'
 
 /** What is simulated. */
 export type Source =
@@ -15,6 +13,9 @@ export const PLUGIN_UPSTREAM = 'endpoint'
 /** How an upstream without a function behaves; `call`: the test's process is asked. */
 export type StubKind = 'call' | 'refused' | 'unreachable' | 'reset' | 'hangs'
 export type StubKinds = Readonly<Record<string, StubKind>>
+
+/** Lines of a head, names as they were written. */
+export type Fields = readonly (readonly [name: string, value: string])[]
 
 /** A request as a client sends it. */
 export interface ClientRequest {
@@ -51,6 +52,22 @@ export interface LogLine {
   readonly plugin: string
   readonly level: 'debug' | 'info' | 'warn' | 'error'
   readonly text: string
+}
+
+/** One change of a request or of its response. */
+export interface Change {
+  /** The plugin's name, an inline hook's place (`web/use[0]`), or `sluice` for what the proxy does itself. */
+  readonly by: string
+  /** Null for the proxy itself. */
+  readonly hook: 'onRequest' | 'onResponse' | null
+  /** A field in lower case, or `:method`, `:path` (with its query), `:status`; `:upstream` for `routeTo`. */
+  readonly field: string
+  /** Null: it was not there. */
+  readonly from: string | null
+  /** Null: it was taken out. */
+  readonly to: string | null
+  /** The same for people: `set x-tag: v1-/me`. */
+  readonly what: string
 }
 
 /** What became of a request. */

@@ -1,6 +1,5 @@
 /** From what a test gives to `fetch` to the request that a client sends. */
-import type { Fields } from './message-reader.ts'
-import type { ClientRequest } from './messages.ts'
+import type { ClientRequest, Fields } from './messages.ts'
 
 /** As for `fetch`, and what only a proxy's test wants to say. */
 export interface SimulatedInit extends RequestInit {

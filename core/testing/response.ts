@@ -1,7 +1,6 @@
 /** What a test gets for a request: the response as the client would have read it, and how it came about. */
 import type { ErrorCode } from '../errors.ts'
-import type { Change } from './changes.ts'
-import type { LogLine, Outcome } from './messages.ts'
+import type { Change, LogLine, Outcome } from './messages.ts'
 import { StubRequest } from './stub.ts'
 
 /** The body is as it was sent: whole, and not decompressed. Redirects are not followed. */

@@ -57,8 +57,8 @@ console.log((await proxy.fetch('/word')).status)`
 
 test('a simulation goes when its process is killed', async () => {
   const script = `import { simulate } from ${door}
-const proxy = await simulate(${JSON.stringify(config(`{ respond: respond(200, String(process.pid)) }`))})
-console.log(await (await proxy.fetch('/')).text())
+const proxy = await simulate(${JSON.stringify(config(`{ use: [{ onResponse(res) { res.headers.set('x-pid', String(process.pid)) } }], respond: respond(200) }`))})
+console.log((await proxy.fetch('/')).headers.get('x-pid'))
 setInterval(() => {}, 1000)`
   const parent = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
   const [bytes] = await once(parent.stdout, 'data')
