@@ -73,10 +73,10 @@ export async function tryRun(bundle: Bundle, { extras = {}, adjust, onProblems }
 }
 
 /** Takes every use without complaint: it may be called, read, spread. */
-const hole: unknown = new Proxy(() => {}, {
-  get: (_target, key) => {
-    // Whoever awaits it gets it.
-    if (key === 'then') return undefined
+const hole: unknown = new Proxy(class {}, {
+  get: (target, key) => {
+    // Whoever awaits it gets it; and that of a class cannot be told otherwise.
+    if (key === 'then' || key === 'prototype') return Reflect.get(target, key)
     if (key === Symbol.iterator) return () => [][Symbol.iterator]()
     return key === Symbol.toPrimitive ? () => '' : hole
   },
