@@ -14,8 +14,8 @@ import type { Tally } from './http/tally.ts'
 import { gatherMaterials, type Materials } from './materials.ts'
 import type { Wire } from './net/wire.ts'
 import { compilePlan } from './plan/compile.ts'
-import { compareFacts, type Difference } from './plan/difference.ts'
-import { type Facts, factsOf } from './plan/facts.ts'
+import { compareParts, type Difference } from './plan/difference.ts'
+import { type Parts, partsOf } from './plan/parts.ts'
 import type { Plan } from './plan/plan.ts'
 import { isPlugin, type PluginUseConfig, pluginUses } from './plan/uses.ts'
 import { Runtime } from './runtime.ts'
@@ -103,9 +103,9 @@ class WorkerProxy implements Proxy {
         },
       })
       const materials = gatherMaterials(plan, before?.materials)
-      const facts = factsOf(config, { code: bundle.code, certificates: materials.certificates })
-      const difference = before === null ? null : compareFacts(before.facts, facts)
-      return new Candidate({ plan, materials, hooks, facts, difference, release })
+      const parts = partsOf(config, { code: bundle.code, certificates: materials.certificates })
+      const difference = before === null ? null : compareParts(before.parts, parts)
+      return new Candidate({ plan, materials, hooks, parts, difference, release })
     } catch (error) {
       release()
       throw error
@@ -158,7 +158,7 @@ interface CandidateParts {
   readonly plan: Plan
   readonly materials: Materials
   readonly hooks: readonly Hook[]
-  readonly facts: Facts
+  readonly parts: Parts
   readonly difference: Difference | null
   readonly release: () => void
 }
@@ -167,15 +167,15 @@ class Candidate implements Prepared {
   readonly plan: Plan
   readonly materials: Materials
   readonly hooks: readonly Hook[]
-  readonly facts: Facts
+  readonly parts: Parts
   readonly difference: Difference | null
   #release: (() => void) | null
 
-  constructor({ plan, materials, hooks, facts, difference, release }: CandidateParts) {
+  constructor({ plan, materials, hooks, parts, difference, release }: CandidateParts) {
     this.plan = plan
     this.materials = materials
     this.hooks = hooks
-    this.facts = facts
+    this.parts = parts
     this.difference = difference
     this.#release = release
   }

@@ -1,25 +1,28 @@
 /** `sluice run` and `sluice URL`: from the config to a proxy that accepts traffic, and from the first signal to a clean end. */
 import { fileURLToPath } from 'node:url'
-import { type Admin, AdminError, startAdmin } from '../admin/server.ts'
-import type { Bundle } from '../config/bundle.ts'
+import { AdminError } from '../admin/server.ts'
 import { bundleForUrl } from '../config/for-url.ts'
 import { ConfigError, type FormatOptions, formatProblems } from '../config/problems.ts'
 import { LineSink } from '../observe/line-sink.ts'
 import { createLog, errorSink, type Log } from '../observe/log.ts'
 import { Metrics } from '../observe/metrics.ts'
+import { AdminDoors } from '../process/admin-doors.ts'
 import { suggestWorkers, thisMachine } from '../process/capacity.ts'
-import { type Control, startControl } from '../process/control.ts'
+import { type Control, type ReloadResult, startControl } from '../process/control.ts'
 import { configPlace } from '../process/control-folder.ts'
 import type { LogTarget, PlanSummary } from '../process/messages.ts'
 import { Supervisor } from '../process/supervisor.ts'
 import { PrepareError } from '../process/worker-process.ts'
 import { exitCodes } from './exit-codes.ts'
+import { LiveConfig } from './live-config.ts'
 import { prepareLogFile } from './log-file.ts'
 
 export interface RunOptions {
   readonly source: { readonly kind: 'file'; readonly file: string } | { readonly kind: 'url'; readonly url: string }
   readonly workers: number | 'auto'
   readonly drainMs: number
+  /** Reload when a file of the config changes. */
+  readonly watch: boolean
   readonly logTarget: LogTarget
   /** Where its control socket is: a path, `off`, or null for the usual place. */
   readonly control: string | null
@@ -33,6 +36,7 @@ const workerFile = fileURLToPath(
 )
 const prepareMs = 10_000
 const scrapeMs = 500
+const recallMs = 1_000
 
 /** Resolves with the exit code when nothing is left running. */
 export async function runProxy(options: RunOptions): Promise<number> {
@@ -66,8 +70,13 @@ class Program {
   readonly #metrics: Metrics
   readonly #startedAt = performance.now()
   readonly #stop = Promise.withResolvers<'stopped'>()
-  #admin: Admin | null = null
+  readonly #admin: AdminDoors
+  /** Null: it was started without one. */
+  readonly #config: LiveConfig | null
+  #loadedAt = new Date()
   #control: Control | null = null
+  /** It has accepted traffic. */
+  #isUp = false
   readonly #drained = Promise.withResolvers<void>()
 
   constructor(options: RunOptions, { output, errors, log }: { output: LineSink; errors: LineSink; log: Log }) {
@@ -91,6 +100,9 @@ class Program {
         retired: (worker) => metrics.retire(worker.pid),
       },
     })
+    const source = { metrics: () => this.#scrape(), unready: () => this.#unready(), status: () => this.#status() }
+    this.#admin = new AdminDoors({ token: process.env.SLUICE_ADMIN_TOKEN || null, source })
+    this.#config = this.#createConfig()
   }
 
   async run(): Promise<number> {
@@ -102,8 +114,10 @@ class Program {
       return exitCodes.ok
     }
     await this.#stop.promise
+    const closing = this.#config?.close()
     await this.#supervisor.drain()
-    await this.#admin?.close()
+    await closing
+    await this.#admin.close()
     this.#control?.close()
     this.#drained.resolve()
     return exitCodes.ok
@@ -111,43 +125,47 @@ class Program {
 
   kill(): void {
     this.#supervisor.kill()
+    void this.#config?.close()
   }
 
   /** Workers load while the config is read; they prepare before anything is bound; all is bound before anything is accepted. */
   async #start(): Promise<void> {
     this.#supervisor.spawn()
-    const bundle = await this.#loadBundle()
+    const { source } = this.#options
+    const bundle = this.#config === null ? bundleForUrl(source.kind === 'url' ? source.url : '') : await this.#config.load()
     const summary = await this.#supervisor.prepare(bundle)
-    this.#log.level = summary.log.level
     await this.#supervisor.bind(summary)
-    await this.#startAdmin(summary)
+    const admin = await this.#admin.change(summary.admin)
+    admin.commit()
     await this.#supervisor.commit()
+    this.#isUp = true
+    this.#onLive(summary)
     await this.#startControl()
+    await this.#config?.follow()
     for (const line of this.#supervisor.describe()) this.#output.print(`listening ${line}\n`)
-    for (const address of this.#admin?.addresses ?? []) this.#output.print(`listening admin ${address}\n`)
+    for (const address of this.#admin.addresses) this.#output.print(`listening admin ${address}\n`)
     const workers = this.#supervisor.workers.length
     const ms = Math.round(performance.now() - this.#startedAt)
     this.#output.print(`ready in ${ms} ms, ${workers} ${workers === 1 ? 'worker' : 'workers'}, pid ${process.pid}\n`)
   }
 
-  async #loadBundle(): Promise<Bundle> {
-    const { source } = this.#options
-    if (source.kind === 'url') return bundleForUrl(source.url)
-    // These load esbuild: they are not waited for before the workers are on their way.
-    const [{ loadConfig }, esbuild] = await Promise.all([import('../check/loader.ts'), import('esbuild')])
-    const { bundle, problems } = await loadConfig(source.file)
-    // Its process would stay for the next build, which may never come.
-    await esbuild.stop()
-    if (bundle === null) throw new ConfigError(problems)
-    if (problems.length > 0) this.#errors.print(`${formatProblems(problems, problemFormat(this.#errors))}\n`)
-    return bundle
+  #createConfig(): LiveConfig | null {
+    const { source, watch } = this.#options
+    if (source.kind === 'url') return null
+    return new LiveConfig({
+      ...{ file: source.file, watch, supervisor: this.#supervisor, admin: this.#admin, output: this.#output, errors: this.#errors },
+      warn: (text) => this.#log.warn(text),
+      onLive: (summary) => this.#onLive(summary),
+    })
   }
 
-  async #startAdmin({ admin }: PlanSummary): Promise<void> {
-    if (admin === null) return
-    const token = process.env.SLUICE_ADMIN_TOKEN || null
-    const source = { metrics: () => this.#scrape(), unready: () => this.#unready(), status: () => this.#status() }
-    this.#admin = await startAdmin({ listen: admin.listen, token, source })
+  #onLive({ log }: PlanSummary): void {
+    this.#log.level = log.level
+    this.#loadedAt = new Date()
+  }
+
+  #reload(): Promise<ReloadResult> {
+    return this.#config?.reload() ?? Promise.resolve({ ok: false, text: 'there is no config to load again: it was started with a URL' })
   }
 
   async #startControl(): Promise<void> {
@@ -156,9 +174,9 @@ class Program {
       ...{ config: source.kind === 'url' ? source.url : source.file, version, at },
       source: {
         status: () => this.#status(),
-        reload: () => Promise.resolve({ ok: false, text: 'reloading is not there yet; nothing has changed' }),
+        reload: () => this.#reload(),
         stop: ({ now }) => this.#stopFor(now),
-        recall: () => Promise.resolve(null),
+        recall: (requestId) => this.#supervisor.recall(requestId, recallMs),
       },
     })
     if (control.problem !== null) this.#log.warn(`no control socket: ${control.problem}`)
@@ -195,6 +213,8 @@ class Program {
       pid: process.pid,
       state: this.#supervisor.isDraining ? 'draining' : this.#supervisor.isReady ? 'ready' : 'starting',
       generation: this.#supervisor.generation,
+      loadedAt: this.#loadedAt.toISOString(),
+      lastReload: this.#config?.lastReload ?? null,
       uptimeSeconds: Math.round((now - this.#startedAt) / 1000),
       memoryBytes: process.memoryUsage.rss(),
       connections: workers.reduce((sum, { connections }) => sum + connections, 0),
@@ -209,6 +229,9 @@ class Program {
       workers: this.#supervisor.workers.filter(({ isLive }) => isLive).length,
       generation: this.#supervisor.generation,
       restarts: this.#supervisor.restartCounts,
+      reloads: this.#config?.counts ?? { ok: 0, failed: 0 },
+      lastReloadOk: this.#config?.lastReload?.ok ?? true,
+      loadedAt: this.#loadedAt.getTime() / 1000,
       memoryBytes: process.memoryUsage.rss(),
     }
   }
@@ -228,7 +251,11 @@ class Program {
     process.on('SIGTERM', onStop)
     process.on('SIGINT', onStop)
     process.on('SIGUSR1', () => this.#supervisor.reopenLogs())
-    process.on('SIGHUP', () => this.#log.warn('SIGHUP: reloading is not there yet; nothing has changed'))
+    process.on('SIGHUP', () => {
+      if (this.#config === null) this.#log.warn('SIGHUP: there is no config to load again')
+      // Before that it is being loaded anyway.
+      else if (this.#isUp) void this.#config.reload()
+    })
   }
 }
 

@@ -16,6 +16,10 @@ export interface OwnMetrics {
   readonly workers: number
   readonly generation: number
   readonly restarts: Readonly<Record<string, number>>
+  readonly reloads: { readonly ok: number; readonly failed: number }
+  readonly lastReloadOk: boolean
+  /** When the current plan was taken into use, in seconds since the epoch. */
+  readonly loadedAt: number
   readonly memoryBytes: number
 }
 
@@ -185,15 +189,25 @@ function registerOwn(registry: Registry, own: () => OwnMetrics): void {
   gauge('workers', 'Workers that carry traffic.', [], (metric, { workers }) => metric.set(workers))
   gauge('generation', 'Number of the current plan.', [], (metric, { generation }) => metric.set(generation))
   gauge('supervisor_memory_bytes', 'Resident memory of the supervisor.', [], (metric, { memoryBytes }) => metric.set(memoryBytes))
-  const restarts = new Counter({
-    name: `${prefix}worker_restarts_total`,
-    help: 'Workers replaced, by what ended them.',
-    labelNames: ['why'],
-    registers: [],
-    collect() {
+  gauge(
+    'config_last_reload_successful',
+    '1, or 0 when the last reload failed and the config before it serves.',
+    [],
+    (metric, { lastReloadOk }) => metric.set(lastReloadOk ? 1 : 0),
+  )
+  gauge(
+    'config_last_reload_seconds',
+    'When the current config was taken into use, in seconds since the epoch.',
+    [],
+    (metric, { loadedAt }) => metric.set(loadedAt),
+  )
+  const count = (name: string, help: string, label: string, read: (values: OwnMetrics) => Readonly<Record<string, number>>): void => {
+    const collect = function (this: Counter): void {
       this.reset()
-      for (const [why, count] of Object.entries(own().restarts)) this.inc({ why }, count)
-    },
-  })
-  registry.registerMetric(restarts)
+      for (const [value, times] of Object.entries(read(own()))) this.inc({ [label]: value }, times)
+    }
+    registry.registerMetric(new Counter({ name: prefix + name, help, labelNames: [label], registers: [], collect }))
+  }
+  count('worker_restarts_total', 'Workers replaced, by what ended them.', 'why', ({ restarts }) => restarts)
+  count('config_reloads_total', 'Reloads, by how they ended.', 'result', ({ reloads }) => reloads)
 }

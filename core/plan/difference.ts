@@ -1,5 +1,5 @@
 /** What one config changed of another: counted, and as the words of the line that tells of a reload. Pure. */
-import type { Fact, Facts, ListenerFact } from './facts.ts'
+import type { ListenerPart, Part, Parts } from './parts.ts'
 
 export interface Changes {
   readonly added: number
@@ -27,7 +27,7 @@ export interface Difference {
   readonly isOtherCode: boolean
 }
 
-export function compareFacts(before: Facts, after: Facts): Difference {
+export function compareParts(before: Parts, after: Parts): Difference {
   const routes = compare(before.routes, after.routes)
   return {
     listeners: compareListeners(before.listeners, after.listeners),
@@ -65,7 +65,7 @@ export function describeDifference(difference: Difference): string {
 }
 
 /** What is the same counts as the same wherever it stands; of the rest, what has the same id has changed. */
-function compare(before: readonly Fact[], after: readonly Fact[]): Changes {
+function compare(before: readonly Part[], after: readonly Part[]): Changes {
   const gone = unmatched(before, after)
   const come = unmatched(after, before)
   const ids = new Set(gone.map(({ id }) => id))
@@ -73,18 +73,18 @@ function compare(before: readonly Fact[], after: readonly Fact[]): Changes {
   return { added: come.length - changed, removed: gone.length - changed, changed }
 }
 
-/** Those of `facts` that `others` does not have, equal ones counted. */
-function unmatched(facts: readonly Fact[], others: readonly Fact[]): Fact[] {
+/** Those of `parts` that `others` does not have, equal ones counted. */
+function unmatched(parts: readonly Part[], others: readonly Part[]): Part[] {
   const left = new Map<string, number>()
   for (const { content } of others) left.set(content, (left.get(content) ?? 0) + 1)
-  return facts.filter(({ content }) => {
+  return parts.filter(({ content }) => {
     const count = left.get(content) ?? 0
     left.set(content, count - 1)
     return count <= 0
   })
 }
 
-function compareListeners(before: readonly ListenerFact[], after: readonly ListenerFact[]): Difference['listeners'] {
+function compareListeners(before: readonly ListenerPart[], after: readonly ListenerPart[]): Difference['listeners'] {
   const known = new Map(before.map((listener) => [listener.id, listener]))
   const names = new Set(after.map(({ id }) => id))
   const gone = new Set(before.filter(({ id }) => !names.has(id)))
@@ -107,7 +107,7 @@ function compareListeners(before: readonly ListenerFact[], after: readonly Liste
   return counts
 }
 
-function isRenamed(before: ListenerFact, after: ListenerFact): boolean {
+function isRenamed(before: ListenerPart, after: ListenerPart): boolean {
   return before.isSecure === after.isSecure && before.addresses.some((address) => after.addresses.includes(address))
 }
 

@@ -102,7 +102,8 @@ test('counters and their names still fit together after the array has grown', ()
 test.run()
 
 function newMetrics(): Metrics {
-  return new Metrics(() => ({ version: '1', workers: 2, generation: 1, restarts: { SIGKILL: 1 }, memoryBytes: 1 }))
+  const reloading = { reloads: { ok: 3, failed: 1 }, lastReloadOk: false, loadedAt: 1_790_000_000 }
+  return new Metrics(() => ({ version: '1', workers: 2, generation: 1, restarts: { SIGKILL: 1 }, ...reloading, memoryBytes: 1 }))
 }
 
 function newWorker(): { traffic: Traffic; counters: Counters; lines: string[] } {

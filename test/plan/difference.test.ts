@@ -2,8 +2,8 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Config, type HttpRoute, http, respond, split, upstream } from '../../core/index.ts'
-import { compareFacts, describeDifference } from '../../core/plan/difference.ts'
-import { factsOf } from '../../core/plan/facts.ts'
+import { compareParts, describeDifference } from '../../core/plan/difference.ts'
+import { partsOf } from '../../core/plan/parts.ts'
 
 const api = upstream('api', { endpoints: ['127.0.0.1:3001'] })
 
@@ -99,15 +99,15 @@ test('a plugin that changed is told by itself, not with what uses it', () => {
 })
 
 test('certificates are what was read, not what they are called', () => {
-  const facts = (read: string) => factsOf(web([{ to: api }]), { code: '', certificates: new Map([['listener web', read]]) })
-  assert.is(describeDifference(compareFacts(facts('a'), facts('b'))), '1 certificate changed')
+  const parts = (read: string) => partsOf(web([{ to: api }]), { code: '', certificates: new Map([['listener web', read]]) })
+  assert.is(describeDifference(compareParts(parts('a'), parts('b'))), '1 certificate changed')
 })
 
 test('settings by their names; and code that no part of the config shows', () => {
   const log = (level: 'info' | 'warn'): Config => ({ ...web([{ to: api }]), log: { level } })
   assert.is(difference(log('info'), log('warn')), 'log changed')
-  const code = (text: string) => factsOf(web([{ to: api }]), { code: text, certificates: new Map() })
-  assert.is(describeDifference(compareFacts(code('1'), code('2'))), 'code changed')
+  const code = (text: string) => partsOf(web([{ to: api }]), { code: text, certificates: new Map() })
+  assert.is(describeDifference(compareParts(code('1'), code('2'))), 'code changed')
 })
 
 test.run()
@@ -118,5 +118,5 @@ function web(routes: readonly HttpRoute[]): Config {
 
 function difference(before: Config, after: Config): string {
   const none = { code: '', certificates: new Map<string, string>() }
-  return describeDifference(compareFacts(factsOf(before, none), factsOf(after, none)))
+  return describeDifference(compareParts(partsOf(before, none), partsOf(after, none)))
 }

@@ -11,47 +11,47 @@ import { parseListen } from '../net/address.ts'
 import { addressesOf } from './addresses.ts'
 import { isPlugin, keyedUses, pluginUses } from './uses.ts'
 
-export interface Fact {
+export interface Part {
   readonly id: string
   /** The same for the same content. */
   readonly content: string
 }
 
-export interface ListenerFact extends Fact {
+export interface ListenerPart extends Part {
   /** Keys of its addresses (addresses.ts). */
   readonly addresses: readonly string[]
   readonly isSecure: boolean
 }
 
-export interface Facts {
+export interface Parts {
   /** Without their routes and addresses. */
-  readonly listeners: readonly ListenerFact[]
+  readonly listeners: readonly ListenerPart[]
   /** In the order they are tried. */
-  readonly routes: readonly Fact[]
-  readonly upstreams: readonly Fact[]
+  readonly routes: readonly Part[]
+  readonly upstreams: readonly Part[]
   /** By name, all uses of one together. */
-  readonly plugins: readonly Fact[]
+  readonly plugins: readonly Part[]
   /** By who uses them. */
-  readonly certificates: readonly Fact[]
+  readonly certificates: readonly Part[]
   /** `log`, `admin`. */
-  readonly settings: readonly Fact[]
+  readonly settings: readonly Part[]
   /** Of the code: constants that a function uses are in no other part. */
   readonly code: string
 }
 
-export interface FactSources {
+export interface PartSources {
   readonly code: string
   /** What certificates and keys were read, by who uses them. */
   readonly certificates: ReadonlyMap<string, string>
 }
 
-export function factsOf(config: Config, { code, certificates }: FactSources): Facts {
+export function partsOf(config: Config, { code, certificates }: PartSources): Parts {
   const collector = new Collector(config)
   return {
     listeners: collector.listeners,
     routes: collector.routes,
     upstreams: [...collector.upstreams].map(([id, content]) => ({ id, content })),
-    plugins: pluginFacts(config),
+    plugins: pluginParts(config),
     certificates: [...certificates].map(([id, content]) => ({ id, content })),
     settings: [
       { id: 'log', content: fingerprint(config.log) },
@@ -62,8 +62,8 @@ export function factsOf(config: Config, { code, certificates }: FactSources): Fa
 }
 
 class Collector {
-  readonly listeners: ListenerFact[] = []
-  readonly routes: Fact[] = []
+  readonly listeners: ListenerPart[] = []
+  readonly routes: Part[] = []
   readonly upstreams = new Map<string, string>()
   readonly #seen = new Set<Upstream>()
 
@@ -85,7 +85,7 @@ class Collector {
   }
 
   /** What a group says belongs to each of its routes. */
-  #collectRoutes(listener: string, routes: List<HttpRoute>, around: Fact): void {
+  #collectRoutes(listener: string, routes: List<HttpRoute>, around: Part): void {
     for (const [i, route] of entriesOf<HttpRoute>(routes)) {
       const id = routeId(listener, around.id, i, route)
       const { to, use, routes: inner, ...rest } = route as HttpRoute & { readonly to?: unknown; readonly routes?: List<HttpRoute> }
@@ -120,7 +120,7 @@ function usesOf(owner: string, list: List<HttpUse> | undefined): unknown[] {
   return keyedUses(owner, list).map(([, use]) => (isPlugin(use) ? `plugin ${use.name}` : use))
 }
 
-function pluginFacts(config: Config): Fact[] {
+function pluginParts(config: Config): Part[] {
   const byName = new Map<string, string[]>()
   for (const { key: _, ...use } of pluginUses(config)) byName.set(use.name, [...(byName.get(use.name) ?? []), fingerprint(use)])
   return [...byName].map(([id, uses]) => ({ id, content: fingerprint([...new Set(uses)].sort()) }))

@@ -1,0 +1,173 @@
+/**
+ * The config of a running proxy: loaded for the start, followed while it runs, and taken into use again when a file of it changes or
+ * somebody asks. Each reload ends in one line, or in what is wrong and its place; then what runs goes on.
+ */
+import { AdminError } from '../admin/server.ts'
+import type { ConfigLoader, Loaded } from '../check/loader.ts'
+import type { FileWatch } from '../check/watch.ts'
+import type { Bundle } from '../config/bundle.ts'
+import { ConfigError, errorProblem, formatProblems, type Problem } from '../config/problems.ts'
+import type { LineSink } from '../observe/line-sink.ts'
+import { describeDifference } from '../plan/difference.ts'
+import type { AdminDoors } from '../process/admin-doors.ts'
+import { BindError } from '../process/bind.ts'
+import type { ReloadResult } from '../process/control.ts'
+import type { PlanSummary } from '../process/messages.ts'
+import { type Attempt, type Ended, Reloads } from '../process/reloads.ts'
+import { type Reloaded, StaleError, type Supervisor } from '../process/supervisor.ts'
+import { PrepareError } from '../process/worker-process.ts'
+
+export interface LiveConfigOptions {
+  readonly file: string
+  /** Reload when a file of it changes. */
+  readonly watch: boolean
+  readonly supervisor: Supervisor
+  readonly admin: AdminDoors
+  /** Where the line of a reload goes. */
+  readonly output: LineSink
+  /** Where goes what is wrong. */
+  readonly errors: LineSink
+  readonly warn: (text: string) => void
+  /** A plan has become the current one. */
+  readonly onLive: (summary: PlanSummary) => void
+}
+
+export interface LastReload {
+  /** ISO 8601. */
+  readonly at: string
+  readonly ok: boolean
+  /** The line, or code frames. */
+  readonly text: string
+}
+
+/** Stirs within so long belong to one save. */
+const burstMs = 700
+
+export class LiveConfig {
+  /** Null: none was tried since the start. */
+  lastReload: LastReload | null = null
+  readonly counts = { ok: 0, failed: 0 }
+  readonly #options: LiveConfigOptions
+  readonly #reloads = new Reloads<ReloadResult>((attempt) => this.#attempt(attempt))
+  #loader: ConfigLoader | null = null
+  #watch: FileWatch | null = null
+  /** What the files of the last load are, for a watch that begins later. */
+  #loaded: Loaded | null = null
+  #stirredAt = Number.NEGATIVE_INFINITY
+  /** Warnings are told when they are new. */
+  #toldWarnings = ''
+  #isClosed = false
+
+  constructor(options: LiveConfigOptions) {
+    this.#options = options
+  }
+
+  /** For the start. Throws ConfigError. */
+  async load(): Promise<Bundle> {
+    const loaded = await this.#load()
+    if (loaded.bundle === null) throw new ConfigError(loaded.problems)
+    this.#warn(loaded.problems)
+    return loaded.bundle
+  }
+
+  /** From now on changes of its files are noticed, those since it was loaded too. */
+  async follow(): Promise<void> {
+    if (!this.#options.watch) return
+    const { FileWatch } = await import('../check/watch.ts')
+    if (this.#isClosed) return
+    this.#watch = new FileWatch({
+      onStir: () => this.#onStir(),
+      onChange: () => void this.#reloads.request(this.#stirredAt),
+      onError: ({ message }) => this.#options.warn(message),
+    })
+    this.#watchFiles()
+  }
+
+  /** Whether or not a file has changed. */
+  reload(): Promise<ReloadResult> {
+    return this.#reloads.request(performance.now())
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await Promise.all([this.#watch?.close(), this.#loader?.close()])
+  }
+
+  #onStir(): void {
+    const now = performance.now()
+    if (now - this.#stirredAt > burstMs) this.#stirredAt = now
+    this.#loader?.warm()
+  }
+
+  async #load(): Promise<Loaded> {
+    if (this.#loader === null) {
+      // It loads esbuild: the workers are on their way by now.
+      const { ConfigLoader } = await import('../check/loader.ts')
+      this.#loader = new ConfigLoader(this.#options.file)
+    }
+    this.#loaded = await this.#loader.load()
+    this.#watchFiles()
+    return this.#loaded
+  }
+
+  #watchFiles(): void {
+    if (this.#loaded !== null) this.#watch?.set(this.#loaded.watch, this.#loaded.startedAt)
+  }
+
+  /** Never rejects. */
+  async #attempt({ noticedAt, isStale }: Attempt): Promise<Ended<ReloadResult>> {
+    try {
+      const { bundle, problems } = await this.#load()
+      if (isStale()) return 'stale'
+      if (bundle === null) return this.#failed(problems)
+      const reloaded = await this.#options.supervisor.reload(bundle, {
+        isStale,
+        alongside: ({ admin }) => this.#options.admin.change(admin),
+      })
+      this.#warn(problems)
+      return this.#live(reloaded, performance.now() - noticedAt)
+    } catch (error) {
+      if (error instanceof StaleError) return isStale() ? 'stale' : { ok: false, text: 'the proxy is stopping' }
+      return this.#failed(problemsOf(error))
+    }
+  }
+
+  #live(reloaded: Reloaded, ms: number): ReloadResult {
+    this.#options.onLive(reloaded.summary)
+    const line = `live in ${Math.round(ms)} ms · ${describe(reloaded, this.#options.supervisor.workers.length)}`
+    this.counts.ok++
+    this.lastReload = { at: new Date().toISOString(), ok: true, text: line }
+    this.#options.output.print(`${line}\n`)
+    return { ok: true, line }
+  }
+
+  #failed(problems: readonly Problem[]): ReloadResult {
+    const { errors, supervisor } = this.#options
+    const text = formatProblems(problems, { color: false, folder: process.cwd() })
+    this.counts.failed++
+    this.lastReload = { at: new Date().toISOString(), ok: false, text }
+    errors.print(`${formatProblems(problems, { color: errors.hasColor, folder: process.cwd() })}\n`)
+    errors.print(`not reloaded: the running config stays (generation ${supervisor.generation})\n`)
+    return { ok: false, text }
+  }
+
+  #warn(problems: readonly Problem[]): void {
+    const { errors } = this.#options
+    const text = problems.length === 0 ? '' : formatProblems(problems, { color: errors.hasColor, folder: process.cwd() })
+    if (text !== '' && text !== this.#toldWarnings) errors.print(`${text}\n`)
+    this.#toldWarnings = text
+  }
+}
+
+function describe({ difference, touched, connections }: Reloaded, workers: number): string {
+  if (difference === null) return `a package changed: ${workers} new workers, the old ones finish what they have`
+  return `${describeDifference(difference)} · ${touched} of ${connections} connections touched`
+}
+
+/** What a reload may fail of has its words; anything else is a mistake of the proxy, which must not end what runs. */
+function problemsOf(error: unknown): readonly Problem[] {
+  if (error instanceof PrepareError || error instanceof ConfigError) return error.problems
+  const words = error instanceof Error ? error.message : String(error)
+  if (error instanceof BindError || error instanceof AdminError) return [errorProblem(words)]
+  return [errorProblem(`the proxy could not take the config into use: ${error instanceof Error ? (error.stack ?? words) : words}`)]
+}
