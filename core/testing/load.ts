@@ -1,4 +1,5 @@
 /** From what is to be simulated to a bundle. Throws with text for people: every problem at its place, with a code frame. */
+import { existsSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import type { Bundle, PluginSource } from '../config/bundle.ts'
 import { errorProblem, formatProblems, type Problem, placeIn } from '../config/problems.ts'
@@ -30,7 +31,8 @@ async function loadWhole(file: string, plugins: boolean): Promise<Bundle> {
 }
 
 async function loadPlugin({ file, options, use }: Source & { kind: 'plugin' }): Promise<Bundle> {
-  const { bundlePlugin, BundleError } = await import('../sandbox/bundle.ts')
+  if (!existsSync(file)) throw new Error(`there is no file ${file}`)
+  const [{ bundlePlugin, BundleError }, { stop }] = await Promise.all([import('../sandbox/bundle.ts'), import('esbuild')])
   try {
     return bundleOf(await bundlePlugin(file), options, use)
   } catch (error) {
@@ -41,6 +43,9 @@ async function loadPlugin({ file, options, use }: Source & { kind: 'plugin' }): 
         return errorProblem(text, { ...placeIn(source, place.file, 1, place.column), line: place.line, firstLine: place.line })
       }),
     )
+  } finally {
+    // Its process would stay for a reload that may never come.
+    await stop()
   }
 }
 

@@ -173,8 +173,8 @@ export class Simulation implements AsyncDisposable {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>()
     this.#questions.set(id, { resolve, reject })
     this.#holdOn(true)
-    this.#send(question(id))
     try {
+      this.#send(question(id))
       return await promise
     } finally {
       this.#take(id)

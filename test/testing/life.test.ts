@@ -27,6 +27,8 @@ test('a plugin that cannot be loaded is told with its place', async () => {
   assert.match(await messageOf(simulatePlugin(broken)), 'broken.ts:3')
   const file = config(`{ use: [broken()], respond: respond(200) }`, { before: `import broken from './broken.ts'` })
   assert.match(await messageOf(simulate(file)), 'no luck')
+  assert.match(await messageOf(simulatePlugin('./nowhere.ts')), 'there is no file')
+  assert.match(await messageOf(simulatePlugin(broken, { options: { word: () => 1 } })), 'could not be cloned')
   const wrong = write(
     'wrong.ts',
     `import { definePlugin } from 'sluice/plugin'\nimport fs from 'node:fs'\nexport default definePlugin({ name: 'wrong', setup: () => ({ onRequest() { fs } }) })\n`,
