@@ -19,7 +19,7 @@ export async function runReload(choice: Choice): Promise<number> {
   return tellingErrors(async () => {
     const { result } = await askOnce(await chooseProxy(choice), { do: 'reload' }, 'reload')
     if (result.ok) process.stdout.write(`${result.line}\n`)
-    else process.stderr.write(`${result.text.trimEnd()}\n`)
+    else process.stderr.write(`${result.text.trimEnd()}\nnot reloaded: the running config stays\n`)
     return result.ok ? exitCodes.ok : exitCodes.config
   })
 }

@@ -45,7 +45,7 @@ export function formatStatus(status: Status, now: Date): string {
   ]
   if (generation !== undefined) rows.push(['generation', `${generation}${loadedAt === undefined ? '' : `, loaded ${ago(loadedAt)}`}`])
   if (lastReload != null)
-    rows.push(['last reload', `${lastReload.ok ? lastReload.text : 'failed; the config before it serves'}, ${ago(lastReload.at)}`])
+    rows.push(['last reload', `${lastReload.ok ? lastReload.text : 'failed: the config before it runs on'}, ${ago(lastReload.at)}`])
   if (connections !== undefined) rows.push(['connections', String(connections)])
   for (const [i, listener] of (status.listeners ?? []).entries()) rows.push([i === 0 ? 'listeners' : '', listener])
   const blocks = [rows.map(([name, value]) => `${name.padEnd(12)} ${value}`).join('\n')]

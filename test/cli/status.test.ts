@@ -37,7 +37,7 @@ worker  pid  state  connections  memory  up
 test('a reload that failed is told with its problem', () => {
   const frame = 'proxy.config.ts:8:11: error: unknown key\n> 8 |'
   const text = formatStatus({ state: 'ready', lastReload: { at: '2026-01-02T11:00:00Z', ok: false, text: frame } }, now)
-  assert.match(text, /^last reload +failed; the config before it serves, 1 h ago$/m)
+  assert.match(text, /^last reload +failed: the config before it runs on, 1 h ago$/m)
   assert.ok(text.endsWith(`\n\n${frame}\n`))
 })
 

@@ -5,12 +5,14 @@ import net from 'node:net'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { request } from '../support/client.ts'
 import { eventually } from '../support/deadline.ts'
 import { runCommand, type Sluice, startSluice } from '../support/process.ts'
 
 const hello = `import { defineConfig, http, respond } from 'sluice'
 export default defineConfig({ listeners: { web: http({ listen: '127.0.0.1:0', routes: [{ path: '/hello', respond: respond(200, 'hi') }] }) } })
 `
+const get = 'GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
 const slow = hello.replace("respond: respond(200, 'hi')", "to: 'http://127.0.0.1:PORT'")
 
 test('status tells what the proxy of this folder does', async () => {
@@ -30,6 +32,26 @@ test('status tells what the proxy of this folder does', async () => {
   const { pid, state, workers } = JSON.parse((await typed(sluice, 'status', '--json')).stdout)
   assert.equal([pid, state, workers.length], [sluice.pid, 'ready', 1])
   assert.match((await typed(sluice, 'status', '--all')).stdout, new RegExp(`^${sluice.pid} .*proxy\\.config\\.ts$`))
+})
+
+test('reload tells what is live; of a wrong config it tells the place, and what runs goes on', async () => {
+  await using sluice = await start({ args: ['--workers', '1', '--no-watch'] })
+  const port = await sluice.port('web')
+  sluice.write('proxy.config.ts', hello.replace("'hi'", "'changed'"))
+  const good = await typed(sluice, 'reload')
+  assert.equal([good.code, good.stderr], [0, ''])
+  assert.match(good.stdout, /^live in \d+ ms · 1 route changed · 0 of 0 connections touched$/)
+  assert.is((await request(port, get)).text, 'changed')
+  sluice.write('proxy.config.ts', hello.replace('path:', 'pth:'))
+  const wrong = await typed(sluice, 'reload')
+  assert.equal([wrong.code, wrong.stdout], [78, ''])
+  assert.match(wrong.stderr, /proxy\.config\.ts:2:\d+.*unknown key/)
+  assert.match(wrong.stderr, /^not reloaded: the running config stays$/m)
+  assert.is((await request(port, get)).text, 'changed')
+  const { stdout } = await typed(sluice, 'status')
+  assert.match(stdout, /^generation +2, loaded /m)
+  assert.match(stdout, /^last reload +failed: the config before it runs on, /m)
+  assert.match(stdout, /unknown key/)
 })
 
 test('stop drains, tells what is left, and ends when the proxy is gone', async () => {
