@@ -4,9 +4,14 @@ import { hashOf } from '../config/data.ts'
 import { secretsOf, withoutSecrets } from '../config/secrets.ts'
 import type { Answer, Checked, Question } from './checker.ts'
 
-export async function answerTo({ request, plugins }: Question, tell: (answer: Answer) => void): Promise<Checked> {
+export async function answerTo({ request, plugins, asked }: Question, tell: (answer: Answer) => void): Promise<Checked> {
   const examined = await examine(request, (problems) => tell({ kind: 'partly', problems: withoutSecrets(problems, secretsOf(null)) }))
   const { problems, named, isThere, isValid, facts } = examined
+  if (asked !== undefined && isValid) {
+    const { explainRequest } = await import('./explain-answer.ts')
+    const explanation = await explainRequest({ bundle: request.bundle, located: examined, asked })
+    return { problems, named, dataHash: null, facts, explanation }
+  }
   const dataHash = isValid ? hashOf(examined.data()) : null
   if (!plugins || !isThere || request.bundle.plugins.length === 0) return { problems, named, dataHash, facts }
   tell({ kind: 'partly', problems })

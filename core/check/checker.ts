@@ -9,12 +9,15 @@ import { fileURLToPath } from 'node:url'
 import type { CheckRequest } from '../config/check.ts'
 import type { Facts } from '../config/facts.ts'
 import { errorProblem, type Place, type Problem, wholeFile } from '../config/problems.ts'
+import type { Asked, Explanation } from '../explain/explanation.ts'
 
 /** What the process is asked. */
 export interface Question {
   readonly request: CheckRequest
   /** Whether every use of a plugin is loaded, too. */
   readonly plugins: boolean
+  /** Explains this request, too, if the config is valid. */
+  readonly asked?: Asked
 }
 
 export interface Checked {
@@ -25,6 +28,8 @@ export interface Checked {
   readonly dataHash: string | null
   /** Null if it was not evaluated. */
   readonly facts: Facts | null
+  /** Of the request that was asked about. */
+  readonly explanation?: Explanation
 }
 
 /** What the process says: some of it early, for it may not come to the end. */

@@ -62,7 +62,7 @@ export async function checkUses({ bundle, located, onUse }: PluginCheck): Promis
   const see = ({ use, missing, error }: Tried): void => {
     const path = paths.get(use.key) ?? []
     const name = formatPath(path)
-    const words = new Words({ located, path })
+    const words = new Words({ located, path, name: use.name })
     for (const text of missing) problems.push(errorProblem(`plugin ${use.name}: ${text}`, words.grantPlace(), name))
     if (error !== null) problems.push(...words.ofError(error))
   }
@@ -113,6 +113,8 @@ async function tryUse(sandbox: Sandbox, use: PluginUse & PluginUseConfig & { iso
 interface UsePlace {
   readonly located: LocatedConfig
   readonly path: Path
+  /** Of the plugin. */
+  readonly name: string
 }
 
 /** Says what is wrong with one use, where it was written or where the plugin was. */
@@ -132,19 +134,20 @@ class Words {
     const path = formatPath(this.#use.path)
     if (!(error instanceof PluginError)) return [errorProblem(String(error), this.#use.located.placeOf(this.#use.path), path)]
     // The message begins with the place, which stands apart here; its stack is for those who debug.
-    const text = error.message.slice(error.message.indexOf(': plugin ') + 2).split('\n')[0]!
+    const [first = ''] = error.message.split('\n')
+    const text = `plugin ${this.#use.name}${first.slice(first.indexOf(`: plugin ${error.plugin}: `) + error.plugin.length + 9)}`
     const [, issues] = /: the options are not valid: (.*)$/s.exec(text) ?? []
-    if (issues !== undefined) return issues.split('; ').map((issue) => this.#ofIssue(error.plugin, issue))
+    if (issues !== undefined) return issues.split('; ').map((issue) => this.#ofIssue(issue))
     return [errorProblem(text, this.#ownPlace(error, text), path)]
   }
 
   /** `agents.0: expected text`: what the plugin's schema says of its options. */
-  #ofIssue(plugin: string, issue: string): Problem {
-    const { located, path } = this.#use
+  #ofIssue(issue: string): Problem {
+    const { located, path, name } = this.#use
     const [, keys = '', words = issue] = /^([^\s:]+): (.*)$/s.exec(issue) ?? []
     const steps = keys === '' ? [] : keys.split('.').map((key) => (/^\d+$/.test(key) ? Number(key) : key))
     const at: Path = [...path, 'options', ...steps]
-    return errorProblem(`plugin ${plugin}: ${words}`, located.placeOf(at), formatPath(at))
+    return errorProblem(`plugin ${name}: ${words}`, located.placeOf(at), formatPath(at))
   }
 
   /** In the plugin's source: where its stack says, or the hook that is meant. */

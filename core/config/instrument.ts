@@ -2,7 +2,7 @@
  * Makes a bundle remember where its values were written: every object, array and call of a helper is passed through `__at`, every
  * spread through `__from`. For checking only; workers evaluate the bundle as it is. Loads acorn.
  */
-import type { AnyNode, CallExpression, ObjectExpression } from 'acorn'
+import type { AnyNode, CallExpression, ObjectExpression, Program } from 'acorn'
 import type { Bundle } from './bundle.ts'
 import { childrenOf, parseModule } from './syntax.ts'
 
@@ -34,8 +34,10 @@ export function instrument({ code, externals }: Bundle): Instrumented {
       .filter(({ specifier }) => specifier === 'sluice')
       .flatMap(({ bindings }) => bindings.map(({ local, imported }) => [local, imported] as const)),
   )
+  const program = parseModule(code, { isBody: true })
+  for (const name of stubNames(program)) helpers.set(name, 'plugin')
   const writer = new Writer(helpers)
-  writer.visit(parseModule(code, { isBody: true }))
+  writer.visit(program)
   const pieces: string[] = []
   let from = 0
   for (const { at, text } of writer.insertions) {
@@ -53,7 +55,7 @@ export function instrument({ code, externals }: Bundle): Instrumented {
 class Writer {
   readonly literals: Literal[] = []
   readonly insertions: { readonly at: Offset; readonly text: string }[] = []
-  /** Local names of what comes from `sluice`. */
+  /** Local names of what comes from `sluice`, and of plugins. */
   readonly #helpers: ReadonlyMap<string, string>
 
   constructor(helpers: ReadonlyMap<string, string>) {
@@ -75,7 +77,7 @@ class Writer {
   }
 
   #literalOf(node: AnyNode): Literal | null {
-    if (node.type === 'ObjectExpression') return { kind: 'object', at: node.start, members: membersOf(node) }
+    if (node.type === 'ObjectExpression' && !isStub(node)) return { kind: 'object', at: node.start, members: membersOf(node) }
     if (node.type === 'ArrayExpression') {
       const items = node.elements.map((one) =>
         one?.type === 'SpreadElement' ? { kind: 'spread' as const } : { kind: 'item' as const, at: one?.start ?? node.start },
@@ -89,6 +91,25 @@ class Writer {
     const helper = callee.type === 'Identifier' ? this.#helpers.get(callee.name) : undefined
     return helper === undefined || optional ? null : { kind: 'call', at: start, helper, args: args.map((one) => one.start) }
   }
+}
+
+/** What stands for a plugin in a config (modules.ts): where it was called counts, not where it stands. */
+function isStub({ properties: [kind, layer] }: ObjectExpression): boolean {
+  const is = (property: typeof kind, name: string, value: string): boolean =>
+    property?.type === 'Property' &&
+    property.key.type === 'Identifier' &&
+    property.key.name === name &&
+    property.value.type === 'Literal' &&
+    property.value.value === value
+  return is(kind, 'kind', 'plugin') && is(layer, 'layer', 'http')
+}
+
+function stubNames({ body }: Program): string[] {
+  const declarators = body.flatMap((node) => (node.type === 'VariableDeclaration' ? node.declarations : []))
+  return declarators.flatMap(({ id, init }) => {
+    const isStubbed = init?.type === 'ArrowFunctionExpression' && init.body.type === 'ObjectExpression' && isStub(init.body)
+    return isStubbed && id.type === 'Identifier' ? [id.name] : []
+  })
 }
 
 function membersOf({ properties }: ObjectExpression): Member[] {

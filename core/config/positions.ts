@@ -133,6 +133,7 @@ const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   redirect: ['to', 'status'],
   respond: ['status', 'body', 'headers'],
   split: ['parts'],
+  plugin: ['options', 'use'],
 }
 
 function argumentIndex(helper: string, key: string | number): number {
