@@ -4,7 +4,9 @@ import process from 'node:process'
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 if (major < 26 || (major === 26 && minor < 9)) {
-  process.stderr.write(`sluice needs Node.js 26.9 or newer; this is ${process.version} (${process.execPath})\n`)
+  process.stderr.write(
+    `sluice needs Node.js 26.9 or newer; this is ${process.version} (${process.execPath}). npm install node@26 brings one to a project.\n`,
+  )
   process.exit(1)
 }
 // Before anything else is loaded, so that it comes from there.
