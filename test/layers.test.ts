@@ -17,6 +17,8 @@ const LAYERS: readonly (readonly string[])[] = [
   // These three attach through hooks.ts and events.ts: see ATTACHED.
   ['upstream', 'policy', 'sandbox', 'observe', 'admin'],
   ['http'],
+  // Tells what the layers below would do, without doing it.
+  ['explain'],
   ['connection'],
   ['listener'],
   ['materials', 'runtime', 'proxy'],

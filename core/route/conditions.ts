@@ -40,16 +40,28 @@ export interface Condition {
   passes(request: RouteRequest): boolean
 }
 
-/** The cheap ones first, the user's function last: it runs only for a request that everything else has let through. */
-export function compileConditions(from: Conditions): Condition[] {
-  const list: Condition[] = []
-  if (from.methods !== null) list.push(new MethodCondition(from.methods))
-  if (from.from !== null) list.push(new FromCondition(from.from))
-  for (const [name, test] of from.headers) list.push(new HeaderCondition(name, test))
-  for (const [name, test] of from.query) list.push(new QueryCondition(name, test))
-  for (const [name, test] of from.cookies) list.push(new CookieCondition(name, test))
-  if (from.when !== null) list.push(new WhenCondition(from.when))
+/** A condition with the field that asks for it; `name`: of the header, query parameter or cookie. */
+export interface FieldCondition {
+  readonly field: 'method' | 'from' | 'headers' | 'query' | 'cookies' | 'when'
+  readonly name: string | null
+  readonly condition: Condition
+}
+
+/** All but host and path. The cheap ones first, the user's function last: it runs only for a request that all else has let through. */
+export function fieldConditions(from: Conditions): FieldCondition[] {
+  const list: FieldCondition[] = []
+  const add = (field: FieldCondition['field'], name: string | null, condition: Condition): number => list.push({ field, name, condition })
+  if (from.methods !== null) add('method', null, new MethodCondition(from.methods))
+  if (from.from !== null) add('from', null, new FromCondition(from.from))
+  for (const [name, test] of from.headers) add('headers', name, new HeaderCondition(name, test))
+  for (const [name, test] of from.query) add('query', name, new QueryCondition(name, test))
+  for (const [name, test] of from.cookies) add('cookies', name, new CookieCondition(name, test))
+  if (from.when !== null) add('when', null, new WhenCondition(from.when))
   return list
+}
+
+export function compileConditions(from: Conditions): Condition[] {
+  return fieldConditions(from).map(({ condition }) => condition)
 }
 
 export class HostCondition implements Condition {

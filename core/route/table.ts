@@ -26,6 +26,8 @@ const FEW = 16
 
 export class RouteTable {
   readonly size: number
+  /** In written order. */
+  readonly routes: readonly RoutePlan[]
   /** All entries in order; null if there are too many for that. */
   readonly #all: readonly Entry<Rule>[] | null
   readonly #byHost = new Map<string, PathIndex<Rule>>()
@@ -38,6 +40,7 @@ export class RouteTable {
 
   constructor(rules: readonly RouteRule[]) {
     this.size = rules.length
+    this.routes = rules.map(({ route }) => route)
     const isFew = rules.length <= FEW
     const any: Entry<Rule>[] = []
     const hosts = new Map<string, Entry<Rule>[]>()

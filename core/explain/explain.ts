@@ -1,0 +1,159 @@
+/**
+ * Tells what the proxy of a config would do with one request, and why, without sending anything. Hooks are not run, for they may act on
+ * the world: what they would change is not known here. Functions of `when` are run.
+ */
+import { type FlatRoute, flatRoutes } from '../config/flat-routes.ts'
+import type { Path } from '../config/positions.ts'
+import { errorTable } from '../errors.ts'
+import { RequestFacts } from '../http/request-view.ts'
+import type { Config } from '../index.ts'
+import type { RequestHead } from '../net/http1/head.ts'
+import { compilePlan } from '../plan/compile.ts'
+import type { ListenerPlan, Plan, RoutePlan, UpstreamPlan } from '../plan/plan.ts'
+import type { UseConfig } from '../plan/uses.ts'
+import { explainDestination } from './destination.ts'
+import type { Asked, Explanation, NamedValue, Outcome, UseStep } from './explanation.ts'
+import { addressesOf, type Choice, chooseListener, parseTarget, schemeOf } from './listener.ts'
+import { type ReadRequest, readRequest } from './request.ts'
+import { type Tried, tryRoutes } from './routes.ts'
+import { clean, shownField } from './shown.ts'
+import { type PluginFacts, pathOfUse, useStep } from './use.ts'
+
+export interface Subject {
+  /** A valid one. */
+  readonly config: Config
+  readonly folder: string
+  /** `proxy.config.ts:12:7` */
+  nameOf(path: Path): string
+  /** Takes out what the config keeps secret. */
+  mask(text: string): string
+  /** Of each use of a plugin that could be loaded. */
+  readonly plugins: readonly PluginFacts[]
+}
+
+export function explain(subject: Subject, asked: Asked): Explanation {
+  const target = parseTarget(asked.url)
+  if (target === null) return nothing(asked, `${clean(asked.url)} is no http or https URL`)
+  if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(asked.method)) return nothing(asked, `${clean(asked.method)} is no method`)
+  const uses = new Map<string, UseConfig>()
+  const plan = compilePlan(subject.config, {
+    generation: 0,
+    folder: subject.folder,
+    bindUse: (use, key) => {
+      uses.set(key, use)
+      return { name: key, onRequest: null, onResponse: null }
+    },
+  })
+  const choice = chooseListener(plan, target, asked.listener)
+  if (typeof choice === 'string') return nothing(asked, choice)
+  return new Explainer(subject, { plan, uses }, choice).explain(asked, readRequest(asked, target, choice.listener))
+}
+
+interface Compiled {
+  readonly plan: Plan
+  readonly uses: ReadonlyMap<string, UseConfig>
+}
+
+class Explainer {
+  readonly #subject: Subject
+  readonly #compiled: Compiled
+  readonly #choice: Choice
+  readonly #listener: ListenerPlan
+  readonly #routes: readonly FlatRoute[]
+
+  constructor(subject: Subject, compiled: Compiled, choice: Choice) {
+    this.#subject = subject
+    this.#compiled = compiled
+    this.#choice = choice
+    this.#listener = choice.listener
+    this.#routes = flatRoutes(subject.config, choice.listener.name) ?? []
+  }
+
+  explain(asked: Asked, read: ReadRequest): Explanation {
+    const { head, step } = read
+    const told: Explanation = { ...nothing(asked, null), listener: this.#listenerStep(), request: step }
+    if (head === null) {
+      const { code, status, because } = step.refused!
+      return { ...told, outcome: { kind: 'error', code, status, because } }
+    }
+    const tried = tryRoutes(this.#routes, new RequestFacts(head, read.ip), { all: asked.all, ...this.#subject })
+    const index = tried.route === null ? -1 : this.#routes.indexOf(tried.route)
+    const route = index < 0 ? null : this.#listener.routes.routes[index]!
+    const steps = this.#useSteps(head, route)
+    const { outcome: end, upstream } =
+      route === null ? { outcome: unmatched(tried), upstream: null } : this.#destination(route, tried, read)
+    return {
+      ...told,
+      use: steps,
+      routes: tried.step,
+      outcome: end,
+      responseUse: steps
+        .filter(({ hooks, isAsked }) => isAsked && hooks.includes('onResponse'))
+        .map(({ key }) => key)
+        .reverse(),
+      timeouts: this.#timeouts(upstream),
+    }
+  }
+
+  #listenerStep(): Explanation['listener'] {
+    const listener = this.#listener
+    const others = this.#compiled.plan.listeners.filter((one) => one !== listener)
+    return {
+      ...{ name: listener.name, place: this.#subject.nameOf(['listeners', listener.name]), addresses: addressesOf(listener) },
+      ...{ scheme: schemeOf(listener), because: this.#choice.because },
+      others: others.map((one) => ({ name: one.name, addresses: addressesOf(one) })),
+    }
+  }
+
+  /** The listener's, then the route's. */
+  #useSteps(head: RequestHead, route: RoutePlan | null): UseStep[] {
+    const { name, hooks } = this.#listener
+    const owners = new Map<string, Path>([[name, ['listeners', name, { hidden: 'options' }]]])
+    for (const { levels } of this.#routes) for (const { id, path } of levels) owners.set(id, path)
+    return [...hooks, ...(route?.hooks ?? [])].map(({ name: key }) => {
+      const facts = this.#subject.plugins.find((one) => one.key === key) ?? null
+      return useStep({ key, use: this.#compiled.uses.get(key)!, facts }, head, this.#subject.nameOf(pathOfUse(key, owners)))
+    })
+  }
+
+  #destination({ destination }: RoutePlan, { params, route }: Tried, { head, peer }: ReadRequest) {
+    const explained = explainDestination(destination, { head: head!, peer, listener: this.#listener, params, mask: this.#subject.mask })
+    if (explained.outcome.kind !== 'upstream') return explained
+    const { path, route: written } = route!.levels.at(-1)!
+    const place = 'to' in written ? this.#subject.nameOf([...path, 'to']) : null
+    return { ...explained, outcome: { ...explained.outcome, place } satisfies Outcome }
+  }
+
+  #timeouts(upstream: UpstreamPlan | null): Explanation['timeouts'] {
+    const { requestHead, requestBodyIdle, sendIdle, keepAlive } = this.#listener.timeouts
+    const own = Object.entries({ requestHead, requestBodyIdle, sendIdle, keepAlive })
+    const theirs = upstream === null ? [] : Object.entries(upstream.timeouts)
+    return [
+      ...own.map(([name, ms]) => ({ name, ms, of: this.#listener.name })),
+      ...theirs.map(([name, ms]) => ({ name, ms, of: upstream!.name })),
+    ]
+  }
+}
+
+function unmatched({ error }: Tried): Outcome {
+  if (error === null) return { kind: 'error', code: 'no_route', status: errorTable.no_route.status, because: 'no route matches' }
+  return { kind: 'error', code: error.code, status: error.status, because: clean(error.message) }
+}
+
+function nothing({ method, url, headers, from, head }: Asked, wrong: string | null): Explanation {
+  const fields = head === null ? headers : fieldsIn(head)
+  return {
+    asked: { method: clean(method), url: clean(url), headers: fields.map(([name, value]): NamedValue => shownField(name, value)), from },
+    ...{ wrong, listener: null, request: null, use: null, routes: null, outcome: null, responseUse: [], timeouts: [] },
+  }
+}
+
+function fieldsIn(head: string): (readonly [string, string])[] {
+  return head
+    .split('\r\n')
+    .slice(1)
+    .flatMap((line) => {
+      const colon = line.indexOf(':')
+      return colon > 0 ? [[line.slice(0, colon), line.slice(colon + 1).trim()] as const] : []
+    })
+}

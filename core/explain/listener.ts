@@ -1,0 +1,63 @@
+/** Which listener a URL reaches: by its port, else by its scheme. */
+import { formatListen } from '../net/address.ts'
+import type { ListenerPlan, Plan } from '../plan/plan.ts'
+
+export interface Target {
+  readonly scheme: 'http' | 'https'
+  /** `example.com:8080`, as in Host. */
+  readonly authority: string
+  /** Null: the URL has none. */
+  readonly port: number | null
+  /** From the path on, as typed. */
+  readonly target: string
+}
+
+/** Null for what is no URL of HTTP. A URL may lack its scheme, or be a path alone. */
+export function parseTarget(url: string): Target | null {
+  const [, scheme, authority = '', target = ''] = /^(?:(https?):\/\/)?([^/?#\s]*)([^#]*)/i.exec(url) ?? []
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(url) && scheme === undefined) return null
+  const port = /:(\d{1,5})$/.exec(authority)?.[1]
+  return {
+    scheme: scheme?.toLowerCase() === 'https' ? 'https' : 'http',
+    authority,
+    port: port === undefined ? null : Number(port),
+    target: target === '' || target.startsWith('?') ? `/${target}` : target,
+  }
+}
+
+export interface Choice {
+  readonly listener: ListenerPlan
+  readonly because: string
+}
+
+/** A sentence if there is no such listener. */
+export function chooseListener({ listeners }: Plan, { scheme, port }: Target, name: string | null): Choice | string {
+  if (listeners.length === 0) return 'the config has no HTTP listener'
+  if (name !== null) {
+    const listener = listeners.find((one) => one.name === name)
+    if (listener !== undefined) return { listener, because: 'it was named' }
+    return `there is no listener ${name}; there ${listeners.length === 1 ? 'is' : 'are'} ${listeners.map((one) => one.name).join(', ')}`
+  }
+  const fits = (one: ListenerPlan): boolean => schemeOf(one) === scheme
+  const wanted = port ?? (scheme === 'https' ? 443 : 80)
+  const onPort = listeners.filter((one) => one.addresses.some((address) => address.kind === 'tcp' && address.port === wanted))
+  const exact = onPort.find(fits) ?? onPort[0]
+  if (exact !== undefined) {
+    const speaks = fits(exact) ? '' : `; but it speaks ${schemeOf(exact)}: ${scheme}:// to it fails before there is a request`
+    return { listener: exact, because: `it listens on port ${wanted}${speaks}` }
+  }
+  const [first, ...others] = listeners.filter(fits)
+  const nobody = port === null ? '' : `nothing listens on port ${port}; `
+  if (first === undefined) return { listener: listeners[0]!, because: `${nobody}none speaks ${scheme}; this is the first` }
+  const why =
+    listeners.length === 1 ? 'it is the only one' : `it is the ${others.length === 0 ? 'only' : 'first'} one that speaks ${scheme}`
+  return { listener: first, because: nobody + why }
+}
+
+export function schemeOf({ tls }: ListenerPlan): 'http' | 'https' {
+  return tls === null ? 'http' : 'https'
+}
+
+export function addressesOf({ addresses }: ListenerPlan): readonly string[] {
+  return addresses.map(formatListen)
+}
