@@ -1,6 +1,7 @@
 /** What the checking process does for each kind of question. */
 import { examine } from '../config/check.ts'
 import { hashOf } from '../config/data.ts'
+import { byPlace } from '../config/problems.ts'
 import { secretsOf, withoutSecrets } from '../config/secrets.ts'
 import type { Answer, Checked, Question } from './checker.ts'
 
@@ -23,5 +24,5 @@ export async function answerTo({ request, plugins, asked }: Question, tell: (ans
     throw error
   })
   const masked = withoutSecrets(more, secretsOf(examined.config))
-  return { problems: [...problems, ...masked], named, dataHash: more.length > 0 ? null : dataHash, facts }
+  return { problems: byPlace([...problems, ...masked], request.bundle.file), named, dataHash: more.length > 0 ? null : dataHash, facts }
 }

@@ -33,8 +33,8 @@ export async function checkWhole(path: string, { types, loader, names }: WholeOp
     const { files, plugins } = sources ?? { files: [file], plugins: { files: [], entries: [] } }
     const skipped = { problems: [], skipped: 'not asked for' } satisfies TypeErrors
     const [typed, unresolved] = await Promise.all([compiler?.finish(files, plugins) ?? skipped, checkNames(facts?.hosts ?? [], names)])
-    const news = withoutSecrets(typed.problems.filter((one) => !problems.some((known) => isSame(known, one, sources === null))))
-    return { file, problems: byPlace([...problems, ...unresolved, ...news], file), facts, typesSkipped: typed.skipped }
+    const news = typed.problems.filter((one) => !problems.some((known) => isSame(known, one, sources === null)))
+    return { file, problems: byPlace([...problems, ...withoutSecrets([...unresolved, ...news])], file), facts, typesSkipped: typed.skipped }
   } finally {
     compiler?.close()
   }

@@ -8,7 +8,7 @@ import { formatPath, type Path } from './positions.ts'
 import { byPlace, type Problem } from './problems.ts'
 import { Report, show } from './report.ts'
 import { checkShape } from './schema.ts'
-import { secretsOf, withoutSecrets } from './secrets.ts'
+import { maskPlace, secretsOf, withoutSecrets } from './secrets.ts'
 import { warnOfUnreachable } from './unreachable.ts'
 
 export type { CheckRequest } from './located.ts'
@@ -53,12 +53,13 @@ export async function examine(request: CheckRequest, onProblems?: (problems: rea
       place: placeOf(path, what),
     }))
   const all = byPlace(withoutRepeats([...located.problems, ...problems, ...unusedUpstreams(located)]), request.bundle.file)
+  const secrets = secretsOf(config)
   return {
     ...located,
-    problems: withoutSecrets(all, secretsOf(config)),
+    problems: withoutSecrets(all, secrets),
     isValid,
     named: [...named],
-    facts: parts === null ? null : factsOf(parts, placeOf),
+    facts: parts === null ? null : factsOf(parts, (path) => maskPlace(placeOf(path), secrets)),
   }
 }
 

@@ -16,7 +16,7 @@ export type Message = string | ((placeOf: (path: Path) => string) => string)
 export class Report {
   readonly findings: Finding[] = []
 
-  error(path: Path, message: string, what: 'key' | 'value' = 'value'): void {
+  error(path: Path, message: Message, what: 'key' | 'value' = 'value'): void {
     this.findings.push({ severity: 'error', path, message, what })
   }
 

@@ -2,7 +2,7 @@
 import { formatListen, parseIpv4, parseIpv6, parseListen } from '../net/address.ts'
 import type { ListenAddress } from '../plan/plan.ts'
 import { formatPath, type Path } from './positions.ts'
-import { type Report, show } from './report.ts'
+import { type Message, type Report, show } from './report.ts'
 import type { ListenPart } from './schema-parts.ts'
 
 interface Known {
@@ -32,11 +32,12 @@ export function checkAddresses(listens: readonly ListenPart[], report: Report, a
   }
 }
 
-function takenBy(address: ListenAddress, { address: other, path }: Known): string {
+function takenBy(address: ListenAddress, { address: other, path }: Known): Message {
   const [name, taken] = [formatListen(address), formatListen(other)]
-  return name === taken
-    ? `${name} is listened on already, by ${formatPath(path)}`
-    : `${name} cannot be listened on beside ${taken}, which takes the same port, at ${formatPath(path)}`
+  return (placeOf) =>
+    name === taken
+      ? `${name} is listened on already, by ${formatPath(path)} (${placeOf(path)})`
+      : `${name} cannot be listened on: ${formatPath(path)} takes that port with ${taken} (${placeOf(path)})`
 }
 
 function isSame(a: ListenAddress, b: ListenAddress): boolean {

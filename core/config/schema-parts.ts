@@ -23,6 +23,8 @@ export interface RoutePart {
   readonly listener: string
   /** Its `path`, or that of the nearest group around it that has one. */
   readonly paths: unknown
+  /** The same of its `host`. */
+  readonly hosts: unknown
 }
 
 /** One upstream, at the first place where it stands. */
@@ -40,6 +42,8 @@ export interface Parts {
   /** Uses of plugins. */
   readonly plugins: readonly Plain[]
 }
+
+type Around = Pick<RoutePart, 'listener' | 'paths' | 'hosts'>
 
 export function partsOf(config: Plain): Parts {
   const walk = new Walk()
@@ -69,7 +73,7 @@ class Walk implements Parts {
     this.listeners.push({ name, kind: String(kind), options, path })
     this.#listen(options.listen, [...path, 'listen'], false)
     this.#use(options.use)
-    if (kind === 'http') this.#routes(options.routes, [...path, 'routes'], { listener: name, paths: undefined })
+    if (kind === 'http') this.#routes(options.routes, [...path, 'routes'], { listener: name, paths: undefined, hosts: undefined })
   }
 
   #listen(listen: unknown, path: Path, isAdmin: boolean): void {
@@ -77,18 +81,18 @@ class Walk implements Parts {
     else if (listen !== undefined) this.listens.push({ value: listen, path, isAdmin })
   }
 
-  #routes(routes: unknown, path: Path, around: { readonly listener: string; readonly paths: unknown }): void {
+  #routes(routes: unknown, path: Path, around: Around): void {
     if (!Array.isArray(routes) || this.#seen.has(routes)) return
     // A list that holds itself would have no end; one that stands twice is walked twice.
     this.#seen.add(routes)
     for (const [i, route] of entries(routes)) {
       if (!isObject(route)) continue
       const at: Path = [...path, i]
-      const paths = route.path ?? around.paths
-      this.routes.push({ route, path: at, listener: around.listener, paths })
+      const inside = { ...around, paths: route.path ?? around.paths, hosts: route.host ?? around.hosts }
+      this.routes.push({ route, path: at, ...inside })
       this.#use(route.use)
       this.#target(route.to, [...at, 'to'])
-      this.#routes(route.routes, [...at, 'routes'], { ...around, paths })
+      this.#routes(route.routes, [...at, 'routes'], inside)
     }
     this.#seen.delete(routes)
   }

@@ -1,15 +1,17 @@
 /** Routes: one destination each, names that tell them apart, and nothing to be filled in that is not there. */
 import { compilePath } from '../route/pattern.ts'
 import { templateNames } from '../route/template.ts'
-import { formatPath, type Path } from './positions.ts'
+import type { Path } from './positions.ts'
 import { isObject, type Report, show } from './report.ts'
 import type { Parts, RoutePart } from './schema-parts.ts'
 
 const DESTINATIONS = ['to', 'respond', 'redirect', 'routes']
 
-export function checkRouting({ routes }: Parts, report: Report): void {
+export function checkRouting({ routes, listeners }: Parts, report: Report): void {
   const names = new Map<string, Path>()
+  const secure = new Set(listeners.filter(({ options }) => options.tls !== undefined).map(({ name }) => name))
   for (const part of routes) {
+    warnOfLoop(part, secure, report)
     checkDestination(part, report)
     checkTemplates(part, report)
     const { route, path, listener } = part
@@ -17,7 +19,8 @@ export function checkRouting({ routes }: Parts, report: Report): void {
     const key = JSON.stringify([listener, route.name])
     const other = names.get(key)
     if (other === undefined) names.set(key, [...path, 'name'])
-    else report.error([...path, 'name'], `another route of ${listener} is named ${show(route.name)} already, at ${formatPath(other)}`)
+    else
+      report.error([...path, 'name'], (placeOf) => `another route of ${listener} is named ${show(route.name)} already (${placeOf(other)})`)
   }
 }
 
@@ -65,4 +68,24 @@ function namesOf(pattern: unknown): readonly string[] | null {
   } catch {
     return null
   }
+}
+
+/** A redirect to what the request asked for already: the client follows it until it gives up. */
+function warnOfLoop({ route, path, listener, paths, hosts }: RoutePart, secure: ReadonlySet<string>, report: Report): void {
+  for (const key of ['redirect', 'to']) {
+    const redirect = route[key]
+    if (!isObject(redirect) || redirect.kind !== 'redirect' || typeof redirect.to !== 'string') continue
+    const [, scheme, host, target] = /^(?:(https?):\/\/([^/?#]+))?(\/[^?#]*)?$/i.exec(redirect.to) ?? []
+    const ownScheme = secure.has(listener) ? 'https' : 'http'
+    const isHere = host === undefined || (scheme?.toLowerCase() === ownScheme && isAll(hosts, host))
+    // With a condition on more than the path, following it may end.
+    const isPlainMatch = route.when === undefined && route.cookies === undefined && route.query === undefined
+    if (isHere && isPlainMatch && target !== undefined && isAll(paths ?? '/*', target))
+      report.warn([...path, key, 'to'], 'this redirects to itself, without end')
+  }
+}
+
+/** Whether this is all that is written. */
+function isAll(written: unknown, one: string): boolean {
+  return Array.isArray(written) ? written.length === 1 && written[0] === one : written === one
 }

@@ -1,6 +1,6 @@
 /** Upstreams: each in shape, by itself possible, and alone under its name. */
 import { parseEndpoint } from '../net/address.ts'
-import { formatPath, type Path } from './positions.ts'
+import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report, show } from './report.ts'
 import { findingsOf } from './schema-findings.ts'
 import type { UpstreamPart } from './schema-parts.ts'
@@ -19,7 +19,8 @@ export function checkUpstreams(upstreams: readonly UpstreamPart[], report: Repor
     // Two upstreams under one name would be one in logs, metrics and routeTo.
     const other = names.get(name)
     if (other === undefined) names.set(name, part)
-    else report.error([...path, 'name'], `another upstream is named ${show(name)} already, at ${formatPath(other.path)}`)
+    else
+      report.error([...path, 'name'], (placeOf) => `another upstream is named ${show(name)} already (${placeOf([...other.path, 'name'])})`)
   }
 }
 

@@ -5,14 +5,22 @@
 import * as z from 'zod/mini'
 import { nearest } from './nearest.ts'
 import { isObject, show } from './report.ts'
-import { parseDuration, parseSize } from './units.ts'
+import { parseDuration, parseSize, suggestDuration, suggestSize } from './units.ts'
 
 export type Schema = z.ZodMiniType
 export type Fields = Readonly<Record<string, Schema>>
 
 /** The words of an issue of zod's own. */
-function expected(what: string): { readonly error: (issue: { readonly input?: unknown }) => string } {
-  return { error: ({ input }) => `expected ${what}, got ${show(input)}` }
+function expected(
+  what: string,
+  suggest: (written: string) => string | null = () => null,
+): { readonly error: (issue: { readonly input?: unknown }) => string } {
+  return {
+    error: ({ input }) => {
+      const near = typeof input === 'string' ? suggest(input) : null
+      return `expected ${what}, got ${show(input)}${near === null ? '' : `; did you mean ${show(near)}?`}`
+    },
+  }
 }
 
 export const anything = z.any()
@@ -21,9 +29,9 @@ export const text = z.string(expected('text')).check(z.minLength(1, expected('te
 export const flag = z.boolean(expected('true or false'))
 export const callable = z.custom((value) => typeof value === 'function', expected('a function'))
 
-const aDuration = expected("a duration such as '250ms', '5s' or '2m'")
+const aDuration = expected("a duration such as '250ms', '5s' or '2m'", suggestDuration)
 export const duration = z.string(aDuration).check(z.refine((written) => parseDuration(written) !== null, aDuration))
-const aSize = expected("a size such as '16kb' or '1mb'")
+const aSize = expected("a size such as '16kb' or '1mb'", suggestSize)
 export const size = z.string(aSize).check(z.refine((written) => parseSize(written) !== null, aSize))
 
 export function whole(least: number, most = Number.MAX_SAFE_INTEGER): Schema {
@@ -39,12 +47,8 @@ export function between(least: number, most: number, what = `a number from ${lea
 
 export function oneOf(...choices: readonly (string | number | boolean)[]): Schema {
   const names = choices.filter((choice) => typeof choice === 'string')
-  return z.literal([...choices], {
-    error: ({ input }) => {
-      const near = typeof input === 'string' ? nearest(input, names) : null
-      return `expected ${choices.map(show).join(' or ')}, got ${show(input)}${near === null ? '' : `; did you mean ${show(near)}?`}`
-    },
-  })
+  const suggest = (written: string): string | null => nearest(written, names)
+  return z.literal([...choices], expected(choices.map(show).join(' or '), suggest))
 }
 
 /** `find` returns what is wrong, as a sentence, or null. */

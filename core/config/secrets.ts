@@ -21,7 +21,7 @@ export class Secrets {
   #inSources: RegExp | null = null
 
   add(value: string, variable: string | null = null): void {
-    if (value === '' || (this.#values.has(value) && variable !== null)) return
+    if (value === '' || this.#values.has(value)) return
     this.#values.set(value, variable)
     if (value.length > SHOWN) this.#values.set(`${value.slice(0, SHOWN)}…`, variable)
     this.#inMessages = null
@@ -143,8 +143,8 @@ export function withoutSecrets(problems: readonly Problem[], secrets = new Secre
     const { message, place, path } = problem
     return {
       ...problem,
-      path: path === null ? null : secrets.maskSource(path),
-      message: secrets.maskSource(message),
+      path: path === null ? null : secrets.maskMessage(path),
+      message: secrets.maskMessage(message),
       place: place && maskPlace(place, secrets),
     }
   })
@@ -159,7 +159,7 @@ function sourceOf({ file, source }: Place): string {
 }
 
 /** What stands before the mark is masked apart, so that the mark stays at its place. */
-function maskPlace(place: Place, secrets: Secrets): Place {
+export function maskPlace(place: Place, secrets: Secrets): Place {
   const { line, column, firstLine, source } = place
   const at = line - firstLine
   const marked = source[at] ?? ''

@@ -14,3 +14,29 @@ export function parseSize(text: string): number | null {
   const match = /^(\d{1,9})(b|kb|mb|gb)$/.exec(text)
   return match === null ? null : Number(match[1]) * BYTES[match[2] as keyof typeof BYTES]
 }
+
+const NAMES_OF_TIMES = {
+  ms: 'ms|msecs?|millis|milliseconds?',
+  s: 's|secs?|seconds?',
+  m: 'm|mins?|minutes?',
+  h: 'h|hrs?|hours?',
+  d: 'd|days?',
+}
+const NAMES_OF_SIZES = { b: 'b|bytes?', kb: 'kb?|kib', mb: 'mb?|mib', gb: 'gb?|gib' }
+
+/** `'1 min'` → `'1m'`: what was most likely meant by a text that is no duration; null if nobody can tell. */
+export function suggestDuration(text: string): string | null {
+  return suggest(text, NAMES_OF_TIMES)
+}
+
+/** `'32K'` → `'32kb'` */
+export function suggestSize(text: string): string | null {
+  return suggest(text, NAMES_OF_SIZES)
+}
+
+function suggest(text: string, units: Readonly<Record<string, string>>): string | null {
+  const [, number, written] = /^\s*(\d{1,9})\s*([a-z]+)\s*$/i.exec(text) ?? []
+  if (number === undefined || written === undefined) return null
+  const unit = Object.keys(units).find((one) => new RegExp(`^(?:${units[one]})$`, 'i').test(written))
+  return unit === undefined ? null : `${Number(number)}${unit}`
+}

@@ -86,7 +86,7 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
   ['routes: [{ to: split([[api, ^-1]]) }]', 'listeners.web.routes[0].to[0][1]: expected a weight of 0 or more, got -1'],
   [
     'routes: [{ name: "a", path: "/a", to: api }, { name: ^"a", to: api }]',
-    "listeners.web.routes[1].name: another route of web is named 'a' already, at listeners.web.routes[0].name",
+    "listeners.web.routes[1].name: another route of web is named 'a' already (proxy.config.ts:4)",
   ],
   [
     'routes: [{ host: "x", routes: [{ to: api, ^x: 1 }] }]',
@@ -94,7 +94,7 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
   ],
   [
     'routes: [{ to: api, path: "/" }, { to: upstream(^"api", { endpoints: ["c:1"] }) }]',
-    "listeners.web.routes[1].to.name: another upstream is named 'api' already, at listeners.web.routes[0].to",
+    "listeners.web.routes[1].to.name: another upstream is named 'api' already (proxy.config.ts:3)",
   ],
   ['routes: [{ to: upstream("x", { endpoints: ^[] }) }]', 'listeners.web.routes[0].to.endpoints: an upstream needs at least one endpoint'],
   ['routes: [{ to: upstream("x", ^{}) }]', 'listeners.web.routes[0].to: endpoints is missing'],
@@ -104,7 +104,7 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
   ],
   [
     'routes: [{ to: upstream("x", { endpoints: ["a:1"], timeouts: { connect: ^"5 s" } }) }]',
-    "listeners.web.routes[0].to.timeouts.connect: expected a duration such as '250ms', '5s' or '2m', got '5 s'",
+    "listeners.web.routes[0].to.timeouts.connect: expected a duration such as '250ms', '5s' or '2m', got '5 s'; did you mean '5s'?",
   ],
   [
     'routes: [{ to: upstream("x", { endpoints: ["a:1"], tls: { ca: ^"./no.pem" } }) }]',
@@ -142,7 +142,10 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
     'listen: ^":99999", routes: []',
     "listeners.web.listen: expected an address such as ':8080', '127.0.0.1:8080', '[::1]:8080', 'unix:/run/x.sock' or a port, got ':99999'",
   ],
-  ['listen: [":1", ^":1"], routes: []', 'listeners.web.listen[1]: :1 is listened on already, by listeners.web.listen[0]'],
+  [
+    'listen: [":1", ^":1"], routes: []',
+    'listeners.web.listen[1]: :1 is listened on already, by listeners.web.listen[0] (proxy.config.ts:4)',
+  ],
   ['tls: { cert: ^"./no.pem", key: "./no.pem" }, routes: []', 'listeners.web.tls.cert: there is no file FOLDER/no.pem'],
   ['trust: ^"everyone", routes: []', "listeners.web.trust: expected an address or a network such as '10.0.0.0/8', got 'everyone'"],
   ['^proxyProtocol: "require", routes: []', 'listeners.web.proxyProtocol: proxyProtocol is not supported yet'],
@@ -161,7 +164,9 @@ for (const [piece, says] of wrong) {
       'proxy.config.ts': text,
       'tag.ts': "import { definePlugin } from 'sluice/plugin'\nexport default definePlugin({ name: 'tag', setup: () => ({}) })",
     })
-    const found = lines(problems.filter(({ severity }) => severity === 'error')).map((line) => line.replace(/\/[^ ]*sluice-config-\w+/, 'FOLDER'))
+    const found = lines(problems.filter(({ severity }) => severity === 'error')).map((line) =>
+      line.replace(/\/[^ ]*sluice-config-\w+/, 'FOLDER'),
+    )
     assert.is(found[0], `proxy.config.ts:${before.length}:${before.at(-1)!.length + 1} ${says}`)
   })
 }
