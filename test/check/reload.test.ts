@@ -1,0 +1,298 @@
+/** One loader, many loads: what it gives to watch, what it keeps, and what it leaves behind. */
+import { mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { ConfigLoader, type Loaded } from '../../core/check/loader.ts'
+import { FileWatch } from '../../core/check/watch.ts'
+import { bundlePlugin } from '../../core/sandbox/bundle.ts'
+import { type Files, lines, makeFolder } from '../config/support.ts'
+import { certificates, withCertificates } from '../support/certificates.ts'
+import { eventually } from '../support/deadline.ts'
+
+const PLUGIN = (name: string): string =>
+  `import { definePlugin } from 'sluice/plugin'\nimport { x } from './${name}-lib.ts'\nexport default definePlugin({ name: '${name}', setup: () => ({ onRequest() { void x } }) })\n`
+
+const CONFIG = `import { http } from 'sluice'
+import { routes } from './lib/routes.ts'
+import tag from './plugins/tag.ts'
+import list from './list.json'
+export default { listeners: { web: http({ listen: ':1', use: [tag({})], routes: [...routes, ...list] }) } }
+`
+const FILES: Files = {
+  'proxy.config.ts': CONFIG,
+  'lib/routes.ts': "export const routes = [{ path: '/a', to: 'a:1' }]\n",
+  'list.json': '[{ "path": "/b", "to": "a:1" }]',
+  'plugins/tag.ts': PLUGIN('tag'),
+  'plugins/tag-lib.ts': 'export const x = 1\n',
+}
+
+class Rig {
+  readonly folder: string
+  readonly loader: ConfigLoader
+  readonly bundled: string[] = []
+
+  constructor(files: Files = FILES, options: ConstructorParameters<typeof ConfigLoader>[1] = {}) {
+    this.folder = realpathSync(makeFolder(files))
+    this.loader = new ConfigLoader(join(this.folder, 'proxy.config.ts'), {
+      bundlePlugin: (file) => {
+        this.bundled.push(file.slice(this.folder.length + 1))
+        return bundlePlugin(file)
+      },
+      ...options,
+    })
+  }
+
+  write(name: string, text: string): void {
+    mkdirSync(dirname(join(this.folder, name)), { recursive: true })
+    writeFileSync(join(this.folder, name), text)
+  }
+
+  /** As the supervisor reloads. */
+  async load(): Promise<Loaded & { readonly watched: string[] }> {
+    const loaded = await this.loader.load({ plugins: false })
+    const watched = loaded.watch.filter((file) => file.startsWith(this.folder)).map((file) => file.slice(this.folder.length + 1))
+    return { ...loaded, watched: watched.sort() }
+  }
+}
+
+async function withRig(files: Files, run: (rig: Rig) => Promise<void>): Promise<void> {
+  const rig = new Rig(files)
+  try {
+    await run(rig)
+  } finally {
+    await rig.loader.close()
+  }
+}
+
+test('every load sees what is there now; a plugin is bundled again only if it has changed', () =>
+  withRig(FILES, async (rig) => {
+    const all = Object.keys(FILES).sort()
+    const first = await rig.load()
+    assert.equal(lines(first.problems), [])
+    assert.equal(first.watched, all)
+    const same = await rig.load()
+    assert.is(same.bundle?.dataHash, first.bundle?.dataHash)
+    assert.equal(same.bundle?.plugins, first.bundle?.plugins)
+    rig.write('lib/routes.ts', "export const routes = [{ path: '/c', to: 'a:1' }]\n")
+    const other = await rig.load()
+    assert.is.not(other.bundle?.dataHash, first.bundle?.dataHash)
+    assert.equal(other.watched, all)
+    assert.equal(rig.bundled, ['plugins/tag.ts'])
+    rig.write('plugins/tag-lib.ts', 'export const x = 2\n')
+    const next = await rig.load()
+    assert.is.not(next.bundle?.plugins[0]?.id, first.bundle?.plugins[0]?.id)
+    assert.equal(rig.bundled, ['plugins/tag.ts', 'plugins/tag.ts'])
+    rig.write('proxy.config.ts', "import { http } from 'sluice'\nexport default { listeners: { web: http({ listen: ':1', routes: [] }) } }")
+    assert.equal((await rig.load()).watched, ['proxy.config.ts'])
+  }))
+
+test('a config that is broken keeps on watching what it was made of, and what it looked for', () =>
+  withRig(FILES, async (rig) => {
+    await rig.load()
+    rig.write(
+      'proxy.config.ts',
+      `import { more } from './lib/more.js'\nimport 'not-there'\nimport bad from './plugins/bad.ts'\nvoid [more, bad]\n${CONFIG}`,
+    )
+    rig.write('plugins/bad.ts', PLUGIN('bad'))
+    const broken = await rig.load()
+    assert.is(broken.bundle, null)
+    assert.equal(
+      lines(broken.problems)
+        .map((line) => line.split(' ')[0])
+        .sort(),
+      ['plugins/bad.ts:2:19', 'proxy.config.ts:1:22', 'proxy.config.ts:2:8'],
+    )
+    for (const file of [
+      ...Object.keys(FILES),
+      'lib/more.js',
+      'lib/more.ts',
+      'plugins/bad.ts',
+      'plugins/bad-lib.ts',
+      'node_modules/not-there/package.json',
+    ])
+      assert.ok(broken.watched.includes(file), file)
+    rig.write('proxy.config.ts', `syntax error here\n${CONFIG}`)
+    assert.ok((await rig.load()).watched.includes('lib/routes.ts'))
+    rig.write('proxy.config.ts', `throw new Error('oh')\n${CONFIG}`)
+    assert.ok((await rig.load()).watched.includes('lib/routes.ts'))
+    rmSync(join(rig.folder, 'proxy.config.ts'))
+    const gone = await rig.load()
+    assert.match(lines(gone.problems).join(), /there is no file/)
+    assert.ok(gone.watched.includes('proxy.config.ts'))
+    rig.write('proxy.config.ts', CONFIG)
+    assert.equal((await rig.load()).watched, Object.keys(FILES).sort())
+  }))
+
+test('a file that was missing is told by the watch as soon as it is there', () =>
+  withRig({ 'proxy.config.ts': `import { routes } from './lib/routes.ts'\nexport default { routes }` }, async (rig) => {
+    const changes: string[] = []
+    const watch = new FileWatch({ onChange: (files) => changes.push(...files) })
+    try {
+      const { watch: files, startedAt } = await rig.load()
+      watch.set(files, startedAt)
+      await eventually(() => (watch.isIdle ? true : undefined), 'not idle')
+      rig.write('lib/routes.ts', 'export const routes = []')
+      await eventually(() => (changes.length > 0 ? true : undefined), 'no change')
+      assert.equal(changes, [join(rig.folder, 'lib/routes.ts')])
+    } finally {
+      await watch.close()
+    }
+  }))
+
+withCertificates(test)('files that values name are watched: certificates and keys, but no PEM text', async () => {
+  const { cert, key } = certificates!.server
+  const text = `import { readFileSync } from 'node:fs'
+import { http, upstream } from 'sluice'
+const cert = readFileSync(import.meta.dirname + '/tls/c.pem', 'utf8')
+export default { listeners: {
+  web: http({ listen: ':1', tls: { cert: './tls/c.pem', key: 'tls/k.pem' }, routes: [{ to: upstream('u', { endpoints: ['a:1'], tls: { ca: './ca.pem' } }) }] }),
+  two: http({ listen: ':2', tls: { cert, key: './tls/../tls/k.pem' }, routes: [] }),
+} }`
+  await withRig({ 'proxy.config.ts': text, 'tls/c.pem': cert, 'tls/k.pem': key, 'ca.pem': cert }, async (rig) => {
+    const { problems, bundle, watched } = await rig.load()
+    assert.equal(lines(problems.filter(({ severity }) => severity === 'error')), [])
+    assert.equal(
+      bundle?.named.toSorted(),
+      ['ca.pem', 'tls/c.pem', 'tls/k.pem'].map((name) => join(rig.folder, name)),
+    )
+    assert.equal(watched, ['ca.pem', 'proxy.config.ts', 'tls/c.pem', 'tls/k.pem'])
+    rmSync(join(rig.folder, 'tls/k.pem'))
+    const broken = await rig.load()
+    assert.is(broken.bundle, null)
+    assert.ok(broken.watched.includes('tls/k.pem'), 'its coming back is noticed')
+  })
+})
+
+test('another version of a package is another stamp, and is watched', () => {
+  const files = {
+    'proxy.config.ts': `import { port } from 'ports'\nimport { http } from 'sluice'\nexport default { listeners: { web: http({ listen: port, routes: [] }) } }`,
+    'node_modules/ports/package.json': '{ "name": "ports", "version": "1.0.0", "main": "index.js" }',
+    'node_modules/ports/index.js': 'exports.port = 8080',
+  }
+  return withRig(files, async (rig) => {
+    const first = await rig.load()
+    assert.equal(lines(first.problems), [])
+    assert.equal(first.watched, Object.keys(files).sort())
+    assert.is((await rig.load()).bundle?.packagesStamp, first.bundle?.packagesStamp)
+    rig.write('node_modules/ports/package.json', '{ "name": "ports", "version": "1.0.1", "main": "index.js" }')
+    const second = await rig.load()
+    assert.is.not(second.bundle?.packagesStamp, first.bundle?.packagesStamp)
+    rig.write('node_modules/ports/index.js', 'exports.port = 80812')
+    assert.is.not((await rig.load()).bundle?.packagesStamp, second.bundle?.packagesStamp)
+  })
+})
+
+test('a config behind a link that is swapped to another folder is read anew', () =>
+  withRig(
+    {
+      '1/proxy.config.ts':
+        "import { http } from 'sluice'\nimport { p } from './p.ts'\nexport default { listeners: { web: http({ listen: p, routes: [] }) } }",
+      '1/p.ts': 'export const p = 1',
+    },
+    async (rig) => {
+      symlinkSync('1', join(rig.folder, 'current'))
+      const loader = new ConfigLoader(join(rig.folder, 'current/proxy.config.ts'))
+      try {
+        const first = await loader.load()
+        assert.equal(lines(first.problems), [])
+        mkdirSync(join(rig.folder, '2'))
+        writeFileSync(join(rig.folder, '2/proxy.config.ts'), readFileSync(join(rig.folder, '1/proxy.config.ts')))
+        writeFileSync(join(rig.folder, '2/p.ts'), 'export const p = 2')
+        rmSync(join(rig.folder, 'current'))
+        symlinkSync('2', join(rig.folder, 'current'))
+        const second = await loader.load()
+        assert.is.not(second.bundle?.dataHash, first.bundle?.dataHash)
+        assert.ok(second.watch.includes(join(rig.folder, 'current/p.ts')), second.watch.join())
+      } finally {
+        await loader.close()
+      }
+    },
+  ))
+
+test('a loop in the config is ended at its deadline, and the next load is none the worse', async () => {
+  const rig = new Rig({ 'proxy.config.ts': 'for (;;) {}\nexport default {}' }, { deadlineMs: 1_000 })
+  try {
+    assert.equal(lines((await rig.load()).problems), ['proxy.config.ts the config did not finish within 1 s'])
+    rig.write(
+      'proxy.config.ts',
+      "import { http } from 'sluice'\nexport default async () => ({ listeners: { web: http({ listen: ':1', routes: [] }) } })",
+    )
+    assert.equal(lines((await rig.load()).problems), [])
+    rig.write('proxy.config.ts', `import 'broken'\nfor (;;) {}\nexport default {}`)
+    rig.write('node_modules/broken/package.json', '{ "name": "broken", "main": "index.js" }')
+    rig.write('node_modules/broken/index.js', 'throw new Error("no disk")')
+    assert.equal(lines((await rig.load()).problems), [
+      'proxy.config.ts:1:8 "broken" could not be imported: no disk',
+      'proxy.config.ts the config did not finish within 1 s',
+    ])
+  } finally {
+    await rig.loader.close()
+  }
+})
+
+test('loading again and again leaves nothing behind, and closing leaves no process', async () => {
+  const rig = new Rig()
+  const before = childrenOf(process.pid)
+  const load = async (i: number): Promise<void> => {
+    rig.write('lib/routes.ts', `export const routes = [{ path: '/a${i}', to: 'a:1' }] // ${'x'.repeat(200_000)}\n`)
+    rig.write('plugins/tag-lib.ts', `export const x = ${i} // ${'x'.repeat(200_000)}\n`)
+    if (i % 3 === 0) rig.write('proxy.config.ts', `${CONFIG}// ${i % 2 === 0 ? '' : '\n syntax error'}`)
+    await rig.load()
+  }
+  for (let i = 0; i < 6; i++) await load(i)
+  collect()
+  const heap = process.memoryUsage().heapUsed
+  for (let i = 6; i < 20; i++) await load(i)
+  collect()
+  const grown = process.memoryUsage().heapUsed - heap
+  console.log(`  ${(grown / 14 / 1024).toFixed(0)} KB a load of 400 KB of sources`)
+  assert.ok(grown < 14 * 64 * 1024, `${grown} bytes`)
+  await rig.loader.close()
+  await eventually(
+    () => (childrenOf(process.pid).length <= before.length ? true : undefined),
+    () => `left: ${childrenOf(process.pid).join()}`,
+  )
+})
+
+test('a reload is fast: a process is ready, and only what changed is bundled', () =>
+  withRig(FILES, async (rig) => {
+    rig.loader.warm()
+    for (let i = 0; i < 2; i++) await rig.load()
+    const times: number[] = []
+    for (let i = 0; i < 9; i++) {
+      rig.write('lib/routes.ts', `export const routes = [{ path: '/a${i}', to: 'a:1' }]\n`)
+      // As a user would: the process for the next load has the time to start.
+      await new Promise((resolve) => setTimeout(resolve, 250))
+      const at = performance.now()
+      await rig.load()
+      times.push(performance.now() - at)
+    }
+    times.sort((a, b) => a - b)
+    console.log(`  median ${times[4]!.toFixed(0)} ms, longest ${times[8]!.toFixed(0)} ms`)
+    assert.ok(times[4]! < 120, 'on a machine that others use, too')
+  }))
+
+test.run()
+
+function childrenOf(pid: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((child) => {
+      try {
+        const stat = readFileSync(`/proc/${child}/stat`, 'latin1')
+        const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+        return parent === String(pid) && state !== 'Z'
+      } catch {
+        return false
+      }
+    })
+}
+
+function collect(): void {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
+}
