@@ -1,9 +1,18 @@
 /** What the checking process does for each kind of question. */
 import { examine } from '../config/check.ts'
 import { hashOf } from '../config/data.ts'
+import { bundleForUrl } from '../config/for-url.ts'
 import { byPlace } from '../config/problems.ts'
 import { secretsOf, withoutSecrets } from '../config/secrets.ts'
 import type { Answer, Checked, Question } from './checker.ts'
+
+/** Checks the smallest config there is. */
+export async function rehearse(): Promise<void> {
+  const bundle = bundleForUrl('http://127.0.0.1:1')
+  const request = { bundle, instrumented: { code: bundle.code, literals: [], insertions: [] } }
+  await answerTo({ request, plugins: false }, () => {})
+  await import('./plugins.ts')
+}
 
 export async function answerTo({ request, plugins, asked }: Question, tell: (answer: Answer) => void): Promise<Checked> {
   const examined = await examine(request, (problems) => tell({ kind: 'partly', problems: withoutSecrets(problems, secretsOf(null)) }))

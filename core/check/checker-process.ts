@@ -4,14 +4,16 @@ import { ConfigError, errorProblem } from '../config/problems.ts'
 import type { Answer, Question } from './checker.ts'
 
 // Given by the parent if it has one: without it, half of the time goes into compiling what follows.
-const [cacheFolder] = process.argv.splice(2)
+const [isAhead, cacheFolder] = process.argv.splice(2)
 if (cacheFolder !== undefined) enableCompileCache(cacheFolder)
-const { answerTo } = await import('./answer.ts')
+const { answerTo, rehearse } = await import('./answer.ts')
 const { secretsOf, withoutSecrets } = await import('../config/secrets.ts')
 
 process.once('message', (question: Question) => {
   answerTo(question, send).then((checked) => end({ kind: 'checked', checked }), fail)
 })
+// Started before there is a question: what answering takes is loaded and compiled by then.
+if (isAhead === 'ahead') await rehearse().catch(() => {})
 process.once('uncaughtException', fail)
 process.once('unhandledRejection', fail)
 // Nobody waits for the answer any more.

@@ -49,12 +49,13 @@ export class Checker {
   #known: readonly Problem[] = []
   #plugin: string | null = null
 
-  constructor() {
+  /** `isAhead`: the question will come later. */
+  constructor({ isAhead = false } = {}) {
     const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
     const program = fileURLToPath(new URL(`./checker-process${extension}`, import.meta.url))
     const cache = getCompileCacheDir()
     // What a config prints goes beside the answer; standard output belongs to the command.
-    this.#child = fork(program, cache === undefined ? [] : [dirname(cache)], {
+    this.#child = fork(program, [isAhead ? 'ahead' : 'now', ...(cache === undefined ? [] : [dirname(cache)])], {
       execArgv: FLAGS,
       stdio: ['ignore', 2, 2, 'ipc'],
       serialization: 'advanced',

@@ -91,6 +91,7 @@ export class ConfigLoader {
   warm(): void {
     if (this.#isClosed) return
     this.#spare ??= this.#createSpare()
+    this.#openBundler().warm()
     this.#restIn(WARM_MS)
   }
 
@@ -122,11 +123,7 @@ export class ConfigLoader {
     const startedAt = Date.now()
     const absent = whyAbsent(this.file)
     if (absent !== null) return { bundle: null, problems: [errorProblem(absent)], watch: this.#known, ...NOTHING, startedAt }
-    if (this.#bundler === null) {
-      this.#bundler = new ConfigBundler(this.file, this.#plugins.get)
-      openBundlers++
-    }
-    const bundler = this.#bundler
+    const bundler = this.#openBundler()
     try {
       this.#plugins.sweep()
       const bundle = await bundler.bundle()
@@ -142,6 +139,14 @@ export class ConfigLoader {
       if (!(error instanceof ConfigError)) throw error
       return { bundle: null, problems: withoutSecrets(error.problems), watch: this.#withKnown(bundler.watch), ...NOTHING, startedAt }
     }
+  }
+
+  #openBundler(): ConfigBundler {
+    if (this.#bundler === null) {
+      this.#bundler = new ConfigBundler(this.file, this.#plugins.get)
+      openBundlers++
+    }
+    return this.#bundler
   }
 
   #withKnown(files: readonly string[]): readonly string[] {
@@ -160,7 +165,7 @@ export class ConfigLoader {
   }
 
   #createSpare(): Checker {
-    const spare = new Checker()
+    const spare = new Checker({ isAhead: true })
     spare.unref()
     return spare
   }

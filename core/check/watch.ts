@@ -106,6 +106,8 @@ export class FileWatch {
     watcher.on('raw', (_event, name, details) => this.#onRaw(name, details))
     watcher.on('all', (_event, path) => this.#stir(path))
     watcher.on('error', (error) => this.#onError(error))
+    // What happened before the system began to tell.
+    watcher.once('ready', () => this.#stirAll())
     return watcher
   }
 
@@ -135,7 +137,6 @@ export class FileWatch {
       await before.close()
       if (this.#isClosed) return
       this.#watcher = this.#open()
-      this.#watcher.once('ready', () => this.#stirAll())
       this.#watcher.add([...this.#folders.keys()])
     })
   }
@@ -198,7 +199,9 @@ export class FileWatch {
       if (watched === undefined) return
       const seen = await see(file)
       Object.assign(watched, { signature: seen.signature, content: seen.content ?? (await contentOf(file, seen)) })
-      if (seen.changedAt > since + CLOCK_STEP_MS) changed.push(file)
+      // Looked at again: it may have been written just before it was read.
+      const { changedAt } = await see(file)
+      if (changedAt > since + CLOCK_STEP_MS) changed.push(file)
     })
     this.#tell(changed)
   }

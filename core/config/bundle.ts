@@ -113,6 +113,13 @@ export class ConfigBundler {
     }
   }
 
+  /** Starts what the next build needs. */
+  warm(): void {
+    this.#builder ??= this.#createBuilder()
+    // The build that needs it tells why there is none.
+    this.#builder.catch(() => {})
+  }
+
   async close(): Promise<void> {
     const builder = this.#builder
     this.#builder = null

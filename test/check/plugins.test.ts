@@ -75,8 +75,8 @@ test('a problem of the config does not hide those of its plugins', async () => {
     problems.map((line) => line.split(' ').slice(0, 2).join(' ')),
     [
       'proxy.config.ts:11:20 listeners.web.use[1].onRequst:',
-      'hook.ts:6:5 listeners.web.use[0]:',
       'proxy.config.ts:12:101 listeners.web.routes[0].routes[0].use[0].options.agents:',
+      'hook.ts:6:5 listeners.web.use[0]:',
     ],
   )
 })
