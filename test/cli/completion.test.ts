@@ -14,7 +14,7 @@ bashTest('bash offers commands, then the options of the command, then the choice
     ['sluice plugin ', ['new', '--dir', '--help']],
     ['sluice stop --n', ['--now']],
     ['sluice -c x.ts check --js', ['--json']],
-    ['sluice init --template ', ['reverse', 'forward', 'l4']],
+    ['sluice check --format ', ['text', 'json', 'github']],
     ['sluice --workers a', ['auto']],
     ['sluice check -c ', []],
   ]
