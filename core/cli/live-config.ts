@@ -77,7 +77,7 @@ export class LiveConfig {
     if (this.#isClosed) return
     this.#watch = new FileWatch({
       onStir: () => this.#onStir(),
-      onChange: () => void this.#reloads.request(this.#stirredAt),
+      onChange: () => void this.#reloads.request(this.#noticedAt()),
       onError: ({ message }) => this.#options.warn(message),
     })
     this.#watchFiles()
@@ -97,6 +97,11 @@ export class LiveConfig {
     const now = performance.now()
     if (now - this.#stirredAt > burstMs) this.#stirredAt = now
     this.#loader?.warm()
+  }
+
+  #noticedAt(): number {
+    const now = performance.now()
+    return now - this.#stirredAt > burstMs ? now : this.#stirredAt
   }
 
   async #load(): Promise<Loaded> {
