@@ -63,7 +63,7 @@ export class TypeCheck {
     const guests = new Set(plugins.files.filter((file) => own.has(file)))
     const counted = [
       ...ofConfig.filter(({ file }) => own.has(file) && !guests.has(file)),
-      ...ofPlugins.filter(({ file }) => guests.has(file)),
+      ...ofPlugins.filter(({ file }) => guests.has(file)).map(inWordsOfSandbox),
     ]
     return { problems: counted.map(toProblem), skipped: null }
   }
@@ -220,6 +220,14 @@ function parseDiagnostics(text: string, folder: string): Diagnostic[] {
     }
   }
   return found
+}
+
+/** The compiler's advice would be to install the types of Node. */
+function inWordsOfSandbox(one: Diagnostic): Diagnostic {
+  const name = /^Cannot find name '([^']+)'\. Do you need to install type definitions for node\?/.exec(one.message)?.[1]
+  return name === undefined
+    ? one
+    : { ...one, message: `Cannot find name '${name}': a plugin runs in the sandbox, which has nothing of Node.` }
 }
 
 function isMissing({ code, message }: Diagnostic, door: string): boolean {

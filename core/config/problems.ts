@@ -35,6 +35,8 @@ export function errorProblem(message: string, place: Place | null = null, path: 
   return { severity: 'error', path, message, place }
 }
 
+/** Of a line that is shown: what is longer is cut around the mark, or the terminal would fold it and the mark would point nowhere. */
+const LONGEST_LINE = 160
 const LINES_BEFORE = 2
 const LINES_AFTER = 1
 
@@ -92,14 +94,24 @@ export function formatFrame(place: Place): string {
 /** The lines around a place, the one it is about marked. */
 function frameOf({ line, column, source, firstLine, shownColumn }: Place, paint: (code: number, text: string) => string): string[] {
   const width = String(firstLine + source.length - 1).length
+  const marked = (shownColumn ?? column) - 1
+  const from = marked > LONGEST_LINE / 2 && (source[line - firstLine]?.length ?? 0) > LONGEST_LINE ? marked - LONGEST_LINE / 2 : 0
   return source.flatMap((text, i) => {
     const number = firstLine + i
-    const row = `${number === line ? paint(31, '>') : ' '} ${paint(90, `${String(number).padStart(width)} |`)} ${clean(text)}`
+    const row = `${number === line ? paint(31, '>') : ' '} ${paint(90, `${String(number).padStart(width)} |`)} ${clean(cut(text, from))}`
     if (number !== line) return [row]
     // A tab is as wide in the line of the mark as in the line above it.
-    const indent = text.slice(0, (shownColumn ?? column) - 1).replace(/[^\t]/g, ' ')
+    const indent = cut(text, from)
+      .slice(0, marked - from)
+      .replace(/[^\t]/g, ' ')
     return [row, `  ${paint(90, `${' '.repeat(width)} |`)} ${indent}${paint(31, '^')}`]
   })
+}
+
+function cut(text: string, from: number): string {
+  const end = text.length > from + LONGEST_LINE ? '…' : ''
+  const shown = text.slice(from, from + LONGEST_LINE - end.length)
+  return (from > 0 ? `…${shown.slice(1)}` : shown) + end
 }
 
 /** A config's text, or a value in it, may not steer the terminal. */

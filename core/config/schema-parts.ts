@@ -39,6 +39,8 @@ export interface Parts {
   readonly listens: readonly ListenPart[]
   readonly routes: readonly RoutePart[]
   readonly upstreams: readonly UpstreamPart[]
+  /** Lists of routes that stand in themselves, where they do so. */
+  readonly circles: readonly Path[]
   /** Uses of plugins. */
   readonly plugins: readonly Plain[]
 }
@@ -56,6 +58,7 @@ class Walk implements Parts {
   readonly listens: ListenPart[] = []
   readonly routes: RoutePart[] = []
   readonly upstreams: UpstreamPart[] = []
+  readonly circles: Path[] = []
   readonly plugins: Plain[] = []
   readonly #seen = new Set<unknown>()
 
@@ -82,8 +85,12 @@ class Walk implements Parts {
   }
 
   #routes(routes: unknown, path: Path, around: Around): void {
-    if (!Array.isArray(routes) || this.#seen.has(routes)) return
-    // A list that holds itself would have no end; one that stands twice is walked twice.
+    if (!Array.isArray(routes)) return
+    if (this.#seen.has(routes)) {
+      this.circles.push(path)
+      return
+    }
+    // Until its end: a list that stands twice is walked twice.
     this.#seen.add(routes)
     for (const [i, route] of entries(routes)) {
       if (!isObject(route)) continue

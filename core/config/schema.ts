@@ -51,7 +51,9 @@ export function checkShape(config: unknown, { report, folder, named = new Set(),
     return null
   }
   const parts = partsOf(config)
-  report.findings.push(...findingsOf(wholeConfig, config, []))
+  for (const path of parts.circles) report.error(path, 'the routes hold themselves: this list stands in itself')
+  // Following the shape of a circle would have no end.
+  if (parts.circles.length === 0) report.findings.push(...findingsOf(wholeConfig, config, []))
   checkPresence(config, report)
   checkAddresses(parts.listens, report)
   checkUpstreams(parts.upstreams, report)
