@@ -1,6 +1,7 @@
 /** `sluice check`: tells every problem of a config, each at its place; opens no port. */
 import { checkWhole } from '../check/whole.ts'
 import { githubOf, jsonOf, judge, summaryOf, textOf } from './check-output.ts'
+import { hasColor } from './color.ts'
 import { exitCodes } from './exit-codes.ts'
 import { ownTypeRoots, sandboxTypes, typeFiles } from './installation.ts'
 
@@ -32,11 +33,4 @@ export async function runCheck({ file, format, types, strict }: CheckCommand): P
 function print(stream: NodeJS.WriteStream, text: string | readonly string[]): void {
   const lines = typeof text === 'string' ? text : text.filter((line) => line !== '').join('\n')
   if (lines !== '') stream.write(`${lines}\n`)
-}
-
-/** As other programs have it: FORCE_COLOR before NO_COLOR before what the stream is. */
-function hasColor(stream: NodeJS.WriteStream): boolean {
-  const { FORCE_COLOR: force, NO_COLOR: none } = process.env
-  if (force !== undefined) return force !== '0' && force !== 'false'
-  return (none ?? '') === '' && stream.isTTY === true
 }

@@ -1,6 +1,7 @@
 /** From the arguments to the command that they name, and its exit code. Loads only what that command needs. */
 import { readFileSync } from 'node:fs'
 import { findPackageJSON } from 'node:module'
+import { isIP } from 'node:net'
 import { parseDuration } from '../config/units.ts'
 import { parseEndpoint } from '../net/address.ts'
 import { type CommandSpec, type Options, type ParsedCommand, parseArguments } from './arguments.ts'
@@ -42,6 +43,8 @@ async function runCommand({ command, options, rest }: ParsedCommand, cacheFolder
       const { runCheck } = await import('./check.ts')
       return runCheck({ file, format: readFormat(options), types: options['no-types'] !== true, strict: options.strict === true })
     }
+    case commands.explain:
+      return explain(rest, options, file)
     case commands.status: {
       const { runStatus } = await import('./control-commands.ts')
       return runStatus(choiceOf(options), { json: options.json === true, all: options.all === true })
@@ -78,6 +81,31 @@ async function runCommand({ command, options, rest }: ParsedCommand, cacheFolder
     default:
       return start({ kind: 'file', file }, options, cacheFolder)
   }
+}
+
+/** `explain GET URL`, `explain URL`, `explain REQUEST-ID`. */
+async function explain(rest: readonly string[], options: Options, config: string): Promise<number> {
+  const { runExplain, runExplainId } = await import('./explain.ts')
+  const [first = '', second] = rest
+  const printing = { json: options.json === true, all: options.all === true }
+  if (second === undefined && /^[0-9a-z]{10,}-[0-9a-z]+$/.test(first)) return runExplainId(first, choiceOf(options), printing)
+  const from = textOf(options, 'from') ?? '127.0.0.1'
+  if (isIP(from) === 0) throw new UsageError(`--from takes an IP address, not ${from}`)
+  const [method, url] = second === undefined ? ['GET', first] : [first.toUpperCase(), second]
+  const headers = listOf(options, 'header').map(readHeader)
+  const listener = textOf(options, 'listener')
+  return runExplain(config, { method, url, headers, from, listener, head: null, protocol: 'HTTP/1.1', all: printing.all }, printing)
+}
+
+function readHeader(text: string): readonly [name: string, value: string] {
+  const [, name, value] = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*)$/.exec(text) ?? []
+  if (name === undefined || value === undefined) throw new UsageError(`-H takes 'name: value', not ${text}`)
+  return [name, value.trimEnd()]
+}
+
+function listOf(options: Options, name: string): readonly string[] {
+  const value = options[name]
+  return Array.isArray(value) ? value : typeof value === 'string' ? [value] : []
 }
 
 type Source = { readonly kind: 'file'; readonly file: string } | { readonly kind: 'url'; readonly url: string }

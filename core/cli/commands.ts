@@ -4,7 +4,7 @@ import type { CommandSpec, Grammar, OptionSpec } from './arguments.ts'
 const config: OptionSpec = { name: 'config', short: 'c', value: 'FILE', help: 'the config (default: proxy.config.ts)' }
 const json: OptionSpec = { name: 'json', help: 'print JSON' }
 
-const noColor = ['NO_COLOR', 'set: no colours, on a terminal either'] as const
+const noColor = ['NO_COLOR', 'set: no colours, not even on a terminal'] as const
 const controlVariable = ['SLUICE_CONTROL', 'the same as --control'] as const
 const ok = [0, 'done'] as const
 const usage = [2, 'wrong usage'] as const
@@ -25,7 +25,13 @@ const runExits = [
   usage,
   [78, 'the config is not valid'],
 ] as const
-const runEnvironment = [['SLUICE_ADMIN_TOKEN', 'what admin asks for where other machines can reach it'], controlVariable, noColor] as const
+const runEnvironment = [
+  ['SLUICE_ADMIN_TOKEN', 'what admin asks for where other machines can reach it'],
+  controlVariable,
+  ['XDG_RUNTIME_DIR', 'holds the control socket, in sluice/ (default: /run/user/UID, else /tmp/sluice-UID)'],
+  ['XDG_CACHE_HOME', 'holds compiled modules, in sluice/ (default: ~/.cache)'],
+  noColor,
+] as const
 
 /** How to say which running proxy is meant. */
 const whichOptions: readonly OptionSpec[] = [
@@ -97,6 +103,33 @@ const check: CommandSpec = {
   ],
   exits: [[0, 'the config is valid'], [1, 'it is not'], usage],
   environment: [noColor, ['FORCE_COLOR', 'set: colours, also where there is no terminal']],
+}
+
+const explain: CommandSpec = {
+  name: 'explain',
+  operands: { least: 1, most: 2 },
+  usage: ['explain [METHOD] URL [options]', 'explain REQUEST-ID [options]'],
+  summary: 'which route a request takes, and why no other',
+  about:
+    'Tells what a config does with a request, without sending it: the listener, each earlier route with the field that did not match, ' +
+    'policies and plugins with what each sees, the endpoint, what is sent and how long each step may take. Functions of `when` are run, ' +
+    'hooks are not. With the id of a logged request it asks the running proxy what happened to that one, too: answer, endpoint, times.',
+  options: [
+    config,
+    { name: 'header', short: 'H', value: "'NAME: VALUE'", isList: true, help: 'a field of the request; may be given several times' },
+    { name: 'from', value: 'IP', help: 'the address it comes from (default: 127.0.0.1)' },
+    { name: 'listener', value: 'NAME', help: 'the listener that takes it (default: by the port or the scheme of the URL)' },
+    { name: 'all', help: 'tell of every route, of however many' },
+    json,
+    ...whichOptions.slice(1).map((option) => ({ ...option, help: `${option.help}: for REQUEST-ID` })),
+  ],
+  examples: [
+    ['sluice explain GET http://api.example.com/v1/me', 'by ./proxy.config.ts'],
+    ["sluice explain POST /login -H 'Host: example.com' --from 10.0.0.7", 'with a field, from an address'],
+    ['sluice explain mf3k2a9xq1-2k', 'a request of the running proxy, by its id in the log'],
+  ],
+  exits: [ok, [1, 'no such proxy is running, or it does not remember that id'], usage, [78, 'the config is not valid']],
+  environment: [controlVariable, noColor],
 }
 
 const status: CommandSpec = {
@@ -212,10 +245,10 @@ const completion: CommandSpec = {
   environment: [],
 }
 
-export const commands = { run, url, check, status, reload, stop, init, types, pluginNew, completion }
+export const commands = { run, url, check, explain, status, reload, stop, init, types, pluginNew, completion }
 
 export const grammar: Grammar = {
-  commands: [run, check, status, reload, stop, init, types, pluginNew, completion],
+  commands: [run, check, explain, status, reload, stop, init, types, pluginNew, completion],
   byDefault: run,
   forUrl: url,
 }
@@ -224,13 +257,14 @@ export const grammar: Grammar = {
 export const overviewParts = {
   groups: [
     ['Run', [url, run]],
-    ['Look', [check, status]],
+    ['Look', [check, explain, status]],
     ['Change', [reload, stop]],
     ['Create', [init, types, pluginNew, completion]],
   ],
   examples: [
     ['sluice http://localhost:3000', 'put a proxy on :8080 before what runs on port 3000'],
     ['sluice init shop && cd shop && sluice', 'begin a project of your own, and run it'],
+    ['sluice explain GET http://localhost:8080/api/me', 'why that request goes where it goes'],
     ['sluice check && sluice reload', 'tell the running proxy of a new config, if that is valid'],
   ],
 } as const

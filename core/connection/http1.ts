@@ -371,7 +371,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   #unread(): string {
     const { text, at, textLength } = this.#received
     const end = text.indexOf('\r\n\r\n', at)
-    return text.slice(at, end < 0 ? textLength : end)
+    return text.slice(at, end < 0 ? textLength : end + 4)
   }
 
   /** Answers what never became an exchange, and closes. `text`: what came of its head, for whoever looks back. */

@@ -20,6 +20,7 @@ export interface Arrived {
   readonly peer: string
   readonly listener: ListenerPlan
   readonly params: Params | null
+  readonly isHttp2: boolean
   mask(text: string): string
 }
 
@@ -104,9 +105,9 @@ function applyRewrite(rewrite: string, { head, listener, params }: Pick<Arrived,
   return true
 }
 
-function sentText({ head, peer, listener, upstream }: Sending, endpoint: EndpointPlan): string {
+function sentText({ head, peer, listener, upstream, isHttp2 }: Sending, endpoint: EndpointPlan): string {
   const hop: Hop = {
-    ...{ peer, scheme: schemeOf(listener), host: head.host, version: head.minor === 0 ? '1.0' : '1.1' },
+    ...{ peer, scheme: schemeOf(listener), host: head.host, version: isHttp2 ? '2.0' : head.minor === 0 ? '1.0' : '1.1' },
     ...{ via: listener.via, forwarded: listener.forwarded },
   }
   const isTrusted = listener.trust?.has(peer) ?? false

@@ -46,7 +46,8 @@ export function explain(subject: Subject, asked: Asked): Explanation {
   })
   const choice = chooseListener(plan, target, asked.listener)
   if (typeof choice === 'string') return nothing(asked, choice)
-  return new Explainer(subject, { plan, uses }, choice).explain(asked, readRequest(asked, target, choice.listener))
+  const because = asked.head === null ? choice.because : 'it took the request'
+  return new Explainer(subject, { plan, uses }, { ...choice, because }).explain(asked, readRequest(asked, target, choice.listener))
 }
 
 interface Compiled {
@@ -116,8 +117,15 @@ class Explainer {
     })
   }
 
-  #destination({ destination }: RoutePlan, { params, route }: Tried, { head, peer }: ReadRequest) {
-    const explained = explainDestination(destination, { head: head!, peer, listener: this.#listener, params, mask: this.#subject.mask })
+  #destination({ destination }: RoutePlan, { params, route }: Tried, { head, peer, isHttp2 }: ReadRequest) {
+    const explained = explainDestination(destination, {
+      head: head!,
+      peer,
+      listener: this.#listener,
+      params,
+      isHttp2,
+      mask: this.#subject.mask,
+    })
     if (explained.outcome.kind !== 'upstream') return explained
     const { path, route: written } = route!.levels.at(-1)!
     const place = 'to' in written ? this.#subject.nameOf([...path, 'to']) : null

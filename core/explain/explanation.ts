@@ -13,6 +13,7 @@ export interface Asked {
   readonly listener: string | null
   /** A head as a proxy received it, instead of method, url and headers; latin1. */
   readonly head: string | null
+  readonly protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2'
   /** Tells of every route, of however many. */
   readonly all: boolean
 }

@@ -87,7 +87,7 @@ function routeLines({ total, earlier, counted, failed, matched, nearest }: Route
   const width = widest([...names, ...(last === null ? [] : [last.id])])
   const places = widest([...earlier.map(({ place }) => place), last?.place ?? ''])
   const row = (mark: string, [name, place, text]: readonly [string, string, string]): string =>
-    `${mark} ${name.padEnd(width)}  ${paint(DIM, place.padEnd(places))}  ${text}`
+    `${mark} ${name.padEnd(width)}  ${paint(DIM, place.padEnd(places))}  ${text}`.trimEnd()
   const lines = earlier.map(({ place, routes, mismatch }, i) => {
     const more = routes > 1 ? paint(DIM, ` (${count(routes, 'route')})`) : ''
     return row(paint(RED, '✗'), [names[i]!, place, mismatchText(mismatch, paint) + more])

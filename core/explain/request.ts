@@ -14,6 +14,7 @@ export interface ReadRequest {
   readonly head: RequestHead | null
   readonly peer: string
   readonly ip: string
+  readonly isHttp2: boolean
   readonly step: RequestStep
 }
 
@@ -21,12 +22,13 @@ export function readRequest(asked: Asked, target: Target, listener: ListenerPlan
   const text = asked.head ?? makeHead(asked, target)
   const head = parse(text, listener)
   const peer = plainAddress(asked.from)
+  const isHttp2 = asked.protocol === 'HTTP/2'
   const [, method = '', written = ''] = /^(\S+) (\S+)/.exec(text) ?? []
   if (typeof head === 'string') {
     const refused = refusal(head, text)
     const client = { ip: peer, peer, because: 'the address of the peer' }
     const step = { method, host: target.authority, path: clean(written), search: '', writtenPath: null, client, refused }
-    return { head: null, peer, ip: peer, step }
+    return { head: null, peer, ip: peer, isHttp2, step }
   }
   const ip = clientAddress(head, peer, listener.trust)
   const writtenPath = written.replace(/^https?:\/\/[^/?]*/i, '').replace(/\?.*/, '') || '/'
@@ -35,7 +37,7 @@ export function readRequest(asked: Asked, target: Target, listener: ListenerPlan
     writtenPath: writtenPath === head.path ? null : clean(writtenPath),
     client: { ip, peer, because: whyClient(head, { ip, peer }, listener) },
   }
-  return { head, peer, ip, step }
+  return { head, peer, ip, isHttp2, step }
 }
 
 /** What a client would send: UTF-8 as bytes, a space escaped. */

@@ -1,0 +1,74 @@
+/** `sluice explain`: what a config does with a request, typed or one that the running proxy has logged, and why. */
+import { explainConfig } from '../check/explain-config.ts'
+import { formatProblems } from '../config/problems.ts'
+import type { Asked } from '../explain/explanation.ts'
+import { formatExplanation } from '../explain/format.ts'
+import { askedAgain, formatRecalled, shownRecalled } from '../explain/recalled.ts'
+import type { Recalled } from '../observe/recorder.ts'
+import { hasColor } from './color.ts'
+import { askOnce, type Choice, ControlError, chooseProxy } from './control-client.ts'
+import { exitCodes } from './exit-codes.ts'
+import type { Status } from './status.ts'
+
+export interface Printing {
+  readonly json: boolean
+}
+
+/** Exit code 2 if the question makes no sense for that config. */
+export async function runExplain(config: string, asked: Asked, { json }: Printing): Promise<number> {
+  const { explanation, problems } = await explainConfig(config, asked)
+  if (explanation === null) {
+    if (json) printJson({ ok: false, problems })
+    else process.stderr.write(`${formatProblems(problems, { color: hasColor(process.stderr), folder: process.cwd() })}\n`)
+    return exitCodes.config
+  }
+  if (json) printJson({ ok: explanation.wrong === null, explanation })
+  else process.stdout.write(formatExplanation(explanation, { color: hasColor(process.stdout) }))
+  return explanation.wrong === null ? exitCodes.ok : exitCodes.usage
+}
+
+/** A request of a running proxy: what happened to it, then the same by the config as it is now. */
+export async function runExplainId(id: string, choice: Choice, { json, all }: Printing & { readonly all: boolean }): Promise<number> {
+  try {
+    const socket = await chooseProxy(choice)
+    const { found } = await askOnce(socket, { do: 'recall', id }, 'recalled')
+    if (found === null) throw new ControlError(unknownId(id))
+    // Both ends belong to the same user; what is recalled is what observe/recorder.ts keeps.
+    const recalled = found as Recalled
+    const { status } = await askOnce(socket, { do: 'status' }, 'status')
+    return await tell(recalled, status as Status, { json, all })
+  } catch (error) {
+    if (!(error instanceof ControlError)) throw error
+    process.stderr.write(`sluice: ${error.message}\n`)
+    return exitCodes.failed
+  }
+}
+
+async function tell(recalled: Recalled, status: Status, { json, all }: Printing & { readonly all: boolean }): Promise<number> {
+  const generation = status.generation ?? null
+  const isOld = generation !== null && generation !== recalled.generation
+  const { explanation, problems } = await explainConfig(status.config ?? 'proxy.config.ts', askedAgain(recalled, all))
+  if (json) {
+    printJson({ ok: true, happened: shownRecalled(recalled), generation, explanation, problems: explanation === null ? problems : [] })
+    return exitCodes.ok
+  }
+  const color = hasColor(process.stdout)
+  process.stdout.write(formatRecalled(recalled, { color, generation: isOld ? generation : null }))
+  if (explanation !== null) process.stdout.write(`\nBy the config as it is now:\n\n${formatExplanation(explanation, { color })}`)
+  else {
+    process.stdout.write('\nThe config as it is now is not valid, so there is nothing to compare with:\n\n')
+    process.stderr.write(`${formatProblems(problems, { color: hasColor(process.stderr), folder: process.cwd() })}\n`)
+  }
+  return exitCodes.ok
+}
+
+function unknownId(id: string): string {
+  return (
+    `the proxy does not remember ${id}: each worker keeps about the last 1 MB of its requests, some thousands, and forgets them when it ` +
+    'ends. The id is the field `id` of the access log, and stands at the end of a line on a terminal'
+  )
+}
+
+function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`)
+}
