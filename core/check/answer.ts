@@ -1,10 +1,12 @@
 /** What the checking process does for each kind of question. */
-import { examine } from '../config/check.ts'
+import type { Bundle } from '../config/bundle.ts'
+import { type Examined, examine } from '../config/check.ts'
 import { hashOf } from '../config/data.ts'
 import { bundleForUrl } from '../config/for-url.ts'
-import { byPlace } from '../config/problems.ts'
+import { byPlace, type Problem } from '../config/problems.ts'
 import { secretsOf, withoutSecrets } from '../config/secrets.ts'
 import type { Answer, Checked, Question } from './checker.ts'
+import { checkSteady } from './steady.ts'
 
 /** Checks the smallest config there is. */
 export async function rehearse(): Promise<void> {
@@ -23,15 +25,24 @@ export async function answerTo({ request, plugins, asked }: Question, tell: (ans
     return { problems, named, dataHash: null, facts, explanation }
   }
   const dataHash = isValid ? hashOf(examined.data()) : null
-  if (!plugins || !isThere || request.bundle.plugins.length === 0) return { problems, named, dataHash, facts }
+  const checked = { problems, named, dataHash, facts }
+  if (!plugins || !isThere) return checked
   tell({ kind: 'partly', problems })
+  const more = await checkFurther(request.bundle, examined, (plugin) => tell({ kind: 'use', plugin }))
+  if (more.length === 0) return checked
+  const masked = withoutSecrets(more, secretsOf(examined.config))
+  return { ...checked, problems: byPlace([...problems, ...masked], request.bundle.file), dataHash: null }
+}
+
+/** What each worker finds out by itself, found out here with its place. */
+async function checkFurther(bundle: Bundle, examined: Examined, onUse: (plugin: string) => void): Promise<Problem[]> {
+  const unsteady = examined.isValid ? await checkSteady(bundle, examined) : []
+  if (bundle.plugins.length === 0) return unsteady
   const { checkUses } = await import('./plugins.ts')
-  const onUse = (plugin: string): void => tell({ kind: 'use', plugin })
-  const more = await checkUses({ bundle: request.bundle, located: examined, onUse }).catch((error: unknown) => {
+  const wrong = await checkUses({ bundle, located: examined, onUse }).catch((error: unknown) => {
     // A config that is not in shape may have no uses that can be found.
-    if (!isValid) return []
+    if (!examined.isValid) return []
     throw error
   })
-  const masked = withoutSecrets(more, secretsOf(examined.config))
-  return { problems: byPlace([...problems, ...masked], request.bundle.file), named, dataHash: more.length > 0 ? null : dataHash, facts }
+  return [...unsteady, ...wrong]
 }
