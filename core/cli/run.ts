@@ -184,7 +184,7 @@ class Program {
   }
 
   async #stopFor(now: boolean): Promise<void> {
-    this.#log.info('sluice stop: draining')
+    this.#log.info(`sluice stop: ${now ? 'ending at once' : 'draining'}`)
     if (now) this.#supervisor.kill()
     this.#stop.resolve('stopped')
     await this.#drained.promise

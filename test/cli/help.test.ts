@@ -32,7 +32,9 @@ test('the help of a command tells each of its options, examples, exit codes and 
 })
 
 test('what the examples type is understood', () => {
-  const examples = [...overviewParts.examples, ...all.flatMap((command) => [...command.examples])].flatMap(([line]) => line.split(/ && | \| /))
+  const examples = [...overviewParts.examples, ...all.flatMap((command) => [...command.examples])].flatMap(([line]) =>
+    line.split(/ && | \| /),
+  )
   for (const line of examples.filter((line) => line.startsWith('sluice'))) {
     assert.is(parseArguments(wordsOf(line).slice(1), grammar).kind, 'command', line)
   }

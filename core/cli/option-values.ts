@@ -1,0 +1,80 @@
+/** What the values of options mean: read into what the commands take, or refused with a UsageError. Pure, the environment is a parameter. */
+import { isIP } from 'node:net'
+import { parseDuration } from '../config/units.ts'
+import { parseEndpoint } from '../net/address.ts'
+import type { Options } from './arguments.ts'
+import type { CheckFormat } from './check.ts'
+import type { Choice } from './control-client.ts'
+
+/** The message says which option, and what it takes. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/** Of an option that is given once, at most. */
+export function textOf(options: Options, name: string): string | null {
+  const value = options[name]
+  return typeof value === 'string' ? value : null
+}
+
+export function listOf(options: Options, name: string): readonly string[] {
+  const value = options[name]
+  return Array.isArray(value) ? value : typeof value === 'string' ? [value] : []
+}
+
+export function readUrl(text: string): string {
+  if (parseEndpoint(text) !== null) return text
+  throw new UsageError(`${text} is no address to send requests to; one is like http://localhost:3000, without a path`)
+}
+
+export function readWorkers(text: string): number | 'auto' {
+  if (text === 'auto') return 'auto'
+  const count = /^\d{1,4}$/.test(text) ? Number(text) : 0
+  if (count >= 1 && count <= 1024) return count
+  throw new UsageError(`--workers takes auto or a number from 1 to 1024, not ${text}`)
+}
+
+export function readDuration(text: string): number {
+  const ms = parseDuration(text)
+  // No more than a timer can hold.
+  if (ms !== null && ms <= 2 ** 31 - 10_000) return ms
+  throw new UsageError(`--drain takes a duration such as 500ms, 30s or 2m, not ${text}`)
+}
+
+export function readFormat(options: Options, env: NodeJS.ProcessEnv = process.env): CheckFormat {
+  const format = textOf(options, 'format')
+  if (options.json === true) {
+    if (format !== null && format !== 'json') throw new UsageError(`--json and --format ${format} contradict each other`)
+    return 'json'
+  }
+  if (format === null) return env.GITHUB_ACTIONS === 'true' ? 'github' : 'text'
+  if (format !== 'text' && format !== 'json' && format !== 'github')
+    throw new UsageError(`--format takes text, json or github, not ${format}`)
+  return format
+}
+
+export function readHeader(text: string): readonly [name: string, value: string] {
+  const [, name, value] = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*)$/.exec(text) ?? []
+  if (name === undefined || value === undefined) throw new UsageError(`-H takes 'name: value', not ${text}`)
+  return [name, value.trimEnd()]
+}
+
+export function readAddress(text: string): string {
+  if (isIP(text) !== 0) return text
+  throw new UsageError(`--from takes an IP address, not ${text}`)
+}
+
+/** Where the control socket is: a path, `off`, or null for the usual place. */
+export function controlOf(options: Options, env: NodeJS.ProcessEnv = process.env): string | null {
+  return textOf(options, 'control') ?? (env.SLUICE_CONTROL || null)
+}
+
+/** Which running proxy is meant. */
+export function choiceOf(options: Options, env: NodeJS.ProcessEnv = process.env): Choice {
+  const pid = textOf(options, 'pid')
+  if (pid !== null && !/^[1-9]\d{0,9}$/.test(pid)) throw new UsageError(`--pid takes a process id, not ${pid}`)
+  const config = textOf(options, 'config')
+  // Who names a proxy does not mean the one of the environment.
+  const control = pid === null && config === null ? controlOf(options, env) : textOf(options, 'control')
+  return { config, pid: pid === null ? null : Number(pid), control }
+}

@@ -1,0 +1,50 @@
+/** Values of options: what they mean, and what is said about one that cannot be. */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import * as values from '../../core/cli/option-values.ts'
+
+test('what is written is read', () => {
+  assert.is(values.readWorkers('auto'), 'auto')
+  assert.is(values.readWorkers('16'), 16)
+  assert.is(values.readDuration('500ms'), 500)
+  assert.is(values.readDuration('2m'), 120_000)
+  assert.is(values.readUrl('http://localhost:3000'), 'http://localhost:3000')
+  assert.is(values.readAddress('::1'), '::1')
+  assert.equal(values.readHeader('X-A:  b: c '), ['X-A', 'b: c'])
+  assert.equal(values.readHeader('X-Empty:'), ['X-Empty', ''])
+  assert.is(values.readFormat({}, {}), 'text')
+  assert.is(values.readFormat({}, { GITHUB_ACTIONS: 'true' }), 'github')
+  assert.is(values.readFormat({ json: true }, { GITHUB_ACTIONS: 'true' }), 'json')
+})
+
+test('what cannot be is told with the option and what it takes', () => {
+  const cases: readonly (readonly [() => unknown, RegExp])[] = [
+    [() => values.readWorkers('0'), /^--workers takes auto or a number from 1 to 1024, not 0$/],
+    [() => values.readWorkers('1025'), /not 1025/],
+    [() => values.readWorkers('2x'), /not 2x/],
+    [() => values.readDuration('soon'), /^--drain takes a duration such as 500ms, 30s or 2m, not soon$/],
+    [() => values.readDuration('99999d'), /not 99999d/],
+    [() => values.readUrl('http://localhost:3000/path'), /no address to send requests to/],
+    [() => values.readAddress('localhost'), /^--from takes an IP address/],
+    [() => values.readHeader('no colon'), /^-H takes 'name: value', not no colon$/],
+    [() => values.readHeader('a b: c'), /^-H takes/],
+    [() => values.readFormat({ format: 'xml' }, {}), /^--format takes text, json or github, not xml$/],
+    [() => values.readFormat({ format: 'github', json: true }, {}), /contradict each other/],
+    [() => values.choiceOf({ pid: '-1' }, {}), /^--pid takes a process id, not -1$/],
+  ]
+  for (const [read, message] of cases) {
+    assert.throws(read, (error: unknown) => error instanceof values.UsageError && message.test(error.message), String(message))
+  }
+})
+
+test('SLUICE_CONTROL stands for --control, unless a proxy is named', () => {
+  const env = { SLUICE_CONTROL: '/run/a' }
+  assert.is(values.controlOf({}, env), '/run/a')
+  assert.is(values.controlOf({ control: '/run/b' }, env), '/run/b')
+  assert.is(values.controlOf({}, { SLUICE_CONTROL: '' }), null)
+  assert.equal(values.choiceOf({}, env), { config: null, pid: null, control: '/run/a' })
+  assert.equal(values.choiceOf({ config: 'x.ts' }, env), { config: 'x.ts', pid: null, control: null })
+  assert.equal(values.choiceOf({ pid: '7', control: '/run/b' }, env), { config: null, pid: 7, control: '/run/b' })
+})
+
+test.run()
