@@ -93,13 +93,11 @@ test('help and version are answered', async () => {
 })
 
 test('each command has its help, by --help and by help', async () => {
-  await Promise.all(
-    Object.values(commands).map(async ({ name, options }) => {
-      const { code, stdout } = await runCommand([...name.split(' '), '--help'])
-      assert.is(code, 0, name)
-      for (const option of options) assert.match(stdout, `--${option.name}`, name)
-    }),
-  )
+  for (const { name, options } of Object.values(commands)) {
+    const { code, stdout } = await runCommand([...name.split(' '), '--help'])
+    assert.is(code, 0, name)
+    for (const option of options) assert.match(stdout, `--${option.name}`, name)
+  }
   assert.match((await runCommand(['help', 'stop'])).stdout, /^Usage: sluice stop/)
   const unknown = await runCommand(['help', 'stpo'])
   assert.equal([unknown.code, unknown.stderr], [2, 'sluice: there is no command stpo; did you mean stop?\nTry: sluice --help'])
