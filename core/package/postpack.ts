@@ -1,5 +1,8 @@
-/** After npm has read the files: package.json is the checkout's again. */
-import { resolve } from 'node:path'
+/** After npm has read the files: package.json is the checkout's again, and what was compiled is gone. */
+import { rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { restoreManifest } from './manifest.ts'
 
-restoreManifest(resolve(import.meta.dirname, '../..'))
+const root = resolve(import.meta.dirname, '../..')
+restoreManifest(root)
+rmSync(join(root, 'dist'), { recursive: true, force: true })
