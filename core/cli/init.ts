@@ -5,9 +5,9 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { exitCodes } from './exit-codes.ts'
-import { dependencyOn, findInstalled, runtimeIsOf } from './installation.ts'
+import { findInstalled } from './installation.ts'
 import { JsoncError, parseJsonc, setJsonc } from './jsonc.ts'
-import { scripts, surroundingFiles, type Template, templateFiles, templates, typePackages } from './starter.ts'
+import { neededPackages, scripts, surroundingFiles, type Template, templateFiles, templates, typePackages } from './starter.ts'
 
 export interface InitOptions {
   readonly dir: string
@@ -78,6 +78,7 @@ type Field = readonly [path: readonly string[], value: unknown]
 function missingFields(manifest: Readonly<Record<string, unknown>>): Field[] {
   const { dependencies = {}, devDependencies = {} } = manifest as Record<string, Record<string, unknown>>
   const has = (name: string): boolean => Object.hasOwn(dependencies, name) || Object.hasOwn(devDependencies, name)
+  const missingOf = (packages: Readonly<Record<string, string>>) => Object.entries(packages).filter(([name]) => !has(name))
   const known = (manifest.scripts ?? {}) as Record<string, unknown>
   // As `npm install` made it in an empty folder: whether its files are modules is not decided yet.
   const isBare = Object.keys(manifest).every((field) => field === 'dependencies' || field === 'devDependencies')
@@ -88,23 +89,20 @@ function missingFields(manifest: Readonly<Record<string, unknown>>): Field[] {
       ]
     : []
   const missingScripts = Object.entries(scripts).filter(([name]) => !Object.hasOwn(known, name))
-  const missingTypes = Object.entries(typePackages).filter(([name]) => !has(name))
   return [
     ...bare,
     ...missingScripts.map(([name, command]): Field => [['scripts', name], command]),
-    ...(has('sluice') ? [] : [[['dependencies', 'sluice'], dependencyOn()] satisfies Field]),
-    ...missingTypes.map(([name, version]): Field => [['devDependencies', name], version]),
+    ...missingOf(neededPackages()).map(([name, version]): Field => [['dependencies', name], version]),
+    ...missingOf(typePackages).map(([name, version]): Field => [['devDependencies', name], version]),
   ]
 }
 
 function printNextSteps(folder: string, dir: string, template: Template): void {
   const enter = folder === process.cwd() ? '' : `cd ${relative(process.cwd(), folder) || dir} && `
   const isInstalled = ['sluice', '@types/node', 'typescript'].every((name) => findInstalled(name, folder) !== null)
-  const needsRuntime = runtimeIsOf(process.cwd()) && !runtimeIsOf(folder)
-  const install = `${enter}npm install${needsRuntime ? ' node@26' : ''}`
   const steps = isInstalled
     ? [`${enter}npm test`, 'npm start', template.tryOut]
-    : [install, 'npm test', `npm start                    # then: ${template.tryOut}`]
+    : [`${enter}npm install`, 'npm test', `npm start                    # then: ${template.tryOut}`]
   say(`\nNext:\n${steps.map((step) => `  ${step}\n`).join('')}`.trimEnd())
 }
 

@@ -38,7 +38,8 @@ export function findInstalled(name: string, folder: string): string | null {
   }
 }
 
-/** The runtime comes with the project, as the package `node` brings it, not with the machine. */
-export function runtimeIsOf(folder: string): boolean {
-  return process.execPath.startsWith(join(resolve(folder), 'node_modules') + sep)
+/** What brings the runtime to a project, where the machine has none that is new enough: then this one comes out of a package, too. */
+export function runtimeDependency(): Readonly<Record<string, string>> {
+  const isOfPackage = process.execPath.includes(`${sep}node_modules${sep}`)
+  return isOfPackage ? { node: `^${process.versions.node}` } : {}
 }

@@ -8,7 +8,7 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { exitCodes } from './exit-codes.ts'
 import { dependencyOn } from './installation.ts'
 import { formatJson } from './jsonc.ts'
-import { readFiles, typePackages } from './starter.ts'
+import { neededPackages, readFiles, typePackages } from './starter.ts'
 import { projectOptions } from './types.ts'
 
 export interface PluginNewOptions {
@@ -103,7 +103,7 @@ function manifest({ package: name, label }: Names): unknown {
     files: ['index.ts', 'README.md'],
     scripts: { test: 'node --test', check: 'tsc && tsc -p test' },
     peerDependencies: { sluice: sluice.startsWith('file:') ? '>=0.1.0' : sluice },
-    devDependencies: { ...typePackages, sluice },
+    devDependencies: { ...typePackages, ...neededPackages() },
   }
 }
 

@@ -1,7 +1,7 @@
 /** The templates of `sluice init`, and the files of a project that are the same for all of them. */
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { dependencyOn } from './installation.ts'
+import { dependencyOn, runtimeDependency } from './installation.ts'
 import { formatJson } from './jsonc.ts'
 import { pluginsConfig, projectFiles, projectOptions } from './types.ts'
 
@@ -49,13 +49,18 @@ export const scripts: Readonly<Record<string, string>> = { start: 'sluice', chec
 /** For the editor and for `sluice check`; nothing of it runs. */
 export const typePackages: Readonly<Record<string, string>> = { '@types/node': '^26.6.6', typescript: '^7.0.2' }
 
+/** Without them nothing runs. */
+export function neededPackages(): Readonly<Record<string, string>> {
+  return { ...runtimeDependency(), sluice: dependencyOn() }
+}
+
 function manifest(name: string): unknown {
   return {
     name,
     private: true,
     type: 'module',
     scripts,
-    dependencies: { sluice: dependencyOn() },
+    dependencies: neededPackages(),
     devDependencies: typePackages,
   }
 }
