@@ -1,5 +1,6 @@
 /** Finds the rules that may cover another one, by host and by the beginning of the path: what cannot is not compared. Pure. */
 import type { Atom, Claim } from './claim.ts'
+import { LedLists } from './led-lists.ts'
 import { exactText } from './path-language.ts'
 import type { PathMatcher, Shape } from './pattern.ts'
 
@@ -56,6 +57,7 @@ export class CoverIndex {
 class Place {
   readonly #exact: Candidate[] = []
   readonly #prefix: Candidate[] = []
+  readonly #led = new LedLists<Candidate>()
   readonly #children = new Map<string | null, Place>()
   /** By their text: one covers its equals, and single paths. */
   readonly #regexps = new Map<string, Candidate[]>()
@@ -63,7 +65,7 @@ class Place {
   insert(candidate: Candidate, path: PathMatcher | null): void {
     if (path?.form instanceof RegExp) return this.#insertRegExp(candidate, String(path.form))
     let place: Place = this
-    for (const segment of path?.shape?.segments ?? []) {
+    for (const segment of path?.shape.segments ?? []) {
       let child = place.#children.get(segment)
       if (child === undefined) {
         child = new Place()
@@ -71,8 +73,10 @@ class Place {
       }
       place = child
     }
-    const list = path?.shape?.end === 'exact' ? place.#exact : place.#prefix
-    list.push(candidate)
+    const shape = path?.shape
+    if (shape !== undefined && shape.lead !== '') place.#led.add(shape.lead, candidate)
+    else if (shape?.end === 'exact') place.#exact.push(candidate)
+    else place.#prefix.push(candidate)
   }
 
   *walk(path: PathMatcher | null): Generator<readonly Candidate[]> {
@@ -81,7 +85,7 @@ class Place {
       yield this.#prefix
       yield this.#regexps.get(String(path.form)) ?? []
     } else {
-      yield* this.#walkTree(path.shape!, 0)
+      yield* this.#walkTree(path.shape, 0)
       if (exactText(path) !== null) yield* this.#regexps.values()
     }
   }
@@ -96,6 +100,9 @@ class Place {
   *#walkTree(shape: Shape, at: number): Generator<readonly Candidate[]> {
     if (this.#prefix.length > 0) yield this.#prefix
     const param = this.#children.get(null)
+    const led: (readonly Candidate[])[] = []
+    this.#led.collect(shape.segments[at] ?? shape.lead, 0, led)
+    yield* led
     if (at === shape.segments.length) {
       if (shape.end === 'exact' && this.#exact.length > 0) yield this.#exact
       if (shape.end === 'open' && param !== undefined) yield* param.#all()
@@ -110,6 +117,7 @@ class Place {
   *#all(): Generator<readonly Candidate[]> {
     yield this.#exact
     yield this.#prefix
+    yield* this.#led.all()
     for (const child of this.#children.values()) yield* child.#all()
   }
 }

@@ -1,4 +1,5 @@
 /** Finds by path which rules of one host may match: a tree of segments whose leaves hold rules in written order. Pure. */
+import { LedLists } from './led-lists.ts'
 import type { PathMatcher, Shape } from './pattern.ts'
 
 /** A rule under one of its paths. */
@@ -32,10 +33,11 @@ export class PathIndex<Rule> {
   }
 
   #insert(entry: Entry<Rule>): void {
-    const shape: Shape = entry.path === null ? { segments: [], end: 'prefix' } : (entry.path.shape ?? { segments: [], end: 'open' })
+    const shape: Shape = entry.path?.shape ?? { segments: [], end: 'prefix', lead: '' }
     let place = this.#root
     for (const segment of shape.segments) place = place.child(segment)
     if (shape.end === 'exact') place.exact.push({ ...entry, isTested: true })
+    else if (shape.lead !== '') place.lead(shape.lead, entry)
     else place.prefix.push(shape.end === 'prefix' ? { ...entry, isTested: true } : entry)
   }
 }
@@ -45,8 +47,15 @@ class TreeNode<Rule> {
   readonly exact: Entry<Rule>[] = []
   /** The path ends here or goes on. */
   readonly prefix: Entry<Rule>[] = []
+  /** The next segment begins with a text; how it goes on is not known. */
+  led: LedLists<Entry<Rule>> | null = null
   children: Map<string, TreeNode<Rule>> | null = null
   param: TreeNode<Rule> | null = null
+
+  lead(text: string, entry: Entry<Rule>): void {
+    this.led ??= new LedLists()
+    this.led.add(text, entry)
+  }
 
   child(segment: string | null): TreeNode<Rule> {
     if (segment === null) {
@@ -70,6 +79,7 @@ function walk<Rule>(place: TreeNode<Rule>, path: string, at: number, lists: (rea
     if (at !== Number.POSITIVE_INFINITY && place.exact.length > 0) lists.push(place.exact)
     return
   }
+  if (place.led !== null) place.led.collect(path, at, lists)
   if (place.children === null && place.param === null) return
   const slash = path.indexOf('/', at)
   const end = slash < 0 ? path.length : slash

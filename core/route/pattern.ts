@@ -3,6 +3,7 @@
  * time linear in the path whatever the pattern is, unless the pattern holds a regular expression of its user.
  */
 import { parsePattern, type Token } from './pattern-parser.ts'
+import { literalPrefix } from './regexp-prefix.ts'
 
 export type Params = Readonly<Record<string, string>>
 
@@ -13,8 +14,8 @@ export interface PathMatcher {
   capture(path: string): Params
   /** Names that `capture` gives. */
   readonly names: readonly string[]
-  /** For the index; null: only `test` knows. */
-  readonly shape: Shape | null
+  /** For the index. */
+  readonly shape: Shape
   /** What it is made of: for comparing patterns with each other. */
   readonly form: PathForm
 }
@@ -27,6 +28,8 @@ export interface Shape {
   readonly segments: readonly (string | null)[]
   /** `exact`: nothing more. `prefix`: anything below. `open`: `test` decides. */
   readonly end: 'exact' | 'prefix' | 'open'
+  /** What the segment behind them begins with, if they end open; may be nothing. */
+  readonly lead: string
 }
 
 /** Throws PatternError with a sentence for the user. */
@@ -142,8 +145,11 @@ class TokenMatcher implements PathMatcher {
     this.names = names
   }
   test(path: string): boolean {
-    const first = this.form[0]!
-    if (first.kind === 'text' && !path.startsWith(first.text)) return false
+    const [first, second, last] = this.form
+    if (first?.kind === 'text' && !path.startsWith(first.text)) return false
+    // `/a*`, `/a*.png`: no table is needed for one star between texts.
+    if (first?.kind === 'text' && second?.kind === 'any' && this.form.length <= 3 && (last === undefined || last.kind === 'text'))
+      return last === undefined || (path.length >= first.text.length + last.text.length && path.endsWith(last.text))
     return this.#reach(path)[0] === 1
   }
   /** As URLPattern: a param takes as little as it can, a `*` as much as it can. */
@@ -193,7 +199,7 @@ function fillRow(rows: Uint8Array, row: number, path: string, token: Token): voi
 
 class RegExpMatcher implements PathMatcher {
   readonly names: readonly string[]
-  readonly shape: Shape | null = null
+  readonly shape: Shape
   readonly form: RegExp
   /** For groups 1, 2 …; null: a RegExp of the user, whose groups have their own names and numbers. */
   readonly #groups: readonly (readonly string[])[] | null
@@ -201,6 +207,7 @@ class RegExpMatcher implements PathMatcher {
     // A `g` or `y` flag would make each answer depend on the one before.
     this.form = new RegExp(regexp.sticky ? `^(?:${regexp.source})` : regexp.source, regexp.flags.replace(/[gy]/g, ''))
     this.#groups = groups
+    this.shape = shapeOfRegExp(this.form)
     this.names = groups?.flat() ?? groupNames(this.form)
   }
   test(path: string): boolean {
@@ -226,13 +233,23 @@ function groupNames(regexp: RegExp): string[] {
 function shapeOf(tokens: readonly Token[]): Shape {
   const segments: (string | null)[] = []
   const cut = cutSegments(tokens)
-  if (cut[0]!.length > 0) return { segments, end: 'open' }
+  if (cut[0]!.length > 0) return { segments, end: 'open', lead: '' }
   for (const segment of cut.slice(1)) {
     const [only] = segment
-    if (segment.length > 1 || only?.kind === 'any' || only?.kind === 'some') return { segments, end: 'open' }
+    if (segment.length > 1 || only?.kind === 'any' || only?.kind === 'some')
+      return { segments, end: 'open', lead: only?.kind === 'text' ? only.text : '' }
     segments.push(only === undefined ? '' : only.kind === 'text' ? only.text : null)
   }
-  return { segments, end: tokens.at(-1)?.kind === 'below' ? 'prefix' : 'exact' }
+  return { segments, end: tokens.at(-1)?.kind === 'below' ? 'prefix' : 'exact', lead: '' }
+}
+
+/** By the text that it wants at the start. */
+function shapeOfRegExp(regexp: RegExp): Shape {
+  const prefix = literalPrefix(regexp)
+  if (!prefix.startsWith('/')) return { segments: [], end: 'open', lead: '' }
+  const segments = prefix.slice(1).split('/')
+  const lead = segments.pop()!
+  return { segments, end: 'open', lead }
 }
 
 function cutSegments(tokens: readonly Token[]): Token[][] {

@@ -17,7 +17,7 @@ const written = fc.array(piece, { minLength: 1, maxLength: 4 }).map((pieces) => 
 // A star straight behind a name would be its modifier twice over.
 export const pathPattern = fc.oneof(
   { weight: 6, arbitrary: written.filter((path) => !/\*\*|\?\*|\*:|\?:/.test(path)) },
-  { weight: 1, arbitrary: fc.constantFrom(/b$/, /^\/a/, '/:p(a|b)') },
+  { weight: 1, arbitrary: fc.constantFrom(/b$/, /^\/a/, '/:p(a|b)', /^\/a\/b?c/, /^\/a(x|\/b)/, /^\/c\/|b/, /^\/A/i, '/a/:p(\\w+)/*') },
 )
 
 const networks = fc.subarray(['10.0.0.0/8', '10.1.0.0/16', '11.0.0.1', 'fe80::/10', '10.128.0.0/9', '10.0.0.0/9'], {

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { compilePath } from '../../core/route/pattern.ts'
+import { literalPrefix } from '../../core/route/regexp-prefix.ts'
 
 test('text matches itself alone', () => {
   matches('/a', ['/a'], ['/', '/a/', '/ab', '/A', ''])
@@ -85,6 +86,55 @@ test('a wrong pattern is refused with a sentence', () => {
   }
 })
 
+test('what a RegExp surely begins with is read off it', () => {
+  assert.is(literalPrefix(/^\/a\/b-\d/), '/a/b-')
+  assert.is(literalPrefix(/^\/a\.b$/), '/a.b')
+  for (const none of [/\/a/, /^\/a|b/, /^\/a/i, /^\/*a/]) assert.is(literalPrefix(none), '', String(none))
+  assert.is(literalPrefix(/^\/ab?c/), '/a')
+  assert.is(literalPrefix(/^\/a(b|c)|^\/d/), '')
+  assert.is(literalPrefix(/^\/a[|]b/), '/a')
+})
+
+test('every path that a RegExp matches begins so', () => {
+  const piece = fc.constantFrom(
+    '/',
+    'a',
+    'b',
+    '?',
+    '*',
+    '+',
+    '|',
+    '(',
+    ')',
+    '[ab]',
+    '\\/',
+    '\\.',
+    '.',
+    '$',
+    '{2}',
+    '(?:',
+    '(?=',
+    '\\b',
+    '\\d',
+  )
+  const subject = fc.array(fc.constantFrom('/', 'a', 'b', '.', '1'), { maxLength: 6 }).map((chars) => `/${chars.join('')}`)
+  let tested = 0
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 6 }), fc.array(subject, { minLength: 10, maxLength: 10 }), (pieces, subjects) => {
+      const regexp = tryRegExp(`^${pieces.join('')}`)
+      if (regexp === null) return
+      const prefix = literalPrefix(regexp)
+      for (const one of subjects) {
+        if (!regexp.test(one)) continue
+        if (prefix !== '') tested++
+        assert.ok(one.startsWith(prefix), `${regexp} matches ${one}, which does not begin with ${prefix}`)
+      }
+    }),
+    { numRuns: 5000 },
+  )
+  assert.ok(tested > 500, String(tested))
+})
+
 test('no pattern is slow', () => {
   const [matcher] = compilePath(`/${'*a'.repeat(20)}`)
   const began = performance.now()
@@ -115,6 +165,14 @@ test('agrees with the regular expression that a pattern stands for', () => {
     { numRuns: 5000 },
   )
 })
+
+function tryRegExp(source: string): RegExp | null {
+  try {
+    return new RegExp(source)
+  } catch {
+    return null
+  }
+}
 
 function matches(pattern: string, good: readonly string[], bad: readonly string[]): void {
   const matchers = compilePath(pattern)
