@@ -3,10 +3,11 @@
  * nothing is written. What an existing project has already (package.json, tsconfig.json …) stays; package.json gets what it lacks.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { basename, dirname, join, relative, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { exitCodes } from './exit-codes.ts'
 import { findInstalled } from './installation.ts'
 import { JsoncError, parseJsonc, setJsonc } from './jsonc.ts'
+import { shortPath } from './short-path.ts'
 import { neededPackages, scripts, surroundingFiles, type Template, templateFiles, templates, typePackages } from './starter.ts'
 
 export interface InitOptions {
@@ -34,7 +35,7 @@ export async function runInit({ dir, template: name = 'reverse', force = false }
     else if (path === 'package.json') isDone = completeManifest(join(folder, path)) && isDone
     else say(`  ${path} stays as it is`)
   }
-  printNextSteps(folder, dir, template)
+  printNextSteps(folder, template)
   return isDone ? exitCodes.ok : exitCodes.failed
 }
 
@@ -97,8 +98,8 @@ function missingFields(manifest: Readonly<Record<string, unknown>>): Field[] {
   ]
 }
 
-function printNextSteps(folder: string, dir: string, template: Template): void {
-  const enter = folder === process.cwd() ? '' : `cd ${relative(process.cwd(), folder) || dir} && `
+function printNextSteps(folder: string, template: Template): void {
+  const enter = folder === process.cwd() ? '' : `cd ${shortPath(folder)} && `
   const isInstalled = ['sluice', '@types/node', 'typescript'].every((name) => findInstalled(name, folder) !== null)
   const steps = isInstalled
     ? [`${enter}npm test`, 'npm start', template.tryOut]

@@ -4,10 +4,11 @@
  */
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
-import { dirname, join, relative, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { exitCodes } from './exit-codes.ts'
 import { dependencyOn } from './installation.ts'
 import { formatJson } from './jsonc.ts'
+import { shortPath } from './short-path.ts'
 import { neededPackages, readFiles, typePackages } from './starter.ts'
 import { projectOptions } from './types.ts'
 
@@ -29,8 +30,7 @@ export async function runPluginNew({ name, dir }: PluginNewOptions): Promise<num
     writeFileSync(join(folder, path), text)
     say(`  ${path}`)
   }
-  const enter = relative(process.cwd(), folder) || '.'
-  say(`\nThe package ${names.package}. Next:\n  cd ${enter} && npm install\n  npm test\n  npm publish`)
+  say(`\nThe package ${names.package}. Next:\n  cd ${shortPath(folder)} && npm install\n  npm test\n  npm publish`)
   say(`In a project: npm install ${folder}, then import ${names.variable} from '${names.package}'`)
   return exitCodes.ok
 }

@@ -3,10 +3,11 @@
  * into a tsconfig.json that is there it puts the paths to this program's types and nothing else. Running it again changes nothing.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { exitCodes } from './exit-codes.ts'
 import { findInstalled, ownTypeRoots, sandboxTypes, typeFiles } from './installation.ts'
 import { formatJson, JsoncError, parseJsonc, setJsonc } from './jsonc.ts'
+import { shortPath } from './short-path.ts'
 
 export async function runTypes({ dir }: { readonly dir: string }): Promise<number> {
   const folder = resolve(dir)
@@ -134,9 +135,4 @@ function write(file: string, value: unknown): true {
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`)
-}
-
-function shortPath(file: string): string {
-  const path = relative(process.cwd(), file)
-  return path.startsWith('..') ? file : path || '.'
 }
