@@ -11,7 +11,7 @@ import { checkSteady } from './steady.ts'
 /** Checks the smallest config there is. */
 export async function rehearse(): Promise<void> {
   const bundle = bundleForUrl('http://127.0.0.1:1')
-  const request = { bundle, instrumented: { code: bundle.code, literals: [], insertions: [] } }
+  const request = { bundle, instrumented: { code: bundle.code, literals: [], repeated: [], insertions: [] } }
   await answerTo({ request, plugins: false }, () => {})
   await import('./plugins.ts')
 }

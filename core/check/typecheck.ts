@@ -79,14 +79,22 @@ export class TypeCheck {
       const project = findUp('tsconfig.json', dirname(files[0]!))
       const first = await this.#compile(folder, { files, project, base, paths: null })
       const isUnknown = (one: Diagnostic): boolean => Object.keys(this.#options.doors).some((door) => isMissing(one, door))
-      if (first === null || !first.some(isUnknown)) return first
+      if (first === null || !first.some(isUnknown)) return this.#withoutNode(first, base)
       // This replaces the paths of the project: what it found by them before is not missing.
       const second = await this.#compile(folder, { files, project, base, paths: this.#options.doors })
       const before = new Set(first.map(keyOf))
-      return second?.filter((one) => one.code !== 'TS2307' || before.has(keyOf(one))) ?? null
+      return this.#withoutNode(second?.filter((one) => one.code !== 'TS2307' || before.has(keyOf(one))) ?? null, base)
     } finally {
       rmSync(folder, { recursive: true, force: true })
     }
+  }
+
+  /** Where nobody has types of Node, what a config uses of it is no mistake. */
+  #withoutNode(found: readonly Diagnostic[] | null, base: BaseOptions): readonly Diagnostic[] | null {
+    const { file, typeRoots } = this.#options
+    const hasTypes = findUp('node_modules/@types/node', dirname(file)) !== null || typeRoots.some((root) => existsSync(join(root, 'node')))
+    if (found === null || base === sandboxTypes || hasTypes) return found
+    return found.filter(({ code, message }) => !/^TS(2580|2591)$/.test(code) && !(code === 'TS2307' && message.includes("'node:")))
   }
 
   async #compile(folder: string, { files, project, base, paths }: Compilation): Promise<readonly Diagnostic[] | null> {

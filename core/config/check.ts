@@ -5,7 +5,7 @@ import type { Config } from '../index.ts'
 import { type Facts, factsOf, heldOfKind } from './facts.ts'
 import { type CheckRequest, type LocatedConfig, type PartlyLocated, readPartly } from './located.ts'
 import { formatPath, type Path } from './positions.ts'
-import { byPlace, type Problem } from './problems.ts'
+import { byPlace, errorProblem, type Problem } from './problems.ts'
 import { Report, show } from './report.ts'
 import { checkShape } from './schema.ts'
 import { maskPlace, secretsOf, withoutSecrets } from './secrets.ts'
@@ -52,7 +52,10 @@ export async function examine(request: CheckRequest, onProblems?: (problems: rea
       message: typeof message === 'string' ? message : message(nameOf),
       place: placeOf(path, what),
     }))
-  const all = byPlace(withoutRepeats([...located.problems, ...problems, ...unusedUpstreams(located)]), request.bundle.file)
+  const all = byPlace(
+    withoutRepeats([...located.problems, ...problems, ...repeatedKeys(located), ...unusedUpstreams(located)]),
+    request.bundle.file,
+  )
   const secrets = secretsOf(config)
   return {
     ...located,
@@ -61,6 +64,12 @@ export async function examine(request: CheckRequest, onProblems?: (problems: rea
     named: [...named],
     facts: parts === null ? null : factsOf(parts, (path) => maskPlace(placeOf(path), secrets)),
   }
+}
+
+function repeatedKeys(located: PartlyLocated): Problem[] {
+  return located
+    .repeatedKeys()
+    .map(({ key, place }) => errorProblem(`the key ${key} stands twice in one object: what was written first is lost`, place))
 }
 
 function unusedUpstreams({ config, problems, upstreams }: PartlyLocated): Problem[] {

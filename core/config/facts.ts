@@ -2,7 +2,7 @@
 import { parseEndpoint } from '../net/address.ts'
 import { formatPath, type Path } from './positions.ts'
 import type { Place } from './problems.ts'
-import { isObject } from './report.ts'
+import { isObject, wordOf } from './report.ts'
 import type { Parts } from './schema-parts.ts'
 
 /** Plain data: it leaves the process that evaluated the config. */
@@ -23,7 +23,7 @@ export interface HostName {
 
 export function factsOf(parts: Parts, placeOf: (path: Path) => Place): Facts {
   const hosts = [...hostNames(parts)].map(([name, path]) => ({ name, path: formatPath(path), place: placeOf(path) }))
-  const plugins = new Map(parts.plugins.map(({ plugin, name }) => [plugin, String(name)]))
+  const plugins = new Map(parts.plugins.map(({ plugin, name }) => [plugin, wordOf(name)]))
   return { counts: { ...countParts(parts), plugins: plugins.size }, plugins: [...plugins.values()], hosts }
 }
 

@@ -2,7 +2,7 @@
  * Makes a bundle remember where its values were written: every object, array and call of a helper is passed through `__at`, every
  * spread through `__from`. For checking only; workers evaluate the bundle as it is. Loads acorn.
  */
-import type { AnyNode, CallExpression, ObjectExpression, Program } from 'acorn'
+import type { AnyNode, CallExpression, ObjectExpression, Program, Property } from 'acorn'
 import type { Bundle } from './bundle.ts'
 import { childrenOf, parseModule } from './syntax.ts'
 
@@ -20,10 +20,17 @@ export type Member =
   | { readonly kind: 'spread' }
 export type Item = { readonly kind: 'item'; readonly at: Offset } | { readonly kind: 'spread' }
 
+/** A key that stands in its object already. */
+export interface Repeated {
+  readonly key: string
+  readonly at: Offset
+}
+
 export interface Instrumented {
   readonly code: string
   /** By the first argument of `__at`. */
   readonly literals: readonly Literal[]
+  readonly repeated: readonly Repeated[]
   /** Where text was put in, in order: offset in the bundle's code, and length. */
   readonly insertions: readonly (readonly [at: Offset, length: number])[]
 }
@@ -48,12 +55,14 @@ export function instrument({ code, externals }: Bundle): Instrumented {
   return {
     code: pieces.join(''),
     literals: writer.literals,
+    repeated: writer.repeated,
     insertions: writer.insertions.map(({ at, text }) => [at, text.length] as const),
   }
 }
 
 class Writer {
   readonly literals: Literal[] = []
+  readonly repeated: Repeated[] = []
   readonly insertions: { readonly at: Offset; readonly text: string }[] = []
   /** Local names of what comes from `sluice`, and of plugins. */
   readonly #helpers: ReadonlyMap<string, string>
@@ -65,6 +74,7 @@ class Writer {
   /** Children are visited in the order they are written, so that insertions come out in order. */
   visit(node: AnyNode, parent: AnyNode | null = null): void {
     const literal = this.#literalOf(node)
+    if (node.type === 'ObjectExpression') this.repeated.push(...repeatedIn(node))
     if (literal !== null) {
       const id = this.literals.push(literal) - 1
       this.insertions.push({ at: node.start, text: `__at(${id},${spreadsIn(literal)},` })
@@ -115,10 +125,26 @@ function stubNames({ body }: Program): string[] {
 function membersOf({ properties }: ObjectExpression): Member[] {
   return properties.map((one) => {
     if (one.type === 'SpreadElement') return { kind: 'spread' }
-    const { key, value, computed } = one
-    const name = computed ? null : key.type === 'Identifier' ? key.name : key.type === 'Literal' ? String(key.value) : null
-    return { kind: 'property', key: name, keyAt: key.start, valueAt: value.start }
+    return { kind: 'property', key: keyOf(one), keyAt: one.key.start, valueAt: one.value.start }
   })
+}
+
+function repeatedIn({ properties }: ObjectExpression): Repeated[] {
+  const seen = new Set<string>()
+  return properties.flatMap((one) => {
+    // A getter and a setter share a name.
+    if (one.type !== 'Property' || one.kind !== 'init') return []
+    const key = keyOf(one)
+    if (key === null) return []
+    const isRepeated = seen.has(key)
+    seen.add(key)
+    return isRepeated ? [{ key, at: one.key.start }] : []
+  })
+}
+
+/** Null if it is computed. */
+function keyOf({ key, computed }: Property): string | null {
+  return computed ? null : key.type === 'Identifier' ? key.name : key.type === 'Literal' ? String(key.value) : null
 }
 
 function spreadsIn(literal: Literal): number {

@@ -29,6 +29,8 @@ export interface PartlyLocated extends LocatedConfig {
   readonly isThere: boolean
   /** All that upstream(…) returned. */
   upstreams(): readonly { readonly value: object; readonly place: Place }[]
+  /** Keys that stand twice in one object. */
+  repeatedKeys(): readonly { readonly key: string; readonly place: Place }[]
   /** The value at the end of the path depends on something that is missing: nothing can be said of it. */
   isUnknown(path: Path): boolean
 }
@@ -59,6 +61,7 @@ export async function readPartly(
     problems,
     isThere,
     placeOf: (path, what = 'value') => placeAt(positions.find(config, path, what)),
+    repeatedKeys: () => instrumented.repeated.map(({ key, at }) => ({ key, place: placeAt(at) })),
     upstreams: () => positions.upstreams.map(({ value, at }) => ({ value, place: placeAt(at) })),
     data: () => dataOf(config, (value) => original.textOf(value)),
     isUnknown: (path) => problems.length > 0 && valuesAlong(config, path).some((value) => isHole(value) || isMissing(value)),

@@ -32,6 +32,11 @@ export function isObject(value: unknown): value is Plain {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof RegExp) && !(value instanceof Promise)
 }
 
+/** A name as it is, anything else as a value for a message. */
+export function wordOf(value: unknown): string {
+  return typeof value === 'string' ? value : show(value)
+}
+
 /** A value for a message. */
 export function show(value: unknown): string {
   if (typeof value === 'string') return `'${value.length > 60 ? `${value.slice(0, 57)}…` : value}'`
@@ -39,6 +44,7 @@ export function show(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
   if (value instanceof RegExp) return String(value)
   if (value instanceof Promise) return 'a promise (await it)'
-  if (typeof value === 'object' && value !== null) return 'kind' in value ? `${String(value.kind)}(…)` : 'an object'
+  if (typeof value === 'object' && value !== null)
+    return 'kind' in value && typeof value.kind === 'string' ? `${value.kind}(…)` : 'an object'
   return String(value)
 }

@@ -18,7 +18,8 @@ function findingOf(issue: z.core.$ZodIssue, root: unknown, base: Path): Finding[
     return issue.keys.map((key) => error([...path, key], unknownKey(key, known), 'key'))
   }
   const last = path.at(-1)
-  if (value === undefined && typeof last === 'string') return [error(path.slice(0, -1), `${last} is missing`)]
+  const isGiven = issue.code === 'custom' && issue.params?.isGiven === true
+  if (value === undefined && typeof last === 'string' && !isGiven) return [error(path.slice(0, -1), `${last} is missing`)]
   // The one key that zod has a record's key checked by says it in its own words.
   if (issue.code === 'invalid_key') return issue.issues.map(({ message }) => error(path, message, 'key'))
   return [error(path, issue.message, issue.code === 'custom' && issue.params?.at === 'key' ? 'key' : 'value')]
@@ -59,6 +60,6 @@ const WRAPPED: Readonly<Record<string, string>> = {
 function toStep(container: unknown, step: PropertyKey): Step {
   if (typeof step === 'number') return step
   const name = String(step)
-  const kind = typeof container === 'object' && container !== null && 'kind' in container ? String(container.kind) : ''
-  return WRAPPED[kind] === name ? { hidden: name } : name
+  const kind = typeof container === 'object' && container !== null && 'kind' in container ? container.kind : null
+  return typeof kind === 'string' && WRAPPED[kind] === name ? { hidden: name } : name
 }

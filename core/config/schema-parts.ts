@@ -1,6 +1,6 @@
 /** The parts of a config that nobody has checked yet, each with its path. What is not in shape is stepped over: that is said elsewhere. */
 import type { Path } from './positions.ts'
-import { isObject, type Plain } from './report.ts'
+import { isObject, type Plain, wordOf } from './report.ts'
 
 export interface ListenerPart {
   readonly name: string
@@ -73,7 +73,7 @@ class Walk implements Parts {
     if (!isObject(listener) || !isObject(listener.options)) return
     const { kind, options } = listener
     const path: Path = ['listeners', name, { hidden: 'options' }]
-    this.listeners.push({ name, kind: String(kind), options, path })
+    this.listeners.push({ name, kind: wordOf(kind), options, path })
     this.#listen(options.listen, [...path, 'listen'], false)
     this.#use(options.use)
     if (kind === 'http') this.#routes(options.routes, [...path, 'routes'], { listener: name, paths: undefined, hosts: undefined })

@@ -1,7 +1,7 @@
 /** The shape of upstreams, and of what else a route may send to. */
 import * as z from 'zod/mini'
 import { parseEndpoint } from '../net/address.ts'
-import { isObject, show } from './report.ts'
+import { isObject, show, wordOf } from './report.ts'
 import { tlsOrigination } from './schema-tls.ts'
 import {
   anything,
@@ -40,7 +40,7 @@ const weighted = object({ address: endpointAddress, weight: whole(0, 1_000_000) 
 
 const balancer = chosen((value) => {
   if (!isObject(value) || value.kind !== 'balancer') return wrong('roundRobin()')
-  return value.name === 'roundRobin' ? anything : refused(`the balancer ${String(value.name)} is not supported yet`)
+  return value.name === 'roundRobin' ? anything : refused(`the balancer ${wordOf(value.name)} is not supported yet`)
 })
 
 const discovery = chosen((value) => (isObject(value) && value.kind === 'discovery' ? anything : wrong('a discovery')))

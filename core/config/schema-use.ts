@@ -1,7 +1,7 @@
 /** Entries of a `use` list: plugins, inline hooks, and the policies that are planned. */
 import * as z from 'zod/mini'
 import { nearest } from './nearest.ts'
-import { isObject, type Plain, show } from './report.ts'
+import { isObject, type Plain, show, wordOf } from './report.ts'
 import { chosen, duration, list, made, object, oneOf, refused, type Schema, size, textThat, wordsOf, wrong } from './schema-values.ts'
 
 /** Hooks that run; the others of the contract are refused until they do. */
@@ -55,7 +55,7 @@ const uncalled = refused(
   (value) => `expected a plugin, a policy or an object of hooks, got ${show(value)}; a plugin is called with its options`,
 )
 const misplaced = refused((value) => `${show(value)} does not belong into use`)
-const unsupported = refused((value) => `${String((value as Plain).name)} is not supported yet`)
+const unsupported = refused((value) => `${wordOf((value as Plain).name)} is not supported yet`)
 
 export const useList: Schema = list(
   chosen((value) => {

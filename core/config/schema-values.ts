@@ -103,11 +103,24 @@ export function oneOrMany(entry: Schema): Schema {
 
 const emptyList = refused('an empty list matches nothing')
 
-/** Any keys; what is undefined counts as left out. */
+/**
+ * Any keys. An entry that is undefined is refused: of a condition that asks for a variable which is not set, say, nothing would be
+ * left but a route for everyone.
+ */
 export function record(entry: Schema, key: Schema = z.string()): Schema {
-  const whole = z.record(key as z.ZodMiniString, z.optional(entry))
+  const whole = z.record(
+    key as z.ZodMiniString,
+    chosen((value) => (value === undefined ? undefinedEntry : entry)),
+  )
   return chosen((value) => (isPlainRecord(value) ? whole : notAnObject))
 }
+
+const undefinedEntry = z.any().check(
+  z.check(({ value, issues }) => {
+    const message = 'undefined is no value here; to leave it out: ...(condition && { key: value })'
+    issues.push({ ...wordsOf(message, value), params: { at: 'value', isGiven: true } })
+  }),
+)
 
 const notAnObject = wrong('an object')
 

@@ -130,7 +130,7 @@ const plannedListeners: Readonly<Record<string, Schema>> = Object.fromEntries(
 )
 
 const httpListener = wrapped('http', httpOptions)
-const listener = chosen((value) => (isObject(value) && plannedListeners[String(value.kind)]) || httpListener)
+const listener = chosen((value) => (isObject(value) && typeof value.kind === 'string' && plannedListeners[value.kind]) || httpListener)
 
 const listenerName = textThat((name) => (/^[\w-]+$/.test(name) ? null : 'the name of a listener is made of letters, digits, - and _'))
 

@@ -73,6 +73,13 @@ test('a config has the types of Node, a plugin those of the sandbox alone', asyn
   ])
 })
 
+test('where nobody has types of Node, what a config uses of it is no mistake', async () => {
+  const config = `import { hostname } from 'node:os'\n${CONFIG.replace("':8080'", 'process.env.LISTEN ?? hostname()')}`
+  const file = join(makeProject({ 'proxy.config.ts': config }), 'proxy.config.ts')
+  const compiler = new TypeCheck({ ...types, file, typeRoots: [] })
+  assert.equal((await compiler.finish([file], { files: [], entries: [] })).problems, [])
+})
+
 test("the project's own tsconfig counts, its paths too; what it says of output does not", async () => {
   const tsconfig = JSON.stringify({
     compilerOptions: {
