@@ -33,6 +33,8 @@ export interface TryOptions {
 
 /** Up to so many that did not match are told one by one. */
 const FEW = 20
+/** Those that have only the path in common fill the list up to so many. */
+const FEWEST = 5
 
 export function tryRoutes(routes: readonly FlatRoute[], request: RouteRequest, options: TryOptions): Tried {
   const missed: Missed[] = []
@@ -102,7 +104,9 @@ function paramsOf({ levels }: FlatRoute, request: RouteRequest): Params {
 function tell(missed: readonly Missed[], request: RouteRequest, options: TryOptions): Pick<RoutesStep, 'earlier' | 'counted'> {
   const steps = joinGroups(missed, request, options)
   if (options.all || steps.length <= FEW) return { earlier: steps.map(({ step }) => step), counted: [] }
-  const near = new Set([1, 2, 3].flatMap((distance) => steps.filter(({ first }) => distanceOf(first, request) === distance)).slice(0, FEW))
+  const at = (distance: number): JoinedStep[] => steps.filter(({ first }) => distanceOf(first, request) === distance)
+  const close = [...at(1), ...at(2)].slice(0, FEW)
+  const near = new Set([...close, ...at(3).slice(0, Math.max(0, FEWEST - close.length))])
   const counted = new Map<MatchField, number>()
   for (const one of steps) {
     const { mismatch, routes } = one.step
