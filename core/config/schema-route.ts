@@ -72,9 +72,7 @@ const ownFieldName = textThat((name) => {
     ? `${name} is set by the proxy alone`
     : null
 })
-const replyFields = object({ kind: oneOf('respond'), status: whole(200, 599), body: anyText, headers: record(fieldValue, ownFieldName) }, [
-  'status',
-])
+const replyFields = object({ status: whole(200, 599), body: anyText, headers: record(fieldValue, ownFieldName) }, ['status'])
 const notAReply = wrong('respond(status, body)')
 const reply = chosen((value) => (typeof value === 'string' || typeof value === 'number' ? notAReply : replyFields))
 
