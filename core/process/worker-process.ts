@@ -62,6 +62,8 @@ export class WorkerProcess {
   connections = 0
   /** Resident bytes when it last told. */
   memory = 0
+  /** Of the plan it runs on. */
+  generation = 0
   /** It runs on the committed plan: what is prepared next, it prepares too. */
   takesPart = false
   /** It carries traffic, and takes more. */
@@ -139,6 +141,7 @@ export class WorkerProcess {
     const answer = await this.#ask((id) => ({ kind: 'commit', id, generation }), commitMs)
     if (answer.kind !== 'committed') throw new Error(`worker ${this.slot} answered ${answer.kind}`)
     this.connections = answer.connections
+    this.generation = generation
     return answer
   }
 
