@@ -1,6 +1,6 @@
-/** What the README shows is true: its configs and its plugin pass `check`, and the problem it prints is printed just so. */
+/** What the README shows is true: configs, plugin and test run as written, and what a command prints there it prints just so. */
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { test } from 'uvu'
@@ -10,39 +10,50 @@ const root = resolve(import.meta.dirname, '..')
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
 const blocks = [...readme.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(([, language, text]) => ({ language, text: text! }))
 const sources = blocks.filter(({ language }) => language === 'ts').map(({ text }) => text)
+const config = sources.find((text) => text.includes('split(') && text.includes('export default'))!
 
-function check(files: Readonly<Record<string, string>>): { status: number | null; output: string } {
+/** Runs this program's Node in a folder of its own that holds these files. */
+function runIn(files: Readonly<Record<string, string>>, args: readonly string[]): { status: number | null; output: string } {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-readme-'))
   try {
     for (const [name, text] of Object.entries(files)) {
       mkdirSync(dirname(join(folder, name)), { recursive: true })
       writeFileSync(join(folder, name), text)
     }
-    const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, 'core/main.ts'), 'check'], { cwd: folder, encoding: 'utf8' })
+    mkdirSync(join(folder, 'node_modules'))
+    symlinkSync(root, join(folder, 'node_modules/sluice'))
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' })
     return { status, output: stdout + stderr }
   } finally {
     rmSync(folder, { recursive: true })
   }
 }
 
+function sluice(files: Readonly<Record<string, string>>, ...args: readonly string[]): { status: number | null; output: string } {
+  return runIn(files, [join(root, 'core/main.ts'), ...args])
+}
+
+/** The source that begins with its own file's name. */
+function named(name: string): string {
+  const source = sources.find((text) => text.startsWith(`// ${name}`))
+  assert.ok(source !== undefined, `the README shows ${name}`)
+  return source!
+}
+
 test('the config passes check', () => {
-  const [config] = sources.filter((text) => text.includes('split('))
-  const { status, output } = check({ 'proxy.config.ts': config! })
+  const { status, output } = sluice({ 'proxy.config.ts': config }, 'check')
   assert.is(status, 0, output)
 })
 
 test('the plugin and the config that uses it pass check', () => {
-  const named = (name: string) => sources.find((text) => text.startsWith(`// ${name}`))!
-  const { status, output } = check({
-    'plugins/tag/index.ts': named('plugins/tag/index.ts'),
-    'proxy.config.ts': named('proxy.config.ts'),
-  })
+  const files = { 'plugins/tag/index.ts': named('plugins/tag/index.ts'), 'proxy.config.ts': named('proxy.config.ts\n') }
+  const { status, output } = sluice(files, 'check')
   assert.is(status, 0, output)
 })
 
 test('the problem shown is the problem printed', () => {
   const shown = blocks.find(({ text }) => text.startsWith('proxy.config.ts:8:11'))!.text
-  const config = `import { defineConfig, http } from 'sluice'
+  const wrong = `import { defineConfig, http } from 'sluice'
 
 export default defineConfig({
   listeners: {
@@ -55,9 +66,40 @@ export default defineConfig({
   },
 })
 `
-  const { status, output } = check({ 'proxy.config.ts': config })
+  const { status, output } = sluice({ 'proxy.config.ts': wrong }, 'check')
   assert.is(status, 1)
   assert.ok(output.startsWith(shown), output)
+})
+
+test('the warning of a route that never matches is printed so', () => {
+  const shown = blocks.find(({ text }) => text.includes('can never match'))!.text
+  const shadowed = `import { defineConfig, http, respond } from 'sluice'
+export default defineConfig({
+  listeners: {
+    web: http({ listen: ':8080',
+      routes: [
+        { path: '/*', respond: respond(200) },
+        { path: '/x', respond: respond(404) },
+      ] }) } })
+`
+  const { status, output } = sluice({ 'proxy.config.ts': shadowed }, 'check')
+  assert.is(status, 0)
+  assert.ok(output.includes(shown), output)
+})
+
+test('explain prints what is shown', () => {
+  const shown = blocks.find(({ text }) => text.startsWith('$ sluice explain'))!.text
+  const [command = '', ...lines] = shown.split('\n')
+  const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!)
+  const { status, output } = sluice({ 'proxy.config.ts': config }, ...words.slice(2))
+  assert.is(status, 0, output)
+  assert.is(output.trimEnd(), lines.join('\n').trimEnd())
+})
+
+test('the test of a config passes', () => {
+  const files = { 'package.json': '{ "type": "module" }', 'proxy.config.ts': config, 'proxy.config.test.ts': named('proxy.config.test.ts') }
+  const { status, output } = runIn(files, ['--test', 'proxy.config.test.ts'])
+  assert.is(status, 0, output)
 })
 
 test.run()
