@@ -99,9 +99,12 @@ export class LiveConfig {
     this.#loader?.warm()
   }
 
+  /** The first stir of this save; the next one is another's. */
   #noticedAt(): number {
     const now = performance.now()
-    return now - this.#stirredAt > burstMs ? now : this.#stirredAt
+    const at = now - this.#stirredAt > burstMs ? now : this.#stirredAt
+    this.#stirredAt = Number.NEGATIVE_INFINITY
+    return at
   }
 
   async #load(): Promise<Loaded> {

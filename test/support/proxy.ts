@@ -180,7 +180,7 @@ function copyOf(exchange: EndedExchange): Ended {
   return Object.fromEntries(keys.map((key) => [key, exchange[key]])) as unknown as Ended
 }
 
-function makePlan(options: ProxyOptions, generation: number): Plan {
+export function makePlan(options: ProxyOptions, generation: number): Plan {
   const api = { ...options, endpoints: options.endpoints ?? (options.origin === undefined ? [] : [options.origin]) }
   const upstreams = new Map([['api', makeUpstream('api', api)]])
   for (const [name, one] of Object.entries(options.upstreams ?? {})) upstreams.set(name, makeUpstream(name, one))
