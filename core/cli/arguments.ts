@@ -63,7 +63,11 @@ export function parseArguments(args: readonly string[], grammar: Grammar): Parse
   if (word === 'help') return helpOn(args.toSpliced(first, 1), grammar)
   if (isUrl(word)) return parseOptions(args, grammar.forUrl, grammar)
   const command = commandAt(args, first, grammar)
-  if (command === null) return wrong(unknownCommand(args, first, grammar))
+  if (command === null) {
+    // `plugin --help`: there is but one command of that first word.
+    const isHelp = ['--help', '-h'].includes(args[first + 1] ?? '')
+    return isHelp && longerThan(word, grammar) !== undefined ? helpOn([word], grammar) : wrong(unknownCommand(args, first, grammar))
+  }
   const more = args.toSpliced(first, command.name.split(' ').length)
   // `run URL` is what `npm start -- URL` may come to.
   return parseOptions(more, command === grammar.byDefault && more.some(isUrl) ? grammar.forUrl : command, grammar)
@@ -100,7 +104,7 @@ function findFirstWord(args: readonly string[], grammar: Grammar): number | Pars
 function helpOn(args: readonly string[], grammar: Grammar): Parsed {
   const words = args.filter((arg) => !isOption(arg))
   if (words.length === 0) return { kind: 'help', command: null }
-  const command = commandAt(words, 0, grammar) ?? grammar.commands.find(({ name }) => name.startsWith(`${words[0]} `))
+  const command = commandAt(words, 0, grammar) ?? longerThan(words[0]!, grammar)
   return command === undefined ? wrong(unknownCommand(words, 0, grammar)) : { kind: 'help', command }
 }
 
@@ -111,9 +115,15 @@ function commandAt(args: readonly string[], at: number, { commands, forUrl }: Gr
   return commands.find(({ name }) => name === two) ?? commands.find(({ name }) => name === one) ?? null
 }
 
-function unknownCommand(args: readonly string[], at: number, { commands }: Grammar): string {
+/** The command of two words that begins with this one. */
+function longerThan(word: string, { commands }: Grammar): CommandSpec | undefined {
+  return commands.find(({ name }) => name.startsWith(`${word} `))
+}
+
+function unknownCommand(args: readonly string[], at: number, grammar: Grammar): string {
+  const { commands } = grammar
   const word = args[at]!
-  const [longer] = commands.filter(({ name }) => name.startsWith(`${word} `))
+  const longer = longerThan(word, grammar)
   if (longer !== undefined) {
     const next = args[at + 1]
     const typed = next === undefined || isOption(next) ? word : `${word} ${next}`

@@ -1,4 +1,5 @@
 /** `sluice check`: tells every problem of a config, each at its place; opens no port. */
+import { existsSync } from 'node:fs'
 import { checkWhole } from '../check/whole.ts'
 import { githubOf, jsonOf, judge, summaryOf, textOf } from './check-output.ts'
 import { hasColor } from './color.ts'
@@ -24,7 +25,9 @@ export async function runCheck({ file, format, types, strict }: CheckCommand): P
   else {
     print(process.stderr, textOf(whole, { color: hasColor(process.stderr), folder: process.cwd() }))
     if (whole.problems.length > 0) process.stderr.write('\n')
-    if (types && whole.typesSkipped !== null) print(process.stderr, `types were not checked: ${whole.typesSkipped}`)
+    // A config that is not there has no types either.
+    if (types && whole.typesSkipped !== null && existsSync(whole.file))
+      print(process.stderr, `types were not checked: ${whole.typesSkipped}`)
     print(verdict.isOk ? process.stdout : process.stderr, summary)
   }
   return verdict.isOk ? exitCodes.ok : exitCodes.failed

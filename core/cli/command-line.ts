@@ -13,6 +13,7 @@ import {
   readDuration,
   readFormat,
   readHeader,
+  readQuestion,
   readUrl,
   readWorkers,
   textOf,
@@ -89,9 +90,9 @@ async function runCommand({ command, options, rest }: ParsedCommand, cacheFolder
 }
 
 /** `explain GET URL`, `explain URL`, `explain REQUEST-ID`. */
-async function explain(rest: readonly string[], options: Options, config: string): Promise<number> {
+async function explain(words: readonly string[], options: Options, config: string): Promise<number> {
   const { runExplain, runExplainId } = await import('./explain.ts')
-  const [first = '', second] = rest
+  const [first, second] = readQuestion(words)
   const printing = { json: options.json === true, all: options.all === true }
   if (second === undefined && /^[0-9a-z]{10,}-[0-9a-z]+$/.test(first)) return runExplainId(first, choiceOf(options), printing)
   const from = readAddress(textOf(options, 'from') ?? '127.0.0.1')

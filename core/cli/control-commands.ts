@@ -78,8 +78,8 @@ function tellProgress(socket: string): NodeJS.Timeout {
     const { connections } = await readStatus(socket)
     const line = `draining: ${connections} ${connections === 1 ? 'connection' : 'connections'} left\n`
     if (!connections || line === last) return
+    process.stdout.write(last === '' ? `${line}sluice stop --now does not wait\n` : line)
     last = line
-    process.stdout.write(line)
   }
   // When it cannot be asked any more it has ended, which is told elsewhere.
   const tellOrNot = (): void => void tell().catch(() => {})

@@ -1,6 +1,6 @@
 /** Where this program lies, and how a project can name it: what `init`, `types` and `plugin new` write into manifests and tsconfigs. */
 import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join, resolve, sep } from 'node:path'
+import { basename, dirname, join, resolve, sep } from 'node:path'
 
 const isCompiled = import.meta.url.endsWith('.js')
 /** `core/` of a checkout, `dist/` of a package. */
@@ -23,10 +23,22 @@ function typesOf(door: string): string {
   return join(programFolder, isCompiled ? `${door}.d.ts` : `${door}.ts`)
 }
 
-/** What a project's manifest says to depend on this program: a version, or the folder of a checkout. */
+/** What a project's manifest says to depend on this program: a version, the tarball it was installed from, or the folder of a checkout. */
 export function dependencyOn(): string {
   const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as { version: string }
-  return isCompiled ? `^${version}` : `file:${packageFolder}`
+  return isCompiled ? (tarballOf(packageFolder) ?? `^${version}`) : `file:${packageFolder}`
+}
+
+/** `file:/…/sluice-0.1.0.tgz` if npm installed the package in this folder from there; null if not, or if it is gone since. */
+export function tarballOf(folder: string): string | null {
+  const modules = dirname(folder)
+  const lock = join(modules, '.package-lock.json')
+  if (!existsSync(lock)) return null
+  const { packages = {} } = JSON.parse(readFileSync(lock, 'utf8')) as { packages?: Record<string, { resolved?: string }> }
+  const { resolved = '' } = packages[`node_modules/${basename(folder)}`] ?? {}
+  if (!resolved.startsWith('file:')) return null
+  const tarball = resolve(dirname(modules), resolved.slice('file:'.length))
+  return existsSync(tarball) ? `file:${tarball}` : null
 }
 
 /** The folder of a package as a file in `folder` would find it, null if it is not installed. */

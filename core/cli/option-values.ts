@@ -78,3 +78,15 @@ export function choiceOf(options: Options, env: NodeJS.ProcessEnv = process.env)
   const control = pid === null && config === null ? controlOf(options, env) : textOf(options, 'control')
   return { config, pid: pid === null ? null : Number(pid), control }
 }
+
+/** What `explain` is asked: a method and a URL, also as one word (`'GET /a HTTP/1.1'`, pasted out of a log), or one of URL and id. */
+export function readQuestion(words: readonly string[]): readonly [first: string, second: string | undefined] {
+  const line = words.length === 1 ? /^([a-z]+)\s+(\S+)(?:\s+HTTP\/[\d.]+)?$/i.exec(words[0]!.trim()) : null
+  const [first = '', second] = line === null ? words : line.slice(1)
+  if (first === '' || second === '') throw new UsageError('explain needs a URL, a path or the id of a request')
+  if (second === undefined && METHODS.has(first.toUpperCase()))
+    throw new UsageError(`explain needs a URL, too: sluice explain ${first} /path`)
+  return [first, second]
+}
+
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'CONNECT', 'TRACE'])

@@ -34,7 +34,10 @@ function writeConfig(file: string, paths: Paths | null): boolean {
   const types = hasNode || typeRoots.length > 0 ? ['node'] : []
   // Without the types of Node: what the host and the sandbox have in common is better than nothing.
   const files = types.length === 0 && paths !== null ? [sandboxTypes] : undefined
-  return write(file, { compilerOptions: projectOptions({ types, typeRoots, paths }), files, include: projectFiles })
+  write(file, { compilerOptions: projectOptions({ types, typeRoots, paths }), files, include: projectFiles })
+  if (types.length === 0)
+    say('process.env and node: modules need the types of Node: npm i -D @types/node, and "types": ["node"] in tsconfig.json')
+  return true
 }
 
 export const projectFiles: readonly string[] = ['*.ts', 'plugins', 'test']

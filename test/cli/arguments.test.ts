@@ -58,7 +58,8 @@ test('help and version are asked for anywhere it makes sense', () => {
   for (const line of ['check --help', 'help check', '--help check', 'check -c x -h', '--help -c']) {
     assert.equal(parse(line), help(line === '--help -c' ? null : check), line)
   }
-  for (const line of ['help plugin', 'help plugin new', 'plugin new --help']) assert.equal(parse(line), help(pluginNew), line)
+  for (const line of ['help plugin', 'help plugin new', 'plugin new --help', 'plugin --help', 'plugin -h'])
+    assert.equal(parse(line), help(pluginNew), line)
   for (const line of ['help http://localhost:1', 'help URL', 'http://localhost:1 --help']) assert.equal(parse(line), help(url), line)
   assert.equal(parse('--version'), { kind: 'version' })
 })

@@ -79,10 +79,11 @@ function check(args: readonly string[], env: Readonly<Record<string, string>> = 
 }
 
 test('what is found and what the exit code is', async () => {
-  const [valid, loop, strict, missing] = await Promise.all([
+  const [valid, loop, strict, missing, told] = await Promise.all([
     check(['-c', 'valid.ts']),
     check(['-c', 'loop.ts', '--no-types']),
     check(['-c', 'loop.ts', '--no-types', '--strict']),
+    check(['-c', 'none.ts']),
     check(['-c', 'none.ts', '--json']),
   ])
   assert.equal([valid.code, valid.stdout], [0, 'valid.ts is valid: 1 listener, 1 route, 1 upstream'])
@@ -90,9 +91,10 @@ test('what is found and what the exit code is', async () => {
   assert.equal([loop.code, loop.stdout], [0, 'loop.ts is valid: 1 listener, 1 route; 1 warning'])
   assert.match(loop.stderr, /^loop\.ts:2:\d+: warning: listeners\.web\.routes\[0\]\.redirect\.to: this redirects to itself/)
   assert.equal([strict.code, strict.stdout, strict.stderr.split('\n').at(-1)], [1, '', '1 warning'])
-  assert.is(missing.code, 1)
-  const told = JSON.parse(missing.stdout) as { ok: boolean; problems: { message: string }[] }
-  assert.equal([told.ok, told.problems[0]?.message], [false, `there is no file ${join(folder, 'none.ts')}`])
+  assert.equal([missing.code, missing.stderr.split('\n').at(-1)], [1, '1 error'])
+  assert.not.match(missing.stderr, /types/)
+  const { ok, problems } = JSON.parse(told.stdout) as { ok: boolean; problems: { message: string }[] }
+  assert.equal([ok, problems[0]?.message], [false, `there is no file ${join(folder, 'none.ts')}`])
 })
 
 test('colour and annotations are chosen by the environment, and by options before it', async () => {

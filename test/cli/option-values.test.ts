@@ -17,6 +17,13 @@ test('what is written is read', () => {
   assert.is(values.readFormat({ json: true }, { GITHUB_ACTIONS: 'true' }), 'json')
 })
 
+test('a question is a method and a URL, also as one word, or one of URL and id', () => {
+  assert.equal(values.readQuestion(['post', '/a']), ['post', '/a'])
+  assert.equal(values.readQuestion(['/a b']), ['/a b', undefined])
+  assert.equal(values.readQuestion(['mf3k2a9xq1-2k']), ['mf3k2a9xq1-2k', undefined])
+  for (const line of ['GET http://x/a', ' GET  http://x/a HTTP/1.1 ']) assert.equal(values.readQuestion([line]), ['GET', 'http://x/a'])
+})
+
 test('what cannot be is told with the option and what it takes', () => {
   const cases: readonly (readonly [() => unknown, RegExp])[] = [
     [() => values.readWorkers('0'), /^--workers takes auto or a number from 1 to 1024, not 0$/],
@@ -26,6 +33,8 @@ test('what cannot be is told with the option and what it takes', () => {
     [() => values.readDuration('99999d'), /not 99999d/],
     [() => values.readUrl('http://localhost:3000/path'), /no address to send requests to/],
     [() => values.readAddress('localhost'), /^--from takes an IP address/],
+    [() => values.readQuestion(['']), /^explain needs a URL, a path or the id of a request$/],
+    [() => values.readQuestion(['delete']), /^explain needs a URL, too: sluice explain delete \/path$/],
     [() => values.readHeader('no colon'), /^-H takes 'name: value', not no colon$/],
     [() => values.readHeader('a b: c'), /^-H takes/],
     [() => values.readFormat({ format: 'xml' }, {}), /^--format takes text, json or github, not xml$/],

@@ -73,7 +73,7 @@ test('stop drains, tells what is left, and ends when the proxy is gone', async (
   held.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok')
   const { code, stdout } = await stopping
   assert.is(code, 0)
-  assert.match(stdout, /^draining: 1 connection left$/m)
+  assert.match(stdout, /^draining: 1 connection left\nsluice stop --now does not wait$/m)
   assert.match(stdout, /^stopped$/m)
   assert.is(await sluice.exited(), 0)
   assert.equal(readdirSync(join(sluice.folder, 'sluice')), [])
