@@ -37,7 +37,7 @@ export function formatExplanation(explanation: Explanation, { color }: TextOptio
 }
 
 export function section([label, lines]: Section, paint: Paint): string {
-  return lines.map((line, i) => `${i === 0 ? paint(DIM, label.padEnd(LABEL)) : ' '.repeat(LABEL)}${line}\n`).join('')
+  return lines.map((line, i) => (line === '' ? '\n' : `${i === 0 ? paint(DIM, label.padEnd(LABEL)) : ' '.repeat(LABEL)}${line}\n`)).join('')
 }
 
 function listenerLines({ name, scheme, addresses, place, because, others }: ListenerStep, paint: Paint): string[] {

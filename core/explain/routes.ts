@@ -163,19 +163,54 @@ function distanceOf({ route, check }: Missed, request: RouteRequest): 1 | 2 | 3 
   return paths.length > 0 && paths.every((list) => new PathCondition(list).passes(request)) ? 3 : null
 }
 
-/** The first of those with the fewest fields in the way. A `when` is not asked: the table would not have asked it. */
+interface Near {
+  readonly route: FlatRoute
+  /** What is in the way. */
+  readonly checks: readonly Check[]
+  /** How many fields held. */
+  readonly held: number
+  /** How far its path begins as the request's does. */
+  readonly alike: number
+}
+
+/** With the fewest fields in the way, then the most that held, then the path most alike. A `when` is not asked: the table would not have. */
 function nearestOf(routes: readonly FlatRoute[], request: RouteRequest, options: TryOptions): RoutesStep['nearest'] {
-  let best: { readonly route: FlatRoute; readonly checks: readonly Check[] } | null = null
+  let best: Near | null = null
   for (const route of routes) {
     const all = checksOf(route)
     const failed = all.filter(({ field, condition }) => field !== 'when' && !condition.passes(request))
     // All but a function of the user held.
     const checks = failed.length > 0 ? failed : all.filter(({ field }) => field === 'when').slice(0, 1)
-    if (best === null || checks.length < best.checks.length) best = { route, checks }
+    if (best !== null && checks.length > best.checks.length) continue
+    const near = {
+      route,
+      checks,
+      held: all.filter(({ field }) => field !== 'when').length - failed.length,
+      alike: likeness(checks, request),
+    }
+    if (best === null || isNearer(near, best)) best = near
   }
   if (best === null) return null
   const { route, checks } = best
   return { id: route.id, place: placeOf(route, options), mismatches: checks.map((check) => mismatchOf(check, request, options.mask)) }
+}
+
+function isNearer(a: Near, b: Near): boolean {
+  if (a.checks.length !== b.checks.length) return a.checks.length < b.checks.length
+  return a.held === b.held ? a.alike > b.alike : a.held > b.held
+}
+
+/** Of the paths that a route wants, so many characters are those of the request. */
+function likeness(checks: readonly Check[], { path }: RouteRequest): number {
+  const wanted = checks.filter(({ field }) => field === 'path').flatMap(({ level }) => toList(level.route.path))
+  const counts = wanted.filter((one) => typeof one === 'string').map((one) => commonStart(one, path))
+  return Math.max(0, ...counts)
+}
+
+function commonStart(a: string, b: string): number {
+  let at = 0
+  while (at < a.length && a[at] === b[at]) at++
+  return at
 }
 
 function placeOf({ levels }: FlatRoute, { nameOf }: TryOptions): string {

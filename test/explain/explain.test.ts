@@ -152,6 +152,7 @@ test('as text: one screen, the place beside each step, and colours only where th
   const found = await ask({ url: 'http://a.example.com/users/7', headers: { 'User-Agent': 'curl\x9b2J' } })
   const text = formatExplanation(found, { color: false })
   for (const line of text.split('\n')) assert.ok(line.length <= 100, line)
+  assert.not.match(formatExplanation(await ask({ url: 'http://x/v1/me' }), { color: false }), / $/m)
   for (const part of [
     'listener  web  http on :8080',
     '✗ web[0] ',

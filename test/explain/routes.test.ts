@@ -105,6 +105,25 @@ test('what was wanted and what was there is told without credentials', () => {
   assert.equal(miss({ headers: [['x-a', false]] }, { headers: { 'X-A': false } }), ['absent', '1'])
 })
 
+test('of those that lack one field the nearest is that of which more holds, then that whose path begins alike', () => {
+  const flat = (id: string, path: string, hosts: readonly string[] | null): FlatRoute => {
+    const level = { id, route: { to: 'x', path }, path: [], conditions: conditions({ hosts, paths: [path] }) }
+    return { id, levels: [level] }
+  }
+  const nearest = (asked: RequestOptions): string => {
+    const { step } = tryRoutes(
+      [flat('health', '/health', null), flat('orders', '/orders/*', null), flat('blog', '/posts/*', ['b'])],
+      request(asked),
+      options,
+    )
+    return step.nearest!.id
+  }
+  assert.is(nearest({ host: 'a', path: '/order/1' }), 'orders')
+  assert.is(nearest({ host: 'a', path: '/x' }), 'health')
+  assert.is(nearest({ host: 'b', path: '/order/1' }), 'blog')
+  assert.is(nearest({ host: 'a', path: '/posts/1' }), 'blog')
+})
+
 const options = { all: false, nameOf: () => 'proxy.config.ts:1:1', mask: (text: string) => text }
 
 /** Each list of levels one route; levels of one list are told apart, so that nothing is joined. */
