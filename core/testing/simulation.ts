@@ -24,8 +24,10 @@ const PING_MS = 1_000
 const MOST_SILENT = 15
 const CLOSE_MS = 2_000
 
+type Answer = { readonly isOk: true; readonly value: unknown } | { readonly isOk: false; readonly message: string }
+
 interface Question {
-  readonly resolve: (value: unknown) => void
+  readonly resolve: (answer: Answer) => void
   readonly reject: (error: Error) => void
 }
 
@@ -150,9 +152,9 @@ export class Simulation implements AsyncDisposable {
     this.#silent = 0
     switch (message.kind) {
       case 'done':
-        return this.#take(message.id)?.resolve(message.value)
+        return this.#take(message.id)?.resolve({ isOk: true, value: message.value })
       case 'failed':
-        return this.#take(message.id)?.reject(new Error(message.message))
+        return this.#take(message.id)?.resolve({ isOk: false, message: message.message })
       case 'log':
         this.logs.push(message.line)
         return this.#onLog?.(message.line)
@@ -170,12 +172,15 @@ export class Simulation implements AsyncDisposable {
   async #ask(question: (id: number) => ToSimulation): Promise<unknown> {
     if (this.#over !== null) throw new Error(this.#over)
     const id = this.#nextId++
-    const { promise, resolve, reject } = Promise.withResolvers<unknown>()
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>()
     this.#questions.set(id, { resolve, reject })
     this.#holdOn(true)
     try {
       this.#send(question(id))
-      return await promise
+      const answer = await promise
+      // Made here, its stack leads to the line of the test that asked.
+      if (!answer.isOk) throw new Error(answer.message)
+      return answer.value
     } finally {
       this.#take(id)
     }
@@ -221,7 +226,7 @@ export class Simulation implements AsyncDisposable {
   #end(why: string, resolve: () => void): void {
     alive.delete(this.#child)
     this.#over ??= why
-    for (const question of this.#questions.values()) question.reject(new Error(this.#over))
+    for (const question of this.#questions.values()) question.resolve({ isOk: false, message: this.#over })
     this.#questions.clear()
     this.#holdOn(false)
     resolve()

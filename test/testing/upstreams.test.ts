@@ -129,11 +129,13 @@ test('a client that goes away is seen to go', async () => {
 })
 
 test('a stub for what is not there is refused, with the nearest name', async () => {
-  const error = await proxy.stub('apy', ok).then(
+  const stub = async (): Promise<void> => await proxy.stub('apy', ok)
+  const error = await stub().then(
     () => null,
     (reason: Error) => reason,
   )
   assert.match(error!.message, 'there is no upstream apy to stub; did you mean api?')
+  assert.match(error!.stack!, /upstreams\.test\.ts:\d+:\d+/)
 })
 
 test.run()
