@@ -1,5 +1,5 @@
 /**
- * `npm run bench:reload [-- --reloads 1000] [--sockets 1000] [--clients 16] [--gap 0]`: what saving the config again and again under
+ * `npm run bench:reload [-- --reloads 1000] [--sockets 1000] [--clients 16] [--gap 300]`: what saving the config again and again under
  * load costs. Each save is a real one, of another text: a route, the options of a plugin and an upstream's time limit change. Meanwhile
  * WebSockets are open that echo now and then, and keep-alive clients ask as fast as they are answered. A failed request or a cut socket
  * fails the run.
@@ -20,7 +20,7 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '16' },
     workers: { type: 'string', default: '2' },
     /** Milliseconds between a reload that is live and the next save. */
-    gap: { type: 'string', default: '0' },
+    gap: { type: 'string', default: '300' },
   },
 })
 const RELOADS = Number(values.reloads)

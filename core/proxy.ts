@@ -88,11 +88,13 @@ class WorkerProxy implements Proxy {
 
   async prepare(bundle: Bundle, generation: number): Promise<Candidate> {
     const config = await evaluateChecked(bundle)
+    await turn()
     const before = this.#current
     const uses = pluginUses(config).map((use) => withSource(use, bundle))
     const hooks = await this.#sandbox.load(uses, before?.hooks)
     const release = () => this.#sandbox.release(hooks)
     try {
+      await turn()
       const byKey = new Map(uses.map((use, i) => [use.key, hooks[i]!]))
       const plan = compilePlan(config, {
         generation,
@@ -102,6 +104,7 @@ class WorkerProxy implements Proxy {
           return this.#simulated === null ? hook : this.#simulated.wrapHook(hook)
         },
       })
+      await turn()
       const materials = gatherMaterials(plan, before?.materials)
       const parts = partsOf(config, { code: bundle.code, certificates: materials.certificates })
       const difference = before === null ? null : compareParts(before.parts, parts)
@@ -185,6 +188,11 @@ class Candidate implements Prepared {
     this.#release = null
     release?.()
   }
+}
+
+/** Ten thousand routes take their time: between two steps whoever waits for an answer gets it. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 /** Exchanges under way still ask its plugins: they go with the last of them. */

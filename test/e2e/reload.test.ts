@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert'
 import { connect, request } from '../support/client.ts'
 import { eventually } from '../support/deadline.ts'
 import { startOrigin } from '../support/origin.ts'
-import { startSluice } from '../support/process.ts'
+import { commandOf, startSluice } from '../support/process.ts'
 import { configOf, liveLines, refusals, reload } from '../support/reloading.ts'
 
 const admin = `admin: { listen: '127.0.0.1:0' }`
@@ -136,6 +136,38 @@ export default definePlugin({ name: 'count', setup(_options, host) {
   assert.is(await count(), '3')
   assert.match(await reload(sluice, () => sluice.write('count.ts', plugin(10))), /1 plugin changed/)
   assert.is(await count(), '13')
+})
+
+test('an old version of a plugin goes when nobody asks it any more: an exchange that began with it is the last', async () => {
+  const release = Promise.withResolvers<void>()
+  await using origin = await startOrigin(async () => {
+    await release.promise
+    return 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate'
+  })
+  const plugin = (version: number): string => `import { definePlugin } from 'sluice/plugin'
+export default definePlugin({ name: 'tag', setup: () => ({ onResponse(res) { res.headers.set('x-version', '${version}') } }) })`
+  // In a process of its own, which can be counted.
+  const config = `import tag from './tag.ts'\n${web(`{ use: [tag({}, { isolation: 'process' })], to: 'http://127.0.0.1:${origin.port}' }`)}`
+  await using sluice = await startSluice({ config, files: { 'tag.ts': plugin(0) }, args: ['--workers', '1'] })
+  const port = await sluice.port('web')
+  using slow = await connect(port)
+  slow.send(get('/slow'))
+  await eventually(() => (origin.requests.length > 0 ? true : undefined), 'no request')
+  for (let version = 1; version <= 4; version++) await reload(sluice, () => sluice.write('tag.ts', plugin(version)))
+  const running = (): number => sluice.processes().filter((pid) => commandOf(pid).includes('engine/host')).length
+  await eventually(
+    () => (running() === 2 ? true : undefined),
+    () => `${running()} versions run`,
+    5_000,
+  )
+  release.resolve()
+  assert.is((await slow.response()).headers['x-version'], '0')
+  assert.is((await slow.send(get('/')).response()).headers['x-version'], '4')
+  await eventually(
+    () => (running() === 1 ? true : undefined),
+    () => `${running()} versions run`,
+    5_000,
+  )
 })
 
 test('status and metrics tell of the reloads', async () => {
