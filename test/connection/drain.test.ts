@@ -94,4 +94,22 @@ test('a connection takes the plan in force at its next exchange, and pools of en
   assert.is((await c.send(GET).response()).text, 'second')
 })
 
+test('what did not change goes on as it was: the balancer its turn, the pool its connection, also under another name', async () => {
+  await using a = await startOrigin(() => answer('a'))
+  await using b = await startOrigin(() => answer('b'))
+  const endpoints = [a, b]
+  await using proxy = await startProxy({ endpoints })
+  using c = await proxy.connect()
+  const ask = async (): Promise<string> => (await c.send(GET).response()).text
+  const [first, second] = [await ask(), await ask()]
+  assert.equal([first, second].sort(), ['a', 'b'])
+  for (let i = 0; i < 4; i++) {
+    proxy.use({ endpoints })
+    assert.is(await ask(), i % 2 === 0 ? first : second)
+  }
+  proxy.use({ upstreams: { renamed: { endpoints } }, routes: [{ to: 'renamed' }] })
+  assert.equal([await ask(), await ask()].sort(), ['a', 'b'])
+  assert.equal([a.connections.length, b.connections.length], [1, 1])
+})
+
 test.run()

@@ -376,6 +376,31 @@ secure('an idle connection is closed with GOAWAY, at its deadline and when the l
   await draining.open(1)
 })
 
+secure('a stream keeps the plan it began with, the next one of the same connection takes the new', async (made) => {
+  const release = Promise.withResolvers<void>()
+  await using origin = await startOrigin(async () => {
+    await release.promise
+    return answer('late')
+  })
+  const options = (body: string): ProxyOptions => ({
+    origin,
+    listener: { tls: { cert: made.server.cert, key: made.server.key, alpn: ['h2'] } },
+    routes: [{ id: `web/${body}`, path: '/slow' }, { to: { kind: 'respond', status: 200, body, headers: {} } }],
+  })
+  await using proxy = await startProxy(options('one'))
+  await using session = await dial(proxy, made)
+  const slow = session.ask({ path: '/slow' })
+  await eventually(() => (origin.requests.length > 0 ? true : undefined), 'no request')
+  proxy.use(options('two'))
+  assert.is((await session.ask({ path: '/' })).text, 'two')
+  release.resolve()
+  assert.is((await slow).text, 'late')
+  assert.equal(
+    proxy.ended.map(({ route }) => route),
+    ['web[1]', 'web/one'],
+  )
+})
+
 test.run()
 
 interface Asked {
