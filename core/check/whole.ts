@@ -41,12 +41,17 @@ export async function checkWhole(path: string, { types, loader, names }: WholeOp
 }
 
 /** Whether the compiler says what is said already: about that place, or about the key before that value. */
-function isSame({ place: known, severity }: Problem, { place: typed, message }: Problem, isBroken: boolean): boolean {
+function isSame({ path, place: known, severity }: Problem, { place: typed, message }: Problem, isBroken: boolean): boolean {
   if (known === null || typed === null || severity !== 'error' || known.file !== typed.file) return false
   // What cannot be parsed is told once, in the bundler's words.
   if (isBroken && /\(TS1\d{3}\)$/.test(message)) return true
+  // The shape was looked at, and two destinations of a route are told there; the compiler says it of routes with a wrong key, too.
+  if (path !== null && MARKS.test(message)) return true
   if (known.line !== typed.line) return false
   if (known.column === typed.column) return true
   const line = typed.source[typed.line - typed.firstLine] ?? ''
   return known.column > typed.column && /^[\w$'"-]+\s*:\s*$/.test(line.slice(typed.column - 1, known.column - 1))
 }
+
+/** Names of fields that no route has: the types of routes speak through them (OneDestination, OnlyWithTo). */
+const MARKS = /'(?:a route has exactly one of|rewrite changes what is sent)\b/

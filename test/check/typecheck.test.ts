@@ -135,6 +135,16 @@ test('what the schema says already is not said again by the compiler', async () 
   )
 })
 
+test('of a route with a wrong key the compiler does not also say that it has two destinations', async () => {
+  const routes = "[{ pth: '/a', redirect: redirect('/b') }, { to: '127.0.0.1:1' }]"
+  const text = CONFIG.replace('{ defineConfig,', '{ defineConfig, redirect,').replace("[{ to: '127.0.0.1:1' }]", routes)
+  const { problems } = await checkWhole(join(makeProject({ 'proxy.config.ts': text }), 'proxy.config.ts'), { types })
+  assert.equal(
+    problems.map(({ message }) => message),
+    ['unknown key; did you mean path?'],
+  )
+})
+
 test('what cannot be parsed is told once', async () => {
   const folder = makeProject({
     'proxy.config.ts': "import { http } from 'sluice'\nexport default { listeners: { web: http({ listen: 1 routes: [] }) } }",
