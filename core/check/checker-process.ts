@@ -5,6 +5,9 @@ import type { Answer, Question } from './checker.ts'
 
 // Given by the parent if it has one: without it, half of the time goes into compiling what follows.
 const [isAhead, cacheFolder] = process.argv.splice(2)
+// What a config or a package says to whoever started it, `ready` for one, is no answer.
+const toParent = process.send!.bind(process)
+delete process.send
 if (cacheFolder !== undefined) enableCompileCache(cacheFolder)
 const { answerTo, rehearse } = await import('./answer.ts')
 const { secretsOf, withoutSecrets } = await import('../config/secrets.ts')
@@ -20,7 +23,7 @@ process.once('unhandledRejection', fail)
 process.once('disconnect', () => process.exit(1))
 
 function send(answer: Answer): void {
-  process.send?.(answer)
+  toParent(answer, () => {})
 }
 
 function end(answer: Answer): void {

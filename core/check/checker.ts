@@ -60,7 +60,8 @@ export class Checker {
       stdio: ['ignore', 2, 2, 'ipc'],
       serialization: 'advanced',
     })
-    this.#child.on('message', (answer: Answer) => this.#onAnswer(answer))
+    this.#child.on('message', (message) => isAnswer(message) && this.#onAnswer(message))
+    alive.add(this.#child)
     this.#child.once('error', (error) => this.#fail(`the config could not be evaluated: ${String(error)}`))
     this.#child.once('exit', (code, signal) =>
       this.#fail(`${this.#culprit()} ended the process that ${this.#verb()} it (${signal ?? `exit code ${code}`})`),
@@ -99,6 +100,7 @@ export class Checker {
   }
 
   end(): void {
+    alive.delete(this.#child)
     this.#child.removeAllListeners()
     // A process that could not be started tells so late.
     this.#child.on('error', () => {})
@@ -123,3 +125,17 @@ export class Checker {
     return this.#plugin === null ? 'evaluated' : 'tried'
   }
 }
+
+/** There may be code of the config that speaks over the same channel. */
+function isAnswer(message: unknown): message is Answer {
+  if (typeof message !== 'object' || message === null || !('kind' in message)) return false
+  return (
+    message.kind === 'use' || (message.kind === 'partly' && 'problems' in message) || (message.kind === 'checked' && 'checked' in message)
+  )
+}
+
+/** A process that ends takes them along, also one that loops and cannot see it. */
+const alive = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of alive) child.kill('SIGKILL')
+})

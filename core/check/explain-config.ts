@@ -5,6 +5,7 @@ import { type Bundle, bundleConfig } from '../config/bundle.ts'
 import { bundleForUrl } from '../config/for-url.ts'
 import { instrument } from '../config/instrument.ts'
 import { ConfigError, errorProblem, type Problem } from '../config/problems.ts'
+import { withoutSecrets } from '../config/secrets.ts'
 import type { Asked, Explanation } from '../explain/explanation.ts'
 import { bundlePlugin } from '../sandbox/bundle.ts'
 import { Checker } from './checker.ts'
@@ -29,7 +30,7 @@ export async function explainConfig(config: string, asked: Asked, deadlineMs = 1
     return { explanation: explanation ?? null, problems }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    return { explanation: null, problems: error.problems }
+    return { explanation: null, problems: withoutSecrets(error.problems) }
   } finally {
     checker.end()
   }

@@ -123,10 +123,17 @@ export class ConfigLoader {
     const startedAt = Date.now()
     const absent = whyAbsent(this.file)
     if (absent !== null) return { bundle: null, problems: [errorProblem(absent)], watch: this.#known, ...NOTHING, startedAt }
-    const bundler = this.#openBundler()
+    let bundler = this.#openBundler()
     try {
       this.#plugins.sweep()
-      const bundle = await bundler.bundle()
+      const bundle = await bundler.bundle().catch(async (error: unknown) => {
+        if (error instanceof ConfigError) throw error
+        // The bundler's process may have been killed: once more, with another.
+        await this.#closeBundler()
+        await stop()
+        bundler = this.#openBundler()
+        return bundler.bundle()
+      })
       const { problems, named, dataHash, facts } = await checker.ask(questionOf(bundle, plugins), this.#deadlineMs)
       const isValid = !problems.some(({ severity }) => severity === 'error')
       const watch = [...new Set([...bundler.watch, ...named])]
@@ -183,6 +190,10 @@ export class ConfigLoader {
     this.#idle = null
     this.#spare?.end()
     this.#spare = null
+    await this.#closeBundler()
+  }
+
+  async #closeBundler(): Promise<void> {
     const bundler = this.#bundler
     this.#bundler = null
     if (bundler === null) return

@@ -1,6 +1,6 @@
 /** Bundles of plugins, kept as long as the files they were made of are the same and somebody asks for them. */
 import { hash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import type { BundlePlugin } from '../config/modules.ts'
 import type { PluginSource } from '../sandbox/source.ts'
 
@@ -25,8 +25,12 @@ export class PluginBundles {
       known.isUsed = true
       return known.source
     }
+    const startedAt = Date.now()
     const source = await this.#bundlePlugin(file)
-    this.#kept.set(file, { source, content: await contentOf(source.files), isUsed: true })
+    const content = await contentOf(source.files)
+    // Saved since: what was bundled may be what stood there before.
+    if (await isOlder(source.files, startedAt)) this.#kept.set(file, { source, content, isUsed: true })
+    else this.#kept.delete(file)
     return source
   }
 
@@ -37,6 +41,14 @@ export class PluginBundles {
       kept.isUsed = false
     }
   }
+}
+
+/** File systems count time more coarsely than clocks. */
+const CLOCK_STEP_MS = 5
+
+async function isOlder(files: readonly string[], time: number): Promise<boolean> {
+  const changes = await Promise.all(files.map(async (file) => (await stat(file).catch(() => null))?.ctimeMs ?? time))
+  return changes.every((changedAt) => changedAt < time - CLOCK_STEP_MS)
 }
 
 async function contentOf(files: readonly string[]): Promise<string> {

@@ -132,9 +132,8 @@ export class FileWatch {
 
   /** A watcher keeps something of every folder it has known: it is not made to forget, but replaced. */
   #reopen(): void {
-    const before = this.#watcher
     this.#do(async () => {
-      await before.close()
+      await this.#watcher.close()
       if (this.#isClosed) return
       this.#watcher = this.#open()
       this.#watcher.add([...this.#folders.keys()])
@@ -296,8 +295,13 @@ const LIMITS: Readonly<Record<string, string>> = {
 }
 
 function identityOf(folder: string): string {
-  const stats = statSync(folder, { throwIfNoEntry: false })
-  return stats === undefined ? '' : `${stats.dev} ${stats.ino}`
+  try {
+    const { dev, ino } = statSync(folder)
+    return `${dev} ${ino}`
+  } catch {
+    // Gone, not to be seen, or a link that leads to itself.
+    return ''
+  }
 }
 
 function isSame(a: Trace, b: Trace): boolean {

@@ -123,7 +123,8 @@ export class ConfigBundler {
   async close(): Promise<void> {
     const builder = this.#builder
     this.#builder = null
-    await (await builder?.catch(() => null))?.dispose()
+    // Where its process is gone there is nothing left to give back.
+    await (await builder?.catch(() => null))?.dispose().catch(() => {})
   }
 
   #createBuilder() {

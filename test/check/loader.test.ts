@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { explainConfig } from '../../core/check/explain-config.ts'
 import { loadConfig } from '../../core/check/loader.ts'
 import { formatProblems } from '../../core/config/problems.ts'
 import { check, lines, load, makeFolder } from '../config/support.ts'
@@ -236,6 +237,32 @@ test('a config that does not finish is ended', async () => {
     const { bundle, problems } = await load(`${text}\nexport default {}`, { deadlineMs: 700 })
     assert.is(bundle, null)
     assert.equal(lines(problems), ['proxy.config.ts the config did not finish within 0.7 s'])
+  }
+})
+
+test('a source is shown without its secrets also where a request was to be explained by it', async () => {
+  const folder = makeFolder({ 'proxy.config.ts': "const password = 'hunter2hunter2'; const x = ;\nexport default {}\n" })
+  const asked = {
+    method: 'GET',
+    url: 'http://a/',
+    headers: [],
+    from: '::1',
+    listener: null,
+    head: null,
+    all: false,
+    protocol: 'HTTP/1.1',
+  } as const
+  const { problems } = await explainConfig(join(folder, 'proxy.config.ts'), asked)
+  assert.is(problems.length, 1)
+  assert.not.match(JSON.stringify(problems), /hunter2/)
+})
+
+test('what a config says to whoever started its process is no answer', async () => {
+  for (const message of ["'ready'", 'null', "{ kind: 'checked' }", "{ kind: 'partly' }"]) {
+    const { bundle, problems } = await load(`${IMPORTS}process.send?.(${message})
+export default { listeners: { web: http({ listen: ':1', routes: [{ to: 'a:1' }] }) } }`)
+    assert.equal(lines(problems), [])
+    assert.ok(bundle)
   }
 })
 

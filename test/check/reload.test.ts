@@ -1,4 +1,5 @@
 /** One loader, many loads: what it gives to watch, what it keeps, and what it leaves behind. */
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
@@ -87,6 +88,36 @@ test('every load sees what is there now; a plugin is bundled again only if it ha
     assert.equal(rig.bundled, ['plugins/tag.ts', 'plugins/tag.ts'])
     rig.write('proxy.config.ts', "import { http } from 'sluice'\nexport default { listeners: { web: http({ listen: ':1', routes: [] }) } }")
     assert.equal((await rig.load()).watched, ['proxy.config.ts'])
+  }))
+
+test('a plugin that is saved again while it is being bundled is bundled again', async () => {
+  let duringBundling = (): void => {}
+  const rig = new Rig(FILES, {
+    bundlePlugin: async (file) => {
+      const source = await bundlePlugin(file)
+      duringBundling()
+      return source
+    },
+  })
+  try {
+    duringBundling = () => rig.write('plugins/tag-lib.ts', "export const x = 'saved late'\n")
+    await rig.load()
+    duringBundling = () => {}
+    assert.match((await rig.load()).bundle!.plugins[0]!.code, /saved late/)
+  } finally {
+    await rig.loader.close()
+  }
+})
+
+test('a bundler whose process was killed is replaced', () =>
+  withRig(FILES, async (rig) => {
+    await rig.load()
+    await rig.load()
+    const children = execFileSync('ps', ['--ppid', String(process.pid), '-o', 'pid=,comm='], { encoding: 'utf8' })
+    const [, pid] = /^\s*(\d+) esbuild$/m.exec(children) ?? []
+    process.kill(Number(pid), 'SIGKILL')
+    rig.write('list.json', '[]')
+    assert.equal(lines((await rig.load()).problems), [])
   }))
 
 test('a config that is broken keeps on watching what it was made of, and what it looked for', () =>

@@ -287,6 +287,43 @@ test('from the save to the call: 35 ms at the median', () =>
     assert.ok(times[0]! < 50, 'on a machine that others use, too')
   }))
 
+test('a folder that becomes a link to itself is one that is gone, until it is back', () =>
+  withRig(async (rig) => {
+    rig.write('conf/a.ts', 'one')
+    await rig.set('conf/a.ts')
+    renameSync(rig.path('conf'), rig.path('away'))
+    symlinkSync('conf', rig.path('conf'))
+    assert.equal(await rig.change(), ['conf/a.ts'])
+    rig.watch.set([rig.path('conf/a.ts'), rig.path('conf/b.ts')])
+    await rig.settled()
+    rmSync(rig.path('conf'))
+    renameSync(rig.path('away'), rig.path('conf'))
+    assert.equal(await rig.change(), ['conf/a.ts'])
+  }))
+
+test('other files again and again leave no watcher behind', () => {
+  const open = new Set<FSWatcher>()
+  const createWatcher = (): FSWatcher => {
+    const watcher = new FSWatcher({ ignored: () => true })
+    const close = watcher.close.bind(watcher)
+    watcher.close = () => {
+      open.delete(watcher)
+      return close()
+    }
+    open.add(watcher)
+    return watcher
+  }
+  return withRig(
+    async (rig) => {
+      for (const name of ['a', 'b', 'c', 'd']) rig.write(`${name}/${name}/${name}/f.ts`, 'one')
+      for (const name of ['a', 'b', 'c', 'd', 'a']) rig.watch.set([rig.path(`${name}/${name}/${name}/f.ts`)])
+      await rig.settled()
+      assert.is(open.size, 1)
+    },
+    { createWatcher },
+  )
+})
+
 test('thousands of files', () =>
   withRig(async (rig) => {
     const names = Array.from({ length: 3_000 }, (_, i) => `many${i % 20}/${i}.txt`)
