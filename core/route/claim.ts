@@ -1,7 +1,7 @@
 /** What a rule asks of a request, the conditions of the groups around it joined in, so that rules can be compared with each other. Pure. */
 import type { CidrSet } from '../net/cidr.ts'
 import { type Conditions, type FieldTest, withoutState } from './conditions.ts'
-import { coversPath, matchesAll, overlapsPath } from './path-language.ts'
+import { coversPath, type Effort, matchesAll, overlapsPath } from './path-language.ts'
 import type { PathMatcher } from './pattern.ts'
 
 export type ClaimField = 'host' | 'path' | 'method' | 'from' | 'headers' | 'query' | 'cookies'
@@ -35,7 +35,7 @@ export interface Atom {
 }
 
 /** `levels`: outermost first. */
-export function claimOf(levels: readonly Conditions[]): Claim {
+export function claimOf(levels: readonly Conditions[], effort: Effort): Claim {
   const hosts = levels.map((level) => level.hosts).reduce(joinHosts, null)
   const methods = levels.map((level) => level.methods).reduce(joinMethods, null)
   const paths = levels.flatMap((level) => (level.paths === null || level.paths.some(matchesAll) ? [] : [level.paths]))
@@ -47,7 +47,7 @@ export function claimOf(levels: readonly Conditions[]): Claim {
   ])
   const impossible =
     (hosts?.length === 0 ? 'host' : null) ??
-    (haveNothingInCommon(paths) ? 'path' : null) ??
+    (haveNothingInCommon(paths, effort) ? 'path' : null) ??
     (methods?.length === 0 ? 'method' : null) ??
     (from.some((one, i) => from.slice(0, i).some((other) => !one.overlaps(other))) ? 'from' : null) ??
     fields.find((one, i) => isNever(one.test) || fields.slice(0, i).some((other) => contradict(one, other)))?.field ??
@@ -56,7 +56,7 @@ export function claimOf(levels: readonly Conditions[]): Claim {
 }
 
 /** Whether `wide` takes whatever `narrow` takes, as far as one of the narrow one's atoms is concerned. False also where that is not known. */
-export function covers(wide: Claim, narrow: Claim, { host, path, method }: Atom): boolean {
+export function covers(wide: Claim, narrow: Claim, { host, path, method }: Atom, effort: Effort): boolean {
   if (wide.hasWhen) return false
   if (wide.methods !== null && (method === null || !wide.methods.includes(method))) return false
   if (wide.hosts !== null && (host === null || !wide.hosts.some((one) => coversHost(one, host)))) return false
@@ -65,13 +65,14 @@ export function covers(wide: Claim, narrow: Claim, { host, path, method }: Atom)
     wide.from.every((one) => narrow.from.some((other) => one.covers(other))) &&
     wide.paths.every(
       (list) =>
-        (path !== null && coversOne(list, path)) || narrow.paths.slice(0, -1).some((outer) => outer.every((one) => coversOne(list, one))),
+        (path !== null && coversOne(list, path, effort)) ||
+        narrow.paths.slice(0, -1).some((outer) => outer.every((one) => coversOne(list, one, effort))),
     )
   )
 }
 
-function coversOne(list: readonly PathMatcher[], path: PathMatcher): boolean {
-  return list.some((wide) => coversPath(wide, path))
+function coversOne(list: readonly PathMatcher[], path: PathMatcher, effort: Effort): boolean {
+  return list.some((wide) => coversPath(wide, path, effort))
 }
 
 /** `*.x` takes `a.x` and `*.a.x`, not `x`. */
@@ -89,8 +90,8 @@ function joinMethods(outer: readonly string[] | null, own: readonly string[] | n
   return outer === null || own === null ? (own ?? outer) : own.filter((method) => outer.includes(method))
 }
 
-function haveNothingInCommon(paths: readonly (readonly PathMatcher[])[]): boolean {
-  return paths.some((list, i) => paths.slice(0, i).some((outer) => !list.some((a) => outer.some((b) => overlapsPath(a, b)))))
+function haveNothingInCommon(paths: readonly (readonly PathMatcher[])[], effort: Effort): boolean {
+  return paths.some((list, i) => paths.slice(0, i).some((outer) => !list.some((a) => outer.some((b) => overlapsPath(a, b, effort)))))
 }
 
 function claims(field: FieldClaim['field'], tests: readonly (readonly [name: string, test: FieldTest])[]): FieldClaim[] {

@@ -5,8 +5,13 @@
 import type { PathMatcher } from './pattern.ts'
 import type { Token } from './pattern-parser.ts'
 
+/** How much may still be looked at. Comparing takes from it, and gives up when nothing is left. */
+export interface Effort {
+  left: number
+}
+
 /** Whether everything that `narrow` matches is matched by `wide`, too. False also where that is not known. */
-export function coversPath(wide: PathMatcher, narrow: PathMatcher): boolean {
+export function coversPath(wide: PathMatcher, narrow: PathMatcher, effort: Effort): boolean {
   const text = exactText(narrow)
   if (text !== null) return wide.test(text)
   if (matchesAll(wide)) return true
@@ -15,7 +20,7 @@ export function coversPath(wide: PathMatcher, narrow: PathMatcher): boolean {
     return a instanceof RegExp && b instanceof RegExp && a.source === b.source && a.flags === b.flags
   }
   // What must stand at the start of one must stand at the start of the other; most pairs end here.
-  return startOf(b).startsWith(startOf(a)) && includes(toSteps(a), toSteps(b))
+  return startOf(b).startsWith(startOf(a)) && includes(toSteps(a), toSteps(b), effort)
 }
 
 function startOf([first]: readonly Token[]): string {
@@ -23,12 +28,12 @@ function startOf([first]: readonly Token[]): string {
 }
 
 /** Whether some path is matched by both. True also where that is not known. */
-export function overlapsPath(one: PathMatcher, other: PathMatcher): boolean {
+export function overlapsPath(one: PathMatcher, other: PathMatcher, effort: Effort): boolean {
   const [text, otherText] = [exactText(one), exactText(other)]
   if (text !== null) return other.test(text)
   if (otherText !== null) return one.test(otherText)
   const [a, b] = [one.form, other.form]
-  return a instanceof RegExp || b instanceof RegExp || intersects(toSteps(a), toSteps(b))
+  return a instanceof RegExp || b instanceof RegExp || intersects(toSteps(a), toSteps(b), effort)
 }
 
 export function matchesAll({ form }: PathMatcher): boolean {
@@ -78,9 +83,11 @@ function toSteps(tokens: readonly Token[]): readonly Step[] {
 
 /** Pairs of places looked at before it is given up. */
 const MOST_PAIRS = 5_000
+/** Next to comparing two rules that differ at first sight. */
+const COST_OF_PAIR = 8
 
 /** Walks through `narrow`, and through `wide` in all ways at once: a place where only `narrow` may end is the counterexample. */
-function includes(wide: readonly Step[], narrow: readonly Step[]): boolean {
+function includes(wide: readonly Step[], narrow: readonly Step[], effort: Effort): boolean {
   const waiting: (readonly [place: number, places: readonly number[]])[] = [[0, spread(wide, [0])]]
   const seen = new Set([`0 ${waiting[0]![1]}`])
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
@@ -92,7 +99,8 @@ function includes(wide: readonly Step[], narrow: readonly Step[]): boolean {
       for (const at of advance(narrow, own, char)) {
         const key = `${at} ${after}`
         if (seen.has(key)) continue
-        if (seen.size >= MOST_PAIRS) return false
+        effort.left -= COST_OF_PAIR + after.length
+        if (seen.size >= MOST_PAIRS || effort.left <= 0) return false
         seen.add(key)
         waiting.push([at, after])
       }
@@ -101,7 +109,7 @@ function includes(wide: readonly Step[], narrow: readonly Step[]): boolean {
   return true
 }
 
-function intersects(one: readonly Step[], other: readonly Step[]): boolean {
+function intersects(one: readonly Step[], other: readonly Step[], effort: Effort): boolean {
   const waiting: (readonly [number, number])[] = [[0, 0]]
   const seen = new Set<number>([0])
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
@@ -112,6 +120,8 @@ function intersects(one: readonly Step[], other: readonly Step[]): boolean {
         for (const y of advance(other, b, char)) {
           const key = x * (other.length + 1) + y
           if (seen.has(key)) continue
+          effort.left -= COST_OF_PAIR
+          if (seen.size >= MOST_PAIRS || effort.left <= 0) return true
           seen.add(key)
           waiting.push([x, y])
         }

@@ -5,6 +5,7 @@
 import { type Atom, type Claim, type ClaimField, claimOf, covers } from './claim.ts'
 import type { Conditions } from './conditions.ts'
 import { CoverIndex } from './cover-index.ts'
+import type { Effort } from './path-language.ts'
 
 export interface Unreachable {
   /** Its place in the list. */
@@ -17,25 +18,24 @@ export interface Unreachable {
 
 /** Combinations of host, path and method of one rule that are looked at. */
 const MOST_ATOMS = 4_096
-/** Rules compared in all: enough for tens of thousands of rules that differ in host or path. */
-const MOST_COMPARISONS = 2_000_000
+/** Comparisons in all: enough for tens of thousands of rules that differ in host or path. */
+const MOST_EFFORT = 2_000_000
 /** Afterwards, for each rule. */
-const FEW_COMPARISONS = 32
+const LEAST_EFFORT = 32
 
 /** `rules`: each a list of conditions that must all hold, the outermost group's first. */
 export function findUnreachable(rules: readonly (readonly Conditions[])[]): Unreachable[] {
   const index = new CoverIndex()
   const found: Unreachable[] = []
-  let left = MOST_COMPARISONS
+  const effort = { left: MOST_EFFORT }
   for (const [rule, levels] of rules.entries()) {
-    const claim = claimOf(levels)
+    effort.left = Math.max(effort.left, LEAST_EFFORT)
+    const claim = claimOf(levels, effort)
     if (claim.impossible !== null) {
       found.push({ rule, by: [], impossible: claim.impossible })
       continue
     }
-    const search = new Search(index, claim, Math.max(left, FEW_COMPARISONS))
-    const by = search.run()
-    left -= search.comparisons
+    const by = new Search(index, claim, effort).run()
     if (by !== null) found.push({ rule, by, impossible: null })
     if (!claim.hasWhen) index.add(rule, claim)
   }
@@ -43,15 +43,14 @@ export function findUnreachable(rules: readonly (readonly Conditions[])[]): Unre
 }
 
 class Search {
-  comparisons = 0
   readonly #index: CoverIndex
   readonly #claim: Claim
-  readonly #most: number
+  readonly #effort: Effort
 
-  constructor(index: CoverIndex, claim: Claim, most: number) {
+  constructor(index: CoverIndex, claim: Claim, effort: Effort) {
     this.#index = index
     this.#claim = claim
-    this.#most = most
+    this.#effort = effort
   }
 
   /** The rules that cover all atoms between them, or null. */
@@ -77,8 +76,8 @@ class Search {
     for (const list of this.#index.candidates(atom, this.#claim.paths)) {
       for (const { rule, claim } of list) {
         if (earliest !== null && rule >= earliest) break
-        if (++this.comparisons > this.#most) return null
-        if (covers(claim, this.#claim, atom)) {
+        if (--this.#effort.left < 0) return null
+        if (covers(claim, this.#claim, atom, this.#effort)) {
           earliest = rule
           break
         }
