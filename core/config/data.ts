@@ -38,6 +38,7 @@ function collect(value: unknown, path: string, into: Collection): void {
 
 function describe(value: unknown, { textOf }: Collection): string {
   if (typeof value === 'function') return JSON.stringify(textOf(value as AnyFunction))
+  if (typeof value === 'symbol') return `symbol ${JSON.stringify(value.description)}`
   return Object.is(value, -0) ? '-0' : typeof value === 'bigint' ? `${value}n` : String(value)
 }
 
@@ -54,15 +55,39 @@ function collectObject(value: object, path: string, into: Collection): void {
     for (const [i, entry] of value.entries()) collect(entry, `${path}[${i}]`, into)
     return
   }
-  const special = value instanceof RegExp ? String(value) : value instanceof Date ? `Date ${value.getTime()}` : null
-  if (special !== null) {
-    lines.push(`${path}\t${special}`)
+  const whole = wholeOf(value)
+  if (whole !== null) {
+    lines.push(`${path}\t${value instanceof RegExp ? whole : `${tagOf(value)} ${JSON.stringify(whole)}`}`)
     return
   }
-  lines.push(`${path}\t{}`)
-  const entries = value instanceof Map || value instanceof Set ? [...value].entries() : Object.entries(value)
+  lines.push(`${path}\t${isPlain(value) ? '' : tagOf(value)}{}`)
   const isWrapped = 'kind' in value && value.kind !== 'plugin'
-  for (const [key, entry] of entries) collect(entry, isWrapped && key === 'options' ? path : join(path, String(key)), into)
+  for (const [key, entry] of entriesOf(value)) collect(entry, isWrapped && key === 'options' ? path : join(path, key), into)
+}
+
+/** What an object says that has it all inside, where nobody else can look; null for others. */
+function wholeOf(value: object): string | null {
+  if (value instanceof Date) return String(value.getTime())
+  if (value instanceof ArrayBuffer) return Buffer.from(value).toString('base64')
+  if (value instanceof Error) return `${value.name}: ${value.message}`
+  if (value instanceof Number || value instanceof Boolean || value instanceof String) return String(value.valueOf())
+  return value instanceof RegExp || value instanceof URL || value instanceof URLSearchParams ? String(value) : null
+}
+
+function entriesOf(value: object): (readonly [key: string, value: unknown])[] {
+  if (value instanceof Map || value instanceof Set) return [...value].map((entry, i) => [String(i), entry])
+  const entries: (readonly [string, unknown])[] = Object.entries(value)
+  for (const key of Object.getOwnPropertySymbols(value)) entries.push([String(key), Reflect.get(value, key)])
+  return entries
+}
+
+function isPlain(value: object): boolean {
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
+function tagOf(value: object): string {
+  return Object.prototype.toString.call(value).slice(8, -1)
 }
 
 const NAME = /^[A-Za-z_$][\w$]*$/

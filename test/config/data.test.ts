@@ -56,6 +56,25 @@ test('what holds itself comes to an end', () => {
   assert.equal(dataOf(config), ['\t{}', 'a\t1', 'self\t@'])
 })
 
+test('what keeps its content where nobody can look is told by what it says of itself', () => {
+  const pairs: (readonly [unknown, unknown])[] = [
+    [new URL('http://a'), new URL('http://b')],
+    [new URLSearchParams('a=1'), new URLSearchParams('a=2')],
+    [new Uint8Array([1]).buffer, new Uint8Array([2]).buffer],
+    [new Map([['a', 1]]), { 0: ['a', 1] }],
+    [new Map([[{ a: 1 }, 1]]), new Map([[{ a: 2 }, 1]])],
+    [new Map([['a', 1]]), new Set([['a', 1]])],
+    [{ [Symbol('a')]: 1 }, { [Symbol('a')]: 2 }],
+    [Object(1), Object(2)],
+    [new Error('a'), new Error('b')],
+    [{ a: Symbol('x)\nb\t1') }, { a: Symbol('x'), b: 1 }],
+  ]
+  for (const [one, other] of pairs) {
+    assert.equal(dataOf(one), dataOf(one))
+    assert.is.not(hashOf(dataOf(one)), hashOf(dataOf(other)), dataOf(one).join('\n'))
+  }
+})
+
 test('equal data have equal hashes, and the first difference is where they differ', () => {
   fc.assert(
     fc.property(fc.jsonValue(), fc.jsonValue(), (a, b) => {
