@@ -27,13 +27,21 @@ export function readRequest(asked: Asked, target: Target, listener: ListenerPlan
   if (typeof head === 'string') {
     const refused = refusal(head, text)
     const client = { ip: peer, peer, because: 'the address of the peer' }
-    const step = { method, host: target.authority, path: clean(written), search: '', writtenPath: null, client, refused }
+    const step = {
+      method: clean(method),
+      host: clean(target.authority),
+      path: clean(written),
+      search: '',
+      writtenPath: null,
+      client,
+      refused,
+    }
     return { head: null, peer, ip: peer, isHttp2, step }
   }
   const ip = clientAddress(head, peer, listener.trust)
   const writtenPath = written.replace(/^https?:\/\/[^/?]*/i, '').replace(/\?.*/, '') || '/'
   const step: RequestStep = {
-    ...{ method: head.method, host: head.host, path: head.path, search: clean(head.search), refused: null },
+    ...{ method: head.method, host: clean(head.host), path: clean(head.path), search: clean(head.search), refused: null },
     writtenPath: writtenPath === head.path ? null : clean(writtenPath),
     client: { ip, peer, because: whyClient(head, { ip, peer }, listener) },
   }

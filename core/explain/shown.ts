@@ -1,7 +1,7 @@
 /** Values for people: credentials are not shown, control characters cannot steer a terminal, lengths are bounded. */
 import type { NamedValue } from './explanation.ts'
 
-const CREDENTIAL = /^(?:proxy-)?authorization$|^cookie$|^set-cookie$|api[-_]?key|token|secret|password/i
+const CREDENTIAL = /^(?:proxy-)?authorization$|^cookie$|^set-cookie$|(?:api|access)[-_]?key|token|secret|passw(?:or)?d|credential|jwt/i
 const MOST = 200
 
 export function isSecret(name: string): boolean {

@@ -2,6 +2,8 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Sent } from '../../core/explain/explanation.ts'
 import { formatExplanation } from '../../core/explain/format.ts'
+import { askedAgain } from '../../core/explain/recalled.ts'
+import type { Recalled } from '../../core/observe/recorder.ts'
 import { explainer } from './support.ts'
 
 const CONFIG = `import { defineConfig, http, upstream, split, respond, redirect } from 'sluice'
@@ -146,6 +148,25 @@ test('credentials are nowhere in it', async () => {
   })
   assert.not.match(JSON.stringify(found), /s3cr3t/)
   assert.match(JSON.stringify(found), /Bearer \*\*\*/)
+})
+
+test('what a client sent cannot steer the terminal, also where the request was refused', async () => {
+  const ask = await explainer(`import { defineConfig, http, respond } from 'sluice'
+    export default defineConfig({ listeners: { web: http({ listen: ':1', routes: [{ path: '/:id', respond: respond(200) }] }) } })`)
+  for (const steering of ['\x1b[2J', '\x9b2J', '\x07']) {
+    const heads = [
+      `GET /${steering} HTTP/1.1\r\nHost: a${steering}\r\n\r\n`,
+      `GET /a HTTP/1.1\r\nHost: a${steering}\r\n\r\n`,
+      `GET http://a${steering}/ HTTP/1.1\r\nHost: a\r\n\r\n`,
+      `G${steering} /a HTTP/1.1\r\nHost: a\r\n\r\n`,
+      `GET /a?${steering} HTTP/1.1\r\nHost: a\r\nX-A: ${steering}\r\nX${steering}: 1\r\nX-Forwarded-For: ${steering}\r\n\r\n`,
+    ]
+    for (const head of heads) {
+      const recalled = { head, isCut: false, scheme: 'http', listener: 'web', peer: '127.0.0.1', protocol: 'HTTP/1.1' } as Recalled
+      const text = formatExplanation(await ask({ ...askedAgain(recalled, true), headers: {} }), { color: false })
+      assert.not.match(text, /[\x00-\x09\x0b-\x1f\x7f-\x9f]/, JSON.stringify(head))
+    }
+  }
 })
 
 test('as text: one screen, the place beside each step, and colours only where they are asked for', async () => {
