@@ -1,5 +1,5 @@
 /** Speaks to a running proxy over its control socket. Whatever goes wrong is a ControlError, whose message is a sentence for the user. */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import net from 'node:net'
 import { configPlace, findRunning, type RunningProxy } from '../process/control-folder.ts'
 import { type ControlAnswer, type ControlRequest, encodeLine, parseAnswer } from '../process/control-protocol.ts'
@@ -36,6 +36,7 @@ export async function* ask(
   request: ControlRequest,
   deadlineMs = firstAnswerMs[request.do],
 ): AsyncGenerator<ControlAnswer, void> {
+  if (isForeign(socket)) throw new ControlError(foreignText(socket))
   const connection = net.connect(socket)
   const late = setTimeout(() => connection.destroy(new ControlError(`the proxy does not answer: ${socket}`)), deadlineMs)
   try {
@@ -101,6 +102,16 @@ function list(proxies: readonly RunningProxy[]): string {
 
 function describeFailure(socket: string, { code, message }: NodeJS.ErrnoException): string {
   if (code === 'ENOENT' || code === 'ECONNREFUSED') return `no proxy listens on ${socket}`
-  if (code === 'EACCES' || code === 'EPERM') return `${socket} belongs to another user: run this as the user that started the proxy`
+  if (code === 'EACCES' || code === 'EPERM') return foreignText(socket)
   return `${socket}: ${message}`
+}
+
+/** Whoever made it may answer anything: that the config to explain by is a program of his, for one. */
+function isForeign(socket: string): boolean {
+  const owner = statSync(socket, { throwIfNoEntry: false })?.uid
+  return owner !== undefined && process.getuid !== undefined && owner !== process.getuid()
+}
+
+function foreignText(socket: string): string {
+  return `${socket} belongs to another user: run this as the user that started the proxy`
 }

@@ -1,6 +1,6 @@
 /** The client side of the control socket: which proxy is meant, and what is said of those that do not answer as they should. */
 import { once } from 'node:events'
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { chownSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -71,6 +71,18 @@ test('whatever is no answer becomes a sentence', async () => {
   const mute = await serve('mute', () => {})
   assert.match(await failure(askOnce(mute, { do: 'status' }, 'status', 20)), /^the proxy does not answer: .*mute$/)
   assert.match(await status(path.join(folder, 'absent')), /no proxy listens on .*absent/)
+})
+
+// Only root can make what belongs to another user.
+const asRoot = process.getuid?.() === 0 ? test : test.skip
+asRoot('a socket that another user has made is not asked, for its answers name a config that would be run', async () => {
+  let isAsked = false
+  const socket = await serve('foreign', () => {
+    isAsked = true
+  })
+  chownSync(socket, 1234, 1234)
+  assert.match(await failure(askOnce(socket, { do: 'status' }, 'status', 200)), /foreign belongs to another user/)
+  assert.not(isAsked)
 })
 
 test.run()
