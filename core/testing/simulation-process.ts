@@ -3,12 +3,17 @@
  * over IPC, and ends when whoever started it is gone.
  */
 import { fillModuleCache } from '../process/module-cache.ts'
+import { endWithParent } from './end-with-parent.ts'
 import type { FromSimulation, Source, StubKinds, ToSimulation } from './messages.ts'
 import type { SimulatedProxy } from './simulated-proxy.ts'
 
 process.title = 'sluice: simulation'
 
 let proxy: SimulatedProxy | null = null
+
+// What a config or a package says to whoever started it is not for the test.
+const toTest = process.send!.bind(process)
+delete process.send
 
 process.on('message', (message: ToSimulation) => receive(message))
 process.once('disconnect', () => process.exit(0))
@@ -52,6 +57,7 @@ async function begin(source: Source, stubs: StubKinds): Promise<void> {
   proxy.stub(stubs)
   await use(source, await loading)
   setImmediate(fillModuleCache)
+  endWithParent()
 }
 
 async function reload(source: Source): Promise<void> {
@@ -76,5 +82,5 @@ function settle(id: number, work: Promise<unknown>): void {
 }
 
 function tell(message: FromSimulation): void {
-  if (process.connected) process.send!(message, () => {})
+  if (process.connected) toTest(message, () => {})
 }

@@ -72,6 +72,30 @@ setInterval(() => {}, 1000)`
   assert.not(isAlive(pid), `the simulation ${pid} is still there`)
 })
 
+test('a simulation goes when its process is killed, also while a function of its config loops', async () => {
+  const looping =
+    config(`{ path: '/pid', use: [{ onResponse(res) { res.headers.set('x-pid', String(process.pid)) } }], respond: respond(200) },
+    { when: () => { for (;;); }, respond: respond(200) }`)
+  const script = `import { simulate } from ${door}
+const proxy = await simulate(${JSON.stringify(looping)})
+console.log((await proxy.fetch('/pid')).headers.get('x-pid'))
+await proxy.fetch('/loop')`
+  const parent = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const [bytes] = await once(parent.stdout, 'data')
+  const pid = Number(String(bytes))
+  parent.kill('SIGKILL')
+  const end = performance.now() + 10_000
+  while (isAlive(pid) && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 10))
+  const isLeft = isAlive(pid)
+  if (isLeft) process.kill(pid, 'SIGKILL')
+  assert.not(isLeft, `the simulation ${pid} is still there`)
+})
+
+test('what a config says to whoever started its process does not reach the test', async () => {
+  await using proxy = await simulate(config(`{ respond: respond(200) }`, { before: `process.send?.('ready')\nprocess.send?.(null)` }))
+  assert.is((await proxy.fetch('/')).status, 200)
+})
+
 test('node:test runs it as well, without flags', async () => {
   const file = write(
     'under-node.test.mjs',
