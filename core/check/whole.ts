@@ -50,7 +50,8 @@ function isSame({ path, place: known, severity }: Problem, { place: typed, messa
   if (known.line !== typed.line) return false
   if (known.column === typed.column) return true
   const line = typed.source[typed.line - typed.firstLine] ?? ''
-  return known.column > typed.column && /^[\w$'"-]+\s*:\s*$/.test(line.slice(typed.column - 1, known.column - 1))
+  const from = (typed.shownColumn ?? typed.column) - 1
+  return known.column > typed.column && /^[\w$'"-]+\s*:\s*$/.test(line.slice(from, from + known.column - typed.column))
 }
 
 /** Names of fields that no route has: the types of routes speak through them (OneDestination, OnlyWithTo). */

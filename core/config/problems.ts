@@ -9,7 +9,7 @@ export interface Place {
   /** The lines around it, from `firstLine` on. */
   readonly source: readonly string[]
   readonly firstLine: number
-  /** Where the mark stands in `source`, if something before it is shown shorter than it is. */
+  /** Where the mark stands in `source`, if something before it is left out or shown shorter than it is. */
   readonly shownColumn?: number
 }
 
@@ -40,13 +40,20 @@ const LONGEST_LINE = 160
 const LINES_BEFORE = 2
 const LINES_AFTER = 1
 
-/** A place in a text that is at hand. */
-export function placeIn(text: string, file: string, line: number, column: number): Place {
-  const lines = text.split('\n')
-  // What follows the last line break is no line.
-  if (lines.at(-1) === '' && line < lines.length) lines.pop()
+/** On each side of the mark, so much of a line is kept: a thousand mistakes in one line are not to be a thousand copies of it. */
+const KEPT_OF_LINE = 4_096
+
+/** A place in a text that is at hand, or in its lines. */
+export function placeIn(text: string | readonly string[], file: string, line: number, column: number): Place {
+  const lines = typeof text === 'string' ? text.split('\n') : text
   const first = Math.max(1, line - LINES_BEFORE)
-  return { file, line, column, firstLine: first, source: lines.slice(first - 1, line + LINES_AFTER).map((one) => one.replace(/\r$/, '')) }
+  // What follows the last line break is no line.
+  const count = lines.at(-1) === '' && line < lines.length ? lines.length - 1 : lines.length
+  const from = Math.max(0, column - 1 - KEPT_OF_LINE)
+  const source = lines
+    .slice(first - 1, Math.min(count, line + LINES_AFTER))
+    .map((one) => one.slice(from, column + KEPT_OF_LINE).replace(/\r$/, ''))
+  return { file, line, column, firstLine: first, source, ...(from > 0 ? { shownColumn: column - from } : {}) }
 }
 
 /** For what concerns no line of it. */

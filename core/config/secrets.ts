@@ -162,8 +162,9 @@ function sourceOf({ file, source }: Place): string {
 export function maskPlace(place: Place, secrets: Secrets): Place {
   const { line, column, firstLine, source } = place
   const at = line - firstLine
-  const marked = source[at] ?? ''
-  const before = secrets.maskSource(marked.slice(0, column - 1))
-  const masked = source.map((text, i) => (i === at ? before + secrets.maskSource(text.slice(column - 1)) : secrets.maskSource(text)))
-  return before.length === column - 1 ? { ...place, source: masked } : { ...place, source: masked, shownColumn: before.length + 1 }
+  const marked = (place.shownColumn ?? column) - 1
+  const text = source[at] ?? ''
+  const before = secrets.maskSource(text.slice(0, marked))
+  const masked = source.map((one, i) => (i === at ? before + secrets.maskSource(text.slice(marked)) : secrets.maskSource(one)))
+  return before.length === marked ? { ...place, source: masked } : { ...place, source: masked, shownColumn: before.length + 1 }
 }

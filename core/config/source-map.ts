@@ -24,6 +24,8 @@ export class Locator {
   readonly #map: SourceMap
   readonly #frame: RegExp
   readonly #adjust: Adjust
+  /** Of each source that a place was asked of. */
+  readonly #lines = new Map<number, readonly string[]>()
 
   /** `adjust`: from a place in a stack trace to the one that the map knows. */
   constructor({ file, map }: MappedCode, adjust: Adjust = (line, column) => [line, column]) {
@@ -39,9 +41,17 @@ export class Locator {
     const entry = this.#map.findEntry(line - 1, column - 1)
     if (!('originalSource' in entry)) return null
     const index = this.#payload.sources.indexOf(entry.originalSource)
-    const text = this.#payload.sourcesContent?.[index] ?? ''
     const file = resolve(dirname(this.#file), entry.originalSource)
-    return placeIn(text, file, entry.originalLine + 1, entry.originalColumn + 1)
+    return placeIn(this.#linesOf(index), file, entry.originalLine + 1, entry.originalColumn + 1)
+  }
+
+  #linesOf(index: number): readonly string[] {
+    let lines = this.#lines.get(index)
+    if (lines === undefined) {
+      lines = (this.#payload.sourcesContent?.[index] ?? '').split('\n')
+      this.#lines.set(index, lines)
+    }
+    return lines
   }
 
   /** Where a module is imported: bundling has taken the import away, so it is looked for in the sources. */
