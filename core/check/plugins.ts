@@ -15,8 +15,7 @@ import { isPlugin, keyedUses, type PluginUseConfig, pluginUses } from '../plan/u
 import { type Definition, LoadedUse, missingGrants, PluginError, type PluginUse, Sandbox } from '../sandbox/sandbox.ts'
 
 /** What one use of a plugin does, and what limits it. */
-export interface UseFacts {
-  readonly key: string
+export interface UseFacts extends Omit<PluginUse, 'source' | 'options'> {
   readonly name: string
   readonly file: string
   readonly hooks: readonly string[]
@@ -24,12 +23,6 @@ export interface UseFacts {
   readonly sees: readonly string[] | null
   readonly match: Definition['match']
   readonly permissions: readonly string[]
-  readonly grant: readonly string[]
-  readonly timeoutMs: number
-  readonly deadlineMs: number
-  readonly memoryMb: number
-  readonly isolation: 'worker' | 'process'
-  readonly onFailure: 'deny' | 'continue'
 }
 
 /** Those that can be loaded; what is wrong with the others is for `checkUses` to say. */

@@ -176,9 +176,17 @@ function findCompiler(folder: string): { readonly path: string } | string {
   const manifest = findUp('node_modules/typescript/package.json', folder)
   const install = 'npm i -D typescript'
   if (manifest === null) return `this project has no TypeScript 7 (${install})`
-  const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version?: string }
-  if (!(Number.parseInt(version ?? '', 10) >= 7)) return `this project has TypeScript ${version}, not 7 (${install}@7)`
+  const version = versionIn(manifest)
+  if (!(Number.parseInt(version, 10) >= 7)) return `this project has TypeScript ${version}, not 7 (${install}@7)`
   return { path: join(dirname(manifest), 'bin/tsc') }
+}
+
+function versionIn(manifest: string): string {
+  try {
+    return String((JSON.parse(readFileSync(manifest, 'utf8')) as { version?: unknown }).version)
+  } catch {
+    return 'of an unknown version'
+  }
 }
 
 function findUp(name: string, from: string): string | null {
@@ -247,5 +255,14 @@ function keyOf({ file, line, column, code }: Diagnostic): string {
 }
 
 function toProblem({ file, line, column, code, message }: Diagnostic): Problem {
-  return { severity: 'error', path: null, message: `${message} (${code})`, place: placeIn(readFileSync(file, 'utf8'), file, line, column) }
+  return { severity: 'error', path: null, message: `${message} (${code})`, place: placeIn(textOf(file), file, line, column) }
+}
+
+/** It may be gone by now. */
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
+  }
 }

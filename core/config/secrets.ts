@@ -75,7 +75,7 @@ function masked(found: string): string {
 function maskShapes(text: string): string {
   if (!text.includes('://') && !text.includes('-----BEGIN')) return text
   return text
-    .replace(/(\b[a-z][a-z0-9+.-]*:\/\/[^\s/?#:@'"`]*):[^\s/?#@'"`]+@/gi, `$1:${MASK}@`)
+    .replace(/(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s/?#:@'"`]*):[^\s/?#@'"`]+@/gi, `$1:${MASK}@`)
     .replace(/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)/g, MASK)
 }
 
@@ -127,7 +127,8 @@ function literalsIn(source: string): string[] {
   for (const match of source.matchAll(key)) found.push(match[2]!)
   for (const users of source.matchAll(/\busers['"]?\s*[:=]\s*\{([^{}]*)\}?/g))
     for (const match of users[1]!.matchAll(/:\s*(['"`])((?:\\.|(?!\1)[^\\\n])*)\1/g)) found.push(match[2]!)
-  for (const match of source.matchAll(/-----BEGIN [A-Z ]*PRIVATE KEY-----([\s\S]*?)-----END/g)) found.push(...linesOfKey(match[1]!))
+  for (const match of source.matchAll(/-----BEGIN [A-Z ]*PRIVATE KEY-----((?:(?!-----BEGIN)[\s\S])*?)-----END/g))
+    found.push(...linesOfKey(match[1]!))
   return found.filter((value) => value !== '')
 }
 

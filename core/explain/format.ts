@@ -217,5 +217,8 @@ function count(number: number, what: string): string {
 }
 
 function widest(texts: readonly string[]): number {
-  return Math.min(40, Math.max(0, ...texts.map(({ length }) => length)))
+  return Math.min(
+    40,
+    texts.reduce((most, { length }) => Math.max(most, length), 0),
+  )
 }

@@ -2,7 +2,7 @@
  * The control socket of a running proxy, for `sluice status`, `reload`, `stop` and `explain`: a unix socket that only its owner can
  * open. A proxy runs without it where it cannot be had, and whatever arrives on it is answered, if only with an error.
  */
-import { chmodSync, lstatSync, rmSync, writeFileSync } from 'node:fs'
+import { lstatSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
 import {
@@ -123,7 +123,7 @@ async function listen(place: string, options: ControlOptions): Promise<net.Serve
   server.maxConnections = maxConnections
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   server.once('error', (error) => reject(new Error(`${place} cannot be listened on: ${error.message}`)))
-  // The socket is made here and now: it is nobody else's for not even a moment.
+  // The socket is made here and now: it is nobody else's for not even a moment, and no name is looked up again that others could change.
   const before = process.umask(0o177)
   try {
     server.listen(place, resolve)
@@ -132,7 +132,6 @@ async function listen(place: string, options: ControlOptions): Promise<net.Serve
   }
   await promise
   server.on('error', () => {})
-  chmodSync(place, 0o600)
   return server.unref()
 }
 

@@ -107,4 +107,12 @@ test('a config without secrets is shown as it is', () => {
   ])
 })
 
+test('no text takes long to look through', () => {
+  const folder = makeFolder({ 'a.ts': '-----BEGIN PRIVATE KEY-----\n'.repeat(20_000) })
+  const startedAt = performance.now()
+  new Secrets().maskMessage(`${'a.'.repeat(50_000)}://`)
+  withoutSecrets([{ severity: 'error', path: null, message: 'no', place: placeIn('x', `${folder}/a.ts`, 1, 1) }])
+  assert.ok(performance.now() - startedAt < 1_000)
+})
+
 test.run()
