@@ -41,8 +41,8 @@ export interface Proxy {
   admit(listener: string, wire: Wire, scheme: 'http' | 'https'): boolean
   /** Closes its copies of the listening sockets. */
   stopAccepting(): void
-  /** Resolves when no connection is left; at the deadline the rest is cut. */
-  drain(deadlineMs: number): Promise<void>
+  /** Resolves when no connection is left; at the deadline the rest is cut, and counted. */
+  drain(deadlineMs: number): Promise<number>
   readonly connections: number
   /** Open descriptors near their limit (true), or far enough from it again (false). */
   onPressure: ((pressed: boolean) => void) | null
@@ -136,7 +136,7 @@ class WorkerProxy implements Proxy {
     this.#runtime.stopAccepting()
   }
 
-  drain(deadlineMs: number): Promise<void> {
+  drain(deadlineMs: number): Promise<number> {
     return this.#runtime.drain(deadlineMs)
   }
 

@@ -122,10 +122,10 @@ export class Runtime {
   }
 
   /**
-   * Announces the end to every connection; resolves once none is left, or at the deadline, when the rest is cut. Asked again it can
-   * only end sooner.
+   * Announces the end to every connection; resolves once none is left, or at the deadline, when the rest is cut: to the number of
+   * these. Asked again it can only end sooner.
    */
-  async drain(deadlineMs: number): Promise<void> {
+  async drain(deadlineMs: number): Promise<number> {
     for (const listener of this.#everyListener()) listener.drain()
     this.#drainEnd = Math.min(this.#drainEnd, this.deadlines.in(deadlineMs))
     await new Promise<void>((resolve) => {
@@ -140,7 +140,9 @@ export class Runtime {
       }
       this.deadlines.add(step)
     })
+    const { connections } = this
     this.close()
+    return connections
   }
 
   close(): void {

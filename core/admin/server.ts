@@ -26,9 +26,11 @@ export interface AdminOptions {
 export class AdminError extends Error {
   override readonly name = 'AdminError'
   readonly kind: 'refused' | 'bind'
-  constructor(kind: 'refused' | 'bind', message: string) {
+  readonly address: ListenAddress
+  constructor(kind: 'refused' | 'bind', address: ListenAddress, message: string) {
     super(message)
     this.kind = kind
+    this.address = address
   }
 }
 
@@ -44,6 +46,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
   if (open !== undefined && options.token === null) {
     throw new AdminError(
       'refused',
+      open,
       `admin on ${describe(open)} can be reached from other machines: set SLUICE_ADMIN_TOKEN, or listen on 127.0.0.1`,
     )
   }
@@ -152,7 +155,7 @@ async function listen(server: http.Server, address: ListenAddress): Promise<stri
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : ''
     const why = code === 'EADDRINUSE' ? 'another program uses it already' : error instanceof Error ? error.message : String(error)
-    throw new AdminError('bind', `admin cannot use ${describe(address)}: ${why}`)
+    throw new AdminError('bind', address, `admin cannot use ${describe(address)}: ${why}`)
   }
   const bound = server.address()
   if (address.kind === 'unix' || bound === null || typeof bound === 'string') return describe(address)

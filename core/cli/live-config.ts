@@ -7,6 +7,7 @@ import type { ConfigLoader, Loaded } from '../check/loader.ts'
 import type { FileWatch } from '../check/watch.ts'
 import type { Bundle } from '../config/bundle.ts'
 import { ConfigError, errorProblem, formatProblems, type Problem } from '../config/problems.ts'
+import { formatListen } from '../net/address.ts'
 import type { LineSink } from '../observe/line-sink.ts'
 import { describeDifference } from '../plan/difference.ts'
 import type { AdminDoors } from '../process/admin-doors.ts'
@@ -93,6 +94,19 @@ export class LiveConfig {
     await Promise.all([this.#watch?.close(), this.#loader?.close()])
   }
 
+  /** What kept a plan from being taken into use, at its place if it has one. */
+  problemsOf(error: unknown): readonly Problem[] {
+    if (error instanceof PrepareError || error instanceof ConfigError) return error.problems
+    const words = error instanceof Error ? error.message : String(error)
+    if (error instanceof BindError || error instanceof AdminError) {
+      const address = formatListen(error.address)
+      const written = this.#loaded?.facts?.listens.find((listen) => listen.address === address)
+      return [errorProblem(words, written?.place, written?.path)]
+    }
+    // Anything else is a mistake of the proxy, which must not end what runs.
+    return [errorProblem(`the proxy could not take the config into use: ${error instanceof Error ? (error.stack ?? words) : words}`)]
+  }
+
   #onStir(): void {
     const now = performance.now()
     if (now - this.#stirredAt > burstMs) this.#stirredAt = now
@@ -136,7 +150,7 @@ export class LiveConfig {
       return this.#live(reloaded, performance.now() - noticedAt)
     } catch (error) {
       if (error instanceof StaleError) return isStale() ? 'stale' : { ok: false, text: 'the proxy is stopping' }
-      return this.#failed(problemsOf(error))
+      return this.#failed(this.problemsOf(error))
     }
   }
 
@@ -170,12 +184,4 @@ export class LiveConfig {
 function describe({ difference, touched, connections }: Reloaded, workers: number): string {
   if (difference === null) return `a package changed: ${workers} new workers, the old ones finish what they have`
   return `${describeDifference(difference)} · ${touched} of ${connections} connections touched`
-}
-
-/** What a reload may fail of has its words; anything else is a mistake of the proxy, which must not end what runs. */
-function problemsOf(error: unknown): readonly Problem[] {
-  if (error instanceof PrepareError || error instanceof ConfigError) return error.problems
-  const words = error instanceof Error ? error.message : String(error)
-  if (error instanceof BindError || error instanceof AdminError) return [errorProblem(words)]
-  return [errorProblem(`the proxy could not take the config into use: ${error instanceof Error ? (error.stack ?? words) : words}`)]
 }

@@ -2,14 +2,15 @@
 import { fileURLToPath } from 'node:url'
 import { AdminError } from '../admin/server.ts'
 import { bundleForUrl } from '../config/for-url.ts'
-import { ConfigError, type FormatOptions, formatProblems } from '../config/problems.ts'
+import { ConfigError, type FormatOptions, formatProblems, type Problem } from '../config/problems.ts'
 import { LineSink } from '../observe/line-sink.ts'
 import { createLog, errorSink, type Log } from '../observe/log.ts'
 import { Metrics } from '../observe/metrics.ts'
 import { AdminDoors } from '../process/admin-doors.ts'
+import { BindError } from '../process/bind.ts'
 import { suggestWorkers, thisMachine } from '../process/capacity.ts'
 import { type Control, type ReloadResult, startControl } from '../process/control.ts'
-import { configPlace } from '../process/control-folder.ts'
+import { configPlace, findRunning } from '../process/control-folder.ts'
 import type { LogTarget, PlanSummary } from '../process/messages.ts'
 import { Supervisor } from '../process/supervisor.ts'
 import { PrepareError } from '../process/worker-process.ts'
@@ -46,9 +47,11 @@ export async function runProxy(options: RunOptions): Promise<number> {
   try {
     return await program.run()
   } catch (error) {
-    if (error instanceof ConfigError) errors.print(`${formatProblems(error.problems, problemFormat(errors))}\n`)
+    const problems = program.problemsOf(error)
+    if (problems !== null) errors.print(`${formatProblems(problems, problemFormat(errors))}\n`)
     else errors.print(`sluice: ${error instanceof Error ? error.message : String(error)}\n`)
     program.kill()
+    if (error instanceof BindError) errors.print(await tellTwins(options.source))
     return isOfConfig(error) ? exitCodes.config : exitCodes.failed
   } finally {
     output.close()
@@ -59,6 +62,13 @@ export async function runProxy(options: RunOptions): Promise<number> {
 /** The config asks for what cannot be; otherwise it is the machine that fails. */
 function isOfConfig(error: unknown): boolean {
   return error instanceof ConfigError || error instanceof PrepareError || (error instanceof AdminError && error.kind === 'refused')
+}
+
+/** What uses a port is most often the same proxy, started before. */
+async function tellTwins(source: RunOptions['source']): Promise<string> {
+  const config = source.kind === 'url' ? source.url : configPlace(source.file)
+  const twins = (await findRunning()).filter((running) => running.config === config)
+  return twins.map(({ pid }) => `this config is being served already, by pid ${pid}: sluice status --pid ${pid}\n`).join('')
 }
 
 class Program {
@@ -126,6 +136,12 @@ class Program {
   kill(): void {
     this.#supervisor.kill()
     void this.#config?.close()
+  }
+
+  /** What is wrong with the config; null if something else is. */
+  problemsOf(error: unknown): readonly Problem[] | null {
+    const isOfPlan = error instanceof ConfigError || error instanceof BindError || error instanceof AdminError
+    return isOfPlan ? (this.#config?.problemsOf(error) ?? null) : null
   }
 
   /** Workers load while the config is read; they prepare before anything is bound; all is bound before anything is accepted. */
@@ -245,7 +261,8 @@ class Program {
         process.exit(exitCodes.failed)
       }
       stopping = true
-      this.#log.info(`${signal}: draining`)
+      const open = this.#supervisor.workers.reduce((sum, { connections }) => sum + connections, 0)
+      this.#log.info({ connections: open, atMostMs: this.#options.drainMs }, `${signal}: draining; once more ends it at once`)
       this.#stop.resolve('stopped')
     }
     process.on('SIGTERM', onStop)

@@ -1,5 +1,5 @@
 /** What a config comes to: how much of it there is, the names that its upstreams have to be found by, and what it made for nothing. */
-import { parseEndpoint } from '../net/address.ts'
+import { formatListen, parseEndpoint, parseListen } from '../net/address.ts'
 import { formatPath, type Path } from './positions.ts'
 import type { Place } from './problems.ts'
 import { isObject, wordOf } from './report.ts'
@@ -11,6 +11,15 @@ export interface Facts {
   /** Names of its plugins, each once. */
   readonly plugins: readonly string[]
   readonly hosts: readonly HostName[]
+  readonly listens: readonly ListenPlace[]
+}
+
+/** Where an address to listen on was written. */
+export interface ListenPlace {
+  /** As `formatListen` writes it. */
+  readonly address: string
+  readonly path: string
+  readonly place: Place
 }
 
 /** A name that a resolver is asked for. */
@@ -24,7 +33,11 @@ export interface HostName {
 export function factsOf(parts: Parts, placeOf: (path: Path) => Place): Facts {
   const hosts = [...hostNames(parts)].map(([name, path]) => ({ name, path: formatPath(path), place: placeOf(path) }))
   const plugins = new Map(parts.plugins.map(({ plugin, name }) => [plugin, wordOf(name)]))
-  return { counts: { ...countParts(parts), plugins: plugins.size }, plugins: [...plugins.values()], hosts }
+  const listens = parts.listens.flatMap(({ value, path }) => {
+    const address = typeof value === 'string' || typeof value === 'number' ? parseListen(value) : null
+    return address === null ? [] : [{ address: formatListen(address), path: formatPath(path), place: placeOf(path) }]
+  })
+  return { counts: { ...countParts(parts), plugins: plugins.size }, plugins: [...plugins.values()], hosts, listens }
 }
 
 export interface Counts {

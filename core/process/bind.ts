@@ -26,6 +26,14 @@ export interface BoundSocket {
 /** Binding failed: the message names the listener, the address and what to do. */
 export class BindError extends Error {
   override readonly name = 'BindError'
+  /** By name. */
+  readonly listener: string
+  readonly address: ListenAddress
+  constructor(listener: string, address: ListenAddress, why: string) {
+    super(`listener ${listener} cannot use ${describeAddress(address)}: ${why}`)
+    this.listener = listener
+    this.address = address
+  }
 }
 
 export const backlog = 4096
@@ -133,7 +141,7 @@ async function removeStaleSocket(listener: string, path: string): Promise<void> 
   } finally {
     socket.destroy()
   }
-  throw new BindError(`listener ${listener} cannot use unix:${path}: another program listens there`)
+  throw new BindError(listener, { kind: 'unix', path }, 'another program listens there')
 }
 
 function removeQuietly(path: string): void {
@@ -145,7 +153,7 @@ function removeQuietly(path: string): void {
 }
 
 function bindError(listener: string, address: ListenAddress, errno: number): BindError {
-  return new BindError(`listener ${listener} cannot use ${describeAddress(address)}: ${reasonOf(errno)}`)
+  return new BindError(listener, address, reasonOf(errno))
 }
 
 function reasonOf(errno: number): string {

@@ -183,8 +183,9 @@ export class Supervisor {
   /** Resolves when every worker has ended. */
   async drain(): Promise<void> {
     this.#draining = true
-    await this.#crew.drain()
+    // First these copies: then a socket goes with the worker's, and whoever comes is refused instead of waiting for nobody.
     this.#sockets.close()
+    await this.#crew.drain()
   }
 
   /** At once. */

@@ -32,7 +32,7 @@ export interface WorkerProxy<P extends Prepared> {
   commit(prepared: P): number
   accept(listener: string, server: net.Server, key: string): void
   stopAccepting(): void
-  drain(deadlineMs: number): Promise<void>
+  drain(deadlineMs: number): Promise<number>
   readonly connections: number
   onPressure: ((pressed: boolean) => void) | null
   close(): void
@@ -210,8 +210,12 @@ class WorkerSide<P extends Prepared> {
       return
     }
     this.#draining = true
+    // Who is in the queue came in time: one more turn takes them.
+    await new Promise((resolve) => setImmediate(resolve))
     this.#proxy.stopAccepting()
-    await this.#proxy.drain(deadlineMs)
+    const cut = await this.#proxy.drain(deadlineMs)
+    if (cut > 0)
+      this.#log.write({ level: 'warn', text: 'the time for draining is over: connections were cut', fields: { connections: cut } })
     this.#proxy.close()
     this.#end(0)
   }

@@ -10,7 +10,7 @@ import { runCommand } from '../support/process.ts'
 const file = '/work/app/proxy.config.ts'
 const wrong = errorProblem('expected text,\nnot 100%', placeIn('first\nsecond line\nthird\n', file, 2, 8), 'listeners.web.via')
 const soon: Problem = { severity: 'warning', path: null, message: 'soon', place: wholeFile('/elsewhere/a,b:c.ts') }
-const facts = { counts: { listeners: 2, routes: 14, upstreams: 3, plugins: 1 }, plugins: ['block-bots'], hosts: [] }
+const facts = { counts: { listeners: 2, routes: 14, upstreams: 3, plugins: 1 }, plugins: ['block-bots'], hosts: [], listens: [] }
 const whole = (problems: readonly Problem[], more: Partial<Whole> = {}): Whole => ({ file, problems, facts, typesSkipped: null, ...more })
 
 test('the last line counts what is wrong, or what there is', () => {
@@ -20,7 +20,7 @@ test('the last line counts what is wrong, or what there is', () => {
   assert.is(summary([soon]), 'proxy.config.ts is valid: 2 listeners, 14 routes, 3 upstreams, 1 plugin; 1 warning')
   assert.is(summary([wrong, wrong, wrong, soon]), '3 errors, 1 warning')
   assert.is(summary([soon, soon], true), '2 warnings')
-  const bare = { counts: { listeners: 1, routes: 1, upstreams: 0, plugins: 0 }, plugins: [], hosts: [] }
+  const bare = { counts: { listeners: 1, routes: 1, upstreams: 0, plugins: 0 }, plugins: [], hosts: [], listens: [] }
   assert.is(summaryOf(whole([], { facts: bare }), judge([], false), 'x.ts'), 'x.ts is valid: 1 listener, 1 route')
 })
 

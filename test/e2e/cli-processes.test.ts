@@ -11,7 +11,7 @@ import * as assert from 'uvu/assert'
 import { connect, request } from '../support/client.ts'
 import { eventually } from '../support/deadline.ts'
 import { answer, startOrigin } from '../support/origin.ts'
-import { nodeFlags, root, type Sluice, startSluice } from '../support/process.ts'
+import { freePort, nodeFlags, root, runCommand, type Sluice, startSluice } from '../support/process.ts'
 
 test('a worker killed under load loses only its own exchanges: nobody is refused, and another one serves at once', async () => {
   await using origin = await startOrigin()
@@ -63,6 +63,41 @@ test('it is not ready while it drains, and what is under way finishes', async ()
   const response = await client.response()
   assert.equal([response.text, response.headers.connection], ['late', 'close'])
   assert.is(await sluice.exited(), 0)
+})
+
+test('whoever comes while it drains is refused, and does not wait for nobody', async () => {
+  const release = Promise.withResolvers<void>()
+  await using origin = await startOrigin(async () => {
+    await release.promise
+    return answer('late')
+  })
+  await using sluice = await startSluice({ config: proxyTo(origin.port), args: ['--workers', '2'] })
+  const port = await sluice.port('web')
+  using client = await connect(port)
+  client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  await eventually(() => (origin.requests.length > 0 ? true : undefined), 'no request')
+  sluice.signal('SIGTERM')
+  await sluice.line(/SIGTERM: draining/)
+  await eventually(
+    () =>
+      connect(port).then(
+        (late) => void late[Symbol.dispose](),
+        (error: NodeJS.ErrnoException) => error.code === 'ECONNREFUSED' || undefined,
+      ),
+    'new connections are still taken',
+  )
+  release.resolve()
+  assert.is((await client.response()).text, 'late')
+  assert.is(await sluice.exited(), 0)
+})
+
+test('the same config started twice: the second run names the first', async () => {
+  const port = await freePort()
+  await using sluice = await startSluice({ config: proxyTo(1).replace('127.0.0.1:0', `127.0.0.1:${port}`), args: ['--workers', '1'] })
+  const { code, stderr } = await runCommand(['run', '--workers', '1'], { folder: sluice.folder })
+  assert.is(code, 1)
+  assert.match(stderr, new RegExp(`proxy\\.config\\.ts:\\d+:\\d+: error: .*127\\.0\\.0\\.1:${port}: another program uses it already`))
+  assert.match(stderr, `this config is being served already, by pid ${sluice.pid}`)
 })
 
 test('a second signal ends it at once', async () => {

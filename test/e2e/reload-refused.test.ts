@@ -56,7 +56,8 @@ test('a port that is taken fails all of it: what else it would have brought is n
   const listener = (name: string, port: number): string => `, ${name}: http({ listen: '127.0.0.1:${port}', routes: [] })`
   await using sluice = await startSluice({ config: config('one'), args: ['--workers', '2'] })
   const told = await refusedReload(sluice, config('two', listener('more', free) + listener('most', taken)))
-  assert.match(told, `listener most cannot use 127.0.0.1:${taken}: another program uses it already`)
+  assert.match(told, `error: listeners.most.listen: listener most cannot use 127.0.0.1:${taken}: another program uses it already`)
+  assert.match(told, new RegExp(`proxy\\.config\\.ts:\\d+:\\d+: .*${taken}`))
   assert.is(await ask(await sluice.port('web')), 'one')
   await mustBeFree(free)
   other.close()

@@ -69,12 +69,13 @@ class FakeProxy implements WorkerProxy<Prepared> {
     this.#servers.clear()
   }
 
-  async drain(deadlineMs: number): Promise<void> {
+  async drain(deadlineMs: number): Promise<number> {
     this.#draining = true
     for (const socket of this.#waiting) this.#reply(socket, 'waited')
     for (const socket of this.#sockets) socket.end()
     const deadline = Date.now() + deadlineMs
     while (this.#sockets.size > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5))
+    return this.#sockets.size
   }
 
   close(): void {
