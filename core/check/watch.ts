@@ -58,6 +58,8 @@ export class FileWatch {
   #poll: NodeJS.Timeout | null = null
   #work: Promise<void> = Promise.resolve()
   #busy = 0
+  /** Watchers that are closing. */
+  #replaced: Promise<unknown> = Promise.resolve()
   #isClosed = false
 
   constructor(options: WatchOptions) {
@@ -89,7 +91,7 @@ export class FileWatch {
     if (this.#timer !== null) clearTimeout(this.#timer)
     if (this.#poll !== null) clearInterval(this.#poll)
     this.#files.clear()
-    await Promise.all([this.#watcher.close(), this.#work])
+    await Promise.all([this.#watcher.close(), this.#replaced, this.#work])
   }
 
   #forget(file: string): void {
@@ -132,12 +134,11 @@ export class FileWatch {
 
   /** A watcher keeps something of every folder it has known: it is not made to forget, but replaced. */
   #reopen(): void {
-    this.#do(async () => {
-      await this.#watcher.close()
-      if (this.#isClosed) return
-      this.#watcher = this.#open()
-      this.#watcher.add([...this.#folders.keys()])
-    })
+    const before = this.#watcher
+    this.#watcher = this.#open()
+    this.#watcher.add([...this.#folders.keys()])
+    // At once: what is set next is added to the new one, whether or not the old one has closed.
+    this.#replaced = Promise.all([this.#replaced, before.close()])
   }
 
   #onRaw(name: unknown, details: unknown): void {

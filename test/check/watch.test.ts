@@ -355,4 +355,19 @@ test('where the system cannot watch, this is told once, and the files are looked
   )
 })
 
+test('files that are set while the watch of others is being given up are watched', () =>
+  withRig(async (rig) => {
+    for (const name of ['a/one', 'b/two', 'c/three']) rig.write(name, '1')
+    await rig.set('a/one', 'b/two')
+    // A folder fewer: the watcher is replaced.
+    rig.watch.set([rig.path('a/one')])
+    for (let turn = 0; turn < 20; turn++) {
+      rig.watch.set([rig.path('a/one'), ...(turn % 2 === 0 ? [rig.path('c/three')] : [])])
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await rig.set('a/one', 'c/three')
+    rig.write('c/three', '2')
+    await eventually(() => (rig.told.flat().includes('c/three') ? true : undefined), 'the change was not told')
+  }))
+
 test.run()
