@@ -1,6 +1,7 @@
 /** The process in which a config is evaluated and checked. It gets one question, answers, and is killed. */
 import { enableCompileCache, flushCompileCache } from 'node:module'
 import { ConfigError, errorProblem } from '../config/problems.ts'
+import { endWithParent } from '../end-with-parent.ts'
 import type { Answer, Question } from './checker.ts'
 
 // Given by the parent if it has one: without it, half of the time goes into compiling what follows.
@@ -16,7 +17,10 @@ process.once('message', (question: Question) => {
   answerTo(question, send).then((checked) => end({ kind: 'checked', checked }), fail)
 })
 // Started before there is a question: what answering takes is loaded and compiled by then.
-if (isAhead === 'ahead') await rehearse().catch(() => {})
+if (isAhead === 'ahead') {
+  endWithParent()
+  await rehearse().catch(() => {})
+}
 process.once('uncaughtException', fail)
 process.once('unhandledRejection', fail)
 // Nobody waits for the answer any more.

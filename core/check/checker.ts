@@ -99,7 +99,9 @@ export class Checker {
     this.#child.channel?.ref()
   }
 
+  /** Whoever waits for an answer is told that there is none. */
   end(): void {
+    this.#fail(`${this.#culprit()} was not checked to its end`)
     alive.delete(this.#child)
     this.#child.removeAllListeners()
     // A process that could not be started tells so late.

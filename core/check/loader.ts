@@ -68,6 +68,8 @@ export class ConfigLoader {
   /** Files of the last load that succeeded, for those that do not come as far as to know them. */
   #known: readonly string[]
   #spare: Checker | null = null
+  /** Of the load that is under way. */
+  #checker: Checker | null = null
   #loads = 0
   #loading: Promise<unknown> = Promise.resolve()
   #idle: NodeJS.Timeout | null = null
@@ -95,8 +97,10 @@ export class ConfigLoader {
     this.#restIn(WARM_MS)
   }
 
+  /** A load that is under way is given up. */
   async close(): Promise<void> {
     this.#isClosed = true
+    this.#checker?.end()
     await this.#loading
     await this.#rest()
   }
@@ -106,12 +110,14 @@ export class ConfigLoader {
     if (this.#idle !== null) clearTimeout(this.#idle)
     const isFirst = this.#loads++ === 0
     const checker = this.#takeSpare()
+    this.#checker = checker
     try {
       return await this.#loadWith(checker, plugins)
     } finally {
+      this.#checker = null
       checker.end()
       // The first load may be the last for days.
-      if (isFirst) await this.#rest()
+      if (isFirst || this.#isClosed) await this.#rest()
       else {
         this.#spare = this.#createSpare()
         this.#restIn(WARM_MS)

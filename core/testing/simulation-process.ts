@@ -2,8 +2,9 @@
  * The process of one simulation, which has the flags that sandboxes need and a test runner does not have. It does what it is told
  * over IPC, and ends when whoever started it is gone.
  */
+
+import { endWithParent } from '../end-with-parent.ts'
 import { fillModuleCache } from '../process/module-cache.ts'
-import { endWithParent } from './end-with-parent.ts'
 import type { FromSimulation, Source, StubKinds, ToSimulation } from './messages.ts'
 import type { SimulatedProxy } from './simulated-proxy.ts'
 

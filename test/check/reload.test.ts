@@ -1,6 +1,6 @@
 /** One loader, many loads: what it gives to watch, what it keeps, and what it leaves behind. */
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -107,6 +107,39 @@ test('a plugin that is saved again while it is being bundled is bundled again', 
   } finally {
     await rig.loader.close()
   }
+})
+
+test('whoever closes it does not wait for a config that loops', () =>
+  withRig(FILES, async (rig) => {
+    await rig.load()
+    rig.write('proxy.config.ts', `${CONFIG}for (;;);`)
+    const loading = rig.load()
+    const startedAt = performance.now()
+    setTimeout(() => void rig.loader.close(), 300)
+    assert.match(lines((await loading).problems).join(), /was not checked to its end/)
+    await rig.loader.close()
+    assert.ok(performance.now() - startedAt < 5_000)
+  }))
+
+test('a process that loops ahead of time ends with the one that started it', async () => {
+  const program = `import { ConfigLoader } from ${JSON.stringify(new URL('../../core/check/loader.ts', import.meta.url).href)}
+const loader = new ConfigLoader(process.argv[1])
+loader.warm()
+await loader.load()`
+  const pidFile = join(makeFolder({}), 'pid')
+  const config = `import { writeFileSync } from 'node:fs'\nwriteFileSync(${JSON.stringify(pidFile)}, String(process.pid))\nfor (;;);\n`
+  const file = join(makeFolder({ 'proxy.config.ts': config }), 'proxy.config.ts')
+  const parent = spawn(process.execPath, ['--input-type=module', '-e', program, file], { stdio: 'inherit' })
+  const pid = await eventually(
+    () => (existsSync(pidFile) && Number(readFileSync(pidFile, 'utf8'))) || undefined,
+    () => 'the config does not run',
+  )
+  parent.kill('SIGKILL')
+  await eventually(
+    () => (isRunning(pid) ? undefined : true),
+    () => `process ${pid} is still there`,
+    10_000,
+  )
 })
 
 test('a bundler whose process was killed is replaced', () =>
@@ -323,6 +356,15 @@ test('a reload is fast: a process is ready, and only what changed is bundled', (
     console.log(`  median ${times[2]!.toFixed(0)} ms, longest ${times[4]!.toFixed(0)} ms`)
     assert.ok(times[0]! < 150, 'on a machine that others use, too')
   }))
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
 
 test.run()
 

@@ -1,4 +1,4 @@
-/** Ends this process when the one that started it is gone, also while a function of the config loops: a thread of its own looks. */
+/** Ends this process when the one that started it is gone, also while code of the user loops in it: a thread of its own looks. */
 import { Worker } from 'node:worker_threads'
 
 export function endWithParent(): void {
