@@ -1,7 +1,8 @@
 /** Explains one request in the checking process: there the config is evaluated, its functions run and its plugins are loaded. */
-import { dirname, relative } from 'node:path'
+import { dirname } from 'node:path'
 import type { Bundle } from '../config/bundle.ts'
 import type { LocatedConfig } from '../config/located.ts'
+import { shownFile } from '../config/problems.ts'
 import { secretsOf } from '../config/secrets.ts'
 import { explain } from '../explain/explain.ts'
 import type { Asked, Explanation } from '../explain/explanation.ts'
@@ -27,7 +28,7 @@ export async function explainRequest({ bundle, located, asked }: ToExplain): Pro
       ...{ config, folder, plugins: uses.map(factsOf) },
       nameOf(path) {
         const { file, line, column } = located.placeOf(path)
-        return line === 0 ? relative(folder, file) : `${relative(folder, file)}:${line}:${column}`
+        return line === 0 ? shownFile(file, folder) : `${shownFile(file, folder)}:${line}:${column}`
       },
       mask: (text) => secrets.maskMessage(text),
     },

@@ -41,15 +41,21 @@ export interface LastReload {
   readonly text: string
 }
 
+/** A person may save so often while a save is being taken; a config that writes what it is made of always does. */
+const MOST_OVERTAKEN = 5
+const FIRST_PAUSE_MS = 500
+const LONGEST_PAUSE_MS = 60_000
 /** Stirs within so long belong to one save. */
 const burstMs = 700
+
+const STOPPING: ReloadResult = { ok: false, text: 'the proxy is stopping' }
 
 export class LiveConfig {
   /** Null: none was tried since the start. */
   lastReload: LastReload | null = null
   readonly counts = { ok: 0, failed: 0 }
   readonly #options: LiveConfigOptions
-  readonly #reloads = new Reloads<ReloadResult>((attempt) => this.#attempt(attempt))
+  readonly #reloads = new Reloads<ReloadResult>((attempt) => this.#attempt(attempt).finally(() => this.#over()))
   #loader: ConfigLoader | null = null
   #watch: FileWatch | null = null
   /** What the files of the last load are, for a watch that begins later. */
@@ -57,6 +63,11 @@ export class LiveConfig {
   #stirredAt = Number.NEGATIVE_INFINITY
   /** Warnings are told when they are new. */
   #toldWarnings = ''
+  /** When the last attempt was over. */
+  #endedAt = Number.NEGATIVE_INFINITY
+  /** So many changes in a row came while their predecessor was being taken. */
+  #overtaken = 0
+  #pause: NodeJS.Timeout | null = null
   #isClosed = false
 
   constructor(options: LiveConfigOptions) {
@@ -78,7 +89,7 @@ export class LiveConfig {
     if (this.#isClosed) return
     this.#watch = new FileWatch({
       onStir: () => this.#onStir(),
-      onChange: () => void this.#reloads.request(this.#noticedAt()),
+      onChange: () => this.#onChange(),
       onError: ({ message }) => this.#options.warn(message),
     })
     this.#watchFiles()
@@ -91,6 +102,7 @@ export class LiveConfig {
 
   async close(): Promise<void> {
     this.#isClosed = true
+    if (this.#pause !== null) clearTimeout(this.#pause)
     await Promise.all([this.#watch?.close(), this.#loader?.close()])
   }
 
@@ -105,6 +117,24 @@ export class LiveConfig {
     }
     // Anything else is a mistake of the proxy, which must not end what runs.
     return [errorProblem(`the proxy could not take the config into use: ${error instanceof Error ? (error.stack ?? words) : words}`)]
+  }
+
+  #onChange(): void {
+    const noticedAt = this.#noticedAt()
+    const hasOvertaken = this.#reloads.state !== 'idle' || noticedAt < this.#endedAt
+    this.#overtaken = hasOvertaken ? this.#overtaken + 1 : 0
+    if (this.#overtaken < MOST_OVERTAKEN) return void this.#reloads.request(noticedAt)
+    if (this.#pause !== null) return
+    // The first pause may still be a person's.
+    if (this.#overtaken === MOST_OVERTAKEN + 1)
+      this.#options.warn('files of the config change whenever it is loaded: does it write one of them? It is loaded less and less often')
+    this.#pause = setTimeout(
+      () => {
+        this.#pause = null
+        void this.#reloads.request(performance.now())
+      },
+      Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.#overtaken - MOST_OVERTAKEN)),
+    )
   }
 
   #onStir(): void {
@@ -136,10 +166,16 @@ export class LiveConfig {
     if (this.#loaded !== null) this.#watch?.set(this.#loaded.watch, this.#loaded.startedAt)
   }
 
+  #over(): void {
+    this.#endedAt = performance.now()
+  }
+
   /** Never rejects. */
   async #attempt({ noticedAt, isStale }: Attempt): Promise<Ended<ReloadResult>> {
+    if (this.#isClosed) return STOPPING
     try {
       const { bundle, problems } = await this.#load()
+      if (this.#isClosed) return STOPPING
       if (isStale()) return 'stale'
       if (bundle === null) return this.#failed(problems)
       const reloaded = await this.#options.supervisor.reload(bundle, {
@@ -149,7 +185,8 @@ export class LiveConfig {
       this.#warn(problems)
       return this.#live(reloaded, performance.now() - noticedAt)
     } catch (error) {
-      if (error instanceof StaleError) return isStale() ? 'stale' : { ok: false, text: 'the proxy is stopping' }
+      if (this.#isClosed) return STOPPING
+      if (error instanceof StaleError) return isStale() ? 'stale' : STOPPING
       return this.#failed(this.problemsOf(error))
     }
   }

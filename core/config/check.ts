@@ -1,11 +1,11 @@
 /** Evaluates an instrumented bundle and checks what comes out, each problem with the place where the value was written. */
 
-import { dirname, relative } from 'node:path'
+import { dirname } from 'node:path'
 import type { Config } from '../index.ts'
 import { type Facts, factsOf, heldOfKind } from './facts.ts'
 import { type CheckRequest, type LocatedConfig, type PartlyLocated, readPartly } from './located.ts'
 import { formatPath, type Path } from './positions.ts'
-import { byPlace, errorProblem, type Problem } from './problems.ts'
+import { byPlace, errorProblem, type Problem, shownFile } from './problems.ts'
 import { Report, show } from './report.ts'
 import { checkShape } from './schema.ts'
 import { maskPlace, secretsOf, withoutSecrets } from './secrets.ts'
@@ -42,7 +42,7 @@ export async function examine(request: CheckRequest, onProblems?: (problems: rea
   if (isValid) warnOfUnreachable(config as Config, report)
   const nameOf = (path: Path): string => {
     const { file, line } = placeOf(path)
-    return `${relative(folder, file)}:${line}`
+    return `${shownFile(file, folder)}:${line}`
   }
   const problems = report.findings
     .filter(({ path }) => !located.isUnknown(path))

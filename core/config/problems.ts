@@ -1,4 +1,5 @@
 /** What is wrong with a config, with its place, and how it is shown: all problems at once, each with a code frame. */
+import { relative } from 'node:path'
 
 export interface Place {
   readonly file: string
@@ -54,6 +55,11 @@ export function placeIn(text: string | readonly string[], file: string, line: nu
     .slice(first - 1, Math.min(count, line + LINES_AFTER))
     .map((one) => one.slice(from, column + KEPT_OF_LINE).replace(/\r$/, ''))
   return { file, line, column, firstLine: first, source, ...(from > 0 ? { shownColumn: column - from } : {}) }
+}
+
+/** A file's name inside a message: from where the command was given, as in the line above it; or from the config's folder. */
+export function shownFile(file: string, folder: string, cwd: string = process.cwd()): string {
+  return file.startsWith(`${cwd}/`) ? file.slice(cwd.length + 1) : relative(folder, file)
 }
 
 /** For what concerns no line of it. */

@@ -2,6 +2,9 @@
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
 
+/** Without a byte from the side that still may send. */
+const HALF_CLOSED_IDLE_MS = 30_000
+
 export class Tunnel implements Timed {
   dueAt = Number.POSITIVE_INFINITY
   slot = -1
@@ -11,6 +14,7 @@ export class Tunnel implements Timed {
   readonly #idleMs: number
   readonly #ended: (fromLeft: number, fromRight: number) => void
   #open = 2
+  #isHalfClosed = false
 
   /** Takes both wires over and starts reading them. `ended` is called once, when both are closed. */
   constructor(
@@ -34,7 +38,13 @@ export class Tunnel implements Timed {
 
   /** A byte passed. */
   active(): void {
-    this.dueAt = this.#deadlines.in(this.#idleMs)
+    this.dueAt = this.#deadlines.in(this.#isHalfClosed ? Math.min(this.#idleMs, HALF_CLOSED_IDLE_MS) : this.#idleMs)
+  }
+
+  /** One side has said all it had: most often it is gone, and the other one does not care. */
+  halfClosed(): void {
+    this.#isHalfClosed = true
+    this.active()
   }
 
   onDeadline(): void {
@@ -82,6 +92,7 @@ class Side implements WireOwner {
   onEnd(): void {
     this.#finished = true
     this.#to.end()
+    this.#tunnel.halfClosed()
     if (this.other!.#finished) this.#destroyBoth()
   }
 

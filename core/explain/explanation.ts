@@ -137,6 +137,8 @@ export interface RoutesStep {
 export interface MatchedRoute {
   readonly id: string
   readonly place: string
+  /** What it asked for, all of which the request has; nothing if it takes every request. */
+  readonly held: readonly Omit<Mismatch, 'got'>[]
   /** What its path and the groups' captured. */
   readonly params: Readonly<Record<string, string>>
 }

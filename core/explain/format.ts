@@ -1,5 +1,5 @@
 /** An explanation as text for a terminal: what happens to the request from top to bottom, the place in the config beside each step. */
-import type { Explanation, ListenerStep, Mismatch, Outcome, RequestStep, RoutesStep, Sent, UseStep } from './explanation.ts'
+import type { Explanation, ListenerStep, MatchedRoute, Mismatch, Outcome, RequestStep, RoutesStep, Sent, UseStep } from './explanation.ts'
 
 export interface TextOptions {
   readonly color: boolean
@@ -95,7 +95,7 @@ function routeLines({ total, earlier, counted, failed, matched, nearest }: Route
   for (const { field, routes } of counted) lines.push(paint(DIM, `${count(routes, 'other route')}: ${field}`))
   if (counted.length > 0) lines.push(paint(DIM, '(--all tells of each)'))
   if (failed !== null) lines.push(row(paint(RED, '✗'), [failed.id, failed.place, paint(RED, failed.error)]))
-  if (matched !== null) lines.push(row(paint(GREEN, '✓'), [matched.id, matched.place, paramsText(matched.params)]))
+  if (matched !== null) lines.push(row(paint(GREEN, '✓'), [matched.id, matched.place, matchedText(matched)]))
   if (nearest !== null) lines.push('', nearestText(nearest, paint))
   return lines
 }
@@ -115,6 +115,15 @@ function nearestText({ id, place, mismatches }: Exclude<RoutesStep['nearest'], n
     return `${what} were ${wanted}`
   })
   return `nearest: ${paint(BOLD, id)} ${paint(DIM, place)} would match if ${wishes.join(' and ')}`
+}
+
+function matchedText({ held, params }: MatchedRoute): string {
+  const wishes = held.map(({ field, name, wanted }) => {
+    if (field === 'when') return 'when'
+    return `${name === null ? field : `${field} ${name}`} ${wanted}`
+  })
+  const captured = paramsText(params)
+  return `${wishes.length === 0 ? 'takes every request' : wishes.join(', ')}${captured === '' ? '' : `: ${captured}`}`
 }
 
 function paramsText(params: Readonly<Record<string, string>>): string {

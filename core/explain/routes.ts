@@ -54,7 +54,8 @@ export function tryRoutes(routes: readonly FlatRoute[], request: RouteRequest, o
     }
     const params = paramsOf(route, request)
     const shown = Object.fromEntries(Object.entries(params).map(([name, value]) => [clean(name), clean(value)]))
-    const matched = { id: route.id, place: placeOf(route, options), params: shown }
+    const held = checksOf(route).map((check) => wishOf(check, options.mask))
+    const matched = { id: route.id, place: placeOf(route, options), held, params: shown }
     return { step: { ...base, ...tell(missed, request, options), matched }, route, params, error: null }
   }
   return {
@@ -217,13 +218,12 @@ function placeOf({ levels }: FlatRoute, { nameOf }: TryOptions): string {
   return nameOf(levels.at(-1)!.path)
 }
 
-function mismatchOf({ level, field, name }: Check, request: RouteRequest, mask: (text: string) => string): Mismatch {
-  return {
-    field,
-    name: name === null ? null : clean(name),
-    wanted: mask(wantedOf(level.route, field, name)),
-    got: gotOf(request, field, name),
-  }
+function mismatchOf(check: Check, request: RouteRequest, mask: (text: string) => string): Mismatch {
+  return { ...wishOf(check, mask), got: gotOf(request, check.field, check.name) }
+}
+
+function wishOf({ level, field, name }: Check, mask: (text: string) => string): Omit<Mismatch, 'got'> {
+  return { field, name: name === null ? null : clean(name), wanted: mask(wantedOf(level.route, field, name)) }
 }
 
 /** As the config says it. */

@@ -94,8 +94,8 @@ export class WorkerProcess {
     this.#loaded = promise
     // Nobody may be waiting when it dies early.
     promise.catch(() => {})
-    this.#child.on('message', (message: FromWorker) => {
-      if (this.#hasEnded) return
+    this.#child.on('message', (message: unknown) => {
+      if (this.#hasEnded || !isFromWorker(message)) return
       this.aliveAt = performance.now()
       if (message.kind === 'loaded') resolve(message)
       else if ('id' in message) this.#answer(message)
@@ -228,6 +228,11 @@ export class WorkerProcess {
     const handle = socket?.handle as Parameters<ChildProcess['send']>[1]
     this.#child.send(message, handle, { keepOpen: true }, () => {})
   }
+}
+
+/** It runs the user's code: not all that comes need be ours. */
+function isFromWorker(message: unknown): message is FromWorker {
+  return typeof message === 'object' && message !== null && 'kind' in message && typeof message.kind === 'string'
 }
 
 interface Question {

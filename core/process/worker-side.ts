@@ -2,6 +2,7 @@
  * The worker's end of the conversation with its supervisor: prepares and commits plans, takes over listening sockets, tells that it
  * is alive, and drains when it is told to, or when the supervisor is gone.
  */
+import { Console } from 'node:console'
 import net from 'node:net'
 import type { Bundle } from '../config/bundle.ts'
 import type { Observer } from '../events.ts'
@@ -42,6 +43,7 @@ type CreateProxy<P extends Prepared> = (options: { readonly observer: Observer; 
 
 /** Takes over this process. */
 export function serveAsWorker<P extends Prepared>(createProxy: CreateProxy<P>): void {
+  keepToOurselves()
   // The supervisor decides: Ctrl-C and a closed terminal reach the whole group of processes.
   process.on('SIGINT', () => {})
   process.on('SIGHUP', () => {})
@@ -235,7 +237,7 @@ class WorkerSide<P extends Prepared> {
     this.#sink.close()
     this.#log.flush()
     const exit = (): never => process.exit(code)
-    if (process.connected) process.send?.({ kind: 'drained', metrics: this.#snapshot() } satisfies FromWorker, exit)
+    if (process.connected) toSupervisor?.({ kind: 'drained', metrics: this.#snapshot() } satisfies FromWorker, exit)
     else exit()
   }
 
@@ -270,9 +272,17 @@ class WorkerSide<P extends Prepared> {
   }
 }
 
+const toSupervisor = process.send?.bind(process)
+
+/** A config, or a package of it, that speaks to its parent (`process.send?.('ready')`) or prints would be in the middle of what we say there. */
+function keepToOurselves(): void {
+  delete process.send
+  globalThis.console = new Console({ stdout: process.stderr, stderr: process.stderr })
+}
+
 function send(message: FromWorker): void {
   // A supervisor that is gone is told nothing; `disconnect` tells us.
-  if (process.connected) process.send?.(message, () => {})
+  if (process.connected) toSupervisor?.(message, () => {})
 }
 
 function summarize(plan: Plan): PlanSummary {

@@ -18,7 +18,7 @@ test('by a config: text, JSON, and the exit code tells whether it could be expla
   const text = await typed('GET', 'http://x/b', '-H', 'X-A: 1')
   assert.is(text.code, 0)
   assert.match(text.stdout, /✗ web\[0\] {2}proxy\.config\.ts:3:3 {2}path wants \/a, got \/b\n/)
-  assert.match(text.stdout, /✓ web\[1\] {2}proxy\.config\.ts:4:3\n/)
+  assert.match(text.stdout, /✓ web\[1\] {2}proxy\.config\.ts:4:3 {2}/)
   const json = await typed('/a', '--json')
   const { ok, explanation } = JSON.parse(json.stdout)
   assert.equal([json.code, ok, explanation.outcome.code, explanation.routes.nearest.id], [0, true, 'no_route', 'web[0]'])

@@ -21,6 +21,32 @@ test('what is saved is live, on open connections too: their next request takes i
   assert.is((await request(port, getOnce('/'))).text, 'two')
 })
 
+test('a config that writes what it is made of is loaded less and less often, and that is told', async () => {
+  const config = `import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { text } from './text.ts'
+writeFileSync(join(import.meta.dirname, 'text.ts'), "export const text = 'one' // " + process.hrtime.bigint())
+${saying('one').replace("'one'", 'text')}`
+  await using sluice = await startSluice({ config, files: { 'text.ts': `export const text = 'one'` }, args: ['--workers', '1'] })
+  await sluice.line(/change whenever it is loaded: does it write one of them\?/, 20_000)
+  assert.is((await request(await sluice.port('web'), getOnce('/'))).text, 'one')
+})
+
+test('a config that speaks to its parent and prints is not in the way', async () => {
+  const chatty = (text: string): string => `process.send?.('ready')
+process.send?.(null)
+console.log('hello from the config')
+${saying(text)}`
+  await using sluice = await startSluice({ config: chatty('one'), args: ['--workers', '1'] })
+  await reload(sluice, chatty('two'))
+  assert.is((await request(await sluice.port('web'), getOnce('/'))).text, 'two')
+  assert.not(
+    sluice.stdout.some((line) => line.includes('hello')),
+    'standard output is for access lines',
+  )
+  assert.ok(sluice.stderr.some((line) => line.includes('hello from the config')))
+})
+
 test('a WebSocket and a slow download live through twenty reloads; so does who sends one request after the other', async () => {
   await using origin = await startOrigin(undefined, {
     raw: true,

@@ -67,7 +67,13 @@ test('the whole way of a request: listener, client, use, routes, destination, ba
       mismatch: { field: 'path', name: null, wanted: '/v1/*', got: '/users/7' },
     },
   ])
-  assert.equal(found.routes!.matched, { id: 'web[1][0]', place: 'proxy.config.ts:14:11', params: { id: '7' } })
+  assert.equal(found.routes!.matched, {
+    ...{ id: 'web[1][0]', place: 'proxy.config.ts:14:11', params: { id: '7' } },
+    held: [
+      { field: 'host', name: null, wanted: '*.example.com' },
+      { field: 'path', name: null, wanted: '/users/:id' },
+    ],
+  })
   const sent = found.outcome as Sent
   assert.equal([sent.upstream, sent.first, sent.attempts, sent.requestLine], ['api', '127.0.0.1:3002', 2, 'GET /u/7?q=1 HTTP/1.1'])
   assert.equal(sent.split, [
