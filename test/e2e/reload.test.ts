@@ -153,7 +153,7 @@ export default definePlugin({ name: 'count', setup(_options, host) {
   return { onRequest: () => respond(200, String(n += ${step})), onReload: () => n }
 } })`
   const config = (text: string): string =>
-    `import count from './count.ts'\n${web(`{ path: '/count', use: [count({})], respond: respond(500, '') }, { respond: respond(200, '${text}') }`)}`
+    `import count from './count.ts'\n${web(`{ path: '/count', use: [count({}, { timeout: '1s' })], respond: respond(500, '') }, { respond: respond(200, '${text}') }`)}`
   await using sluice = await startSluice({ config: config('a'), files: { 'count.ts': plugin(1) }, args: ['--workers', '1'] })
   const port = await sluice.port('web')
   const count = async (): Promise<string> => (await request(port, getOnce('/count'))).text
