@@ -9,7 +9,7 @@ import type { Bundle } from '../config/bundle.ts'
 import { ConfigError, errorProblem, formatProblems, type Problem } from '../config/problems.ts'
 import { formatListen } from '../net/address.ts'
 import type { LineSink } from '../observe/line-sink.ts'
-import { describeDifference } from '../plan/difference.ts'
+import { describeDifference, isOfNoData } from '../plan/difference.ts'
 import type { AdminDoors } from '../process/admin-doors.ts'
 import { BindError } from '../process/bind.ts'
 import type { ReloadResult } from '../process/control.ts'
@@ -41,10 +41,12 @@ export interface LastReload {
   readonly text: string
 }
 
-/** A person may save so often while a save is being taken; a config that writes what it is made of always does. */
-const MOST_OVERTAKEN = 5
+/** So many reloads in a row that brought nothing: a config that writes what it is made of would be loaded for ever. */
+const MOST_FRUITLESS = 6
 const FIRST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 60_000
+/** A change so long after the last reload is somebody's. */
+const RESPITE_MS = 5_000
 /** Stirs within so long belong to one save. */
 const burstMs = 700
 
@@ -55,7 +57,7 @@ export class LiveConfig {
   lastReload: LastReload | null = null
   readonly counts = { ok: 0, failed: 0 }
   readonly #options: LiveConfigOptions
-  readonly #reloads = new Reloads<ReloadResult>((attempt) => this.#attempt(attempt).finally(() => this.#over()))
+  readonly #reloads = new Reloads<ReloadResult>((attempt) => this.#counted(attempt))
   #loader: ConfigLoader | null = null
   #watch: FileWatch | null = null
   /** What the files of the last load are, for a watch that begins later. */
@@ -65,8 +67,9 @@ export class LiveConfig {
   #toldWarnings = ''
   /** When the last attempt was over. */
   #endedAt = Number.NEGATIVE_INFINITY
-  /** So many changes in a row came while their predecessor was being taken. */
-  #overtaken = 0
+  /** Reloads in a row that changed nothing, or that a newer change made to give up. */
+  #fruitless = 0
+  #broughtNothing = false
   #pause: NodeJS.Timeout | null = null
   #isClosed = false
 
@@ -121,19 +124,17 @@ export class LiveConfig {
 
   #onChange(): void {
     const noticedAt = this.#noticedAt()
-    const hasOvertaken = this.#reloads.state !== 'idle' || noticedAt < this.#endedAt
-    this.#overtaken = hasOvertaken ? this.#overtaken + 1 : 0
-    if (this.#overtaken < MOST_OVERTAKEN) return void this.#reloads.request(noticedAt)
+    if (noticedAt - this.#endedAt > RESPITE_MS) this.#fruitless = 0
+    if (this.#fruitless < MOST_FRUITLESS) return void this.#reloads.request(noticedAt)
     if (this.#pause !== null) return
-    // The first pause may still be a person's.
-    if (this.#overtaken === MOST_OVERTAKEN + 1)
+    if (this.#fruitless === MOST_FRUITLESS)
       this.#options.warn('files of the config change whenever it is loaded: does it write one of them? It is loaded less and less often')
     this.#pause = setTimeout(
       () => {
         this.#pause = null
         void this.#reloads.request(performance.now())
       },
-      Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.#overtaken - MOST_OVERTAKEN)),
+      Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.#fruitless - MOST_FRUITLESS)),
     )
   }
 
@@ -166,8 +167,13 @@ export class LiveConfig {
     if (this.#loaded !== null) this.#watch?.set(this.#loaded.watch, this.#loaded.startedAt)
   }
 
-  #over(): void {
+  async #counted(attempt: Attempt): Promise<Ended<ReloadResult>> {
+    this.#broughtNothing = false
+    const result = await this.#attempt(attempt)
     this.#endedAt = performance.now()
+    if (result === 'stale' || this.#broughtNothing) this.#fruitless++
+    else this.#fruitless = 0
+    return result
   }
 
   /** Never rejects. */
@@ -192,6 +198,7 @@ export class LiveConfig {
   }
 
   #live(reloaded: Reloaded, ms: number): ReloadResult {
+    this.#broughtNothing = reloaded.difference !== null && isOfNoData(reloaded.difference)
     this.#options.onLive(reloaded.summary)
     const line = `live in ${Math.round(ms)} ms · ${describe(reloaded, this.#options.supervisor.workers.length)}`
     this.counts.ok++

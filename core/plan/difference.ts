@@ -64,6 +64,11 @@ export function describeDifference(difference: Difference): string {
   return difference.isOtherCode ? 'code changed' : 'nothing changed'
 }
 
+/** Nothing of the config's data: at most what its functions know. */
+export function isOfNoData(difference: Difference): boolean {
+  return /^(?:code|nothing) changed$/.test(describeDifference(difference))
+}
+
 /** What is the same counts as the same wherever it stands; of the rest, what has the same id has changed. */
 function compare(before: readonly Part[], after: readonly Part[]): Changes {
   const gone = unmatched(before, after)
