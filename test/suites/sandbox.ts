@@ -242,12 +242,12 @@ function describeLoading(check: Check): void {
     assert.is(outcome(await ask(hook!)), 'responded 204')
   })
   check('runs an async setup, and validates options inside', async (it) => {
-    const schema = `{ '~standard': { version: 1, vendor: 'x', validate: async (v) => typeof v.n === 'number' ? { value: { n: v.n + 1 } } : { issues: [{ message: 'no number', path: ['n'] }] } } }`
+    const schema = `{ '~standard': { version: 1, vendor: 'x', validate: async (v) => typeof v.n === 'number' ? { value: { n: v.n + 1 } } : { issues: [{ message: 'no number', path: ['n'] }, { message: 'Invalid input', code: 'invalid_type', expected: 'array', path: ['a'] }] } } }`
     const code = `import { definePlugin, respond } from 'sluice/plugin'
 export default definePlugin({ name: 'async', options: ${schema}, async setup({ n }) { await new Promise((r) => setTimeout(r, 5)); return { onRequest: () => respond(200, String(n)) } } })`
     const file = await it.write('async.ts', code)
     assert.is(bodyOf(await ask(await it.load(file, { options: { n: 1 } }))), '2')
-    await rejects(() => it.load(file, { options: {} }), /the options are not valid: n: no number/)
+    await rejects(() => it.load(file, { options: {} }), /the options are not valid: n: no number; a: expected array/)
   })
   check('runs setup anew for each use, in one isolate', async (it) => {
     const file = await it.write(

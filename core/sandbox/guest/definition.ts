@@ -76,10 +76,25 @@ export async function readOptions(definition: PluginDefinition, options: unknown
   throw new TypeError(`the options are not valid: ${issues.map(issueText).join('; ')}`)
 }
 
-function issueText(issue: { message?: unknown; path?: unknown }): string {
-  if (!isArray(issue.path) || issue.path.length === 0) return String(issue.message)
+interface Issue {
+  readonly message?: unknown
+  readonly path?: unknown
+  /** Of zod. */
+  readonly code?: unknown
+  readonly expected?: unknown
+}
+
+function issueText(issue: Issue): string {
+  const words = issueWords(issue)
+  if (!isArray(issue.path) || issue.path.length === 0) return words
   const path = issue.path.map((part) => (typeof part === 'object' && part !== null ? part.key : part)).join('.')
-  return `${path}: ${String(issue.message)}`
+  return `${path}: ${words}`
+}
+
+/** zod/mini, which is small for having no words, says "Invalid input" of everything. */
+function issueWords({ message, code, expected }: Issue): string {
+  if (message !== 'Invalid input' || typeof code !== 'string') return String(message)
+  return code === 'invalid_type' && typeof expected === 'string' ? `expected ${expected}` : `not valid: ${code.replaceAll('_', ' ')}`
 }
 
 function readSchema(options: unknown): Schema {
