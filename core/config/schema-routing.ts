@@ -1,10 +1,32 @@
 /** Routes: one destination each, names that tell them apart, and nothing to be filled in that is not there. */
 import { compilePath } from '../route/pattern.ts'
 import { templateNames } from '../route/template.ts'
+import { nearest } from './nearest.ts'
 import type { Path } from './positions.ts'
 import { isObject, type Report, show } from './report.ts'
 import type { Parts, RoutePart } from './schema-parts.ts'
 
+/** Those of RFC 9110 §9.3, PATCH (RFC 5789), QUERY, WebDAV's and UPnP's. */
+const METHODS = [
+  ...['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE', 'CONNECT', 'QUERY', 'PURGE'],
+  ...[
+    'PROPFIND',
+    'PROPPATCH',
+    'MKCOL',
+    'COPY',
+    'MOVE',
+    'LOCK',
+    'UNLOCK',
+    'REPORT',
+    'SEARCH',
+    'BIND',
+    'LINK',
+    'ACL',
+    'M-SEARCH',
+    'NOTIFY',
+    'SUBSCRIBE',
+  ],
+]
 const DESTINATIONS = ['to', 'respond', 'redirect', 'routes']
 
 export function checkRouting({ routes, listeners }: Parts, report: Report): void {
@@ -14,6 +36,7 @@ export function checkRouting({ routes, listeners }: Parts, report: Report): void
     warnOfLoop(part, secure, report)
     checkDestination(part, report)
     checkTemplates(part, report)
+    warnOfMethods(part, report)
     const { route, path, listener } = part
     if (typeof route.name !== 'string') continue
     const key = JSON.stringify([listener, route.name])
@@ -37,6 +60,16 @@ function checkDestination({ route, path }: RoutePart, report: Report): void {
   const isSent = to === undefined ? false : typeof to === 'string' || !isObject(to) || to.kind === 'upstream' || to.kind === 'split'
   if (route.rewrite !== undefined && given.length === 1 && !isSent)
     report.error([...path, 'rewrite'], 'rewrite changes what is sent to an upstream; this route sends nothing', 'key')
+}
+
+/** Any token may be a method; one that is a letter away from a registered one is most likely meant to be that. */
+function warnOfMethods({ route, path }: RoutePart, report: Report): void {
+  const isList = Array.isArray(route.method)
+  for (const [i, method] of (isList ? (route.method as unknown[]) : [route.method]).entries()) {
+    if (typeof method !== 'string' || !/^[\w-]+$/.test(method) || METHODS.includes(method.toUpperCase())) continue
+    const meant = nearest(method, METHODS)
+    if (meant !== null) report.warn([...path, 'method', ...(isList ? [i] : [])], `no method that is known; did you mean ${meant}?`)
+  }
 }
 
 function checkTemplates({ route, path, paths }: RoutePart, report: Report): void {
