@@ -104,7 +104,8 @@ export class FileWatch {
     const isIgnored = (path: string): boolean => !this.#spots.has(path) && !this.#folders.has(path)
     const watcher =
       this.#options.createWatcher?.({ isIgnored }) ??
-      new FSWatcher({ depth: 0, followSymlinks: false, atomic: false, ignored: (path) => isIgnored(path) })
+      // What is there from the start is no event: it would have a checking process started for nothing.
+      new FSWatcher({ depth: 0, followSymlinks: false, atomic: false, ignoreInitial: true, ignored: (path) => isIgnored(path) })
     watcher.on('raw', (_event, name, details) => this.#onRaw(name, details))
     watcher.on('all', (_event, path) => this.#stir(path))
     watcher.on('error', (error) => this.#onError(error))
