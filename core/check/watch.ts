@@ -104,13 +104,17 @@ export class FileWatch {
     const isIgnored = (path: string): boolean => !this.#spots.has(path) && !this.#folders.has(path)
     const watcher =
       this.#options.createWatcher?.({ isIgnored }) ??
-      // What is there from the start is no event: it would have a checking process started for nothing.
-      new FSWatcher({ depth: 0, followSymlinks: false, atomic: false, ignoreInitial: true, ignored: (path) => isIgnored(path) })
+      new FSWatcher({ depth: 0, followSymlinks: false, atomic: false, ignored: (path) => isIgnored(path) })
+    // Until then it tells of what it finds, not of what happens.
+    let isReady = false
     watcher.on('raw', (_event, name, details) => this.#onRaw(name, details))
-    watcher.on('all', (_event, path) => this.#stir(path))
+    watcher.on('all', (_event, path) => this.#stir(path, isReady))
     watcher.on('error', (error) => this.#onError(error))
     // What happened before the system began to tell.
-    watcher.once('ready', () => this.#stirAll())
+    watcher.once('ready', () => {
+      isReady = true
+      this.#stirAll()
+    })
     return watcher
   }
 
@@ -161,12 +165,12 @@ export class FileWatch {
     if (this.#stirred.size > 0) this.#lookSoon(QUIET_MS)
   }
 
-  #stir(spot: string): void {
+  #stir(spot: string, isEvent = true): void {
     const files = this.#spots.get(spot)
     if (files === undefined) return
     for (const file of files) this.#stirred.add(file)
     this.#lookSoon(QUIET_MS)
-    this.#options.onStir?.()
+    if (isEvent) this.#options.onStir?.()
   }
 
   #lookSoon(ms: number): void {

@@ -370,4 +370,30 @@ test('files that are set while the watch of others is being given up are watched
     await eventually(() => (rig.told.flat().includes('c/three') ? true : undefined), 'the change was not told')
   }))
 
+test('what is found when watching begins is no stir; what happens then is', async () => {
+  const stirs: number[] = []
+  await withRig(
+    async (rig) => {
+      rig.write('a.ts', 'one')
+      await rig.set('a.ts')
+      const before = stirs.length
+      rig.write('a.ts', 'two')
+      await rig.change()
+      assert.ok(stirs.length > before)
+    },
+    { onStir: () => stirs.push(performance.now()) },
+  )
+  const quiet: number[] = []
+  await withRig(
+    async (rig) => {
+      rig.write('a.ts', 'one')
+      rig.watch.set([rig.path('a.ts')])
+      rig.write('b.ts', 'not watched')
+      await eventually(() => (rig.watch.isIdle ? true : undefined), 'it does not come to rest')
+      assert.equal(quiet, [])
+    },
+    { onStir: () => quiet.push(performance.now()) },
+  )
+})
+
 test.run()
