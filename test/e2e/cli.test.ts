@@ -15,11 +15,7 @@ test('run tells each listener, then that it is ready; SIGTERM ends it with 0 and
   const port = await sluice.port('web')
   assert.match(sluice.stdout[0]!, /^listening web http:\/\/127\.0\.0\.1:\d+$/)
   assert.match(sluice.stdout.at(-1)!, /^ready in \d+ ms, 2 workers, pid \d+$/)
-  // What loaded the config ends on its own time.
-  await eventually(
-    () => (sluice.processes().length === 3 ? true : undefined),
-    () => `more than a supervisor and two workers: ${sluice.processes().map(commandOf).join(', ')}`,
-  )
+  assert.is(sluice.processes().length, 3, sluice.processes().map(commandOf).join('\n'))
   assert.is((await request(port, get('/hello'))).text, 'hi')
   assert.is(await sluice.stop('SIGTERM'), 0)
 })
