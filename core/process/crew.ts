@@ -120,18 +120,21 @@ export class Crew {
   async takeSlots(fresh: readonly WorkerProcess[]): Promise<void> {
     const before = [...this.#slots]
     await Promise.all(fresh.map((worker) => this.#takeSlot(worker)))
-    for (const worker of before) {
-      if (worker === null || !this.running.has(worker)) continue
-      if (worker.takesPart) worker.drain(dismissMs)
-      else if (!worker.isDraining) worker.kill('another one has its slot')
-    }
+    await Promise.all(before.map((worker) => this.#dismiss(worker)))
+  }
+
+  /** Whoever connects after this meets one of the new ones. */
+  async #dismiss(worker: WorkerProcess | null): Promise<void> {
+    if (worker === null || !this.running.has(worker)) return
+    if (worker.takesPart) await worker.drain(dismissMs)
+    else if (!worker.isDraining) worker.kill('another one has its slot')
   }
 
   /** Resolves when every worker has ended. */
   async drain(): Promise<void> {
     this.#beginEnd()
     for (const worker of this.running) {
-      if (worker.isLive || worker.isDraining) worker.drain(this.#options.drainMs)
+      if (worker.isLive || worker.isDraining) void worker.drain(this.#options.drainMs)
       else worker.kill('draining')
     }
     // A worker that does not keep its own deadline is not waited for.

@@ -53,8 +53,8 @@ export type ToWorker =
   | { readonly kind: 'collect'; readonly id: number }
   | { readonly kind: 'recall'; readonly id: number; readonly requestId: string }
   | { readonly kind: 'reopen-log' }
-  /** Said again it can only make it end sooner. */
-  | { readonly kind: 'drain'; readonly deadlineMs: number }
+  /** Answered when it accepts no more. Said again it can only make it end sooner. */
+  | { readonly kind: 'drain'; readonly id: number; readonly deadlineMs: number }
 
 /** To the supervisor. */
 export type FromWorker =

@@ -183,12 +183,12 @@ export class WorkerProcess {
     this.#send({ kind: 'reopen-log' })
   }
 
-  /** Said again it can only make it end sooner. */
-  drain(deadlineMs: number): void {
+  /** Resolves when it accepts no more, or will never answer. Said again it can only make it end sooner. */
+  async drain(deadlineMs: number): Promise<void> {
     this.isLive = false
     this.takesPart = false
     this.isDraining = true
-    this.#send({ kind: 'drain', deadlineMs })
+    await this.#ask((id) => ({ kind: 'drain', id, deadlineMs }), commitMs).catch(() => {})
   }
 
   kill(why: string): void {

@@ -124,7 +124,7 @@ class WorkerSide<P extends Prepared> {
         this.#reopenLog()
         return
       case 'drain':
-        void this.#drain(message.deadlineMs)
+        void this.#drain(message.deadlineMs, () => send({ kind: 'done', id: message.id }))
         return
       default:
         message satisfies never
@@ -206,16 +206,19 @@ class WorkerSide<P extends Prepared> {
     void this.#drain(this.#drainMs)
   }
 
-  async #drain(deadlineMs: number): Promise<void> {
+  async #drain(deadlineMs: number, onClosed?: () => void): Promise<void> {
     if (this.#draining) {
       void this.#proxy.drain(deadlineMs)
+      onClosed?.()
       return
     }
     this.#draining = true
     // Who is in the queue came in time: one more turn takes them.
     await new Promise((resolve) => setImmediate(resolve))
     this.#proxy.stopAccepting()
-    const cut = await this.#proxy.drain(deadlineMs)
+    const drained = this.#proxy.drain(deadlineMs)
+    onClosed?.()
+    const cut = await drained
     if (cut > 0)
       this.#log.write({ level: 'warn', text: 'the time for draining is over: connections were cut', fields: { connections: cut } })
     this.#proxy.close()
