@@ -5,32 +5,140 @@
 import type { ProxyError } from './errors.ts'
 import type { RequestHead, ResponseHead } from './net/http1/head.ts'
 
-/** A hook's answer that ends or redirects the exchange. `null` instead of a verdict: go on. */
+/** A hook's answer that ends, redirects or changes what was asked about. `null` instead of a verdict: go on, nothing else to do. */
 export type Verdict =
   | { readonly kind: 'respond'; readonly status: number; readonly body: string; readonly headers: Readonly<Record<string, string>> }
   | { readonly kind: 'routeTo'; readonly upstream: string }
   | { readonly kind: 'fail'; readonly error: ProxyError }
+  /** Of a body or a message: these bytes in the place of those asked about. `isText`: of a message, text in UTF-8. */
+  | { readonly kind: 'bytes'; readonly bytes: Buffer; readonly isText: boolean }
+  /** Of a body or a message: it ends here, and so does its connection. */
+  | { readonly kind: 'deny' }
+  /** Of entries of the log: the same number of entries, as they are to be written; null: not at all. */
+  | { readonly kind: 'entries'; readonly entries: readonly (LogFields | null)[] }
 
 /** A hook that cannot answer now returns this and calls `resume` exactly once, later (never from inside its own call). */
 export const PENDING: unique symbol = Symbol('pending')
 export type Answer = Verdict | null | typeof PENDING
+export type Ask = (call: HookCall) => Answer
 
-/** One call of a hook: what it may see and change. The exchange implements it; heads are edited in place. */
+/** One call of a hook: what it may see and change. The exchange implements it for the heads, which are edited in place. */
 export interface HookCall {
   readonly request: RequestHead
-  /** Only in `onResponse`. */
+  /** Only in `onResponse` and `onResponseBody`. */
   readonly response: ResponseHead | null
   /** The client's address by the listener's `trust`. */
   readonly ip: string
+  /** What is asked about, beside the heads; null in `onRequest`, `onResponse` and `onUpgrade`. */
+  readonly part: CallPart | null
   /** True once nobody waits for the answer: a hook may skip its work. */
   readonly ended: boolean
   /** Answers a call for which the hook returned PENDING. Ignored once the exchange has ended. */
   resume(verdict: Verdict | null): void
 }
 
+export type CallPart = BodyPart | MessagePart | ErrorPart | LogPart
+
+/** A piece of a body, without framing and without content coding; or, for a hook that wants it so, all of it. */
+export interface BodyPart {
+  readonly kind: 'requestBody' | 'responseBody'
+  /** Stay as they are until the answer. */
+  readonly bytes: Uint8Array
+  /** The body ends with it; it may be empty. */
+  readonly last: boolean
+  /** Media type in lower case without parameters, `text/html`; empty if there is none. */
+  readonly type: string
+  /** The same for every piece of one body and one hook, and for no other body: what the hook keeps for it goes by this number. */
+  readonly state: number
+}
+
+/** A message of a WebSocket, put together from its frames and inflated. */
+export interface MessagePart {
+  readonly kind: 'message'
+  readonly bytes: Uint8Array
+  /** UTF-8, valid. */
+  readonly isText: boolean
+  readonly from: 'client' | 'upstream'
+  /** The same for every message of one WebSocket and one hook, both ways. */
+  readonly state: number
+}
+
+/** An answer of the proxy's own that stands for an error. */
+export interface ErrorPart {
+  readonly kind: 'error'
+  readonly code: string
+  readonly status: number
+  readonly detail: string
+}
+
+export interface LogPart {
+  readonly kind: 'log'
+  readonly entries: readonly LogFields[]
+}
+
+/** A line of the access log. */
+export interface LogFields {
+  readonly [field: string]: string | number | boolean | null
+}
+
+/** How a hook wants a body. */
+export interface BodyHook {
+  /** `stream`: piece by piece as it comes. `buffer`: all of it in one call with `last`, up to `maxBytes`; more fails with 413 or 502. */
+  readonly mode: 'stream' | 'buffer'
+  readonly maxBytes: number
+  /** Media types it wants, `text/html`, `text/*`; null: every one, also where there is none. */
+  readonly types: readonly string[] | null
+  readonly ask: Ask
+}
+
 export interface Hook {
   /** The plugin's or policy's name: `decidedBy` of the log and of tests. */
   readonly name: string
-  readonly onRequest: ((call: HookCall) => Answer) | null
-  readonly onResponse: ((call: HookCall) => Answer) | null
+  readonly onRequest: Ask | null
+  readonly onResponse: Ask | null
+  /** Of a request that asks for an upgrade, after every `onRequest`. */
+  readonly onUpgrade: Ask | null
+  /** Of an answer that the proxy itself makes of an error, before `onResponse`. */
+  readonly onError: Ask | null
+  readonly onRequestBody: BodyHook | null
+  readonly onResponseBody: BodyHook | null
+  readonly onMessage: Ask | null
+  /** Of what goes to the access log; never on the way of an exchange. */
+  readonly onLog: Ask | null
+  /** Whether it has anything to say to this request; to be asked before a body or a WebSocket is prepared for it. */
+  matches(request: RequestHead): boolean
+  /** What it keeps for a body or a WebSocket under this number is not needed any more. Not said after a piece with `last`. */
+  forget(state: number): void
+  /** For a WebSocket, which outlives its plan: the hook goes on until it is released as often as it was held. */
+  hold(): void
+  release(): void
 }
+
+/** A hook of the given moments alone. */
+export function makeHook(name: string, parts: Partial<Omit<Hook, 'name'>>): Hook {
+  return {
+    name,
+    onRequest: null,
+    onResponse: null,
+    onUpgrade: null,
+    onError: null,
+    onRequestBody: null,
+    onResponseBody: null,
+    onMessage: null,
+    onLog: null,
+    matches: () => true,
+    forget: nothing,
+    hold: nothing,
+    release: nothing,
+    ...parts,
+  }
+}
+
+let lastState = 0
+/** A number for what a hook keeps of one body or WebSocket. */
+export function nextState(): number {
+  lastState = lastState >= 0x3fffffff ? 1 : lastState + 1
+  return lastState
+}
+
+function nothing(): void {}

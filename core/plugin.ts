@@ -11,6 +11,7 @@ export type Permission =
   | 'kv'
   | 'request.body'
   | 'response.body'
+  /** Messages of WebSockets. */
   | 'stream'
   /** See `authorization`, `proxy-authorization`, `cookie` and `set-cookie`. */
   | 'credentials'
@@ -84,7 +85,7 @@ export interface Deny {
 // biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing has the type void, and is to be allowed
 type Answer<T> = T | void | Promise<T | void>
 
-/** Hooks of a connection. Declared here, not run yet: a plugin that has one of them is refused when it is loaded. */
+/** Hooks of a connection, for TCP listeners. Declared here, not run yet: a plugin that has one of them is refused when it is loaded. */
 export interface ConnectionHooks {
   onConnection?(conn: Connection): Answer<Deny>
   onClientHello?(hello: ClientHello, conn: Connection): Answer<Deny | Reroute>
@@ -93,23 +94,100 @@ export interface ConnectionHooks {
   onReload?(): unknown
 }
 
+/** What a hook of a body or of a WebSocket is told beside the bytes. */
+export interface Body {
+  /** The body ends with this chunk, which may be empty. Exactly one has it, but where the exchange is broken off. */
+  readonly last: boolean
+  /** Media type in lower case without parameters, `text/html`; empty if there is none. */
+  readonly type: string
+  /** For the plugin to keep what it needs from one chunk to the next: the same object for all chunks of one body. */
+  readonly state: Record<string, unknown>
+}
+/**
+ * A chunk is up to 64 KiB, without framing and content coding. What it returns goes on in the place of the chunk, text as UTF-8, nothing: the
+ * chunk as it is. Of a request, `respond(…)` answers instead of the upstream, as long as no answer has begun; `deny()` breaks the exchange off.
+ */
+export type RequestBodyHook = (chunk: Uint8Array, req: RequestView, body: Body) => Answer<Uint8Array | string | Reply | Deny>
+export type ResponseBodyHook = (chunk: Uint8Array, req: RequestView, body: Body) => Answer<Uint8Array | string | Deny>
+export interface BodyOptions<F> {
+  /** `stream` (the default): chunk by chunk. `buffer`: all of the body in one call. */
+  readonly mode?: 'stream' | 'buffer' | undefined
+  /** Of a body in `buffer` mode; more is refused: 413 for a request, 502 for a response. Default `1mb`, `4mb` at the most. */
+  readonly max?: Size | undefined
+  /** Media types it wants, `['text/html', 'text/*']`; other bodies go on untouched. Default: all. */
+  readonly types?: readonly string[] | undefined
+  readonly handle: F
+}
+/** What a hook of a WebSocket is told beside the message. */
+export interface Tunnel {
+  /** For the plugin to keep what it needs from one message to the next: the same object for both directions of one WebSocket. */
+  readonly state: Record<string, unknown>
+}
+/** A line of the access log. Fields that were changed in what `onLog` returns are written so. */
+export interface LogEntry {
+  readonly time: string
+  readonly id: string
+  readonly listener: string
+  readonly route: string | null
+  readonly upstream: string | null
+  readonly endpoint: string | null
+  readonly protocol: string
+  readonly method: string
+  readonly status: number
+  readonly host: string
+  readonly path: string
+  /** With its question mark; empty if there is none. */
+  readonly query: string
+  readonly ip: string
+  readonly peer: string
+  readonly userAgent: string | null
+  readonly referer: string | null
+  readonly reason: string | null
+  readonly decidedBy: string | null
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly durationMs: number
+}
+
 export interface HttpHooks extends ConnectionHooks {
   /** Before the request is sent to its upstream. */
   onRequest?(req: Request): Answer<Reply | Reroute>
+  /** Needs the permission `request.body`. */
+  onRequestBody?: RequestBodyHook | BodyOptions<RequestBodyHook>
   /** Before the response is sent to the client, answers of the proxy included. */
   onResponse?(res: Response, req: RequestView): Answer<Reply>
-  /** Not run yet, as the rest below. */
-  onRequestBody?(chunk: Uint8Array, req: RequestView): Answer<Uint8Array>
-  onResponseBody?(chunk: Uint8Array, req: RequestView): Answer<Uint8Array>
+  /** Needs the permission `response.body`. Not for what the proxy itself or a hook answered. */
+  onResponseBody?: ResponseBodyHook | BodyOptions<ResponseBodyHook>
+  /** Of a request that asks for an upgrade (WebSocket), after every `onRequest`. */
   onUpgrade?(req: Request): Answer<Reply>
-  onMessage?(message: string | Uint8Array, from: 'client' | 'upstream'): Answer<string | Uint8Array>
-  onError?(error: { readonly code: string }, req: RequestView): Answer<Reply>
-  onLog?(entries: readonly unknown[]): void | Promise<void>
+  /** Each message of a WebSocket, whole and inflated. What it returns goes on in its place; `deny()` closes it. Needs the permission `stream`. */
+  onMessage?(message: string | Uint8Array, from: 'client' | 'upstream', tunnel: Tunnel): Answer<string | Uint8Array | Deny>
+  /** When the proxy is about to answer with an error of its own: what it returns is sent instead. */
+  onError?(error: { readonly code: string; readonly status: number; readonly detail: string }, req: RequestView): Answer<Reply>
+  /**
+   * Lines of the access log, a batch at a time, off the way of the exchanges. It may return as many entries: they are written with the text
+   * fields as it left them, and null leaves one out.
+   */
+  onLog?(entries: readonly LogEntry[]): Answer<readonly (LogEntry | null)[]>
+}
+
+/** One store for all workers, apart for each plugin. Text keys up to 512 characters, text values up to 64 KiB. Gone when the proxy ends. */
+export interface Kv {
+  get(key: string): Promise<string | null>
+  /** `ttl`: it is gone after so long; without it, when the store needs room (the entry used longest ago goes first). */
+  set(key: string, value: string, options?: { readonly ttl?: Duration | undefined }): Promise<void>
+  delete(key: string): Promise<boolean>
+  /** Adds to a whole number, which begins at 0; `ttl` counts from the first. Returns the sum. */
+  incr(key: string, by?: number, options?: { readonly ttl?: Duration | undefined }): Promise<number>
+  /** Sets it if it is what was expected (null: nothing). Returns whether it did. */
+  compareAndSet(key: string, expected: string | null, value: string, options?: { readonly ttl?: Duration | undefined }): Promise<boolean>
 }
 
 export interface Host {
   /** What `onReload` of the version before returned; undefined at the start. */
   restore<T>(): T | undefined
+  /** Needs the permission `kv`. */
+  readonly kv: Kv
 }
 
 /** The second argument of a plugin in the config. */

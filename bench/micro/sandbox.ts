@@ -43,6 +43,7 @@ class Call implements HookCall {
   readonly request: RequestHead
   response: ResponseHead | null = null
   readonly ip = '10.0.0.7'
+  readonly part = null
   readonly ended = false
   constructor(n: number) {
     const text = requestTexts[n % requestTexts.length]!

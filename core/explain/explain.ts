@@ -5,6 +5,7 @@
 import { type FlatRoute, flatRoutes } from '../config/flat-routes.ts'
 import type { Path } from '../config/positions.ts'
 import { errorTable } from '../errors.ts'
+import { makeHook } from '../hooks.ts'
 import { RequestFacts } from '../http/request-view.ts'
 import type { Config } from '../index.ts'
 import type { RequestHead } from '../net/http1/head.ts'
@@ -41,7 +42,7 @@ export function explain(subject: Subject, asked: Asked): Explanation {
     folder: subject.folder,
     bindUse: (use, key) => {
       uses.set(key, use)
-      return { name: key, onRequest: null, onResponse: null }
+      return makeHook(key, {})
     },
   })
   const choice = chooseListener(plan, target, asked.listener)

@@ -9,7 +9,7 @@
 import { monotonicMs, toEpochMs } from '../clock.ts'
 import { type ErrorCode, errorTable, ProxyError, type RetryRule } from '../errors.ts'
 import type { EndedExchange } from '../events.ts'
-import { type Answer, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
+import { type Answer, type CallPart, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
 import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
 import { normalisePath } from '../net/path.ts'
 import type { RoutePlan } from '../plan/plan.ts'
@@ -31,6 +31,7 @@ type Stage = 'listenerHooks' | 'routeHooks' | 'upstream' | 'responseHooks' | 're
 export class Exchange implements HookCall, EndedExchange {
   readonly request: RequestHead
   response: ResponseHead | null = null
+  readonly part: CallPart | null = null
   readonly ip: string
   status = 0
   reason: ErrorCode | null = null
@@ -146,6 +147,7 @@ export class Exchange implements HookCall, EndedExchange {
     this.decidedBy = this.#asking?.name ?? null
     if (verdict.kind === 'fail') return this.#fail(verdict.error.code, verdict.error.message)
     if (verdict.kind === 'respond') return this.#answer(() => makeReply(verdict.status, verdict.body, verdict.headers))
+    if (verdict.kind !== 'routeTo') return this.#fail('hook_failed', `an answer of the wrong kind: ${verdict.kind}`)
     const upstream = this.#service.upstreamNamed(verdict.upstream)
     if (upstream === null) return this.#fail('unknown_upstream', verdict.upstream)
     if (this.#normalise()) this.#sendTo(upstream)

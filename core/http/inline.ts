@@ -1,6 +1,6 @@
 /** Inline hooks: functions of the config itself. Trusted, run on the host, with the same view of a message as a plugin has. */
 import { ProxyError } from '../errors.ts'
-import { type Answer, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
+import { type Answer, type Hook, type HookCall, makeHook, PENDING, type Verdict } from '../hooks.ts'
 import { isHostOwned } from '../net/http1/fields.ts'
 import type { Head, RequestHead, ResponseHead } from '../net/http1/head.ts'
 import type { Headers, HttpHooks, Query, Reply, Request, Reroute, Response } from '../plugin.ts'
@@ -9,14 +9,13 @@ import { makeRequestView } from './request-view.ts'
 /** The hook for an object `{ onRequest, onResponse }` of the config. `name`: where it stands, `web/use[0]`. */
 export function inlineHook(name: string, hooks: HttpHooks): Hook {
   const { onRequest, onResponse } = hooks
-  return {
-    name,
+  return makeHook(name, {
     onRequest: onRequest === undefined ? null : (call) => settle(call, onRequest.call(hooks, editRequest(call))),
     onResponse:
       onResponse === undefined
         ? null
         : (call) => settle(call, onResponse.call(hooks, editResponse(call.response!), makeRequestView(call.request, call.ip))),
-  }
+  })
 }
 
 // biome-ignore lint/suspicious/noConfusingVoidType: what a hook of the user may return, as its type says

@@ -1,6 +1,7 @@
 /** One use of a plugin in the config, as a hook of the data path: what does not match or has no hook costs no crossing. */
 import { ProxyError } from '../errors.ts'
-import { type Answer, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
+import { type Answer, type Ask, type BodyHook, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
+import type { RequestHead } from '../net/http1/head.ts'
 import type { CallShape } from './batch.ts'
 import type { Matcher } from './match.ts'
 import type { RunningPlugin } from './running.ts'
@@ -39,10 +40,17 @@ export class LoadedUse implements Hook, CallShape {
   readonly definition: Definition
   readonly onRequest: ((call: HookCall) => Answer) | null
   readonly onResponse: ((call: HookCall) => Answer) | null
+  readonly onUpgrade: Ask | null = null
+  readonly onError: Ask | null = null
+  readonly onRequestBody: BodyHook | null = null
+  readonly onResponseBody: BodyHook | null = null
+  readonly onMessage: Ask | null = null
+  readonly onLog: Ask | null = null
   readonly hasReload: boolean
   /** Plans that hold it. */
   holders = 1
   readonly #deny: boolean
+  readonly #matcher: Matcher | null
 
   constructor(
     plugin: RunningPlugin,
@@ -65,12 +73,27 @@ export class LoadedUse implements Hook, CallShape {
     this.identity = identityOf(use)
     this.#deny = use.onFailure === 'deny'
     const { matcher } = parts
+    this.#matcher = matcher
     const ask = (call: HookCall): Answer => {
       if (matcher !== null && !matcher(call.request)) return null
       return plugin.accept(call, this) ? PENDING : this.onUnavailable()
     }
     this.onRequest = parts.setUp.onRequest ? ask : null
     this.onResponse = parts.setUp.onResponse ? ask : null
+  }
+
+  matches(request: RequestHead): boolean {
+    return this.#matcher === null || this.#matcher(request)
+  }
+
+  forget(_state: number): void {}
+
+  hold(): void {
+    this.holders++
+  }
+
+  release(): void {
+    this.holders--
   }
 
   /** The verdict on a call for which the plugin failed. */

@@ -76,6 +76,8 @@ function decision(verdict: Verdict): Omit<Change, 'by' | 'hook'> {
       return { field: ':upstream', from: null, to: verdict.upstream, what: `route to ${verdict.upstream}` }
     case 'fail':
       return { field: ':status', from: null, to: String(verdict.error.status), what: `fail: ${verdict.error.message}` }
+    default:
+      return { field: ':status', from: null, to: '', what: verdict.kind }
   }
 }
 

@@ -120,7 +120,12 @@ export class SimulatedProxy {
   #wrap(hook: Hook): Hook {
     const { name, onRequest, onResponse } = hook
     return {
+      ...hook,
       name,
+      matches: (request) => hook.matches(request),
+      forget: (state) => hook.forget(state),
+      hold: () => hook.hold(),
+      release: () => hook.release(),
       onRequest: onRequest === null ? null : (call) => this.#watch(call, { by: name, hook: 'onRequest', ask: onRequest }),
       onResponse: onResponse === null ? null : (call) => this.#watch(call, { by: name, hook: 'onResponse', ask: onResponse }),
     }
@@ -191,6 +196,9 @@ class WatchedCall implements HookCall {
   }
   get ip(): string {
     return this.#call.ip
+  }
+  get part(): HookCall['part'] {
+    return this.#call.part
   }
   get ended(): boolean {
     return this.#call.ended

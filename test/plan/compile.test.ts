@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Hook } from '../../core/hooks.ts'
+import { type Hook, makeHook } from '../../core/hooks.ts'
 import { type Config, http, redirect, respond, split, upstream } from '../../core/index.ts'
 import { compilePlan } from '../../core/plan/compile.ts'
 import type { Destination, Plan, UpstreamPlan } from '../../core/plan/plan.ts'
@@ -147,7 +147,7 @@ test('the config’s use comes first in every listener, and is bound once', () =
   const bound: string[] = []
   const bindUse = (_use: UseConfig, key: string): Hook => {
     bound.push(key)
-    return { name: key, onRequest: null, onResponse: null }
+    return makeHook(key, {})
   }
   const listener = (listen: string) => http({ listen, use: [{ onResponse() {} }], routes: [] })
   const plan = compilePlan(
@@ -220,7 +220,7 @@ test('uses of plugins are collected under the keys that compiling asks for', () 
     folder: '/',
     bindUse: (use, key) => {
       if ('plugin' in use) asked.push(key)
-      return { name: key, onRequest: null, onResponse: null }
+      return makeHook(key, {})
     },
   })
   assert.equal(
@@ -280,7 +280,7 @@ function compile(config: Config): Plan {
   return compilePlan(config, {
     generation: 1,
     folder: '/etc/proxy',
-    bindUse: (_use, key) => ({ name: key, onRequest: null, onResponse: null }),
+    bindUse: (_use, key) => makeHook(key, {}),
   })
 }
 

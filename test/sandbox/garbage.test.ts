@@ -17,7 +17,7 @@ test('whatever the numbers, reading ends with an answer or with Garbage, and onl
         reader.open({ ints: Int32Array.from(numbers), at: 0, count: numbers.length, text })
         for (let id = reader.nextId(() => undefined); id !== 0; id = reader.nextId(() => undefined)) {
           reader.read()
-          if (reader.failure === null) reader.apply({ request, response: null, ip: '', ended: false, resume: () => undefined })
+          if (reader.failure === null) reader.apply({ request, response: null, part: null, ip: '', ended: false, resume: () => undefined })
         }
       } catch (error) {
         assert.instance(error, Garbage)

@@ -5,7 +5,7 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import type { EndedExchange, HandshakeFailure, Observer } from '../../core/events.ts'
-import { type Hook, type HookCall, PENDING } from '../../core/hooks.ts'
+import { type Hook, type HookCall, makeHook, PENDING } from '../../core/hooks.ts'
 import { gatherMaterials } from '../../core/materials.ts'
 import { canUseHandles } from '../../core/net/handle-wire.ts'
 import type {
@@ -241,10 +241,8 @@ function makeRoutes(routes: readonly RouteOptions[], upstreams: ReadonlyMap<stri
   )
 }
 
-type HookParts = Partial<Pick<Hook, 'onRequest' | 'onResponse'>>
-
-export function hook(name: string, parts: HookParts): Hook {
-  return { name, onRequest: parts.onRequest ?? null, onResponse: parts.onResponse ?? null }
+export function hook(name: string, parts: Partial<Omit<Hook, 'name'>>): Hook {
+  return makeHook(name, parts)
 }
 
 /** A hook's call that was kept, to be answered when the test says so. */

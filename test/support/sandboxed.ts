@@ -100,6 +100,7 @@ export function ask(hook: Hook, { request = requestHead(), response, ip = '10.0.
       request,
       response: response ?? null,
       ip,
+      part: null,
       ended: false,
       resume: (verdict) => resolve({ verdict, request, response: response ?? null, atOnce: false }),
     }
@@ -112,7 +113,8 @@ export function ask(hook: Hook, { request = requestHead(), response, ip = '10.0.
 export function outcome({ verdict }: Asked): string {
   if (verdict === null) return 'went on'
   if (verdict.kind === 'respond') return `responded ${verdict.status}`
-  return verdict.kind === 'fail' ? `failed ${verdict.error.code}` : `routed to ${verdict.upstream}`
+  if (verdict.kind === 'routeTo') return `routed to ${verdict.upstream}`
+  return verdict.kind === 'fail' ? `failed ${verdict.error.code}` : verdict.kind
 }
 
 function observerOf(told: Told): Observer {
