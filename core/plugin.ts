@@ -40,6 +40,8 @@ export interface Query extends QueryView {
 export interface RequestView {
   readonly method: string
   readonly path: string
+  /** The query as it was sent, with its question mark; empty if there is none. */
+  readonly search: string
   readonly query: QueryView
   readonly headers: HeadersView
   readonly cookies: QueryView
@@ -50,6 +52,8 @@ export interface Request {
   method: string
   /** Normalised, without the query. */
   path: string
+  /** The query as it stands, with its question mark; empty if there is none. */
+  readonly search: string
   readonly query: Query
   readonly headers: Headers
   /** The client's address by the listener's `trust`. */

@@ -57,6 +57,9 @@ function editRequest(call: HookCall): Request {
       if (!/^\/[!"$->@-\x7e]*$/.test(value)) throw new TypeError(`not a path: ${JSON.stringify(value)}`)
       head.path = value
     },
+    get search() {
+      return head.search
+    },
     query: editQuery(head),
     headers: editHeaders(head),
     ip: call.ip,

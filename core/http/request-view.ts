@@ -36,6 +36,7 @@ export function makeRequestView(head: RequestHead, ip: string): RequestView {
   return {
     method: head.method,
     path: head.path,
+    search: head.search,
     ip,
     headers: head,
     get query() {

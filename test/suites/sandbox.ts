@@ -47,6 +47,17 @@ function describeHooks(check: Check): void {
     assert.is(response!.status, 418)
   })
 
+  check('the query as text is as it was sent, then as it was changed', async (it) => {
+    const hook = await it.plugin(`return {
+      onRequest(req) { const sent = req.search; req.query.delete('a'); req.headers.set('x-search', sent + ' ' + req.search) },
+      onResponse(res, req) { res.headers.set('x-search', req.search) },
+    }`)
+    const request = requestHead({ search: '?a=%41&b' })
+    assert.is((await ask(hook, { request })).request.get('x-search'), '?a=%41&b ?b=')
+    const { response } = await ask(hook, { request: requestHead({ search: '?c' }), response: responseHead(200) })
+    assert.is(response!.get('x-search'), '?c')
+  })
+
   check('answers, routes, and goes on', async (it) => {
     const hook = await it.plugin(`return { onRequest(req) {
       if (req.path === '/no') return respond(403, 'nö\\n', { 'x-why': 'because' })

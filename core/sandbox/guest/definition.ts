@@ -82,6 +82,7 @@ interface Issue {
   /** Of zod. */
   readonly code?: unknown
   readonly expected?: unknown
+  readonly keys?: unknown
 }
 
 function issueText(issue: Issue): string {
@@ -92,8 +93,9 @@ function issueText(issue: Issue): string {
 }
 
 /** zod/mini, which is small for having no words, says "Invalid input" of everything. */
-function issueWords({ message, code, expected }: Issue): string {
+function issueWords({ message, code, expected, keys }: Issue): string {
   if (message !== 'Invalid input' || typeof code !== 'string') return String(message)
+  if (code === 'unrecognized_keys' && isArray(keys)) return `there is no option ${keys.join(', ')}`
   return code === 'invalid_type' && typeof expected === 'string' ? `expected ${expected}` : `not valid: ${code.replaceAll('_', ' ')}`
 }
 

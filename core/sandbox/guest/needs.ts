@@ -38,6 +38,7 @@ function needOf(property: string, after: string): number {
     case 'path':
       return NEEDS_PATH
     case 'query':
+    case 'search':
       return NEEDS_SEARCH
     case 'ip':
       return NEEDS_IP

@@ -185,6 +185,9 @@ export class RequestView {
   get path(): string {
     return part(this.#call, 2)
   }
+  get search(): string {
+    return part(this.#call, 4)
+  }
   get query(): QueryView {
     return new QueryView(() => part(this.#call, 4))
   }
@@ -219,6 +222,9 @@ export class Request {
   set path(path: string) {
     if (!matches(PATH, `${path}`)) throw new Failure(`not a path: ${path} (it starts with / and has no query, space or control character)`)
     this.#call.path = `${path}`
+  }
+  get search(): string {
+    return searchOf(this.#call)
   }
   get query(): Query {
     return new Query(this.#call)
