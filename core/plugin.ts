@@ -1,4 +1,5 @@
 /** The public door `sluice/plugin`: what a plugin imports. Types for the editor; a plugin itself runs in the sandbox, never on the host. */
+/// <reference path="./text-files.d.ts" preserve="true" />
 
 export type Duration = `${bigint}${'ms' | 's' | 'm' | 'h' | 'd'}`
 export type Size = `${bigint}${'b' | 'kb' | 'mb' | 'gb'}`

@@ -145,6 +145,8 @@ export class ConfigBundler {
       // Otherwise esbuild would prefer `module`, which Node does not know.
       conditions: ['node'],
       mainFields: ['main'],
+      // Tables and lists: text-files.d.ts says so to the editor.
+      loader: { '.csv': 'text', '.txt': 'text' },
       plugins: [this.#modules.plugin],
     })
   }

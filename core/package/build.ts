@@ -3,14 +3,14 @@
  * needs, and the files that are read as they are. What was in the folder before is gone.
  */
 import { spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, normalize, resolve } from 'node:path'
 
 const core = resolve(import.meta.dirname, '..')
 const root = dirname(core)
 
 /** Not compiled: types that only plugins see, and what `init` and `plugin new` write. */
-const COPIED = ['sandbox/globals.d.ts', 'cli/templates']
+const COPIED = ['sandbox/globals.d.ts', 'text-files.d.ts', 'cli/templates']
 /** What a user's program may import. */
 const DOORS = ['index.d.ts', 'plugin.d.ts', 'testing.d.ts']
 
@@ -22,6 +22,9 @@ export function buildPackage(folder: string): void {
   const { status, stdout, error } = spawnSync(compiler, ['-p', import.meta.dirname, '--outDir', folder], { encoding: 'utf8' })
   if (status !== 0) throw new Error(`core/ does not compile:\n${error?.message ?? stdout}`)
   for (const path of COPIED) cpSync(join(core, path), join(folder, path), { recursive: true })
+  const door = join(folder, 'plugin.d.ts')
+  // The compiler lets it point at the source.
+  writeFileSync(door, readFileSync(door, 'utf8').replace(/(<reference path=")[^"]*\//, '$1./'))
   removeInnerDeclarations(folder)
   chmodSync(join(folder, 'main.js'), 0o755)
 }

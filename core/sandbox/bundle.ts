@@ -89,6 +89,7 @@ async function run(options: BuildOptions) {
       charset: 'utf8',
       logLevel: 'silent',
       legalComments: 'none',
+      loader: { '.csv': 'text', '.txt': 'text' },
       ...options,
       metafile: true,
       write: false,

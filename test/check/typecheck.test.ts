@@ -57,6 +57,15 @@ test('a config and a plugin without mistakes have no type errors, in a folder th
   assert.equal(await errorsOf({}), [])
 })
 
+test('the text of a table or a list has a type, in the config and in a plugin', async () => {
+  const config = `import table from './geo.csv'\n${CONFIG.replace("value: 'a'", 'value: table, other: table')}`
+  const plugin = `import words from './words.txt'\n${PLUGIN.replace('value)', 'words.nope)')}`
+  assert.equal(await errorsOf({ 'proxy.config.ts': config, 'geo.csv': 'a', 'plugins/tag.ts': plugin, 'plugins/words.txt': 'b' }), [
+    "proxy.config.ts:4:99 Object literal may only specify known properties, and 'other' does not exist in type '{ value: string; }'. (TS2353)",
+    "plugins/tag.ts:6:65 Property 'nope' does not exist on type 'string'. (TS2339)",
+  ])
+})
+
 test('wrong options of a plugin are told where they are given, wrong fields of a request in the plugin', async () => {
   const config = CONFIG.replace("value: 'a'", 'value: 5')
   const plugin = PLUGIN.replace('req.headers.set', 'req.headres.set')

@@ -47,6 +47,20 @@ test('other files come in, and all of them are known', async () => {
   assert.equal(made.files.map((file) => file.replace(/^.*sluice-config-[^/]*\//, '')).sort(), ['data.json', 'lib/a.ts', 'proxy.config.ts'])
 })
 
+test('tables and lists come in as text, in a config and in a plugin', async () => {
+  const made = await bundle({
+    'proxy.config.ts': "import table from './geo.csv'\nimport tag from './tag.ts'\nexport default { listeners: { table, tag: tag() } }",
+    'geo.csv': '192.0.2.0/24,DE\n2001:db8::/32,FR\n',
+    'tag.ts': `import words from './words.txt'\n${PLUGIN.replace("'tag'", 'words.trim()')}`,
+    'words.txt': 'früh\n',
+  })
+  const { listeners } = (await evaluate(made)) as { listeners: Record<string, unknown> }
+  assert.is(listeners.table, '192.0.2.0/24,DE\n2001:db8::/32,FR\n')
+  assert.ok(made.plugins[0]!.code.includes('früh'))
+  const files = made.files.map((file) => file.replace(/^.*sluice-config-[^/]*\//, '')).sort()
+  assert.equal(files, ['geo.csv', 'proxy.config.ts', 'tag.ts', 'words.txt'])
+})
+
 test('import.meta says in each file what it would say there', async () => {
   const text = 'export default { listeners: { url: import.meta.url, here: import.meta.dirname, other } }'
   const made = await bundle({
