@@ -2,19 +2,26 @@
  * Reads the answers of a batch and carries them out on the heads. The guest may be hostile: every number and string is checked, a
  * call's answer is carried out whole or not at all, and what makes no sense ends the isolate, not the worker.
  */
-import type { HookCall, Verdict } from '../hooks.ts'
+import type { HookCall, LogFields, Verdict } from '../hooks.ts'
 import { isFieldValue, isHostOwned, isToken } from '../net/http1/fields.ts'
 import type { Head } from '../net/http1/head.ts'
+import type { Answers } from './engine/engine.ts'
 import {
   FAILURES,
   type FailureWhy,
   MAX_ANSWER_TEXT,
+  MAX_ASK_TEXT,
+  MAX_BUFFERED,
   MAX_EDITS,
   MEMOS,
   OP_AGAIN,
   OP_ANSWER,
   OP_APPEND,
+  OP_ASK,
+  OP_BYTES,
   OP_DELETE,
+  OP_DENY,
+  OP_ENTRIES,
   OP_FAIL,
   OP_LOG,
   OP_METHOD,
@@ -26,6 +33,7 @@ import {
   OP_SET,
   OP_SIZES,
   OP_STATUS,
+  OP_TEXT,
   OP_VALUE,
 } from './wire.ts'
 
@@ -40,6 +48,14 @@ interface Edit {
   readonly line: string
 }
 
+/** What comes between the answers: lines of console, and what the guest wishes. */
+export interface Asides {
+  log(level: number, text: string): void
+  ask(id: number, method: string, args: string): void
+}
+
+const NO_BYTES = new Uint8Array(0)
+
 export interface Failure {
   readonly why: FailureWhy
   readonly detail: string
@@ -51,6 +67,7 @@ export class AnswerReader {
   #end = 0
   #text = ''
   #textAt = 0
+  #bytes: Uint8Array = NO_BYTES
   readonly #memos: (Edit | null)[] = new Array<Edit | null>(MEMOS).fill(null)
   /** Names that were checked, and how they look in lower case. */
   readonly #names = new Map<string, string>()
@@ -66,7 +83,8 @@ export class AnswerReader {
   #search: string | null = null
   #status = 0
 
-  open(answers: { readonly ints: Int32Array; readonly at: number; readonly count: number; readonly text: string }): void {
+  /** `bytes`: of all answers; what is read of them is copied. */
+  open(answers: Answers): void {
     const { ints, at, count, text } = answers
     if (at < 0 || count < 0 || at + count > ints.length) throw new Garbage('the answers lie outside of the tape')
     this.#ints = ints
@@ -74,6 +92,7 @@ export class AnswerReader {
     this.#end = at + count
     this.#text = text
     this.#textAt = 0
+    this.#bytes = answers.bytes ?? NO_BYTES
   }
 
   /** Is the next answer there, and for this call? */
@@ -81,23 +100,29 @@ export class AnswerReader {
     return this.#at + 1 < this.#end && this.#ints[this.#at + 1] === id && this.#ints[this.#at] === OP_ANSWER
   }
 
-  /** Id of the call that the next answer is for; 0 at the end. Lines of console on the way are given to `log`. */
-  nextId(log: (level: number, text: string) => void): number {
+  /** Id of the call that the next answer is for; 0 at the end. What stands on the way is handed on. */
+  nextId(asides: Asides): number {
     while (this.#at < this.#end) {
       const operation = this.#ints[this.#at]
       if (operation === OP_ANSWER) return this.#number(1)
-      if (operation !== OP_LOG) throw new Garbage('an answer begins with what is no answer')
-      const level = this.#number(1)
-      const length = this.#number(2)
-      this.#at += 3
-      log(level, this.#take(length))
+      if (operation === OP_LOG) {
+        const level = this.#number(1)
+        const length = this.#number(2)
+        this.#at += 3
+        asides.log(level, this.#take(length))
+      } else if (operation === OP_ASK) {
+        const [id, method, args] = [this.#number(1), this.#number(2), this.#number(3)]
+        this.#at += 4
+        if (method > 64) throw new Garbage('a wish has a name that cannot be')
+        asides.ask(id, this.#take(method), this.#take(args, MAX_ASK_TEXT))
+      } else throw new Garbage('an answer begins with what is no answer')
     }
     return 0
   }
 
   /** Throws if something is left that belongs to no call. */
-  expectEnd(): void {
-    if (this.#at !== this.#end) throw new Garbage('an answer is for no call of the batch')
+  expectEnd(asides: Asides): void {
+    if (this.#at !== this.#end && this.nextId(asides) !== 0) throw new Garbage('an answer is for no call of the batch')
   }
 
   /** Reads one answer into the fields above. */
@@ -106,7 +131,7 @@ export class AnswerReader {
     this.#at += 2
     while (this.#at < this.#end) {
       const operation = this.#ints[this.#at]!
-      if (operation === OP_ANSWER || operation === OP_LOG) return
+      if (operation === OP_ANSWER || operation === OP_LOG || operation === OP_ASK) return
       const size = OP_SIZES[operation]
       if (size === undefined || operation === 0 || this.#at + size >= this.#end) throw new Garbage('an answer has an unknown operation')
       this.#operation(operation)
@@ -212,6 +237,34 @@ export class AnswerReader {
       case OP_PENDING:
         this.isPending = true
         this.#at += 1
+        return
+      default:
+        this.#ofBytes(operation, first)
+    }
+  }
+
+  #ofBytes(operation: number, first: number): void {
+    this.#at += 1 + OP_SIZES[operation]!
+    switch (operation) {
+      case OP_BYTES: {
+        const length = this.#ints[this.#at - 1]!
+        if (length < 0 || first + length > this.#bytes.length) throw new Garbage('an answer has bytes that are not there')
+        const copy = Buffer.allocUnsafeSlow(length)
+        copy.set(this.#bytes.subarray(first, first + length))
+        this.verdict = { kind: 'bytes', bytes: copy, isText: false }
+        return
+      }
+      case OP_TEXT:
+        this.verdict = { kind: 'bytes', bytes: Buffer.from(this.#take(first, MAX_BUFFERED), 'utf8'), isText: true }
+        return
+      case OP_DENY:
+        this.verdict = { kind: 'deny' }
+        return
+      case OP_ENTRIES: {
+        const entries = readEntries(this.#take(first, MAX_ASK_TEXT))
+        if (entries === null) this.#fail('threw', 'onLog returned what are no entries of the log')
+        else this.verdict = { kind: 'entries', entries }
+      }
     }
   }
 
@@ -274,10 +327,10 @@ export class AnswerReader {
     return value
   }
 
-  #take(length: number): string {
+  #take(length: number, most = MAX_ANSWER_TEXT): string {
     const from = this.#textAt
     const to = from + length
-    if (length > MAX_ANSWER_TEXT || to > this.#text.length) throw new Garbage('an answer is longer than its text')
+    if (length > most || to > this.#text.length) throw new Garbage('an answer is longer than its text')
     this.#textAt = to
     return this.#text.slice(from, to)
   }
@@ -292,6 +345,20 @@ export class AnswerReader {
     this.#search = null
     this.#status = 0
   }
+}
+
+/** Lines of plain values, or null for one that is left out; null if it is anything else. */
+function readEntries(text: string): (LogFields | null)[] | null {
+  let list: unknown
+  try {
+    list = JSON.parse(text)
+  } catch {
+    return null
+  }
+  if (!Array.isArray(list)) return null
+  const isLine = (line: unknown): line is LogFields =>
+    typeof line === 'object' && line !== null && Object.values(line).every((value) => value === null || typeof value !== 'object')
+  return list.every((line) => line === null || isLine(line)) ? list : null
 }
 
 /** CONNECT would turn the exchange into something else. */

@@ -4,13 +4,16 @@
  */
 import type { Observer } from '../events.ts'
 import type { HookCall } from '../hooks.ts'
-import { AnswerReader, Garbage } from './answers.ts'
+import { AnswerReader, type Asides, Garbage } from './answers.ts'
 import type { Batch } from './batch.ts'
-import type { Answers, Engine, EngineSink, EngineUse } from './engine/engine.ts'
+import type { Capabilities } from './capabilities.ts'
+import type { Answers, Engine, EngineSink, EngineUse, WishAnswer } from './engine/engine.ts'
+import { Keeping } from './keeping.ts'
 import type { PluginSource } from './source.ts'
 import { StackMap } from './stack.ts'
 import type { LoadedUse } from './use.ts'
-import { type FailureWhy, LEVELS } from './wire.ts'
+import { misplaced } from './verdicts.ts'
+import { type FailureWhy, FIRST_PART_KIND, LEVELS } from './wire.ts'
 
 const MOST_WAITING = 8192
 /** So many failures, other than a hook that throws, within so long, and the plugin is moved or parked. */
@@ -24,6 +27,7 @@ export interface RunningParts {
   readonly source: PluginSource
   readonly name: string
   readonly observer: Observer
+  readonly capabilities: Capabilities
   createEngine(kind: 'worker' | 'process', sink: EngineSink): Engine
   /** Asks for a `flush` at the end of this turn. */
   schedule(plugin: RunningPlugin): void
@@ -34,6 +38,7 @@ export interface RunningParts {
 interface PendingCall {
   readonly call: HookCall
   readonly use: LoadedUse
+  readonly kind: number
   readonly deadline: number
 }
 
@@ -47,6 +52,7 @@ export class RunningPlugin implements EngineSink {
   readonly #reader = new AnswerReader()
   #calls: HookCall[] = []
   #callUses: LoadedUse[] = []
+  #callKinds: number[] = []
   readonly #pending = new Map<number, PendingCall>()
   readonly #triedTwice = new WeakSet<HookCall>()
   #nextId = 1
@@ -63,6 +69,11 @@ export class RunningPlugin implements EngineSink {
   #linesSince = 0
   #linesDropped = 0
   #closed = false
+  /** What the isolate keeps of bodies goes with it. */
+  readonly #keeping = new Keeping()
+  /** Granted to uses that are being set up. */
+  readonly #granting: (readonly string[])[] = []
+  #wishAnswers: WishAnswer[] = []
 
   constructor(parts: RunningParts, kind: 'worker' | 'process') {
     this.source = parts.source
@@ -81,11 +92,22 @@ export class RunningPlugin implements EngineSink {
     return this.#pending.size > 0
   }
 
-  /** Takes a call, to be answered by `resume`. False: not now, the plugin is parked. */
-  accept(call: HookCall, use: LoadedUse): boolean {
+  /** Runs a `setup` with what its use is granted. */
+  async granting<T>(grant: readonly string[], run: () => Promise<T>): Promise<T> {
+    this.#granting.push(grant)
+    try {
+      return await run()
+    } finally {
+      this.#granting.splice(this.#granting.indexOf(grant), 1)
+    }
+  }
+
+  /** Takes a call of that kind (wire.ts), to be answered by `resume`. False: not now, the plugin is parked. */
+  accept(call: HookCall, use: LoadedUse, kind: number): boolean {
     if (this.#state === 'parked' || this.#closed || this.#calls.length >= MOST_WAITING || this.#pending.size >= MOST_WAITING) return false
     this.#calls.push(call)
     this.#callUses.push(use)
+    this.#callKinds.push(kind)
     if (!this.#isScheduled && this.#state === 'ready') {
       this.#isScheduled = true
       this.#parts.schedule(this)
@@ -99,22 +121,34 @@ export class RunningPlugin implements EngineSink {
     if (this.#state !== 'ready' || this.#calls.length === 0) return
     const calls = this.#calls
     const uses = this.#callUses
+    const kinds = this.#callKinds
     this.#calls = []
     this.#callUses = []
+    this.#callKinds = []
     let next = 0
     while (next < calls.length && this.isReady) {
       const batch = this.engine.open()
       batch.firstId = this.#nextId
       for (; next < calls.length; next++) {
-        if (calls[next]!.ended) continue
-        if (!batch.add(calls[next]!, uses[next]!)) break
+        const call = calls[next]!
+        const kind = kinds[next]!
+        if (call.ended) continue
+        if (kind >= FIRST_PART_KIND && !this.#mayAsk(call, uses[next]!, kind)) continue
+        if (!batch.add(call, uses[next]!, kind)) break
       }
       if (batch.count === 0) return
       this.#nextId += batch.count
       if (this.#nextId > 0x3fffffff) this.#nextId = 1
       this.#submit(batch)
     }
-    for (; next < calls.length; next++) this.#acceptAgain(calls[next]!, uses[next]!)
+    for (; next < calls.length; next++) this.#acceptAgain(calls[next]!, uses[next]!, kinds[next]!)
+  }
+
+  /** False: the call is answered, for it cannot be asked. */
+  #mayAsk(call: HookCall, use: LoadedUse, kind: number): boolean {
+    const problem = this.#keeping.problemOf(call, use, kind)
+    if (problem !== null) this.#fail(call, use, 'crashed', problem, false)
+    return problem === null
   }
 
   #submit(batch: Batch): void {
@@ -134,13 +168,13 @@ export class RunningPlugin implements EngineSink {
         if (reader.isFor(batch.firstId + index)) {
           reader.read()
           batch.calls[index] = null
-          this.#finish(batch.firstId + index, call, batch.shapes[index] as LoadedUse)
+          this.#finish({ id: batch.firstId + index, call, use: batch.shapes[index] as LoadedUse, kind: batch.kinds[index]! })
         } else {
           batch.calls[index] = null
           call.resume(null)
         }
       }
-      reader.expectEnd()
+      reader.expectEnd(this.#asides)
     } catch (error) {
       if (!(error instanceof Garbage)) throw error
       this.#onGarbage(batch, done, error)
@@ -160,12 +194,12 @@ export class RunningPlugin implements EngineSink {
   settled(answers: Answers): void {
     try {
       this.#reader.open(answers)
-      for (let id = this.#reader.nextId(this.#log); id !== 0; id = this.#reader.nextId(this.#log)) {
+      for (let id = this.#reader.nextId(this.#asides); id !== 0; id = this.#reader.nextId(this.#asides)) {
         this.#reader.read()
         const waiting = this.#pending.get(id)
         if (waiting === undefined) continue
         this.#pending.delete(id)
-        this.#finish(id, waiting.call, waiting.use)
+        this.#finish({ id, ...waiting })
       }
     } catch (error) {
       if (!(error instanceof Garbage)) throw error
@@ -187,11 +221,17 @@ export class RunningPlugin implements EngineSink {
   lost(why: FailureWhy, detail: string): void {
     const waiting = [...this.#pending.values()]
     this.#pending.clear()
-    for (const { call, use } of waiting) {
+    this.#keeping.lost()
+    this.#wishAnswers = []
+    for (const { call, use, kind } of waiting) {
       // Nobody knows whose promise it was: each gets a second try, and the culprit will be seen again.
-      if (this.#triedTwice.has(call) || !this.accept(call, use)) this.#fail(call, use, why, detail)
+      if (this.#triedTwice.has(call) || !this.accept(call, use, kind)) this.#fail(call, use, why, detail)
       else this.#triedTwice.add(call)
     }
+  }
+
+  forget(state: number): void {
+    this.#keeping.forget(state)
   }
 
   /** Gives up the calls whose deadline has passed; their isolate goes on. */
@@ -214,8 +254,8 @@ export class RunningPlugin implements EngineSink {
   }
 
   /** A call that was taken and not answered: it waits for the next engine, or learns that there is none. */
-  #acceptAgain(call: HookCall, use: LoadedUse): void {
-    if (!this.accept(call, use)) call.resume(use.onUnavailable())
+  #acceptAgain(call: HookCall, use: LoadedUse, kind: number): void {
+    if (!this.accept(call, use, kind)) call.resume(use.onUnavailable())
   }
 
   /** Takes back what a closed engine did not answer. */
@@ -224,7 +264,7 @@ export class RunningPlugin implements EngineSink {
       for (; batch.done < batch.count; batch.done++) {
         const call = batch.calls[batch.done]
         batch.calls[batch.done] = null
-        if (call !== null && call !== undefined) this.#acceptAgain(call, batch.shapes[batch.done] as LoadedUse)
+        if (call !== null && call !== undefined) this.#acceptAgain(call, batch.shapes[batch.done] as LoadedUse, batch.kinds[batch.done]!)
       }
     }
     this.#inFlight.clear()
@@ -235,18 +275,18 @@ export class RunningPlugin implements EngineSink {
     this.#parts.observer.pluginCalled(this.name, batch.count, performance.now() - batch.sentAt)
   }
 
-  #finish(id: number, call: HookCall, use: LoadedUse): void {
+  #finish({ id, call, use, kind }: Omit<PendingCall, 'deadline'> & { readonly id: number }): void {
     const reader = this.#reader
     if (reader.failure !== null) return this.#fail(call, use, reader.failure.why, reader.failure.detail)
     if (reader.isPending) {
-      this.#pending.set(id, { call, use, deadline: performance.now() + use.deadlineMs })
+      this.#pending.set(id, { call, use, kind, deadline: performance.now() + use.deadlineMs })
       this.#parts.watchDeadlines()
       return
     }
-    if (reader.verdict !== null && reader.verdict.kind === 'routeTo' && call.response !== null)
-      return this.#fail(call, use, 'threw', 'onResponse cannot route: the response is here already')
     const { verdict } = reader
-    if (!call.ended) reader.apply(call)
+    const problem = verdict === null ? null : misplaced(verdict, call, kind)
+    if (problem !== null) return this.#fail(call, use, 'threw', problem)
+    if (kind < FIRST_PART_KIND && !call.ended) reader.apply(call)
     call.resume(verdict)
   }
 
@@ -333,10 +373,37 @@ export class RunningPlugin implements EngineSink {
     const uses = this.#callUses
     this.#calls = []
     this.#callUses = []
+    this.#callKinds = []
     for (let i = 0; i < calls.length; i++) calls[i]!.resume(uses[i]!.onUnavailable())
   }
 
-  readonly #log = (level: number, text: string): void => {
+  readonly #asides: Asides = {
+    log: (level, text) => this.#log(level, text),
+    ask: (id, method, args) => this.#wish(id, method, args),
+  }
+
+  /** Has it done, and tells the isolate that wished, if it is still there. */
+  #wish(id: number, method: string, args: string): void {
+    const { epoch } = this.#keeping
+    const grant = new Set([...this.#granting, ...[...this.uses.values()].map(({ use }) => use.grant)].flat())
+    const answer = (isDone: boolean, text: string): void => {
+      if (this.#closed || this.#keeping.epoch !== epoch) return
+      if (this.#wishAnswers.push({ id, isDone, text }) === 1) setImmediate(() => this.#answerWishes())
+    }
+    this.#parts.capabilities.perform({ plugin: this.name, method, args, grant: [...grant] }).then(
+      (text) => answer(true, text),
+      (error: unknown) => answer(false, error instanceof Error ? error.message : String(error)),
+    )
+  }
+
+  #answerWishes(): void {
+    const answers = this.#wishAnswers
+    this.#wishAnswers = []
+    if (answers.length > 0 && !this.#closed) this.engine.answerWishes(answers)
+    if (this.#isToMove) this.#moveOrPark()
+  }
+
+  #log(level: number, text: string): void {
     const now = performance.now()
     if (now - this.#linesSince > 1000) {
       if (this.#linesDropped > 0)

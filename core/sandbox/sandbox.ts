@@ -5,14 +5,16 @@
 import type { Observer } from '../events.ts'
 import type { Hook } from '../hooks.ts'
 import { isCredential } from './batch.ts'
+import { type Capabilities, noCapabilities } from './capabilities.ts'
 import type { EngineUse } from './engine/engine.ts'
 import { ProcessEngine } from './engine/process.ts'
 import { WorkerEngine } from './engine/worker.ts'
 import { createMatcher } from './match.ts'
 import { RunningPlugin } from './running.ts'
+import { readSetUp } from './set-up.ts'
 import { PluginError } from './source.ts'
 import { identityOf, LoadedUse, type PluginUse } from './use.ts'
-import type { Definition, SetUp } from './wire.ts'
+import type { Definition } from './wire.ts'
 
 export { PluginError } from './source.ts'
 export { LoadedUse, type PluginUse } from './use.ts'
@@ -41,8 +43,11 @@ export class Sandbox {
   #loading: Promise<unknown> = Promise.resolve()
   #closed = false
 
-  constructor(options: { readonly observer: Observer }) {
+  readonly #capabilities: Capabilities
+
+  constructor(options: { readonly observer: Observer; readonly capabilities?: Capabilities | undefined }) {
     this.#observer = options.observer
+    this.#capabilities = options.capabilities ?? noCapabilities
   }
 
   /**
@@ -112,8 +117,9 @@ export class Sandbox {
         restore: before?.hasReload ? await before.plugin.engine.reload(before.index) : '',
         timeoutMs: use.timeoutMs,
       }
-      const setUp = JSON.parse(await plugin.engine.setUp(start)) as SetUp
-      const loaded = new LoadedUse(plugin, use, { index, setUp, definition, matcher })
+      const setUp = readSetUp(await plugin.granting(use.grant, () => plugin.engine.setUp(start)))
+      const release = (loaded: LoadedUse): void => this.release([loaded])
+      const loaded = new LoadedUse(plugin, use, { index, setUp, definition, matcher, release })
       plugin.uses.set(index, { use: loaded, start: { ...start, restore: '' } })
       this.#uses.add(loaded)
       return loaded
@@ -132,6 +138,7 @@ export class Sandbox {
         source,
         name: source.file,
         observer: this.#observer,
+        capabilities: this.#capabilities,
         createEngine: (kind, sink) => new (kind === 'worker' ? WorkerEngine : ProcessEngine)(source, memoryMb, sink),
         schedule: (waiting) => this.#schedule(waiting),
         watchDeadlines: () => this.#watchDeadlines(),
@@ -196,8 +203,6 @@ export class Sandbox {
   }
 }
 
-const supportedPermissions = new Set(['credentials'])
-
 function checkGrants(definition: Definition, grant: readonly string[]): void {
   const [first] = missingGrants(definition, grant)
   if (first !== undefined) throw new Error(first)
@@ -207,8 +212,7 @@ function checkGrants(definition: Definition, grant: readonly string[]): void {
 export function missingGrants(definition: Definition, grant: readonly string[]): string[] {
   const missing: string[] = []
   for (const permission of definition.permissions) {
-    if (!supportedPermissions.has(permission)) missing.push(`the permission ${permission} is not supported yet`)
-    else if (!grant.includes(permission)) missing.push(`it asks for the permission ${permission}: { grant: ['${permission}'] } gives it`)
+    if (!grant.includes(permission)) missing.push(`it asks for the permission ${permission}: { grant: ['${permission}'] } gives it`)
   }
   const hidden = definition.sees?.find(isCredential)
   if (hidden !== undefined && !grant.includes('credentials') && !definition.permissions.includes('credentials'))

@@ -1,12 +1,25 @@
 /** One use of a plugin in the config, as a hook of the data path: what does not match or has no hook costs no crossing. */
 import { ProxyError } from '../errors.ts'
-import { type Answer, type Ask, type BodyHook, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
-import type { RequestHead } from '../net/http1/head.ts'
+import { type Ask, type BodyHook, type BodyPart, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
+import { RequestHead } from '../net/http1/head.ts'
 import type { CallShape } from './batch.ts'
 import type { Matcher } from './match.ts'
 import type { RunningPlugin } from './running.ts'
 import type { PluginSource } from './source.ts'
-import type { Definition, SetUp } from './wire.ts'
+import {
+  type BodySetUp,
+  type Definition,
+  type HookName,
+  KIND_ERROR,
+  KIND_FORGET,
+  KIND_HEAD,
+  KIND_LOG,
+  KIND_MESSAGE,
+  KIND_REQUEST_BODY,
+  KIND_RESPONSE_BODY,
+  KIND_UPGRADE,
+  type SetUp,
+} from './wire.ts'
 
 /** A plugin in a `use` list, all limits filled in. */
 export interface PluginUse {
@@ -27,9 +40,10 @@ export class LoadedUse implements Hook, CallShape {
   readonly index: number
   readonly sees: readonly string[] | null
   readonly credentials: boolean
-  readonly requestNeeds: number
+  readonly needs: readonly number[]
   readonly responseNeeds: number
   readonly viewNeeds: number
+  readonly grant: readonly string[]
   readonly timeoutMs: number
   readonly deadlineMs: number
   readonly key: string
@@ -38,24 +52,26 @@ export class LoadedUse implements Hook, CallShape {
   readonly plugin: RunningPlugin
   /** What the plugin says of itself. */
   readonly definition: Definition
-  readonly onRequest: ((call: HookCall) => Answer) | null
-  readonly onResponse: ((call: HookCall) => Answer) | null
-  readonly onUpgrade: Ask | null = null
-  readonly onError: Ask | null = null
-  readonly onRequestBody: BodyHook | null = null
-  readonly onResponseBody: BodyHook | null = null
-  readonly onMessage: Ask | null = null
-  readonly onLog: Ask | null = null
+  readonly onRequest: Ask | null
+  readonly onResponse: Ask | null
+  readonly onUpgrade: Ask | null
+  readonly onError: Ask | null
+  readonly onRequestBody: BodyHook | null
+  readonly onResponseBody: BodyHook | null
+  readonly onMessage: Ask | null
+  readonly onLog: Ask | null
   readonly hasReload: boolean
   /** Plans that hold it. */
   holders = 1
   readonly #deny: boolean
   readonly #matcher: Matcher | null
+  readonly #setUp: SetUp
+  readonly #release: () => void
 
   constructor(
     plugin: RunningPlugin,
     use: PluginUse,
-    parts: { index: number; setUp: SetUp; definition: Definition; matcher: Matcher | null },
+    parts: { index: number; setUp: SetUp; definition: Definition; matcher: Matcher | null; release: (use: LoadedUse) => void },
   ) {
     this.plugin = plugin
     this.name = plugin.name
@@ -63,37 +79,67 @@ export class LoadedUse implements Hook, CallShape {
     this.definition = parts.definition
     this.sees = parts.definition.sees
     this.credentials = use.grant.includes('credentials')
-    this.requestNeeds = parts.setUp.requestNeeds
-    this.responseNeeds = parts.setUp.responseNeeds
-    this.viewNeeds = parts.setUp.viewNeeds
-    this.hasReload = parts.setUp.onReload
+    const { setUp } = parts
+    this.#setUp = setUp
+    this.#release = () => parts.release(this)
+    this.needs = setUp.needs
+    this.responseNeeds = setUp.responseNeeds
+    this.viewNeeds = setUp.viewNeeds
+    this.grant = use.grant
+    this.hasReload = setUp.hooks.includes('onReload')
     this.timeoutMs = use.timeoutMs
     this.deadlineMs = use.deadlineMs
     this.key = use.key
     this.identity = identityOf(use)
     this.#deny = use.onFailure === 'deny'
-    const { matcher } = parts
-    this.#matcher = matcher
-    const ask = (call: HookCall): Answer => {
-      if (matcher !== null && !matcher(call.request)) return null
-      return plugin.accept(call, this) ? PENDING : this.onUnavailable()
-    }
-    this.onRequest = parts.setUp.onRequest ? ask : null
-    this.onResponse = parts.setUp.onResponse ? ask : null
+    this.#matcher = parts.matcher
+    this.onRequest = this.#ask('onRequest', KIND_HEAD)
+    this.onResponse = this.#ask('onResponse', KIND_HEAD)
+    this.onUpgrade = this.#ask('onUpgrade', KIND_UPGRADE)
+    this.onError = this.#ask('onError', KIND_ERROR)
+    this.onRequestBody = bodyHook(setUp.requestBody, this.#send('onRequestBody', KIND_REQUEST_BODY))
+    this.onResponseBody = bodyHook(setUp.responseBody, this.#send('onResponseBody', KIND_RESPONSE_BODY))
+    this.onMessage = this.#send('onMessage', KIND_MESSAGE)
+    this.onLog = this.#send('onLog', KIND_LOG)
   }
 
   matches(request: RequestHead): boolean {
     return this.#matcher === null || this.#matcher(request)
   }
 
-  forget(_state: number): void {}
+  /** Whether something is kept in the sandbox from one piece of a body to the next. */
+  keepsState(kind: number): boolean {
+    if (kind === KIND_REQUEST_BODY) return this.#setUp.requestBody?.keepsState === true
+    return kind === KIND_RESPONSE_BODY && this.#setUp.responseBody?.keepsState === true
+  }
+
+  forget(state: number): void {
+    this.plugin.forget(state)
+    this.plugin.accept(new Forgotten(state), this, KIND_FORGET)
+  }
 
   hold(): void {
     this.holders++
   }
 
   release(): void {
-    this.holders--
+    this.#release()
+  }
+
+  #ask(name: HookName, kind: number): Ask | null {
+    if (!this.#setUp.hooks.includes(name)) return null
+    const { plugin } = this
+    const matcher = this.#matcher
+    return (call) => {
+      if (matcher !== null && !matcher(call.request)) return null
+      return plugin.accept(call, this, kind) ? PENDING : this.onUnavailable()
+    }
+  }
+
+  /** What is asked only of whom it concerns: the match was decided before. */
+  #send(name: HookName, kind: number): Ask | null {
+    if (!this.#setUp.hooks.includes(name)) return null
+    return (call) => (this.plugin.accept(call, this, kind) ? PENDING : this.onUnavailable())
   }
 
   /** The verdict on a call for which the plugin failed. */
@@ -109,4 +155,28 @@ export class LoadedUse implements Hook, CallShape {
 export function identityOf(use: PluginUse): string {
   const { source, key, options, grant, timeoutMs, deadlineMs, memoryMb, isolation, onFailure } = use
   return JSON.stringify([source.id, key, options ?? {}, grant, timeoutMs, deadlineMs, memoryMb, isolation, onFailure])
+}
+
+function bodyHook(setUp: BodySetUp | null, ask: Ask | null): BodyHook | null {
+  if (setUp === null || ask === null) return null
+  const { mode, maxBytes, types } = setUp
+  return { mode, maxBytes, types, ask }
+}
+
+const noRequest = new RequestHead('', 0, '-', 1)
+const noBytes = new Uint8Array(0)
+
+/** Nobody waits for an answer. */
+class Forgotten implements HookCall {
+  readonly request = noRequest
+  readonly response = null
+  readonly ip = ''
+  readonly part: BodyPart
+  readonly ended = false
+
+  constructor(state: number) {
+    this.part = { kind: 'requestBody', bytes: noBytes, last: true, type: '', state }
+  }
+
+  resume(): void {}
 }

@@ -18,6 +18,8 @@ export const TIMER = 4
 export const OWNER = 5
 /** 1: a hook has returned a promise. */
 export const ASYNC = 6
+/** Bytes of answers written. */
+export const OUT_BYTES = 7
 
 // … then the calls, then the answers.
 export const IN_AT = 16
@@ -32,15 +34,36 @@ export const TAPE_INTS = OUT_AT + OUT_INTS
  *     length in ints · tag · id · status
  *     with HAS_REQUEST: method, path, search, ip, each offset and length in the text, then the request's fields
  *     with IS_RESPONSE: the response's fields
+ *     of the kinds from FIRST_PART_KIND on: offset and length in the bytes, state, offset and length in the text of what else is told
  *
- * Fields are an offset and a length for every name the plugin `sees` (length -1: absent), or, if it says nothing, one such pair
+ * `status` is that of the response or the error; of a body BODY_LAST, of a message MESSAGE_…. Fields are an offset and a length for every name the plugin `sees` (length -1: absent), or, if it says nothing, one such pair
  * for all lines it may see. What the hook does not need has NOT_SENT for its length.
  */
 export const CALL_HEAD_INTS = 4
 export const REQUEST_HEAD_INTS = 8
+export const PART_INTS = 5
 export const IS_RESPONSE = 1
 export const HAS_REQUEST = 2
-export const USE_SHIFT = 2
+export const KIND_SHIFT = 2
+export const KIND_MASK = 15
+export const USE_SHIFT = 6
+
+/** What is asked. `onRequest` and `onResponse` are told apart by IS_RESPONSE. */
+export const KIND_HEAD = 0
+export const KIND_UPGRADE = 1
+export const KIND_ERROR = 2
+export const KIND_REQUEST_BODY = 3
+export const KIND_RESPONSE_BODY = 4
+export const KIND_MESSAGE = 5
+export const KIND_LOG = 6
+/** Nothing is asked: what was kept under a state is not needed any more. */
+export const KIND_FORGET = 7
+export const KINDS = 8
+export const FIRST_PART_KIND = KIND_ERROR
+
+export const BODY_LAST = 1
+export const MESSAGE_IS_TEXT = 1
+export const MESSAGE_FROM_UPSTREAM = 2
 export const ABSENT = -1
 export const NOT_SENT = -2
 
@@ -77,8 +100,18 @@ export const OP_AGAIN = 14 //  memo
 /** The same field as the last time with this memo, set to another value. */
 export const OP_VALUE = 15 //  memo, value length
 
+/** Of a body or a message: these bytes instead; offset and length in the bytes of the answers. */
+export const OP_BYTES = 16 //  offset, length
+/** The same as text, which becomes UTF-8. */
+export const OP_TEXT = 17 //   length
+export const OP_DENY = 18
+/** Entries of the log as they are to be written, JSON. */
+export const OP_ENTRIES = 19 // length
+/** The guest wishes something done (capabilities.ts): its number, length of the method, length of the arguments. Opens no answer. */
+export const OP_ASK = 20
+
 /** Numbers that follow each operation; OP_RESPOND has more, by its third. */
-export const OP_SIZES = [0, 1, 3, 2, 1, 1, 1, 1, 1, 3, 1, 2, 0, 2, 1, 2] as const
+export const OP_SIZES = [0, 1, 3, 2, 1, 1, 1, 1, 1, 3, 1, 2, 0, 2, 1, 2, 2, 1, 0, 1, 3] as const
 
 /** How many edits are remembered by both sides, so that what repeats crosses as a number. */
 export const MEMOS = 16
@@ -92,23 +125,40 @@ export const MAX_EDITS = 256
 export const MAX_ANSWER_TEXT = 1 << 20
 /** The guest ends a crossing early beyond this much text; the host submits the rest again. */
 export const CROSSING_TEXT = 1 << 16
+/** Of one wish. */
+export const MAX_ASK_TEXT = 1 << 21
+export const MAX_ASKS_WAITING = 1024
+
+/** Bytes of calls and of answers lie in an array of their own, which only plugins that look at bytes have. */
+export const LEAST_BYTES_IN = 1 << 18
+export const LEAST_BYTES_OUT = 1 << 20
+/** Of a body in `buffer` mode. */
+export const MAX_BUFFERED = 4 << 20
+export const DEFAULT_BUFFERED = 1 << 20
 
 /** V8 copies a string under 1 KiB into an isolate cheaply; a longer one becomes an external string at ten times the cost. */
 export const PIECE = 1000
 
-export const hookNames = ['onRequest', 'onResponse', 'onReload'] as const
-/** Named in the contract, not yet run. */
-export const laterHookNames = [
-  'onConnection',
-  'onClientHello',
-  'onData',
+export const hookNames = [
+  'onRequest',
   'onRequestBody',
+  'onResponse',
   'onResponseBody',
   'onUpgrade',
   'onMessage',
   'onError',
   'onLog',
+  'onReload',
 ] as const
+export type HookName = (typeof hookNames)[number]
+/** Named in the contract, not yet run. */
+export const laterHookNames = ['onConnection', 'onClientHello', 'onData'] as const
+/** Without it the hook is refused. */
+export const hookPermissions: Readonly<Partial<Record<HookName, string>>> = {
+  onRequestBody: 'request.body',
+  onResponseBody: 'response.body',
+  onMessage: 'stream',
+}
 
 /** What the guest tells of a plugin before any `setup` ran. All of it is checked by the host. */
 export interface Definition {
@@ -129,14 +179,22 @@ export interface MatchDefinition {
 
 /** What `setup` returned. */
 export interface SetUp {
-  readonly onRequest: boolean
-  readonly onResponse: boolean
-  /** NEEDS_… of `onRequest`. */
-  readonly requestNeeds: number
-  /** NEEDS_… of `onResponse`, of the response and of the request. */
+  readonly hooks: readonly HookName[]
+  /** NEEDS_… of the response, of `onResponse`. */
   readonly responseNeeds: number
+  /** NEEDS_… of the request, by kind; that of `onResponse` is `viewNeeds`. */
+  readonly needs: readonly number[]
   readonly viewNeeds: number
+  readonly requestBody: BodySetUp | null
+  readonly responseBody: BodySetUp | null
   /** A hook is an async function: its calls cross one by one. */
   readonly isAsync: boolean
-  readonly onReload: boolean
+}
+
+export interface BodySetUp {
+  readonly mode: 'stream' | 'buffer'
+  readonly maxBytes: number
+  readonly types: readonly string[] | null
+  /** It keeps something from one piece to the next. */
+  readonly keepsState: boolean
 }

@@ -14,8 +14,12 @@ test('whatever the numbers, reading ends with an answer or with Garbage, and onl
       const reader = new AnswerReader()
       const request = requestHead({}, { a: '1' })
       try {
-        reader.open({ ints: Int32Array.from(numbers), at: 0, count: numbers.length, text })
-        for (let id = reader.nextId(() => undefined); id !== 0; id = reader.nextId(() => undefined)) {
+        reader.open({ ints: Int32Array.from(numbers), at: 0, count: numbers.length, text, bytes: new Uint8Array(16) })
+        for (
+          let id = reader.nextId({ log: () => undefined, ask: () => undefined });
+          id !== 0;
+          id = reader.nextId({ log: () => undefined, ask: () => undefined })
+        ) {
           reader.read()
           if (reader.failure === null) reader.apply({ request, response: null, part: null, ip: '', ended: false, resume: () => undefined })
         }
@@ -32,14 +36,18 @@ test('whatever the numbers, reading ends with an answer or with Garbage, and onl
 /** The guest's entries, with `run` as told. */
 const forged = (run: string): string => `(function () { return (memory) => { const tape = new Int32Array(memory); return {
   define: () => JSON.stringify({ name: 'forged', permissions: [], sees: null, match: null, at: '' }),
-  setUp: () => JSON.stringify({ onRequest: true, onResponse: true, requestNeeds: 31, responseNeeds: 31, viewNeeds: 0, isAsync: false, onReload: false }),
-  drop() {}, reload: () => '', finished: () => '', drain: () => '', tick() {},
+  setUp: () => JSON.stringify({ hooks: ['onRequest', 'onResponse', 'onMessage'], responseNeeds: 31, viewNeeds: 0, isAsync: false }),
+  drop() {}, reload: () => '', finished: () => '', drain: () => '', tick() {}, granted() {}, attach() {},
   run(from, to, at, ...pieces) { ${run} },
 } } })()`
 
 const takeovers = {
   'answers calls of others': 'tape[1] = to; tape[2] = 3; tape[8208] = 1; tape[8209] = 77; tape[8210] = 12; return ""',
   'answers more calls than there are': 'tape[1] = 1e9; return ""',
+  'gives bytes that are not there':
+    'tape[1] = to; tape[7] = 2 ** 30; tape[2] = 5; tape.set([1, tape[at + 2], 16, 2 ** 29, 2 ** 29], 8208); return ""',
+  'wishes what is no wish': 'tape[1] = to; tape[2] = 4; tape.set([20, 1, 1000, 5], 8208); return "x"',
+  'gives entries of no log': 'tape[1] = to; tape[2] = 4; tape.set([1, tape[at + 2], 19, 2], 8208); return "{}"',
   'answers none': 'return ""',
   'counts below nothing': 'tape[1] = -5; tape[2] = -1; return ""',
   'tells of more numbers than fit': 'tape[1] = to; tape[2] = 2 ** 30; return ""',

@@ -27,13 +27,13 @@ test('what a plain hook does not mention is not needed', () => {
     none() {},
     spread: async (req: { path: string }) => req.path,
   })
-  assert.equal(needsOf(set!), [0, 0])
-  assert.equal(needsOf(get!), [NEEDS_FIELDS, 0])
-  assert.equal(needsOf(path!), [NEEDS_PATH | NEEDS_IP, 0])
-  assert.equal(needsOf(both!), [0, NEEDS_SEARCH | NEEDS_METHOD])
-  assert.equal(needsOf(arrow!), [NEEDS_PATH, 0])
-  assert.equal(needsOf(none!), [0, 0])
-  assert.equal(needsOf(spread!), [NEEDS_PATH, 0])
+  assert.equal(needsOf(set!), [0, 0, 0])
+  assert.equal(needsOf(get!), [NEEDS_FIELDS, 0, 0])
+  assert.equal(needsOf(path!), [NEEDS_PATH | NEEDS_IP, 0, 0])
+  assert.equal(needsOf(both!), [0, NEEDS_SEARCH | NEEDS_METHOD, 0])
+  assert.equal(needsOf(arrow!), [NEEDS_PATH, 0, 0])
+  assert.equal(needsOf(none!), [0, 0, 0])
+  assert.equal(needsOf(spread!), [NEEDS_PATH, 0, 0])
 })
 
 test('whatever is not plain needs everything', () => {
@@ -69,6 +69,22 @@ test('whatever is not plain needs everything', () => {
   })
   for (const hook of all) assert.is(needsOf(hook)[0], NEEDS_ALL, hook.toString())
   assert.is(needsOf(new Function('req', 'return eval("re" + "q") ?? req.path') as Hook)[0], NEEDS_ALL)
+})
+
+test('of the third parameter only what is kept counts', () => {
+  const [last, kept, passed] = hooks({
+    last: (chunk, _req, body) => (body.last && body.type === 'text/html' ? chunk : undefined),
+    kept(_chunk, _req, body) {
+      body.state.rest = 1
+    },
+    passed(_chunk, _req, body) {
+      JSON.stringify(body)
+    },
+  })
+  assert.equal(
+    [last, kept, passed].map((hook) => needsOf(hook!)[2]),
+    [0, NEEDS_ALL, NEEDS_ALL],
+  )
 })
 
 test('a list of headers kept in a variable needs the fields', () => {

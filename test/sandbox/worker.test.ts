@@ -1,9 +1,11 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { describeParts } from '../suites/parts.ts'
 import { describeSandbox } from '../suites/sandbox.ts'
 import { ask, outcome, Sandboxed } from '../support/sandboxed.ts'
 
 describeSandbox('worker')
+describeParts('worker')
 
 // The limit is one of the clock on the wall: a thread that was not scheduled for as long had a short hook blamed, and in the end parked.
 test('worker engine: what seems to run too long after a hook is doubted once, then measured', async () => {

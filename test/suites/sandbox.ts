@@ -228,12 +228,12 @@ function describeLoading(check: Check): void {
     await rejects(() => it.plugin(`\n\nthrow new RangeError('bad luck')`), /plugin-0\.ts:5:7: plugin tried: bad luck/)
   })
   check('refuses hooks of later versions and hooks that do not exist', async (it) => {
-    await rejects(() => it.plugin('return { onMessage() {} }'), /plugin-0\.ts:2:16: plugin tried: the hook onMessage is not supported yet/)
+    await rejects(() => it.plugin('return { onData() {} }'), /plugin-0\.ts:2:16: plugin tried: the hook onData is not supported yet/)
     await rejects(() => it.plugin('return { onRequst() {} }'), /there is no hook onRequst; did you mean onRequest\?/)
   })
-  check('refuses permissions that were not granted, or do not exist yet', async (it) => {
+  check('refuses permissions that were not granted, and hooks without their permission', async (it) => {
     await rejects(() => it.plugin('return {}', {}, `permissions: ['credentials'],`), /asks for the permission credentials/)
-    await rejects(() => it.plugin('return {}', { grant: ['kv'] }, `permissions: ['kv'],`), /the permission kv is not supported yet/)
+    await rejects(() => it.plugin('return { onMessage() {} }'), /the hook onMessage takes the permission stream/)
     await rejects(() => it.plugin('return {}', {}, `sees: ['Cookie'],`), /wants to see cookie, which takes the permission credentials/)
   })
   check('refuses a setup that loops', async (it) => {

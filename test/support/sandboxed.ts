@@ -3,9 +3,19 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Observer } from '../../core/events.ts'
-import { type Hook, type HookCall, PENDING, type Verdict } from '../../core/hooks.ts'
+import {
+  type Ask,
+  type BodyPart,
+  type CallPart,
+  type Hook,
+  type HookCall,
+  type MessagePart,
+  PENDING,
+  type Verdict,
+} from '../../core/hooks.ts'
 import type { RequestHead, ResponseHead } from '../../core/net/http1/head.ts'
 import { bundlePlugin } from '../../core/sandbox/bundle.ts'
+import type { Capabilities } from '../../core/sandbox/capabilities.ts'
 import { type PluginUse, Sandbox } from '../../core/sandbox/sandbox.ts'
 import { requestHead } from './heads.ts'
 
@@ -38,6 +48,10 @@ export class Sandboxed {
   readonly told: Told = { calls: [], failures: [], lines: [] }
   readonly #isolation: Isolation
   #uses = 0
+  /** Does what plugins wish; nothing, unless a test says so. */
+  perform: Capabilities['perform'] = async ({ method }) => {
+    throw new Error(`${method} is not there`)
+  }
 
   static async create(isolation: Isolation): Promise<Sandboxed> {
     return new Sandboxed(await mkdtemp(join(tmpdir(), 'sluice-sandbox-')), isolation)
@@ -46,7 +60,7 @@ export class Sandboxed {
   constructor(folder: string, isolation: Isolation) {
     this.folder = folder
     this.#isolation = isolation
-    this.sandbox = new Sandbox({ observer: observerOf(this.told) })
+    this.sandbox = new Sandbox({ observer: observerOf(this.told), capabilities: { perform: (wish) => this.perform(wish) } })
   }
 
   /** Writes a module and returns its path. */
@@ -107,6 +121,31 @@ export function ask(hook: Hook, { request = requestHead(), response, ip = '10.0.
     const answer = (response === undefined ? hook.onRequest : hook.onResponse)!(call)
     if (answer !== PENDING) resolve({ verdict: answer, request, response: response ?? null, atOnce: true })
   })
+}
+
+/** Asks about a part, and gives the verdict. */
+export function askPart(asked: Ask, part: CallPart, request = requestHead()): Promise<Verdict | null> {
+  return new Promise((resolve) => {
+    const call: HookCall = { request, response: null, ip: '10.0.0.1', part, ended: false, resume: resolve }
+    const answer = asked(call)
+    if (answer !== PENDING) resolve(answer)
+  })
+}
+
+export function bodyPart(text: string | Uint8Array, parts: Partial<BodyPart> = {}): BodyPart {
+  return { kind: 'responseBody', bytes: Buffer.from(text), last: false, type: 'text/plain', state: 1, ...parts }
+}
+
+export function messagePart(text: string | Uint8Array, parts: Partial<MessagePart> = {}): MessagePart {
+  return { kind: 'message', bytes: Buffer.from(text), isText: typeof text === 'string', from: 'client', state: 1, ...parts }
+}
+
+/** A verdict in a word or two: the bytes as latin1. */
+export function said(verdict: Verdict | null): string {
+  if (verdict === null) return 'unchanged'
+  if (verdict.kind === 'bytes') return `${verdict.isText ? 'text' : 'bytes'} ${verdict.bytes.toString('latin1')}`
+  if (verdict.kind === 'respond') return `responded ${verdict.status}`
+  return verdict.kind === 'fail' ? `failed ${verdict.error.code}` : verdict.kind
 }
 
 /** What happened to a request, in a word: `went on`, `responded 403`, `failed plugin_failed`. */

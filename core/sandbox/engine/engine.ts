@@ -3,7 +3,7 @@
  * perhaps later, never as its value. One engine runs one plugin.
  */
 import type { Batch } from '../batch.ts'
-import type { FailureWhy } from '../wire.ts'
+import { DEFAULT_BUFFERED, type FailureWhy, LEAST_BYTES_IN, MAX_BUFFERED, type SetUp } from '../wire.ts'
 
 export interface Engine {
   readonly kind: 'worker' | 'process'
@@ -17,6 +17,8 @@ export interface Engine {
   /** An empty batch to fill. */
   open(): Batch
   submit(batch: Batch): void
+  /** Answers to what the guest wished. */
+  answerWishes(answers: readonly WishAnswer[]): void
   /** Ends it. Calls that are not answered by now are forgotten. */
   close(): void
 }
@@ -28,6 +30,13 @@ export interface EngineUse {
   readonly restore: string
   /** For one turn, ms. */
   readonly timeoutMs: number
+}
+
+/** Bytes that one call may carry at the most, and so the room for those of a batch. 0: it does not look at bytes. */
+export function bytesNeeded({ requestBody, responseBody, hooks }: SetUp): number {
+  const sizes = [requestBody, responseBody].map((body) => (body === null ? 0 : body.mode === 'buffer' ? body.maxBytes : 1))
+  const most = Math.max(hooks.includes('onMessage') ? DEFAULT_BUFFERED : 0, ...sizes)
+  return most === 0 ? 0 : Math.min(MAX_BUFFERED, Math.max(most, LEAST_BYTES_IN))
 }
 
 /** What an engine tells of the batches it was given. Within a batch, in the order of its calls. */
@@ -51,6 +60,16 @@ export interface Answers {
   readonly ints: Int32Array
   readonly at: number
   readonly count: number
+  readonly text: string
+  /** Valid inside the call only; null for a plugin that does not look at bytes. */
+  readonly bytes: Uint8Array | null
+}
+
+/** What became of a wish. */
+export interface WishAnswer {
+  readonly id: number
+  readonly isDone: boolean
+  /** JSON, or why it was not done. */
   readonly text: string
 }
 

@@ -2,10 +2,34 @@
  * Runs batches in an isolate and keeps it usable: finds the call that hung or ate the memory, lets the others finish, replaces an
  * isolate that died. Both engines run on it, one in the worker, one in the plugin host.
  */
-import type { Batch } from '../batch.ts'
+import type { Batch, ByteRoom } from '../batch.ts'
+import { readSetUp } from '../set-up.ts'
 import type { PluginSource } from '../source.ts'
-import { ASYNC, CELL, DONE, type FailureWhy, IN_AT, MORE, OUT, OUT_AT, OUT_INTS, OWNER, TAPE_INTS, TIMER } from '../wire.ts'
-import { type Answers, type EngineSink, type EngineUse, LOAD_TIMEOUT_MS, SETUP_DEADLINE_MS } from './engine.ts'
+import {
+  ASYNC,
+  CELL,
+  DONE,
+  type FailureWhy,
+  IN_AT,
+  LEAST_BYTES_OUT,
+  MORE,
+  OUT,
+  OUT_AT,
+  OUT_BYTES,
+  OUT_INTS,
+  OWNER,
+  TAPE_INTS,
+  TIMER,
+} from '../wire.ts'
+import {
+  type Answers,
+  bytesNeeded,
+  type EngineSink,
+  type EngineUse,
+  LOAD_TIMEOUT_MS,
+  SETUP_DEADLINE_MS,
+  type WishAnswer,
+} from './engine.ts'
 import { type Ending, PluginIsolate } from './isolate.ts'
 
 /**
@@ -17,7 +41,7 @@ const MOST_RETRIES = 20
 /** Timers run in one go. */
 const MOST_TICKS = 64
 
-export class Executor {
+export class Executor implements ByteRoom {
   readonly memory = new SharedArrayBuffer(TAPE_INTS * 4)
   readonly #source: PluginSource
   readonly #memoryMb: number
@@ -32,6 +56,10 @@ export class Executor {
   #timer: NodeJS.Timeout | null = null
   #timeoutMs = 5
   #closed = false
+  /** Of calls, then of answers; null while no use looks at bytes. */
+  #shared: SharedArrayBuffer | null = null
+  bytes: Uint8Array = new Uint8Array(0)
+  #bytesOut: Uint8Array | null = null
 
   constructor(source: PluginSource, memoryMb: number, sink: EngineSink) {
     this.#source = source
@@ -43,7 +71,24 @@ export class Executor {
   define(): string {
     this.#isolate?.dispose()
     this.#isolate = new PluginIsolate(this.#source, this.memory, this.#memoryMb)
-    return expectReturn(this.#isolate.define(this.#source, LOAD_TIMEOUT_MS), this.#isolate)
+    const definition = expectReturn(this.#isolate.define(this.#source, LOAD_TIMEOUT_MS), this.#isolate)
+    this.#attach()
+    return definition
+  }
+
+  ensure(size: number): boolean {
+    return size <= this.bytes.length
+  }
+
+  /** One after the other: what runs too long is the fault of the call that wished. */
+  answerWishes(answers: readonly WishAnswer[]): void {
+    for (const { id, isDone, text } of answers) {
+      const isolate = this.#isolate
+      if (this.#closed || isolate === null || isolate.isDisposed) return
+      const ending = isolate.granted(id, isDone, text, this.#timeoutMs)
+      if (ending !== 'returned') this.#overran(ending)
+      this.#after()
+    }
   }
 
   async setUp(use: EngineUse): Promise<string> {
@@ -146,9 +191,22 @@ export class Executor {
     if (answer.startsWith('!')) throw new Error(answer.slice(1))
     this.#uses.set(use.index, { ...use, restore: '' })
     this.#timeoutMs = Math.max(this.#timeoutMs, use.timeoutMs)
-    if ((JSON.parse(answer) as { isAsync?: unknown }).isAsync === true) this.#alone = true
+    const setUp = readSetUp(answer)
+    if (setUp.isAsync) this.#alone = true
+    const needed = bytesNeeded(setUp)
+    if (needed > this.bytes.length) {
+      const outBytes = Math.max(LEAST_BYTES_OUT, 2 * needed)
+      this.#shared = new SharedArrayBuffer(needed + outBytes)
+      this.bytes = new Uint8Array(this.#shared, 0, needed)
+      this.#bytesOut = new Uint8Array(this.#shared, needed)
+      this.#attach()
+    }
     this.#after()
     return answer
+  }
+
+  #attach(): void {
+    if (this.#shared !== null && this.#isolate !== null) expectReturn(this.#isolate.attach(this.#shared, this.bytes.length), this.#isolate)
   }
 
   /** Hands on what the crossing answered. Returns the number of the first call that is not answered. */
@@ -173,7 +231,9 @@ export class Executor {
 
   #answers(text: string): Answers {
     const count = this.#tape[OUT]!
-    return { ints: this.#tape, at: OUT_AT, count: count >= 0 && count <= OUT_INTS ? count : 0, text }
+    const used = this.#tape[OUT_BYTES]!
+    const bytes = this.#bytesOut === null || used <= 0 ? null : this.#bytesOut.subarray(0, used)
+    return { ints: this.#tape, at: OUT_AT, count: count >= 0 && count <= OUT_INTS ? count : 0, text, bytes }
   }
 
   /** Which call ran when the isolate died. */

@@ -20,6 +20,7 @@ import {
   SETTLED,
   TO_DEFINE,
   TO_DROP,
+  TO_GRANT,
   TO_RELOAD,
   TO_RUN,
   TO_SET_UP,
@@ -61,7 +62,7 @@ function receive(frame: Frame): void {
       const start = JSON.parse(frame.text) as StartMessage
       executor = new Executor(start.source, start.memoryMb, sink)
       bytes = new Int32Array(executor.memory)
-      batch = new Batch(bytes, IN_AT)
+      batch = new Batch(bytes, IN_AT, executor)
       return
     }
     case TO_DEFINE:
@@ -82,7 +83,11 @@ function receive(frame: Frame): void {
       bytes.set(frame.ints.subarray(0, frame.count), IN_AT)
       batch.count = a
       batch.text = frame.text
+      if (frame.bytes.length > 0 && executor.ensure(frame.bytes.length)) executor.bytes.set(frame.bytes)
       executor.run(batch, frame.b)
+      return
+    case TO_GRANT:
+      executor.answerWishes([{ id: a, isDone: frame.b === 1, text: frame.text }])
   }
 }
 
@@ -94,8 +99,8 @@ async function answer(seq: number, run: () => Promise<string>): Promise<void> {
   }
 }
 
-function sendAnswers(type: number, a: number, { ints, at, count, text }: Answers): void {
-  send({ type, a, ints, at, count, text })
+function sendAnswers(type: number, a: number, { ints, at, count, text, bytes: out }: Answers): void {
+  send({ type, a, ints, at, count, text, ...(out === null ? {} : { bytes: out }) })
 }
 
 function send(parts: FrameParts): void {

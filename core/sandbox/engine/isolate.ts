@@ -37,7 +37,7 @@ export class PluginIsolate {
       result: { reference: true },
     })
     const entry = (name: string): ivm.Reference => guest.getSync(name, { reference: true })
-    const names = ['define', 'setUp', 'drop', 'reload', 'finished', 'drain', 'tick']
+    const names = ['define', 'setUp', 'drop', 'reload', 'finished', 'drain', 'tick', 'granted', 'attach']
     this.#entries = Object.fromEntries(names.map((name) => [name, entry(name)]))
     this.#run = entry('run')
   }
@@ -70,12 +70,21 @@ export class PluginIsolate {
   tick(timeoutMs: number): Ending {
     return this.#call('tick', [], timeoutMs)
   }
+  /** The answer to one wish. */
+  granted(id: number, isDone: boolean, text: string, timeoutMs: number): Ending {
+    return this.#call('granted', [id, isDone ? 1 : 0, ...pieces(text)], timeoutMs)
+  }
+  /** From now on the bytes of calls and answers lie in there, those of the answers from `outAt` on. */
+  attach(bytes: SharedArrayBuffer, outAt: number): Ending {
+    const copy = new ivm.ExternalCopy(bytes)
+    return this.#guarded(() => this.#entries.attach!.applySync(undefined, [copy.copyInto({ release: true }), outAt], { timeout: 100 }))
+  }
 
   /** Runs calls [from, to) of the batch on the tape, the first of which begins at `at`. Their answers are in `output`, how many in the cell DONE. */
   run(from: number, to: number, at: number, text: string, timeoutMs: number): Ending {
     const values: (number | string)[] = [from, to, at]
     if (text.length <= PIECE) values.push(text)
-    else for (let i = 0; i < text.length; i += PIECE) values.push(text.slice(i, i + PIECE))
+    else values.push(...pieces(text))
     this.tape[CELL] = from
     this.tape[DONE] = from
     this.#options.timeout = timeoutMs
@@ -120,4 +129,10 @@ export class PluginIsolate {
     else this.ending = 'broken'
     this.output = this.ending === 'broken' && error instanceof Error ? (error.stack ?? text) : text
   }
+}
+
+function pieces(text: string): string[] {
+  const list: string[] = []
+  for (let i = 0; i < text.length; i += PIECE) list.push(text.slice(i, i + PIECE))
+  return list
 }

@@ -6,10 +6,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { Batch } from '../batch.ts'
+import { Batch, type ByteRoom } from '../batch.ts'
 import type { PluginSource } from '../source.ts'
-import { FAILURES, type FailureWhy, IN_INTS } from '../wire.ts'
-import type { Engine, EngineSink, EngineUse } from './engine.ts'
+import { FAILURES, type FailureWhy, IN_INTS, LEAST_BYTES_IN, MAX_BUFFERED } from '../wire.ts'
+import type { Engine, EngineSink, EngineUse, WishAnswer } from './engine.ts'
 import {
   ANSWERED,
   FAILED,
@@ -22,6 +22,7 @@ import {
   SETTLED,
   TO_DEFINE,
   TO_DROP,
+  TO_GRANT,
   TO_RELOAD,
   TO_RUN,
   TO_SET_UP,
@@ -106,7 +107,7 @@ export class ProcessEngine implements Engine {
   }
 
   open(): Batch {
-    const batch = this.#free.pop() ?? new Batch(new Int32Array(IN_INTS), 0)
+    const batch = this.#free.pop() ?? new Batch(new Int32Array(IN_INTS), 0, new OwnRoom())
     batch.reset()
     return batch
   }
@@ -121,6 +122,11 @@ export class ProcessEngine implements Engine {
     if (this.#runs.length === 1) this.#lastSignOfLife = performance.now()
     this.#sendRuns()
     this.#keepWatch()
+  }
+
+  answerWishes(answers: readonly WishAnswer[]): void {
+    if (this.#state !== 'ready' && this.#state !== 'starting') return
+    for (const { id, isDone, text } of answers) this.#send({ type: TO_GRANT, a: id, b: isDone ? 1 : 0, text })
   }
 
   close(): void {
@@ -161,7 +167,7 @@ export class ProcessEngine implements Engine {
   #receive(frame: Frame): void {
     this.#lastSignOfLife = performance.now()
     const why = FAILURES[frame.b] ?? 'crashed'
-    const answers = { ints: frame.ints, at: 0, count: frame.count, text: frame.text }
+    const answers = { ints: frame.ints, at: 0, count: frame.count, text: frame.text, bytes: frame.bytes }
     switch (frame.type) {
       case RESULT: {
         const question = this.#questions.get(frame.seq)
@@ -216,7 +222,8 @@ export class ProcessEngine implements Engine {
     let end = at
     if (to === batch.count) end = batch.end
     else for (let i = from; i < to; i++) end += batch.ints[end]!
-    this.#send({ type: TO_RUN, a: to - from, b: batch.timeoutMs, ints: batch.ints, at, count: end - at, text: batch.text })
+    const bytes = batch.room.bytes.subarray(0, batch.byteCount)
+    this.#send({ type: TO_RUN, a: to - from, b: batch.timeoutMs, ints: batch.ints, at, count: end - at, text: batch.text, bytes })
   }
 
   #send(parts: FrameParts): void {
@@ -328,6 +335,21 @@ export class ProcessEngine implements Engine {
     const runs = this.#runs
     this.#runs = []
     for (const { batch, to } of runs) while (batch.done < to) this.#sink.failed(batch, batch.done, 'crashed', detail)
+  }
+}
+
+/** Bytes of a batch on this side of the pair, which grow as they are needed; the plugin host has room for one call of the largest kind. */
+class OwnRoom implements ByteRoom {
+  bytes = new Uint8Array(0)
+
+  ensure(size: number): boolean {
+    if (size > MAX_BUFFERED) return false
+    if (size > this.bytes.length) {
+      const larger = new Uint8Array(Math.max(size, LEAST_BYTES_IN))
+      larger.set(this.bytes)
+      this.bytes = larger
+    }
+    return true
   }
 }
 

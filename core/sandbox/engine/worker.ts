@@ -2,7 +2,7 @@
 import { Batch } from '../batch.ts'
 import type { PluginSource } from '../source.ts'
 import { IN_AT } from '../wire.ts'
-import type { Engine, EngineSink, EngineUse } from './engine.ts'
+import type { Engine, EngineSink, EngineUse, WishAnswer } from './engine.ts'
 import { Executor } from './executor.ts'
 
 export class WorkerEngine implements Engine {
@@ -13,7 +13,7 @@ export class WorkerEngine implements Engine {
 
   constructor(source: PluginSource, memoryMb: number, sink: EngineSink) {
     this.#executor = new Executor(source, memoryMb, sink)
-    this.#batch = new Batch(new Int32Array(this.#executor.memory), IN_AT)
+    this.#batch = new Batch(new Int32Array(this.#executor.memory), IN_AT, this.#executor)
   }
 
   async define(): Promise<string> {
@@ -34,6 +34,9 @@ export class WorkerEngine implements Engine {
   }
   submit(batch: Batch): void {
     this.#executor.run(batch, batch.timeoutMs)
+  }
+  answerWishes(answers: readonly WishAnswer[]): void {
+    this.#executor.answerWishes(answers)
   }
   close(): void {
     this.#executor.close()

@@ -9,7 +9,11 @@ import {
   OP_AGAIN,
   OP_ANSWER,
   OP_APPEND,
+  OP_ASK,
+  OP_BYTES,
   OP_DELETE,
+  OP_DENY,
+  OP_ENTRIES,
   OP_FAIL,
   OP_LOG,
   OP_METHOD,
@@ -20,12 +24,15 @@ import {
   OP_SEARCH,
   OP_SET,
   OP_STATUS,
+  OP_TEXT,
   OP_VALUE,
   OUT_AT,
+  OUT_BYTES,
   OUT_INTS,
 } from '../wire.ts'
-import { Failure, slice } from './primordials.ts'
-import { type Reply, readReply } from './reply.ts'
+import type { Ask } from './asks.ts'
+import { arrayLength, Bytes, Failure, setBytes, slice } from './primordials.ts'
+import { type PartReply, type Reply, readReply } from './reply.ts'
 import type { Call } from './views.ts'
 
 export class AnswerWriter {
@@ -34,6 +41,10 @@ export class AnswerWriter {
   at = OUT_AT
   /** The strings of all records so far. */
   text = ''
+  /** Where bytes of answers go, and how many are there; null for a plugin that does not look at bytes. */
+  #shared: SharedArrayBuffer | null = null
+  #bytesAt = 0
+  #room = 0
   readonly #memoNames: string[] = []
   readonly #memoValues: string[] = []
 
@@ -50,6 +61,13 @@ export class AnswerWriter {
   begin(): void {
     this.at = OUT_AT
     this.text = ''
+    this.#tape[OUT_BYTES] = 0
+  }
+
+  attach(shared: SharedArrayBuffer, at: number, room: number): void {
+    this.#shared = shared
+    this.#bytesAt = at
+    this.#room = room
   }
 
   /** Answers may have been lost on the way: the host no longer knows what was set last. */
@@ -87,6 +105,57 @@ export class AnswerWriter {
     const before = this.at
     this.write(call, use, value)
     if (this.at === before) this.#open(call)
+  }
+
+  /** What a hook of a part returned. False: its bytes do not fit behind those of others, and have to wait for the next crossing. */
+  writePart(call: Call, reply: PartReply): boolean {
+    switch (reply.kind) {
+      case 'bytes': {
+        const used = this.#tape[OUT_BYTES]!
+        const length = arrayLength(reply.bytes)
+        if (length > this.#room) throw new Failure(`more than ${this.#room / 2 ** 20} MiB of bytes in one answer`)
+        if (used + length > this.#room) return false
+        setBytes(new Bytes(this.#shared!, this.#bytesAt + used, length), reply.bytes)
+        this.#tape[OUT_BYTES] = used + length
+        this.#open(call)
+        this.#tape[this.at++] = OP_BYTES
+        this.#tape[this.at++] = used
+        this.#tape[this.at++] = length
+        return true
+      }
+      case 'text':
+        this.#open(call)
+        this.#string(OP_TEXT, reply.text)
+        return true
+      case 'entries':
+        this.#open(call)
+        this.#string(OP_ENTRIES, reply.text)
+        return true
+      case 'deny':
+        this.#open(call)
+        this.#tape[this.at++] = OP_DENY
+        return true
+      case 'respond':
+      case 'routeTo':
+        checkSize(call, reply)
+        this.#open(call)
+        this.#reply(reply)
+        return true
+    }
+  }
+
+  /** An answer that changes nothing, where one is waited for. */
+  nothing(call: Call): void {
+    this.#open(call)
+  }
+
+  ask({ id, method, args }: Ask): void {
+    const tape = this.#tape
+    tape[this.at++] = OP_ASK
+    tape[this.at++] = id
+    tape[this.at++] = method.length
+    tape[this.at++] = args.length
+    this.text += method + args
   }
 
   fail(call: Call, detail: string): void {

@@ -1,6 +1,6 @@
 /** `definePlugin` inside the sandbox, and the checks of what a plugin says about itself. Every failure is one sentence that says what to change. */
-import { hookNames, laterHookNames, type MatchDefinition } from '../wire.ts'
-import { isArray, ownKeys, toLowerCase } from './primordials.ts'
+import { DEFAULT_BUFFERED, type HookName, hookNames, hookPermissions, laterHookNames, MAX_BUFFERED, type MatchDefinition } from '../wire.ts'
+import { bound, isArray, ownKeys, toLowerCase } from './primordials.ts'
 
 export type AnyHook = (...args: unknown[]) => unknown
 
@@ -51,20 +51,76 @@ export function checkDefinition(exported: unknown): PluginDefinition {
   return definition
 }
 
+/** A hook that runs, with its `this` fixed; `source`: the function as it was written. */
+export interface CheckedHook {
+  readonly run: AnyHook
+  readonly source: AnyHook
+  readonly mode: 'stream' | 'buffer'
+  readonly maxBytes: number
+  readonly types: readonly string[] | null
+}
+export type CheckedHooks = Partial<Record<HookName, CheckedHook>>
+
 /** The hooks that run now; those of later versions and those that do not exist are refused by name. */
-export function checkHooks(value: unknown): Record<string, AnyHook> {
+export function checkHooks(value: unknown, permissions: readonly string[]): CheckedHooks {
   if (typeof value !== 'object' || value === null) throw new TypeError('setup returns an object of hooks')
-  const hooks: Record<string, AnyHook> = {}
+  const hooks: CheckedHooks = {}
   for (const key of ownKeys(value)) {
     const name = String(key)
     const hook: unknown = (value as Record<string, unknown>)[name]
     if (hook === undefined) continue
     if (isNamed(laterHookNames, name)) throw new TypeError(`the hook ${name} is not supported yet; there are ${hookNames.join(', ')}`)
-    if (!isNamed(hookNames, name)) throw new TypeError(`there is no hook ${name}${suggestion(name)}`)
-    if (typeof hook !== 'function') throw new TypeError(`the hook ${name} is not a function`)
-    hooks[name] = hook as AnyHook
+    if (!isHookName(name)) throw new TypeError(`there is no hook ${name}${suggestion(name)}`)
+    hooks[name] = checkHook(name, hook, value)
+    const permission = hookPermissions[name]
+    if (permission !== undefined && !permissions.includes(permission))
+      throw new TypeError(`the hook ${name} takes the permission ${permission}: permissions: ['${permission}'] in definePlugin asks for it`)
   }
   return hooks
+}
+
+const optionKeys = ['mode', 'max', 'types', 'handle']
+
+function checkHook(name: HookName, hook: unknown, hooks: object): CheckedHook {
+  if (typeof hook === 'function') {
+    return { run: bound(hook as AnyHook, hooks), source: hook as AnyHook, mode: 'stream', maxBytes: 0, types: null }
+  }
+  const takesOptions = name === 'onRequestBody' || name === 'onResponseBody'
+  if (!takesOptions || typeof hook !== 'object' || hook === null)
+    throw new TypeError(`the hook ${name} is not a function${takesOptions ? ', nor { mode, max, types, handle }' : ''}`)
+  for (const key of ownKeys(hook)) {
+    if (!optionKeys.includes(String(key))) throw new TypeError(`${name} has no "${String(key)}"; there are ${optionKeys.join(', ')}`)
+  }
+  const { mode = 'stream', max, types, handle } = hook as Record<string, unknown>
+  if (mode !== 'stream' && mode !== 'buffer') throw new TypeError(`${name}.mode is 'stream' or 'buffer'`)
+  if (typeof handle !== 'function') throw new TypeError(`${name}.handle is a function`)
+  return {
+    run: bound(handle as AnyHook, hook),
+    source: handle as AnyHook,
+    mode,
+    maxBytes: max === undefined ? DEFAULT_BUFFERED : readSize(max, `${name}.max`),
+    types: types === undefined ? null : strings(types, `${name}.types`).map((type) => readType(type, name)),
+  }
+}
+
+const units: Readonly<Record<string, number>> = { b: 1, kb: 1024, mb: 1024 ** 2 }
+
+function readSize(value: unknown, what: string): number {
+  const found = typeof value === 'string' ? /^(\d+)(b|kb|mb)$/.exec(value) : null
+  const size = found === null ? Number.NaN : Number(found[1]) * units[found[2]!]!
+  if (!(size > 0 && size <= MAX_BUFFERED)) throw new TypeError(`${what} is a size up to '${MAX_BUFFERED / 1024 ** 2}mb', such as '64kb'`)
+  return size
+}
+
+function readType(type: string, name: string): string {
+  const lower = toLowerCase(type)
+  if (!/^[\w.+-]+\/(\*|[\w.+-]+)$/.test(lower))
+    throw new TypeError(`${name}.types takes media types such as 'text/html' or 'text/*', not ${type}`)
+  return lower
+}
+
+function isHookName(name: string): name is HookName {
+  return isNamed(hookNames, name)
 }
 
 /** Standard Schema: `validate` gives a value or issues, now or later. */

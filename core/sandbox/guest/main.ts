@@ -3,6 +3,7 @@
  * the host its few functions. Nothing it returns, and nothing of the host, is reachable from a plugin's scope.
  */
 import { deny, respond, routeTo } from '../../plugin.ts'
+import { useTape } from './asks.ts'
 import { createConsole } from './console.ts'
 import { definePlugin } from './definition.ts'
 import { defineProperty } from './primordials.ts'
@@ -17,6 +18,7 @@ export default function boot(memory: SharedArrayBuffer, seed: string): Guest {
   for (const name of ['SharedArrayBuffer', 'Atomics', 'WebAssembly']) delete scope[name]
   const add = (name: string, value: unknown) =>
     defineProperty(scope, name, { value, writable: true, configurable: true, enumerable: false })
+  useTape(tape)
   add('console', createConsole(tape))
   for (const [name, value] of Object.entries({ ...createTimers(tape), ...webGlobals(seed) })) add(name, value)
 

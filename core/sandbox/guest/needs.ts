@@ -6,19 +6,20 @@ import { NEEDS_ALL, NEEDS_FIELDS, NEEDS_IP, NEEDS_METHOD, NEEDS_PATH, NEEDS_SEAR
 import type { AnyHook } from './definition.ts'
 import { functionText } from './primordials.ts'
 
-/** Needs of the first and of the second parameter. */
-export function needsOf(hook: AnyHook): readonly [first: number, second: number] {
+/** Needs of the first, second and third parameter; of the third, 0 says that it is only asked for `last` and `type`. */
+export function needsOf(hook: AnyHook): readonly [first: number, second: number, third: number] {
   const text = functionText(hook)
   const found = SIMPLE_FUNCTION.exec(text)
   // An escape may spell a name; eval and arguments reach parameters without their names; a bound function hides its text.
-  if (found === null || /\\u|\beval\b|\barguments\b|\[native code\]/.test(text)) return [NEEDS_ALL, NEEDS_ALL]
-  const [, first = found[3], second, , body = ''] = found
-  return [first === undefined ? 0 : needsFor(first, body), second === undefined ? 0 : needsFor(second, body)]
+  if (found === null || /\\u|\beval\b|\barguments\b|\[native code\]/.test(text)) return [NEEDS_ALL, NEEDS_ALL, NEEDS_ALL]
+  const [, first = found[4], second, third, , body = ''] = found
+  const needs = (name: string | undefined): number => (name === undefined ? 0 : needsFor(name, body))
+  return [needs(first), needs(second), needs(third)]
 }
 
 /** `name(a, b) {…}`, `function (a) {…}`, `(a) => …`, `a => …`, each perhaps async: parameters that are plain names. */
 const SIMPLE_FUNCTION =
-  /^(?:async\s+)?(?:function\b\s*)?(?:[\w$]*\s*\(\s*(?:([\w$]+)\s*(?:,\s*([\w$]+)\s*)?)?\)|([\w$]+)(?=\s*=>))\s*(?:=>)?([\s\S]*)$/
+  /^(?:async\s+)?(?:function\b\s*)?(?:[\w$]*\s*\(\s*(?:([\w$]+)\s*(?:,\s*([\w$]+)\s*(?:,\s*([\w$]+)\s*)?)?)?\)|([\w$]+)(?=\s*=>))\s*(?:=>)?([\s\S]*)$/
 
 function needsFor(name: string, body: string): number {
   let needs = 0
@@ -43,6 +44,8 @@ function needOf(property: string, after: string): number {
     case 'ip':
       return NEEDS_IP
     case 'status':
+    case 'last':
+    case 'type':
       return 0
     case 'headers':
       return /^\s*\.\s*(set|append|delete)\s*\(/.test(after) ? 0 : NEEDS_FIELDS

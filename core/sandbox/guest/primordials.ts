@@ -24,6 +24,13 @@ export const { now } = Date
 export const { floor, max, min } = Math
 export const IntArray = Int32Array
 export const Bytes = Uint8Array
+const bytesPrototype = Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array
+const getter = (name: PropertyKey) => Object.getOwnPropertyDescriptor(bytesPrototype, name)!.get as (this: unknown) => unknown
+/** What kind of typed array it is; undefined for anything else. */
+export const arrayKind = uncurry<unknown, [], unknown>(getter(Symbol.toStringTag))
+export const arrayLength = uncurry<Uint8Array, [], number>(getter('length') as (this: Uint8Array) => number)
+/** Not `subarray` and `slice`: they ask a constructor that a plugin may have changed, and would hand it the shared memory. */
+export const setBytes = uncurry<Uint8Array, [ArrayLike<number>], void>(Uint8Array.prototype.set)
 export const Failure = TypeError
 export const NativePromise = Promise
 

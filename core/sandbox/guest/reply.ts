@@ -1,10 +1,40 @@
 /** What a hook may return, copied into plain strings and checked: `respond(…)`, `routeTo(…)`, or nothing. */
-import { Failure, isArray, ownKeys } from './primordials.ts'
+import { MAX_ASK_TEXT, MAX_BUFFERED } from '../wire.ts'
+import { arrayKind, Failure, isArray, ownKeys, stringify } from './primordials.ts'
 import { check, isStatus } from './views.ts'
 
 export type Reply =
   | { readonly kind: 'respond'; readonly status: number; readonly body: string; readonly fields: readonly string[] }
   | { readonly kind: 'routeTo'; readonly upstream: string }
+
+/** What a hook of a part answered: bytes in the place of a chunk or a message, entries of the log as they are to be written … */
+export type PartReply =
+  | Reply
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'deny' }
+  | { readonly kind: 'entries'; readonly text: string }
+
+export function readBodyReply(value: unknown, mayRespond: boolean): PartReply {
+  if (typeof value === 'string') {
+    if (value.length > MAX_BUFFERED) throw new Failure(`more than ${MAX_BUFFERED / 2 ** 20} MiB of text in one answer`)
+    return { kind: 'text', text: value }
+  }
+  if (arrayKind(value) === 'Uint8Array') return { kind: 'bytes', bytes: value as Uint8Array }
+  if (typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'deny') return { kind: 'deny' }
+  if (!mayRespond) throw new Failure('a hook of a body or a message returns bytes, text, deny() or nothing')
+  const reply = readReply(value)
+  if (reply.kind !== 'respond') throw new Failure('routeTo is for onRequest: a body may already be on its way')
+  return reply
+}
+
+/** As many as were given. */
+export function readEntries(value: unknown, count: number): PartReply {
+  if (!isArray(value) || value.length !== count) throw new Failure(`onLog returns as many entries as it was given, ${count}, or nothing`)
+  const text = stringify(value)
+  if (text.length > MAX_ASK_TEXT) throw new Failure('onLog returned more than 2 MiB')
+  return { kind: 'entries', text }
+}
 
 /** A reply may be written by hand, as an object with a status. */
 export function readReply(value: unknown): Reply {

@@ -4,31 +4,28 @@ import {
   CELL,
   type Definition,
   DONE,
+  FIRST_PART_KIND,
   HAS_REQUEST,
   IS_RESPONSE,
+  KIND_HEAD,
   MORE,
   OUT,
   OUT_AT,
   OWNER,
-  type SetUp,
   TIMER,
   USE_SHIFT,
 } from '../wire.ts'
 import { AnswerWriter } from './answers.ts'
+import { putBack, settleAsk, takeAsks } from './asks.ts'
 import { takeLines } from './console.ts'
-import { type AnyHook, checkDefinition, checkHooks, type PluginDefinition, readOptions } from './definition.ts'
+import { checkDefinition, checkHooks, type PluginDefinition, readOptions } from './definition.ts'
 import { describe } from './describe.ts'
-import { needsOf } from './needs.ts'
-import { bound, functionText, IntArray, matches, NativePromise, onSettled, parse, stringify, subarray } from './primordials.ts'
+import { createHost } from './host.ts'
+import { Parts } from './parts.ts'
+import { IntArray, NativePromise, onSettled, parse, stringify } from './primordials.ts'
+import { installHooks, type UseHooks } from './set-up.ts'
 import { runDueTimer } from './timers.ts'
 import { Call, Request, RequestView, Response } from './views.ts'
-
-interface Use {
-  readonly onRequest: AnyHook | null
-  readonly onResponse: AnyHook | null
-  readonly onReload: AnyHook | null
-  readonly index: number
-}
 
 /** What the host may call. Every one of them takes and returns primitives only. */
 export interface Guest {
@@ -40,6 +37,8 @@ export interface Guest {
   finished(): string
   drain(): string
   tick(): void
+  granted(id: number, isDone: number, ...pieces: string[]): void
+  attach(bytes: SharedArrayBuffer, outAt: number): void
 }
 
 export function createGuest(tape: Int32Array, api: object): Guest {
@@ -53,6 +52,8 @@ export function createGuest(tape: Int32Array, api: object): Guest {
     finished: () => runtime.finished(),
     drain: () => runtime.drain(),
     tick: () => runtime.tick(),
+    granted: (id, isDone, ...pieces) => settleAsk(id, isDone === 1, joined(pieces)),
+    attach: (bytes, outAt) => runtime.attach(bytes, outAt),
   }
 }
 
@@ -68,7 +69,8 @@ class Runtime {
   /** What a plugin finds in `sluice/plugin`. */
   readonly #api: object
   readonly #answers: AnswerWriter
-  readonly #uses: (Use | null)[] = []
+  readonly #parts = new Parts()
+  readonly #uses: (UseHooks | null)[] = []
   /** What `setUp` returns, by use. */
   readonly #setUps: (string | undefined)[] = []
   /** Calls whose promise has settled since the last drain. */
@@ -88,8 +90,7 @@ class Runtime {
   run(from: number, to: number, at: number, pieces: readonly string[]): string {
     const tape = this.#tape
     const answers = this.#answers
-    let text = ''
-    for (let i = 0; i < pieces.length; i++) text += pieces[i]
+    const text = pieces.length === 1 ? pieces[0]! : joined(pieces)
     this.#committed = ''
     answers.begin()
     for (let i = from; i < to; ) {
@@ -105,7 +106,27 @@ class Runtime {
       if (tape[ASYNC] === 1 || answers.isFull) break
     }
     tape[CELL] = -1
-    return this.#committed
+    this.#tellAsks()
+    tape[OUT] = answers.at - OUT_AT
+    return answers.text
+  }
+
+  /** As many as fit; the others with the next crossing. */
+  #tellAsks(): void {
+    const asks = takeAsks()
+    for (let i = 0; i < asks.length; i++) {
+      if (this.#answers.isFull) {
+        putBack(asks, i)
+        this.#tape[MORE] = 1
+        return
+      }
+      this.#answers.ask(asks[i]!)
+    }
+  }
+
+  attach(bytes: SharedArrayBuffer, outAt: number): void {
+    this.#parts.attach(bytes)
+    this.#answers.attach(bytes, outAt, bytes.byteLength - outAt)
   }
 
   /** After a crossing that was cut short: what the finished calls answered. */
@@ -123,13 +144,14 @@ class Runtime {
     const queue = this.#settled
     this.#settled = []
     for (let i = 0; i < queue.length; i++) {
-      if (answers.isFull) {
+      if (answers.isFull || !this.#answerSettled(queue[i]!)) {
         this.#settled[this.#settled.length] = queue[i]!
         tape[MORE] = 1
-      } else this.#answerSettled(queue[i]!)
+      }
     }
     const lines = takeLines()
     for (let i = 0; i < lines.length; i++) answers.log(lines[i]!.level, lines[i]!.text)
+    this.#tellAsks()
     tape[OUT] = answers.at - OUT_AT
     return answers.text
   }
@@ -149,11 +171,11 @@ class Runtime {
     if (known !== undefined) return known
     this.#setUps[use] = ''
     const restored: unknown = restore === '' ? undefined : parse(restore)
-    const host = { restore: () => restored }
+    const host = createHost(restored)
     const definition = this.#definition!
     const start = async (): Promise<void> => {
       const hooks = await definition.setup(await readOptions(definition, parse(options)), host)
-      this.#setUps[use] = stringify(this.#install(use, checkHooks(hooks)))
+      this.#setUps[use] = stringify(this.#install(use, checkHooks(hooks, definition.permissions)))
     }
     onSettled(
       start(),
@@ -188,24 +210,25 @@ class Runtime {
     try {
       const use = this.#uses[tag >> USE_SHIFT]!
       let value: unknown
-      if ((tag & IS_RESPONSE) === 0) value = use.onRequest!(new Request(call))
+      if (call.kind !== KIND_HEAD) value = this.#parts.run(call, use)
+      else if ((tag & IS_RESPONSE) === 0) value = use.onRequest!(new Request(call))
       else value = use.onResponse!(new Response(call), (tag & HAS_REQUEST) === 0 ? undefined : new RequestView(call))
       if (typeof value === 'object' && value !== null && isThenable(value)) {
         this.#wait(call, use.index, value)
         return
       }
-      this.#answers.write(call, use.index, value)
+      if (call.kind < FIRST_PART_KIND) this.#answers.write(call, use.index, value)
+      else if (!this.#writePart(call, value)) this.#later(call, use.index, value)
     } catch (error) {
       this.#answers.fail(call, describe(error))
+      this.#parts.ended(call)
     }
     call.ended = true
   }
 
   /** The answer comes later. The call keeps its own copy of its numbers, for the batch's are about to be overwritten. */
   #wait(call: Call, use: number, value: object): void {
-    const length = call.ints[call.at]!
-    call.ints = new IntArray(subarray(call.ints, call.at, call.at + length))
-    call.at = 0
+    this.#keep(call)
     this.#answers.pending(call)
     this.#tape[ASYNC] = 1
     const settle = (value: unknown, failed: boolean): void => {
@@ -219,41 +242,64 @@ class Runtime {
     )
   }
 
-  #answerSettled({ call, use, value, failed }: Settled): void {
-    if (failed) this.#answers.fail(call, describe(value))
-    else {
+  /** Its numbers, copied: those of the batch are about to be overwritten. By index, for no constructor is asked for a part of the tape. */
+  #keep(call: Call): void {
+    const length = call.ints[call.at]!
+    const own = new IntArray(length)
+    for (let i = 0; i < length; i++) own[i] = call.ints[call.at + i]!
+    call.ints = own
+    call.at = 0
+  }
+
+  /** The answer is known, but its bytes have to wait for the next crossing. */
+  #later(call: Call, use: number, value: unknown): void {
+    this.#keep(call)
+    this.#answers.pending(call)
+    this.#settled[this.#settled.length] = { call, use, value, failed: false }
+    this.#tape[MORE] = 1
+  }
+
+  /** False: its bytes do not fit any more. */
+  #writePart(call: Call, value: unknown): boolean {
+    const reply = this.#parts.read(call, value)
+    if (reply !== null && !this.#answers.writePart(call, reply)) return false
+    this.#parts.ended(call)
+    return true
+  }
+
+  /** False: its bytes do not fit any more. */
+  #answerSettled({ call, use, value, failed }: Settled): boolean {
+    if (failed) {
+      this.#answers.fail(call, describe(value))
+      this.#parts.ended(call)
+    } else {
       try {
-        this.#answers.writeSettled(call, use, value)
+        if (call.kind < FIRST_PART_KIND) this.#answers.writeSettled(call, use, value)
+        else {
+          const before = this.#answers.at
+          if (!this.#writePart(call, value)) return false
+          if (this.#answers.at === before) this.#answers.nothing(call)
+        }
       } catch (error) {
         this.#answers.fail(call, describe(error))
+        this.#parts.ended(call)
       }
     }
     call.ended = true
+    return true
   }
 
-  #install(use: number, hooks: Record<string, AnyHook>): SetUp {
-    const { onRequest, onResponse, onReload } = hooks
-    this.#uses[use] = {
-      onRequest: onRequest === undefined ? null : bound(onRequest, hooks),
-      onResponse: onResponse === undefined ? null : bound(onResponse, hooks),
-      onReload: onReload === undefined ? null : bound(onReload, hooks),
-      index: use,
-    }
-    const [responseNeeds, viewNeeds] = onResponse === undefined ? [0, 0] : needsOf(onResponse)
-    return {
-      onRequest: onRequest !== undefined,
-      onResponse: onResponse !== undefined,
-      requestNeeds: onRequest === undefined ? 0 : needsOf(onRequest)[0],
-      responseNeeds,
-      viewNeeds,
-      isAsync: isAsyncFunction(onRequest) || isAsyncFunction(onResponse),
-      onReload: onReload !== undefined,
-    }
+  #install(use: number, hooks: ReturnType<typeof checkHooks>): object {
+    const { installed, told } = installHooks(use, hooks)
+    this.#uses[use] = installed
+    return told
   }
 }
 
-function isAsyncFunction(hook: AnyHook | undefined): boolean {
-  return hook !== undefined && matches(/^async\b/, functionText(hook))
+function joined(pieces: readonly string[]): string {
+  let text = ''
+  for (let i = 0; i < pieces.length; i++) text += pieces[i]
+  return text
 }
 
 function isThenable(value: object): boolean {

@@ -1,6 +1,18 @@
 /** What a hook is given: a request and a response that read from the batch, field by field, only what is asked for. */
 import { isFieldValue, isHostOwned, isToken } from '../../net/http1/fields.ts'
-import { CALL_HEAD_INTS, HAS_REQUEST, MAX_EDITS, NOT_SENT, OP_APPEND, OP_DELETE, OP_SET, REQUEST_HEAD_INTS } from '../wire.ts'
+import {
+  CALL_HEAD_INTS,
+  HAS_REQUEST,
+  KIND_MASK,
+  KIND_SHIFT,
+  MAX_EDITS,
+  NOT_SENT,
+  OP_APPEND,
+  OP_DELETE,
+  OP_SET,
+  PART_INTS,
+  REQUEST_HEAD_INTS,
+} from '../wire.ts'
 import { Failure, indexOf, matches, slice, toLowerCase } from './primordials.ts'
 import { readQuery, writeQuery } from './query.ts'
 
@@ -22,11 +34,14 @@ export class Call {
   status = 0
   /** The answer is on its way: nothing may be read or changed any more. */
   ended = false
+  /** KIND_…. */
+  readonly kind: number
 
   constructor(ints: Int32Array, at: number, text: string, sees: readonly string[] | null) {
     this.ints = ints
     this.at = at
     this.id = ints[at + 2]!
+    this.kind = (ints[at + 1]! >> KIND_SHIFT) & KIND_MASK
     this.text = text
     this.sees = sees
   }
@@ -41,6 +56,22 @@ export class Call {
     }
     const from = this.ints[this.at + n]!
     return slice(this.text, from, from + length)
+  }
+
+  /** Of the response or the error; of a body or a message its flags. */
+  get number(): number {
+    return this.ints[this.at + 3]!
+  }
+
+  /** Number `n` of what is told of a part. */
+  part(n: number): number {
+    return this.ints[this.at + this.ints[this.at]! - PART_INTS + n]!
+  }
+
+  /** What else is told of a part, as text. */
+  get partText(): string {
+    const length = this.part(4)
+    return length < 0 ? '' : slice(this.text, this.part(3), this.part(3) + length)
   }
 
   edit(operation: number, name: string, value: string): void {

@@ -1,0 +1,32 @@
+/** Reads what the guest tells of a use: nothing of it is believed unseen. Throws a sentence. */
+import { type BodySetUp, type HookName, hookNames, KINDS, MAX_BUFFERED, NEEDS_ALL, type SetUp } from './wire.ts'
+
+export function readSetUp(text: string): SetUp {
+  const value: unknown = JSON.parse(text)
+  if (typeof value !== 'object' || value === null) throw new Error('setup told what makes no sense')
+  const { hooks, responseNeeds, needs, viewNeeds, requestBody, responseBody, isAsync } = value as Record<string, unknown>
+  const names = Array.isArray(hooks) ? hooks.filter((name): name is HookName => (hookNames as readonly unknown[]).includes(name)) : []
+  return {
+    hooks: names,
+    responseNeeds: needsOf(responseNeeds),
+    viewNeeds: needsOf(viewNeeds),
+    needs: Array.from({ length: KINDS }, (_, kind) => needsOf(Array.isArray(needs) ? needs[kind] : undefined)),
+    requestBody: names.includes('onRequestBody') ? bodyOf(requestBody) : null,
+    responseBody: names.includes('onResponseBody') ? bodyOf(responseBody) : null,
+    isAsync: isAsync === true,
+  }
+}
+
+function needsOf(value: unknown): number {
+  return typeof value === 'number' ? value & NEEDS_ALL : NEEDS_ALL
+}
+
+function bodyOf(value: unknown): BodySetUp {
+  const { mode, maxBytes, types, keepsState } = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>
+  return {
+    mode: mode === 'buffer' ? 'buffer' : 'stream',
+    maxBytes: typeof maxBytes === 'number' && maxBytes >= 0 ? Math.min(MAX_BUFFERED, Math.floor(maxBytes)) : 0,
+    types: Array.isArray(types) ? types.map((type) => String(type).toLowerCase()) : null,
+    keepsState: keepsState !== false,
+  }
+}

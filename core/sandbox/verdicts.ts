@@ -1,0 +1,29 @@
+/** Which verdicts make sense where: a guest may answer anything. */
+import type { HookCall, Verdict } from '../hooks.ts'
+import { KIND_ERROR, KIND_HEAD, KIND_LOG, KIND_MESSAGE, KIND_REQUEST_BODY, KIND_RESPONSE_BODY, KIND_UPGRADE } from './wire.ts'
+
+/** A sentence about a verdict that does not fit the hook that gave it; null if it does. */
+export function misplaced(verdict: Verdict, call: HookCall, kind: number): string | null {
+  if (verdict.kind === 'routeTo' && kind === KIND_HEAD && call.response !== null)
+    return 'onResponse cannot route: the response is here already'
+  return mayGive(verdict.kind, kind) ? null : `the hook answered what does not belong there: ${verdict.kind}`
+}
+
+function mayGive(verdict: Verdict['kind'], kind: number): boolean {
+  switch (kind) {
+    case KIND_HEAD:
+    case KIND_UPGRADE:
+      return verdict === 'respond' || verdict === 'routeTo'
+    case KIND_ERROR:
+      return verdict === 'respond'
+    case KIND_REQUEST_BODY:
+      return verdict === 'bytes' || verdict === 'respond' || verdict === 'deny'
+    case KIND_RESPONSE_BODY:
+    case KIND_MESSAGE:
+      return verdict === 'bytes' || verdict === 'deny'
+    case KIND_LOG:
+      return verdict === 'entries'
+    default:
+      return false
+  }
+}
