@@ -2,7 +2,7 @@
  * Networks and their codes, for look-up by address: overlapping networks become ranges that do not overlap, the longest prefix wins,
  * and a look-up is a binary search that makes no object.
  */
-import { type Network, parseAddress, parseNetwork, words } from './address.ts'
+import { emptyNetwork, type Network, parseAddress, parseNetwork, words } from './address.ts'
 
 export class GeoTable {
   readonly #v4: Ranges
@@ -16,13 +16,14 @@ export class GeoTable {
     const codes = new Map<string, number>([['', 0]])
     const v4 = new Networks()
     const v6 = new Networks()
-    readLines(text, (network, code) => {
+    readLines(text, (network, code, wrong) => {
       let index = codes.get(code)
       if (index === undefined) {
+        if (!/^[\w.-]{1,32}$/.test(code)) throw wrong()
         index = codes.size
         if (index > 65535) throw new Error('the table has more than 65535 codes')
         codes.set(code, index)
-      }
+      } else if (index === 0) throw wrong()
       ;(network.family === 4 ? v4 : v6).add(network, index)
     })
     this.networks = v4.size + v6.size
@@ -77,8 +78,10 @@ class Networks {
       this.bits = doubled(this.bits, new Uint8Array(at * 2))
       this.codes = doubled(this.codes, new Uint16Array(at * 2))
     }
-    this.firsts.set(first, at * 4)
-    this.lasts.set(last, at * 4)
+    for (let i = 0; i < 4; i++) {
+      this.firsts[at * 4 + i] = first[i]!
+      this.lasts[at * 4 + i] = last[i]!
+    }
     this.bits[at] = bits
     this.codes[at] = code
   }
@@ -114,21 +117,22 @@ function compareAt(a: Uint32Array, i: number, b: Uint32Array, j: number): number
   return 0
 }
 
-function readLines(text: string, see: (network: Network, code: string) => void): void {
+/** The network is the same object each time. */
+function readLines(text: string, see: (network: Network, code: string, wrong: () => Error) => void): void {
+  const network = emptyNetwork()
   let number = 0
+  let line = ''
+  const wrong = (): Error => new Error(`line ${number} of the table is not valid: ${line.slice(0, 80)} (a line is 192.0.2.0/24,DE)`)
   for (let at = 0; at < text.length; ) {
     let end = text.indexOf('\n', at)
     if (end < 0) end = text.length
     number++
-    const line = text.slice(at, end).trim()
+    line = text.slice(at, end).trim()
     at = end + 1
     if (line === '' || line.startsWith('#')) continue
     const comma = line.indexOf(',')
-    const network = comma < 0 ? null : parseNetwork(unquoted(line.slice(0, comma)))
-    const code = unquoted(line.slice(comma + 1))
-    if (network === null || !/^[\w.-]{1,32}$/.test(code))
-      throw new Error(`line ${number} of the table is not valid: ${line.slice(0, 80)} (a line is 192.0.2.0/24,DE)`)
-    see(network, code)
+    if (comma < 0 || parseNetwork(unquoted(line.slice(0, comma)), network) === null) throw wrong()
+    see(network, unquoted(line.slice(comma + 1)), wrong)
   }
 }
 
@@ -141,40 +145,37 @@ function unquoted(text: string): string {
 function toRanges(networks: Networks): Ranges {
   const { firsts, lasts, codes } = networks
   // A network begins one range, and another may begin after it.
-  const out: { starts: Uint32Array; codes: Uint16Array } = {
-    starts: new Uint32Array(networks.size * 8),
-    codes: new Uint16Array(networks.size * 2),
-  }
+  const starts = new Uint32Array(networks.size * 8)
+  const found = new Uint16Array(networks.size * 2)
   let size = 0
-  const begin = (start: Uint32Array, code: number): void => {
-    if (size > 0 && compareAt(out.starts, size - 1, start, 0) === 0) out.codes[size - 1] = code
-    else if ((size === 0 ? 0 : out.codes[size - 1]) !== code) {
-      out.starts.set(start, size * 4)
-      out.codes[size++] = code
+  const begin = (from: Uint32Array, at: number, code: number): void => {
+    if (size > 0 && compareAt(starts, size - 1, from, at) === 0) found[size - 1] = code
+    else if ((size === 0 ? 0 : found[size - 1]) !== code) {
+      for (let i = 0; i < 4; i++) starts[size * 4 + i] = from[at * 4 + i]!
+      found[size++] = code
     }
   }
   // Networks hold one another or are apart: those around the present address form a stack.
   const around: number[] = []
+  const next = new Uint32Array(4)
   const leave = (): void => {
-    const left = around.pop()!
-    const next = after(lasts.subarray(left * 4, left * 4 + 4))
-    if (next !== null) begin(next, around.length === 0 ? 0 : codes[around.at(-1)!]!)
+    if (setAfter(next, lasts, around.pop()!)) begin(next, 0, around.length === 0 ? 0 : codes[around.at(-1)!]!)
   }
   for (const at of networks.inOrder()) {
     while (around.length > 0 && compareAt(lasts, around.at(-1)!, firsts, at) < 0) leave()
-    begin(firsts.subarray(at * 4, at * 4 + 4), codes[at]!)
+    begin(firsts, at, codes[at]!)
     around.push(at)
   }
   while (around.length > 0) leave()
-  return { starts: out.starts.slice(0, size * 4), codes: out.codes.slice(0, size) }
+  return { starts: starts.slice(0, size * 4), codes: found.slice(0, size) }
 }
 
-/** The next address; null after the last one of all. IPv4 addresses may go one beyond their last: nobody looks there. */
-function after(address: Uint32Array): Uint32Array | null {
-  const next = new Uint32Array(address)
+/** The address after that one; false after the last of all. IPv4 addresses may go one beyond their last: nobody looks there. */
+function setAfter(next: Uint32Array, lasts: Uint32Array, at: number): boolean {
+  for (let i = 0; i < 4; i++) next[i] = lasts[at * 4 + i]!
   for (let i = 3; i >= 0; i--) {
     next[i] = next[i]! + 1
-    if (next[i] !== 0) return next
+    if (next[i] !== 0) return true
   }
-  return null
+  return false
 }

@@ -98,35 +98,54 @@ function groupAt(place: number, count: number, gap: number): number {
 }
 
 export interface Network {
-  readonly family: 4 | 6
+  family: 4 | 6
   /** The first and the last address, four words each. */
   readonly first: Uint32Array
   readonly last: Uint32Array
   /** Bits of the prefix, of 32 or 128. */
-  readonly bits: number
+  bits: number
 }
 
-/** `192.0.2.0/24`, `2001:db8::/32`, or one address; null if it is none. Bits beyond the prefix are ignored. */
-export function parseNetwork(text: string): Network | null {
+export function emptyNetwork(): Network {
+  return { family: 4, first: new Uint32Array(4), last: new Uint32Array(4), bits: 32 }
+}
+
+/**
+ * `192.0.2.0/24`, `2001:db8::/32`, or one address; null if it is none. Bits beyond the prefix are ignored. `into`: filled and returned,
+ * for whoever reads many.
+ */
+export function parseNetwork(text: string, into: Network = emptyNetwork()): Network | null {
   const slash = text.indexOf('/')
   const family = parseAddress(slash < 0 ? text : text.slice(0, slash))
   if (family === 0) return null
   const most = family === 4 ? 32 : 128
-  const prefix = slash < 0 ? String(most) : text.slice(slash + 1)
-  const isMapped = family === 4 && text.includes(':')
-  const bits = /^\d{1,3}$/.test(prefix) ? Number(prefix) - (isMapped && slash >= 0 ? 96 : 0) : -1
+  let bits = slash < 0 ? most : parsePrefix(text, slash + 1)
+  // An IPv4 network written in IPv6.
+  if (family === 4 && slash >= 0 && text.includes(':')) bits -= 96
   if (bits < 0 || bits > most) return null
-  const first = new Uint32Array(words)
-  if (family === 4) first.fill(0, 0, 3)
-  const last = new Uint32Array(first)
+  into.family = family
+  into.bits = bits
+  const inAll = family === 4 ? bits + 96 : bits
   for (let i = 0; i < 4; i++) {
-    const kept = Math.min(32, Math.max(0, bits + (family === 4 ? 96 : 0) - 32 * i))
-    const mask = kept === 0 ? 0xffffffff : kept === 32 ? 0 : 0xffffffff >>> kept
-    first[i] = first[i]! & ~mask
-    last[i] = last[i]! | mask
+    const kept = inAll - 32 * i
+    const mask = kept <= 0 ? 0xffffffff : kept >= 32 ? 0 : 0xffffffff >>> kept
+    const word = family === 4 && i < 3 ? 0 : words[i]!
+    into.first[i] = word & ~mask
+    into.last[i] = family === 4 && i < 3 ? 0 : word | mask
   }
-  if (family === 4) last.fill(0, 0, 3)
-  return { family, first, last, bits }
+  return into
+}
+
+/** One to three digits; -1 for anything else. */
+function parsePrefix(text: string, from: number): number {
+  if (from === text.length || text.length - from > 3) return -1
+  let value = 0
+  for (let i = from; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 48
+    if (digit < 0 || digit > 9) return -1
+    value = value * 10 + digit
+  }
+  return value
 }
 
 /** Is the address that `parseAddress` read last, of that family, in there? */
@@ -136,7 +155,7 @@ export function isInside({ family, first, last }: Network, of: 4 | 6): boolean {
   return compare(words, first) >= 0 && compare(words, last) <= 0
 }
 
-export function compare(a: Uint32Array, b: Uint32Array): number {
+function compare(a: Uint32Array, b: Uint32Array): number {
   for (let i = 0; i < 4; i++) if (a[i] !== b[i]) return a[i]! < b[i]! ? -1 : 1
   return 0
 }

@@ -73,7 +73,7 @@ export interface WishAnswer {
   readonly text: string
 }
 
-/** For evaluating a plugin and for `setup`, ms. */
-export const LOAD_TIMEOUT_MS = 500
+/** For evaluating a plugin and for `setup`, ms by the wall's clock: that a machine is busy is no reason to refuse a plugin with a large table. */
+export const LOAD_TIMEOUT_MS = 2000
 /** For a `setup` that returns a promise, ms. */
 export const SETUP_DEADLINE_MS = 5000
