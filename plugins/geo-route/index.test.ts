@@ -94,7 +94,7 @@ test('a line that is not valid is named', () => {
 })
 
 test('the endpoint is told, and no client tells it', async () => {
-  await using proxy = await simulatePlugin(plugin, { options: { table: TABLE } })
+  await using proxy = await simulatePlugin(plugin, { timeout: '1s', options: { table: TABLE } })
   const geo = async (from: string) => (await proxy.fetch('/', { from, headers: { 'x-geo': 'forged' } })).sent?.headers.get('x-geo')
   assert.is(await geo('192.0.2.1'), 'DE')
   assert.is(await geo('2001:db8:1::9'), 'US')
@@ -102,12 +102,12 @@ test('the endpoint is told, and no client tells it', async () => {
 })
 
 test('denies by code, and lets only some in', async () => {
-  await using denying = await simulatePlugin(plugin, { options: { table: TABLE, deny: ['FR', 'unknown'], status: 451 } })
+  await using denying = await simulatePlugin(plugin, { timeout: '1s', options: { table: TABLE, deny: ['FR', 'unknown'], status: 451 } })
   const status = async (proxy: typeof denying, from: string) => (await proxy.fetch('/', { from })).status
   assert.is(await status(denying, '192.0.2.1'), 200)
   assert.is(await status(denying, '198.51.100.1'), 451)
   assert.is(await status(denying, '203.0.113.1'), 451)
-  await using allowing = await simulatePlugin(plugin, { options: { table: TABLE, allow: ['FR'], header: 'x-country' } })
+  await using allowing = await simulatePlugin(plugin, { timeout: '1s', options: { table: TABLE, allow: ['FR'], header: 'x-country' } })
   assert.is(await status(allowing, '192.0.2.1'), 403)
   assert.is(await status(allowing, '203.0.113.1'), 403)
   const res = await allowing.fetch('/', { from: '198.51.100.1' })
@@ -133,7 +133,7 @@ const america = upstream('america', { endpoints: ['10.0.0.2:80'] })
 
 test('a hundred thousand networks fit into its memory and are loaded in time, a code without a line is told', async () => {
   const table = hundredThousand()
-  await using proxy = await simulatePlugin(plugin, { options: { table, deny: ['XX'] } })
+  await using proxy = await simulatePlugin(plugin, { timeout: '1s', options: { table, deny: ['XX'] } })
   const res = await proxy.fetch('/', { from: '10.5.7.1' })
   assert.is(res.sent?.headers.get('x-geo'), new GeoTable(table).find('10.5.7.1'))
   assert.ok(proxy.logs.some(({ text }) => text === 'no line of the table has the code XX'))

@@ -8,7 +8,7 @@ const HOUR_MS = 3_600_000
 const at = (ms: number) => new Date(Date.now() + ms).toISOString()
 
 test('a page for people, problem details for programs, both for a while and not to be kept', async () => {
-  await using proxy = await simulatePlugin(plugin, { options: { title: 'Back <soon>', until: at(HOUR_MS) } })
+  await using proxy = await simulatePlugin(plugin, { timeout: '1s', options: { title: 'Back <soon>', until: at(HOUR_MS) } })
   const page = await proxy.fetch('/', { headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } })
   assert.is(page.status, 503)
   assert.is(page.headers.get('content-type'), 'text/html; charset=utf-8')
@@ -31,7 +31,7 @@ test('lets through by network, by path and by a secret header that goes no furth
     secret: { header: 'x-maintenance', value: 'let-me-in-4711' },
     retryAfter: 60,
   }
-  await using proxy = await simulatePlugin(plugin, { options })
+  await using proxy = await simulatePlugin(plugin, { timeout: '1s', options })
   const status = async (path: string, init: SimulatedInit = {}) => (await proxy.fetch(path, init)).status
   assert.is(await status('/', { from: '192.0.2.9' }), 200)
   assert.is(await status('/', { from: '2001:db8::1' }), 200)
@@ -53,7 +53,7 @@ test('lets through by network, by path and by a secret header that goes no furth
 
 test('lets through by a secret cookie, which it sees with credentials', async () => {
   const options = { secret: { cookie: 'inside', value: 'let-me-in-4711' } }
-  await using proxy = await simulatePlugin(plugin, { options, grant: ['credentials'] })
+  await using proxy = await simulatePlugin(plugin, { timeout: '1s', options, grant: ['credentials'] })
   const status = async (cookie: string) => (await proxy.fetch('/', { headers: { cookie } })).status
   assert.is(await status('a=1; inside=let-me-in-4711'), 200)
   assert.is(await status('xinside=let-me-in-4711; inside='), 503)
@@ -61,10 +61,13 @@ test('lets through by a secret cookie, which it sees with credentials', async ()
 
 test('only between from and until, and not at all when it is not enabled', async () => {
   for (const options of [{ from: at(HOUR_MS) }, { until: at(-HOUR_MS) }, { enabled: false }]) {
-    await using proxy = await simulatePlugin(plugin, { options })
+    await using proxy = await simulatePlugin(plugin, { timeout: '1s', options })
     assert.is((await proxy.fetch('/')).status, 200, JSON.stringify(options))
   }
-  await using proxy = await simulatePlugin(plugin, { options: { from: at(-HOUR_MS), until: at(HOUR_MS), html: '<p>mine</p>' } })
+  await using proxy = await simulatePlugin(plugin, {
+    timeout: '1s',
+    options: { from: at(-HOUR_MS), until: at(HOUR_MS), html: '<p>mine</p>' },
+  })
   assert.is(await (await proxy.fetch('/')).text(), '<p>mine</p>')
 })
 
@@ -76,7 +79,7 @@ test('says what is wrong with its options', async () => {
   ]
   for (const [options, words] of refusals) {
     try {
-      await using proxy = await simulatePlugin(plugin, { options })
+      await using proxy = await simulatePlugin(plugin, { timeout: '1s', options })
       assert.unreachable(`accepted ${JSON.stringify(options)}, ${proxy.logs.length}`)
     } catch (error) {
       assert.match((error as Error).message, words)

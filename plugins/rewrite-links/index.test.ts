@@ -19,7 +19,7 @@ async function within(run: (it: Sandboxed) => Promise<void>): Promise<void> {
 
 test('fields of a response follow, digests of a text that may change go', () =>
   within(async (it) => {
-    const hook = await it.load(file, { options, grant: GRANT })
+    const hook = await it.load(file, { options, grant: GRANT, timeoutMs: 500 })
     const { response } = await ask(hook, {
       response: responseHead(302, {
         Location: 'http://app.internal:8080/in?next=http%3A%2F%2Fapp.internal%3A8080%2F',
@@ -49,7 +49,7 @@ test('without the permission credentials cookies stay as they are', () =>
 
 test('texts are rewritten as they stream by, two at a time, cut anywhere, and nothing else waits', () =>
   within(async (it) => {
-    const hook = await it.load(file, { options, grant: GRANT })
+    const hook = await it.load(file, { options, grant: GRANT, timeoutMs: 500 })
     assert.ok(hook.onResponseBody!.types!.includes('text/html'))
     assert.is(hook.onResponseBody!.mode, 'stream')
     const text = Buffer.from('<p>häßlich <a href="http://app.internal:8080/ü">😀</a> and the end http://app.internal:8080')
@@ -72,7 +72,7 @@ test('texts are rewritten as they stream by, two at a time, cut anywhere, and no
 
 test('a megabyte of HTML is rewritten within the turns that a plugin has', () =>
   within(async (it) => {
-    const hook = await it.load(file, { options, grant: GRANT, timeoutMs: 50 })
+    const hook = await it.load(file, { options, grant: GRANT, timeoutMs: 500 })
     const chunk = Buffer.from(
       '<a href="http://app.internal:8080/products/4711">a product</a> with some words around it\n'.repeat(800).slice(0, 65536),
     )

@@ -6,7 +6,7 @@ import { fieldsOf, type Options } from './fields.ts'
 const plugin = new URL('./index.ts', import.meta.url)
 
 async function headersWith(options: unknown, endpoint: Record<string, string> = {}): Promise<Headers> {
-  await using proxy = await simulatePlugin(plugin, { options, upstream: () => new Response('ok', { headers: endpoint }) })
+  await using proxy = await simulatePlugin(plugin, { timeout: '1s', options, upstream: () => new Response('ok', { headers: endpoint }) })
   return (await proxy.fetch('/')).headers
 }
 
@@ -72,7 +72,7 @@ test('strict transport security when it is asked for', () => {
 })
 
 test('answers of the proxy itself have them, too', async () => {
-  await using proxy = await simulatePlugin(plugin, { upstream: () => ({ failure: 'reset' }) })
+  await using proxy = await simulatePlugin(plugin, { timeout: '1s', upstream: () => ({ failure: 'reset' }) })
   const res = await proxy.fetch('/')
   assert.is(res.status, 502)
   assert.is(res.headers.get('x-content-type-options'), 'nosniff')
@@ -92,7 +92,7 @@ function valueIn(name: string, options: Options): string | undefined {
 
 async function refusal(options: unknown): Promise<string> {
   try {
-    await using proxy = await simulatePlugin(plugin, { options })
+    await using proxy = await simulatePlugin(plugin, { timeout: '1s', options })
     return `accepted: ${proxy.logs.length}`
   } catch (error) {
     return (error as Error).message
