@@ -106,7 +106,7 @@ export class Traffic implements Observer {
     const slots = this.#plugin(plugin)
     const values = this.#counters.values
     values[slots.calls]! += calls
-    values[slots.crossings]! += 1
+    if (tookMs > 0) values[slots.crossings]! += 1
     values[slots.seconds]! += tookMs / 1000
   }
 

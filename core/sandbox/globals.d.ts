@@ -54,7 +54,8 @@ declare class TextEncoder {
 declare class TextDecoder {
   constructor(label?: string, options?: { fatal?: boolean; ignoreBOM?: boolean })
   readonly encoding: string
-  decode(bytes?: ArrayBuffer | ArrayBufferView): string
+  /** With `stream`, a character that the next piece ends is kept for it. */
+  decode(bytes?: ArrayBuffer | ArrayBufferView, options?: { stream?: boolean }): string
 }
 
 declare function atob(data: string): string

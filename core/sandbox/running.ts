@@ -230,6 +230,11 @@ export class RunningPlugin implements EngineSink {
     }
   }
 
+  /** A call that was answered without a crossing. */
+  countUncrossed(): void {
+    this.#parts.observer.pluginCalled(this.name, 1, 0)
+  }
+
   forget(state: number): void {
     this.#keeping.forget(state)
   }

@@ -1,7 +1,7 @@
 /** One use of a plugin in the config, as a hook of the data path: what does not match or has no hook costs no crossing. */
 import { ProxyError } from '../errors.ts'
 import { type Ask, type BodyHook, type BodyPart, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
-import { RequestHead } from '../net/http1/head.ts'
+import { type Head, RequestHead } from '../net/http1/head.ts'
 import type { CallShape } from './batch.ts'
 import type { Matcher } from './match.ts'
 import type { RunningPlugin } from './running.ts'
@@ -18,6 +18,8 @@ import {
   KIND_REQUEST_BODY,
   KIND_RESPONSE_BODY,
   KIND_UPGRADE,
+  OP_APPEND,
+  OP_DELETE,
   type SetUp,
 } from './wire.ts'
 
@@ -93,8 +95,8 @@ export class LoadedUse implements Hook, CallShape {
     this.identity = identityOf(use)
     this.#deny = use.onFailure === 'deny'
     this.#matcher = parts.matcher
-    this.onRequest = this.#ask('onRequest', KIND_HEAD)
-    this.onResponse = this.#ask('onResponse', KIND_HEAD)
+    this.onRequest = this.#constant(setUp.requestEdits) ?? this.#ask('onRequest', KIND_HEAD)
+    this.onResponse = this.#constant(setUp.responseEdits) ?? this.#ask('onResponse', KIND_HEAD)
     this.onUpgrade = this.#ask('onUpgrade', KIND_UPGRADE)
     this.onError = this.#ask('onError', KIND_ERROR)
     this.onRequestBody = bodyHook(setUp.requestBody, this.#send('onRequestBody', KIND_REQUEST_BODY))
@@ -136,6 +138,20 @@ export class LoadedUse implements Hook, CallShape {
     }
   }
 
+  /** A hook that does the same whatever it is given: nothing crosses. */
+  #constant(edits: SetUp['requestEdits']): Ask | null {
+    if (edits === null) return null
+    const { plugin } = this
+    const matcher = this.#matcher
+    const apply = compileEdits(edits)
+    return (call) => {
+      if (matcher !== null && !matcher(call.request)) return null
+      apply(call.response ?? call.request)
+      plugin.countUncrossed()
+      return null
+    }
+  }
+
   /** What is asked only of whom it concerns: the match was decided before. */
   #send(name: HookName, kind: number): Ask | null {
     if (!this.#setUp.hooks.includes(name)) return null
@@ -155,6 +171,25 @@ export class LoadedUse implements Hook, CallShape {
 export function identityOf(use: PluginUse): string {
   const { source, key, options, grant, timeoutMs, deadlineMs, memoryMb, isolation, onFailure } = use
   return JSON.stringify([source.id, key, options ?? {}, grant, timeoutMs, deadlineMs, memoryMb, isolation, onFailure])
+}
+
+function compileEdits(edits: readonly (string | number)[]): (head: Head) => void {
+  const gone: string[] = []
+  let lines = ''
+  for (let i = 0; i < edits.length; i += 3) {
+    const [operation, name, value] = edits.slice(i, i + 3) as [number, string, string]
+    const lower = name.toLowerCase()
+    if (operation !== OP_APPEND) {
+      // It takes away what those before it have set, too.
+      lines = lines.replaceAll(new RegExp(`^${RegExp.escape(name)}: .*\\r\\n`, 'gim'), '')
+      if (!gone.includes(lower)) gone.push(lower)
+    }
+    if (operation !== OP_DELETE) lines += `${name}: ${value}\r\n`
+  }
+  return (head) => {
+    for (let i = 0; i < gone.length; i++) head.delete(gone[i]!)
+    if (lines !== '') head.addLines(lines)
+  }
 }
 
 function bodyHook(setUp: BodySetUp | null, ask: Ask | null): BodyHook | null {

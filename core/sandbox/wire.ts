@@ -187,6 +187,9 @@ export interface SetUp {
   readonly viewNeeds: number
   readonly requestBody: BodySetUp | null
   readonly responseBody: BodySetUp | null
+  /** What `onRequest` and `onResponse` do whatever they are given, as triples of OP_SET, OP_APPEND or OP_DELETE, name, value; null: run them. */
+  readonly requestEdits: readonly (string | number)[] | null
+  readonly responseEdits: readonly (string | number)[] | null
   /** A hook is an async function: its calls cross one by one. */
   readonly isAsync: boolean
 }

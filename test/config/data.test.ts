@@ -137,9 +137,10 @@ test('ten thousand routes take well under 50 ms', () => {
   }))
   const config = { listeners: { web: { kind: 'http', options: { listen: ':1', routes } } } }
   const times = Array.from({ length: 5 }, () => {
-    const at = performance.now()
+    const { user, system } = process.threadCpuUsage()
     hashOf(dataOf(config))
-    return performance.now() - at
+    const now = process.threadCpuUsage()
+    return (now.user + now.system - user - system) / 1000
   }).sort((a, b) => a - b)
   console.log(`  ${times[2]!.toFixed(1)} ms`)
   assert.ok(times[0]! < 100, `${times[0]} ms`)

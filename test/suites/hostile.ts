@@ -6,7 +6,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { requestHead } from '../support/heads.ts'
-import { ask, type Isolation, outcome, Sandboxed } from '../support/sandboxed.ts'
+import { ask, askPart, bodyPart, type Isolation, messagePart, outcome, Sandboxed, said } from '../support/sandboxed.ts'
 
 export interface HostileCase {
   readonly name: string
@@ -108,9 +108,44 @@ export const pollutions: readonly { readonly name: string; readonly body: string
     body: 'Function.prototype.call = Function.prototype.bind = Function.prototype.apply = () => { throw 1 }',
   },
   { name: 'String', body: `globalThis.String = () => ({})` },
+  {
+    name: 'typed arrays',
+    body: `for (const T of [Uint8Array, Int32Array]) { T.prototype.set = T.prototype.subarray = () => { throw 1 }; Object.defineProperty(T.prototype, 'constructor', { value: null }) }`,
+  },
+]
+
+/** The same in hooks of bodies, messages and the log: statements that run for the evil one. */
+export const hostileParts: readonly {
+  readonly name: string
+  readonly hook: 'onResponseBody' | 'onMessage' | 'onLog'
+  readonly body: string
+}[] = [
+  { name: 'loop over a chunk', hook: 'onResponseBody', body: 'for (;;) chunk[0]++' },
+  { name: 'loop after a chunk was awaited', hook: 'onResponseBody', body: 'return (async () => { await 0; for (;;) {} })()' },
+  { name: 'chunk that is never answered', hook: 'onResponseBody', body: 'return new Promise(() => {})' },
+  { name: 'chunks kept', hook: 'onResponseBody', body: 'const all = []; for (;;) all.push(chunk.slice(), new Array(1e5).fill(1))' },
+  { name: 'bytes without end', hook: 'onResponseBody', body: 'return new Uint8Array(2 ** 30)' },
+  { name: 'array-like as bytes', hook: 'onResponseBody', body: 'return { length: 2 ** 31, get 0() { for (;;) {} } }' },
+  { name: 'proxy of bytes', hook: 'onResponseBody', body: `return new Proxy(chunk, { get() { for (;;) {} } })` },
+  { name: 'text without end', hook: 'onResponseBody', body: `return 'x'.repeat(2 ** 28)` },
+  { name: 'answer with a getter that loops', hook: 'onResponseBody', body: 'return { get kind() { for (;;) {} } }' },
+  { name: 'regexp over a message', hook: 'onMessage', body: `/^(a+)+$/.test('a'.repeat(40) + message)` },
+  { name: 'message that is an object', hook: 'onMessage', body: 'return { toString() { for (;;) {} } }' },
+  {
+    name: 'promise that lies about a message',
+    hook: 'onMessage',
+    body: 'return { then(resolve) { resolve({ then() { for (;;) {} } }) } }',
+  },
+  { name: 'entries that grow', hook: 'onLog', body: `return entries.map(() => ({ path: 'x'.repeat(2 ** 22) }))` },
+  { name: 'entries with toJSON that loops', hook: 'onLog', body: 'return entries.map(() => ({ toJSON() { for (;;) {} } }))' },
+  { name: 'entries with an iterator that never ends', hook: 'onLog', body: 'return { *[Symbol.iterator]() { for (;;) yield {} } }' },
+  { name: 'entries in a circle', hook: 'onLog', body: 'entries[0].self = entries; return entries' },
 ]
 
 export function describeHostile(isolation: Isolation): void {
+  for (const hostile of hostileParts) {
+    check(isolation, `${hostile.name}: ends within its limits, and other bodies go on`, (it) => endsAloneInPart(it, hostile))
+  }
   for (const hostile of hostileCases) {
     if (hostile.takesProcess === true && isolation === 'worker') {
       test.skip(`worker engine: ${hostile.name} (V8 itself gives in; it takes a process)`)
@@ -149,6 +184,27 @@ async function endsAlone(it: Sandboxed, hostile: HostileCase): Promise<void> {
     else if (hostile.harmless !== true) assert.is(outcome(answers[i]!), 'failed plugin_failed')
   }
   assert.is((await ask(neighbour, { request: requestHead({ path: '/after' }) })).request.get('x'), '/after')
+}
+
+/** An evil part amid honest ones, all with a state of their own. */
+async function endsAloneInPart(it: Sandboxed, { hook: name, body }: (typeof hostileParts)[number]): Promise<void> {
+  const permissions = `permissions: ['response.body', 'stream'],`
+  const grant = ['response.body', 'stream']
+  const hooks = `return {
+    onResponseBody(chunk) { const isEvil = chunk[0] === 33; if (isEvil) { ${name === 'onResponseBody' ? body : ''} } return 'seen' },
+    onMessage(message) { if (message === '!') { ${name === 'onMessage' ? body : ''} } return 'seen' },
+    onLog(entries) { if (entries[0].path === '!') { ${name === 'onLog' ? body : ''} } return entries },
+  }`
+  const plugin = await it.plugin(hooks, { grant, timeoutMs: 30, deadlineMs: 300 }, permissions)
+  const at = (text: string, state: number) => {
+    if (name === 'onResponseBody') return askPart(plugin.onResponseBody!.ask, bodyPart(text, { state }))
+    if (name === 'onMessage') return askPart(plugin.onMessage!, messagePart(text, { state }))
+    return askPart(plugin.onLog!, { kind: 'log', entries: [{ path: text }] })
+  }
+  const verdicts = await Promise.all(['a', 'b', '!', 'c', 'd'].map(at))
+  const seen = name === 'onLog' ? 'entries' : 'text seen'
+  assert.equal(verdicts.map(said), [seen, seen, 'failed plugin_failed', seen, seen], JSON.stringify(it.told.failures))
+  assert.is(said(await at('e', 9)), seen)
 }
 
 async function ruinsItselfAlone(it: Sandboxed, body: string): Promise<void> {

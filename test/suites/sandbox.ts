@@ -90,6 +90,40 @@ function describeHooks(check: Check): void {
     assert.equal(values, ['a', 'a', 'a', 'b', 'b'])
   })
 
+  check('does by itself what a hook does whatever it is given', async (it) => {
+    const hook = await it.plugin(`return {
+      onRequest: (req) => req.headers.append('x-list', 'b'),
+      onResponse(res) {
+        res.headers.append('x-gone', 'before')
+        res.headers.set('X-Proxy', "sluice's")
+        res.headers.delete('x-gone')
+        res.headers.append('x-proxy', 'two');
+      },
+    }`)
+    const { request, atOnce } = await ask(hook, { request: requestHead({}, { 'X-List': 'a' }) })
+    assert.equal([request.get('x-list'), atOnce], ['a, b', true])
+    const { response } = await ask(hook, { response: responseHead(200, { 'x-proxy': '0', 'x-gone': '1', 'x-kept': '2' }) })
+    assert.equal(
+      ['x-proxy', 'x-gone', 'x-kept'].map((name) => response!.get(name)),
+      ["sluice's, two", null, '2'],
+    )
+    assert.equal(it.told.calls, [1, 1])
+  })
+
+  check('asks a hook that sets what cannot be sent, and fails of it', async (it) => {
+    for (const edit of [
+      `'content-length', '5'`,
+      `'bad name', 'x'`,
+      `'x-nul', '\\0'`,
+      `'x-lines', 'a\\r\\nb: c'`,
+      `'Connection', 'close'`,
+    ]) {
+      const hook = await it.plugin(`return { onRequest(req) { req.headers.set(${edit}) } }`)
+      const { request, ...rest } = await ask(hook)
+      assert.equal([outcome({ request, ...rest }), request.lines()], ['failed plugin_failed', ''], edit)
+    }
+  })
+
   check('takes more calls in a turn than fit one crossing', async (it) => {
     const hook = await it.plugin(`return { onRequest(req) { req.headers.set('x-big', 'x'.repeat(4000) + req.path) } }`)
     const asked = await Promise.all(

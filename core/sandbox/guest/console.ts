@@ -30,6 +30,10 @@ export function createConsole(tape: Int32Array): Record<string, (...values: unkn
   return { debug: at('debug'), log: at('info'), info: at('info'), warn: at('warn'), error: at('error') }
 }
 
+export function hasLines(): boolean {
+  return lines.length > 0 || dropped > 0
+}
+
 export function takeLines(): readonly Line[] {
   if (dropped > 0) lines[lines.length] = { level: 'warn', text: `${dropped} more lines were dropped` }
   const taken = lines

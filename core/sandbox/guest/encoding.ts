@@ -1,12 +1,13 @@
 /** `TextEncoder` and `TextDecoder`: UTF-8, and latin1 to decode. */
-import { decodeUtf8, encodeUtf8 } from './utf8.ts'
+import { Bytes, setBytes } from './primordials.ts'
+import { decodeUtf8, encodeUtf8, incompleteTail, latin1Text } from './utf8.ts'
 
 export class TextEncoder {
   get encoding(): string {
     return 'utf-8'
   }
   encode(text = ''): Uint8Array {
-    return new Uint8Array(encodeUtf8(`${text}`))
+    return encodeUtf8(`${text}`)
   }
 }
 
@@ -14,6 +15,9 @@ export class TextDecoder {
   readonly encoding: string
   readonly fatal: boolean
   readonly ignoreBOM: boolean
+  /** Of a character that goes on in the next piece of a stream. */
+  #rest: Uint8Array = new Bytes(0)
+  #isInside = false
 
   constructor(label = 'utf-8', options: { fatal?: boolean; ignoreBOM?: boolean } = {}) {
     const name = `${label}`.trim().toLowerCase()
@@ -24,15 +28,23 @@ export class TextDecoder {
     this.ignoreBOM = options.ignoreBOM === true
   }
 
-  decode(input?: ArrayBuffer | ArrayBufferView): string {
-    if (input === undefined) return ''
-    const bytes = ArrayBuffer.isView(input) ? new Uint8Array(input.buffer, input.byteOffset, input.byteLength) : new Uint8Array(input)
-    if (this.encoding !== 'utf-8') {
-      let out = ''
-      for (const byte of bytes) out += String.fromCharCode(byte)
-      return out
-    }
-    const text = decodeUtf8(bytes, this.fatal)
-    return !this.ignoreBOM && text.startsWith('\ufeff') ? text.slice(1) : text
+  decode(input: ArrayBuffer | ArrayBufferView = new Bytes(0), options: { stream?: boolean } = {}): string {
+    let bytes = ArrayBuffer.isView(input) ? new Bytes(input.buffer, input.byteOffset, input.byteLength) : new Bytes(input)
+    if (this.encoding !== 'utf-8') return latin1Text(bytes, 0, bytes.length)
+    if (this.#rest.length > 0) bytes = joined(this.#rest, bytes)
+    const isStream = options.stream === true
+    const tail = isStream ? incompleteTail(bytes) : 0
+    this.#rest = tail === 0 ? new Bytes(0) : new Bytes(new Bytes(bytes.buffer, bytes.byteOffset + bytes.length - tail, tail))
+    const text = decodeUtf8(tail === 0 ? bytes : new Bytes(bytes.buffer, bytes.byteOffset, bytes.length - tail), this.fatal)
+    const hasMark = !this.#isInside && !this.ignoreBOM && text.startsWith('\ufeff')
+    this.#isInside = isStream && (this.#isInside || text !== '')
+    return hasMark ? text.slice(1) : text
   }
+}
+
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const all = new Bytes(first.length + second.length)
+  setBytes(all, first)
+  for (let i = 0; i < second.length; i++) all[first.length + i] = second[i]!
+  return all
 }

@@ -23,6 +23,7 @@ export const { isArray } = Array
 export const { now } = Date
 export const { floor, max, min } = Math
 export const IntArray = Int32Array
+export const List = Array
 export const Bytes = Uint8Array
 const bytesPrototype = Object.getPrototypeOf(Uint8Array.prototype) as Uint8Array
 const getter = (name: PropertyKey) => Object.getOwnPropertyDescriptor(bytesPrototype, name)!.get as (this: unknown) => unknown

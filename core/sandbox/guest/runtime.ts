@@ -17,7 +17,7 @@ import {
 } from '../wire.ts'
 import { AnswerWriter } from './answers.ts'
 import { putBack, settleAsk, takeAsks } from './asks.ts'
-import { takeLines } from './console.ts'
+import { hasLines, takeLines } from './console.ts'
 import { checkDefinition, checkHooks, type PluginDefinition, readOptions } from './definition.ts'
 import { describe } from './describe.ts'
 import { createHost } from './host.ts'
@@ -106,22 +106,24 @@ class Runtime {
       if (tape[ASYNC] === 1 || answers.isFull) break
     }
     tape[CELL] = -1
-    this.#tellAsks()
+    // Unless something else waits, no second crossing is needed for what left with this one.
+    if (this.#tellAsks() && this.#settled.length === 0 && !hasLines()) tape[MORE] = 0
     tape[OUT] = answers.at - OUT_AT
     return answers.text
   }
 
-  /** As many as fit; the others with the next crossing. */
-  #tellAsks(): void {
+  /** As many as fit. False: the others leave with the next crossing. */
+  #tellAsks(): boolean {
     const asks = takeAsks()
     for (let i = 0; i < asks.length; i++) {
       if (this.#answers.isFull) {
         putBack(asks, i)
         this.#tape[MORE] = 1
-        return
+        return false
       }
       this.#answers.ask(asks[i]!)
     }
+    return true
   }
 
   attach(bytes: SharedArrayBuffer, outAt: number): void {

@@ -10,6 +10,7 @@ import {
   KINDS,
   type SetUp,
 } from '../wire.ts'
+import { constantEdits } from './constant.ts'
 import type { AnyHook, CheckedHook, CheckedHooks } from './definition.ts'
 import { needsOf } from './needs.ts'
 import { functionText, matches } from './primordials.ts'
@@ -41,6 +42,8 @@ export function installHooks(index: number, hooks: CheckedHooks): { readonly ins
     needs,
     requestBody: body(hooks.onRequestBody),
     responseBody: body(hooks.onResponseBody),
+    requestEdits: hooks.onRequest === undefined ? null : constantEdits(hooks.onRequest.source),
+    responseEdits: hooks.onResponse === undefined ? null : constantEdits(hooks.onResponse.source),
     isAsync,
   }
   return { installed, told }
