@@ -50,6 +50,8 @@ export class Exchange implements HookCall, EndedExchange {
   readonly #started: number
   #stage: Stage = 'listenerHooks'
   #match: RouteMatch | null = null
+  /** Of the matched route. */
+  #logHooks: readonly Hook[] | null = null
   /** How many hooks of the listener and of the route were asked: their response hooks run, in reverse. */
   #listenerAsked = 0
   #routeAsked = 0
@@ -162,8 +164,14 @@ export class Exchange implements HookCall, EndedExchange {
       this.#fail(error instanceof ProxyError ? error.code : 'hook_failed', errorText(error))
       return false
     }
-    if (this.#match === null) this.#fail('no_route', null)
-    return this.#match !== null
+    if (this.#match === null) {
+      this.#fail('no_route', null)
+      return false
+    }
+    const { logHooks } = this.#service
+    // By the request that the route was matched with, whatever becomes of its path.
+    if (logHooks !== null) this.#logHooks = logHooks.of(this.#match.route, this.request)
+    return true
   }
 
   /** A hook may have written any path, and any method. */
@@ -658,6 +666,11 @@ export class Exchange implements HookCall, EndedExchange {
   }
   get peer(): string {
     return this.#downstream.peer
+  }
+  get logHooks(): readonly Hook[] | null {
+    const { logHooks } = this.#service
+    if (logHooks === null || this.#match !== null) return this.#logHooks
+    return logHooks.of(null, this.request)
   }
 }
 

@@ -96,6 +96,24 @@ test('a reload that fails changes nothing', async () => {
   assert.is((await proxy.fetch('/still')).status, 201)
 })
 
+test('hooks of the access log are asked when the clock is put forward, at once or later', async () => {
+  const later = 'await new Promise((done) => setTimeout(done, 5))'
+  const file = config(
+    `{ path: '/now', use: [{ onLog(entries) { throw new Error('saw ' + entries[0].path) } }], respond: respond(200) },
+     { path: '/later', use: [{ async onLog(entries) { ${later}; throw new Error('saw ' + entries[0].path) } }], respond: respond(200) }`,
+  )
+  await using logged = await simulate(file)
+  const texts = () => logged.logs.map(({ plugin, level, text }) => `${plugin} ${level}: ${text}`)
+  for (const path of ['/now', '/later']) {
+    await logged.fetch(path)
+    await logged.advance('1s')
+  }
+  assert.equal(texts(), [
+    'web[0]/use[0] warn: onLog failed, so its access lines are written masked: saw /now',
+    'web[1]/use[0] warn: onLog failed, so its access lines are written masked: saw /later',
+  ])
+})
+
 test('a plugin alone has an endpoint behind it', async () => {
   const url = new URL('../../plugins/block-bots/index.ts', import.meta.url)
   await using alone = await simulatePlugin(url, { options: { agents: ['evilbot'] } })
