@@ -30,10 +30,12 @@ plugin('count', `onRequest(req) { count++; req.headers.set('x-count', String(cou
 
 const file = config(
   `{ path: '/loop', use: [loop()], respond: respond(200, 'never') },
-   { path: '/count', use: [count()], to: api },
-   { path: '/*', use: [tag(), later(), choose(), { onRequest(req) { req.query.set('inline', '1') } }], to: api },`,
+   { path: '/count', use: [count({}, patient)], to: api },
+   { path: '/*', use: [tag({}, patient), later({}, patient), choose({}, patient), { onRequest(req) { req.query.set('inline', '1') } }], to: api },`,
   {
     before: `${['tag', 'later', 'choose', 'loop', 'count'].map((name) => `import ${name} from './${name}.ts'`).join('\n')}
+// A busy machine may take its time for a first call.
+const patient = { timeout: '500ms' } as const
 const api = upstream('api', { endpoints: ['10.0.0.1:80'] })
 const other = upstream('other', { endpoints: ['10.0.0.2:80'] })`,
     more: `side: http({ listen: ':8081', routes: [{ to: other }] })`,
