@@ -1,5 +1,6 @@
 /** WebSockets whose messages hooks are asked about: what goes on, in which order, and how each kind of end is told to both sides. */
 
+import { createHash } from 'node:crypto'
 import { constants, deflateRawSync } from 'node:zlib'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -500,6 +501,65 @@ test('a WebSocket without a byte either way ends, and the end of the proxy ends 
   await ws.socket.closed()
   await ws.connection.closed()
   await ws.proxy.open(0)
+})
+
+test('an answer to a goodbye is waited for, but not for as long as something else is said', async () => {
+  await using ws = await open({ proxy: { times: { tunnelIdle: 100 } } })
+  const talking = setInterval(() => ws.endpoint.send('and another thing'), 10)
+  try {
+    ws.client.send('', { opcode: 8 })
+    assert.is(await ws.endpoint.close(), 1005)
+    await ws.socket.closed()
+    assert.ok(ws.client.frames.length > 0)
+    await ws.proxy.open(0)
+  } finally {
+    clearInterval(talking)
+  }
+})
+
+test('after the last close frame, a side that does not close is closed', async () => {
+  await using ws = await open({ hooks: [onMessage(() => ({ kind: 'deny' }))] })
+  ws.client.send('x')
+  assert.is(await ws.client.close(), 1008)
+  await ws.proxy.open(0, 10_000)
+})
+
+test('the WebSocket of Node itself reads what was compressed, rewritten and passed on', async () => {
+  const accept = (head: string) => {
+    const key = /^Sec-WebSocket-Key: (.+)\r$/im.exec(head)![1]
+    const hash = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
+    return `Sec-WebSocket-Accept: ${hash}\r\n${/permessage-deflate/.test(head) ? DEFLATE : ''}`
+  }
+  const shouting = onMessage((call) =>
+    partOf(call).from === 'upstream' && textOf(call).startsWith('shout') ? text(textOf(call).toUpperCase()) : null,
+  )
+  await using origin = await startWebSocketOrigin({ lines: accept })
+  await using proxy = await startProxy({ origin, routes: [{ hooks: [shouting] }] })
+  const socket = new WebSocket(`ws://127.0.0.1:${proxy.port}/`)
+  const came: unknown[] = []
+  socket.addEventListener('message', ({ data }) => void came.push(data))
+  const { peer } = await origin.peer()
+  await eventually(() => (socket.readyState === WebSocket.OPEN ? true : undefined), 'not open')
+  assert.is(socket.extensions, 'permessage-deflate')
+  using sender = new StreamDeflate()
+  const said = ['some text, some text', 'shout some text', 'some text, some text', '', 'shout '.repeat(20_000)]
+  for (const one of said) peer.send(await sender.deflate(one), { reserved: 4 })
+  await eventually(
+    () => (came.length === said.length ? true : undefined),
+    () => `${came.length} messages`,
+  )
+  assert.equal(
+    came,
+    said.map((one) => (one.startsWith('shout') ? one.toUpperCase() : one)),
+  )
+  socket.send('hello')
+  const hello = await peer.next()
+  using receiver = new StreamDeflate()
+  assert.is((hello.reserved === 4 ? await receiver.inflate(hello.payload) : hello.payload).toString(), 'hello')
+  socket.close(4000, 'done')
+  assert.is(await peer.close(), 4000)
+  peer.send(Buffer.from([0x0f, 0xa0]), { opcode: 8 })
+  await eventually(() => (socket.readyState === WebSocket.CLOSED ? true : undefined), 'not closed')
 })
 
 test('each hook is held once, released and made to forget once, however it ends', async () => {

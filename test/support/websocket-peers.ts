@@ -82,8 +82,8 @@ export interface WebSocketOrigin extends AsyncDisposable {
 }
 
 export interface OriginChoices {
-  /** Field lines of the answer, ended by CRLF. */
-  readonly lines?: string
+  /** Field lines of the answer, ended by CRLF; or what makes them of the request's head. */
+  readonly lines?: string | ((head: string) => string)
   readonly deadlineMs?: number
   /** Called once a connection is upgraded. */
   readonly onPeer?: (peer: Peer, connection: OriginConnection) => void
@@ -100,7 +100,8 @@ export async function startWebSocketOrigin({ lines = '', deadlineMs = 2_000, onP
         const end = text.indexOf('\r\n\r\n') + 4
         const peer = new Peer(false, deadlineMs, (bytes) => connection.write(bytes))
         onPeer?.(peer, connection)
-        connection.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n${lines}\r\n`)
+        const own = typeof lines === 'string' ? lines : lines(text.slice(0, end))
+        connection.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n${own}\r\n`)
         const early = Buffer.from(text.slice(end), 'latin1')
         if (early.length > 0) peer.received(early)
         connection.socket.on('data', (bytes: Buffer) => peer.received(bytes))

@@ -1,4 +1,4 @@
-/** The payload of a message as it comes, in one piece of memory: it grows with what has arrived, never with what was announced. */
+/** The payload of a message as it comes, in one piece of memory: twice what has arrived at the most, whatever was announced. */
 
 const NOTHING = Buffer.alloc(0)
 
@@ -10,7 +10,7 @@ export class Payload {
   add(bytes: Uint8Array, from: number, to: number, more: number): void {
     const length = this.length + to - from
     if (length > this.bytes.length) {
-      const grown = Buffer.allocUnsafe(Math.min(length + more, Math.max(length, this.bytes.length * 2)))
+      const grown = Buffer.allocUnsafe(Math.min(length + more, length * 2))
       this.bytes.copy(grown, 0, 0, this.length)
       this.bytes = grown
     }
