@@ -20,6 +20,7 @@ import type { Endpoint, Upstream } from '../upstream/upstream.ts'
 import type { Downstream } from './downstream.ts'
 import { isIdempotent, requestText } from './forward.ts'
 import { clientAddress, dropIdentity, extendIdentity, type Hop, hopLines } from './identity.ts'
+import { type MessageHooks, messageHooks } from './message-hooks.ts'
 import { makeErrorReply, makeRedirect, makeReply, type Reply } from './reply.ts'
 import { RequestFacts } from './request-view.ts'
 import type { Service } from './service.ts'
@@ -64,6 +65,8 @@ export class Exchange implements HookCall, EndedExchange {
   #tried: Endpoint[] | null = null
   #connection: UpstreamConnection | null = null
   #giveUpDial: (() => void) | null = null
+  /** Of a WebSocket that hooks have a say in. */
+  #messages: MessageHooks | null = null
   #staleRetried = false
   #sentAt: number
   /** Something came between the request's head and its sending. */
@@ -270,12 +273,17 @@ export class Exchange implements HookCall, EndedExchange {
     if (this.#waited) this.#sentAt = monotonicMs()
     connection.idleMs = upstream.timeouts.idle
     connection.start(this)
+    if (this.request.upgrade !== null) this.#messages = messageHooks(this.request, this.ip, this.#askedHooks())
     const text = requestText(this.request, upstream, this.#endpoint!.plan.address, this.#hopText())
     const first = this.#firstBytes
     const flowing = first === null ? connection.wire.writeText(text + this.#firstBody) : connection.wire.write(text, first, 0, first.length)
     if (this.#bodyDone) this.#requestSent()
     else if (flowing) this.#downstream.resumeBody()
     else connection.dueAt = connection.deadlines.in(connection.idleMs)
+  }
+
+  #askedHooks(): Hook[] {
+    return [...this.#service.listener.hooks.slice(0, this.#listenerAsked), ...(this.#match?.route.hooks.slice(0, this.#routeAsked) ?? [])]
   }
 
   #hop(): Hop {
@@ -435,13 +443,18 @@ export class Exchange implements HookCall, EndedExchange {
       connection.wire.destroy()
       return this.#fail('upgrade_failed', null)
     }
+    const messages = this.#messages?.accepted(head) ?? null
+    if (this.#messages !== null && messages === null) {
+      connection.wire.destroy()
+      return this.#fail('upgrade_failed', 'with an extension that the hooks of its messages cannot read')
+    }
     this.upstreamMs = monotonicMs() - this.#sentAt
     this.response = head
     this.status = 101
     this.tunnel = true
     this.#stage = 'ended'
     // It may outlive this plan and many more: what is told of it in the end holds none.
-    this.#downstream.becomeTunnel(head, connection, rest, tunnelEnd(this, this.#started, this.#service.observer))
+    this.#downstream.becomeTunnel(head, connection, rest, tunnelEnd(this, this.#started, this.#service.observer), messages)
     this.#service.tally.leave()
   }
 

@@ -4,6 +4,7 @@ import { type Answer, type Hook, type HookCall, makeHook, PENDING, type Verdict 
 import { isHostOwned } from '../net/http1/fields.ts'
 import type { Head, RequestHead, ResponseHead } from '../net/http1/head.ts'
 import type { Headers, HttpHooks, LogEntry, Query, Reply, Request, Reroute, Response } from '../plugin.ts'
+import { inlineMessages } from './inline-messages.ts'
 import { makeRequestView } from './request-view.ts'
 
 /** The hook for an object `{ onRequest, onResponse }` of the config. `name`: where it stands, `web/use[0]`. */
@@ -16,6 +17,7 @@ export function inlineHook(name: string, hooks: HttpHooks): Hook {
         ? null
         : (call) => settle(call, onResponse.call(hooks, editResponse(call.response!), makeRequestView(call.request, call.ip))),
     onLog: onLog === undefined ? null : (call) => settleLog(call, onLog.call(hooks, entriesOf(call))),
+    ...inlineMessages(hooks),
   })
 }
 

@@ -5,13 +5,17 @@
 import { monotonicMs } from '../clock.ts'
 import type { EndedExchange, Observer } from '../events.ts'
 
+/** What the proxy itself ended a WebSocket for. */
+export type TunnelFailure = Pick<EndedExchange, 'reason' | 'detail' | 'decidedBy'>
+export type TunnelEnded = (bytesIn: number, bytesOut: number, why?: TunnelFailure | null) => void
+
 /** Returns what to call, once, when both sides are closed. */
-export function tunnelEnd(began: EndedExchange, started: number, observer: Observer): (bytesIn: number, bytesOut: number) => void {
+export function tunnelEnd(began: EndedExchange, started: number, observer: Observer): TunnelEnded {
   const facts = noteFacts(began)
   const hooks = facts.logHooks ?? []
   for (const hook of hooks) hook.hold()
-  return (bytesIn, bytesOut) => {
-    observer.exchangeEnded({ ...facts, bytesIn, bytesOut, durationMs: monotonicMs() - started })
+  return (bytesIn, bytesOut, why = null) => {
+    observer.exchangeEnded({ ...facts, ...why, bytesIn, bytesOut, durationMs: monotonicMs() - started })
     for (const hook of hooks) hook.release()
   }
 }
