@@ -68,6 +68,8 @@ export const errorTable = {
     'The endpoint used a transfer coding that is not understood.',
   ),
   upgrade_failed: row(502, 'http_upgrade_failed', 'upstream', 'never', 'The endpoint switched protocols without being asked.'),
+  client_message: row(0, 'http_request_error', 'downstream', 'never', 'The client sent a WebSocket message that cannot be read.'),
+  upstream_message: row(0, 'http_protocol_error', 'upstream', 'never', 'The endpoint sent a WebSocket message that cannot be read.'),
   plugin_failed: row(500, 'proxy_internal_error', 'plugin', 'never', 'A plugin failed.'),
   plugin_unavailable: row(503, 'proxy_internal_error', 'plugin', 'never', 'A plugin is parked after repeated failures.'),
   hook_failed: row(500, 'proxy_internal_error', 'config', 'never', 'A function of the configuration threw.'),

@@ -3,6 +3,7 @@
  * appends to a buffer and keeps no reference to what it was given.
  */
 import type { ErrorCode } from './errors.ts'
+import type { Hook } from './hooks.ts'
 
 /** What an ended exchange or tunnel was. The exchange itself implements it; read it inside the call only. */
 export interface EndedExchange {
@@ -47,6 +48,8 @@ export interface EndedExchange {
   readonly upstreamMs: number
   readonly attempts: number
   readonly tunnel: boolean
+  /** Hooks that are to be asked about its access line, in order; null: none. The same list for all that have the same. It may be kept. */
+  readonly logHooks: readonly Hook[] | null
 }
 
 /** Why a connection to a TLS listener never carried a request: late, not TLS at all, closed before, or refused by TLS itself. */

@@ -171,7 +171,7 @@ export interface HttpHooks extends ConnectionHooks {
   onError?(error: { readonly code: string; readonly status: number; readonly detail: string }, req: RequestView): Answer<Reply>
   /**
    * Lines of the access log, a batch at a time, off the way of the exchanges. It may return as many entries: they are written with the text
-   * fields as it left them, and null leaves one out.
+   * fields as it left them, and null leaves one out. If it fails, these texts are written as `-`; with `onFailure: 'continue'` as they were.
    */
   onLog?(entries: readonly LogEntry[]): Answer<readonly (LogEntry | null)[]>
 }

@@ -7,6 +7,7 @@ import { type Balancer, createBalancer } from './balancer/balancer.ts'
 import { roundRobin } from './balancer/round-robin.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Observer } from './events.ts'
+import { LogHooks } from './http/log-hooks.ts'
 import type { Service } from './http/service.ts'
 import { Tally } from './http/tally.ts'
 import { Listener } from './listener/listener.ts'
@@ -207,6 +208,7 @@ export class Runtime {
       rules: { requestLineBytes: limits.requestLineBytes, fields: limits.fields, encodedSlashes },
       deadlines: this.deadlines,
       observer: this.#options.observer,
+      logHooks: LogHooks.of(listener),
       upstreamFor: (upstream) => upstreams.get(upstream)!,
       nextOf: (split) => {
         let turn = turns.get(split)

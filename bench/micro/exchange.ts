@@ -126,6 +126,7 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
     rules: { requestLineBytes: 8192, fields: 100, encodedSlashes: false },
     deadlines,
     observer,
+    logHooks: null,
     upstreamFor: () => upstream,
     nextOf: () => upstream,
     upstreamNamed: () => upstream,

@@ -5,7 +5,7 @@ import { isObject, type Plain, show, wordOf } from './report.ts'
 import { chosen, duration, list, made, object, oneOf, refused, type Schema, size, textThat, wordsOf, wrong } from './schema-values.ts'
 
 /** Hooks that run; the others of the contract are refused until they do. */
-const HOOKS = ['onRequest', 'onResponse']
+const HOOKS = ['onRequest', 'onResponse', 'onLog', 'onMessage']
 const PLANNED_HOOKS = [
   'onConnection',
   'onClientHello',
@@ -13,9 +13,7 @@ const PLANNED_HOOKS = [
   'onRequestBody',
   'onResponseBody',
   'onUpgrade',
-  'onMessage',
   'onError',
-  'onLog',
   'onReload',
 ]
 

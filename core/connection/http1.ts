@@ -7,13 +7,16 @@ import type { ErrorCode } from '../errors.ts'
 import type { Downstream, HopMemo } from '../http/downstream.ts'
 import { Exchange } from '../http/exchange.ts'
 import { plainAddress } from '../http/identity.ts'
+import type { RelayedMessages } from '../http/message-hooks.ts'
 import type { Service } from '../http/service.ts'
+import type { TunnelEnded } from '../http/tunnel-end.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
 import { readRequestHead } from '../net/http1/request.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Accepted, ConnectionHome } from './home.ts'
 import { httpDate } from './http-date.ts'
+import { MessageRelay } from './message-relay.ts'
 import { Received } from './received.ts'
 import { RequestBody } from './request-body.ts'
 import { Tunnel } from './tunnel.ts'
@@ -339,31 +342,34 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     this.#wire.reset()
   }
 
-  becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: (bytesIn: number, bytesOut: number) => void): void {
+  becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: TunnelEnded, messages: RelayedMessages | null): void {
     const early = this.#received.takeText()
-    const idleMs = this.#service.listener.timeouts.tunnelIdle
+    const { tunnelIdle: idleMs } = this.#service.listener.timeouts
+    const deadlines = this.#deadlines
     this.#state = 'tunnel'
     this.#exchange = null
     this.#began = null
-    this.#deadlines.remove(this)
+    deadlines.remove(this)
     this.#home.becameTunnel()
-    this.#wire.writeText(
-      `HTTP/1.1 101 ${head.reason}\r\n${head.lines()}Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n${rest.latin1Slice(0, rest.length)}`,
-    )
+    const head101 = `HTTP/1.1 101 ${head.reason}\r\n${head.lines()}Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n`
+    const left: TunnelEnded = (fromClient, fromEndpoint, why) => {
+      upstream.left()
+      ended(fromClient, fromEndpoint, why)
+      this.#state = 'closed'
+      this.#home.tunnelClosed(this)
+    }
+    if (messages !== null) {
+      this.#wire.writeText(head101)
+      const came = { early: Buffer.from(early, 'latin1'), rest }
+      new MessageRelay({ client: this.#wire, upstream: upstream.wire }, { deadlines, idleMs, ended: left, messages, ...came })
+      return
+    }
+    this.#wire.writeText(head101 + rest.latin1Slice(0, rest.length))
     if (early !== '') upstream.wire.writeText(early)
     const [earlyBytes, restBytes] = [early.length, rest.length]
     new Tunnel(
       { left: this.#wire, right: upstream.wire },
-      {
-        deadlines: this.#deadlines,
-        idleMs,
-        ended: (fromClient, fromEndpoint) => {
-          upstream.left()
-          ended(fromClient + earlyBytes, fromEndpoint + restBytes)
-          this.#state = 'closed'
-          this.#home.tunnelClosed(this)
-        },
-      },
+      { deadlines, idleMs, ended: (fromClient, fromEndpoint) => left(fromClient + earlyBytes, fromEndpoint + restBytes) },
     )
   }
 

@@ -5,6 +5,8 @@
 import type { EndedExchange } from '../events.ts'
 import type { ResponseHead } from '../net/http1/head.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
+import type { RelayedMessages } from './message-hooks.ts'
+import type { TunnelEnded } from './tunnel-end.ts'
 
 /** The lines that tell of this hop: the same for every request of a connection that asks for the same host. */
 export interface HopMemo {
@@ -44,6 +46,9 @@ export interface Downstream {
   resumeBody(): void
   /** All of the request body has left. */
   bodyTaken(): void
-  /** 101: sends the head and relays both ways from now on; `ended` when both sides are closed. */
-  becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: (bytesIn: number, bytesOut: number) => void): void
+  /**
+   * 101: sends the head and relays both ways from now on; `ended` when both sides are closed. `messages`: of a WebSocket, with hooks
+   * to ask about each.
+   */
+  becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: TunnelEnded, messages: RelayedMessages | null): void
 }

@@ -20,6 +20,7 @@ import type { Endpoint, Upstream } from '../upstream/upstream.ts'
 import type { Downstream } from './downstream.ts'
 import { isIdempotent, requestText } from './forward.ts'
 import { clientAddress, dropIdentity, extendIdentity, type Hop, hopLines } from './identity.ts'
+import { type MessageHooks, messageHooks } from './message-hooks.ts'
 import { makeErrorReply, makeRedirect, makeReply, type Reply } from './reply.ts'
 import { RequestFacts } from './request-view.ts'
 import type { Service } from './service.ts'
@@ -50,6 +51,8 @@ export class Exchange implements HookCall, EndedExchange {
   readonly #started: number
   #stage: Stage = 'listenerHooks'
   #match: RouteMatch | null = null
+  /** Of the matched route. */
+  #logHooks: readonly Hook[] | null = null
   /** How many hooks of the listener and of the route were asked: their response hooks run, in reverse. */
   #listenerAsked = 0
   #routeAsked = 0
@@ -62,6 +65,8 @@ export class Exchange implements HookCall, EndedExchange {
   #tried: Endpoint[] | null = null
   #connection: UpstreamConnection | null = null
   #giveUpDial: (() => void) | null = null
+  /** Of a WebSocket that hooks have a say in. */
+  #messages: MessageHooks | null = null
   #staleRetried = false
   #sentAt: number
   /** Something came between the request's head and its sending. */
@@ -162,8 +167,14 @@ export class Exchange implements HookCall, EndedExchange {
       this.#fail(error instanceof ProxyError ? error.code : 'hook_failed', errorText(error))
       return false
     }
-    if (this.#match === null) this.#fail('no_route', null)
-    return this.#match !== null
+    if (this.#match === null) {
+      this.#fail('no_route', null)
+      return false
+    }
+    const { logHooks } = this.#service
+    // By the request that the route was matched with, whatever becomes of its path.
+    if (logHooks !== null) this.#logHooks = logHooks.of(this.#match.route, this.request)
+    return true
   }
 
   /** A hook may have written any path, and any method. */
@@ -262,12 +273,17 @@ export class Exchange implements HookCall, EndedExchange {
     if (this.#waited) this.#sentAt = monotonicMs()
     connection.idleMs = upstream.timeouts.idle
     connection.start(this)
+    if (this.request.upgrade !== null) this.#messages = messageHooks(this.request, this.ip, this.#askedHooks())
     const text = requestText(this.request, upstream, this.#endpoint!.plan.address, this.#hopText())
     const first = this.#firstBytes
     const flowing = first === null ? connection.wire.writeText(text + this.#firstBody) : connection.wire.write(text, first, 0, first.length)
     if (this.#bodyDone) this.#requestSent()
     else if (flowing) this.#downstream.resumeBody()
     else connection.dueAt = connection.deadlines.in(connection.idleMs)
+  }
+
+  #askedHooks(): Hook[] {
+    return [...this.#service.listener.hooks.slice(0, this.#listenerAsked), ...(this.#match?.route.hooks.slice(0, this.#routeAsked) ?? [])]
   }
 
   #hop(): Hop {
@@ -427,13 +443,18 @@ export class Exchange implements HookCall, EndedExchange {
       connection.wire.destroy()
       return this.#fail('upgrade_failed', null)
     }
+    const messages = this.#messages?.accepted(head) ?? null
+    if (this.#messages !== null && messages === null) {
+      connection.wire.destroy()
+      return this.#fail('upgrade_failed', 'with an extension that the hooks of its messages cannot read')
+    }
     this.upstreamMs = monotonicMs() - this.#sentAt
     this.response = head
     this.status = 101
     this.tunnel = true
     this.#stage = 'ended'
     // It may outlive this plan and many more: what is told of it in the end holds none.
-    this.#downstream.becomeTunnel(head, connection, rest, tunnelEnd(this, this.#started, this.#service.observer))
+    this.#downstream.becomeTunnel(head, connection, rest, tunnelEnd(this, this.#started, this.#service.observer), messages)
     this.#service.tally.leave()
   }
 
@@ -658,6 +679,11 @@ export class Exchange implements HookCall, EndedExchange {
   }
   get peer(): string {
     return this.#downstream.peer
+  }
+  get logHooks(): readonly Hook[] | null {
+    const { logHooks } = this.#service
+    if (logHooks === null || this.#match !== null) return this.#logHooks
+    return logHooks.of(null, this.request)
   }
 }
 

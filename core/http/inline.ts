@@ -3,18 +3,21 @@ import { ProxyError } from '../errors.ts'
 import { type Answer, type Hook, type HookCall, makeHook, PENDING, type Verdict } from '../hooks.ts'
 import { isHostOwned } from '../net/http1/fields.ts'
 import type { Head, RequestHead, ResponseHead } from '../net/http1/head.ts'
-import type { Headers, HttpHooks, Query, Reply, Request, Reroute, Response } from '../plugin.ts'
+import type { Headers, HttpHooks, LogEntry, Query, Reply, Request, Reroute, Response } from '../plugin.ts'
+import { inlineMessages } from './inline-messages.ts'
 import { makeRequestView } from './request-view.ts'
 
 /** The hook for an object `{ onRequest, onResponse }` of the config. `name`: where it stands, `web/use[0]`. */
 export function inlineHook(name: string, hooks: HttpHooks): Hook {
-  const { onRequest, onResponse } = hooks
+  const { onRequest, onResponse, onLog } = hooks
   return makeHook(name, {
     onRequest: onRequest === undefined ? null : (call) => settle(call, onRequest.call(hooks, editRequest(call))),
     onResponse:
       onResponse === undefined
         ? null
         : (call) => settle(call, onResponse.call(hooks, editResponse(call.response!), makeRequestView(call.request, call.ip))),
+    onLog: onLog === undefined ? null : (call) => settleLog(call, onLog.call(hooks, entriesOf(call))),
+    ...inlineMessages(hooks),
   })
 }
 
@@ -38,6 +41,31 @@ function toVerdict(value: Returned): Verdict | null {
   const { upstream } = value as Reroute & { readonly upstream?: unknown }
   if (typeof upstream === 'string') return { kind: 'routeTo', upstream }
   return { kind: 'fail', error: new ProxyError('hook_failed', 'a hook returned neither a reply nor routeTo(…)') }
+}
+
+/** Frozen: what is changed in place and not returned would be written as it was. */
+function entriesOf({ part }: HookCall): readonly LogEntry[] {
+  const entries = part?.kind === 'log' ? part.entries : []
+  for (const entry of entries) Object.freeze(entry)
+  // They have exactly these fields.
+  return Object.freeze(entries) as readonly unknown[] as readonly LogEntry[]
+}
+
+function settleLog(call: HookCall, returned: ReturnType<NonNullable<HttpHooks['onLog']>>): Answer {
+  if (!(returned instanceof Promise)) return toEntries(returned)
+  returned.then(
+    (value) => call.resume(toEntries(value)),
+    (error: unknown) =>
+      call.resume({ kind: 'fail', error: new ProxyError('hook_failed', error instanceof Error ? error.message : String(error), error) }),
+  )
+  return PENDING
+}
+
+// biome-ignore lint/suspicious/noConfusingVoidType: what a hook of the user may return, as its type says
+function toEntries(value: readonly (LogEntry | null)[] | undefined | void): Verdict | null {
+  if (value === undefined || value === null) return null
+  if (Array.isArray(value)) return { kind: 'entries', entries: value }
+  return { kind: 'fail', error: new ProxyError('hook_failed', 'onLog returned neither nothing nor a list of entries') }
 }
 
 function editRequest(call: HookCall): Request {

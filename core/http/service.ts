@@ -4,6 +4,7 @@ import type { Observer } from '../events.ts'
 import type { RequestRules } from '../net/http1/request.ts'
 import type { ListenerPlan, SplitDestination, UpstreamPlan } from '../plan/plan.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import type { LogHooks } from './log-hooks.ts'
 import type { Tally } from './tally.ts'
 
 export interface Service {
@@ -18,6 +19,8 @@ export interface Service {
   readonly rules: RequestRules
   readonly deadlines: Deadlines
   readonly observer: Observer
+  /** Null: nothing of this listener has an `onLog`. */
+  readonly logHooks: LogHooks | null
   upstreamFor(plan: UpstreamPlan): Upstream
   /** The part of a split whose turn it is: exactly by weight, spread evenly. */
   nextOf(split: SplitDestination): Upstream

@@ -1,22 +1,34 @@
-/** What is told of a tunnel when it ends: facts alone, noted when it began, so that a tunnel keeps no exchange and no plan alive. */
+/**
+ * What is told of a tunnel when it ends: facts alone, noted when it began, so that a tunnel keeps no exchange and no plan alive. Hooks of
+ * the log are held until then.
+ */
 import { monotonicMs } from '../clock.ts'
 import type { EndedExchange, Observer } from '../events.ts'
 
+/** What the proxy itself ended a WebSocket for. */
+export type TunnelFailure = Pick<EndedExchange, 'reason' | 'detail' | 'decidedBy'>
+export type TunnelEnded = (bytesIn: number, bytesOut: number, why?: TunnelFailure | null) => void
+
 /** Returns what to call, once, when both sides are closed. */
-export function tunnelEnd(began: EndedExchange, started: number, observer: Observer): (bytesIn: number, bytesOut: number) => void {
+export function tunnelEnd(began: EndedExchange, started: number, observer: Observer): TunnelEnded {
   const facts = noteFacts(began)
-  return (bytesIn, bytesOut) => observer.exchangeEnded({ ...facts, bytesIn, bytesOut, durationMs: monotonicMs() - started })
+  const hooks = facts.logHooks ?? []
+  for (const hook of hooks) hook.hold()
+  return (bytesIn, bytesOut, why = null) => {
+    observer.exchangeEnded({ ...facts, ...why, bytesIn, bytesOut, durationMs: monotonicMs() - started })
+    for (const hook of hooks) hook.release()
+  }
 }
 
 function noteFacts(x: EndedExchange): EndedExchange {
   const { listener, route, upstream, endpoint, id, protocol, method, host, path, search, userAgent, referer, ip, peer } = x
   const { status, reason, detail, decidedBy, bytesIn, bytesOut, startedAt, durationMs, upstreamMs, attempts, tunnel } = x
-  const { serial, generation, scheme } = x
+  const { serial, generation, scheme, logHooks } = x
   // A copy: a slice would keep all that was read with it.
   const received = Buffer.from(x.received, 'latin1').latin1Slice()
   return {
     ...{ listener, route, upstream, endpoint, id, protocol, method, host, path, search, userAgent, referer, ip, peer },
     ...{ status, reason, detail, decidedBy, bytesIn, bytesOut, startedAt, durationMs, upstreamMs, attempts, tunnel },
-    ...{ serial, generation, scheme, received },
+    ...{ serial, generation, scheme, received, logHooks },
   }
 }

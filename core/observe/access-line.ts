@@ -122,7 +122,7 @@ function shortened(x: EndedExchange, keep: number): EndedExchange {
     ...{ listener: x.listener, route: x.route, upstream: x.upstream, endpoint: x.endpoint, protocol: x.protocol, reason: x.reason },
     ...{ status: x.status, bytesIn: x.bytesIn, bytesOut: x.bytesOut, attempts: x.attempts, tunnel: x.tunnel, decidedBy: x.decidedBy },
     ...{ startedAt: x.startedAt, durationMs: x.durationMs, upstreamMs: x.upstreamMs },
-    ...{ serial: x.serial, generation: x.generation, scheme: x.scheme, received: x.received },
+    ...{ serial: x.serial, generation: x.generation, scheme: x.scheme, received: x.received, logHooks: null },
     ...{
       id: cut(x.id),
       method: cut(x.method),
@@ -210,7 +210,7 @@ const thousandths = Array.from({ length: 1000 }, (_, ms) => `.${String(ms).padSt
 let isoSecond = Number.NaN
 let isoText = ''
 
-function isoTime(ms: number): string {
+export function isoTime(ms: number): string {
   const second = Math.floor(ms / 1000)
   if (second !== isoSecond) {
     isoSecond = second

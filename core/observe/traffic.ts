@@ -2,12 +2,15 @@
  * The observer of a worker: turns what the data path tells into counters and access lines. Every call is synchronous, keeps
  * nothing of what it was given, and costs a look-up and a few additions.
  */
+import type { Deadlines } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { EndedExchange, HandshakeFailure, Observer } from '../events.ts'
 import type { LogPlan } from '../plan/plan.ts'
 import { type FormatLine, formatter } from './access-line.ts'
 import type { Counters } from './counters.ts'
 import type { LineSink } from './line-sink.ts'
+import { LogQueue } from './log-queue.ts'
+import type { PendingLine } from './pending-line.ts'
 import { FlightRecorder, type Recalled } from './recorder.ts'
 
 export interface PluginLine {
@@ -19,8 +22,10 @@ export interface PluginLine {
 export interface TrafficOptions {
   readonly counters: Counters
   readonly sink: LineSink
-  /** console.* of plugins, and their failures: these are rare, or should be. */
+  /** console.* of plugins, and failures of hooks: these are rare, or should be. */
   readonly onPluginLine: (line: PluginLine) => void
+  /** The clock of batches for `onLog`. Default: one of its own. */
+  readonly deadlines?: Deadlines
 }
 
 /** Routes and endpoints that get labels of their own; more than that are counted together as `other`. */
@@ -38,6 +43,7 @@ export class Traffic implements Observer {
   readonly #errors = new Map<ErrorCode, number>()
   readonly #handshakes = new Map<string, number>()
   readonly #recorder = new FlightRecorder()
+  readonly #queue: LogQueue
   #endpointCount = 0
   #lastRoute: RouteSlots | null = null
 
@@ -45,6 +51,15 @@ export class Traffic implements Observer {
     this.#options = options
     this.#counters = options.counters
     this.#sink = options.sink
+    const slots = { leftOut: options.counters.add('log_left_out_total'), masked: options.counters.add('log_masked_total') }
+    this.#queue = new LogQueue({
+      write: (line) => this.#write(line),
+      count: (what, lines) => {
+        this.#counters.values[slots[what]]! += lines
+      },
+      warn: (plugin, text) => options.onPluginLine({ plugin, level: 'warn', text }),
+      ...(options.deadlines === undefined ? {} : { deadlines: options.deadlines }),
+    })
   }
 
   /** Takes over the log options of a plan that has become the current one. */
@@ -56,6 +71,16 @@ export class Traffic implements Observer {
   /** What a request of this worker was and how it ended; null if it is not remembered, or was not of this worker. */
   recall(id: string): Recalled | null {
     return this.#recorder.recall(id)
+  }
+
+  /** Lines that were dropped, by a slow reader or by slow hooks. */
+  get linesDropped(): number {
+    return this.#sink.dropped + this.#queue.dropped
+  }
+
+  /** Before the end: hooks that owe an answer for the log have so long; then what they were asked about is written masked. */
+  settleLog(ms: number): Promise<void> {
+    return this.#queue.settle(ms)
   }
 
   connectionOpened(listener: string): void {
@@ -79,7 +104,9 @@ export class Traffic implements Observer {
   }
 
   exchangeEnded(x: EndedExchange): void {
-    if (this.#format !== null) this.#sink.append(this.#format(x))
+    const hooks = x.logHooks
+    if (hooks !== null) this.#queue.add(x, hooks)
+    else if (this.#format !== null) this.#sink.append(this.#format(x))
     this.#recorder.record(x)
     const route = this.#route(x)
     const values = this.#counters.values
@@ -117,6 +144,11 @@ export class Traffic implements Observer {
 
   pluginLogged(plugin: string, level: PluginLine['level'], text: string): void {
     this.#options.onPluginLine({ plugin, level, text })
+  }
+
+  /** A line that hooks have been asked about. */
+  #write(line: PendingLine): void {
+    if (this.#format !== null) this.#sink.append(this.#format(line))
   }
 
   #countError(reason: ErrorCode): void {

@@ -19,6 +19,9 @@ import { fillModuleCache } from './module-cache.ts'
 import { Pulse } from './pulse.ts'
 import { problemsOf } from './worker-problems.ts'
 
+/** Hooks of the log have so long at the end. The supervisor waits two seconds beyond a drain. */
+const SETTLE_LOG_MS = 1_200
+
 export interface Prepared {
   readonly plan: Plan
   /** From the plan in use; null if there is none. */
@@ -221,6 +224,7 @@ class WorkerSide<P extends Prepared> {
     const cut = await drained
     if (cut > 0)
       this.#log.write({ level: 'warn', text: 'the time for draining is over: connections were cut', fields: { connections: cut } })
+    await this.#traffic.settleLog(SETTLE_LOG_MS)
     this.#proxy.close()
     this.#end(0)
   }
@@ -253,7 +257,7 @@ class WorkerSide<P extends Prepared> {
   }
 
   #snapshot(): MetricsSnapshot {
-    this.#counters.values[this.#dropped] = this.#sink.dropped
+    this.#counters.values[this.#dropped] = this.#traffic.linesDropped
     this.#pulse.measure()
     return this.#counters.snapshot()
   }

@@ -5,8 +5,9 @@
 import type { Bundle } from '../config/bundle.ts'
 import { parseDuration } from '../config/units.ts'
 import type { EndedExchange, Observer } from '../events.ts'
-import { type Answer, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
+import { type Answer, type Ask, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
 import { Exchange } from '../http/exchange.ts'
+import { LogQueue } from '../observe/log-queue.ts'
 import type { Plan } from '../plan/plan.ts'
 import { createProxy, type Proxy as WorkerProxy } from '../proxy.ts'
 import { SimulatedClient } from './client.ts'
@@ -27,6 +28,8 @@ export class SimulatedProxy {
   readonly #upstreams: SimulatedUpstreams
   readonly #proxy: WorkerProxy
   readonly #onLog: (line: LogLine) => void
+  /** Hooks of the access log are asked, though nothing is written. */
+  readonly #accessLog: LogQueue
   readonly #journeys = new WeakMap<object, Journey>()
   readonly #underWay = new Set<Journey>()
   readonly #clients = new Map<number, SimulatedClient>()
@@ -37,6 +40,12 @@ export class SimulatedProxy {
 
   constructor({ onLog, onCall }: { onLog: (line: LogLine) => void; onCall: StubCalls['onCall'] }) {
     this.#onLog = onLog
+    this.#accessLog = new LogQueue({
+      write() {},
+      count() {},
+      warn: (plugin, text) => this.#log({ plugin, level: 'warn', text }),
+      deadlines: this.#clock.deadlines,
+    })
     this.#upstreams = new SimulatedUpstreams(this.#network, { onCall, journeyOf: (exchange) => this.#journeyOf(exchange) })
     this.#proxy = createProxy({
       observer: this.#observer(),
@@ -118,7 +127,7 @@ export class SimulatedProxy {
   }
 
   #wrap(hook: Hook): Hook {
-    const { name, onRequest, onResponse } = hook
+    const { name, onRequest, onResponse, onLog } = hook
     return {
       ...hook,
       name,
@@ -128,7 +137,20 @@ export class SimulatedProxy {
       release: () => hook.release(),
       onRequest: onRequest === null ? null : (call) => this.#watch(call, { by: name, hook: 'onRequest', ask: onRequest }),
       onResponse: onResponse === null ? null : (call) => this.#watch(call, { by: name, hook: 'onResponse', ask: onResponse }),
+      onLog: onLog === null ? null : (call) => this.#awaited(call, onLog),
     }
+  }
+
+  /** Nothing is quiet until it is answered. */
+  #awaited(call: HookCall, ask: Ask): Answer {
+    const answer = ask(
+      new WatchedCall(call, (verdict) => {
+        this.#asking--
+        call.resume(verdict)
+      }),
+    )
+    if (answer === PENDING) this.#asking++
+    return answer
   }
 
   #watch(call: HookCall, step: Step): Answer {
@@ -157,6 +179,7 @@ export class SimulatedProxy {
       handshakeFailed() {},
       exchangeEnded: (exchange: EndedExchange) => {
         if (exchange instanceof Exchange) this.#journeyOf(exchange)?.ended(exchange)
+        if (exchange.logHooks !== null) this.#accessLog.add(exchange, exchange.logHooks)
       },
       dialled() {},
       upstreamClosed() {},

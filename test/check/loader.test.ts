@@ -12,7 +12,7 @@ const IMPORTS =
 test('a valid config has no problems, and a bundle', async () => {
   const { bundle, problems } = await load(`${IMPORTS}export default defineConfig({
     listeners: { web: http({ listen: [8080, '[::1]:8081', 'unix:/tmp/x.sock'], trust: '10.0.0.0/8', via: false, limits: { head: '16kb' }, timeouts: { keepAlive: '1m' },
-      use: [{ onRequest() {} }, false], routes: [
+      use: [{ onRequest() {}, onMessage() {} }, false], routes: [
         null,
         { name: 'a', host: ['x', '*.y', 'bücher.de'], path: ['/a/:id', /^\\/b(?<id>.)/], method: 'get', headers: { 'X-A': true }, query: { q: ['1', /2/] }, cookies: { c: false }, from: '10.0.0.0/8',
           when: (req: any) => true, to: split([[upstream('u', { endpoints: ['a:1', { address: 'b:2', weight: 0 }], balancer: roundRobin(), tls: { servername: 'x' }, retries: { attempts: 2, on: ['connect'] } }), 1], ['https://example.com', 9.5]]), rewrite: '/:id?x' },
@@ -125,6 +125,7 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
   ],
   ['use: [^rateLimit({ key: "ip", limit: 1, window: "1s" })], routes: []', 'listeners.web.use[0]: rateLimit is not supported yet'],
   ['use: [{ ^onRequst() {} }], routes: []', 'listeners.web.use[0].onRequst: there is no such hook; did you mean onRequest?'],
+  ['use: [{ onMessage: ^7 }], routes: []', 'listeners.web.use[0].onMessage: expected a function, got 7'],
   ['use: [{ ^onUpgrade() {} }], routes: []', 'listeners.web.use[0].onUpgrade: the hook onUpgrade is not supported yet'],
   [
     'use: [^tag], routes: []',

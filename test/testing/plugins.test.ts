@@ -30,10 +30,12 @@ plugin('count', `onRequest(req) { count++; req.headers.set('x-count', String(cou
 
 const file = config(
   `{ path: '/loop', use: [loop()], respond: respond(200, 'never') },
-   { path: '/count', use: [count()], to: api },
-   { path: '/*', use: [tag(), later(), choose(), { onRequest(req) { req.query.set('inline', '1') } }], to: api },`,
+   { path: '/count', use: [count({}, patient)], to: api },
+   { path: '/*', use: [tag({}, patient), later({}, patient), choose({}, patient), { onRequest(req) { req.query.set('inline', '1') } }], to: api },`,
   {
     before: `${['tag', 'later', 'choose', 'loop', 'count'].map((name) => `import ${name} from './${name}.ts'`).join('\n')}
+// A busy machine may take its time for a first call.
+const patient = { timeout: '500ms' } as const
 const api = upstream('api', { endpoints: ['10.0.0.1:80'] })
 const other = upstream('other', { endpoints: ['10.0.0.2:80'] })`,
     more: `side: http({ listen: ':8081', routes: [{ to: other }] })`,
@@ -94,6 +96,24 @@ test('a reload that fails changes nothing', async () => {
   )
   assert.match(error!.message, /pth/)
   assert.is((await proxy.fetch('/still')).status, 201)
+})
+
+test('hooks of the access log are asked when the clock is put forward, at once or later', async () => {
+  const later = 'await new Promise((done) => setTimeout(done, 5))'
+  const file = config(
+    `{ path: '/now', use: [{ onLog(entries) { throw new Error('saw ' + entries[0].path) } }], respond: respond(200) },
+     { path: '/later', use: [{ async onLog(entries) { ${later}; throw new Error('saw ' + entries[0].path) } }], respond: respond(200) }`,
+  )
+  await using logged = await simulate(file)
+  const texts = () => logged.logs.map(({ plugin, level, text }) => `${plugin} ${level}: ${text}`)
+  for (const path of ['/now', '/later']) {
+    await logged.fetch(path)
+    await logged.advance('1s')
+  }
+  assert.equal(texts(), [
+    'web[0]/use[0] warn: onLog failed, so its access lines are written masked: saw /now',
+    'web[1]/use[0] warn: onLog failed, so its access lines are written masked: saw /later',
+  ])
 })
 
 test('a plugin alone has an endpoint behind it', async () => {
