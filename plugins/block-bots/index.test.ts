@@ -22,6 +22,21 @@ test('refuses the agents it is told, tags the rest', async () => {
   await it.close()
 })
 
+test('case, missing agents, paths and the status are as the options say', async () => {
+  const it = await Sandboxed.create('worker')
+  const options = { agents: ['GPTBot'], ignoreCase: true, missing: 'deny', except: ['/robots.txt', '/public/*'], status: 429 }
+  const hook = await it.load(file, { options, timeoutMs: 1000 })
+  const at = async (path: string, agent: string) =>
+    outcome(await ask(hook, { request: requestHead({ path }, agent === '' ? {} : { 'User-Agent': agent }) }))
+  assert.is(await at('/', 'x gptbot/1'), 'responded 429')
+  assert.is(await at('/', ''), 'responded 429')
+  assert.is(await at('/', 'curl/8'), 'went on')
+  assert.is(await at('/robots.txt', 'GPTBot'), 'went on')
+  assert.is(await at('/public/x', 'GPTBot'), 'went on')
+  assert.is(await at('/publicity', 'GPTBot'), 'responded 429')
+  await it.close()
+})
+
 test('says which option is wrong', async () => {
   const it = await Sandboxed.create('worker')
   try {

@@ -4,16 +4,28 @@ import * as z from 'zod/mini'
 
 export default definePlugin({
   name: 'block-bots',
-  options: z.object({ agents: z.array(z.string()) }),
+  options: z.strictObject({
+    agents: z.array(z.string()),
+    ignoreCase: z.optional(z.boolean()),
+    missing: z.optional(z.enum(['allow', 'deny'])),
+    except: z.optional(z.array(z.string().check(z.startsWith('/')))),
+    status: z.optional(z.int().check(z.gte(400), z.lte(599))),
+  }),
   sees: ['user-agent'],
-  setup({ agents }, host) {
+  setup({ agents, ignoreCase = false, missing = 'allow', except = [], status = 403 }, host) {
     let seen = host.restore<number>() ?? 0
+    const words = ignoreCase ? agents.map((bad) => bad.toLowerCase()) : agents
+    const isBot = (agent: string): boolean => {
+      if (agent === '') return missing === 'deny'
+      const text = ignoreCase ? agent.toLowerCase() : agent
+      return words.some((bad) => text.includes(bad))
+    }
     return {
       onRequest(req) {
         const agent = req.headers.get('user-agent') ?? ''
-        if (agents.some((bad) => agent.includes(bad))) {
+        if (isBot(agent) && !except.some((pattern) => isPathOf(pattern, req.path))) {
           seen++
-          return respond(403, 'no bots\n')
+          return respond(status, 'no bots\n')
         }
         req.headers.set('x-tag', `v1-${req.path}`)
       },
@@ -24,3 +36,10 @@ export default definePlugin({
     }
   },
 })
+
+/** `/public/*` is `/public` too. */
+function isPathOf(pattern: string, path: string): boolean {
+  if (!pattern.endsWith('/*')) return path === pattern
+  const stem = pattern.slice(0, -2)
+  return path.startsWith(stem) && (path.length === stem.length || path[stem.length] === '/')
+}

@@ -43,7 +43,8 @@ export class RemoteKeys {
       return await set(header, token)
     } catch (error) {
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw error
-      await this.refresh()
+      // An issuer that is away makes no token right, and none that names no key of it a failure of ours.
+      await this.refresh().catch(() => undefined)
       if (this.#set === set || this.#set === null) throw error
       return await this.#set(header, token)
     }
@@ -62,9 +63,12 @@ export class RemoteKeys {
   }
 
   async #fetch(now: number): Promise<void> {
-    const loaded = await this.#options.load(this.#options.url)
-    this.#set = createLocalJWKSet(loaded as Jwks)
-    this.#fetchedAt = now
+    try {
+      this.#set = createLocalJWKSet((await this.#options.load(this.#options.url)) as Jwks)
+      this.#fetchedAt = now
+    } catch (error) {
+      throw new KeysUnavailable(error instanceof Error ? error.message : String(error))
+    }
   }
 }
 
