@@ -6,16 +6,7 @@ import { chosen, duration, list, made, object, oneOf, refused, type Schema, size
 
 /** Hooks that run; the others of the contract are refused until they do. */
 const HOOKS = ['onRequest', 'onResponse', 'onLog', 'onMessage']
-const PLANNED_HOOKS = [
-  'onConnection',
-  'onClientHello',
-  'onData',
-  'onRequestBody',
-  'onResponseBody',
-  'onUpgrade',
-  'onError',
-  'onReload',
-]
+const PLANNED_HOOKS = ['onConnection', 'onClientHello', 'onData', 'onRequestBody', 'onResponseBody', 'onUpgrade', 'onError', 'onReload']
 
 const inlineHooks = telling((hooks, say) => {
   for (const [name, hook] of Object.entries(isObject(hooks) ? hooks : {})) {
