@@ -29,8 +29,8 @@ const inlineHooks = telling((hooks, say) => {
 })
 
 const permission = textThat((written) => {
-  if (['kv', 'request.body', 'response.body', 'stream', 'credentials'].includes(written) || /^net:[^:]+:\d+$/.test(written))
-    return written === 'credentials' ? null : `the permission ${written} is not supported yet`
+  if (['kv', 'credentials'].includes(written) || /^net:([^:[\]]+|\[[\da-f:.]+\]):\d+$/i.test(written)) return null
+  if (['request.body', 'response.body', 'stream'].includes(written)) return `the permission ${written} is not supported yet`
   return `no such permission: ${show(written)}; there are net:HOST:PORT, kv, request.body, response.body, stream and credentials`
 })
 

@@ -5,6 +5,7 @@
 import type { Observer } from '../events.ts'
 import type { Hook } from '../hooks.ts'
 import { isCredential } from './batch.ts'
+import { type Capabilities, noCapabilities } from './capabilities.ts'
 import type { EngineUse } from './engine/engine.ts'
 import { ProcessEngine } from './engine/process.ts'
 import { WorkerEngine } from './engine/worker.ts'
@@ -31,6 +32,8 @@ interface Loaded {
 }
 
 export class Sandbox {
+  /** What its plugins may have done for them. */
+  readonly capabilities: Capabilities
   readonly #observer: Observer
   readonly #plugins = new Set<Loaded>()
   readonly #uses = new Set<LoadedUse>()
@@ -41,8 +44,9 @@ export class Sandbox {
   #loading: Promise<unknown> = Promise.resolve()
   #closed = false
 
-  constructor(options: { readonly observer: Observer }) {
+  constructor(options: { readonly observer: Observer; readonly capabilities?: Capabilities }) {
     this.#observer = options.observer
+    this.capabilities = options.capabilities ?? noCapabilities
   }
 
   /**
@@ -196,7 +200,7 @@ export class Sandbox {
   }
 }
 
-const supportedPermissions = new Set(['credentials'])
+const supportedPermissions = new Set(['credentials', 'kv'])
 
 function checkGrants(definition: Definition, grant: readonly string[]): void {
   const [first] = missingGrants(definition, grant)
@@ -207,7 +211,7 @@ function checkGrants(definition: Definition, grant: readonly string[]): void {
 export function missingGrants(definition: Definition, grant: readonly string[]): string[] {
   const missing: string[] = []
   for (const permission of definition.permissions) {
-    if (!supportedPermissions.has(permission)) missing.push(`the permission ${permission} is not supported yet`)
+    if (!supportedPermissions.has(permission) && !/^net:.+:\d+$/.test(permission)) missing.push(`the permission ${permission} is not supported yet`)
     else if (!grant.includes(permission)) missing.push(`it asks for the permission ${permission}: { grant: ['${permission}'] } gives it`)
   }
   const hidden = definition.sees?.find(isCredential)
