@@ -211,7 +211,8 @@ function checkGrants(definition: Definition, grant: readonly string[]): void {
 export function missingGrants(definition: Definition, grant: readonly string[]): string[] {
   const missing: string[] = []
   for (const permission of definition.permissions) {
-    if (!supportedPermissions.has(permission) && !/^net:.+:\d+$/.test(permission)) missing.push(`the permission ${permission} is not supported yet`)
+    if (!supportedPermissions.has(permission) && !/^net:.+:\d+$/.test(permission))
+      missing.push(`the permission ${permission} is not supported yet`)
     else if (!grant.includes(permission)) missing.push(`it asks for the permission ${permission}: { grant: ['${permission}'] } gives it`)
   }
   const hidden = definition.sees?.find(isCredential)

@@ -222,7 +222,10 @@ function describeLoading(check: Check): void {
   })
   check('refuses permissions that were not granted, or do not exist yet', async (it) => {
     await rejects(() => it.plugin('return {}', {}, `permissions: ['credentials'],`), /asks for the permission credentials/)
-    await rejects(() => it.plugin('return {}', { grant: [] }, `permissions: ['telepathy'],`), /the permission telepathy is not supported yet/)
+    await rejects(
+      () => it.plugin('return {}', { grant: [] }, `permissions: ['telepathy'],`),
+      /the permission telepathy is not supported yet/,
+    )
     await rejects(() => it.plugin('return {}', {}, `sees: ['Cookie'],`), /wants to see cookie, which takes the permission credentials/)
   })
   check('refuses a setup that loops', async (it) => {

@@ -20,10 +20,13 @@ export const { fromCharCode, fromCodePoint } = String
 export const { parse, stringify } = JSON
 export const { apply, ownKeys, getPrototypeOf, defineProperty } = Reflect
 export const { isArray } = Array
+export const { isView } = ArrayBuffer
 export const { now } = Date
 export const { floor, max, min } = Math
 export const IntArray = Int32Array
 export const Bytes = Uint8Array
+export const toBase64 = uncurry<Uint8Array, [], string>(Uint8Array.prototype.toBase64)
+export const fromBase64: (text: string) => Uint8Array<ArrayBuffer> = bindTo(Uint8Array.fromBase64, Uint8Array)
 export const Failure = TypeError
 export const NativePromise = Promise
 

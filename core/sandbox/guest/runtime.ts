@@ -18,6 +18,7 @@ import { AnswerWriter } from './answers.ts'
 import { takeLines } from './console.ts'
 import { type AnyHook, checkDefinition, checkHooks, type PluginDefinition, readOptions } from './definition.ts'
 import { describe } from './describe.ts'
+import { createKv } from './kv.ts'
 import { needsOf } from './needs.ts'
 import { bound, functionText, IntArray, matches, NativePromise, onSettled, parse, stringify, subarray } from './primordials.ts'
 import { runDueTimer } from './timers.ts'
@@ -149,7 +150,7 @@ class Runtime {
     if (known !== undefined) return known
     this.#setUps[use] = ''
     const restored: unknown = restore === '' ? undefined : parse(restore)
-    const host = { restore: () => restored }
+    const host = { restore: () => restored, kv: createKv() }
     const definition = this.#definition!
     const start = async (): Promise<void> => {
       const hooks = await definition.setup(await readOptions(definition, parse(options)), host)
