@@ -59,11 +59,8 @@ export class LocalKvStore implements KvStore {
   /** All that a space holds. */
   contents(space: string): Record<string, string> {
     const start = nameOf(space, '')
-    const found: Record<string, string> = Object.create(null)
-    for (const [name = '', value = ''] of this.#entries.rentries()) {
-      if (name.startsWith(start)) found[name.slice(start.length)] = value
-    }
-    return found
+    const entries = [...this.#entries.rentries()].map(([name = '', value = '']) => [name, value] as const)
+    return Object.fromEntries(entries.filter(([name]) => name.startsWith(start)).map(([name, value]) => [name.slice(start.length), value]))
   }
 
   /** The spaces that hold something. */
