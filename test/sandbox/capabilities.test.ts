@@ -1,4 +1,5 @@
 /** `host.kv`, `fetch` and `crypto.subtle` as a plugin sees them, with the host's part behind a wall of JSON. */
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose'
@@ -196,6 +197,17 @@ test('structuredClone copies data with its circles, and refuses functions', asyn
     return [copy.self === copy, copy !== value, copy.date.getTime(), copy.map.get('a').b, copy.set.has(1), [...copy.bytes], 1 in copy.list,
       copy.error instanceof RangeError, (() => { try { structuredClone({ f() {} }) } catch (error) { return error.name } })()]`
   assert.equal(await guest.run(code), [true, true, 5, 1, true, [2, 3], false, true, 'DataCloneError'])
+})
+
+test('what the types of the sandbox promise is there', async () => {
+  const types = readFileSync(new URL('../../core/sandbox/globals.d.ts', import.meta.url), 'utf8')
+  const names = [...types.matchAll(/^declare (?:const|class|function) (\w+)/gm)].map(([, name]) => name!)
+  assert.ok(names.length > 15 && names.includes('fetch'))
+  // These two are made with the runtime, and tried with it.
+  const missing = names
+    .filter((name) => !['console', 'clearTimeout'].includes(name))
+    .map((name) => `typeof ${name} === 'undefined' && '${name}'`)
+  assert.equal(await guest.run(`return [${missing}].filter((name) => name !== false)`), [])
 })
 
 test('randomUUID is of version 4, and another one each time', async () => {

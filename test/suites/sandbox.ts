@@ -151,7 +151,7 @@ function describeViews(check: Check): void {
       const url = new URL('/b?x=1#h', 'https://example.com:8443/a'); url.searchParams.set('y', 'ü')
       const random = crypto.getRandomValues(new Uint8Array(16))
       return respond(200, [url.href, atob(btoa('hi')), new TextDecoder().decode(new TextEncoder().encode('ü')), random.some((b) => b > 0),
-        [typeof globalThis.require, typeof process, typeof WebAssembly, typeof SharedArrayBuffer, typeof Atomics, typeof fetch, typeof module, typeof exports].join()].join(' '))
+        [typeof globalThis.require, typeof process, typeof WebAssembly, typeof SharedArrayBuffer, typeof Atomics, typeof XMLHttpRequest, typeof module, typeof exports].join()].join(' '))
     } }`)
     const [url, text, utf8, random, missing] = bodyOf(await ask(hook)).split(' ')
     assert.is(url, 'https://example.com:8443/b?x=1&y=%C3%BC#h')
