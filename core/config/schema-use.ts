@@ -1,5 +1,6 @@
 /** Entries of a `use` list: plugins, inline hooks, and the policies that are planned. */
 import * as z from 'zod/mini'
+import { isPermission, permissionNames } from '../permissions.ts'
 import { nearest } from './nearest.ts'
 import { isObject, type Plain, show, wordOf } from './report.ts'
 import { chosen, duration, list, made, object, oneOf, refused, type Schema, size, textThat, wordsOf, wrong } from './schema-values.ts'
@@ -18,8 +19,8 @@ const inlineHooks = telling((hooks, say) => {
 })
 
 const permission = textThat((written) => {
-  if (['kv', 'request.body', 'response.body', 'stream', 'credentials'].includes(written) || /^net:[^:]+:\d+$/.test(written)) return null
-  return `no such permission: ${show(written)}; there are net:HOST:PORT, kv, request.body, response.body, stream and credentials`
+  if (isPermission(written)) return null
+  return `no such permission: ${show(written)}; there are ${permissionNames}`
 })
 
 const useOptions = object({
