@@ -19,6 +19,7 @@ import { type Parts, partsOf } from './plan/parts.ts'
 import type { Plan } from './plan/plan.ts'
 import { isPlugin, type PluginUseConfig, pluginUses } from './plan/uses.ts'
 import { Runtime } from './runtime.ts'
+import type { Capabilities } from './sandbox/capabilities.ts'
 import { type PluginUse, Sandbox } from './sandbox/sandbox.ts'
 import type { Dial } from './upstream/dial.ts'
 
@@ -57,6 +58,8 @@ const RELIEF = 0.9
 export interface ProxyOptions {
   readonly observer: Observer
   readonly maxConnections: number
+  /** What plugins may have done for them; default: nothing. */
+  readonly capabilities?: Capabilities
   /** What a simulation puts in the place of the machine's. */
   readonly simulated?: Simulated
 }
@@ -80,9 +83,9 @@ class WorkerProxy implements Proxy {
   #current: Candidate | null = null
   #pressed = false
 
-  constructor({ observer, maxConnections, simulated }: ProxyOptions) {
+  constructor({ observer, maxConnections, simulated, capabilities }: ProxyOptions) {
     this.#simulated = simulated ?? null
-    this.#sandbox = new Sandbox({ observer })
+    this.#sandbox = new Sandbox({ observer, ...(capabilities === undefined ? {} : { capabilities }) })
     this.#runtime = new Runtime({ observer, onDescriptors: (open) => this.#descriptors(open, maxConnections), ...simulated })
   }
 

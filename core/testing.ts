@@ -5,6 +5,7 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Duration, UseOptions } from './plugin.ts'
+import type { FetchStub } from './testing/fetch-stub.ts'
 import type { LogLine, Source } from './testing/messages.ts'
 import { PLUGIN_UPSTREAM } from './testing/messages.ts'
 import type { SimulatedInit } from './testing/request.ts'
@@ -12,6 +13,7 @@ import type { SimulatedResponse } from './testing/response.ts'
 import { Simulation } from './testing/simulation.ts'
 import type { Stub } from './testing/stub.ts'
 
+export type { FetchRequest, FetchStub } from './testing/fetch-stub.ts'
 export type { Change, LogLine } from './testing/messages.ts'
 export type { SimulatedInit } from './testing/request.ts'
 export { SimulatedResponse } from './testing/response.ts'
@@ -28,13 +30,19 @@ export interface SimulateOptions {
   env?: Readonly<Record<string, string | undefined>> | undefined
   /** Called for each line that a plugin prints. `logs` holds them all. */
   log?: ((line: LogLine) => void) | undefined
+  /** Answers the `fetch` of plugins, to places that they were granted. Without it their `fetch` rejects. */
+  fetch?: FetchStub | undefined
+  /** What plugins find in their `kv`, by the plugin's name. */
+  kv?: Readonly<Record<string, Readonly<Record<string, string>>>> | undefined
 }
 
-export interface SimulatePluginOptions extends Omit<SimulateOptions, 'upstreams'>, UseOptions {
+export interface SimulatePluginOptions extends Omit<SimulateOptions, 'upstreams' | 'kv'>, UseOptions {
   /** As in the config: `blockBots({ agents: ['evilbot'] })`. */
   options?: unknown
   /** The endpoint behind the plugin. Default: answers 200 `ok`. */
   upstream?: Stub | undefined
+  /** What the plugin finds in its `kv`. */
+  kv?: Readonly<Record<string, string>> | undefined
 }
 
 export interface Simulated extends AsyncDisposable {
@@ -45,9 +53,11 @@ export interface Simulated extends AsyncDisposable {
   fetch(url: string | URL, init?: SimulatedInit): Promise<SimulatedResponse>
   /** What plugins have printed, and how they have failed, so far. */
   readonly logs: readonly LogLine[]
+  /** What a plugin keeps in its `kv` by now. Its name may be left out where one plugin alone keeps something. */
+  kv(plugin?: string): Promise<Record<string, string>>
   /** Another stub for an upstream, from the next request on. */
   stub(upstream: string, stub: Stub): Promise<void>
-  /** Puts the clock of all timeouts forward, `'31s'` or milliseconds, without waiting. `Date` stays as it is. */
+  /** Puts the clock of all timeouts and of every `ttl` forward, `'31s'` or milliseconds, without waiting. `Date` stays as it is. */
   advance(duration: Duration | number): Promise<void>
   /** Takes the config into use again, or another one, as a reload does. Rejects, and changes nothing, if it is not valid. */
   reload(config?: string | URL): Promise<void>
@@ -66,8 +76,11 @@ export interface Simulated extends AsyncDisposable {
  * assert.is(res.decidedBy, 'block-bots')
  * ```
  */
-export async function simulate(config: string | URL, { upstreams = {}, env = {}, log }: SimulateOptions = {}): Promise<Simulated> {
-  return begin({ kind: 'config', file: toPath(config) }, { upstreams, env, onLog: log })
+export async function simulate(
+  config: string | URL,
+  { upstreams = {}, env = {}, log, fetch, kv = {} }: SimulateOptions = {},
+): Promise<Simulated> {
+  return begin({ kind: 'config', file: toPath(config) }, { upstreams, env, onLog: log, fetch, kv })
 }
 
 /**
@@ -75,9 +88,9 @@ export async function simulate(config: string | URL, { upstreams = {}, env = {},
  * config would give: `simulatePlugin('./plugins/block-bots/index.ts', { options: { agents: ['evilbot'] }, timeout: '50ms' })`.
  */
 export async function simulatePlugin(plugin: string | URL, options: SimulatePluginOptions = {}): Promise<Simulated> {
-  const { options: given, env = {}, log, upstream = () => new Response('ok'), ...use } = options
+  const { options: given, env = {}, log, fetch, kv = {}, upstream = () => new Response('ok'), ...use } = options
   const source: Source = { kind: 'plugin', file: toPath(plugin), options: given, use }
-  return begin(source, { upstreams: { [PLUGIN_UPSTREAM]: upstream }, env, onLog: log })
+  return begin(source, { upstreams: { [PLUGIN_UPSTREAM]: upstream }, env, onLog: log, fetch, kv: { '': kv } })
 }
 
 async function begin(source: Source, options: Parameters<typeof Simulation.start>[1]): Promise<Simulated> {
@@ -85,6 +98,7 @@ async function begin(source: Source, options: Parameters<typeof Simulation.start
   return {
     fetch: (url, init) => simulation.fetch(url, init),
     logs: simulation.logs,
+    kv: (plugin) => simulation.kv(plugin),
     stub: (upstream, stub) => simulation.stub(upstream, stub),
     advance: (duration) => simulation.advance(duration),
     reload: (config) => simulation.reload(config === undefined ? null : toPath(config)),

@@ -9,13 +9,13 @@ import { root } from './support/process.ts'
 
 /** Lowest first. A name is a folder of core/ or a file directly in it; what stands in one row may import one another. */
 const LAYERS: readonly (readonly string[])[] = [
-  ['errors', 'clock', 'deadlines', 'environment', 'events', 'hooks', 'end-with-parent'],
+  ['errors', 'clock', 'deadlines', 'environment', 'events', 'hooks', 'permissions', 'end-with-parent'],
   ['net', 'route', 'balancer'],
   // The vocabulary that a config and a plugin are written in belongs to the config.
   ['config', 'index', 'plugin'],
   ['plan'],
-  // These three attach through hooks.ts and events.ts: see ATTACHED.
-  ['upstream', 'policy', 'sandbox', 'observe', 'admin'],
+  // All but the first two attach through hooks.ts, events.ts and sandbox/capabilities.ts: see ATTACHED.
+  ['upstream', 'policy', 'sandbox', 'capability', 'observe', 'admin'],
   ['http'],
   // Tells what the layers below would do, without doing it.
   ['explain'],
@@ -30,7 +30,7 @@ const LAYERS: readonly (readonly string[])[] = [
 ]
 
 /** Seen by nobody but those that wire: the data path knows them by the contracts only. And they see nothing of the data path. */
-const ATTACHED = ['sandbox', 'observe', 'admin']
+const ATTACHED = ['sandbox', 'capability', 'observe', 'admin']
 const WIRES = ['runtime', 'proxy', 'process', 'check', 'cli', 'main', 'testing']
 
 /** Types only may point up to these, and from these to what they speak about. */
@@ -38,7 +38,7 @@ const CONTRACTS = ['core/hooks.ts', 'core/events.ts', 'core/plan/plan.ts']
 
 /** What runs in a process that carries traffic. */
 const WORKER_ENTRIES = ['core/process/worker.ts', 'core/proxy.ts']
-const NEVER_IN_WORKERS = ['esbuild', 'zod', 'chokidar', 'acorn']
+const NEVER_IN_WORKERS = ['esbuild', 'zod', 'chokidar', 'acorn', 'lru-cache']
 
 const sources = readSources(root, 'core')
 
@@ -51,7 +51,7 @@ test('no import points up', () => {
   assert.equal(sources.flatMap(upwardImports), [])
 })
 
-test('sandbox, observe and admin are known to the data path by their contracts only', () => {
+test('sandbox, capability, observe and admin are known to the data path by their contracts only', () => {
   const wrong = sources.flatMap((file) =>
     file.imports
       .filter(({ to, isType }) => !isType && ATTACHED.includes(partOf(to)) && partOf(to) !== partOf(file.path))
@@ -80,7 +80,7 @@ test('plugins import the public door of plugins, and nothing else of core', () =
   assert.equal(wrong, [])
 })
 
-test('workers never load esbuild, zod, chokidar or acorn', () => {
+test('workers never load esbuild, zod, chokidar, acorn or lru-cache', () => {
   for (const entry of WORKER_ENTRIES.filter((path) => sources.some((file) => file.path === path))) {
     const { files, packages } = reach(sources, entry)
     console.log(`  ${entry} loads ${files.size} files and ${[...packages.keys()].join(', ') || 'no package'}`)

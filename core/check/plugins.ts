@@ -3,6 +3,8 @@
  * loaded does not hide the others.
  */
 import { readFileSync } from 'node:fs'
+import { createCapabilities } from '../capability/capabilities.ts'
+import { LocalKvStore } from '../capability/local-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
 import { routeId } from '../config/flat-routes.ts'
 import { entriesOf } from '../config/lists.ts'
@@ -73,7 +75,8 @@ interface Tried {
 }
 
 async function eachUse(config: Config, bundle: Bundle, see: (tried: Tried) => void, onUse?: (name: string) => void): Promise<void> {
-  const sandbox = new Sandbox({ observer: silent })
+  // What a plugin stores while it is set up here is for nobody.
+  const sandbox = new Sandbox({ observer: silent, capabilities: createCapabilities({ kv: new LocalKvStore() }) })
   try {
     for (const use of pluginUses(config)) {
       const source = bundle.plugins.find(({ id }) => id === use.plugin)

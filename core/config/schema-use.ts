@@ -1,21 +1,13 @@
 /** Entries of a `use` list: plugins, inline hooks, and the policies that are planned. */
 import * as z from 'zod/mini'
+import { isPermission, permissionNames } from '../permissions.ts'
 import { nearest } from './nearest.ts'
 import { isObject, type Plain, show, wordOf } from './report.ts'
 import { chosen, duration, list, made, object, oneOf, refused, type Schema, size, textThat, wordsOf, wrong } from './schema-values.ts'
 
 /** Hooks that run; the others of the contract are refused until they do. */
 const HOOKS = ['onRequest', 'onResponse', 'onLog', 'onMessage']
-const PLANNED_HOOKS = [
-  'onConnection',
-  'onClientHello',
-  'onData',
-  'onRequestBody',
-  'onResponseBody',
-  'onUpgrade',
-  'onError',
-  'onReload',
-]
+const PLANNED_HOOKS = ['onConnection', 'onClientHello', 'onData', 'onRequestBody', 'onResponseBody', 'onUpgrade', 'onError', 'onReload']
 
 const inlineHooks = telling((hooks, say) => {
   for (const [name, hook] of Object.entries(isObject(hooks) ? hooks : {})) {
@@ -27,8 +19,8 @@ const inlineHooks = telling((hooks, say) => {
 })
 
 const permission = textThat((written) => {
-  if (['kv', 'request.body', 'response.body', 'stream', 'credentials'].includes(written) || /^net:[^:]+:\d+$/.test(written)) return null
-  return `no such permission: ${show(written)}; there are net:HOST:PORT, kv, request.body, response.body, stream and credentials`
+  if (isPermission(written)) return null
+  return `no such permission: ${show(written)}; there are ${permissionNames}`
 })
 
 const useOptions = object({

@@ -2,6 +2,7 @@
  * The workers in their slots: forked, given their sockets, watched, and replaced when they die, hang or leave. A replacement runs on
  * the plan that is committed by the time it opens its sockets, whatever was committed when it was born.
  */
+import { LocalKvStore } from '../capability/local-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { LogEntry } from './messages.ts'
 import { Restarts } from './restarts.ts'
@@ -34,6 +35,8 @@ export class Crew {
   readonly #slots: (WorkerProcess | null)[]
   readonly #restarts: Restarts
   readonly #standIns = new StandIns()
+  /** Of the plugins of all workers; it outlives each of them. */
+  readonly #kv = new LocalKvStore()
   #watch: NodeJS.Timeout | null = null
   #watchedAt = 0
   #isEnding = false
@@ -181,6 +184,8 @@ export class Crew {
       case 'log':
         for (const entry of message.entries) events.log({ ...entry, fields: { ...entry.fields, worker: worker.slot } })
         return
+      case 'kv':
+        return worker.answerKv(message.batch, this.#kv.performAll(message.operations))
       case 'pressure':
         return this.#onPressure(worker, message.pressed)
       default:

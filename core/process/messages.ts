@@ -1,4 +1,5 @@
 /** What the supervisor and its workers say to each other over IPC: every message is one of these, nothing else crosses. */
+import type { KvOperation, KvOutcome } from '../capability/kv-store.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Problem } from '../config/problems.ts'
 import type { SeriesDelta } from '../observe/counters.ts'
@@ -53,6 +54,8 @@ export type ToWorker =
   | { readonly kind: 'collect'; readonly id: number }
   | { readonly kind: 'recall'; readonly id: number; readonly requestId: string }
   | { readonly kind: 'reopen-log' }
+  /** One outcome for each operation of that batch. */
+  | { readonly kind: 'kv-answers'; readonly batch: number; readonly outcomes: readonly KvOutcome[] }
   /** Answered when it accepts no more. Said again it can only make it end sooner. */
   | { readonly kind: 'drain'; readonly id: number; readonly deadlineMs: number }
 
@@ -66,6 +69,8 @@ export type FromWorker =
   /** It was told to end by somebody else: it drains, and the slot is free. */
   | { readonly kind: 'leaving' }
   | { readonly kind: 'log'; readonly entries: readonly LogEntry[] }
+  /** What plugins ask of their store within one turn of the event loop. */
+  | { readonly kind: 'kv'; readonly batch: number; readonly operations: readonly KvOperation[] }
   /** Its last words: nothing is left to do. */
   | { readonly kind: 'drained'; readonly metrics: MetricsSnapshot }
   | Answer

@@ -3,6 +3,7 @@
  * deadline, or by the end of the process.
  */
 import { type ChildProcess, fork } from 'node:child_process'
+import type { KvOutcome } from '../capability/kv-store.ts'
 import type { Bundle } from '../config/bundle.ts'
 import { errorProblem, type Problem } from '../config/problems.ts'
 import type { Recalled } from '../observe/recorder.ts'
@@ -177,6 +178,10 @@ export class WorkerProcess {
   /** It stops accepting from the sockets of another slot. */
   release(slot: number): void {
     this.#send({ kind: 'release', slot })
+  }
+
+  answerKv(batch: number, outcomes: readonly KvOutcome[]): void {
+    this.#send({ kind: 'kv-answers', batch, outcomes })
   }
 
   reopenLog(): void {

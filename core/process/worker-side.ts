@@ -4,6 +4,8 @@
  */
 import { Console } from 'node:console'
 import net from 'node:net'
+import { createCapabilities } from '../capability/capabilities.ts'
+import { RemoteKvStore } from '../capability/remote-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Observer } from '../events.ts'
 import { Counters } from '../observe/counters.ts'
@@ -11,6 +13,7 @@ import { LineSink } from '../observe/line-sink.ts'
 import { Traffic } from '../observe/traffic.ts'
 import type { Difference } from '../plan/difference.ts'
 import type { ListenAddress, Plan } from '../plan/plan.ts'
+import type { Capabilities } from '../sandbox/capabilities.ts'
 import { backlog } from './bind.ts'
 import { maxConnections } from './capacity.ts'
 import { ForwardedLog } from './forwarded-log.ts'
@@ -42,7 +45,13 @@ export interface WorkerProxy<P extends Prepared> {
   close(): void
 }
 
-type CreateProxy<P extends Prepared> = (options: { readonly observer: Observer; readonly maxConnections: number }) => WorkerProxy<P>
+interface ProxyParts {
+  readonly observer: Observer
+  readonly maxConnections: number
+  readonly capabilities: Capabilities
+}
+
+type CreateProxy<P extends Prepared> = (options: ProxyParts) => WorkerProxy<P>
 
 /** Takes over this process. */
 export function serveAsWorker<P extends Prepared>(createProxy: CreateProxy<P>): void {
@@ -62,6 +71,7 @@ class WorkerSide<P extends Prepared> {
   readonly #sink: LineSink
   readonly #traffic: Traffic
   readonly #log = new ForwardedLog((entries) => send({ kind: 'log', entries }))
+  readonly #kv = new RemoteKvStore({ send: (batch, operations) => send({ kind: 'kv', batch, operations }) })
   readonly #pulse: Pulse
   readonly #drainMs: number
   readonly #slot: number
@@ -84,14 +94,18 @@ class WorkerSide<P extends Prepared> {
       sink: this.#sink,
       onPluginLine: ({ plugin, level, text }) => this.#log.write({ level, text, fields: { plugin } }),
     })
-    this.#proxy = createProxy({ observer: this.#traffic, maxConnections: maxConnections() })
+    const capabilities = createCapabilities({ kv: this.#kv })
+    this.#proxy = createProxy({ observer: this.#traffic, maxConnections: maxConnections(), capabilities })
     this.#proxy.onPressure = (pressed) => this.#onPressure(pressed)
     this.#pulse = new Pulse(this.#counters, { slot: begin.slot, everyMs: begin.heartbeatMs, beat: () => this.#tellAlive() })
   }
 
   start(): void {
     process.on('message', (message: ToWorker, handle: unknown) => this.#receive(message, handle))
-    process.once('disconnect', () => void this.#drain(this.#drainMs))
+    process.once('disconnect', () => {
+      this.#kv.close('kv: the supervisor, which holds the store, is gone')
+      void this.#drain(this.#drainMs)
+    })
     process.on('SIGTERM', () => this.#leave())
     process.on('uncaughtException', (error) => this.#fail(error))
     process.on('unhandledRejection', (error) => this.#fail(error))
@@ -122,6 +136,9 @@ class WorkerSide<P extends Prepared> {
         return
       case 'recall':
         send({ kind: 'recalled', id: message.id, found: this.#traffic.recall(message.requestId) })
+        return
+      case 'kv-answers':
+        this.#kv.answer(message.batch, message.outcomes)
         return
       case 'reopen-log':
         this.#reopenLog()

@@ -4,6 +4,7 @@
  */
 import type { Observer } from '../events.ts'
 import type { Hook } from '../hooks.ts'
+import { isPermission, permissionNames } from '../permissions.ts'
 import { isCredential } from './batch.ts'
 import { type Capabilities, noCapabilities } from './capabilities.ts'
 import type { EngineUse } from './engine/engine.ts'
@@ -33,6 +34,8 @@ interface Loaded {
 }
 
 export class Sandbox {
+  /** What its plugins may have done for them. */
+  readonly capabilities: Capabilities
   readonly #observer: Observer
   readonly #plugins = new Set<Loaded>()
   readonly #uses = new Set<LoadedUse>()
@@ -43,11 +46,9 @@ export class Sandbox {
   #loading: Promise<unknown> = Promise.resolve()
   #closed = false
 
-  readonly #capabilities: Capabilities
-
   constructor(options: { readonly observer: Observer; readonly capabilities?: Capabilities | undefined }) {
     this.#observer = options.observer
-    this.#capabilities = options.capabilities ?? noCapabilities
+    this.capabilities = options.capabilities ?? noCapabilities
   }
 
   /**
@@ -138,7 +139,7 @@ export class Sandbox {
         source,
         name: source.file,
         observer: this.#observer,
-        capabilities: this.#capabilities,
+        capabilities: this.capabilities,
         createEngine: (kind, sink) => new (kind === 'worker' ? WorkerEngine : ProcessEngine)(source, memoryMb, sink),
         schedule: (waiting) => this.#schedule(waiting),
         watchDeadlines: () => this.#watchDeadlines(),
@@ -212,7 +213,8 @@ function checkGrants(definition: Definition, grant: readonly string[]): void {
 export function missingGrants(definition: Definition, grant: readonly string[]): string[] {
   const missing: string[] = []
   for (const permission of definition.permissions) {
-    if (!grant.includes(permission)) missing.push(`it asks for the permission ${permission}: { grant: ['${permission}'] } gives it`)
+    if (!isPermission(permission)) missing.push(`there is no permission ${permission}; there are ${permissionNames}`)
+    else if (!grant.includes(permission)) missing.push(`it asks for the permission ${permission}: { grant: ['${permission}'] } gives it`)
   }
   const hidden = definition.sees?.find(isCredential)
   if (hidden !== undefined && !grant.includes('credentials') && !definition.permissions.includes('credentials'))

@@ -47,6 +47,19 @@ export type StubAnswer =
   | { readonly kind: 'reset'; readonly why: string }
   | { readonly kind: 'hangs' }
 
+/** A request of a plugin's `fetch`. */
+export interface FetchedRequest {
+  readonly method: string
+  readonly url: string
+  readonly fields: Fields
+  readonly body: Uint8Array
+}
+
+export type FetchAnswer = (StubAnswer & { kind: 'response' }) | { readonly kind: 'failed'; readonly why: string }
+
+/** Text by its key, by the plugin's name; `''` of a plugin that is simulated by itself. */
+export type KvContents = Readonly<Record<string, Readonly<Record<string, string>>>>
+
 export interface LogLine {
   /** Name of the plugin. */
   readonly plugin: string
@@ -91,11 +104,14 @@ export type Facts = Pick<
 
 /** To the simulation. One with an `id` is answered by `done` or `failed` with the same id. */
 export type ToSimulation =
-  | { readonly kind: 'begin'; readonly id: number; readonly source: Source; readonly stubs: StubKinds }
+  | { readonly kind: 'begin'; readonly id: number; readonly source: Source; readonly stubs: StubKinds; readonly kv: KvContents }
   | { readonly kind: 'fetch'; readonly id: number; readonly request: ClientRequest }
   /** The client of that fetch closes its connection. */
   | { readonly kind: 'abort'; readonly fetch: number }
   | { readonly kind: 'stubbed'; readonly call: number; readonly answer: StubAnswer }
+  | { readonly kind: 'fetched'; readonly call: number; readonly answer: FetchAnswer }
+  /** What plugins have stored. */
+  | { readonly kind: 'kv'; readonly id: number }
   | { readonly kind: 'stubs'; readonly id: number; readonly stubs: StubKinds }
   | { readonly kind: 'settle'; readonly id: number }
   | { readonly kind: 'advance'; readonly id: number; readonly duration: string | number }
@@ -106,5 +122,7 @@ export type FromSimulation =
   | { readonly kind: 'done'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'failed'; readonly id: number; readonly message: string }
   | { readonly kind: 'call'; readonly call: number; readonly key: string; readonly request: SentRequest }
+  /** Of a plugin: what its `fetch` is to be answered. */
+  | { readonly kind: 'fetching'; readonly call: number; readonly request: FetchedRequest }
   | { readonly kind: 'log'; readonly line: LogLine }
   | { readonly kind: 'alive' }

@@ -14,7 +14,8 @@ import { SimulatedClient } from './client.ts'
 import { Journey } from './journey.ts'
 import { chooseListener } from './listeners.ts'
 import { MemoryNetwork } from './memory-wire.ts'
-import type { ClientRequest, Facts, LogLine, Outcome, StubAnswer, StubKinds } from './messages.ts'
+import type { ClientRequest, Facts, FetchAnswer, KvContents, LogLine, Outcome, StubAnswer, StubKinds } from './messages.ts'
+import { SimulatedCapabilities, type SimulatedCapabilitiesOptions } from './simulated-capabilities.ts'
 import { SimulatedUpstreams, type StubCalls } from './simulated-upstreams.ts'
 import { SimulationClock } from './simulation-clock.ts'
 
@@ -22,10 +23,15 @@ import { SimulationClock } from './simulation-clock.ts'
 const QUIET_TURNS = 4
 const SETTLE_MS = 5_000
 
+export interface SimulatedProxyOptions extends Pick<SimulatedCapabilitiesOptions, 'kv' | 'onFetch'>, Pick<StubCalls, 'onCall'> {
+  onLog(line: LogLine): void
+}
+
 export class SimulatedProxy {
   readonly #clock = new SimulationClock()
   readonly #network = new MemoryNetwork()
   readonly #upstreams: SimulatedUpstreams
+  readonly #capabilities: SimulatedCapabilities
   readonly #proxy: WorkerProxy
   readonly #onLog: (line: LogLine) => void
   /** Hooks of the access log are asked, though nothing is written. */
@@ -38,7 +44,7 @@ export class SimulatedProxy {
   /** Hooks that owe an answer. */
   #asking = 0
 
-  constructor({ onLog, onCall }: { onLog: (line: LogLine) => void; onCall: StubCalls['onCall'] }) {
+  constructor({ onLog, onCall, onFetch, kv }: SimulatedProxyOptions) {
     this.#onLog = onLog
     this.#accessLog = new LogQueue({
       write() {},
@@ -47,7 +53,9 @@ export class SimulatedProxy {
       deadlines: this.#clock.deadlines,
     })
     this.#upstreams = new SimulatedUpstreams(this.#network, { onCall, journeyOf: (exchange) => this.#journeyOf(exchange) })
+    this.#capabilities = new SimulatedCapabilities({ now: () => this.#clock.now, kv, onFetch })
     this.#proxy = createProxy({
+      capabilities: this.#capabilities,
       observer: this.#observer(),
       maxConnections: Number.POSITIVE_INFINITY,
       simulated: { deadlines: this.#clock.deadlines, dial: this.#upstreams.dial, wrapHook: (hook) => this.#wrap(hook) },
@@ -75,6 +83,15 @@ export class SimulatedProxy {
 
   answerCall(call: number, answer: StubAnswer): void {
     this.#upstreams.answerCall(call, answer)
+  }
+
+  answerFetch(call: number, answer: FetchAnswer): void {
+    this.#capabilities.answer(call, answer)
+  }
+
+  /** What plugins have stored. */
+  kv(): KvContents {
+    return this.#capabilities.contents()
   }
 
   async fetch(id: number, request: ClientRequest): Promise<Outcome> {

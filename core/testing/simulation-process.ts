@@ -5,7 +5,7 @@
 
 import { endWithParent } from '../end-with-parent.ts'
 import { fillModuleCache } from '../process/module-cache.ts'
-import type { FromSimulation, Source, StubKinds, ToSimulation } from './messages.ts'
+import type { FromSimulation, KvContents, Source, StubKinds, ToSimulation } from './messages.ts'
 import type { SimulatedProxy } from './simulated-proxy.ts'
 
 process.title = 'sluice: simulation'
@@ -24,7 +24,7 @@ process.on('SIGINT', () => {})
 function receive(message: ToSimulation): void {
   switch (message.kind) {
     case 'begin':
-      return settle(message.id, begin(message.source, message.stubs))
+      return settle(message.id, begin(message))
     case 'reload':
       return settle(message.id, reload(message.source))
     case 'fetch':
@@ -33,6 +33,10 @@ function receive(message: ToSimulation): void {
       return proxy!.abort(message.fetch)
     case 'stubbed':
       return proxy!.answerCall(message.call, message.answer)
+    case 'fetched':
+      return proxy!.answerFetch(message.call, message.answer)
+    case 'kv':
+      return settle(message.id, (async () => proxy!.kv())())
     case 'stubs':
       return settle(message.id, (async () => proxy!.stub(message.stubs))())
     case 'settle':
@@ -45,7 +49,7 @@ function receive(message: ToSimulation): void {
 }
 
 /** The proxy's modules are loaded while another process checks the config. */
-async function begin(source: Source, stubs: StubKinds): Promise<void> {
+async function begin({ source, stubs, kv }: { source: Source; stubs: StubKinds; kv: KvContents }): Promise<void> {
   const { loadSource } = await import('./load.ts')
   const loading = loadSource(source)
   // Told below, if the modules are there first.
@@ -54,6 +58,8 @@ async function begin(source: Source, stubs: StubKinds): Promise<void> {
   proxy = new SimulatedProxy({
     onLog: (line) => tell({ kind: 'log', line }),
     onCall: (call, key, request) => tell({ kind: 'call', call, key, request }),
+    onFetch: (call, request) => tell({ kind: 'fetching', call, request }),
+    kv,
   })
   proxy.stub(stubs)
   await use(source, await loading)

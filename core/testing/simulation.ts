@@ -6,7 +6,8 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Duration } from '../plugin.ts'
 import { findModuleCache } from '../process/module-cache.ts'
-import type { FromSimulation, LogLine, Outcome, Source, StubKinds, ToSimulation } from './messages.ts'
+import { askFetchStub, type FetchStub } from './fetch-stub.ts'
+import type { FromSimulation, KvContents, LogLine, Outcome, Source, StubKinds, ToSimulation } from './messages.ts'
 import { type SimulatedInit, toClientRequest } from './request.ts'
 import { SimulatedResponse } from './response.ts'
 import { askStub, kindOf, type Stub } from './stub.ts'
@@ -15,6 +16,8 @@ export interface SimulationOptions {
   readonly upstreams: Readonly<Record<string, Stub>>
   readonly env: Readonly<Record<string, string | undefined>>
   readonly onLog: ((line: LogLine) => void) | undefined
+  readonly fetch: FetchStub | undefined
+  readonly kv: KvContents
 }
 
 /** As workers have them: isolated-vm needs the first, and the second keeps a looping plugin within its memory. */
@@ -37,6 +40,9 @@ export class Simulation implements AsyncDisposable {
   readonly #child: ChildProcess
   readonly #stubs: Map<string, Stub>
   readonly #onLog: ((line: LogLine) => void) | undefined
+  readonly #fetch: FetchStub | undefined
+  /** A plugin by itself: it needs no name. */
+  readonly #isAlone: boolean
   readonly #questions = new Map<number, Question>()
   readonly #ended: Promise<void>
   #source: Source
@@ -50,7 +56,7 @@ export class Simulation implements AsyncDisposable {
   static async start(source: Source, options: SimulationOptions): Promise<Simulation> {
     const simulation = new Simulation(source, options)
     try {
-      await simulation.#ask((id) => ({ kind: 'begin', id, source, stubs: simulation.#kinds() }))
+      await simulation.#ask((id) => ({ kind: 'begin', id, source, stubs: simulation.#kinds(), kv: options.kv }))
       return simulation
     } catch (error) {
       await simulation.close()
@@ -58,10 +64,12 @@ export class Simulation implements AsyncDisposable {
     }
   }
 
-  private constructor(source: Source, { upstreams, env, onLog }: SimulationOptions) {
+  private constructor(source: Source, { upstreams, env, onLog, fetch }: SimulationOptions) {
     this.#source = source
+    this.#isAlone = source.kind === 'plugin'
     this.#stubs = new Map(Object.entries(upstreams))
     this.#onLog = onLog
+    this.#fetch = fetch
     const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
     // What is for the test runner alone would make another one of it.
     const { NODE_TEST_CONTEXT: _, ...inherited } = process.env
@@ -135,6 +143,14 @@ export class Simulation implements AsyncDisposable {
     this.#source = source
   }
 
+  /** What a plugin has stored; without its name: what the one plugin has stored that did. */
+  async kv(plugin: string | undefined): Promise<Record<string, string>> {
+    const contents = (await this.#ask((id) => ({ kind: 'kv', id }))) as KvContents
+    const spaces = Object.keys(contents)
+    if (plugin === undefined && spaces.length > 1) throw new Error(`several plugins have stored something: name one, kv('${spaces[0]}')`)
+    return { ...contents[this.#isAlone ? '' : (plugin ?? spaces[0] ?? '')] }
+  }
+
   async close(): Promise<void> {
     this.#over ??= 'the simulation is closed'
     this.#child.ref()
@@ -159,7 +175,13 @@ export class Simulation implements AsyncDisposable {
         this.logs.push(message.line)
         return this.#onLog?.(message.line)
       case 'call':
-        void this.#callStub(message)
+        return void this.#callStub(message)
+      case 'fetching':
+        return void this.#callFetch(message)
+      case 'alive':
+        return
+      default:
+        message satisfies never
     }
   }
 
@@ -167,6 +189,12 @@ export class Simulation implements AsyncDisposable {
     const answer = await askStub(this.#stubs.get(key), request)
     this.#answered++
     this.#send({ kind: 'stubbed', call, answer })
+  }
+
+  async #callFetch({ call, request }: FromSimulation & { kind: 'fetching' }): Promise<void> {
+    const answer = await askFetchStub(this.#fetch, request)
+    this.#answered++
+    this.#send({ kind: 'fetched', call, answer })
   }
 
   async #ask(question: (id: number) => ToSimulation): Promise<unknown> {

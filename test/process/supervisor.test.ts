@@ -8,7 +8,7 @@ import { BindError } from '../../core/process/bind.ts'
 import type { LogEntry, MetricsSnapshot } from '../../core/process/messages.ts'
 import { Supervisor, type SupervisorOptions } from '../../core/process/supervisor.ts'
 import { PrepareError } from '../../core/process/worker-process.ts'
-import { connect } from '../support/client.ts'
+import { type Client, connect } from '../support/client.ts'
 import { eventually, Waiting } from '../support/deadline.ts'
 import type { FakeBundle } from '../support/fake-worker.ts'
 import { freePort } from '../support/process.ts'
@@ -242,6 +242,48 @@ test('counters of workers come with their names first, then as numbers', async (
   const known = families.length
   await rig.supervisor.collect(1_000)
   assert.is(rig.snapshots.flatMap(({ delta }) => delta).length, known)
+})
+
+test('what plugins of two workers count at the same time adds up exactly', async () => {
+  await using rig = new Rig()
+  const port = await rig.start()
+  const pids = new Set<number>()
+  const clients: Client[] = []
+  try {
+    // Which worker takes a connection is the kernel's to say.
+    while (clients.length < 8 || (pids.size < 2 && clients.length < 100)) {
+      const client = await connect(port)
+      clients.push(client)
+      client.send('GET /pid HTTP/1.1\r\nHost: a\r\n\r\n')
+      pids.add(Number((await client.response()).text))
+    }
+    assert.is(pids.size, 2)
+    const count = async (client: Client): Promise<number[]> => {
+      client.send(`GET /perform/25/kv.incr/${encodeURIComponent('{"key":"n"}')} HTTP/1.1\r\nHost: a\r\n\r\n`)
+      return JSON.parse((await client.response()).text)
+    }
+    const sums = (await Promise.all(clients.map(count))).flat()
+    assert.equal(
+      sums.sort((a, b) => a - b),
+      Array.from({ length: clients.length * 25 }, (_, i) => i + 1),
+    )
+  } finally {
+    for (const client of clients) client[Symbol.dispose]()
+  }
+})
+
+test('what a worker has stored is there for the one that replaces it', async () => {
+  await using rig = new Rig({ workers: 1 })
+  const port = await rig.start()
+  const perform = async (method: string, args: object): Promise<unknown> => {
+    using client = await connect(port)
+    client.send(`GET /perform/1/${method}/${encodeURIComponent(JSON.stringify(args))} HTTP/1.1\r\nHost: a\r\n\r\n`)
+    return JSON.parse((await client.response()).text)
+  }
+  assert.equal(await perform('kv.set', { key: 'a', value: 'kept' }), [null])
+  process.kill(await ask(port), 'SIGKILL')
+  await rig.said(/is back/, 20_000)
+  assert.equal(await perform('kv.get', { key: 'a' }), ['kept'])
 })
 
 test.run()

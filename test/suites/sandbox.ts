@@ -196,7 +196,7 @@ function describeViews(check: Check): void {
       const url = new URL('/b?x=1#h', 'https://example.com:8443/a'); url.searchParams.set('y', 'ü')
       const random = crypto.getRandomValues(new Uint8Array(16))
       return respond(200, [url.href, atob(btoa('hi')), new TextDecoder().decode(new TextEncoder().encode('ü')), random.some((b) => b > 0),
-        [typeof globalThis.require, typeof process, typeof WebAssembly, typeof SharedArrayBuffer, typeof Atomics, typeof fetch, typeof module, typeof exports].join()].join(' '))
+        [typeof globalThis.require, typeof process, typeof WebAssembly, typeof SharedArrayBuffer, typeof Atomics, typeof XMLHttpRequest, typeof module, typeof exports].join()].join(' '))
     } }`)
     const [url, text, utf8, random, missing] = bodyOf(await ask(hook)).split(' ')
     assert.is(url, 'https://example.com:8443/b?x=1&y=%C3%BC#h')
@@ -268,6 +268,7 @@ function describeLoading(check: Check): void {
   check('refuses permissions that were not granted, and hooks without their permission', async (it) => {
     await rejects(() => it.plugin('return {}', {}, `permissions: ['credentials'],`), /asks for the permission credentials/)
     await rejects(() => it.plugin('return { onMessage() {} }'), /the hook onMessage takes the permission stream/)
+    await rejects(() => it.plugin('return {}', { grant: [] }, `permissions: ['telepathy'],`), /there is no permission telepathy; there are/)
     await rejects(() => it.plugin('return {}', {}, `sees: ['Cookie'],`), /wants to see cookie, which takes the permission credentials/)
   })
   check('refuses a setup that loops', async (it) => {

@@ -1,12 +1,14 @@
 /**
  * A worker for tests of the supervisor: the real worker's side with a proxy of a few lines behind it, which answers by the path. Its
- * "bundle" is the plan's data. `/pid` tells who answered, `/hang` stops the event loop, `/crash` throws, `/wait` answers when drained.
+ * "bundle" is the plan's data. `/pid` tells who answered, `/hang` stops the event loop, `/crash` throws, `/wait` answers when drained,
+ * `/perform/TIMES/METHOD/ARGS` asks what a plugin may ask, so many times at once.
  */
 import { existsSync, writeFileSync } from 'node:fs'
 import type * as net from 'node:net'
 import type { Observer } from '../../core/events.ts'
 import type { Plan } from '../../core/plan/plan.ts'
 import { type Prepared, serveAsWorker, type WorkerProxy } from '../../core/process/worker-side.ts'
+import type { Capabilities } from '../../core/sandbox/capabilities.ts'
 import { anExchange } from './exchange.ts'
 
 /** What the tests put in place of a bundle. */
@@ -21,14 +23,16 @@ export interface FakeBundle {
 class FakeProxy implements WorkerProxy<Prepared> {
   onPressure: ((pressed: boolean) => void) | null = null
   readonly #observer: Observer
+  readonly #capabilities: Capabilities
   readonly #servers = new Set<net.Server>()
   readonly #sockets = new Set<net.Socket>()
   readonly #waiting = new Set<net.Socket>()
   #draining = false
   #marker = ''
 
-  constructor(observer: Observer) {
+  constructor(observer: Observer, capabilities: Capabilities) {
     this.#observer = observer
+    this.#capabilities = capabilities
   }
 
   get connections(): number {
@@ -89,6 +93,7 @@ class FakeProxy implements WorkerProxy<Prepared> {
     if (path === '/stay') return
     if (path === '/wait') this.#wait(socket)
     else if (path === '/press') this.#press(socket)
+    else if (path.startsWith('/perform/')) void this.#perform(socket, path.split('/').slice(2))
     else if (path.startsWith('/log/')) this.#log(socket, Number(path.slice(5)))
     else this.#reply(socket, String(process.pid))
   }
@@ -111,6 +116,12 @@ class FakeProxy implements WorkerProxy<Prepared> {
     setTimeout(() => this.onPressure?.(false), 50)
   }
 
+  async #perform(socket: net.Socket, [times, method = '', args = '']: readonly string[]): Promise<void> {
+    const wish = { plugin: 'tried', method, args: decodeURIComponent(args), grant: ['kv'] }
+    const answers = await Promise.all(Array.from({ length: Number(times) }, () => this.#capabilities.perform(wish)))
+    this.#reply(socket, `[${answers}]`)
+  }
+
   /** Writes many lines, each of another length. */
   #log(socket: net.Socket, lines: number): void {
     for (let i = 0; i < lines; i++) this.#observer.exchangeEnded(anExchange({ path: `/${process.pid}/${i}/${'x'.repeat((i * 37) % 900)}` }))
@@ -118,4 +129,4 @@ class FakeProxy implements WorkerProxy<Prepared> {
   }
 }
 
-serveAsWorker(({ observer }) => new FakeProxy(observer))
+serveAsWorker(({ observer, capabilities }) => new FakeProxy(observer, capabilities))

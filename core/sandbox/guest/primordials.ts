@@ -20,6 +20,7 @@ export const { fromCharCode, fromCodePoint } = String
 export const { parse, stringify } = JSON
 export const { apply, ownKeys, getPrototypeOf, defineProperty } = Reflect
 export const { isArray } = Array
+export const { isView } = ArrayBuffer
 export const { now } = Date
 export const { floor, max, min } = Math
 export const IntArray = Int32Array
@@ -32,6 +33,8 @@ export const arrayKind = uncurry<unknown, [], unknown>(getter(Symbol.toStringTag
 export const arrayLength = uncurry<Uint8Array, [], number>(getter('length') as (this: Uint8Array) => number)
 /** Not `subarray` and `slice`: they ask a constructor that a plugin may have changed, and would hand it the shared memory. */
 export const setBytes = uncurry<Uint8Array, [ArrayLike<number>], void>(Uint8Array.prototype.set)
+export const toBase64 = uncurry<Uint8Array, [], string>(Uint8Array.prototype.toBase64)
+export const fromBase64: (text: string) => Uint8Array<ArrayBuffer> = bindTo(Uint8Array.fromBase64, Uint8Array)
 export const Failure = TypeError
 export const NativePromise = Promise
 

@@ -1,13 +1,18 @@
-/** `crypto.getRandomValues`: ChaCha20 (RFC 8439 §2.3) keyed with entropy that the host gave this isolate alone. */
+/** `crypto.getRandomValues` and `randomUUID`: ChaCha20 (RFC 8439 §2.3) keyed with entropy that the host gave this isolate alone. */
 
-export function createCrypto(seed: string): { getRandomValues<T extends ArrayBufferView>(array: T): T } {
+interface Random {
+  getRandomValues<T extends ArrayBufferView>(array: T): T
+  randomUUID(): string
+}
+
+export function createCrypto(seed: string): Random {
   const state = new Uint32Array(16)
   state.set([0x61707865, 0x3320646e, 0x79622d32, 0x6b206574])
   for (let i = 0; i < 8; i++) for (let j = 0; j < 4; j++) state[4 + i] = (state[4 + i]! << 8) | seed.charCodeAt(4 * i + j)
   const block = new Uint32Array(16)
   const bytes = new Uint8Array(block.buffer)
   let left = 0
-  return {
+  const random: Random = {
     getRandomValues(array) {
       if (!ArrayBuffer.isView(array) || array instanceof Float32Array || array instanceof Float64Array)
         throw new TypeError('getRandomValues takes an array of integers')
@@ -23,7 +28,18 @@ export function createCrypto(seed: string): { getRandomValues<T extends ArrayBuf
       }
       return array
     },
+    /** Version 4 (RFC 9562 §5.4). */
+    randomUUID() {
+      const bytes = random.getRandomValues(new Uint8Array(16))
+      bytes[6] = (bytes[6]! & 0x0f) | 0x40
+      bytes[8] = (bytes[8]! & 0x3f) | 0x80
+      let out = ''
+      for (let i = 0; i < 16; i++)
+        out += `${i === 4 || i === 6 || i === 8 || i === 10 ? '-' : ''}${bytes[i]! < 16 ? '0' : ''}${bytes[i]!.toString(16)}`
+      return out
+    },
   }
+  return random
 }
 
 function nextBlock(state: Uint32Array, out: Uint32Array): void {

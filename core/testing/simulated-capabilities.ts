@@ -1,0 +1,68 @@
+/**
+ * What plugins have done for them in a simulation: `fetch` is answered by the test, and `kv` is a store of the simulation's own, on its
+ * clock. Grants and limits are the real ones.
+ */
+import { createCapabilities } from '../capability/capabilities.ts'
+import { LocalKvStore } from '../capability/local-kv.ts'
+import type { Transport } from '../capability/transport.ts'
+import type { Capabilities } from '../sandbox/capabilities.ts'
+import type { FetchAnswer, FetchedRequest, KvContents } from './messages.ts'
+
+export interface SimulatedCapabilitiesOptions {
+  readonly now: () => number
+  /** What is there at first. */
+  readonly kv: KvContents
+  onFetch(call: number, request: FetchedRequest): void
+}
+
+interface Waiting {
+  readonly host: string
+  readonly resolve: (answer: Awaited<ReturnType<Transport>>) => void
+  readonly reject: (error: Error) => void
+}
+
+export class SimulatedCapabilities implements Capabilities {
+  readonly #store: LocalKvStore
+  readonly #capabilities: Capabilities
+  readonly #onFetch: SimulatedCapabilitiesOptions['onFetch']
+  /** A plugin by itself need not be named: whatever it is called, its space is `''`. */
+  readonly #isAlone: boolean
+  readonly #waiting = new Map<number, Waiting>()
+  #lastCall = 0
+
+  constructor({ now, kv, onFetch }: SimulatedCapabilitiesOptions) {
+    this.#onFetch = onFetch
+    this.#isAlone = Object.hasOwn(kv, '')
+    this.#store = new LocalKvStore({ now })
+    for (const [space, entries] of Object.entries(kv)) {
+      for (const [key, value] of Object.entries(entries)) this.#store.performAll([{ kind: 'set', space, key, value, ttlMs: 0 }])
+    }
+    this.#capabilities = createCapabilities({ kv: this.#store, transport: (hop, signal) => this.#send(hop, signal) })
+  }
+
+  perform(wish: Parameters<Capabilities['perform']>[0]): Promise<string> {
+    return this.#capabilities.perform(this.#isAlone ? { ...wish, plugin: '' } : wish)
+  }
+
+  /** What the test's stub said. */
+  answer(call: number, answer: FetchAnswer): void {
+    const waiting = this.#waiting.get(call)
+    this.#waiting.delete(call)
+    if (answer.kind === 'failed') waiting?.reject(new Error(`fetch to ${waiting.host}: ${answer.why}`))
+    else waiting?.resolve({ status: answer.status, statusText: answer.reason, fields: answer.fields, body: Buffer.from(answer.body) })
+  }
+
+  /** By plugin. */
+  contents(): KvContents {
+    return Object.fromEntries(this.#store.spaces().map((space) => [space, this.#store.contents(space)]))
+  }
+
+  #send({ url, method, fields, body }: Parameters<Transport>[0], signal: AbortSignal): ReturnType<Transport> {
+    const call = ++this.#lastCall
+    const { promise, resolve, reject } = Promise.withResolvers<Awaited<ReturnType<Transport>>>()
+    this.#waiting.set(call, { host: url.host, resolve, reject })
+    signal.addEventListener('abort', () => this.#waiting.delete(call), { once: true })
+    this.#onFetch(call, { method, url: url.href, fields, body: body ?? new Uint8Array() })
+    return promise
+  }
+}
