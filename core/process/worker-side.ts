@@ -92,7 +92,8 @@ class WorkerSide<P extends Prepared> {
     this.#traffic = new Traffic({
       counters: this.#counters,
       sink: this.#sink,
-      onPluginLine: ({ plugin, level, text }) => this.#log.write({ level, text, fields: { plugin } }),
+      onPluginLine: ({ plugin, level, text, at }) =>
+        this.#log.write({ level, text, fields: at === undefined ? { plugin } : { plugin, at } }),
     })
     const capabilities = createCapabilities({ kv: this.#kv })
     this.#proxy = createProxy({ observer: this.#traffic, maxConnections: maxConnections(), capabilities })
