@@ -167,6 +167,7 @@ function observerOf(told: Told): Observer {
     handshakeFailed: quiet,
     pluginCalled: (_plugin, calls) => void told.calls.push(calls),
     pluginFailed: (plugin, why, detail) => void told.failures.push({ plugin, why, detail }),
-    pluginLogged: (_plugin, level, text, at) => void told.lines.push({ level, text, at: at === null ? '' : `${basename(at.file)}:${at.line}` }),
+    pluginLogged: (_plugin, level, text, at) =>
+      void told.lines.push({ level, text, at: at === null ? '' : `${basename(at.file)}:${at.line}` }),
   }
 }
