@@ -55,6 +55,12 @@ export interface EndedExchange {
 /** Why a connection to a TLS listener never carried a request: late, not TLS at all, closed before, or refused by TLS itself. */
 export type HandshakeFailure = 'timeout' | 'not_tls' | 'gone' | 'tls'
 
+export interface SourcePlace {
+  readonly file: string
+  /** 1-based; 0 if it is not known. */
+  readonly line: number
+}
+
 /** Every call is synchronous, must not throw, and costs nothing when it does nothing. */
 export interface Observer {
   connectionOpened(listener: string): void
@@ -70,5 +76,6 @@ export interface Observer {
   /** A call of a plugin that failed: threw, timed out, ran out of memory, was parked. */
   pluginFailed(plugin: string, why: 'threw' | 'timeout' | 'memory' | 'crashed' | 'parked', detail: string): void
   /** console.* inside a plugin. */
-  pluginLogged(plugin: string, level: 'debug' | 'info' | 'warn' | 'error', text: string): void
+  /** `at`: where in its source; null if that is not known. */
+  pluginLogged(plugin: string, level: 'debug' | 'info' | 'warn' | 'error', text: string, at: SourcePlace | null): void
 }

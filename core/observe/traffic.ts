@@ -4,7 +4,7 @@
  */
 import type { Deadlines } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { EndedExchange, HandshakeFailure, Observer } from '../events.ts'
+import type { EndedExchange, HandshakeFailure, Observer, SourcePlace } from '../events.ts'
 import type { LogPlan } from '../plan/plan.ts'
 import { type FormatLine, formatter } from './access-line.ts'
 import type { Counters } from './counters.ts'
@@ -17,6 +17,8 @@ export interface PluginLine {
   readonly plugin: string
   readonly level: 'debug' | 'info' | 'warn' | 'error'
   readonly text: string
+  /** Where it was printed: `/srv/plugins/tag/index.ts:12`. */
+  readonly at?: string
 }
 
 export interface TrafficOptions {
@@ -142,8 +144,8 @@ export class Traffic implements Observer {
     this.#options.onPluginLine({ plugin, level: 'error', text: `${failureText[why]}: ${detail}` })
   }
 
-  pluginLogged(plugin: string, level: PluginLine['level'], text: string): void {
-    this.#options.onPluginLine({ plugin, level, text })
+  pluginLogged(plugin: string, level: PluginLine['level'], text: string, at: SourcePlace | null): void {
+    this.#options.onPluginLine({ plugin, level, text, ...(at !== null && at.line > 0 ? { at: `${at.file}:${at.line}` } : {}) })
   }
 
   /** A line that hooks have been asked about. */

@@ -4,7 +4,7 @@
  */
 import { Console } from 'node:console'
 import net from 'node:net'
-import { createCapabilities } from '../capability/capabilities.ts'
+import type { KvStore } from '../capability/kv-store.ts'
 import { RemoteKvStore } from '../capability/remote-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Observer } from '../events.ts'
@@ -92,9 +92,10 @@ class WorkerSide<P extends Prepared> {
     this.#traffic = new Traffic({
       counters: this.#counters,
       sink: this.#sink,
-      onPluginLine: ({ plugin, level, text }) => this.#log.write({ level, text, fields: { plugin } }),
+      onPluginLine: ({ plugin, level, text, at }) =>
+        this.#log.write({ level, text, fields: at === undefined ? { plugin } : { plugin, at } }),
     })
-    const capabilities = createCapabilities({ kv: this.#kv })
+    const capabilities = capabilitiesWith(this.#kv)
     this.#proxy = createProxy({ observer: this.#traffic, maxConnections: maxConnections(), capabilities })
     this.#proxy.onPressure = (pressed) => this.#onPressure(pressed)
     this.#pulse = new Pulse(this.#counters, { slot: begin.slot, everyMs: begin.heartbeatMs, beat: () => this.#tellAlive() })
@@ -312,6 +313,17 @@ function send(message: FromWorker): void {
 function summarize(plan: Plan): PlanSummary {
   const listeners = plan.listeners.map(({ name, addresses, tls }) => ({ name, addresses, secure: tls !== null }))
   return { listeners, log: plan.log, admin: plan.admin }
+}
+
+/** Loaded when a plugin first asks: most workers have none that does. */
+function capabilitiesWith(kv: KvStore): Capabilities {
+  let loaded: Promise<Capabilities> | null = null
+  return {
+    async perform(wish) {
+      loaded ??= import('../capability/capabilities.ts').then(({ createCapabilities }) => createCapabilities({ kv }))
+      return (await loaded).perform(wish)
+    },
+  }
 }
 
 function listenOptions(address: ListenAddress): net.ListenOptions {

@@ -50,7 +50,7 @@ interface Edit {
 
 /** What comes between the answers: lines of console, and what the guest wishes. */
 export interface Asides {
-  log(level: number, text: string): void
+  log(level: number, text: string, stack: string): void
   ask(id: number, method: string, args: string): void
 }
 
@@ -106,10 +106,9 @@ export class AnswerReader {
       const operation = this.#ints[this.#at]
       if (operation === OP_ANSWER) return this.#number(1)
       if (operation === OP_LOG) {
-        const level = this.#number(1)
-        const length = this.#number(2)
-        this.#at += 3
-        asides.log(level, this.#take(length))
+        const [level, length, stack] = [this.#number(1), this.#number(2), this.#number(3)]
+        this.#at += 4
+        asides.log(level, this.#take(length), this.#take(stack))
       } else if (operation === OP_ASK) {
         const [id, method, args] = [this.#number(1), this.#number(2), this.#number(3)]
         this.#at += 4

@@ -383,7 +383,7 @@ export class RunningPlugin implements EngineSink {
   }
 
   readonly #asides: Asides = {
-    log: (level, text) => this.#log(level, text),
+    log: (level, text, stack) => this.#log(level, text, stack),
     ask: (id, method, args) => this.#wish(id, method, args),
   }
 
@@ -408,16 +408,19 @@ export class RunningPlugin implements EngineSink {
     if (this.#isToMove) this.#moveOrPark()
   }
 
-  #log(level: number, text: string): void {
+  #log(level: number, text: string, stack: string): void {
     const now = performance.now()
     if (now - this.#linesSince > 1000) {
       if (this.#linesDropped > 0)
-        this.#parts.observer.pluginLogged(this.name, 'warn', `${this.#linesDropped} lines of console were dropped`)
+        this.#parts.observer.pluginLogged(this.name, 'warn', `${this.#linesDropped} lines of console were dropped`, null)
       this.#linesSince = now
       this.#lines = 0
       this.#linesDropped = 0
     }
     if (++this.#lines > LINES_A_SECOND) this.#linesDropped++
-    else this.#parts.observer.pluginLogged(this.name, LEVELS[level] ?? 'info', this.stacks.readable(text))
+    else {
+      const place = stack === '' ? null : this.stacks.place(stack)
+      this.#parts.observer.pluginLogged(this.name, LEVELS[level] ?? 'info', this.stacks.readable(text), place)
+    }
   }
 }

@@ -93,7 +93,7 @@ export const OP_ROUTE = 10 //  length
 export const OP_FAIL = 11
 /** The hook returned a promise: the answer comes later, under the same id. */
 export const OP_PENDING = 12
-/** A line of console: level (LEVELS), length. Opens no answer. */
+/** A line of console: level (LEVELS), length, length of the stack it was printed at. Opens no answer. */
 export const OP_LOG = 13
 /** The same field set to the same value as the last time with this memo. */
 export const OP_AGAIN = 14 //  memo
@@ -111,7 +111,7 @@ export const OP_ENTRIES = 19 // length
 export const OP_ASK = 20
 
 /** Numbers that follow each operation; OP_RESPOND has more, by its third. */
-export const OP_SIZES = [0, 1, 3, 2, 1, 1, 1, 1, 1, 3, 1, 2, 0, 2, 1, 2, 2, 1, 0, 1, 3] as const
+export const OP_SIZES = [0, 1, 3, 2, 1, 1, 1, 1, 1, 3, 1, 2, 0, 3, 1, 2, 2, 1, 0, 1, 3] as const
 
 /** How many edits are remembered by both sides, so that what repeats crosses as a number. */
 export const MEMOS = 16

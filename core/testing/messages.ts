@@ -65,6 +65,8 @@ export interface LogLine {
   readonly plugin: string
   readonly level: 'debug' | 'info' | 'warn' | 'error'
   readonly text: string
+  /** Where it was printed, `/project/plugins/tag/index.ts:12`. */
+  readonly at?: string
 }
 
 /** One change of a request or of its response. */

@@ -202,7 +202,8 @@ export class SimulatedProxy {
       upstreamClosed() {},
       pluginCalled() {},
       pluginFailed: (plugin, why, detail) => this.#log({ plugin, level: 'error', text: `failed (${why}): ${detail}` }),
-      pluginLogged: (plugin, level, text) => this.#log({ plugin, level, text }),
+      pluginLogged: (plugin, level, text, at) =>
+        this.#log({ plugin, level, text, ...(at === null || at.line === 0 ? {} : { at: `${at.file}:${at.line}` }) }),
     }
   }
 

@@ -356,7 +356,7 @@ function describeFailures(check: Check): void {
       `return { onRequest() { console.warn('hi', { a: [1n] }, new Map([['k', 1]])); for (let i = 0; i < 1000; i++) console.log(i) } }`,
     )
     await ask(hook)
-    assert.equal(it.told.lines[0], { level: 'warn', text: 'hi {"a":["1n"]} {"k":1}' })
+    assert.equal(it.told.lines[0], { level: 'warn', text: 'hi {"a":["1n"]} {"k":1}', at: 'plugin-0.ts:3' })
     assert.ok(it.told.lines.length <= 101)
   })
 }

@@ -1,7 +1,7 @@
 /** Plugins written in a test, loaded into a sandbox and asked as the data path asks them. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import type { Observer } from '../../core/events.ts'
 import {
   type Ask,
@@ -25,7 +25,7 @@ export type Isolation = 'worker' | 'process'
 export interface Told {
   readonly calls: number[]
   readonly failures: { readonly plugin: string; readonly why: string; readonly detail: string }[]
-  readonly lines: { readonly level: string; readonly text: string }[]
+  readonly lines: { readonly level: string; readonly text: string; readonly at: string }[]
 }
 
 export interface Asked {
@@ -167,6 +167,7 @@ function observerOf(told: Told): Observer {
     handshakeFailed: quiet,
     pluginCalled: (_plugin, calls) => void told.calls.push(calls),
     pluginFailed: (plugin, why, detail) => void told.failures.push({ plugin, why, detail }),
-    pluginLogged: (_plugin, level, text) => void told.lines.push({ level, text }),
+    pluginLogged: (_plugin, level, text, at) =>
+      void told.lines.push({ level, text, at: at === null ? '' : `${basename(at.file)}:${at.line}` }),
   }
 }

@@ -31,6 +31,7 @@ import {
   OUT_INTS,
 } from '../wire.ts'
 import type { Ask } from './asks.ts'
+import type { Line } from './console.ts'
 import { arrayLength, Bytes, Failure, setBytes, slice } from './primordials.ts'
 import { type PartReply, type Reply, readReply } from './reply.ts'
 import type { Call } from './views.ts'
@@ -172,11 +173,12 @@ export class AnswerWriter {
     this.#tape[this.at++] = OP_PENDING
   }
 
-  log(level: (typeof LEVELS)[number], text: string): void {
+  log({ level, text, at }: Line): void {
     this.#tape[this.at++] = OP_LOG
     this.#tape[this.at++] = LEVELS.indexOf(level)
     this.#tape[this.at++] = text.length
-    this.text += text
+    this.#tape[this.at++] = at.length
+    this.text += text + at
   }
 
   #open(call: Call): void {

@@ -36,6 +36,7 @@ export const setBytes = uncurry<Uint8Array, [ArrayLike<number>], void>(Uint8Arra
 export const toBase64 = uncurry<Uint8Array, [], string>(Uint8Array.prototype.toBase64)
 export const fromBase64: (text: string) => Uint8Array<ArrayBuffer> = bindTo(Uint8Array.fromBase64, Uint8Array)
 export const Failure = TypeError
+export const NativeError = Error
 export const NativePromise = Promise
 
 const execute = uncurry<RegExp, [string], RegExpExecArray | null>(RegExp.prototype.exec)

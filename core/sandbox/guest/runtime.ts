@@ -152,7 +152,7 @@ class Runtime {
       }
     }
     const lines = takeLines()
-    for (let i = 0; i < lines.length; i++) answers.log(lines[i]!.level, lines[i]!.text)
+    for (let i = 0; i < lines.length; i++) answers.log(lines[i]!)
     this.#tellAsks()
     tape[OUT] = answers.at - OUT_AT
     return answers.text
