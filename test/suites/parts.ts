@@ -315,6 +315,21 @@ export default definePlugin({ name: 'early', permissions: ['kv'], async setup(op
     assert.is((await ask(hook)).request.get('x-early'), 'kv')
   })
 
+  check('has in setup the time of loading, also after a wish or a timer', async (it) => {
+    it.perform = async () => '1'
+    const code = `import { definePlugin } from 'sluice/plugin'
+const busy = (ms) => { const began = Date.now(); while (Date.now() - began < ms); }
+export default definePlugin({ name: 'slow', permissions: ['kv'], async setup(options, host) {
+  await host.kv.get('x')
+  busy(60)
+  await new Promise((resolve) => setTimeout(resolve, 1))
+  busy(60)
+  return { onRequest(req) { req.headers.set('x-slow', 'ready') } }
+} })`
+    const hook = await it.load(await it.write('slow.ts', code), { grant: ['kv'], timeoutMs: 5 })
+    assert.ok(hook.onRequest !== null)
+  })
+
   check('cannot have more under way than is sane', async (it) => {
     it.perform = () => new Promise(() => undefined)
     const hook = await it.plugin(

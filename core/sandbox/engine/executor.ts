@@ -57,6 +57,8 @@ export class Executor implements ByteRoom {
   #isWatched = false
   #timer: NodeJS.Timeout | null = null
   #timeoutMs = 5
+  /** Setups under way: what they wait for goes on with the time of loading, or a busy machine would cut them short and they never end. */
+  #settingUp = 0
   #closed = false
   /** Of calls, then of answers; null while no use looks at bytes. */
   #shared: SharedArrayBuffer | null = null
@@ -95,7 +97,7 @@ export class Executor implements ByteRoom {
     for (const { id, isDone, text } of answers) {
       const isolate = this.#isolate
       if (this.#closed || isolate === null || isolate.isDisposed) return
-      const ending = isolate.granted(id, isDone, text, this.#timeoutMs)
+      const ending = isolate.granted(id, isDone, text, this.#turnMs)
       if (ending !== 'returned') this.#overran(ending)
       this.#after()
     }
@@ -103,13 +105,18 @@ export class Executor implements ByteRoom {
 
   async setUp(use: EngineUse): Promise<string> {
     const deadline = performance.now() + SETUP_DEADLINE_MS
-    let answer = this.#setUpOnce(use)
-    while (answer === '') {
-      if (performance.now() > deadline) throw new Error('setup did not finish in time')
-      await new Promise((resolve) => setTimeout(resolve, 2))
-      answer = this.#setUpOnce(use)
+    this.#settingUp++
+    try {
+      let answer = this.#setUpOnce(use)
+      while (answer === '') {
+        if (performance.now() > deadline) throw new Error('setup did not finish in time')
+        await new Promise((resolve) => setTimeout(resolve, 2))
+        answer = this.#setUpOnce(use)
+      }
+      return this.#useReady(use, answer)
+    } finally {
+      this.#settingUp--
     }
-    return this.#useReady(use, answer)
   }
 
   reload(use: number): string {
@@ -195,6 +202,11 @@ export class Executor implements ByteRoom {
     // Its promise may have settled in the microtasks of that very crossing.
     this.#tick()
     return expectReturn(isolate.setUp(use.index, '', '', LOAD_TIMEOUT_MS), isolate)
+  }
+
+  /** Of a turn that is no hook's own: of a timer, or of what goes on after a promise. */
+  get #turnMs(): number {
+    return this.#settingUp > 0 ? LOAD_TIMEOUT_MS : this.#timeoutMs
   }
 
   #useReady(use: EngineUse, answer: string): string {
@@ -296,7 +308,7 @@ export class Executor implements ByteRoom {
     for (let i = 0; i < MOST_TICKS && !this.#closed; i++) {
       const isolate = this.#isolate
       if (isolate === null || isolate.isDisposed) return
-      const ending = isolate.tick(this.#timeoutMs)
+      const ending = isolate.tick(this.#turnMs)
       if (ending !== 'returned') this.#overran(ending)
       if (this.#tape[TIMER] !== 0) break
     }
