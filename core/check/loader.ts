@@ -9,7 +9,7 @@ import { type Bundle, ConfigBundler } from '../config/bundle.ts'
 import type { Facts } from '../config/facts.ts'
 import { instrument } from '../config/instrument.ts'
 import type { BundlePlugin } from '../config/modules.ts'
-import { ConfigError, errorProblem, type Problem } from '../config/problems.ts'
+import { byPlace, ConfigError, errorProblem, type Problem } from '../config/problems.ts'
 import { withoutSecrets } from '../config/secrets.ts'
 import { bundlePlugin } from '../sandbox/bundle.ts'
 import { Checker, type Question } from './checker.ts'
@@ -140,7 +140,8 @@ export class ConfigLoader {
         bundler = this.#openBundler()
         return bundler.bundle()
       })
-      const { problems, named, dataHash, facts } = await checker.ask(questionOf(bundle, plugins), this.#deadlineMs)
+      const { problems: checked, named, dataHash, facts } = await checker.ask(questionOf(bundle, plugins), this.#deadlineMs)
+      const problems = byPlace([...bundler.warnings, ...checked], this.file)
       const isValid = !problems.some(({ severity }) => severity === 'error')
       const watch = [...new Set([...bundler.watch, ...named])]
       // One that was not evaluated to its end has named no files: those it named before may be what is wrong.

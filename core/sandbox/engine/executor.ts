@@ -6,6 +6,7 @@ import type { Batch } from '../batch.ts'
 import type { PluginSource } from '../source.ts'
 import { ASYNC, CELL, DONE, type FailureWhy, IN_AT, MORE, OUT, OUT_AT, OUT_INTS, OWNER, TAPE_INTS, TIMER } from '../wire.ts'
 import { type Answers, type EngineSink, type EngineUse, LOAD_TIMEOUT_MS, SETUP_DEADLINE_MS } from './engine.ts'
+import { flightNote, noteNumber } from './flight-note.ts'
 import { type Ending, PluginIsolate } from './isolate.ts'
 
 /**
@@ -218,7 +219,13 @@ export class Executor {
     if (due === -2 || this.#closed) return
     this.#tape[TIMER] = -2
     if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = due < 0 ? null : setTimeout(() => this.#tick(), due)
+    this.#timer = due < 0 ? null : setTimeout(() => this.#onTimer(), due)
+  }
+
+  #onTimer(): void {
+    flightNote.enter(noteNumber(this.#source.id))
+    this.#tick()
+    flightNote.leave()
   }
 
   /** Runs the timers that are due, each in a crossing of its own. */
