@@ -21,7 +21,16 @@ export async function bundlePlugin(entryFile: string): Promise<PluginSource> {
   const release = found === null ? '' : `${found.package.name}@${found.package.version}`
   const id = createHash('sha256').update([file, release, code, prelude].join('\0')).digest('hex').slice(0, 16)
   const isolation = file.includes(`${sep}node_modules${sep}`) ? 'process' : 'worker'
-  return { id, file, code, map, files: found === null ? files : [...files, found.file], package: found?.package ?? null, isolation, prelude }
+  return {
+    id,
+    file,
+    code,
+    map,
+    files: found === null ? files : [...files, found.file],
+    package: found?.package ?? null,
+    isolation,
+    prelude,
+  }
 }
 
 export class BundleError extends Error {

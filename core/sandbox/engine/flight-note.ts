@@ -19,7 +19,7 @@ export const flightNote: FlightNote = { enter: () => {}, leave: () => {} }
 
 /** A plugin's number, by which the supervisor finds it again; never 0. `id`: of its source. */
 export function noteNumber(id: string): number {
-  return (Number.parseInt(id.slice(0, 8), 16) | 0) || 1
+  return Number.parseInt(id.slice(0, 8), 16) | 0 || 1
 }
 
 /** Who is noted there; 0: nobody. */

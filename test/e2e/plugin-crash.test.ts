@@ -1,0 +1,98 @@
+/**
+ * A plugin that makes V8 abort takes a worker with it, for it runs in the worker's own process. The supervisor reads whose code ran,
+ * and at the second time moves the plugin to processes of its own in every worker: from then on it can end only those.
+ */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { request } from '../support/client.ts'
+import { eventually } from '../support/deadline.ts'
+import { type Sluice, startSluice } from '../support/process.ts'
+
+const plugin = `import { definePlugin } from 'sluice/plugin'
+export default definePlugin({
+  name: 'bomb',
+  setup: () => ({ onRequest(req) { if (req.path === '/boom') 'a'.padEnd(2 ** 29 - 100).split('') } }),
+})\n`
+const config = `import { defineConfig, http, respond } from 'sluice'
+import bomb from './plugins/bomb.ts'
+export default defineConfig({
+  listeners: {
+    web: http({ listen: '127.0.0.1:0', routes: [
+      { path: '/boom', use: [bomb({}, { timeout: '2s' })], respond: respond(200, 'survived') },
+      { respond: respond(200, 'neighbour') },
+    ] }),
+  },
+  admin: { listen: '127.0.0.1:0' },
+})\n`
+
+test('the second worker that a plugin ends moves it to a process everywhere, and neighbours are answered throughout', async () => {
+  await using sluice = await startSluice({ config, files: { 'plugins/bomb.ts': plugin }, args: ['--workers', '2'] })
+  const port = await sluice.port('web')
+  const neighbours = askAgainAndAgain(port)
+  for (let time = 1; time <= 2; time++) {
+    await assertCut(port)
+    await eventually(() => (endings(sluice).length === time ? true : undefined), 'nobody was blamed', 10_000)
+    await eventually(async () => ((await state(sluice)) === 'ready' ? true : undefined), 'no replacement', 10_000)
+  }
+  assert.match(endings(sluice)[0]!, /plugin bomb made worker [01] end \(SIG(TRAP|ABRT|ILL|SEGV)\)/)
+  await sluice.line(/plugin bomb made 2 workers end: from now on it runs in a process of its own, in every worker/)
+  const pids = await workerPids(sluice)
+  const answer = await request(port, get('/boom'), { deadlineMs: 20_000 })
+  assert.is(answer.status, 500)
+  assert.equal(await workerPids(sluice), pids)
+  assert.is(endings(sluice).length, 2)
+  const { answered, failed } = await neighbours.stop()
+  assert.ok(answered > 0)
+  // At most those that were on the connections of a worker when it ended.
+  assert.ok(failed <= 2, `${failed} of ${answered} neighbours failed`)
+
+  const admin = await sluice.port('admin')
+  const metrics = (await request(admin, get('/metrics'))).text
+  assert.match(metrics, /^sluice_plugin_worker_crashes_total\{plugin="bomb"\} 2$/m)
+  const [told] = JSON.parse((await request(admin, get('/api/plugins'))).text)
+  assert.equal([told.name, told.isolation, told.engine, told.workerCrashes, told.movedToProcess], ['bomb', 'worker', 'process', 2, true])
+  assert.ok(told.failures.crashed >= 1)
+})
+
+const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`
+
+/** The worker that takes it ends before it can answer. */
+async function assertCut(port: number): Promise<void> {
+  const answer = await request(port, get('/boom'), { deadlineMs: 20_000 }).catch(() => null)
+  assert.is(answer, null)
+}
+
+function endings(sluice: Sluice): string[] {
+  return sluice.stderr.filter((line) => /plugin bomb made worker \d end/.test(line))
+}
+
+async function state(sluice: Sluice): Promise<string> {
+  return JSON.parse((await request(await sluice.port('admin'), get('/api/status'))).text).state
+}
+
+async function workerPids(sluice: Sluice): Promise<number[]> {
+  const { workers } = JSON.parse((await request(await sluice.port('admin'), get('/api/status'))).text)
+  return workers.map(({ pid }: { pid: number }) => pid)
+}
+
+/** One after the other, each on a connection of its own. */
+function askAgainAndAgain(port: number): { stop(): Promise<{ answered: number; failed: number }> } {
+  const counts = { answered: 0, failed: 0 }
+  let isOver = false
+  const over = (async () => {
+    while (!isOver) {
+      const answer = await request(port, get('/x')).catch(() => null)
+      if (answer?.text === 'neighbour') counts.answered++
+      else counts.failed++
+    }
+  })()
+  return {
+    async stop() {
+      isOver = true
+      await over
+      return counts
+    },
+  }
+}
+
+test.run()
