@@ -11,7 +11,14 @@ const file = '/work/app/proxy.config.ts'
 const wrong = errorProblem('expected text,\nnot 100%', placeIn('first\nsecond line\nthird\n', file, 2, 8), 'listeners.web.via')
 const soon: Problem = { severity: 'warning', path: null, message: 'soon', place: wholeFile('/elsewhere/a,b:c.ts') }
 const facts = { counts: { listeners: 2, routes: 14, upstreams: 3, plugins: 1 }, plugins: ['block-bots'], hosts: [], listens: [] }
-const whole = (problems: readonly Problem[], more: Partial<Whole> = {}): Whole => ({ file, problems, facts, uses: [], typesSkipped: null, ...more })
+const whole = (problems: readonly Problem[], more: Partial<Whole> = {}): Whole => ({
+  file,
+  problems,
+  facts,
+  uses: [],
+  typesSkipped: null,
+  ...more,
+})
 
 test('the last line counts what is wrong, or what there is', () => {
   const summary = (problems: readonly Problem[], strict = false): string =>

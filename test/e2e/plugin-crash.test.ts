@@ -4,7 +4,7 @@
  */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { request } from '../support/client.ts'
+import { type Client, connect, request } from '../support/client.ts'
 import { eventually } from '../support/deadline.ts'
 import { type Sluice, startSluice } from '../support/process.ts'
 
@@ -18,34 +18,32 @@ import bomb from './plugins/bomb.ts'
 export default defineConfig({
   listeners: {
     web: http({ listen: '127.0.0.1:0', routes: [
-      { path: '/boom', use: [bomb({}, { timeout: '2s' })], respond: respond(200, 'survived') },
+      { path: '/boom', use: [bomb({}, { timeout: '500ms' })], respond: respond(200, 'survived') },
       { respond: respond(200, 'neighbour') },
     ] }),
   },
   admin: { listen: '127.0.0.1:0' },
 })\n`
 
+// The abort comes when memory for half a billion strings could not be had: on a busy machine that takes longer than a loop may.
+const env = { SLUICE_HANG_MS: '30000' }
+const patient = { deadlineMs: 30_000 }
+
 test('the second worker that a plugin ends moves it to a process everywhere, and neighbours are answered throughout', async () => {
-  await using sluice = await startSluice({ config, files: { 'plugins/bomb.ts': plugin }, args: ['--workers', '2'] })
+  await using sluice = await startSluice({ config, files: { 'plugins/bomb.ts': plugin }, args: ['--workers', '2'], env })
   const port = await sluice.port('web')
-  const neighbours = askAgainAndAgain(port)
   for (let time = 1; time <= 2; time++) {
-    await assertCut(port)
-    await eventually(() => (endings(sluice).length === time ? true : undefined), 'nobody was blamed', 10_000)
-    await eventually(async () => ((await state(sluice)) === 'ready' ? true : undefined), 'no replacement', 10_000)
+    await endWorker(port)
+    await eventually(() => (endings(sluice).length === time ? true : undefined), 'nobody was blamed', 30_000)
+    await eventually(async () => ((await state(sluice)) === 'ready' ? true : undefined), 'no replacement', 30_000)
   }
   assert.match(endings(sluice)[0]!, /plugin bomb made worker [01] end \(SIG(TRAP|ABRT|ILL|SEGV)\)/)
   await sluice.line(/plugin bomb made 2 workers end: from now on it runs in a process of its own, in every worker/)
   const pids = await workerPids(sluice)
-  const answer = await request(port, get('/boom'), { deadlineMs: 20_000 })
+  const answer = await request(port, get('/boom'), patient)
   assert.is(answer.status, 500)
   assert.equal(await workerPids(sluice), pids)
   assert.is(endings(sluice).length, 2)
-  const { answered, failed } = await neighbours.stop()
-  assert.ok(answered > 0)
-  // At most those that were on the connections of a worker when it ended.
-  assert.ok(failed <= 2, `${failed} of ${answered} neighbours failed`)
-
   const admin = await sluice.port('admin')
   const metrics = (await request(admin, get('/metrics'))).text
   assert.match(metrics, /^sluice_plugin_worker_crashes_total\{plugin="bomb"\} 2$/m)
@@ -56,10 +54,33 @@ test('the second worker that a plugin ends moves it to a process everywhere, and
 
 const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`
 
-/** The worker that takes it ends before it can answer. */
-async function assertCut(port: number): Promise<void> {
-  const answer = await request(port, get('/boom'), { deadlineMs: 20_000 }).catch(() => null)
+/** The worker that takes it ends before it can answer. Whoever is connected to the other one is answered meanwhile. */
+async function endWorker(port: number): Promise<void> {
+  const neighbours = await Promise.all(Array.from({ length: 16 }, () => connect(port, patient)))
+  const boom = { isOver: false }
+  const asking = neighbours.map((client) => askWhile(client, () => !boom.isOver))
+  const answer = await request(port, get('/boom'), patient).catch(() => null)
+  boom.isOver = true
   assert.is(answer, null)
+  const answered = await Promise.all(asking)
+  for (const client of neighbours) client[Symbol.dispose]()
+  assert.ok(answered.some((count) => count !== null && count > 0))
+}
+
+/** How many answers came; null if the connection was cut. */
+async function askWhile(client: Client, isOn: () => boolean): Promise<number | null> {
+  let count = 0
+  try {
+    do {
+      client.send('GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n')
+      assert.is((await client.response()).text, 'neighbour')
+      count++
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    } while (isOn())
+    return count
+  } catch {
+    return null
+  }
 }
 
 function endings(sluice: Sluice): string[] {
@@ -73,26 +94,6 @@ async function state(sluice: Sluice): Promise<string> {
 async function workerPids(sluice: Sluice): Promise<number[]> {
   const { workers } = JSON.parse((await request(await sluice.port('admin'), get('/api/status'))).text)
   return workers.map(({ pid }: { pid: number }) => pid)
-}
-
-/** One after the other, each on a connection of its own. */
-function askAgainAndAgain(port: number): { stop(): Promise<{ answered: number; failed: number }> } {
-  const counts = { answered: 0, failed: 0 }
-  let isOver = false
-  const over = (async () => {
-    while (!isOver) {
-      const answer = await request(port, get('/x')).catch(() => null)
-      if (answer?.text === 'neighbour') counts.answered++
-      else counts.failed++
-    }
-  })()
-  return {
-    async stop() {
-      isOver = true
-      await over
-      return counts
-    },
-  }
 }
 
 test.run()
