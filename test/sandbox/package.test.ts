@@ -61,7 +61,10 @@ test('a package that does not say what it was built for is loaded, with a warnin
   const { bundle, problems } = await load(project({}))
   assert.ok(bundle)
   assert.is(problems.length, 1)
-  assert.match(lines(problems)[0] ?? '', /^proxy\.config\.ts:2:17 warning: sluice-plugin-geo 2\.1\.0 does not say which sluice it was built for/)
+  assert.match(
+    lines(problems)[0] ?? '',
+    /^proxy\.config\.ts:2:17 warning: sluice-plugin-geo 2\.1\.0 does not say which sluice it was built for/,
+  )
 })
 
 test('what a range says of a version, and what helps', () => {
