@@ -41,7 +41,7 @@ export class WorkerEngine implements Engine {
     flightNote.leave()
   }
   answerWishes(answers: readonly WishAnswer[]): void {
-    this.#executor.answerWishes(answers)
+    this.#noted(() => this.#executor.answerWishes(answers))
   }
   close(): void {
     this.#executor.close()
