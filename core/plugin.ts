@@ -1,4 +1,8 @@
-/** The public door `sluice/plugin`: what a plugin imports. Types for the editor; a plugin itself runs in the sandbox, never on the host. */
+/**
+ * The public door `sluice/plugin`: what a plugin imports. Types for the editor; a plugin itself runs in the sandbox, never on the host.
+ * What stands here has a version, `apiVersion` in plugin-api.ts: a package that says `"sluice": { "api": 2 }` in its package.json is
+ * refused by a sluice that has 1, and one that was built for other versions (`peerDependencies.sluice`) is, too.
+ */
 /// <reference path="./text-files.d.ts" preserve="true" />
 
 export type Duration = `${bigint}${'ms' | 's' | 'm' | 'h' | 'd'}`

@@ -20,13 +20,15 @@ import type { Plan } from './plan/plan.ts'
 import { isPlugin, type PluginUseConfig, pluginUses } from './plan/uses.ts'
 import { Runtime } from './runtime.ts'
 import type { Capabilities } from './sandbox/capabilities.ts'
-import { type PluginUse, Sandbox } from './sandbox/sandbox.ts'
+import { LoadedUse, type PluginState, type PluginUse, Sandbox, summarizeUse, type UseSummary } from './sandbox/sandbox.ts'
 import type { Dial } from './upstream/dial.ts'
 
 export interface Prepared {
   readonly plan: Plan
   /** From the plan in use; null if there is none yet. */
   readonly difference: Difference | null
+  /** Every use of a plugin in it. */
+  readonly plugins: readonly UseSummary[]
   /** Gives back what it took: for a plan that is not taken into use, or no longer. */
   discard(): void
 }
@@ -45,6 +47,10 @@ export interface Proxy {
   /** Resolves when no connection is left; at the deadline the rest is cut, and counted. */
   drain(deadlineMs: number): Promise<number>
   readonly connections: number
+  /** How its plugins fare. */
+  readonly plugins: readonly PluginState[]
+  /** The plugin of that source runs in a process of its own from now on. */
+  moveToProcess(sourceId: string): void
   /** Open descriptors near their limit (true), or far enough from it again (false). */
   onPressure: ((pressed: boolean) => void) | null
   close(): void
@@ -111,7 +117,11 @@ class WorkerProxy implements Proxy {
       const materials = gatherMaterials(plan, before?.materials)
       const parts = partsOf(config, { code: bundle.code, certificates: materials.certificates })
       const difference = before === null ? null : compareParts(before.parts, parts)
-      return new Candidate({ plan, materials, hooks, parts, difference, release })
+      const plugins = uses.flatMap((use, i) => {
+        const hook = hooks[i]
+        return hook instanceof LoadedUse ? [summarizeUse(use, hook)] : []
+      })
+      return new Candidate({ plan, materials, hooks, parts, difference, plugins, release })
     } catch (error) {
       release()
       throw error
@@ -147,6 +157,14 @@ class WorkerProxy implements Proxy {
     return this.#runtime.connections
   }
 
+  get plugins(): readonly PluginState[] {
+    return this.#sandbox.states
+  }
+
+  moveToProcess(sourceId: string): void {
+    this.#sandbox.moveToProcess(sourceId)
+  }
+
   close(): void {
     this.#runtime.close()
     this.#sandbox.close()
@@ -166,6 +184,7 @@ interface CandidateParts {
   readonly hooks: readonly Hook[]
   readonly parts: Parts
   readonly difference: Difference | null
+  readonly plugins: readonly UseSummary[]
   readonly release: () => void
 }
 
@@ -175,14 +194,16 @@ class Candidate implements Prepared {
   readonly hooks: readonly Hook[]
   readonly parts: Parts
   readonly difference: Difference | null
+  readonly plugins: readonly UseSummary[]
   #release: (() => void) | null
 
-  constructor({ plan, materials, hooks, parts, difference, release }: CandidateParts) {
+  constructor({ plan, materials, hooks, parts, difference, plugins, release }: CandidateParts) {
     this.plan = plan
     this.materials = materials
     this.hooks = hooks
     this.parts = parts
     this.difference = difference
+    this.plugins = plugins
     this.#release = release
   }
 

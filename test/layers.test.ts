@@ -9,7 +9,7 @@ import { root } from './support/process.ts'
 
 /** Lowest first. A name is a folder of core/ or a file directly in it; what stands in one row may import one another. */
 const LAYERS: readonly (readonly string[])[] = [
-  ['errors', 'clock', 'deadlines', 'environment', 'events', 'hooks', 'permissions', 'end-with-parent'],
+  ['errors', 'clock', 'deadlines', 'environment', 'events', 'hooks', 'permissions', 'plugin-api', 'end-with-parent'],
   ['net', 'route', 'balancer'],
   // The vocabulary that a config and a plugin are written in belongs to the config.
   ['config', 'index', 'plugin'],
@@ -38,7 +38,7 @@ const CONTRACTS = ['core/hooks.ts', 'core/events.ts', 'core/plan/plan.ts']
 
 /** What runs in a process that carries traffic. */
 const WORKER_ENTRIES = ['core/process/worker.ts', 'core/proxy.ts']
-const NEVER_IN_WORKERS = ['esbuild', 'zod', 'chokidar', 'acorn', 'lru-cache']
+const NEVER_IN_WORKERS = ['esbuild', 'zod', 'chokidar', 'acorn', 'lru-cache', 'semver']
 
 const sources = readSources(root, 'core')
 
@@ -80,7 +80,7 @@ test('plugins import the public door of plugins, and nothing else of core', () =
   assert.equal(wrong, [])
 })
 
-test('workers never load esbuild, zod, chokidar, acorn or lru-cache', () => {
+test('workers never load esbuild, zod, chokidar, acorn, lru-cache or semver', () => {
   for (const entry of WORKER_ENTRIES.filter((path) => sources.some((file) => file.path === path))) {
     const { files, packages } = reach(sources, entry)
     console.log(`  ${entry} loads ${files.size} files and ${[...packages.keys()].join(', ') || 'no package'}`)

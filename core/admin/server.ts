@@ -1,5 +1,5 @@
 /**
- * The admin listener: `/metrics`, `/healthz`, `/readyz`, `/api/status`. It answers only who is meant: a page in a browser cannot reach
+ * The admin listener: `/metrics`, `/healthz`, `/readyz`, `/api/status`, `/api/plugins`. It answers only who is meant: a page in a browser cannot reach
  * it by a rebound name or from another origin, and beyond loopback it asks for a token.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
@@ -13,6 +13,7 @@ export interface AdminSource {
   /** null when all is ready, or what is missing. */
   unready(): string | null
   status(): unknown
+  plugins(): Promise<unknown>
 }
 
 export interface AdminOptions {
@@ -118,8 +119,10 @@ async function answer(
       return { status: 200, ...(await source.metrics()) }
     case '/api/status':
       return { status: 200, type: 'application/json', text: `${JSON.stringify(source.status())}\n` }
+    case '/api/plugins':
+      return { status: 200, type: 'application/json', text: `${JSON.stringify(await source.plugins())}\n` }
     default:
-      return plain(404, 'here are /metrics, /healthz, /readyz and /api/status')
+      return plain(404, 'here are /metrics, /healthz, /readyz, /api/status and /api/plugins')
   }
 }
 

@@ -3,9 +3,10 @@ import type { Bundle } from '../config/bundle.ts'
 import { type Examined, examine } from '../config/check.ts'
 import { hashOf } from '../config/data.ts'
 import { bundleForUrl } from '../config/for-url.ts'
-import { byPlace, type Problem } from '../config/problems.ts'
+import { byPlace } from '../config/problems.ts'
 import { secretsOf, withoutSecrets } from '../config/secrets.ts'
 import type { Answer, Checked, Question } from './checker.ts'
+import type { CheckedUses } from './plugins.ts'
 import { checkSteady } from './steady.ts'
 
 /** Checks the smallest config there is. */
@@ -28,21 +29,21 @@ export async function answerTo({ request, plugins, asked }: Question, tell: (ans
   const checked = { problems, named, dataHash, facts }
   if (!plugins || !isThere) return checked
   tell({ kind: 'partly', problems })
-  const more = await checkFurther(request.bundle, examined, (plugin) => tell({ kind: 'use', plugin }))
-  if (more.length === 0) return checked
+  const { problems: more, uses } = await checkFurther(request.bundle, examined, (plugin) => tell({ kind: 'use', plugin }))
+  if (more.length === 0) return { ...checked, uses }
   const masked = withoutSecrets(more, secretsOf(examined.config))
-  return { ...checked, problems: byPlace([...problems, ...masked], request.bundle.file), dataHash: null }
+  return { ...checked, uses, problems: byPlace([...problems, ...masked], request.bundle.file), dataHash: null }
 }
 
 /** What each worker finds out by itself, found out here with its place. */
-async function checkFurther(bundle: Bundle, examined: Examined, onUse: (plugin: string) => void): Promise<Problem[]> {
+async function checkFurther(bundle: Bundle, examined: Examined, onUse: (plugin: string) => void): Promise<CheckedUses> {
   const unsteady = examined.isValid ? await checkSteady(bundle, examined) : []
-  if (bundle.plugins.length === 0) return unsteady
+  if (bundle.plugins.length === 0) return { problems: unsteady, uses: [] }
   const { checkUses } = await import('./plugins.ts')
-  const wrong = await checkUses({ bundle, located: examined, onUse }).catch((error: unknown) => {
+  const { problems, uses } = await checkUses({ bundle, located: examined, onUse }).catch((error: unknown) => {
     // A config that is not in shape may have no uses that can be found.
-    if (!examined.isValid) return []
+    if (!examined.isValid) return { problems: [], uses: [] }
     throw error
   })
-  return [...unsteady, ...wrong]
+  return { problems: [...unsteady, ...problems], uses }
 }

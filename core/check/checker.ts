@@ -10,6 +10,7 @@ import type { CheckRequest } from '../config/check.ts'
 import type { Facts } from '../config/facts.ts'
 import { errorProblem, type Place, type Problem, wholeFile } from '../config/problems.ts'
 import type { Asked, Explanation } from '../explain/explanation.ts'
+import type { CheckedUse } from './plugins.ts'
 
 /** What the process is asked. */
 export interface Question {
@@ -28,6 +29,8 @@ export interface Checked {
   readonly dataHash: string | null
   /** Null if it was not evaluated. */
   readonly facts: Facts | null
+  /** Of its plugins, those that were asked to be loaded and could be. */
+  readonly uses?: readonly CheckedUse[]
   /** Of the request that was asked about. */
   readonly explanation?: Explanation
 }

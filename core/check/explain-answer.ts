@@ -38,7 +38,8 @@ export async function explainRequest({ bundle, located, asked }: ToExplain): Pro
 
 function factsOf(use: UseFacts): PluginFacts {
   const matcher = createMatcher(use.match)
-  return { ...use, match: matchText(use.match), matches: (head) => matcher === null || matcher(head) }
+  const release = use.package === null ? null : `${use.package.name} ${use.package.version}`
+  return { ...use, release, match: matchText(use.match), matches: (head) => matcher === null || matcher(head) }
 }
 
 /** `path /api/*, method GET` */

@@ -9,11 +9,12 @@ import { type Bundle, ConfigBundler } from '../config/bundle.ts'
 import type { Facts } from '../config/facts.ts'
 import { instrument } from '../config/instrument.ts'
 import type { BundlePlugin } from '../config/modules.ts'
-import { ConfigError, errorProblem, type Problem } from '../config/problems.ts'
+import { byPlace, ConfigError, errorProblem, type Problem } from '../config/problems.ts'
 import { withoutSecrets } from '../config/secrets.ts'
 import { bundlePlugin } from '../sandbox/bundle.ts'
 import { Checker, type Question } from './checker.ts'
 import { PluginBundles } from './plugin-bundles.ts'
+import type { CheckedUse } from './plugins.ts'
 
 export interface LoaderOptions {
   /** For evaluating and checking. Default 10 s. */
@@ -37,6 +38,8 @@ export interface Loaded {
   readonly facts: Facts | null
   /** What it was built from; null if it could not be. */
   readonly sources: Sources | null
+  /** Uses of plugins that were loaded to be checked. */
+  readonly uses: readonly CheckedUse[]
   /** When reading began, by `Date.now()`: what has changed since may not be in the result. */
   readonly startedAt: number
 }
@@ -140,11 +143,12 @@ export class ConfigLoader {
         bundler = this.#openBundler()
         return bundler.bundle()
       })
-      const { problems, named, dataHash, facts } = await checker.ask(questionOf(bundle, plugins), this.#deadlineMs)
+      const { problems: checked, named, dataHash, facts, uses = [] } = await checker.ask(questionOf(bundle, plugins), this.#deadlineMs)
+      const problems = byPlace([...bundler.warnings, ...checked], this.file)
       const isValid = !problems.some(({ severity }) => severity === 'error')
       const watch = [...new Set([...bundler.watch, ...named])]
       // One that was not evaluated to its end has named no files: those it named before may be what is wrong.
-      const found = { facts, sources: sourcesOf(bundle), startedAt }
+      const found = { facts, uses, sources: sourcesOf(bundle), startedAt }
       if (!isValid) return { bundle: null, problems, watch: this.#withKnown(watch), ...found }
       this.#known = watch
       return { bundle: { ...bundle, named, dataHash }, problems, watch, ...found }
@@ -214,7 +218,7 @@ const WARM_MS = 60_000
 
 let openBundlers = 0
 
-const NOTHING = { facts: null, sources: null }
+const NOTHING = { facts: null, sources: null, uses: [] }
 
 function sourcesOf({ files, plugins }: Bundle): Sources {
   return { files, plugins: { files: plugins.flatMap((plugin) => plugin.files), entries: plugins.map(({ file }) => file) } }

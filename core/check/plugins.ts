@@ -14,15 +14,19 @@ import { errorProblem, type Place, type Problem, placeIn, wholeFile } from '../c
 import type { Observer } from '../events.ts'
 import type { Config, HttpRoute, List } from '../index.ts'
 import { isPlugin, keyedUses, type PluginUseConfig, pluginUses } from '../plan/uses.ts'
-import { type Definition, LoadedUse, missingGrants, PluginError, type PluginUse, Sandbox } from '../sandbox/sandbox.ts'
+import {
+  type Definition,
+  LoadedUse,
+  missingGrants,
+  PluginError,
+  type PluginUse,
+  Sandbox,
+  summarizeUse,
+  type UseSummary,
+} from '../sandbox/sandbox.ts'
 
 /** What one use of a plugin does, and what limits it. */
-export interface UseFacts extends Omit<PluginUse, 'source' | 'options'> {
-  readonly name: string
-  readonly file: string
-  readonly hooks: readonly string[]
-  /** Header fields that it reads, in lower case; null: all. */
-  readonly sees: readonly string[] | null
+export interface UseFacts extends UseSummary {
   readonly match: Definition['match']
   readonly permissions: readonly string[]
 }
@@ -32,12 +36,7 @@ export async function describeUses(config: Config, bundle: Bundle): Promise<UseF
   const facts: UseFacts[] = []
   await eachUse(config, bundle, (tried) => {
     if (tried.loaded === null) return
-    const { definition, onRequest, onResponse, hasReload } = tried.loaded
-    const hooks = Object.entries({ onRequest, onResponse, onReload: hasReload }).flatMap(([name, hook]) => (hook ? [name] : []))
-    const { key, grant, timeoutMs, deadlineMs, memoryMb, onFailure } = tried.use
-    const { name, sees, match, permissions } = definition
-    const limits = { grant, timeoutMs, deadlineMs, memoryMb, isolation: tried.isolation, onFailure }
-    facts.push({ key, name, file: tried.use.source.file, hooks, sees, match, permissions, ...limits })
+    facts.push(factsOf(tried, tried.loaded))
   })
   return facts
 }
@@ -49,20 +48,43 @@ export interface PluginCheck {
   onUse?(name: string): void
 }
 
+function factsOf({ use, isolation }: Tried, loaded: LoadedUse): UseFacts {
+  const { match, permissions } = loaded.definition
+  return { ...summarizeUse({ ...use, isolation }, loaded), match, permissions }
+}
+
+/** What `sluice check` tells of one use of a plugin. Plain data: it leaves the process that evaluated the config. */
+export interface CheckedUse extends UseSummary {
+  /** `listeners.web.use[0]` */
+  readonly where: string
+  readonly permissions: readonly string[]
+}
+
+export interface CheckedUses {
+  readonly problems: readonly Problem[]
+  /** Those that could be loaded. */
+  readonly uses: readonly CheckedUse[]
+}
+
 /** For a config whose shape is right, at least where its plugins are. */
-export async function checkUses({ bundle, located, onUse }: PluginCheck): Promise<Problem[]> {
+export async function checkUses({ bundle, located, onUse }: PluginCheck): Promise<CheckedUses> {
   const problems: Problem[] = []
+  const uses: CheckedUse[] = []
   const config = located.config as Config
   const paths = pathsOf(config)
-  const see = ({ use, missing, error }: Tried): void => {
+  const see = (tried: Tried): void => {
+    const { use, missing, error, loaded } = tried
     const path = paths.get(use.key) ?? []
     const name = formatPath(path)
     const words = new Words({ located, path, name: use.name })
     for (const text of missing) problems.push(errorProblem(`plugin ${use.name}: ${text}`, words.grantPlace(), name))
     if (error !== null) problems.push(...words.ofError(error))
+    if (loaded === null) return
+    const { match: _, ...facts } = factsOf(tried, loaded)
+    uses.push({ ...facts, where: name })
   }
   await eachUse(config, bundle, see, onUse)
-  return problems
+  return { problems, uses }
 }
 
 interface Tried {

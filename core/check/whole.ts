@@ -5,6 +5,7 @@ import { byPlace, type Problem } from '../config/problems.ts'
 import { withoutSecrets } from '../config/secrets.ts'
 import { type LoaderOptions, loadConfig } from './loader.ts'
 import { checkNames, type NameOptions } from './names.ts'
+import type { CheckedUse } from './plugins.ts'
 import { TypeCheck, type TypeCheckOptions, type TypeErrors } from './typecheck.ts'
 
 export interface WholeOptions {
@@ -20,6 +21,8 @@ export interface Whole {
   readonly problems: readonly Problem[]
   /** Null if it could not be evaluated. */
   readonly facts: Facts | null
+  /** Uses of plugins that could be loaded. */
+  readonly uses: readonly CheckedUse[]
   /** Why types were not checked; null if they were. */
   readonly typesSkipped: string | null
 }
@@ -29,12 +32,18 @@ export async function checkWhole(path: string, { types, loader, names }: WholeOp
   const file = resolve(path)
   const compiler = types === null ? null : new TypeCheck({ ...types, file })
   try {
-    const { problems, facts, sources } = await loadConfig(file, loader)
+    const { problems, facts, uses, sources } = await loadConfig(file, loader)
     const { files, plugins } = sources ?? { files: [file], plugins: { files: [], entries: [] } }
     const skipped = { problems: [], skipped: 'not asked for' } satisfies TypeErrors
     const [typed, unresolved] = await Promise.all([compiler?.finish(files, plugins) ?? skipped, checkNames(facts?.hosts ?? [], names)])
     const news = typed.problems.filter((one) => !problems.some((known) => isSame(known, one, sources === null)))
-    return { file, problems: byPlace([...problems, ...withoutSecrets([...unresolved, ...news])], file), facts, typesSkipped: typed.skipped }
+    return {
+      file,
+      problems: byPlace([...problems, ...withoutSecrets([...unresolved, ...news])], file),
+      facts,
+      uses,
+      typesSkipped: typed.skipped,
+    }
   } finally {
     compiler?.close()
   }

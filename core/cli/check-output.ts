@@ -3,6 +3,7 @@ import { isAbsolute, relative } from 'node:path'
 import type { Whole } from '../check/whole.ts'
 import type { Counts } from '../config/facts.ts'
 import { type FormatOptions, formatFrame, formatProblems, type Problem } from '../config/problems.ts'
+import { fullName } from '../sandbox/roster.ts'
 
 export interface Verdict {
   readonly errors: number
@@ -39,8 +40,20 @@ export function textOf({ problems }: Whole, options: FormatOptions): string {
   return formatProblems(problems, options)
 }
 
+/** A line for each use of a plugin: what it is, where, and what it may do. Empty without plugins. */
+export function usesOf({ uses }: Whole): string {
+  const rows = uses.map((use) => {
+    const granted = use.grant.length === 0 ? 'no grants' : `granted ${use.grant.join(', ')}`
+    return [fullName(use), use.where, `in a ${use.isolation}`, use.hooks.join(', ') || 'no hooks', granted]
+  })
+  if (rows.length === 0) return ''
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
+  const line = (row: readonly string[]): string => row.map((cell, column) => cell.padEnd(widths[column]!)).join('  ')
+  return rows.map((row) => `  ${line(row).trimEnd()}`).join('\n')
+}
+
 /** The shape is part of the contract (README.md): fields are added, never changed. */
-export function jsonOf({ file, problems, facts, typesSkipped }: Whole, { isOk }: Verdict): string {
+export function jsonOf({ file, problems, facts, uses, typesSkipped }: Whole, { isOk }: Verdict): string {
   return JSON.stringify({
     ok: isOk,
     file,
@@ -60,6 +73,9 @@ export function jsonOf({ file, problems, facts, typesSkipped }: Whole, { isOk }:
     types: typesSkipped === null ? 'checked' : `skipped: ${typesSkipped}`,
     plugins: facts?.plugins ?? [],
     counts: facts?.counts ?? null,
+    uses: uses.map(({ id: _, key: __, package: from, grant, ...use }) => {
+      return { ...use, package: from?.name ?? null, version: from?.version ?? null, grants: grant }
+    }),
   })
 }
 

@@ -29,6 +29,12 @@ export function dependencyOn(): string {
   return isCompiled ? (tarballOf(packageFolder) ?? `^${version}`) : `file:${packageFolder}`
 }
 
+/** The versions that a plugin written now will run with. */
+export function peerRange(): string {
+  const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as { version: string }
+  return `^${version}`
+}
+
 /** `file:/…/sluice-0.1.0.tgz` if npm installed the package in this folder from there; null if not, or if it is gone since. */
 export function tarballOf(folder: string): string | null {
   const modules = dirname(folder)

@@ -5,8 +5,9 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
+import { apiVersion } from '../plugin-api.ts'
 import { exitCodes } from './exit-codes.ts'
-import { dependencyOn } from './installation.ts'
+import { peerRange } from './installation.ts'
 import { formatJson } from './jsonc.ts'
 import { shortPath } from './short-path.ts'
 import { neededPackages, readFiles, typePackages } from './starter.ts'
@@ -90,7 +91,6 @@ function pluginFiles(names: Names): [path: string, text: string][] {
 }
 
 function manifest({ package: name, label }: Names): unknown {
-  const sluice = dependencyOn()
   return {
     name,
     version: '0.1.0',
@@ -100,9 +100,12 @@ function manifest({ package: name, label }: Names): unknown {
     // By this word, and by the peer dependency, a proxy knows that the package runs in the sandbox.
     keywords: ['sluice-plugin'],
     exports: './index.ts',
+    types: './index.ts',
     files: ['index.ts', 'README.md'],
     scripts: { test: 'node --test', check: 'tsc && tsc -p test' },
-    peerDependencies: { sluice: sluice.startsWith('file:') ? '>=0.1.0' : sluice },
+    // A proxy outside of that range, or of an older plugin API, says so instead of loading it.
+    peerDependencies: { sluice: peerRange() },
+    sluice: { api: apiVersion },
     devDependencies: { ...typePackages, ...neededPackages() },
   }
 }
@@ -127,7 +130,7 @@ export default defineConfig({
 | --- | --- |
 | \`value\` | the value of the field; without it, the method and the path |
 
-It reads no header field and asks for no permission. \`npm test\` runs it in its sandbox.
+It reads no header field and asks for no permission; \`sluice check\` lists what it was granted. \`npm test\` runs it in its sandbox.
 `
 }
 

@@ -17,6 +17,7 @@ import { PrepareError } from '../process/worker-process.ts'
 import { exitCodes } from './exit-codes.ts'
 import { LiveConfig } from './live-config.ts'
 import { prepareLogFile } from './log-file.ts'
+import { loadLines, pluginNames, reportPlugins } from './plugin-report.ts'
 
 export interface RunOptions {
   readonly source: { readonly kind: 'file'; readonly file: string } | { readonly kind: 'url'; readonly url: string }
@@ -84,6 +85,8 @@ class Program {
   /** Null: it was started without one. */
   readonly #config: LiveConfig | null
   #loadedAt = new Date()
+  /** Told already. */
+  #loadedPlugins: ReadonlySet<string> = new Set()
   #control: Control | null = null
   /** It has accepted traffic. */
   #isUp = false
@@ -110,7 +113,10 @@ class Program {
         retired: (worker) => metrics.retire(worker.pid),
       },
     })
-    const source = { metrics: () => this.#scrape(), unready: () => this.#unready(), status: () => this.#status() }
+    const source = {
+      ...{ metrics: () => this.#scrape(), plugins: () => this.#plugins() },
+      ...{ unready: () => this.#unready(), status: () => this.#status() },
+    }
     this.#admin = new AdminDoors({ token: process.env.SLUICE_ADMIN_TOKEN || null, source })
     this.#config = this.#createConfig()
   }
@@ -175,9 +181,12 @@ class Program {
     })
   }
 
-  #onLive({ log }: PlanSummary): void {
+  #onLive({ log, plugins }: PlanSummary): void {
     this.#log.level = log.level
     this.#loadedAt = new Date()
+    const lines = loadLines(plugins)
+    for (const { key, text, fields } of lines) if (!this.#loadedPlugins.has(key)) this.#log.info(fields, text)
+    this.#loadedPlugins = new Set(lines.map(({ key }) => key))
   }
 
   #reload(): Promise<ReloadResult> {
@@ -211,6 +220,14 @@ class Program {
     return { type: this.#metrics.contentType, text: await this.#metrics.text() }
   }
 
+  async #plugins(): Promise<unknown> {
+    const supervisor = this.#supervisor
+    await supervisor.collect(scrapeMs)
+    const { crashes, moved } = supervisor.culprits
+    const news = { workers: supervisor.workers, counts: this.#metrics.plugins(), crashes, moved }
+    return reportPlugins(supervisor.summary?.plugins ?? [], news)
+  }
+
   #unready(): string | null {
     if (this.#supervisor.isDraining) return 'draining'
     return this.#supervisor.isReady ? null : 'not all workers carry traffic'
@@ -235,6 +252,7 @@ class Program {
       memoryBytes: process.memoryUsage.rss(),
       connections: workers.reduce((sum, { connections }) => sum + connections, 0),
       listeners: this.#supervisor.describe(),
+      plugins: pluginNames(this.#supervisor.summary?.plugins ?? []),
       workers,
     }
   }
@@ -249,6 +267,7 @@ class Program {
       lastReloadOk: this.#config?.lastReload?.ok ?? true,
       loadedAt: this.#loadedAt.getTime() / 1000,
       memoryBytes: process.memoryUsage.rss(),
+      pluginCrashes: this.#supervisor.culprits.crashes,
     }
   }
 

@@ -15,6 +15,7 @@ export interface Status {
   readonly memoryBytes?: number
   readonly connections?: number
   readonly listeners?: readonly string[]
+  readonly plugins?: readonly string[]
   readonly workers?: readonly WorkerStatus[]
 }
 
@@ -48,6 +49,7 @@ export function formatStatus(status: Status, now: Date): string {
     rows.push(['last reload', `${lastReload.ok ? lastReload.text : 'failed: the config before it runs on'}, ${ago(lastReload.at)}`])
   if (connections !== undefined) rows.push(['connections', String(connections)])
   for (const [i, listener] of (status.listeners ?? []).entries()) rows.push([i === 0 ? 'listeners' : '', listener])
+  for (const [i, plugin] of (status.plugins ?? []).entries()) rows.push([i === 0 ? 'plugins' : '', plugin])
   const blocks = [rows.map(([name, value]) => `${name.padEnd(12)} ${value}`).join('\n')]
   if (lastReload?.ok === false) blocks.push(lastReload.text)
   if (status.workers !== undefined && status.workers.length > 0) blocks.push(workerTable(status.workers))

@@ -46,6 +46,7 @@ export interface PluginSource {
   readonly code: string
   readonly map: string
   readonly files: readonly string[]
+  readonly package: { readonly name: string; readonly version: string; readonly builtFor: string | null } | null
   readonly isolation: 'worker' | 'process'
   readonly prelude: string
 }
@@ -73,6 +74,7 @@ export class ConfigBundler {
   /** Of the last build that succeeded. */
   #known: readonly string[]
   #watch: readonly string[]
+  #warnings: readonly Problem[] = []
 
   constructor(path: string, bundlePlugin: BundlePlugin) {
     this.#file = resolve(path)
@@ -87,12 +89,20 @@ export class ConfigBundler {
     return this.#watch
   }
 
+  /** Of the last build that succeeded, at their places. */
+  get warnings(): readonly Problem[] {
+    return this.#warnings
+  }
+
   /** Throws ConfigError with every problem at its place. */
   async bundle(): Promise<Bundle> {
     this.#modules.begin()
     try {
       this.#builder ??= this.#createBuilder()
-      const { outputFiles, metafile } = await (await this.#builder).rebuild()
+      const { outputFiles, metafile, warnings } = await (await this.#builder).rebuild()
+      // The bundler's own are about style.
+      const ours = warnings.filter(({ pluginName }) => pluginName === this.#modules.plugin.name)
+      this.#warnings = ours.map((message) => ({ ...toProblem(message, this.#folder), severity: 'warning' }))
       const text = (end: string): string => outputFiles.find((output) => output.path.endsWith(end))!.text
       const { code, externals } = toFunction(text('bundle.js'), (specifier) => this.#modules.nameOf(specifier))
       const { sources, packages } = this.#modules

@@ -110,7 +110,8 @@ export class ConfigModules {
       const source = await this.#bundlePlugin(path)
       if (!this.sources.some((known) => known.id === source.id)) this.sources.push(source)
       for (const file of source.files) this.files.add(file)
-      return { contents: stubModule(source, name ?? nameFromPath(path)), loader: 'js' }
+      const warnings = source.package !== null && source.package.builtFor === null ? [{ text: saysNoRange(source.package) }] : []
+      return { contents: stubModule(source, name ?? nameFromPath(path)), loader: 'js', warnings }
     } catch (error) {
       const problems = error instanceof Error && 'problems' in error ? (error.problems as readonly PluginProblem[]) : null
       if (problems === null) return { errors: [{ text: error instanceof Error ? error.message : String(error) }] }
@@ -131,6 +132,10 @@ interface PluginProblem {
   readonly column: number
   readonly text: string
   readonly source: string
+}
+
+function saysNoRange({ name, version }: { readonly name: string; readonly version: string }): string {
+  return `${name} ${version} does not say which sluice it was built for: its package.json has no range in peerDependencies.sluice`
 }
 
 /** What a config gets instead of a plugin: the same call, and nothing of the plugin runs. */

@@ -16,6 +16,8 @@ export interface PackageJson {
   readonly keywords?: readonly string[]
   readonly dependencies?: Readonly<Record<string, string>>
   readonly peerDependencies?: Readonly<Record<string, string>>
+  /** What a plugin says of itself: the version of the plugin API that it was built for. */
+  readonly sluice?: { readonly api?: number }
 }
 
 /** The package that a file belongs to; null if there is none. */

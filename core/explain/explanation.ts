@@ -71,6 +71,8 @@ export interface Refusal {
 export interface UseStep {
   readonly key: string
   readonly name: string
+  /** The package that it came in: `sluice-plugin-geo 2.1.0`; null if it came in none. */
+  readonly release: string | null
   readonly kind: 'plugin' | 'inline'
   readonly place: string
   /** `onRequest`, `onResponse`. */

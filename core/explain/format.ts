@@ -57,7 +57,7 @@ function requestSections({ method, host, path, search, writtenPath, client }: Re
 
 function useLines(use: readonly UseStep[], paint: Paint): string[] {
   const width = widest(use.map(({ name }) => name))
-  return use.flatMap(({ name, kind, key, place, hooks, isAsked, match, sees, grant, limits }) => {
+  return use.flatMap(({ name, release, kind, key, place, hooks, isAsked, match, sees, grant, limits }) => {
     const mark = isAsked ? paint(GREEN, '✓') : paint(DIM, '·')
     const what = isAsked ? hooks.join(', ') || 'no hook' : paint(DIM, `not asked: its match is ${match}`)
     const lines = [`${mark} ${name.padEnd(width)}  ${what}  ${paint(DIM, name === key ? place : `${key} ${place}`)}`]
@@ -67,7 +67,7 @@ function useLines(use: readonly UseStep[], paint: Paint): string[] {
     const granted = grant.length === 0 ? 'no grants' : `granted ${grant.join(', ')}`
     const { timeoutMs, deadlineMs, memoryMb, isolation, onFailure } = limits
     const times = `${duration(timeoutMs)} a turn, ${duration(deadlineMs)} to answer, ${memoryMb} MB, in a ${isolation}`
-    lines.push(paint(DIM, `    ${granted}; ${times}; on failure: ${onFailure}`))
+    lines.push(paint(DIM, `    ${release === null ? '' : `${release}; `}${granted}; ${times}; on failure: ${onFailure}`))
     return lines
   })
 }

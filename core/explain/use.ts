@@ -9,6 +9,8 @@ import { clean, isSecret, shownValue } from './shown.ts'
 export interface PluginFacts extends UseLimits {
   readonly key: string
   readonly name: string
+  /** `sluice-plugin-geo 2.1.0`; null for one of the project's own. */
+  readonly release: string | null
   readonly hooks: readonly string[]
   /** In lower case; null: all fields. */
   readonly sees: readonly string[] | null
@@ -30,11 +32,12 @@ export function useStep({ key, use, facts }: KnownUse, head: RequestHead, place:
     const isInline = !('kind' in use)
     const hooks = isInline ? Object.entries(use).flatMap(([name, hook]) => (typeof hook === 'function' ? [name] : [])) : []
     const step = { key, name: isInline ? key : use.name, kind: isInline ? 'inline' : 'plugin', place, hooks } as const
-    return { ...step, isAsked: true, match: null, sees: null, grant: [], limits: null }
+    return { ...step, release: null, isAsked: true, match: null, sees: null, grant: [], limits: null }
   }
-  const { name, hooks, match, grant, timeoutMs, deadlineMs, memoryMb, isolation, onFailure } = facts
+  const { name, release, hooks, match, grant, timeoutMs, deadlineMs, memoryMb, isolation, onFailure } = facts
   const limits = { timeoutMs, deadlineMs, memoryMb, isolation, onFailure }
-  return { key, name, kind: 'plugin', place, hooks, isAsked: facts.matches(head), match, sees: seenFields(facts, head), grant, limits }
+  const step = { key, name, release, kind: 'plugin', place } as const
+  return { ...step, hooks, isAsked: facts.matches(head), match, sees: seenFields(facts, head), grant, limits }
 }
 
 /** A plugin without the grant `credentials` is not shown any. */

@@ -21,6 +21,17 @@ export interface OwnMetrics {
   /** When the current plan was taken into use, in seconds since the epoch. */
   readonly loadedAt: number
   readonly memoryBytes: number
+  /** Workers that each plugin made end. */
+  readonly pluginCrashes: Readonly<Record<string, number>>
+}
+
+/** Of all uses of a plugin in all workers, since the start. */
+export interface PluginCounts {
+  readonly calls: number
+  readonly crossings: number
+  readonly seconds: number
+  /** By why. */
+  readonly failures: Readonly<Record<string, number>>
 }
 
 interface Total {
@@ -65,10 +76,31 @@ export class Metrics {
 
   /** Text for a scrape, of what was absorbed so far. */
   async text(): Promise<string> {
+    this.#sum()
+    return this.#registry.metrics()
+  }
+
+  /** By the plugin's name, of what was absorbed so far. */
+  plugins(): ReadonlyMap<string, PluginCounts> {
+    this.#sum()
+    const found = new Map<string, PluginCounts & { failures: Record<string, number> }>()
+    for (const { family, labels, values } of this.#totals.values()) {
+      if (!family.startsWith('plugin_')) continue
+      const [name = '', why = ''] = labels
+      const before = found.get(name) ?? { calls: 0, crossings: 0, seconds: 0, failures: {} }
+      const value = values[0]!
+      if (family === 'plugin_failures_total') before.failures[why] = value
+      const counted = { plugin_calls_total: 'calls', plugin_crossings_total: 'crossings', plugin_seconds_total: 'seconds' }
+      const field = counted[family as keyof typeof counted]
+      found.set(name, field === undefined ? before : { ...before, [field]: value })
+    }
+    return found
+  }
+
+  #sum(): void {
     this.#totals = new Map()
     for (const [key, total] of this.#ended) this.#totals.set(key, { ...total, values: total.values.slice() })
     for (const worker of this.#workers.values()) sumInto(this.#totals, worker, () => true)
-    return this.#registry.metrics()
   }
 
   #register(family: Family): void {
@@ -209,5 +241,6 @@ function registerOwn(registry: Registry, own: () => OwnMetrics): void {
     registry.registerMetric(new Counter({ name: prefix + name, help, labelNames: [label], registers: [], collect }))
   }
   count('worker_restarts_total', 'Workers replaced, by what ended them.', 'why', ({ restarts }) => restarts)
+  count('plugin_worker_crashes_total', 'Workers that ended while code of a plugin ran.', 'plugin', ({ pluginCrashes }) => pluginCrashes)
   count('config_reloads_total', 'Reloads, by how they ended.', 'result', ({ reloads }) => reloads)
 }

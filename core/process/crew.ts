@@ -4,6 +4,7 @@
  */
 import { LocalKvStore } from '../capability/local-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
+import { Culprits } from './culprits.ts'
 import type { LogEntry } from './messages.ts'
 import { Restarts } from './restarts.ts'
 import type { Bound, Sockets } from './sockets.ts'
@@ -37,6 +38,7 @@ export class Crew {
   readonly #standIns = new StandIns()
   /** Of the plugins of all workers; it outlives each of them. */
   readonly #kv = new LocalKvStore()
+  readonly culprits: Culprits
   #watch: NodeJS.Timeout | null = null
   #watchedAt = 0
   #isEnding = false
@@ -48,6 +50,7 @@ export class Crew {
     this.#parts = parts
     this.#options = parts.options
     this.#slots = Array.from({ length: parts.options.workers }, () => null)
+    this.culprits = new Culprits({ tell: (entry) => parts.options.events.log(entry) })
     this.#restarts = new Restarts({
       slots: parts.options.workers,
       restart: (slot) => void this.#replace(slot),
@@ -160,7 +163,8 @@ export class Crew {
 
   #create(slot: number): WorkerProcess {
     const { workerFile: file, hangMs, drainMs, logTarget } = this.#options
-    const worker = new WorkerProcess({ file, slot, heartbeatMs: hangMs / 5, drainMs, logTarget }, this.#workerEvents)
+    const toProcess = [...this.culprits.moved]
+    const worker = new WorkerProcess({ file, slot, heartbeatMs: hangMs / 5, drainMs, logTarget, toProcess }, this.#workerEvents)
     this.running.add(worker)
     return worker
   }
@@ -176,6 +180,7 @@ export class Crew {
       case 'alive':
         worker.connections = message.connections
         worker.memory = message.memory
+        worker.plugins = message.plugins
         return events.metrics(worker, message.metrics)
       case 'drained':
         return events.metrics(worker, message.metrics)
@@ -196,6 +201,7 @@ export class Crew {
   #onEnded(worker: WorkerProcess, why: string): void {
     this.running.delete(worker)
     this.#options.events.retired(worker)
+    if (!this.#isEnding) this.#blame(worker, why)
     const hadSlot = this.#slots[worker.slot] === worker
     if (hadSlot) this.#slots[worker.slot] = null
     if (this.#isEnding && this.running.size === 0) this.#allEnded.resolve()
@@ -204,6 +210,12 @@ export class Crew {
     if (this.#isEnding || !this.#isUp || !hadSlot) return
     this.#standIns.cover(this.#slots, this.#parts.sockets.all)
     this.#restarts.ended(worker, why)
+  }
+
+  /** The code of a plugin may have made it end. */
+  #blame(worker: WorkerProcess, why: string): void {
+    const sourceId = this.culprits.ended(worker, why)
+    if (sourceId !== null) for (const other of this.running) other.moveToProcess(sourceId)
   }
 
   /** A new worker takes the slot: the plan in force, the same sockets, whose queues have been waiting. */
@@ -282,8 +294,10 @@ export class Crew {
     this.#watchedAt = now
     for (const worker of this.workers) {
       if (wasHeldUp) worker.aliveAt = now
-      else if (worker.isLive && now - worker.aliveAt > this.#options.hangMs)
+      else if (worker.isLive && now - worker.aliveAt > this.#options.hangMs) {
+        worker.hasHung = true
         worker.kill(`its event loop stood still for ${this.#options.hangMs / 1000} s`)
+      }
     }
   }
 

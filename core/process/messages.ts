@@ -6,12 +6,14 @@ import type { SeriesDelta } from '../observe/counters.ts'
 import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
 import type { ListenAddress, LogPlan } from '../plan/plan.ts'
+import type { PluginState, UseSummary } from '../sandbox/roster.ts'
 
 /** What the supervisor needs to know of a plan. It never runs the config itself: a worker prepares it and tells. */
 export interface PlanSummary {
   readonly listeners: readonly { readonly name: string; readonly addresses: readonly ListenAddress[]; readonly secure: boolean }[]
   readonly log: LogPlan
   readonly admin: { readonly listen: readonly ListenAddress[] } | null
+  readonly plugins: readonly UseSummary[]
 }
 
 /** Where access lines go: null is standard output. */
@@ -31,9 +33,28 @@ export interface MetricsSnapshot {
   readonly values: Float64Array
 }
 
+/** How a worker is. */
+export interface Vitals {
+  readonly connections: number
+  /** Resident bytes. */
+  readonly memory: number
+  readonly plugins: readonly PluginState[]
+  readonly metrics: MetricsSnapshot
+}
+
 /** To a worker. One with an `id` is answered by an Answer with the same id. */
 export type ToWorker =
-  | { readonly kind: 'begin'; readonly slot: number; readonly heartbeatMs: number; readonly drainMs: number; readonly logTarget: LogTarget }
+  | {
+      readonly kind: 'begin'
+      readonly slot: number
+      readonly heartbeatMs: number
+      readonly drainMs: number
+      readonly logTarget: LogTarget
+      /** Open in the worker: where it notes whose code it enters. Null: nowhere. */
+      readonly noteFd: number | null
+      /** Sources of plugins that run in processes. */
+      readonly toProcess: readonly string[]
+    }
   | { readonly kind: 'prepare'; readonly id: number; readonly bundle: Bundle; readonly generation: number }
   | { readonly kind: 'commit'; readonly id: number; readonly generation: number }
   | { readonly kind: 'abort'; readonly generation: number }
@@ -52,6 +73,8 @@ export type ToWorker =
   /** Stop accepting from the sockets of another slot. */
   | { readonly kind: 'release'; readonly slot: number }
   | { readonly kind: 'collect'; readonly id: number }
+  /** The plugin of that source runs in a process of its own from now on: it made workers end. */
+  | { readonly kind: 'plugin-to-process'; readonly sourceId: string }
   | { readonly kind: 'recall'; readonly id: number; readonly requestId: string }
   | { readonly kind: 'reopen-log' }
   /** One outcome for each operation of that batch. */
@@ -63,7 +86,7 @@ export type ToWorker =
 export type FromWorker =
   /** Its modules are loaded. `cold`: the cache did not have them all, now it has. */
   | { readonly kind: 'loaded'; readonly cold: boolean }
-  | { readonly kind: 'alive'; readonly connections: number; readonly memory: number; readonly metrics: MetricsSnapshot }
+  | ({ readonly kind: 'alive' } & Vitals)
   /** It let go of its listening handles, for it is short of descriptors; or it asks for them again. */
   | { readonly kind: 'pressure'; readonly pressed: boolean }
   /** It was told to end by somebody else: it drains, and the slot is free. */
@@ -85,10 +108,4 @@ export type Answer =
   | { readonly kind: 'failed'; readonly id: number; readonly error: string; readonly problems: readonly Problem[] }
   /** null: it knows nothing of that request. */
   | { readonly kind: 'recalled'; readonly id: number; readonly found: Recalled | null }
-  | {
-      readonly kind: 'collected'
-      readonly id: number
-      readonly connections: number
-      readonly memory: number
-      readonly metrics: MetricsSnapshot
-    }
+  | ({ readonly kind: 'collected'; readonly id: number } & Vitals)

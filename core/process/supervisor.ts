@@ -7,6 +7,7 @@ import type { Bundle } from '../config/bundle.ts'
 import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
 import { type Committed, Crew } from './crew.ts'
+import type { Culprits } from './culprits.ts'
 import type { LogEntry, LogTarget, MetricsSnapshot, PlanSummary } from './messages.ts'
 import { commitAll, mustAgree, prepareAll } from './round.ts'
 import { type Bound, Sockets } from './sockets.ts'
@@ -95,6 +96,11 @@ export class Supervisor {
 
   get restartCounts(): Readonly<Record<string, number>> {
     return this.#crew.restartCounts
+  }
+
+  /** Workers that plugins made end, by the plugin's name; and the sources that run in processes since. */
+  get culprits(): Culprits {
+    return this.#crew.culprits
   }
 
   get workers(): readonly WorkerProcess[] {

@@ -8,8 +8,11 @@ import type { Bundle } from '../config/bundle.ts'
 import { errorProblem, type Problem } from '../config/problems.ts'
 import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
+import type { PluginState } from '../sandbox/roster.ts'
 import type { BoundSocket } from './bind.ts'
+import { Suspects } from './culprits.ts'
 import type { Answer, FromWorker, LogTarget, MetricsSnapshot, PlanSummary, ToWorker } from './messages.ts'
+import { NoteFile } from './note-file.ts'
 
 export interface WorkerOptions {
   /** The file to fork. */
@@ -18,6 +21,8 @@ export interface WorkerOptions {
   readonly heartbeatMs: number
   readonly drainMs: number
   readonly logTarget: LogTarget
+  /** Sources of plugins that run in processes. */
+  readonly toProcess: readonly string[]
 }
 
 export interface WorkerEvents {
@@ -42,6 +47,8 @@ const workerFlags = [
 ]
 
 const commitMs = 5_000
+/** In the worker: the first after standard input, output, error and the channel. */
+const NOTE_FD = 4
 const lastWordsMs = 200
 
 export interface PreparedPlan {
@@ -65,6 +72,8 @@ export class WorkerProcess {
   connections = 0
   /** Resident bytes when it last told. */
   memory = 0
+  /** How its plugins fared when it last told. */
+  plugins: readonly PluginState[] = []
   /** Of the plan it runs on. */
   generation = 0
   /** It runs on the committed plan: what is prepared next, it prepares too. */
@@ -77,6 +86,12 @@ export class WorkerProcess {
   isDraining = false
   /** Why the supervisor killed it; null if it did not. */
   killedFor: string | null = null
+  /** That was because its event loop stood still. */
+  hasHung = false
+  /** The plugins it was given. */
+  readonly suspects = new Suspects()
+  /** Number of the plugin whose code it was in when it ended; 0: none. */
+  note = 0
   readonly #child: ChildProcess
   readonly #questions = new Map<number, Question>()
   readonly #loaded: Promise<{ readonly cold: boolean }>
@@ -85,10 +100,11 @@ export class WorkerProcess {
 
   constructor(options: WorkerOptions, events: WorkerEvents) {
     this.slot = options.slot
+    const noteFile = new NoteFile()
     this.#child = fork(options.file, [], {
       execArgv: workerFlags,
       serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc', noteFile.fd ?? 'ignore'],
     })
     this.pid = this.#child.pid ?? -1
     const { promise, resolve, reject } = Promise.withResolvers<{ readonly cold: boolean }>()
@@ -105,6 +121,8 @@ export class WorkerProcess {
     const end = (why: string): void => {
       if (this.#hasEnded) return
       this.#hasEnded = true
+      this.note = noteFile.read()
+      noteFile.close()
       const error = new Error(`worker ${this.slot} ended (${why})`)
       reject(error)
       for (const question of this.#questions.values()) question.reject(error)
@@ -119,8 +137,9 @@ export class WorkerProcess {
       setTimeout(end, lastWordsMs, why).unref()
     })
     this.#child.once('error', (error) => end(error.message))
-    const { slot, heartbeatMs, drainMs, logTarget } = options
-    this.#send({ kind: 'begin', slot, heartbeatMs, drainMs, logTarget })
+    const { slot, heartbeatMs, drainMs, logTarget, toProcess } = options
+    const noteFd = noteFile.fd === null ? null : NOTE_FD
+    this.#send({ kind: 'begin', slot, heartbeatMs, drainMs, logTarget, noteFd, toProcess })
   }
 
   /** Its modules are loaded: from now on it answers. */
@@ -130,9 +149,11 @@ export class WorkerProcess {
 
   /** Rejects with PrepareError when the config is to blame. */
   async prepare(bundle: Bundle, generation: number, deadlineMs: number): Promise<PreparedPlan> {
+    this.suspects.add(bundle.plugins ?? [])
     try {
       const answer = await this.#ask((id) => ({ kind: 'prepare', id, bundle, generation }), deadlineMs)
       if (answer.kind !== 'prepared') throw new Error(`worker ${this.slot} answered ${answer.kind}`)
+      this.suspects.name(answer.summary)
       return answer
     } catch (error) {
       if (error instanceof DeadlineError) throw new PrepareError(`the config did not finish evaluating within ${deadlineMs / 1000} s`)
@@ -172,7 +193,12 @@ export class WorkerProcess {
     if (answer.kind !== 'collected') throw new Error(`worker ${this.slot} answered ${answer.kind}`)
     this.connections = answer.connections
     this.memory = answer.memory
+    this.plugins = answer.plugins
     return answer.metrics
+  }
+
+  moveToProcess(sourceId: string): void {
+    this.#send({ kind: 'plugin-to-process', sourceId })
   }
 
   /** It stops accepting from the sockets of another slot. */

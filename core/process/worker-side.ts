@@ -14,10 +14,12 @@ import { Traffic } from '../observe/traffic.ts'
 import type { Difference } from '../plan/difference.ts'
 import type { ListenAddress, Plan } from '../plan/plan.ts'
 import type { Capabilities } from '../sandbox/capabilities.ts'
+import { openFlightNote } from '../sandbox/engine/flight-note.ts'
+import type { PluginState, UseSummary } from '../sandbox/roster.ts'
 import { backlog } from './bind.ts'
 import { maxConnections } from './capacity.ts'
 import { ForwardedLog } from './forwarded-log.ts'
-import type { FromWorker, LogTarget, MetricsSnapshot, PlanSummary, ToWorker } from './messages.ts'
+import type { FromWorker, LogTarget, MetricsSnapshot, PlanSummary, ToWorker, Vitals } from './messages.ts'
 import { fillModuleCache } from './module-cache.ts'
 import { Pulse } from './pulse.ts'
 import { problemsOf } from './worker-problems.ts'
@@ -29,6 +31,7 @@ export interface Prepared {
   readonly plan: Plan
   /** From the plan in use; null if there is none. */
   readonly difference: Difference | null
+  readonly plugins: readonly UseSummary[]
   discard(): void
 }
 
@@ -41,6 +44,8 @@ export interface WorkerProxy<P extends Prepared> {
   stopAccepting(): void
   drain(deadlineMs: number): Promise<number>
   readonly connections: number
+  readonly plugins: readonly PluginState[]
+  moveToProcess(sourceId: string): void
   onPressure: ((pressed: boolean) => void) | null
   close(): void
 }
@@ -97,6 +102,8 @@ class WorkerSide<P extends Prepared> {
     })
     const capabilities = capabilitiesWith(this.#kv)
     this.#proxy = createProxy({ observer: this.#traffic, maxConnections: maxConnections(), capabilities })
+    if (begin.noteFd !== null) openFlightNote(begin.noteFd)
+    for (const sourceId of begin.toProcess) this.#proxy.moveToProcess(sourceId)
     this.#proxy.onPressure = (pressed) => this.#onPressure(pressed)
     this.#pulse = new Pulse(this.#counters, { slot: begin.slot, everyMs: begin.heartbeatMs, beat: () => this.#tellAlive() })
   }
@@ -135,6 +142,9 @@ class WorkerSide<P extends Prepared> {
       case 'collect':
         send({ kind: 'collected', id: message.id, ...this.#vitals() })
         return
+      case 'plugin-to-process':
+        this.#proxy.moveToProcess(message.sourceId)
+        return
       case 'recall':
         send({ kind: 'recalled', id: message.id, found: this.#traffic.recall(message.requestId) })
         return
@@ -163,7 +173,7 @@ class WorkerSide<P extends Prepared> {
         return send({ kind: 'failed', id, error: `generation ${generation} is not wanted any more`, problems: [] })
       }
       this.#prepared = { generation, value }
-      send({ kind: 'prepared', id, summary: summarize(value.plan), difference: value.difference })
+      send({ kind: 'prepared', id, summary: summarize(value), difference: value.difference })
     } catch (error) {
       send({ kind: 'failed', id, error: readable(error), problems: problemsOf(error) })
     }
@@ -270,8 +280,9 @@ class WorkerSide<P extends Prepared> {
     send({ kind: 'alive', ...this.#vitals() })
   }
 
-  #vitals(): { connections: number; memory: number; metrics: MetricsSnapshot } {
-    return { connections: this.#proxy.connections, memory: process.memoryUsage.rss(), metrics: this.#snapshot() }
+  #vitals(): Vitals {
+    const { connections, plugins } = this.#proxy
+    return { connections, memory: process.memoryUsage.rss(), plugins, metrics: this.#snapshot() }
   }
 
   #snapshot(): MetricsSnapshot {
@@ -310,9 +321,9 @@ function send(message: FromWorker): void {
   if (process.connected) toSupervisor?.(message, () => {})
 }
 
-function summarize(plan: Plan): PlanSummary {
+function summarize({ plan, plugins }: Prepared): PlanSummary {
   const listeners = plan.listeners.map(({ name, addresses, tls }) => ({ name, addresses, secure: tls !== null }))
-  return { listeners, log: plan.log, admin: plan.admin }
+  return { listeners, log: plan.log, admin: plan.admin, plugins }
 }
 
 /** Loaded when a plugin first asks: most workers have none that does. */

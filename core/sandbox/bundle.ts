@@ -1,6 +1,6 @@
 /**
  * Bundles a plugin and what it imports into one script for the sandbox. Runs in the supervisor only: it loads esbuild. Modules of
- * Node are refused at the place of their import.
+ * Node are refused at the place of their import, and a package that was built for another sluice at the place of its own.
  */
 import { createHash } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
@@ -8,17 +8,29 @@ import { builtinModules } from 'node:module'
 import { dirname, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type BuildFailure, type BuildOptions, build, type Message, type Plugin } from 'esbuild'
+import { packageOf } from './package.ts'
 import type { PluginSource } from './source.ts'
 
 export type { PluginSource } from './source.ts'
 
-/** Throws a BundleError with every problem at its place. */
+/** Throws a BundleError with every problem at its place; an Error, a sentence, for a package that was built for another sluice. */
 export async function bundlePlugin(entryFile: string): Promise<PluginSource> {
   const file = await realpath(resolve(entryFile))
+  const found = await packageOf(file)
   const [{ code, map, files }, prelude] = await Promise.all([bundle(file), preludeScript()])
-  const id = createHash('sha256').update(file).update('\0').update(code).update('\0').update(prelude).digest('hex').slice(0, 16)
+  const release = found === null ? '' : `${found.package.name}@${found.package.version}`
+  const id = createHash('sha256').update([file, release, code, prelude].join('\0')).digest('hex').slice(0, 16)
   const isolation = file.includes(`${sep}node_modules${sep}`) ? 'process' : 'worker'
-  return { id, file, code, map, files, isolation, prelude }
+  return {
+    id,
+    file,
+    code,
+    map,
+    files: found === null ? files : [...files, found.file],
+    package: found?.package ?? null,
+    isolation,
+    prelude,
+  }
 }
 
 export class BundleError extends Error {

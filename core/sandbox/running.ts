@@ -9,6 +9,7 @@ import type { Batch } from './batch.ts'
 import type { Capabilities } from './capabilities.ts'
 import type { Answers, Engine, EngineSink, EngineUse, WishAnswer } from './engine/engine.ts'
 import { Keeping } from './keeping.ts'
+import type { PluginState } from './roster.ts'
 import type { PluginSource } from './source.ts'
 import { StackMap } from './stack.ts'
 import type { LoadedUse } from './use.ts'
@@ -63,6 +64,7 @@ export class RunningPlugin implements EngineSink {
   #parkTimer: NodeJS.Timeout | null = null
   #parkedAt = 0
   #isToMove = false
+  #restarts = 0
   /** Batches that are not answered in full. */
   readonly #inFlight = new Set<Batch>()
   #lines = 0
@@ -86,6 +88,18 @@ export class RunningPlugin implements EngineSink {
   /** False while it is parked or moves. */
   get isReady(): boolean {
     return this.#state === 'ready'
+  }
+
+  /** How it fares, for who operates it. */
+  get state(): PluginState {
+    const parkedMs = this.#parkedAt + this.#parkMs - performance.now()
+    const parkedUntil = this.#state === 'parked' ? Math.round(Date.now() + Math.max(0, parkedMs)) : null
+    return { id: this.source.id, name: this.name, engine: this.engine.kind, state: this.#state, parkedUntil, restarts: this.#restarts }
+  }
+
+  /** From now on in a process of its own. */
+  moveToProcess(): void {
+    if (this.engine.kind === 'worker' && this.#state === 'ready' && !this.#closed) void this.#start('process')
   }
 
   get hasPending(): boolean {
@@ -219,6 +233,7 @@ export class RunningPlugin implements EngineSink {
   }
 
   lost(why: FailureWhy, detail: string): void {
+    if (why !== 'parked') this.#restarts++
     const waiting = [...this.#pending.values()]
     this.#pending.clear()
     this.#keeping.lost()

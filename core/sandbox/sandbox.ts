@@ -11,13 +11,15 @@ import type { EngineUse } from './engine/engine.ts'
 import { ProcessEngine } from './engine/process.ts'
 import { WorkerEngine } from './engine/worker.ts'
 import { createMatcher } from './match.ts'
+import type { PluginState } from './roster.ts'
 import { RunningPlugin } from './running.ts'
 import { readSetUp } from './set-up.ts'
 import { PluginError } from './source.ts'
 import { identityOf, LoadedUse, type PluginUse } from './use.ts'
 import type { Definition } from './wire.ts'
 
-export { PluginError } from './source.ts'
+export { fullName, hooksOf, type PluginState, summarizeUse, type UseSummary } from './roster.ts'
+export { PluginError, type PluginPackage } from './source.ts'
 export { LoadedUse, type PluginUse } from './use.ts'
 export type { Definition } from './wire.ts'
 
@@ -39,6 +41,8 @@ export class Sandbox {
   readonly #observer: Observer
   readonly #plugins = new Set<Loaded>()
   readonly #uses = new Set<LoadedUse>()
+  /** Sources that run in a process whatever their use says: they made workers end. */
+  readonly #exiled = new Set<string>()
   #waiting: RunningPlugin[] = []
   #isFlushSet = false
   #deadlines: NodeJS.Timeout | null = null
@@ -73,6 +77,16 @@ export class Sandbox {
       this.#uses.delete(use)
       this.#drop(use)
     }
+  }
+
+  get states(): PluginState[] {
+    return [...this.#plugins].map(({ plugin }) => plugin.state)
+  }
+
+  /** The plugin of that source runs in a process of its own from now on, wherever it is used. */
+  moveToProcess(sourceId: string): void {
+    this.#exiled.add(sourceId)
+    for (const { plugin } of this.#plugins) if (plugin.source.id === sourceId) plugin.moveToProcess()
   }
 
   close(): void {
@@ -144,7 +158,7 @@ export class Sandbox {
         schedule: (waiting) => this.#schedule(waiting),
         watchDeadlines: () => this.#watchDeadlines(),
       },
-      isolation,
+      this.#exiled.has(source.id) ? 'process' : isolation,
     )
     try {
       const definition = await located(plugin, null, async () => JSON.parse(await plugin.engine.define()) as Definition)

@@ -11,10 +11,19 @@ export interface PluginSource {
   readonly map: string
   /** Every file it was built from. */
   readonly files: readonly string[]
+  /** The npm package that it came in; null for a plugin of the project's own. */
+  readonly package: PluginPackage | null
   /** Where it runs unless its use says otherwise. */
   readonly isolation: 'worker' | 'process'
   /** The script that is evaluated before it: the sandbox's runtime. */
   readonly prelude: string
+}
+
+export interface PluginPackage {
+  readonly name: string
+  readonly version: string
+  /** The range of versions of sluice in its `peerDependencies`; null if it gives none. */
+  readonly builtFor: string | null
 }
 
 /** A failure of a plugin with its place, for a reload's message. */

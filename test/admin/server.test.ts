@@ -14,6 +14,7 @@ test('it tells metrics, health, readiness and status', async () => {
   assert.is((await admin.get('/healthz')).status, 200)
   assert.is((await admin.get('/readyz')).status, 200)
   assert.equal(JSON.parse((await admin.get('/api/status')).text), { pid: 1 })
+  assert.equal(JSON.parse((await admin.get('/api/plugins')).text), [{ name: 'geo' }])
   assert.is((await admin.get('/')).status, 404)
 })
 
@@ -77,7 +78,8 @@ interface Overrides {
 }
 
 function anAdmin({ listen = [loopback], token, unready = () => null }: Overrides = {}): AdminOptions {
-  const source = { metrics: async () => ({ type: 'text/plain', text: 'sluice_x 1\n' }), unready, status: () => ({ pid: 1 }) }
+  const metrics = async () => ({ type: 'text/plain', text: 'sluice_x 1\n' })
+  const source = { metrics, unready, status: () => ({ pid: 1 }), plugins: async () => [{ name: 'geo' }] }
   return { listen, token: token ?? null, source }
 }
 

@@ -92,10 +92,10 @@ export default { use: [fine({})], listeners: { web: http({ listen: ':1', use: [(
   const facts = await describeUses((await run(made)) as Config, made)
   const fine = {
     ...{ name: 'fine', hooks: ['onRequest', 'onReload'], sees: ['user-agent'], match: { path: ['/x/*'] }, permissions: [] },
-    ...{ deadlineMs: 1000, memoryMb: 64, isolation: 'worker' },
+    ...{ package: null, deadlineMs: 1000, memoryMb: 64, isolation: 'worker' },
   }
   assert.equal(
-    facts.map(({ file, ...rest }) => rest),
+    facts.map(({ file, id: _, ...rest }) => rest),
     [
       { ...fine, key: 'use[0]', grant: [], timeoutMs: 5, onFailure: 'deny' },
       { ...fine, key: 'web/a/use[0]', grant: ['credentials'], timeoutMs: 9, onFailure: 'continue' },

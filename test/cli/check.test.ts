@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Whole } from '../../core/check/whole.ts'
-import { githubOf, jsonOf, judge, summaryOf } from '../../core/cli/check-output.ts'
+import { githubOf, jsonOf, judge, summaryOf, usesOf } from '../../core/cli/check-output.ts'
 import { errorProblem, type Problem, placeIn, wholeFile } from '../../core/config/problems.ts'
 import { makeFolder } from '../config/support.ts'
 import { runCommand } from '../support/process.ts'
@@ -11,7 +11,19 @@ const file = '/work/app/proxy.config.ts'
 const wrong = errorProblem('expected text,\nnot 100%', placeIn('first\nsecond line\nthird\n', file, 2, 8), 'listeners.web.via')
 const soon: Problem = { severity: 'warning', path: null, message: 'soon', place: wholeFile('/elsewhere/a,b:c.ts') }
 const facts = { counts: { listeners: 2, routes: 14, upstreams: 3, plugins: 1 }, plugins: ['block-bots'], hosts: [], listens: [] }
-const whole = (problems: readonly Problem[], more: Partial<Whole> = {}): Whole => ({ file, problems, facts, typesSkipped: null, ...more })
+const use: Whole['uses'][number] = {
+  ...{ key: 'web/use[0]', id: 'f0', name: 'geo', file: '/work/app/node_modules/geo/index.ts', where: 'listeners.web.use[0]' },
+  ...{ package: { name: 'sluice-plugin-geo', version: '2.1.0', builtFor: null }, isolation: 'process', hooks: ['onRequest'], sees: null },
+  ...{ grant: ['credentials'], permissions: ['credentials'], timeoutMs: 5, deadlineMs: 1000, memoryMb: 64, onFailure: 'deny' },
+}
+const whole = (problems: readonly Problem[], more: Partial<Whole> = {}): Whole => ({
+  file,
+  problems,
+  facts,
+  uses: [],
+  typesSkipped: null,
+  ...more,
+})
 
 test('the last line counts what is wrong, or what there is', () => {
   const summary = (problems: readonly Problem[], strict = false): string =>
@@ -30,8 +42,18 @@ test('warnings fail only when they are asked to', () => {
   assert.is(judge([wrong], false).isOk, false)
 })
 
+test('a line for each use of a plugin: what it is, where, and what it may do', () => {
+  assert.is(usesOf(whole([])), '')
+  const own = { ...use, name: 'tag', package: null, where: 'use[0]', isolation: 'worker', grant: [] } as const
+  assert.is(
+    usesOf(whole([], { uses: [use, own] })),
+    `  geo (sluice-plugin-geo 2.1.0)  listeners.web.use[0]  in a process  onRequest  granted credentials
+  tag                            use[0]                in a worker   onRequest  no grants`,
+  )
+})
+
 test('JSON has the documented shape', () => {
-  assert.equal(JSON.parse(jsonOf(whole([wrong, soon]), judge([wrong, soon], false))), {
+  assert.equal(JSON.parse(jsonOf(whole([wrong, soon], { uses: [use] }), judge([wrong, soon], false))), {
     ok: false,
     file,
     problems: [
@@ -49,6 +71,13 @@ test('JSON has the documented shape', () => {
     types: 'checked',
     plugins: ['block-bots'],
     counts: facts.counts,
+    uses: [
+      {
+        ...{ name: 'geo', package: 'sluice-plugin-geo', version: '2.1.0', file: use.file, where: use.where, isolation: 'process' },
+        ...{ hooks: ['onRequest'], sees: null, grants: ['credentials'], permissions: ['credentials'] },
+        ...{ timeoutMs: 5, deadlineMs: 1000, memoryMb: 64, onFailure: 'deny' },
+      },
+    ],
   })
   const skipped = whole([errorProblem('there is no file')], { facts: null, typesSkipped: 'no TypeScript' })
   assert.equal(JSON.parse(jsonOf(skipped, judge(skipped.problems, false))), {
@@ -58,6 +87,7 @@ test('JSON has the documented shape', () => {
     types: 'skipped: no TypeScript',
     plugins: [],
     counts: null,
+    uses: [],
   })
 })
 

@@ -1,6 +1,7 @@
 /** `sluice plugin new`: the package is typed, passes its own test, and runs from node_modules, in a process of its own. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { apiVersion } from '../../core/plugin-api.ts'
 import { freePort } from '../support/process.ts'
 import { Project } from '../support/project.ts'
 
@@ -32,12 +33,19 @@ export default defineConfig({
 test('the tarball of it holds the source and the README', () => {
   using project = new Project()
   project.sluice('plugin', 'new', '@me/geo')
-  const { name, keywords, exports, files, peerDependencies } = JSON.parse(project.read('geo/package.json'))
+  const { name, keywords, exports, types, files, sluice, peerDependencies } = JSON.parse(project.read('geo/package.json'))
   assert.equal(
-    { name, keywords, exports, files },
-    { name: '@me/geo', keywords: ['sluice-plugin'], exports: './index.ts', files: ['index.ts', 'README.md'] },
+    { name, keywords, exports, types, files, sluice },
+    {
+      name: '@me/geo',
+      keywords: ['sluice-plugin'],
+      exports: './index.ts',
+      types: './index.ts',
+      files: ['index.ts', 'README.md'],
+      sluice: { api: apiVersion },
+    },
   )
-  assert.ok(peerDependencies.sluice)
+  assert.match(peerDependencies.sluice, /^\^\d+\.\d+\.\d+/)
   assert.not.match(['index.ts', 'test/index.test.ts', 'README.md'].map((path) => project.read(`geo/${path}`)).join(), /PLUGIN_/)
 })
 

@@ -103,7 +103,15 @@ test.run()
 
 function newMetrics(): Metrics {
   const reloading = { reloads: { ok: 3, failed: 1 }, lastReloadOk: false, loadedAt: 1_790_000_000 }
-  return new Metrics(() => ({ version: '1', workers: 2, generation: 1, restarts: { SIGKILL: 1 }, ...reloading, memoryBytes: 1 }))
+  return new Metrics(() => ({
+    version: '1',
+    workers: 2,
+    generation: 1,
+    restarts: { SIGKILL: 1 },
+    pluginCrashes: { geo: 2 },
+    ...reloading,
+    memoryBytes: 1,
+  }))
 }
 
 function newWorker(): { traffic: Traffic; counters: Counters; lines: string[] } {

@@ -40,9 +40,9 @@ test.after(() => {
   project[Symbol.dispose]()
 })
 
-function npmPack(): { status: number | null; stdout: string; stderr: string } {
+function npmPack(cwd = checkout.folder): { status: number | null; stdout: string; stderr: string } {
   const env = { ...process.env, npm_config_update_notifier: 'false', npm_config_offline: 'true', npm_config_loglevel: 'error' }
-  return spawnSync('npm', ['pack', '--json'], { cwd: checkout.folder, env, encoding: 'utf8' })
+  return spawnSync('npm', ['pack', '--json'], { cwd, env, encoding: 'utf8' })
 }
 
 test('holds what runs, what types it and the templates, and nothing else', () => {
@@ -118,6 +118,40 @@ export default defineConfig({ listeners: { web: http({ listen: '127.0.0.1:${port
   }
   assert.match(project.sluice('status').output, /two\.config\.ts/)
   assert.is(await sluice.stop(), 0)
+})
+
+test('a plugin that npm packed is typed, answers, and tells its version', async () => {
+  using app = new Project()
+  app.program = project.program
+  app.link('sluice', installed)
+  for (const name of ['@types/node', 'typescript']) app.link(name)
+  assert.is(app.sluice('plugin', 'new', 'geo', '--dir', 'made').code, 0)
+  const { stdout } = npmPack(app.path('made'))
+  const [{ filename, files: packed }] = JSON.parse(stdout) as [{ filename: string; files: { path: string }[] }]
+  assert.equal(packed.map(({ path }) => path).sort(), ['README.md', 'index.ts', 'package.json'])
+  mkdirSync(app.path('node_modules/sluice-plugin-geo'))
+  spawnSync('tar', ['-xzf', app.path('made', filename), '-C', app.path('node_modules/sluice-plugin-geo'), '--strip-components=1'])
+
+  const port = await freePort()
+  const configWith = (options: string): string => `import { defineConfig, http, respond } from 'sluice'
+import geo from 'sluice-plugin-geo'
+const echo = { onRequest: (req: { headers: { get(name: string): string | null } }) => respond(200, req.headers.get('x-geo') ?? '') }
+export default defineConfig({
+  listeners: { web: http({ listen: '127.0.0.1:${port}', use: [geo(${options}, { timeout: '500ms' }), echo], routes: [{ respond: respond(404) }] }) },
+})\n`
+  app.write('proxy.config.ts', configWith("{ value: 'yes' }"))
+  assert.is(app.sluice('types').code, 0)
+  assert.equal(app.tsc('-p', '.'), { code: 0, output: '' })
+  const { code, output } = app.sluice('check')
+  assert.is(code, 0, output)
+  assert.match(output, /^ {2}geo \(sluice-plugin-geo 0\.1\.0\) {2}listeners\.web\.use\[0\] {2}in a process {2}onRequest {2}no grants$/m)
+  {
+    await using sluice = await app.start({})
+    assert.is(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'yes')
+    await sluice.line(/plugin geo \(sluice-plugin-geo 0\.1\.0\) is loaded/)
+  }
+  app.write('proxy.config.ts', configWith('{ value: 5 }'))
+  assert.match(app.tsc('-p', '.').output, /proxy\.config\.ts\(5,.*'number' is not assignable to type 'string'/)
 })
 
 test('simulates from plain JavaScript', () => {

@@ -22,6 +22,7 @@ export interface FakeBundle {
 
 class FakeProxy implements WorkerProxy<Prepared> {
   onPressure: ((pressed: boolean) => void) | null = null
+  readonly plugins = []
   readonly #observer: Observer
   readonly #capabilities: Capabilities
   readonly #servers = new Set<net.Server>()
@@ -46,13 +47,15 @@ class FakeProxy implements WorkerProxy<Prepared> {
     if (prepare === 'throw') throw new Error('the plugin tag threw while it was set up')
     while (prepare === 'loop') {}
     const log = prepare === 'differ' ? { ...plan.log, level: process.pid % 2 === 0 ? 'info' : 'debug' } : plan.log
-    return { plan: { ...plan, log } as Plan, difference: null, discard: () => {} }
+    return { plan: { ...plan, log } as Plan, difference: null, plugins: [], discard: () => {} }
   }
 
   commit(): number {
     if (this.#marker !== '') writeFileSync(this.#marker, '')
     return 0
   }
+
+  moveToProcess(): void {}
 
   accept(listener: string, server: net.Server): void {
     this.#servers.add(server)

@@ -30,6 +30,7 @@ import {
   SETUP_DEADLINE_MS,
   type WishAnswer,
 } from './engine.ts'
+import { flightNote, noteNumber } from './flight-note.ts'
 import { type Ending, PluginIsolate } from './isolate.ts'
 
 /**
@@ -300,7 +301,13 @@ export class Executor implements ByteRoom {
     if (due === -2 || this.#closed) return
     this.#tape[TIMER] = -2
     if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = due < 0 ? null : setTimeout(() => this.#tick(), due)
+    this.#timer = due < 0 ? null : setTimeout(() => this.#onTimer(), due)
+  }
+
+  #onTimer(): void {
+    flightNote.enter(noteNumber(this.#source.id))
+    this.#tick()
+    flightNote.leave()
   }
 
   /** Runs the timers that are due, each in a crossing of its own. */

@@ -4,26 +4,29 @@ import type { PluginSource } from '../source.ts'
 import { IN_AT } from '../wire.ts'
 import type { Engine, EngineSink, EngineUse, WishAnswer } from './engine.ts'
 import { Executor } from './executor.ts'
+import { flightNote, noteNumber } from './flight-note.ts'
 
 export class WorkerEngine implements Engine {
   readonly kind = 'worker'
   readonly #executor: Executor
   /** One is enough: it is answered when `submit` returns. */
   readonly #batch: Batch
+  readonly #number: number
 
   constructor(source: PluginSource, memoryMb: number, sink: EngineSink) {
+    this.#number = noteNumber(source.id)
     this.#executor = new Executor(source, memoryMb, sink)
     this.#batch = new Batch(new Int32Array(this.#executor.memory), IN_AT, this.#executor)
   }
 
   async define(): Promise<string> {
-    return this.#executor.define()
+    return this.#noted(() => this.#executor.define())
   }
   async setUp(use: EngineUse): Promise<string> {
-    return this.#executor.setUp(use)
+    return this.#noted(() => this.#executor.setUp(use))
   }
   async reload(use: number): Promise<string> {
-    return this.#executor.reload(use)
+    return this.#noted(() => this.#executor.reload(use))
   }
   drop(use: number): void {
     this.#executor.drop(use)
@@ -33,12 +36,24 @@ export class WorkerEngine implements Engine {
     return this.#batch
   }
   submit(batch: Batch): void {
+    flightNote.enter(this.#number)
     this.#executor.run(batch, batch.timeoutMs)
+    flightNote.leave()
   }
   answerWishes(answers: readonly WishAnswer[]): void {
-    this.#executor.answerWishes(answers)
+    this.#noted(() => this.#executor.answerWishes(answers))
   }
   close(): void {
     this.#executor.close()
+  }
+
+  /** What it waits for afterwards is not the plugin's doing. */
+  #noted<T>(enter: () => T): T {
+    flightNote.enter(this.#number)
+    try {
+      return enter()
+    } finally {
+      flightNote.leave()
+    }
   }
 }

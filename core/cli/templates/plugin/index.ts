@@ -11,12 +11,16 @@ export default definePlugin({
   name: 'PLUGIN_LABEL',
   // The header fields it reads. What it does not see costs nothing.
   sees: [],
+  // What a config has to grant, or the plugin is not loaded: 'credentials' shows it cookies, 'request.body' gives it bodies.
+  permissions: [],
   setup({ value }: Options) {
     return {
       // Before the request is sent to its upstream. Return respond(403) to answer instead.
       onRequest(req) {
         req.headers.set('x-PLUGIN_LABEL', value ?? `${req.method} ${req.path}`)
       },
+      // With the permission request.body: what it returns goes on in the place of the body.
+      // onRequestBody: { mode: 'buffer', types: ['text/plain'], handle: (body) => new TextDecoder().decode(body).trim() },
     }
   },
 })
