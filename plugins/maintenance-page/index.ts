@@ -1,5 +1,5 @@
 /** Answers 503 while there is maintenance, to all but those who are let through: by network, by a secret, by path, by time. */
-import { definePlugin, respond } from 'sluice/plugin'
+import { definePlugin, type HttpHooks, respond } from 'sluice/plugin'
 import * as z from 'zod/mini'
 import { isInside, parseAddress, parseNetwork } from './address.ts'
 import { htmlPage, prefersJson, problemDetails, type Words } from './page.ts'
@@ -28,7 +28,7 @@ export default definePlugin({
     lang: z.optional(name),
     html: z.optional(z.string()),
   }),
-  setup(options) {
+  setup(options): HttpHooks {
     const { enabled = true, retryAfter = 300, allow = [], secret, except = [], html } = options
     if (!enabled) return {}
     if (secret !== undefined && secret.header === undefined && secret.cookie === undefined)

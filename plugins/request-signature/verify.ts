@@ -2,7 +2,7 @@
  * Lets in only requests that are signed by HTTP Message Signatures (RFC 9421) with hmac-sha256: whole, fresh, and once. Whatever cannot be
  * read is refused.
  */
-import { definePlugin, type Reply, respond } from 'sluice/plugin'
+import { definePlugin, type HttpHooks, type Reply, respond } from 'sluice/plugin'
 import * as z from 'zod/mini'
 import { importSecret, isComponent, type Message, signatureBase, toBytes } from './base.ts'
 import { bodyProblem } from './digest.ts'
@@ -25,10 +25,9 @@ export default definePlugin({
     maxBody: z.optional(size),
     header: z.optional(z.string().check(z.regex(/^[\w-]{1,64}$/))),
   }),
-  async setup(
-    { keys: secrets, covers = DEFAULT, replay = false, body = true, maxBody = '1mb', header = 'x-signature-keyid', ...times },
-    host,
-  ) {
+  async setup(options, host): Promise<HttpHooks> {
+    const { keys: secrets, covers = DEFAULT, replay = false, body = true, maxBody = '1mb', header = 'x-signature-keyid', tag } = options
+    const { maxAge = 300, skew = 30 } = options
     const keys = new Map<string, CryptoKey>()
     for (const [id, secret] of Object.entries(secrets)) keys.set(id, await importSecret(secret, 'verify'))
     if (keys.size === 0) throw new Error('keys is empty: nobody could sign')
@@ -36,7 +35,7 @@ export default definePlugin({
     if (wrong !== undefined) throw new Error(`covers: ${wrong} is neither @method, @path, @query nor a field in lower case`)
     // Says now, and not at the first request, that the permission is missing.
     if (replay) await host.kv.get('nonces are here')
-    const rules: Rules = { covers, maxAge: 300, skew: 30, needsNonce: replay, ...times }
+    const rules: Rules = { covers, maxAge, skew, needsNonce: replay, tag }
     const refuse = (why: string, req: Asked): Reply => {
       console.warn(`refused ${req.method} ${req.path} from ${req.ip}: ${why}`)
       return respond(401, 'a valid signature is required\n', {
@@ -71,11 +70,11 @@ export default definePlugin({
     return {
       onRequest,
       onRequestBody: {
-        mode: 'buffer' as const,
+        mode: 'buffer',
         max: maxBody,
-        async handle(bytes: Uint8Array<ArrayBuffer>, req: Asked) {
+        async handle(bytes, req) {
           // That it is signed where it is there, was decided with the head.
-          const problem = await bodyProblem(bytes, req.headers.get('content-digest'))
+          const problem = await bodyProblem(new Uint8Array(bytes), req.headers.get('content-digest'))
           return problem === null ? undefined : refuse(problem, req)
         },
       },
