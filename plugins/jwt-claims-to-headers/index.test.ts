@@ -111,7 +111,9 @@ test('an issuer that is away is not the fault of the client', async () => {
     options: { jwksUrl: 'https://issuer.example/jwks', claims: CLAIMS },
     fetch: () => new Response('', { status: 500 }),
   })
-  const res = await proxy.fetch('/', bearer(await tokenOf({ sub: 'ann' })))
+  const { privateKey } = await generateKeyPair('ES256')
+  const token = await new SignJWT({ sub: 'ann' }).setProtectedHeader({ alg: 'ES256', kid: 'a' }).sign(privateKey)
+  const res = await proxy.fetch('/', bearer(token))
   assert.equal([res.status, res.headers.get('retry-after')], [503, '10'])
   assert.ok(proxy.logs.some(({ text }) => text.includes('no keys yet: https://issuer.example/jwks answered 500')))
 })
