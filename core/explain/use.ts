@@ -28,13 +28,20 @@ export interface KnownUse {
 export function useStep({ key, use, facts }: KnownUse, head: RequestHead, place: string): UseStep {
   if (facts === null) {
     const isInline = !('kind' in use)
-    const hooks = isInline ? Object.entries(use).flatMap(([name, hook]) => (typeof hook === 'function' ? [name] : [])) : []
+    const hooks = isInline
+      ? Object.entries(use).flatMap(([name, hook]) => (typeof hook === 'function' || isBodyHook(hook) ? [name] : []))
+      : []
     const step = { key, name: isInline ? key : use.name, kind: isInline ? 'inline' : 'plugin', place, hooks } as const
     return { ...step, isAsked: true, match: null, sees: null, grant: [], limits: null }
   }
   const { name, hooks, match, grant, timeoutMs, deadlineMs, memoryMb, isolation, onFailure } = facts
   const limits = { timeoutMs, deadlineMs, memoryMb, isolation, onFailure }
   return { key, name, kind: 'plugin', place, hooks, isAsked: facts.matches(head), match, sees: seenFields(facts, head), grant, limits }
+}
+
+/** `{ mode, max, types, handle }` */
+function isBodyHook(hook: unknown): boolean {
+  return typeof hook === 'object' && hook !== null && 'handle' in hook
 }
 
 /** A plugin without the grant `credentials` is not shown any. */

@@ -5,14 +5,15 @@
 import { monotonicMs } from '../clock.ts'
 import { type ErrorCode, errorTable, type RetryRule } from '../errors.ts'
 import type { Hook, Verdict } from '../hooks.ts'
-import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
+import { type RequestHead, ResponseHead } from '../net/http1/head.ts'
 import type { ResponseSink, UpstreamConnection } from '../upstream/connection.ts'
 import type { Acquirer, Endpoint } from '../upstream/upstream.ts'
+import { codingOf } from './content-coding.ts'
 import type { Downstream } from './downstream.ts'
 import { ExchangeFacts } from './exchange-facts.ts'
 import { isIdempotent, requestText } from './forward.ts'
 import { dropIdentity, extendIdentity, type Hop, hopLines } from './identity.ts'
-import type { RequestFilter } from './request-filter.ts'
+import { RequestFilter } from './request-filter.ts'
 import type { Service } from './service.ts'
 
 export abstract class Attempt extends ExchangeFacts implements Acquirer, ResponseSink {
@@ -170,6 +171,36 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
     this.bytesIn += text.length
     if (this.requestFilter !== null) return this.requestFilter.end(text)
     this.forwardEnd(text)
+  }
+
+  /** Returns whether the request may be sent now. */
+  protected filterRequest(hooks: readonly Hook[]): boolean {
+    const { request, firstBody, firstBytes, sendsNoMore } = this
+    const field = request.get('content-encoding')
+    const coding = codingOf(field)
+    if (coding === undefined) {
+      this.fail('unsupported_content_coding', field)
+      return false
+    }
+    const [first] = hooks
+    const { mode, maxBytes } = first!.onRequestBody!
+    if (mode === 'buffer' && coding === null && request.contentLength > maxBytes) {
+      this.decidedBy = first!.name
+      this.fail('body_too_large', `more than the ${maxBytes} bytes that a hook takes`)
+      return false
+    }
+    const filter = new RequestFilter(this, hooks, coding)
+    this.requestFilter = filter
+    this.firstBody = ''
+    this.firstBytes = null
+    this.sendsNoMore = false
+    this.waited = true
+    const nothingCame = firstBody === '' && firstBytes === null
+    // No endpoint is there yet to say so.
+    if (filter.gathers && request.expectsContinue && nothingCame)
+      this.downstream.sendInformational(new ResponseHead('', 0, 100, 'Continue', 1))
+    filter.begin(firstBody, firstBytes, sendsNoMore)
+    return this.stage === 'upstream' && !filter.gathers
   }
 
   /** To the endpoint, or to what waits for one. */

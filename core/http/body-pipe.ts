@@ -36,6 +36,9 @@ export interface PipeBody {
   readonly length: number
 }
 
+/** Bytes that are pushed: nobody else's; the source's, to be left alone as long as it waits; the source's, at once used again. */
+export type Whose = 'own' | 'lent' | 'copied'
+
 interface Place {
   readonly hasRoom: boolean
   accept(bytes: Buffer, isLent: boolean, last: boolean): void
@@ -93,16 +96,16 @@ export class BodyPipe implements Place, DecoderOwner {
     this.#joined.add(view, true)
   }
 
-  /** What was pushed is asked about. False: no more until `ready`, and leave the bytes untouched. `isLent`: they may be left. */
-  settle(isLent: boolean, last: boolean): boolean {
+  /** What was pushed is asked about. False: no more until `ready`, and bytes that are lent stay untouched. */
+  settle(whose: Whose, last: boolean): boolean {
     const view = this.#view
     const joined = this.#joined
     this.#view = null
     this.#joined = null
     if (joined !== null) {
       for (let piece = joined.take(); piece !== null; piece = joined.take()) this.#feed(piece, false, last && joined.bytes === 0)
-    } else if (view !== null && !isLent) this.#feed(copyOf(view), false, last)
-    else if (view !== null || last) this.#feed(view ?? EMPTY, view !== null, last)
+    } else if (view !== null) this.#feed(whose === 'copied' ? copyOf(view) : view, whose === 'lent', last)
+    else if (last) this.#feed(EMPTY, false, true)
     this.#flush()
     this.#isPaused = !this.flows
     return !this.#isPaused

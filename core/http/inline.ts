@@ -1,31 +1,42 @@
 /** Inline hooks: functions of the config itself. Trusted, run on the host, with the same view of a message as a plugin has. */
 import { ProxyError } from '../errors.ts'
-import { type Answer, type Hook, type HookCall, makeHook, PENDING, type Verdict } from '../hooks.ts'
+import { type Answer, type ErrorPart, type Hook, type HookCall, makeHook, PENDING, type Verdict } from '../hooks.ts'
 import { isHostOwned } from '../net/http1/fields.ts'
 import type { Head, RequestHead, ResponseHead } from '../net/http1/head.ts'
 import type { Headers, HttpHooks, Query, Reply, Request, Reroute, Response } from '../plugin.ts'
+import { BodyStates, inlineBody } from './inline-body.ts'
 import { makeRequestView } from './request-view.ts'
 
-/** The hook for an object `{ onRequest, onResponse }` of the config. `name`: where it stands, `web/use[0]`. */
+/** The hook for an object `{ onRequest, onResponse, … }` of the config. `name`: where it stands, `web/use[0]`. */
 export function inlineHook(name: string, hooks: HttpHooks): Hook {
-  const { onRequest, onResponse } = hooks
+  const { onRequest, onResponse, onUpgrade, onError } = hooks
+  const states = new BodyStates()
+  const body = { hooks, states, settle }
   return makeHook(name, {
-    onRequest: onRequest === undefined ? null : (call) => settle(call, onRequest.call(hooks, editRequest(call))),
+    onRequest: onRequest === undefined ? null : (call) => settle(call, onRequest.call(hooks, editRequest(call)), toVerdict),
     onResponse:
       onResponse === undefined
         ? null
-        : (call) => settle(call, onResponse.call(hooks, editResponse(call.response!), makeRequestView(call.request, call.ip))),
+        : (call) => settle(call, onResponse.call(hooks, editResponse(call.response!), makeRequestView(call.request, call.ip)), toVerdict),
+    onUpgrade: onUpgrade === undefined ? null : (call) => settle(call, onUpgrade.call(hooks, editRequest(call)), toVerdict),
+    onError:
+      onError === undefined
+        ? null
+        : (call) => settle(call, onError.call(hooks, errorView(call), makeRequestView(call.request, call.ip)), toVerdict),
+    onRequestBody: inlineBody(hooks.onRequestBody, body),
+    onResponseBody: inlineBody(hooks.onResponseBody, body),
+    forget: (state) => states.forget(state),
   })
 }
 
 // biome-ignore lint/suspicious/noConfusingVoidType: what a hook of the user may return, as its type says
 type Returned = Reply | Reroute | undefined | void
 
-function settle(call: HookCall, returned: Returned | Promise<Returned>): Answer {
+function settle<T>(call: HookCall, returned: T | Promise<T>, judge: (value: T) => Verdict | null): Answer {
   if (returned === undefined) return null
-  if (!(returned instanceof Promise)) return toVerdict(returned)
+  if (!(returned instanceof Promise)) return judge(returned)
   returned.then(
-    (value) => call.resume(toVerdict(value)),
+    (value) => call.resume(judge(value)),
     (error: unknown) =>
       call.resume({ kind: 'fail', error: new ProxyError('hook_failed', error instanceof Error ? error.message : String(error), error) }),
   )
@@ -38,6 +49,11 @@ function toVerdict(value: Returned): Verdict | null {
   const { upstream } = value as Reroute & { readonly upstream?: unknown }
   if (typeof upstream === 'string') return { kind: 'routeTo', upstream }
   return { kind: 'fail', error: new ProxyError('hook_failed', 'a hook returned neither a reply nor routeTo(…)') }
+}
+
+function errorView(call: HookCall): { readonly code: string; readonly status: number; readonly detail: string } {
+  const { code, status, detail } = call.part as ErrorPart
+  return { code, status, detail }
 }
 
 function editRequest(call: HookCall): Request {

@@ -46,8 +46,8 @@ export class RequestFilter implements PipeEnd {
     const first = bytes ?? Buffer.from(text, 'latin1')
     this.sourceDone = done
     this.#read(first, 0, first.length)
-    // What is not all of it may be lent: nothing is read until more is asked for.
-    const flows = this.#pipe.settle(true, done)
+    // Nothing is read until more is asked for.
+    const flows = this.#pipe.settle(bytes === null ? 'own' : 'lent', done)
     if (flows && !done) this.#taker.takeMore()
   }
 
@@ -56,14 +56,14 @@ export class RequestFilter implements PipeEnd {
     if (prefix !== '') this.#chunks!.read(Buffer.from(prefix, 'latin1'), 0, prefix.length)
     this.#read(bytes, from, to)
     // A body of a known length ends with its last byte; `end`, which follows, has nothing to add.
-    return this.#pipe.settle(lent, this.#left === 0)
+    return this.#pipe.settle(lent ? 'lent' : 'copied', this.#left === 0)
   }
 
   end(text: string): void {
     this.sourceDone = true
     if (this.#chunks === null || this.#pipe.isClosed) return
     this.#chunks.read(Buffer.from(text, 'latin1'), 0, text.length)
-    this.#pipe.settle(false, true)
+    this.#pipe.settle('own', true)
   }
 
   #read(bytes: Buffer, from: number, to: number): void {

@@ -44,11 +44,11 @@ export class ResponseFilter implements PipeEnd {
   /** A read is over. False: no more until `takeMoreResponse`. */
   readEnd(last: boolean, trailers: string): boolean {
     this.#trailers = trailers
-    const flows = this.#pipe.settle(true, last)
+    const flows = this.#pipe.settle('lent', last)
     // No hook is thinking about the beginning: nobody can object to it, and a client may want to see that it has been answered.
     if (!last && !this.#headSent && this.#out === null && !this.#pipe.isClosed && this.#pipe.isQuiet) {
       this.#sendHead(-1)
-      return this.#pipe.settle(true, false)
+      return this.#pipe.settle('lent', false)
     }
     return flows
   }

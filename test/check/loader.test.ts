@@ -125,7 +125,7 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
   ],
   ['use: [^rateLimit({ key: "ip", limit: 1, window: "1s" })], routes: []', 'listeners.web.use[0]: rateLimit is not supported yet'],
   ['use: [{ ^onRequst() {} }], routes: []', 'listeners.web.use[0].onRequst: there is no such hook; did you mean onRequest?'],
-  ['use: [{ ^onUpgrade() {} }], routes: []', 'listeners.web.use[0].onUpgrade: the hook onUpgrade is not supported yet'],
+  ['use: [{ ^onConnection() {} }], routes: []', 'listeners.web.use[0].onConnection: the hook onConnection is not supported yet'],
   [
     'use: [^tag], routes: []',
     'listeners.web.use[0]: expected a plugin, a policy or an object of hooks, got the function tag_default; a plugin is called with its options',
