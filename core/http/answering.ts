@@ -1,34 +1,12 @@
 /** What an exchange answers by itself, errors above all, and how it ends: answered, broken off, or left by its client. */
 import { monotonicMs } from '../clock.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
-import { type CallPart, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
+import { type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
 import { ask, errorText } from './ask.ts'
 import { Attempt } from './attempt.ts'
 import { makeErrorReply, makeReply, type Reply } from './reply.ts'
-import type { ResponseFilter } from './response-filter.ts'
 
 export abstract class Answering extends Attempt implements HookCall {
-  part: CallPart | null = null
-  /** How many hooks of the listener and of the route were asked: their response hooks run, in reverse. */
-  protected listenerAsked = 0
-  protected routeAsked = 0
-  protected asking: Hook | null = null
-  /** A hook owes an answer. */
-  protected isAsking = false
-  /** Hooks still to be asked about an upgrade or an error, the next one last. */
-  protected toAsk: Hook[] | null = null
-  /** All that were asked about the request, if one of them may want the response's body. */
-  protected askedAll: readonly Hook[] | null = null
-
-  /** When the response's head came; 0 once that read is over. */
-  protected answeredAt = 0
-  /** Bytes of the response body as `onHead` told them. */
-  protected length = 0
-  protected localBody: string | null = null
-  /** The response's body while its hooks are asked. */
-  protected held: string[] | null = null
-  protected responseFilter: ResponseFilter | null = null
-
   abstract resume(verdict: Verdict | null): void
   /** The response hooks that are left, and then the reply. */
   protected abstract askResponse(): void

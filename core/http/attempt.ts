@@ -5,42 +5,16 @@
 import { monotonicMs } from '../clock.ts'
 import { type ErrorCode, errorTable, type RetryRule } from '../errors.ts'
 import type { Hook, Verdict } from '../hooks.ts'
-import { type RequestHead, ResponseHead } from '../net/http1/head.ts'
+import { ResponseHead } from '../net/http1/head.ts'
 import type { ResponseSink, UpstreamConnection } from '../upstream/connection.ts'
-import type { Acquirer, Endpoint } from '../upstream/upstream.ts'
+import type { Acquirer } from '../upstream/upstream.ts'
 import { codingOf } from './content-coding.ts'
-import type { Downstream } from './downstream.ts'
 import { ExchangeFacts } from './exchange-facts.ts'
 import { isIdempotent, requestText } from './forward.ts'
 import { dropIdentity, extendIdentity, type Hop, hopLines } from './identity.ts'
 import { RequestFilter } from './request-filter.ts'
-import type { Service } from './service.ts'
 
 export abstract class Attempt extends ExchangeFacts implements Acquirer, ResponseSink {
-  protected connection: UpstreamConnection | null = null
-  /** When the request was sent, or began. */
-  protected sentAt: number
-  /** Something came between the request's head and its sending. */
-  protected waited = false
-  /** What of the request body came with its head, framed for HTTP/1.1. */
-  protected firstBody = ''
-  /** The same, after it: much of it, as bytes of its own. */
-  protected firstBytes: Buffer | null = null
-  /** There is no more to send of the request body. */
-  protected sendsNoMore = true
-  /** The hooks of the request body; null: it passes untouched. */
-  protected requestFilter: RequestFilter | null = null
-  /** More of the body went out than `firstBody`: it cannot be sent again. */
-  #bodyStreamed = false
-  #tried: Endpoint[] | null = null
-  #giveUpDial: (() => void) | null = null
-  #staleRetried = false
-
-  constructor(service: Service, downstream: Downstream, request: RequestHead, serial: number) {
-    super(service, downstream, request, serial)
-    this.sentAt = this.started
-  }
-
   // ── for the exchange ─────────────────────────────────────────────────────────────────────────────────────────────
 
   protected abstract fail(code: ErrorCode, detail: string | null): void
@@ -60,7 +34,6 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
   /** Who the client is, as the endpoint is told. */
   protected applyIdentity(): void {
     const { trust } = this.service.listener
-    if (!this.request.hasIdentity && trust === null) return
     if (trust?.has(this.downstream.peer)) extendIdentity(this.request, this.#hop())
     else dropIdentity(this.request)
   }
@@ -69,7 +42,7 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
   protected attempt(fresh: boolean): void {
     const upstream = this.target!
     if (!fresh) {
-      const endpoint = upstream.choose(this.#tried)
+      const endpoint = upstream.choose(this.tried)
       if (endpoint === null) return this.fail('no_endpoint', null)
       this.chosen = endpoint
       this.attempts++
@@ -77,13 +50,13 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
       if (connection !== null) return this.#send(connection)
     }
     this.waited = true
-    this.#giveUpDial = upstream.dial(this.chosen!, this)
+    this.cancelDial = upstream.dial(this.chosen!, this)
   }
 
   /** Nothing more of this attempt is wanted: the endpoint sees the connection close. */
   protected giveUp(): void {
-    this.#giveUpDial?.()
-    this.#giveUpDial = null
+    this.cancelDial?.()
+    this.cancelDial = null
     this.connection?.abort()
     this.connection = null
   }
@@ -91,12 +64,12 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
   // ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   onConnected(connection: UpstreamConnection): void {
-    this.#giveUpDial = null
+    this.cancelDial = null
     this.#send(connection)
   }
 
   onDialFailed(code: ErrorCode, detail: string | null): void {
-    this.#giveUpDial = null
+    this.cancelDial = null
     this.onFailed(code, detail)
   }
 
@@ -213,7 +186,7 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
       else this.firstBytes = Buffer.concat([this.firstBytes, Buffer.from(more, 'latin1')])
       return false
     }
-    this.#bodyStreamed = true
+    this.bodyStreamed = true
     const flowing = lent ? connection.wire.write(prefix, bytes, from, to) : connection.wire.writeText(prefix + bytes.latin1Slice(from, to))
     if (!flowing) connection.dueAt = connection.deadlines.in(connection.idleMs)
     return flowing
@@ -254,15 +227,15 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
 
   /** Starts another attempt if this failure allows it. */
   #mayRetry(rule: RetryRule, connection: UpstreamConnection | null): boolean {
-    if (this.#bodyStreamed || rule === 'never' || this.stage !== 'upstream') return false
+    if (this.bodyStreamed || rule === 'never' || this.stage !== 'upstream') return false
     if (rule === 'if-reused') {
-      if (connection?.reused !== true || this.#staleRetried || !this.sendsNoMore || !isIdempotent(this.request.method)) return false
-      this.#staleRetried = true
+      if (connection?.reused !== true || this.staleRetried || !this.sendsNoMore || !isIdempotent(this.request.method)) return false
+      this.staleRetried = true
       this.attempt(true)
       return true
     }
     if (this.attempts >= this.target!.plan.attempts) return false
-    this.#tried = [...(this.#tried ?? []), this.chosen!]
+    this.tried = [...(this.tried ?? []), this.chosen!]
     this.attempt(false)
     return true
   }

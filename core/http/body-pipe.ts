@@ -45,11 +45,13 @@ interface Place {
 }
 
 const EMPTY = Buffer.alloc(0)
+/** Those that have let a body wait. */
+const slow = new WeakSet<BodyHook>()
 
 export class BodyPipe implements Place, DecoderOwner {
   isClosed = false
-  /** A hook has once let us wait: what is lent is copied from now on, so that reading goes on while it thinks. */
-  mayWait = false
+  /** A hook has once let us wait: what is lent is copied then, so that reading goes on while it thinks. */
+  mayWait: boolean
   /** Hooks that have bytes of the source's buffer. */
   lent = 0
   readonly #stages: readonly Stage[]
@@ -78,6 +80,7 @@ export class BodyPipe implements Place, DecoderOwner {
     }
     // The last one first: it makes room for those before it.
     this.#stages = stages
+    this.mayWait = stages.some((stage) => stage.isSlow)
   }
 
   // ── the source ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -255,6 +258,10 @@ class Stage implements HookCall, Place {
     this.#waiting = this.#gathers ? new Whole(Math.min(known, this.#wish.maxBytes)) : new Pieces()
   }
 
+  get isSlow(): boolean {
+    return slow.has(this.#wish)
+  }
+
   get ended(): boolean {
     return this.#pipe.isClosed
   }
@@ -295,6 +302,7 @@ class Stage implements HookCall, Place {
     if (answer !== PENDING) return this.#apply(answer)
     this.isAsking = true
     this.#pipe.mayWait = true
+    slow.add(this.#wish)
     if (this.#isLent) this.#pipe.lent++
   }
 

@@ -1,12 +1,19 @@
-/** What is known of one exchange, whatever becomes of it: what hooks are asked about, and what is told of it when it ends. */
+/**
+ * All that one exchange remembers, and what is told of it. Its fields stand together, in one object of one shape, made at once: what
+ * works on them (attempt.ts, answering.ts, responding.ts, exchange.ts) adds none, for that would cost every request.
+ */
 import { monotonicMs, toEpochMs } from '../clock.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { EndedExchange } from '../events.ts'
+import type { CallPart, Hook } from '../hooks.ts'
 import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
 import type { RouteMatch } from '../route/table.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Endpoint, Upstream } from '../upstream/upstream.ts'
 import type { Downstream } from './downstream.ts'
 import { clientAddress } from './identity.ts'
+import type { RequestFilter } from './request-filter.ts'
+import type { ResponseFilter } from './response-filter.ts'
 import type { Service } from './service.ts'
 
 /** Where the exchange is: what a hook's late answer goes on with. `filtering`: a body hook has its body, and the head waits for it. */
@@ -48,6 +55,65 @@ export abstract class ExchangeFacts implements EndedExchange {
   /** The endpoint tried last. */
   protected chosen: Endpoint | null = null
 
+  // ── the attempt ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  protected connection: UpstreamConnection | null = null
+  /** When the request was sent, or began. */
+  protected sentAt: number
+  /** Something came between the request's head and its sending. */
+  protected waited = false
+  /** What of the request body came with its head, framed for HTTP/1.1. */
+  protected firstBody = ''
+  /** The same, after it: much of it, as bytes of its own. */
+  protected firstBytes: Buffer | null = null
+  /** There is no more to send of the request body. */
+  protected sendsNoMore = true
+  /** The hooks of the request body; null: it passes untouched. */
+  protected requestFilter: RequestFilter | null = null
+  /** More of the body went out than `firstBody`: it cannot be sent again. */
+  protected bodyStreamed = false
+  protected tried: Endpoint[] | null = null
+  protected cancelDial: (() => void) | null = null
+  protected staleRetried = false
+
+  // ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  part: CallPart | null = null
+  /** How many hooks of the listener and of the route were asked: their response hooks run, in reverse. */
+  protected listenerAsked = 0
+  protected routeAsked = 0
+  protected asking: Hook | null = null
+  /** A hook owes an answer. */
+  protected isAsking = false
+  /** Hooks still to be asked about an upgrade or an error, the next one last. */
+  protected toAsk: Hook[] | null = null
+  /** All that were asked about the request, if one of them may want the response's body. */
+  protected askedAll: readonly Hook[] | null = null
+
+  /** When the response's head came; 0 once that read is over. */
+  protected answeredAt = 0
+  /** Bytes of the response body as `onHead` told them. */
+  protected length = 0
+  protected localBody: string | null = null
+  /** The response's body while its hooks are asked. */
+  protected held: string[] | null = null
+  protected responseFilter: ResponseFilter | null = null
+
+  // ── the response ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The client asked with HEAD, whatever a hook has made of it. */
+  protected readonly askedHead: boolean
+  /** What the endpoint sends as a body is not for the client: HEAD, 204, 304. */
+  protected isBodyless = false
+  protected complete = false
+  protected trailers = ''
+  /** Hooks that want the response's body if it is of their types, the first to be asked first. */
+  protected bodyHooks: readonly Hook[] | null = null
+  /** The endpoint's framing was taken off. */
+  protected isUnframed = false
+  /** Which connection the response came by. */
+  protected source: UpstreamConnection | null = null
+
   constructor(service: Service, downstream: Downstream, request: RequestHead, serial: number) {
     this.service = service
     this.downstream = downstream
@@ -55,6 +121,8 @@ export abstract class ExchangeFacts implements EndedExchange {
     this.request = request
     this.ip = clientAddress(request, downstream.peer, service.listener.trust)
     this.started = monotonicMs()
+    this.sentAt = this.started
+    this.askedHead = request.method === 'HEAD'
     service.tally.open++
   }
 

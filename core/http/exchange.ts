@@ -175,7 +175,7 @@ export class Exchange extends Responding {
   #sendTo(upstream: Upstream): void {
     this.stage = 'upstream'
     this.target = upstream
-    this.applyIdentity()
+    if (this.request.hasIdentity || this.service.listener.trust !== null) this.applyIdentity()
     if (this.listenerAsked + this.routeAsked === 0 || this.#prepareBodies()) this.attempt(false)
   }
 

@@ -4,45 +4,23 @@
  */
 import { monotonicMs } from '../clock.ts'
 import { type Hook, PENDING, type Verdict } from '../hooks.ts'
-import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
+import type { ResponseHead } from '../net/http1/head.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import { Answering, bodyFailure } from './answering.ts'
 import { ask } from './ask.ts'
 import { loosenResponse, mediaType, wantsType } from './body-hooks.ts'
 import { type Coding, codingOf } from './content-coding.ts'
-import type { Downstream } from './downstream.ts'
 import { makeReply } from './reply.ts'
 import { ResponseFilter, type ResponseTaker } from './response-filter.ts'
-import type { Service } from './service.ts'
 import { tunnelEnd } from './tunnel-end.ts'
 
 export abstract class Responding extends Answering implements ResponseTaker {
-  /** The client asked with HEAD, whatever a hook has made of it. */
-  readonly #askedHead: boolean
-  /** What the endpoint sends as a body is not for the client: HEAD, 204, 304. */
-  #isBodyless = false
-  #complete = false
-  #trailers = ''
-  /** Hooks that want the response's body if it is of their types, the first to be asked first. */
-  protected bodyHooks: readonly Hook[] | null = null
-  /** The endpoint's framing was taken off. */
-  #isUnframed = false
-  /** Which connection the response came by. */
-  #source: UpstreamConnection | null = null
-
-  constructor(service: Service, downstream: Downstream, request: RequestHead, serial: number) {
-    super(service, downstream, request, serial)
-    this.#askedHead = request.method === 'HEAD'
-  }
-
-  // ── the response ─────────────────────────────────────────────────────────────────────────────────────────────────
-
   get answersHead(): boolean {
     return this.request.method === 'HEAD'
   }
 
   get keepsFraming(): boolean {
-    return this.downstream.passesFraming && !this.#isUnframed
+    return this.downstream.passesFraming && !this.isUnframed
   }
 
   onInformational(head: ResponseHead): void {
@@ -61,11 +39,11 @@ export abstract class Responding extends Answering implements ResponseTaker {
     this.stage = 'responseHooks'
     this.askResponse()
     // Whether its hooks want it may not be known yet: so may be the type.
-    this.#isUnframed = this.bodyHooks !== null && (this.responseFilter !== null || this.stage === 'responseHooks')
+    this.isUnframed = this.bodyHooks !== null && (this.responseFilter !== null || this.stage === 'responseHooks')
   }
 
   onBody(prefix: string, bytes: Buffer, from: number, to: number): void {
-    if (this.#isBodyless) return
+    if (this.isBodyless) return
     if (this.responseFilter !== null) return this.responseFilter.push(bytes, from, to)
     this.bytesOut += prefix.length + to - from
     if (this.held !== null) this.held.push(prefix + bytes.latin1Slice(from, to))
@@ -73,18 +51,18 @@ export abstract class Responding extends Answering implements ResponseTaker {
   }
 
   onBodyText(text: string): void {
-    if (this.#isBodyless) return
-    if (this.responseFilter !== null) return this.responseFilter.push(Buffer.from(text, 'latin1'), 0, text.length)
+    if (this.isBodyless) return
+    if (this.responseFilter !== null) return this.responseFilter.pushText(text)
     this.bytesOut += text.length
     if (this.held !== null) this.held.push(text)
     else this.downstream.sendText(text)
   }
 
   onBodyEnd(trailers: string): void {
-    this.#source = this.held === null ? this.connection : null
+    this.source = this.held === null ? this.connection : null
     this.connection = null
-    this.#complete = true
-    this.#trailers = trailers
+    this.complete = true
+    this.trailers = trailers
     if (this.held === null && this.responseFilter === null) this.downstream.endBody(trailers)
   }
 
@@ -92,12 +70,12 @@ export abstract class Responding extends Answering implements ResponseTaker {
     if (this.responseFilter !== null) return this.#filterRead(this.responseFilter)
     if (this.held !== null) {
       this.answeredAt = 0
-      if (!this.#complete) this.connection?.pause()
+      if (!this.complete) this.connection?.pause()
       return
     }
     if (this.stage !== 'replying') return
     const flowing = this.downstream.flush()
-    if (this.#complete) return this.end()
+    if (this.complete) return this.end()
     this.answeredAt = 0
     if (!flowing) this.connection?.pause()
   }
@@ -105,7 +83,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
   /** The client took what was written. */
   onReceivable(): void {
     if (this.responseFilter !== null) this.responseFilter.drained()
-    else if (this.held === null && !this.#complete) this.connection?.resume()
+    else if (this.held === null && !this.complete) this.connection?.resume()
   }
 
   onUpgraded(head: ResponseHead, connection: UpstreamConnection, rest: Buffer): void {
@@ -159,28 +137,28 @@ export abstract class Responding extends Answering implements ResponseTaker {
     if (this.bodyHooks !== null && this.localBody === null && this.#filterResponse(response, this.bodyHooks)) return
     this.stage = 'replying'
     this.status = response.status
-    this.#isBodyless = this.#askedHead || response.status === 204 || response.status === 304
+    this.isBodyless = this.askedHead || response.status === 204 || response.status === 304
     // A hook has made this of an answer that had no body, whatever length it told.
-    if (!this.#isBodyless && this.length === 0 && response.contentLength !== 0) response.set('Content-Length', '0')
-    this.downstream.sendHead(response, this.#isUnframed && this.length === -1 ? this.#unknown : this.length, this.#askedHead)
+    if (!this.isBodyless && this.length === 0 && response.contentLength !== 0) response.set('Content-Length', '0')
+    this.downstream.sendHead(response, this.isUnframed && this.length === -1 ? this.#unknown : this.length, this.askedHead)
     if (this.localBody !== null) return this.#replyLocal(this.localBody)
     const held = this.held
     if (held === null) return
     this.held = null
-    if (this.#isBodyless) this.bytesOut = 0
+    if (this.isBodyless) this.bytesOut = 0
     else for (const text of held) this.downstream.sendBody(text, EMPTY, 0, 0)
-    if (this.#complete) this.downstream.endBody(this.#trailers)
+    if (this.complete) this.downstream.endBody(this.trailers)
     const flowing = this.downstream.flush()
-    if (this.#complete) this.end()
+    if (this.complete) this.end()
     else if (flowing) this.connection?.resume()
   }
 
   #replyLocal(body: string): void {
-    if (!this.#isBodyless) {
+    if (!this.isBodyless) {
       this.bytesOut = body.length
       this.downstream.sendText(body)
     }
-    this.#complete = true
+    this.complete = true
     this.downstream.endBody('')
     this.downstream.flush()
     this.end()
@@ -196,7 +174,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
     const hooks = mayWant.filter(({ onResponseBody }) => wantsType(onResponseBody!, type) || (status === 304 && type === ''))
     const isPart = status === 206 && (hooks.length > 0 || type === 'multipart/byteranges')
     if ((hooks.length === 0 && !isPart) || status === 204) return false
-    if (this.#askedHead || status === 304) {
+    if (this.askedHead || status === 304) {
       loosenResponse(response)
       return false
     }
@@ -219,17 +197,17 @@ export abstract class Responding extends Answering implements ResponseTaker {
     if (held === null) return
     this.held = null
     this.bytesOut = 0
-    for (const text of held) filter.push(Buffer.from(text, 'latin1'), 0, text.length)
+    for (const text of held) filter.pushText(text)
     this.#filterRead(filter)
-    if (!this.#complete && filter.flows) this.connection?.resume()
+    if (!this.complete && filter.flows) this.connection?.resume()
   }
 
   #filterRead(filter: ResponseFilter): void {
-    const flowing = filter.readEnd(this.#complete, this.#trailers)
+    const flowing = filter.readEnd(this.complete, this.trailers)
     this.answeredAt = 0
-    if (this.#complete) {
+    if (this.complete) {
       // Another exchange may have that connection by now.
-      if (filter.isLent) this.#source?.wire.leaveBuffer()
+      if (filter.isLent) this.source?.wire.leaveBuffer()
       return
     }
     if (!flowing) this.connection?.pause()
@@ -257,7 +235,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
   }
 
   takeMoreResponse(): void {
-    if (!this.#complete) this.connection?.resume()
+    if (!this.complete) this.connection?.resume()
   }
 
   stopResponse(verdict: Verdict, by: Hook | null): void {

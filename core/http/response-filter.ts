@@ -5,7 +5,7 @@
 import type { Hook, Verdict } from '../hooks.ts'
 import type { ResponseHead } from '../net/http1/head.ts'
 import { gathersAll } from './body-hooks.ts'
-import { BodyPipe, type PipeBody, type PipeEnd } from './body-pipe.ts'
+import { BodyPipe, type PipeBody, type PipeEnd, type Whose } from './body-pipe.ts'
 import { Whole } from './body-store.ts'
 
 /** Whose response it is. */
@@ -24,6 +24,8 @@ export class ResponseFilter implements PipeEnd {
   readonly #head: ResponseHead
   readonly #pipe: BodyPipe
   #headSent = false
+  /** What was pushed last; several pushes are joined, and nobody's. */
+  #whose: Whose = 'own'
   /** What hooks made, while all of it is waited for. */
   readonly #out: Whole | null
   #trailers = ''
@@ -38,17 +40,24 @@ export class ResponseFilter implements PipeEnd {
   // ── from the endpoint ────────────────────────────────────────────────────────────────────────────────────────────
 
   push(bytes: Buffer, from: number, to: number): void {
+    this.#whose = 'lent'
     this.#pipe.push(bytes, from, to)
+  }
+
+  /** The same as latin1. */
+  pushText(text: string): void {
+    this.#whose = 'own'
+    this.#pipe.push(Buffer.from(text, 'latin1'), 0, text.length)
   }
 
   /** A read is over. False: no more until `takeMoreResponse`. */
   readEnd(last: boolean, trailers: string): boolean {
     this.#trailers = trailers
-    const flows = this.#pipe.settle('lent', last)
+    const flows = this.#pipe.settle(this.#whose, last)
     // No hook is thinking about the beginning: nobody can object to it, and a client may want to see that it has been answered.
     if (!last && !this.#headSent && this.#out === null && !this.#pipe.isClosed && this.#pipe.isQuiet) {
       this.#sendHead(-1)
-      return this.#pipe.settle('lent', false)
+      return this.#pipe.settle('own', false)
     }
     return flows
   }
