@@ -253,6 +253,36 @@ test('a stale connection is given up for a gathered body, and not for one on its
   }
 })
 
+test('a connection that is used again is read into other memory while a hook still looks at the end of its answer', async () => {
+  // Mechanism: the hook got a view of the buffer that the next answer was read into.
+  const texts = ['a', 'b', 'c'].map((letter) => letter.repeat(30_000))
+  await using origin = await startOrigin((req) => answer(texts[Number(req.target.slice(1))]!))
+  const late: (() => void)[] = []
+  const slow = bodyHook({}, (_, __, call) => {
+    late.push(() => call.resume(null))
+    return PENDING
+  })
+  await using proxy = await withHooks(origin, slow)
+  const asked = async (n: number) => {
+    const c = await proxy.connect()
+    c.send(GET.replace('/', `/${n}`))
+    await eventually(() => {
+      if (slow.text.length === (n + 1) * 30_000) return true
+      // More than one read: all but the last may go on.
+      if (late.length > n + 1) late.splice(n, 1)[0]!()
+      return undefined
+    }, 'not asked')
+    return c
+  }
+  const clients = [await asked(0), await asked(1), await asked(2)]
+  assert.is(origin.connections.length, 1)
+  for (const answerNow of late) answerNow()
+  for (const [n, c] of clients.entries()) {
+    assert.ok((await c.response()).text === texts[n], `answer ${n}`)
+    c.destroy()
+  }
+})
+
 test('what waits behind a filtered response has its turn, whatever became of it', async () => {
   await using origin = await startOrigin((req) => answer(req.target, 200, req.target === '/deny' ? ['Content-Type: x/deny'] : []))
   const shout = bodyHook({}, (text, { type }) => (type === 'x/deny' ? deny : bytes(text.toUpperCase())))
