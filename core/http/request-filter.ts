@@ -7,7 +7,7 @@ import { ChunkedReader } from '../net/http1/chunked.ts'
 import type { BodyTaker } from './attempt.ts'
 import { gathersAll, loosen, mediaType } from './body-hooks.ts'
 import { BodyPipe, type PipeEnd } from './body-pipe.ts'
-import { Whole } from './body-store.ts'
+import { Together } from './body-store.ts'
 import type { Coding } from './content-coding.ts'
 
 export class RequestFilter implements PipeEnd {
@@ -20,7 +20,7 @@ export class RequestFilter implements PipeEnd {
   /** Of the client's framing, which was found valid before. */
   readonly #chunks: ChunkedReader | null
   #left: number
-  readonly #out: Whole | null
+  readonly #out: Together | null
   /** Ends the chunk before. */
   #chunkEnd = ''
 
@@ -32,7 +32,7 @@ export class RequestFilter implements PipeEnd {
     this.#chunks = length === -1 ? new ChunkedReader(false) : null
     this.#left = length
     this.gathers = gathersAll(hooks, 'onRequestBody')
-    this.#out = this.gathers ? new Whole(0) : null
+    this.#out = this.gathers ? new Together() : null
     this.#pipe = new BodyPipe({ kind: 'requestBody', request, response: null, ip, type: mediaType(request), coding, length }, hooks, this)
     loosen(request)
     if (this.gathers) request.delete('expect')
@@ -83,9 +83,9 @@ export class RequestFilter implements PipeEnd {
     this.#pipe.drained()
   }
 
-  write(bytes: Buffer): boolean {
+  write(bytes: Buffer, isLent: boolean): boolean {
     if (this.#out !== null) {
-      this.#out.add(bytes)
+      this.#out.add(bytes, isLent)
       return true
     }
     const prefix = `${this.#chunkEnd}${bytes.length.toString(16)}\r\n`

@@ -59,7 +59,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
   }
 
   onBodyEnd(trailers: string): void {
-    this.source = this.held === null ? this.connection : null
+    if (this.responseFilter !== null) this.source = this.connection
     this.connection = null
     this.complete = true
     this.trailers = trailers

@@ -6,7 +6,7 @@ import type { Hook, Verdict } from '../hooks.ts'
 import type { ResponseHead } from '../net/http1/head.ts'
 import { gathersAll } from './body-hooks.ts'
 import { BodyPipe, type PipeBody, type PipeEnd, type Whose } from './body-pipe.ts'
-import { Whole } from './body-store.ts'
+import { Together } from './body-store.ts'
 
 /** Whose response it is. */
 export interface ResponseTaker {
@@ -27,13 +27,13 @@ export class ResponseFilter implements PipeEnd {
   /** What was pushed last; several pushes are joined, and nobody's. */
   #whose: Whose = 'own'
   /** What hooks made, while all of it is waited for. */
-  readonly #out: Whole | null
+  readonly #out: Together | null
   #trailers = ''
 
   constructor(taker: ResponseTaker, hooks: readonly Hook[], body: PipeBody & { readonly response: ResponseHead }) {
     this.#taker = taker
     this.#head = body.response
-    this.#out = gathersAll(hooks, 'onResponseBody') ? new Whole(0) : null
+    this.#out = gathersAll(hooks, 'onResponseBody') ? new Together() : null
     this.#pipe = new BodyPipe(body, hooks, this)
   }
 
@@ -78,9 +78,9 @@ export class ResponseFilter implements PipeEnd {
     this.#pipe.drained()
   }
 
-  write(bytes: Buffer): boolean {
+  write(bytes: Buffer, isLent: boolean): boolean {
     if (this.#out !== null) {
-      this.#out.add(bytes)
+      this.#out.add(bytes, isLent)
       return true
     }
     if (!this.#headSent) this.#sendHead(-1)

@@ -1,4 +1,6 @@
 /** Inline hooks of bodies, upgrades and errors, as a config writes them. */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { inlineHook } from '../../core/http/inline.ts'
@@ -7,6 +9,8 @@ import { eventually } from '../support/deadline.ts'
 import { answer, startOrigin } from '../support/origin.ts'
 import { startProxy } from '../support/proxy.ts'
 
+setFlagsFromString('--expose-gc')
+const gc = runInNewContext('gc') as () => void
 const GET = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
 const post = (body: string) => `POST / HTTP/1.1\r\nHost: x\r\nX-From: me\r\nContent-Length: ${body.length}\r\n\r\n${body}`
 const withHook = (origin: { readonly address: string }, ...hooks: Parameters<typeof inlineHook>[1][]) =>
@@ -113,7 +117,7 @@ test('what is kept for a body goes with it, however it ends', async () => {
   c.reset()
   await proxy.exchange()
   await eventually(() => {
-    globalThis.gc!()
+    gc()
     return kept!.deref() === undefined ? true : undefined
   }, 'the state of a body stays')
 })
