@@ -3,15 +3,17 @@ import * as z from 'zod/mini'
 import { isPermission, permissionNames } from '../permissions.ts'
 import { nearest } from './nearest.ts'
 import { isObject, type Plain, show, wordOf } from './report.ts'
+import { BODY_HOOKS, tellBodyHook } from './schema-body-hook.ts'
 import { chosen, duration, list, made, object, oneOf, refused, type Schema, size, textThat, wordsOf, wrong } from './schema-values.ts'
 
 /** Hooks that run; the others of the contract are refused until they do. */
-const HOOKS = ['onRequest', 'onResponse', 'onLog', 'onMessage']
-const PLANNED_HOOKS = ['onConnection', 'onClientHello', 'onData', 'onRequestBody', 'onResponseBody', 'onUpgrade', 'onError', 'onReload']
+const HOOKS = ['onRequest', 'onResponse', 'onRequestBody', 'onResponseBody', 'onUpgrade', 'onMessage', 'onError', 'onLog']
+const PLANNED_HOOKS = ['onConnection', 'onClientHello', 'onData', 'onReload']
 
 const inlineHooks = telling((hooks, say) => {
   for (const [name, hook] of Object.entries(isObject(hooks) ? hooks : {})) {
-    if (HOOKS.includes(name)) {
+    if (BODY_HOOKS.includes(name)) tellBodyHook(hook, (path, message, at) => say([name, ...path], message, at))
+    else if (HOOKS.includes(name)) {
       if (hook !== undefined && typeof hook !== 'function') say([name], `expected a function, got ${show(hook)}`)
     } else if (PLANNED_HOOKS.includes(name)) say([name], `the hook ${name} is not supported yet`, 'key')
     else say([name], noSuchHook(name), 'key')

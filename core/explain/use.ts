@@ -30,7 +30,9 @@ export interface KnownUse {
 export function useStep({ key, use, facts }: KnownUse, head: RequestHead, place: string): UseStep {
   if (facts === null) {
     const isInline = !('kind' in use)
-    const hooks = isInline ? Object.entries(use).flatMap(([name, hook]) => (typeof hook === 'function' ? [name] : [])) : []
+    const hooks = isInline
+      ? Object.entries(use).flatMap(([name, hook]) => (typeof hook === 'function' || isBodyHook(hook) ? [name] : []))
+      : []
     const step = { key, name: isInline ? key : use.name, kind: isInline ? 'inline' : 'plugin', place, hooks } as const
     return { ...step, release: null, isAsked: true, match: null, sees: null, grant: [], limits: null }
   }
@@ -38,6 +40,11 @@ export function useStep({ key, use, facts }: KnownUse, head: RequestHead, place:
   const limits = { timeoutMs, deadlineMs, memoryMb, isolation, onFailure }
   const step = { key, name, release, kind: 'plugin', place } as const
   return { ...step, hooks, isAsked: facts.matches(head), match, sees: seenFields(facts, head), grant, limits }
+}
+
+/** `{ mode, max, types, handle }` */
+function isBodyHook(hook: unknown): boolean {
+  return typeof hook === 'object' && hook !== null && 'handle' in hook
 }
 
 /** A plugin without the grant `credentials` is not shown any. */

@@ -1,34 +1,49 @@
 /** Inline hooks: functions of the config itself. Trusted, run on the host, with the same view of a message as a plugin has. */
 import { ProxyError } from '../errors.ts'
-import { type Answer, type Hook, type HookCall, makeHook, PENDING, type Verdict } from '../hooks.ts'
+import { type Answer, type ErrorPart, type Hook, type HookCall, makeHook, PENDING, type Verdict } from '../hooks.ts'
 import { isHostOwned } from '../net/http1/fields.ts'
 import type { Head, RequestHead, ResponseHead } from '../net/http1/head.ts'
 import type { Headers, HttpHooks, LogEntry, Query, Reply, Request, Reroute, Response } from '../plugin.ts'
+import { BodyStates, inlineBody } from './inline-body.ts'
 import { inlineMessages } from './inline-messages.ts'
 import { makeRequestView } from './request-view.ts'
 
-/** The hook for an object `{ onRequest, onResponse }` of the config. `name`: where it stands, `web/use[0]`. */
+/** The hook for an object `{ onRequest, onResponse, … }` of the config. `name`: where it stands, `web/use[0]`. */
 export function inlineHook(name: string, hooks: HttpHooks): Hook {
-  const { onRequest, onResponse, onLog } = hooks
+  const { onRequest, onResponse, onUpgrade, onError, onLog } = hooks
+  const states = new BodyStates()
+  const body = { hooks, states, settle }
+  const messages = inlineMessages(hooks)
   return makeHook(name, {
-    onRequest: onRequest === undefined ? null : (call) => settle(call, onRequest.call(hooks, editRequest(call))),
+    onRequest: onRequest === undefined ? null : (call) => settle(call, onRequest.call(hooks, editRequest(call)), toVerdict),
     onResponse:
       onResponse === undefined
         ? null
-        : (call) => settle(call, onResponse.call(hooks, editResponse(call.response!), makeRequestView(call.request, call.ip))),
-    onLog: onLog === undefined ? null : (call) => settleLog(call, onLog.call(hooks, entriesOf(call))),
-    ...inlineMessages(hooks),
+        : (call) => settle(call, onResponse.call(hooks, editResponse(call.response!), makeRequestView(call.request, call.ip)), toVerdict),
+    onUpgrade: onUpgrade === undefined ? null : (call) => settle(call, onUpgrade.call(hooks, editRequest(call)), toVerdict),
+    onError:
+      onError === undefined
+        ? null
+        : (call) => settle(call, onError.call(hooks, errorView(call), makeRequestView(call.request, call.ip)), toVerdict),
+    onRequestBody: inlineBody(hooks.onRequestBody, body),
+    onResponseBody: inlineBody(hooks.onResponseBody, body),
+    onMessage: messages.onMessage ?? null,
+    onLog: onLog === undefined ? null : (call) => settle(call, onLog.call(hooks, entriesOf(call)), toEntries),
+    forget(state) {
+      states.forget(state)
+      messages.forget?.(state)
+    },
   })
 }
 
 // biome-ignore lint/suspicious/noConfusingVoidType: what a hook of the user may return, as its type says
 type Returned = Reply | Reroute | undefined | void
 
-function settle(call: HookCall, returned: Returned | Promise<Returned>): Answer {
+function settle<T>(call: HookCall, returned: T | Promise<T>, judge: (value: T) => Verdict | null): Answer {
   if (returned === undefined) return null
-  if (!(returned instanceof Promise)) return toVerdict(returned)
+  if (!(returned instanceof Promise)) return judge(returned)
   returned.then(
-    (value) => call.resume(toVerdict(value)),
+    (value) => call.resume(judge(value)),
     (error: unknown) =>
       call.resume({ kind: 'fail', error: new ProxyError('hook_failed', error instanceof Error ? error.message : String(error), error) }),
   )
@@ -51,21 +66,16 @@ function entriesOf({ part }: HookCall): readonly LogEntry[] {
   return Object.freeze(entries) as readonly unknown[] as readonly LogEntry[]
 }
 
-function settleLog(call: HookCall, returned: ReturnType<NonNullable<HttpHooks['onLog']>>): Answer {
-  if (!(returned instanceof Promise)) return toEntries(returned)
-  returned.then(
-    (value) => call.resume(toEntries(value)),
-    (error: unknown) =>
-      call.resume({ kind: 'fail', error: new ProxyError('hook_failed', error instanceof Error ? error.message : String(error), error) }),
-  )
-  return PENDING
-}
-
 // biome-ignore lint/suspicious/noConfusingVoidType: what a hook of the user may return, as its type says
 function toEntries(value: readonly (LogEntry | null)[] | undefined | void): Verdict | null {
   if (value === undefined || value === null) return null
   if (Array.isArray(value)) return { kind: 'entries', entries: value }
   return { kind: 'fail', error: new ProxyError('hook_failed', 'onLog returned neither nothing nor a list of entries') }
+}
+
+function errorView(call: HookCall): { readonly code: string; readonly status: number; readonly detail: string } {
+  const { code, status, detail } = call.part as ErrorPart
+  return { code, status, detail }
 }
 
 function editRequest(call: HookCall): Request {

@@ -126,7 +126,44 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
   ['use: [^rateLimit({ key: "ip", limit: 1, window: "1s" })], routes: []', 'listeners.web.use[0]: rateLimit is not supported yet'],
   ['use: [{ ^onRequst() {} }], routes: []', 'listeners.web.use[0].onRequst: there is no such hook; did you mean onRequest?'],
   ['use: [{ onMessage: ^7 }], routes: []', 'listeners.web.use[0].onMessage: expected a function, got 7'],
-  ['use: [{ ^onUpgrade() {} }], routes: []', 'listeners.web.use[0].onUpgrade: the hook onUpgrade is not supported yet'],
+  ['use: [{ ^onConnection() {} }], routes: []', 'listeners.web.use[0].onConnection: the hook onConnection is not supported yet'],
+  ['use: [{ onError: ^true }], routes: []', 'listeners.web.use[0].onError: expected a function, got true'],
+  [
+    'use: [{ onRequestBody: ^"x" }], routes: []',
+    "listeners.web.use[0].onRequestBody: expected a function or { mode, max, types, handle }, got 'x'",
+  ],
+  [
+    'use: [{ onRequestBody: ^{ mode: "buffer" } }], routes: []',
+    'listeners.web.use[0].onRequestBody: handle is missing: the function that is asked about the body',
+  ],
+  [
+    'use: [{ onResponseBody: { mode: ^"all", handle() {} } }], routes: []',
+    "listeners.web.use[0].onResponseBody.mode: expected 'stream' or 'buffer', got 'all'",
+  ],
+  [
+    'use: [{ onResponseBody: { mode: "buffer", max: ^"5mb", handle() {} } }], routes: []',
+    "listeners.web.use[0].onResponseBody.max: a body is kept for a hook up to 4mb, not '5mb'; a larger one goes piece by piece, with mode: 'stream'",
+  ],
+  [
+    'use: [{ onResponseBody: { mode: "buffer", max: ^"1 MB", handle() {} } }], routes: []',
+    "listeners.web.use[0].onResponseBody.max: expected a size such as '64kb' or '1mb', got '1 MB'; did you mean '1mb'?",
+  ],
+  [
+    'use: [{ onResponseBody: { max: ^"1mb", handle() {} } }], routes: []',
+    "listeners.web.use[0].onResponseBody.max: max is for mode: 'buffer'; a body that goes piece by piece may be of any size",
+  ],
+  [
+    'use: [{ onResponseBody: { types: [^"html"], handle() {} } }], routes: []',
+    "listeners.web.use[0].onResponseBody.types[0]: expected a media type such as 'text/html' or 'text/*', got 'html'",
+  ],
+  [
+    'use: [{ onResponseBody: { types: ^[], handle() {} } }], routes: []',
+    'listeners.web.use[0].onResponseBody.types: an empty list matches nothing; without types every body is wanted',
+  ],
+  [
+    'use: [{ onResponseBody: { ^typs: ["text/html"], handle() {} } }], routes: []',
+    'listeners.web.use[0].onResponseBody.typs: unknown key; did you mean types?',
+  ],
   [
     'use: [^tag], routes: []',
     'listeners.web.use[0]: expected a plugin, a policy or an object of hooks, got the function tag_default; a plugin is called with its options',

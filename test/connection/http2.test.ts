@@ -5,6 +5,7 @@ import * as http2 from 'node:http2'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { HookCall } from '../../core/hooks.ts'
+import { bodyHook, bytes, deny } from '../support/body-hooks.ts'
 import { type Certificates, withCertificates } from '../support/certificates.ts'
 import { type ConnectOptions, request } from '../support/client.ts'
 import { eventually, within } from '../support/deadline.ts'
@@ -123,6 +124,49 @@ secure('interim responses go on; a client that expects 100-continue gets it', as
   const response = await session.response(stream)
   assert.is((await hints)[0].link, '</a.css>')
   assert.is(response.text, 'hi')
+})
+
+secure('hooks of bodies see streams as they see connections: pieces, exact lengths, refusals, trailers', async (made) => {
+  await using origin = await startOrigin((req) => {
+    if (req.target === '/fixed') return answer(req.text)
+    return `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n${req.text.length.toString(16)}\r\n${req.text}\r\n0\r\nX-Sum: 1\r\n\r\n`
+  })
+  const upper = (text: string) => (text.includes('evil') ? deny : bytes(Buffer.from(text.toUpperCase(), 'latin1')))
+  for (const mode of ['stream', 'buffer'] as const) {
+    const hooks = [bodyHook({ side: 'request', mode }, (text) => bytes(`${text}.`)), bodyHook({ mode }, upper)]
+    await using proxy = await start(made, { origin, listener: { hooks } })
+    await using session = await dial(proxy, made)
+    const fixed = await session.ask({ method: 'POST', path: '/fixed', body: 'hello' })
+    assert.match(fixed.text, /^HELLO\.+$/)
+    assert.is(fixed.fields['content-length'], mode === 'buffer' ? '6' : undefined)
+    const open = await session.ask({ method: 'POST', path: '/chunked', body: 'hello' })
+    assert.match(open.text, /^HELLO\.+$/)
+    assert.is(open.trailers['x-sum'], mode === 'buffer' ? undefined : '1')
+    assert.is((await session.ask({ method: 'POST', path: '/fixed', body: 'evil' })).status, 502)
+    const stream = session.open({ method: 'POST', path: '/fixed', fields: { expect: '100-continue', 'content-length': '2' } })
+    stream.once('continue', () => stream.end('hi'))
+    if (mode === 'buffer') assert.is((await session.response(stream)).text, 'HI.')
+    else stream.close()
+  }
+  assert.equal(origin.malformed, [])
+})
+
+secure('a stream whose response a hook refuses in its middle is reset', async (made) => {
+  await using origin = await startOrigin((_, connection) => {
+    connection.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst')
+    return undefined
+  })
+  const second = bodyHook({}, (text) => (text === 'first' ? null : deny))
+  await using proxy = await start(made, { origin, listener: { hooks: [second] } })
+  await using session = await dial(proxy, made)
+  const stream = session.open({ path: '/' })
+  stream.on('error', () => {})
+  const closed = new Promise((resolve) => stream.once('close', resolve))
+  await within(once(stream, 'data'), 'no data')
+  origin.connections[0]!.write('last!')
+  await within(closed, 'still open')
+  assert.is(stream.rstCode, http2.constants.NGHTTP2_INTERNAL_ERROR)
+  assert.is((await proxy.exchange()).reason, 'response_denied')
 })
 
 secure('64 MB reach a slow reader intact, and wait at the origin meanwhile', async (made) => {
@@ -479,7 +523,7 @@ class Session implements AsyncDisposable {
     return this.#session.request(head, { endStream: method === 'GET' || method === 'HEAD', ...options })
   }
 
-  async ask(one: Asked): Promise<Answered> {
+  async ask(one: Asked): Promise<Answered & { trailers: Record<string, unknown> }> {
     const length = one.body === undefined || one.chunked ? {} : { 'content-length': `${one.body.length}` }
     const stream = this.open({ ...one, fields: { ...one.fields, ...length } })
     if (one.body !== undefined) stream.end(one.body)

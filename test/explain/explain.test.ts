@@ -18,7 +18,7 @@ export default defineConfig({
       use: [bots({ agents: ['evil'] })],
       routes: [
         { path: '/v1/*', method: 'POST', to: api },
-        { host: '*.example.com', use: [{ onRequest() {}, onResponse() {} }], routes: [
+        { host: '*.example.com', use: [{ onRequest() {}, onResponse() {}, onResponseBody: { mode: 'buffer', handle() {} } }], routes: [
           { path: '/users/:id', to: split([[api, 90], [next, 10]]), rewrite: '/u/:id' },
           { path: '/next', to: next },
         ] },
@@ -57,6 +57,7 @@ test('the whole way of a request: listener, client, use, routes, destination, ba
       ['web[1]/use[0]', 'inline', 'proxy.config.ts:13:40', true],
     ],
   )
+  assert.equal(found.use![2]!.hooks, ['onRequest', 'onResponse', 'onResponseBody'])
   assert.equal(found.use![1]!.sees, [
     { name: 'user-agent', value: 'curl', isHidden: false },
     { name: 'x-none', value: null, isHidden: false },

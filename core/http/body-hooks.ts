@@ -1,0 +1,56 @@
+/** Which hooks want a body, and what the heads say of one that hooks may have changed. */
+import type { BodyHook, Hook } from '../hooks.ts'
+import type { Head, RequestHead, ResponseHead } from '../net/http1/head.ts'
+
+/** In lower case, without parameters; empty if there is none. */
+export function mediaType(head: Head): string {
+  const value = head.get('content-type')
+  return value === null
+    ? ''
+    : value
+        .replace(/[;,].*$/, '')
+        .trim()
+        .toLowerCase()
+}
+
+export function wantsType({ types }: BodyHook, type: string): boolean {
+  if (types === null) return true
+  return types.some((wanted) => wanted === type || wanted === '*/*' || (wanted.endsWith('/*') && type.startsWith(wanted.slice(0, -1))))
+}
+
+/** What came to those that may change the answer must be all of it, and plain. */
+export function askForPlain(request: RequestHead): void {
+  request.set('Accept-Encoding', 'identity')
+  request.delete('range')
+  request.delete('if-range')
+}
+
+/** The body that this tells about is changed on its way: what was told about its bytes does not hold for those that arrive. */
+export function loosen(head: Head): void {
+  for (const name of ['content-length', 'content-encoding', 'content-md5', 'digest', 'content-digest', 'repr-digest']) head.delete(name)
+}
+
+/** The same of a response; also of one that only tells what a GET would get, or that what the client has is still good. */
+export function loosenResponse(head: ResponseHead): void {
+  loosen(head)
+  head.delete('accept-ranges')
+  const tag = head.get('etag')
+  if (tag?.startsWith('"')) head.set('ETag', `W/${tag}`)
+}
+
+/** Which of the hooks have something to do with a response body, its type aside; those asked first are asked last. */
+export function responseHooks(asked: readonly Hook[], request: RequestHead): readonly Hook[] | null {
+  const hooks = asked.filter((hook) => hook.onResponseBody !== null && hook.matches(request)).reverse()
+  return hooks.length === 0 ? null : hooks
+}
+
+export function requestHooks(asked: readonly Hook[], request: RequestHead): readonly Hook[] {
+  if (!asked.some((hook) => hook.onRequestBody !== null)) return []
+  const type = mediaType(request)
+  return asked.filter((hook) => hook.onRequestBody !== null && wantsType(hook.onRequestBody, type) && hook.matches(request))
+}
+
+/** Whether nothing may go out before all of the body is known. */
+export function gathersAll(hooks: readonly Hook[], side: 'onRequestBody' | 'onResponseBody'): boolean {
+  return hooks.some((hook) => hook[side]!.mode === 'buffer')
+}

@@ -1,0 +1,197 @@
+/**
+ * All that one exchange remembers, and what is told of it. Its fields stand together, in one object of one shape, made at once: what
+ * works on them (attempt.ts, answering.ts, responding.ts, exchange.ts) adds none, for that would cost every request.
+ */
+import { monotonicMs, toEpochMs } from '../clock.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { EndedExchange } from '../events.ts'
+import type { CallPart, Hook } from '../hooks.ts'
+import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
+import type { RouteMatch } from '../route/table.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
+import type { Endpoint, Upstream } from '../upstream/upstream.ts'
+import type { Downstream } from './downstream.ts'
+import { clientAddress } from './identity.ts'
+import type { MessageHooks } from './message-hooks.ts'
+import type { RequestFilter } from './request-filter.ts'
+import type { ResponseFilter } from './response-filter.ts'
+import type { Service } from './service.ts'
+
+/** Where the exchange is: what a hook's late answer goes on with. `filtering`: a body hook has its body, and the head waits for it. */
+export type Stage =
+  | 'listenerHooks'
+  | 'routeHooks'
+  | 'upgradeHooks'
+  | 'upstream'
+  | 'errorHooks'
+  | 'responseHooks'
+  | 'filtering'
+  | 'replying'
+  | 'ended'
+
+export abstract class ExchangeFacts implements EndedExchange {
+  readonly request: RequestHead
+  response: ResponseHead | null = null
+  readonly ip: string
+  status = 0
+  reason: ErrorCode | null = null
+  detail: string | null = null
+  decidedBy: string | null = null
+  bytesIn = 0
+  bytesOut = 0
+  durationMs = 0
+  upstreamMs = Number.NaN
+  attempts = 0
+  tunnel = false
+  readonly serial: number
+  /** The connection that asked. */
+  readonly downstream: Downstream
+
+  protected readonly service: Service
+  protected readonly started: number
+  protected stage: Stage = 'listenerHooks'
+  protected match: RouteMatch | null = null
+  /** Where it is sent. */
+  protected target: Upstream | null = null
+  /** The endpoint tried last. */
+  protected chosen: Endpoint | null = null
+
+  // ── the attempt ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  protected connection: UpstreamConnection | null = null
+  /** When the request was sent, or began. */
+  protected sentAt: number
+  /** Something came between the request's head and its sending. */
+  protected waited = false
+  /** What of the request body came with its head, framed for HTTP/1.1. */
+  protected firstBody = ''
+  /** The same, after it: much of it, as bytes of its own. */
+  protected firstBytes: Buffer | null = null
+  /** There is no more to send of the request body. */
+  protected sendsNoMore = true
+  /** The hooks of the request body; null: it passes untouched. */
+  protected requestFilter: RequestFilter | null = null
+  /** More of the body went out than `firstBody`: it cannot be sent again. */
+  protected bodyStreamed = false
+  protected tried: Endpoint[] | null = null
+  protected cancelDial: (() => void) | null = null
+  protected staleRetried = false
+
+  // ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  part: CallPart | null = null
+  /** How many hooks of the listener and of the route were asked: their response hooks run, in reverse. */
+  protected listenerAsked = 0
+  protected routeAsked = 0
+  protected asking: Hook | null = null
+  /** A hook owes an answer. */
+  protected isAsking = false
+  /** Hooks still to be asked about an upgrade or an error, the next one last. */
+  protected toAsk: Hook[] | null = null
+  /** Those of the matched route that have a say in the line of the access log. */
+  protected routeLogHooks: readonly Hook[] | null = null
+  /** Of a WebSocket that hooks have a say in. */
+  protected messages: MessageHooks | null = null
+  /** All that were asked about the request, if one of them may want the response's body. */
+  protected askedAll: readonly Hook[] | null = null
+
+  /** When the response's head came; 0 once that read is over. */
+  protected answeredAt = 0
+  /** Bytes of the response body as `onHead` told them. */
+  protected length = 0
+  protected localBody: string | null = null
+  /** The response's body while its hooks are asked. */
+  protected held: string[] | null = null
+  protected responseFilter: ResponseFilter | null = null
+
+  // ── the response ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The client asked with HEAD, whatever a hook has made of it. */
+  protected readonly askedHead: boolean
+  /** What the endpoint sends as a body is not for the client: HEAD, 204, 304. */
+  protected isBodyless = false
+  protected complete = false
+  protected trailers = ''
+  /** Hooks that want the response's body if it is of their types, the first to be asked first. */
+  protected bodyHooks: readonly Hook[] | null = null
+  /** The endpoint's framing was taken off. */
+  protected isUnframed = false
+  /** Which connection the response came by. */
+  protected source: UpstreamConnection | null = null
+
+  constructor(service: Service, downstream: Downstream, request: RequestHead, serial: number) {
+    this.service = service
+    this.downstream = downstream
+    this.serial = serial
+    this.request = request
+    this.ip = clientAddress(request, downstream.peer, service.listener.trust)
+    this.started = monotonicMs()
+    this.sentAt = this.started
+    this.askedHead = request.method === 'HEAD'
+    service.tally.open++
+  }
+
+  get ended(): boolean {
+    return this.stage === 'ended'
+  }
+  /** Whether the response has begun: too late for another. */
+  get replying(): boolean {
+    return this.stage === 'replying'
+  }
+  get startedAt(): number {
+    return toEpochMs(this.started)
+  }
+  get listener(): string {
+    return this.service.listener.name
+  }
+  get route(): string | null {
+    return this.match?.route.id ?? null
+  }
+  get upstream(): string | null {
+    return this.target?.plan.name ?? null
+  }
+  get endpoint(): string | null {
+    return this.chosen?.plan.address ?? null
+  }
+  get id(): string {
+    return this.service.requestId(this.serial)
+  }
+  get generation(): number {
+    return this.service.generation
+  }
+  get scheme(): 'http' | 'https' {
+    return this.downstream.scheme
+  }
+  get received(): string {
+    return this.request.received
+  }
+  get protocol(): EndedExchange['protocol'] {
+    return this.request.minor === 0 ? 'HTTP/1.0' : this.downstream.protocol
+  }
+  get method(): string {
+    return this.request.method
+  }
+  get host(): string {
+    return this.request.host
+  }
+  get path(): string {
+    return this.request.path
+  }
+  get search(): string {
+    return this.request.search
+  }
+  get userAgent(): string | null {
+    return this.request.userAgent
+  }
+  get referer(): string | null {
+    return this.request.referer
+  }
+  get peer(): string {
+    return this.downstream.peer
+  }
+  get logHooks(): readonly Hook[] | null {
+    const { logHooks } = this.service
+    if (logHooks === null || this.match !== null) return this.routeLogHooks
+    return logHooks.of(null, this.request)
+  }
+}

@@ -1,0 +1,258 @@
+/**
+ * The response's way back: its head past the hooks that were asked about the request, in reverse, then its body, as it comes or by
+ * the hooks that want it. What the client has not taken stops the reading of the endpoint.
+ */
+import { monotonicMs } from '../clock.ts'
+import { type Hook, PENDING, type Verdict } from '../hooks.ts'
+import type { ResponseHead } from '../net/http1/head.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
+import { Answering, bodyFailure } from './answering.ts'
+import { ask } from './ask.ts'
+import { loosenResponse, mediaType, wantsType } from './body-hooks.ts'
+import { type Coding, codingOf } from './content-coding.ts'
+import { makeReply } from './reply.ts'
+import { ResponseFilter, type ResponseTaker } from './response-filter.ts'
+import { tunnelEnd } from './tunnel-end.ts'
+
+export abstract class Responding extends Answering implements ResponseTaker {
+  get answersHead(): boolean {
+    return this.request.method === 'HEAD'
+  }
+
+  get keepsFraming(): boolean {
+    return this.downstream.passesFraming && !this.isUnframed
+  }
+
+  onInformational(head: ResponseHead): void {
+    if (this.request.minor === 0) return
+    // A client that would wait for so many bytes never saw a body after an interim response (RFC 9110 §8.6).
+    head.delete('content-length')
+    this.downstream.sendInformational(head)
+    if (this.downstream.congested) this.connection?.pause()
+  }
+
+  onHead(head: ResponseHead, length: number): void {
+    this.answeredAt = monotonicMs()
+    this.upstreamMs = this.answeredAt - this.sentAt
+    this.response = head
+    this.length = length
+    this.stage = 'responseHooks'
+    this.askResponse()
+    // Whether its hooks want it may not be known yet: so may be the type.
+    this.isUnframed = this.bodyHooks !== null && (this.responseFilter !== null || this.stage === 'responseHooks')
+  }
+
+  onBody(prefix: string, bytes: Buffer, from: number, to: number): void {
+    if (this.isBodyless) return
+    if (this.responseFilter !== null) return this.responseFilter.push(bytes, from, to)
+    this.bytesOut += prefix.length + to - from
+    if (this.held !== null) this.held.push(prefix + bytes.latin1Slice(from, to))
+    else if (!this.downstream.sendBody(prefix, bytes, from, to)) this.connection?.pause()
+  }
+
+  onBodyText(text: string): void {
+    if (this.isBodyless) return
+    if (this.responseFilter !== null) return this.responseFilter.pushText(text)
+    this.bytesOut += text.length
+    if (this.held !== null) this.held.push(text)
+    else this.downstream.sendText(text)
+  }
+
+  onBodyEnd(trailers: string): void {
+    if (this.responseFilter !== null) this.source = this.connection
+    this.connection = null
+    this.complete = true
+    this.trailers = trailers
+    if (this.held === null && this.responseFilter === null) this.downstream.endBody(trailers)
+  }
+
+  onReadEnd(): void {
+    if (this.responseFilter !== null) return this.#filterRead(this.responseFilter)
+    if (this.held !== null) {
+      this.answeredAt = 0
+      if (!this.complete) this.connection?.pause()
+      return
+    }
+    if (this.stage !== 'replying') return
+    const flowing = this.downstream.flush()
+    if (this.complete) return this.end()
+    this.answeredAt = 0
+    if (!flowing) this.connection?.pause()
+  }
+
+  /** The client took what was written. */
+  onReceivable(): void {
+    if (this.responseFilter !== null) this.responseFilter.drained()
+    else if (this.held === null && !this.complete) this.connection?.resume()
+  }
+
+  onUpgraded(head: ResponseHead, connection: UpstreamConnection, rest: Buffer): void {
+    this.connection = null
+    if (this.request.upgrade === null || head.upgrade?.toLowerCase() !== this.request.upgrade.toLowerCase()) {
+      connection.wire.destroy()
+      return this.fail('upgrade_failed', null)
+    }
+    const messages = this.messages?.accepted(head) ?? null
+    if (this.messages !== null && messages === null) {
+      connection.wire.destroy()
+      return this.fail('upgrade_failed', 'with an extension that the hooks of its messages cannot read')
+    }
+    this.upstreamMs = monotonicMs() - this.sentAt
+    this.response = head
+    this.status = 101
+    this.tunnel = true
+    this.stage = 'ended'
+    // It may outlive this plan and many more: what is told of it in the end holds none.
+    this.downstream.becomeTunnel(head, connection, rest, tunnelEnd(this, this.started, this.service.observer), messages)
+    this.service.tally.leave()
+  }
+
+  protected askResponse(): void {
+    const route = this.match?.route.hooks
+    while (this.routeAsked + this.listenerAsked > 0) {
+      const hook = this.routeAsked > 0 ? route![--this.routeAsked]! : this.service.listener.hooks[--this.listenerAsked]!
+      if (hook.onResponse === null) continue
+      this.asking = hook
+      const answer = ask(hook.onResponse, this)
+      this.isAsking = answer === PENDING
+      if (answer === PENDING) {
+        this.held ??= []
+        return
+      }
+      if (!this.applyResponse(answer)) return
+    }
+    this.#reply()
+  }
+
+  /** Returns whether the other hooks are still to be asked. */
+  protected applyResponse(verdict: Verdict | null): boolean {
+    if (verdict === null) return true
+    this.decidedBy = this.asking?.name ?? null
+    if (verdict.kind === 'respond') this.replace(() => makeReply(verdict.status, verdict.body, verdict.headers))
+    else if (verdict.kind === 'fail') {
+      this.dropResponse()
+      this.fail(verdict.error.code, verdict.error.message)
+      return false
+    }
+    return true
+  }
+
+  #reply(): void {
+    const response = this.response!
+    if (this.bodyHooks !== null && this.localBody === null && this.#filterResponse(response, this.bodyHooks)) return
+    this.stage = 'replying'
+    this.status = response.status
+    this.isBodyless = this.askedHead || response.status === 204 || response.status === 304
+    // A hook has made this of an answer that had no body, whatever length it told.
+    if (!this.isBodyless && this.length === 0 && response.contentLength !== 0) response.set('Content-Length', '0')
+    this.downstream.sendHead(response, this.isUnframed && this.length === -1 ? this.#unknown : this.length, this.askedHead)
+    if (this.localBody !== null) return this.#replyLocal(this.localBody)
+    const held = this.held
+    if (held === null) return
+    this.held = null
+    if (this.isBodyless) this.bytesOut = 0
+    else for (const text of held) this.downstream.sendBody(text, EMPTY, 0, 0)
+    if (this.complete) this.downstream.endBody(this.trailers)
+    const flowing = this.downstream.flush()
+    if (this.complete) this.end()
+    else if (flowing) this.connection?.resume()
+  }
+
+  #replyLocal(body: string): void {
+    if (!this.isBodyless) {
+      this.bytesOut = body.length
+      this.downstream.sendText(body)
+    }
+    this.complete = true
+    this.downstream.endBody('')
+    this.downstream.flush()
+    this.end()
+  }
+
+  // ── hooks of its body ────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Returns whether the head waits for the body, or for an error in its place. */
+  #filterResponse(response: ResponseHead, mayWant: readonly Hook[]): boolean {
+    const { status } = response
+    const type = mediaType(response)
+    // A 304 that tells no type may stand for any.
+    const hooks = mayWant.filter(({ onResponseBody }) => wantsType(onResponseBody!, type) || (status === 304 && type === ''))
+    const isPart = status === 206 && (hooks.length > 0 || type === 'multipart/byteranges')
+    if ((hooks.length === 0 && !isPart) || status === 204) return false
+    if (this.askedHead || status === 304) {
+      loosenResponse(response)
+      return false
+    }
+    const field = response.get('content-encoding')
+    const coding = codingOf(field)
+    if (isPart) this.failLate('response_malformed', 'a part that was not asked for')
+    else if (coding === undefined) this.failLate('response_content_coding', field)
+    else this.#startFilter(response, hooks, { type, coding })
+    return true
+  }
+
+  #startFilter(response: ResponseHead, hooks: readonly Hook[], { type, coding }: { type: string; coding: Coding | null }): void {
+    const { request, ip } = this
+    this.stage = 'filtering'
+    loosenResponse(response)
+    const body = { kind: 'responseBody', request, response, ip, type, coding, length: this.length } as const
+    const filter = new ResponseFilter(this, hooks, body)
+    this.responseFilter = filter
+    const held = this.held
+    if (held === null) return
+    this.held = null
+    this.bytesOut = 0
+    for (const text of held) filter.pushText(text)
+    this.#filterRead(filter)
+    if (!this.complete && filter.flows) this.connection?.resume()
+  }
+
+  #filterRead(filter: ResponseFilter): void {
+    const flowing = filter.readEnd(this.complete, this.trailers)
+    this.answeredAt = 0
+    if (this.complete) {
+      // Another exchange may have that connection by now.
+      if (filter.isLent) this.source?.wire.leaveBuffer()
+      return
+    }
+    if (!flowing) this.connection?.pause()
+  }
+
+  sendFilteredHead(head: ResponseHead, length: number): void {
+    this.stage = 'replying'
+    this.status = head.status
+    this.downstream.sendHead(head, length < 0 ? this.#unknown : length, false)
+  }
+
+  sendFiltered(bytes: Buffer): boolean {
+    this.bytesOut += bytes.length
+    return this.downstream.sendBody('', bytes, 0, bytes.length)
+  }
+
+  flushFiltered(): boolean {
+    return this.downstream.flush()
+  }
+
+  endFiltered(trailers: string): void {
+    this.downstream.endBody(trailers)
+    this.downstream.flush()
+    this.end()
+  }
+
+  takeMoreResponse(): void {
+    if (!this.complete) this.connection?.resume()
+  }
+
+  stopResponse(verdict: Verdict, by: Hook | null): void {
+    this.decidedBy = by?.name ?? this.decidedBy
+    const [code, detail] = bodyFailure(verdict, 'response_denied')
+    this.breakOff(code, detail)
+  }
+
+  /** What a body of no known length is for a client whose framing is ours. */
+  get #unknown(): -1 | -2 {
+    return this.downstream.passesFraming ? -2 : -1
+  }
+}
+
+const EMPTY = Buffer.alloc(0)
