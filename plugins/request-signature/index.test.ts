@@ -129,6 +129,10 @@ test('a body has to fit a digest that is signed', async () => {
   const fields = { 'content-digest': digestOf(body) }
   const send = (parts: Signed) => outcome(proxy.fetch(...signed({ method: 'POST', ...parts })))
   assert.is(await send({ fields, covers, body }), '200')
+  const [target, init] = signed({ method: 'POST', fields, covers, body })
+  const res = await proxy.fetch(target, { ...init, headers: { ...init.headers, 'x-signed-content-digest': 'sha-256=:AAAA:' } })
+  assert.equal([await res.sent!.text(), res.sent!.headers.get('x-signed-content-digest')], [body, digestOf(body)])
+  assert.is(await send({ fields: { 'x-signed-content-digest': digestOf(body) }, body }), '401 it has a body without a digest')
   assert.is(await send({ fields, covers, body: '{"hello": "you"}' }), '401 its body does not fit the digest')
   assert.is(await send({ fields, body }), '401 the digest of the body is not signed')
   assert.is(await send({ body }), '401 it has a body without a digest')

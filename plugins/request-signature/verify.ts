@@ -47,14 +47,15 @@ export default definePlugin({
     const onRequest = async (req: Request): Promise<Reply | undefined> => {
       // Nobody says for himself who signed.
       req.headers.delete(header)
+      req.headers.delete(CARRIED)
       // Content-Digest is of the coded bytes (RFC 9530 §2), and a plugin is shown those that are decoded.
       if (body && (req.headers.get('content-encoding') ?? 'identity') !== 'identity')
         return respond(415, 'a signed body is not to be compressed\n', { 'accept-encoding': 'identity' })
       const found = chosen(req, keys, rules)
       if (typeof found === 'string') return refuse(found, req)
       const { keyId, key, member, signature, nonce } = found
-      const hasDigest = req.headers.get('content-digest') !== null
-      if (body && hasDigest && !member.list!.includes('content-digest')) return refuse('the digest of the body is not signed', req)
+      const digest = req.headers.get('content-digest')
+      if (body && digest !== null && !member.list!.includes('content-digest')) return refuse('the digest of the body is not signed', req)
       const base = signatureBase(req, member.list!, writeParameters(member.list!, member.parameters))
       if (base === null) return refuse('it signs a field that the request has not got', req)
       if (!(await crypto.subtle.verify('HMAC', key, signature, toBytes(base))))
@@ -64,6 +65,7 @@ export default definePlugin({
         if (!(await host.kv.compareAndSet(`${keyId}\n${nonce}`, null, '1', { ttl }))) return refuse('the nonce was used before', req)
       }
       req.headers.set(header, keyId)
+      if (body && digest !== null) req.headers.set(CARRIED, digest)
       return undefined
     }
     if (!body) return { onRequest }
@@ -73,8 +75,7 @@ export default definePlugin({
         mode: 'buffer',
         max: maxBody,
         async handle(bytes, req) {
-          // That it is signed where it is there, was decided with the head.
-          const problem = await bodyProblem(new Uint8Array(bytes), req.headers.get('content-digest'))
+          const problem = await bodyProblem(new Uint8Array(bytes), req.headers.get(CARRIED))
           return problem === null ? undefined : refuse(problem, req)
         },
       },
@@ -83,6 +84,9 @@ export default definePlugin({
 })
 
 const DEFAULT: readonly string[] = ['@method', '@path', '@query']
+
+/** The digest that was signed: the proxy takes `Content-Digest` away as soon as a hook may change the body. */
+const CARRIED = 'x-signed-content-digest'
 
 interface Asked extends Message {
   readonly ip: string
