@@ -5,7 +5,7 @@
 import type { Bundle } from '../config/bundle.ts'
 import { parseDuration } from '../config/units.ts'
 import type { EndedExchange, Observer } from '../events.ts'
-import { type Answer, type Ask, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
+import { type Answer, type Ask, type BodyHook, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
 import { Exchange } from '../http/exchange.ts'
 import { LogQueue } from '../observe/log-queue.ts'
 import type { Plan } from '../plan/plan.ts'
@@ -144,7 +144,7 @@ export class SimulatedProxy {
   }
 
   #wrap(hook: Hook): Hook {
-    const { name, onRequest, onResponse, onLog } = hook
+    const { name, onRequest, onResponse } = hook
     return {
       ...hook,
       name,
@@ -154,8 +154,21 @@ export class SimulatedProxy {
       release: () => hook.release(),
       onRequest: onRequest === null ? null : (call) => this.#watch(call, { by: name, hook: 'onRequest', ask: onRequest }),
       onResponse: onResponse === null ? null : (call) => this.#watch(call, { by: name, hook: 'onResponse', ask: onResponse }),
-      onLog: onLog === null ? null : (call) => this.#awaited(call, onLog),
+      onUpgrade: this.#counted(hook.onUpgrade),
+      onError: this.#counted(hook.onError),
+      onMessage: this.#counted(hook.onMessage),
+      onLog: this.#counted(hook.onLog),
+      onRequestBody: this.#countedBody(hook.onRequestBody),
+      onResponseBody: this.#countedBody(hook.onResponseBody),
     }
+  }
+
+  #counted(ask: Ask | null): Ask | null {
+    return ask === null ? null : (call) => this.#awaited(call, ask)
+  }
+
+  #countedBody(body: BodyHook | null): BodyHook | null {
+    return body === null ? null : { ...body, ask: (call) => this.#awaited(call, body.ask) }
   }
 
   /** Nothing is quiet until it is answered. */

@@ -176,7 +176,6 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
     'use: [tag({}, { timeout: ^"5" })], routes: []',
     "listeners.web.use[0].use.timeout: expected a duration such as '250ms', '5s' or '2m', got '5'",
   ],
-  ['use: [tag({}, { grant: [^"kv"] })], routes: []', 'listeners.web.use[0].use.grant[0]: the permission kv is not supported yet'],
   [
     'listen: ^":99999", routes: []',
     "listeners.web.listen: expected an address such as ':8080', '127.0.0.1:8080', '[::1]:8080', 'unix:/run/x.sock' or a port, got ':99999'",
