@@ -15,15 +15,14 @@ export default definePlugin({
   setup({ agents, ignoreCase = false, missing = 'allow', except = [], status = 403 }, host) {
     let seen = host.restore<number>() ?? 0
     const words = ignoreCase ? agents.map((bad) => bad.toLowerCase()) : agents
-    const isBot = (agent: string): boolean => {
-      if (agent === '') return missing === 'deny'
-      const text = ignoreCase ? agent.toLowerCase() : agent
-      return words.some((bad) => text.includes(bad))
-    }
+    const deniesMissing = missing === 'deny'
+    const isExcepted = (path: string): boolean => except.some((pattern) => isPathOf(pattern, path))
     return {
       onRequest(req) {
         const agent = req.headers.get('user-agent') ?? ''
-        if (isBot(agent) && !except.some((pattern) => isPathOf(pattern, req.path))) {
+        const text = ignoreCase ? agent.toLowerCase() : agent
+        const isBot = text === '' ? deniesMissing : words.some((bad) => text.includes(bad))
+        if (isBot && !isExcepted(req.path)) {
           seen++
           return respond(status, 'no bots\n')
         }
