@@ -41,6 +41,8 @@ const FAIR_SHARE = 0.6
 const MOST_RETRIES = 20
 /** Of loading a plugin whose thread was not scheduled. */
 const MOST_LOADS = 4
+/** A crossing has a millisecond more for each 128 KiB that it carries. */
+const BYTES_A_MS_SHIFT = 17
 /** Timers run in one go. */
 const MOST_TICKS = 64
 
@@ -132,7 +134,9 @@ export class Executor implements ByteRoom {
   }
 
   /** Answers every call of a batch whose calls lie on the tape, through the sink. */
-  run(batch: Batch, timeoutMs: number): void {
+  run(batch: Batch, hookMs: number): void {
+    // Copying its bytes is not the hook's doing.
+    const timeoutMs = hookMs + (batch.byteCount >> BYTES_A_MS_SHIFT)
     let from = 0
     let at = IN_AT
     let doomed = -1
@@ -178,7 +182,7 @@ export class Executor implements ByteRoom {
           retries = tried + 1
           continue
         }
-        this.#sink.failed(batch, from, whyOf(ending), ending === 'timeout' ? `the hook ran longer than ${timeoutMs} ms` : isolate.output)
+        this.#sink.failed(batch, from, whyOf(ending), ending === 'timeout' ? `the hook ran longer than ${hookMs} ms` : isolate.output)
         at += this.#tape[at]!
         from++
       } else {

@@ -83,6 +83,7 @@ function receive(frame: Frame): void {
       bytes.set(frame.ints.subarray(0, frame.count), IN_AT)
       batch.count = a
       batch.text = frame.text
+      batch.byteCount = frame.bytes.length
       if (frame.bytes.length > 0 && executor.ensure(frame.bytes.length)) executor.bytes.set(frame.bytes)
       executor.run(batch, frame.b)
       return
