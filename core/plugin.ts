@@ -50,6 +50,8 @@ export interface RequestView {
   readonly query: QueryView
   readonly headers: HeadersView
   readonly cookies: QueryView
+  /** Host, and port if there is one, as the client asked for it. */
+  readonly host: string
   readonly ip: string
 }
 /** A request on its way to the upstream. Read it while the hook runs: once it has answered, nothing can be read or changed. */
@@ -61,6 +63,8 @@ export interface Request {
   readonly search: string
   readonly query: Query
   readonly headers: Headers
+  /** Host, and port if there is one, as the client asked for it. */
+  readonly host: string
   /** The client's address by the listener's `trust`. */
   readonly ip: string
 }
@@ -116,8 +120,8 @@ export interface Body {
  * A chunk is up to 64 KiB, without framing and content coding. What it returns goes on in the place of the chunk, text as UTF-8, nothing: the
  * chunk as it is. Of a request, `respond(…)` answers instead of the upstream, as long as no answer has begun; `deny()` breaks the exchange off.
  */
-export type RequestBodyHook = (chunk: Uint8Array, req: RequestView, body: Body) => Answer<Uint8Array | string | Reply | Deny>
-export type ResponseBodyHook = (chunk: Uint8Array, req: RequestView, body: Body) => Answer<Uint8Array | string | Deny>
+export type RequestBodyHook = (chunk: Uint8Array<ArrayBuffer>, req: RequestView, body: Body) => Answer<Uint8Array | string | Reply | Deny>
+export type ResponseBodyHook = (chunk: Uint8Array<ArrayBuffer>, req: RequestView, body: Body) => Answer<Uint8Array | string | Deny>
 export interface BodyOptions<F> {
   /** `stream` (the default): chunk by chunk. `buffer`: all of the body in one call. */
   readonly mode?: 'stream' | 'buffer' | undefined
@@ -170,7 +174,7 @@ export interface HttpHooks extends ConnectionHooks {
   /** Of a request that asks for an upgrade (WebSocket), after every `onRequest`. */
   onUpgrade?(req: Request): Answer<Reply>
   /** Each message of a WebSocket, whole and inflated. What it returns goes on in its place; `deny()` closes it. Needs the permission `stream`. */
-  onMessage?(message: string | Uint8Array, from: 'client' | 'upstream', tunnel: Tunnel): Answer<string | Uint8Array | Deny>
+  onMessage?(message: string | Uint8Array<ArrayBuffer>, from: 'client' | 'upstream', tunnel: Tunnel): Answer<string | Uint8Array | Deny>
   /** When the proxy is about to answer with an error of its own: what it returns is sent instead. */
   onError?(error: { readonly code: string; readonly status: number; readonly detail: string }, req: RequestView): Answer<Reply>
   /**
@@ -225,13 +229,13 @@ export type Plugin<O, L = unknown> = (
   ...args: NoOptions extends O ? [options?: O, use?: UseOptions] : [options: O, use?: UseOptions]
 ) => PluginUse<L>
 
-/** Any Standard Schema (zod, valibot …): it types the options and is run inside the sandbox before `setup`. */
-export interface StandardSchema<O> {
+/** Any Standard Schema (zod, valibot …): it types the options, run inside the sandbox before `setup`: `I` as the config gives them, `O` as `setup` gets them. */
+export interface StandardSchema<O, I = unknown> {
   readonly '~standard': {
     readonly version: 1
     readonly vendor: string
     readonly validate: (value: unknown) => unknown
-    readonly types?: { readonly input: unknown; readonly output: O } | undefined
+    readonly types?: { readonly input: I; readonly output: O } | undefined
   }
 }
 
@@ -252,10 +256,10 @@ type Exact<H> = HttpHooks extends H ? H : H & { [K in Exclude<keyof H, keyof Htt
 // biome-ignore lint/suspicious/noExplicitAny: fits every layer, which is what "not known" has to do
 type Layer<H> = HttpHooks extends H ? any : keyof H extends keyof ConnectionHooks ? 'connection' : 'http'
 
-export interface PluginDefinition<O, H> {
+export interface PluginDefinition<O, H, I = O> {
   readonly name: string
   readonly permissions?: readonly Permission[] | undefined
-  readonly options?: StandardSchema<O> | undefined
+  readonly options?: StandardSchema<O, I> | undefined
   /** The header fields the plugin reads, of requests and responses. What it does not see costs nothing. Default: all it may see. */
   readonly sees?: readonly string[] | undefined
   readonly match?: Match | undefined
@@ -266,7 +270,9 @@ export interface PluginDefinition<O, H> {
  * Defines a plugin: the default export of its module. It runs in the sandbox only; a config that imports the module gets a function
  * of the options instead, and never runs it.
  */
-export function definePlugin<O = NoOptions, H extends HttpHooks = HttpHooks>(_definition: PluginDefinition<O, H>): Plugin<O, Layer<H>> {
+export function definePlugin<O = NoOptions, H extends HttpHooks = HttpHooks, I = O>(
+  _definition: PluginDefinition<O, H, I>,
+): Plugin<I, Layer<H>> {
   throw new Error('definePlugin was called outside the sandbox: a plugin is imported by a config, which runs it apart')
 }
 

@@ -98,6 +98,7 @@ function editRequest(call: HookCall): Request {
     get search() {
       return head.search
     },
+    host: head.host,
     query: editQuery(head),
     headers: editHeaders(head),
     ip: call.ip,

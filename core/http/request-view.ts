@@ -37,6 +37,7 @@ export function makeRequestView(head: RequestHead, ip: string): RequestView {
     method: head.method,
     path: head.path,
     search: head.search,
+    host: head.host,
     ip,
     headers: head,
     get query() {

@@ -15,6 +15,7 @@ import {
   MESSAGE_FROM_UPSTREAM,
   MESSAGE_IS_TEXT,
   NEEDS_FIELDS,
+  NEEDS_HOST,
   NEEDS_IP,
   NEEDS_METHOD,
   NEEDS_PATH,
@@ -124,11 +125,13 @@ export class Batch {
       else ints[at + 5] = NOT_SENT
       if ((needs & NEEDS_IP) !== 0) this.#put(at + 6, 3, call.ip)
       else ints[at + 7] = NOT_SENT
-      at = this.#putFields(at + REQUEST_HEAD_INTS, 4, request, (needs & NEEDS_FIELDS) !== 0, shape)
+      if ((needs & NEEDS_HOST) !== 0) this.#put(at + 8, 4, request.host)
+      else ints[at + 9] = NOT_SENT
+      at = this.#putFields(at + REQUEST_HEAD_INTS, 5, request, (needs & NEEDS_FIELDS) !== 0, shape)
     }
-    if (response !== null) at = this.#putFields(at, 4 + names, response, (shape.responseNeeds & NEEDS_FIELDS) !== 0, shape)
+    if (response !== null) at = this.#putFields(at, 5 + names, response, (shape.responseNeeds & NEEDS_FIELDS) !== 0, shape)
     ints[end + 3] = response === null ? 0 : response.status
-    if (kind >= FIRST_PART_KIND) at = this.#putPart(at, 4 + 2 * names, call.part)
+    if (kind >= FIRST_PART_KIND) at = this.#putPart(at, 5 + 2 * names, call.part)
     ints[end] = at - end
     ints[end + 1] =
       (shape.index << USE_SHIFT) | (kind << KIND_SHIFT) | (response === null ? 0 : IS_RESPONSE) | (withRequest ? HAS_REQUEST : 0)

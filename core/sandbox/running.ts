@@ -254,6 +254,10 @@ export class RunningPlugin implements EngineSink {
     this.#keeping.forget(state)
   }
 
+  gone(): void {
+    this.#giveUp()
+  }
+
   /** Gives up the calls whose deadline has passed; their isolate goes on. */
   expire(now: number): void {
     for (const [id, { call, use, deadline }] of this.#pending) {

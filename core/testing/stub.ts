@@ -45,6 +45,8 @@ export class StubRequest implements RequestView {
   readonly headers: Headers
   /** Of two cookies with one name, the first. */
   readonly cookies: QueryView
+  /** The Host that was sent. */
+  readonly host: string
   /** The client's address, by the listener's `trust`. */
   readonly ip: string
   /** Name of the upstream, or its URL as the config has it. */
@@ -61,7 +63,8 @@ export class StubRequest implements RequestView {
     this.query = new URLSearchParams(this.search)
     this.headers = new Headers(fields.map(([name, value]): [string, string] => [name, value]))
     this.cookies = cookiesOf(this.headers.get('cookie') ?? '')
-    this.url = `${scheme}://${this.headers.get('host') ?? upstream}${target}`
+    this.host = this.headers.get('host') ?? ''
+    this.url = `${scheme}://${this.host === '' ? upstream : this.host}${target}`
     this.ip = ip
     this.upstream = upstream
     this.endpoint = endpoint

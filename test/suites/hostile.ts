@@ -233,6 +233,21 @@ function describeReplacement(isolation: Isolation): void {
     assert.is(it.told.failures[0]!.why, 'memory')
     assert.ok(before.request.has('x') && after.request.get('x')!.startsWith('/b'))
   })
+  check(isolation, 'a plugin whose setup awaits is started anew, too', async (it) => {
+    const code = `import { definePlugin, respond } from 'sluice/plugin'
+export default definePlugin({ name: 'tried', async setup() {
+  const word = await new Promise((resolve) => setTimeout(resolve, 5, 'ready'))
+  return { onRequest(req) {
+    if (req.path === '/evil') { const a = []; for (;;) a.push(new Array(1000).fill(1)) }
+    return respond(200, word)
+  } }
+} })`
+    const hook = await it.load(await it.write('late.ts', code), { timeoutMs: 5000, memoryMb: 16 })
+    const at = (path: string) => ask(hook, { request: requestHead({ path }) })
+    const outcomes = (await Promise.all([at('/a'), at('/evil'), at('/b')])).map(outcome)
+    assert.equal(outcomes, ['responded 200', 'failed plugin_failed', 'responded 200'])
+    assert.is(outcome(await at('/c')), 'responded 200')
+  })
   check(isolation, 'a repeat offender is parked, and its neighbour is not', async (it) => {
     const neighbour = await it.plugin(`return { onRequest(req) { req.headers.set('x', '1') } }`, {}, `name: 'neighbour',`)
     const evil = await it.plugin(`return { onRequest(req) { if (req.path === '/evil') for (;;); } }`, { timeoutMs: 5 })

@@ -191,6 +191,16 @@ function describeViews(check: Check): void {
     assert.is(response!.get('x-of'), 'GET/q::1201')
   })
 
+  check('shows the host that was asked for', async (it) => {
+    const hook = await it.plugin(
+      `return { onRequest(req) { return respond(200, req.host) }, onResponse(res, req) { res.headers.set('x-host', req.host) } }`,
+    )
+    const request = requestHead({ host: 'a.example:8080' })
+    assert.is(bodyOf(await ask(hook, { request })), 'a.example:8080')
+    const { response } = await ask(hook, { request, response: responseHead() })
+    assert.is(response!.get('x-host'), 'a.example:8080')
+  })
+
   check('has the globals of the sandbox and no others', async (it) => {
     const hook = await it.plugin(`return { onRequest() {
       const url = new URL('/b?x=1#h', 'https://example.com:8443/a'); url.searchParams.set('y', 'ü')

@@ -54,6 +54,8 @@ export interface EngineSink {
   overran(id: number, why: FailureWhy, detail: string): void
   /** The isolate was lost: calls that wait for a promise will not hear of it. */
   lost(why: FailureWhy, detail: string): void
+  /** The engine cannot go on: what is not answered is to be asked of another. */
+  gone(): void
 }
 
 export interface Answers {

@@ -279,8 +279,10 @@ export class Executor implements ByteRoom {
         if (!answer.startsWith('{')) throw new Error(answer)
       }
     } catch {
+      // A setup that awaits cannot be waited for here.
       this.#isolate?.dispose()
       this.#isolate = null
+      this.#sink.gone()
     }
   }
 

@@ -52,6 +52,8 @@ const sink: EngineSink = {
   failed: (_batch, index, why, detail) => send({ type: FAILED, a: index, b: FAILURES.indexOf(why), text: detail }),
   settled: (answers) => sendAnswers(SETTLED, 0, answers),
   overran: (id, why, detail) => send({ type: OVERRAN, a: id, b: FAILURES.indexOf(why), text: detail }),
+  // Whoever started this process starts another.
+  gone: () => process.exit(1),
   lost: (why: FailureWhy, detail) => send({ type: LOST, b: FAILURES.indexOf(why), text: detail }),
 }
 

@@ -225,6 +225,9 @@ export class RequestView {
   get ip(): string {
     return part(this.#call, 6)
   }
+  get host(): string {
+    return part(this.#call, 8)
+  }
   get headers(): HeadersView {
     this.#headers ??= new HeadersView(this.#call, REQUEST_FIELDS)
     return this.#headers
@@ -262,6 +265,9 @@ export class Request {
   }
   get ip(): string {
     return part(this.#call, 6)
+  }
+  get host(): string {
+    return part(this.#call, 8)
   }
   get headers(): Headers {
     this.#headers ??= new Headers(this.#call, REQUEST_FIELDS)
