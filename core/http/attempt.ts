@@ -37,7 +37,7 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
   /** Who the client is, as the endpoint is told. */
   protected applyIdentity(): void {
     const { trust } = this.service.listener
-    if (trust?.has(this.downstream.peer)) extendIdentity(this.request, this.#hop())
+    if (trust?.has(this.downstream.peer)) extendIdentity(this.request, this.hop())
     else dropIdentity(this.request)
   }
 
@@ -50,7 +50,7 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
       this.chosen = endpoint
       this.attempts++
       const connection = endpoint.pool.take()
-      if (connection !== null) return this.#send(connection)
+      if (connection !== null) return this.send(connection)
     }
     this.waited = true
     this.cancelDial = upstream.dial(this.chosen!, this)
@@ -68,7 +68,7 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
 
   onConnected(connection: UpstreamConnection): void {
     this.cancelDial = null
-    this.#send(connection)
+    this.send(connection)
   }
 
   onDialFailed(code: ErrorCode, detail: string | null): void {
@@ -76,27 +76,27 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
     this.onFailed(code, detail)
   }
 
-  #send(connection: UpstreamConnection): void {
+  private send(connection: UpstreamConnection): void {
     const upstream = this.target!.plan
     this.connection = connection
     if (this.waited) this.sentAt = monotonicMs()
     connection.idleMs = upstream.timeouts.idle
     connection.start(this)
     if (this.request.upgrade !== null) this.messages = messageHooks(this.request, this.ip, this.asked())
-    const text = requestText(this.request, upstream, this.chosen!.plan.address, this.#hopText())
+    const text = requestText(this.request, upstream, this.chosen!.plan.address, this.hopText())
     const first = this.firstBytes
     const flowing = first === null ? connection.wire.writeText(text + this.firstBody) : connection.wire.write(text, first, 0, first.length)
-    if (this.sendsNoMore) this.#requestSent()
-    else if (flowing) this.#askForMore()
+    if (this.sendsNoMore) this.requestSent()
+    else if (flowing) this.askForMore()
     else connection.dueAt = connection.deadlines.in(connection.idleMs)
   }
 
-  #askForMore(): void {
+  private askForMore(): void {
     if (this.requestFilter === null) this.downstream.resumeBody()
     else this.requestFilter.drained()
   }
 
-  #hop(): Hop {
+  private hop(): Hop {
     const { via, forwarded } = this.service.listener
     const { peer, scheme, protocol } = this.downstream
     const version = protocol === 'HTTP/2' ? '2.0' : this.request.minor === 0 ? '1.0' : '1.1'
@@ -104,7 +104,7 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
   }
 
   /** And the empty line that ends the head. */
-  #hopText(): string {
+  private hopText(): string {
     if (this.service.listener.trust?.has(this.downstream.peer)) return '\r\n'
     const { memo } = this.downstream
     const { host, minor } = this.request
@@ -112,12 +112,12 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
       memo.host = host
       memo.minor = minor
       memo.service = this.service.number
-      memo.lines = `${hopLines(this.#hop())}\r\n`
+      memo.lines = `${hopLines(this.hop())}\r\n`
     }
     return memo.lines
   }
 
-  #requestSent(): void {
+  private requestSent(): void {
     const connection = this.connection!
     connection.requestSent = true
     if (this.response === null) connection.dueAt = connection.deadlines.in(this.target!.plan.timeouts.response)
@@ -126,7 +126,7 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
   onSendable(): void {
     if (this.sendsNoMore && this.requestFilter === null) return this.downstream.bodyTaken()
     if (!this.sendsNoMore) this.connection!.dueAt = Number.POSITIVE_INFINITY
-    this.#askForMore()
+    this.askForMore()
   }
 
   // ── the request body ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -203,7 +203,7 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
       return
     }
     if (text !== '') this.connection.wire.writeText(text)
-    this.#requestSent()
+    this.requestSent()
   }
 
   /** A hook has made up its mind about all of the body: now the request is sent. */
@@ -225,12 +225,12 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
     const connection = this.connection
     this.connection = null
     if (this.response !== null) return this.breakOff(code, detail)
-    if (this.#mayRetry(errorTable[code].retry, connection)) return
+    if (this.mayRetry(errorTable[code].retry, connection)) return
     this.fail(code, detail)
   }
 
   /** Starts another attempt if this failure allows it. */
-  #mayRetry(rule: RetryRule, connection: UpstreamConnection | null): boolean {
+  private mayRetry(rule: RetryRule, connection: UpstreamConnection | null): boolean {
     if (this.bodyStreamed || rule === 'never' || this.stage !== 'upstream') return false
     if (rule === 'if-reused') {
       if (connection?.reused !== true || this.staleRetried || !this.sendsNoMore || !isIdempotent(this.request.method)) return false

@@ -28,7 +28,7 @@ export class Exchange extends Responding {
     this.firstBytes = firstBytes
     this.sendsNoMore = bodyDone
     this.bytesIn = firstBody.length + (firstBytes === null ? 0 : firstBytes.length)
-    this.#askRequest()
+    this.askRequest()
   }
 
   /** Ends an exchange that never became one: the head could not be read. */
@@ -37,77 +37,77 @@ export class Exchange extends Responding {
     this.fail(code, detail)
   }
 
-  #askRequest(): void {
+  private askRequest(): void {
     const { hooks } = this.service.listener
     while (this.listenerAsked < hooks.length) {
-      if (!this.#ask(hooks[this.listenerAsked++]!)) return
+      if (!this.ask(hooks[this.listenerAsked++]!)) return
     }
-    if (this.match === null && !this.#matchRoute()) return
+    if (this.match === null && !this.matchRoute()) return
     const { route } = this.match!
     while (this.routeAsked < route.hooks.length) {
-      if (!this.#ask(route.hooks[this.routeAsked++]!)) return
+      if (!this.ask(route.hooks[this.routeAsked++]!)) return
     }
-    if (this.request.upgrade === null) this.#dispatch(route)
-    else this.#beginUpgrade()
+    if (this.request.upgrade === null) this.dispatch(route)
+    else this.beginUpgrade()
   }
 
   /** Returns whether to go on at once. */
-  #ask(hook: Hook): boolean {
+  private ask(hook: Hook): boolean {
     if (hook.onRequest === null) return true
     this.asking = hook
     const answer = ask(hook.onRequest, this)
     this.isAsking = answer === PENDING
     if (answer === PENDING) return false
     if (answer === null) return true
-    this.#decide(answer)
+    this.decide(answer)
     return false
   }
 
-  #decide(verdict: Verdict): void {
+  private decide(verdict: Verdict): void {
     this.decidedBy = this.asking?.name ?? null
     if (verdict.kind === 'fail') return this.fail(verdict.error.code, verdict.error.message)
     if (verdict.kind === 'respond') return this.answer(() => makeReply(verdict.status, verdict.body, verdict.headers))
     if (verdict.kind !== 'routeTo') return this.fail('hook_failed', `an answer of the wrong kind: ${verdict.kind}`)
     const upstream = this.service.upstreamNamed(verdict.upstream)
     if (upstream === null) return this.fail('unknown_upstream', verdict.upstream)
-    if (!this.#normalise()) return
-    if (this.request.upgrade === null) return this.#sendTo(upstream)
+    if (!this.normalise()) return
+    if (this.request.upgrade === null) return this.sendTo(upstream)
     this.target = upstream
-    this.#beginUpgrade()
+    this.beginUpgrade()
   }
 
   /** All that were asked about the request are asked once more, in the same order. */
-  #beginUpgrade(): void {
+  private beginUpgrade(): void {
     this.stage = 'upgradeHooks'
     this.toAsk = this.asked()
       .filter((hook) => hook.onUpgrade !== null)
       .reverse()
-    this.#askUpgrade(this.toAsk.length > 0)
+    this.askUpgrade(this.toAsk.length > 0)
   }
 
-  #askUpgrade(mayHaveChanged: boolean): void {
+  private askUpgrade(mayHaveChanged: boolean): void {
     for (let hook = this.toAsk!.pop(); hook !== undefined; hook = this.toAsk!.pop()) {
       this.asking = hook
       const answer = ask(hook.onUpgrade!, this)
       this.isAsking = answer === PENDING
       if (answer === PENDING) return
-      if (answer !== null) return this.#decideUpgrade(answer)
+      if (answer !== null) return this.decideUpgrade(answer)
     }
-    if (mayHaveChanged && !this.#normalise()) return
-    if (this.target !== null) this.#sendTo(this.target)
-    else this.#dispatch(this.match!.route)
+    if (mayHaveChanged && !this.normalise()) return
+    if (this.target !== null) this.sendTo(this.target)
+    else this.dispatch(this.match!.route)
   }
 
-  #decideUpgrade(verdict: Verdict): void {
+  private decideUpgrade(verdict: Verdict): void {
     this.target = null
-    if (verdict.kind !== 'routeTo') return this.#decide(verdict)
+    if (verdict.kind !== 'routeTo') return this.decide(verdict)
     this.decidedBy = this.asking!.name
     this.fail('hook_failed', 'an answer of the wrong kind: routeTo')
   }
 
-  #matchRoute(): boolean {
+  private matchRoute(): boolean {
     this.stage = 'routeHooks'
-    if (this.listenerAsked > 0 && !this.#normalise()) return false
+    if (this.listenerAsked > 0 && !this.normalise()) return false
     try {
       this.match = this.service.listener.routes.match(new RequestFacts(this.request, this.ip))
     } catch (error) {
@@ -125,7 +125,7 @@ export class Exchange extends Responding {
   }
 
   /** A hook may have written any path, and any method. */
-  #normalise(when = 'set by a hook'): boolean {
+  private normalise(when = 'set by a hook'): boolean {
     if (this.request.method === 'CONNECT') {
       this.fail('unsupported_method', when)
       return false
@@ -136,16 +136,16 @@ export class Exchange extends Responding {
     return path !== null
   }
 
-  #dispatch(route: RoutePlan): void {
-    if (this.routeAsked > 0 && !this.#normalise()) return
+  private dispatch(route: RoutePlan): void {
+    if (this.routeAsked > 0 && !this.normalise()) return
     const { destination } = route
     switch (destination.kind) {
       case 'upstream':
-        if (destination.rewrite !== null && !this.#rewrite(destination.rewrite)) return
-        return this.#sendTo(this.service.upstreamFor(destination.upstream))
+        if (destination.rewrite !== null && !this.rewrite(destination.rewrite)) return
+        return this.sendTo(this.service.upstreamFor(destination.upstream))
       case 'split':
-        if (destination.rewrite !== null && !this.#rewrite(destination.rewrite)) return
-        return this.#sendTo(this.service.nextOf(destination))
+        if (destination.rewrite !== null && !this.rewrite(destination.rewrite)) return
+        return this.sendTo(this.service.nextOf(destination))
       case 'respond':
         return this.answer(() => makeReply(destination.status, destination.body, destination.headers))
       case 'redirect':
@@ -153,12 +153,12 @@ export class Exchange extends Responding {
     }
   }
 
-  #rewrite(template: string): boolean {
+  private rewrite(template: string): boolean {
     const target = expand(template, this.match!.params, this.request.search)
     const mark = target.indexOf('?')
     this.request.path = mark < 0 ? target : target.slice(0, mark)
     this.request.search = mark < 0 ? '' : target.slice(mark)
-    return this.#normalise('after rewrite')
+    return this.normalise('after rewrite')
   }
 
   /** A hook that answered PENDING. */
@@ -168,9 +168,9 @@ export class Exchange extends Responding {
     switch (this.stage) {
       case 'listenerHooks':
       case 'routeHooks':
-        return verdict === null ? this.#askRequest() : this.#decide(verdict)
+        return verdict === null ? this.askRequest() : this.decide(verdict)
       case 'upgradeHooks':
-        return verdict === null ? this.#askUpgrade(true) : this.#decideUpgrade(verdict)
+        return verdict === null ? this.askUpgrade(true) : this.decideUpgrade(verdict)
       case 'errorHooks':
         return this.applyError(verdict) ? undefined : this.askError()
       case 'responseHooks':
@@ -178,15 +178,15 @@ export class Exchange extends Responding {
     }
   }
 
-  #sendTo(upstream: Upstream): void {
+  private sendTo(upstream: Upstream): void {
     this.stage = 'upstream'
     this.target = upstream
     if (this.request.hasIdentity || this.service.listener.trust !== null) this.applyIdentity()
-    if (this.listenerAsked + this.routeAsked === 0 || this.#prepareBodies()) this.attempt(false)
+    if (this.listenerAsked + this.routeAsked === 0 || this.prepareBodies()) this.attempt(false)
   }
 
   /** Returns whether the request may be sent now. */
-  #prepareBodies(): boolean {
+  private prepareBodies(): boolean {
     const { request } = this
     const asked = this.asked()
     this.bodyHooks = responseHooks(asked, request)

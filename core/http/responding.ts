@@ -67,7 +67,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
   }
 
   onReadEnd(): void {
-    if (this.responseFilter !== null) return this.#filterRead(this.responseFilter)
+    if (this.responseFilter !== null) return this.filterRead(this.responseFilter)
     if (this.held !== null) {
       this.answeredAt = 0
       if (!this.complete) this.connection?.pause()
@@ -121,7 +121,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
       }
       if (!this.applyResponse(answer)) return
     }
-    this.#reply()
+    this.reply()
   }
 
   /** Returns whether the other hooks are still to be asked. */
@@ -137,16 +137,16 @@ export abstract class Responding extends Answering implements ResponseTaker {
     return true
   }
 
-  #reply(): void {
+  private reply(): void {
     const response = this.response!
-    if (this.bodyHooks !== null && this.localBody === null && this.#filterResponse(response, this.bodyHooks)) return
+    if (this.bodyHooks !== null && this.localBody === null && this.filterResponse(response, this.bodyHooks)) return
     this.stage = 'replying'
     this.status = response.status
     this.isBodyless = this.askedHead || response.status === 204 || response.status === 304
     // A hook has made this of an answer that had no body, whatever length it told.
     if (!this.isBodyless && this.length === 0 && response.contentLength !== 0) response.set('Content-Length', '0')
-    this.downstream.sendHead(response, this.isUnframed && this.length === -1 ? this.#unknown : this.length, this.askedHead)
-    if (this.localBody !== null) return this.#replyLocal(this.localBody)
+    this.downstream.sendHead(response, this.isUnframed && this.length === -1 ? this.unknown : this.length, this.askedHead)
+    if (this.localBody !== null) return this.replyLocal(this.localBody)
     const held = this.held
     if (held === null) return
     this.held = null
@@ -158,7 +158,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
     else if (flowing) this.connection?.resume()
   }
 
-  #replyLocal(body: string): void {
+  private replyLocal(body: string): void {
     if (!this.isBodyless) {
       this.bytesOut = body.length
       this.downstream.sendText(body)
@@ -172,7 +172,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
   // ── hooks of its body ────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Returns whether the head waits for the body, or for an error in its place. */
-  #filterResponse(response: ResponseHead, mayWant: readonly Hook[]): boolean {
+  private filterResponse(response: ResponseHead, mayWant: readonly Hook[]): boolean {
     const { status } = response
     const type = mediaType(response)
     // A 304 that tells no type may stand for any.
@@ -187,11 +187,11 @@ export abstract class Responding extends Answering implements ResponseTaker {
     const coding = codingOf(field)
     if (isPart) this.failLate('response_malformed', 'a part that was not asked for')
     else if (coding === undefined) this.failLate('response_content_coding', field)
-    else this.#startFilter(response, hooks, { type, coding })
+    else this.startFilter(response, hooks, { type, coding })
     return true
   }
 
-  #startFilter(response: ResponseHead, hooks: readonly Hook[], { type, coding }: { type: string; coding: Coding | null }): void {
+  private startFilter(response: ResponseHead, hooks: readonly Hook[], { type, coding }: { type: string; coding: Coding | null }): void {
     const { request, ip } = this
     this.stage = 'filtering'
     loosenResponse(response)
@@ -203,11 +203,11 @@ export abstract class Responding extends Answering implements ResponseTaker {
     this.held = null
     this.bytesOut = 0
     for (const text of held) filter.pushText(text)
-    this.#filterRead(filter)
+    this.filterRead(filter)
     if (!this.complete && filter.flows) this.connection?.resume()
   }
 
-  #filterRead(filter: ResponseFilter): void {
+  private filterRead(filter: ResponseFilter): void {
     const flowing = filter.readEnd(this.complete, this.trailers)
     this.answeredAt = 0
     if (this.complete) {
@@ -221,7 +221,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
   sendFilteredHead(head: ResponseHead, length: number): void {
     this.stage = 'replying'
     this.status = head.status
-    this.downstream.sendHead(head, length < 0 ? this.#unknown : length, false)
+    this.downstream.sendHead(head, length < 0 ? this.unknown : length, false)
   }
 
   sendFiltered(bytes: Buffer): boolean {
@@ -250,7 +250,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
   }
 
   /** What a body of no known length is for a client whose framing is ours. */
-  get #unknown(): -1 | -2 {
+  private get unknown(): -1 | -2 {
     return this.downstream.passesFraming ? -2 : -1
   }
 }
