@@ -43,6 +43,11 @@ export class StackMap {
     return { file: this.#source.file, line: 0, column: 0 }
   }
 
+  /** Where in its own files; both 1-based, in the bundle and in the answer. */
+  locate(line: number, column: number): Place | null {
+    return this.#lookUp(line, column)
+  }
+
   #frame(line: string): { place: Place; index: number; end: number } | null {
     const index = line.indexOf(`${this.#source.file}:`)
     if (index < 0 || !/^\s*at /.test(line)) return null
