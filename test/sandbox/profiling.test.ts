@@ -1,0 +1,94 @@
+/**
+ * A plugin is profiled while it is asked: it moves to a process made for that and back, between two crossings. What is asked on either
+ * side of a move is answered, and the profile names the plugin's own lines.
+ */
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Hook } from '../../core/hooks.ts'
+import { type CpuProfile, selfMicros } from '../../core/sandbox/profile.ts'
+import { eventually } from '../support/deadline.ts'
+import { requestHead } from '../support/heads.ts'
+import { ask, Sandboxed } from '../support/sandboxed.ts'
+
+const burning = `  function burnSlowly(rounds: number) { let sum = 0; for (let i = 0; i < rounds; i++) sum += Math.sqrt(i); return sum }
+  let count = 0
+  return { async onRequest(req) {
+    await null
+    return respond(200, String(burnSlowly(20_000) > 0 ? ++count : 0))
+  } }`
+
+for (const isolation of ['worker', 'process'] as const) {
+  const test = suite<{ box: Sandboxed }>(`profiling of a plugin in a ${isolation}`)
+  test.before.each(async (world) => {
+    world.box = await Sandboxed.create(isolation)
+  })
+  test.after.each((world) => world.box.close())
+
+  test('what burns is named with its line, no call is lost, and the plugin is back where it was', async ({ box }) => {
+    const hook = await box.plugin(burning, { timeoutMs: 200, deadlineMs: 20_000 })
+    const load = askOnAndOn(hook)
+    const { calls, profile } = await box.sandbox.profile('tried', 400)
+    await load.stop()
+    assert.ok(calls > 0)
+    assert.equal(box.told.failures, [])
+    assert.ok(load.answers.length > calls)
+    assert.is(load.answers.filter((status) => status !== 200).length, 0)
+    const { callFrame } = hottest(profile)
+    assert.is(callFrame.functionName, 'burnSlowly')
+    const lines = readFileSync(fileURLToPath(callFrame.url), 'utf8').split('\n')
+    assert.match(lines[callFrame.lineNumber]!, /function burnSlowly/)
+    assert.equal(
+      box.sandbox.states.map(({ engine, state, restarts }) => [engine, state, restarts]),
+      [[isolation, 'ready', 0]],
+    )
+    assert.is((await ask(hook)).verdict?.kind, 'respond')
+  })
+
+  test('one profile at a time; of a plugin that is not there none', async ({ box }) => {
+    await box.plugin(burning, { timeoutMs: 200 })
+    const first = box.sandbox.profile('tried', 10)
+    const second = await box.sandbox.profile('tried', 10).catch((error: Error) => error.message)
+    assert.is(second, 'tried is being profiled: one at a time')
+    assert.is(await box.sandbox.profile('other', 10).catch((error: Error) => error.message), 'there is no plugin other')
+    assert.is((await first).calls, 0)
+  })
+
+  // Of a process it is not to be told from outside which one it is.
+  const whereSeen = isolation === 'worker' ? test : test.skip
+  whereSeen('a plugin that never gives way ends its process; its calls fail, and it is back where it was', async ({ box }) => {
+    const hook = await box.plugin("return { onRequest(req) { if (req.path === '/hang') for (;;) {} } }", { timeoutMs: 20 })
+    const profiled = box.sandbox.profile('tried', 3000).catch((error: Error) => error.message)
+    await eventually(() => (box.sandbox.states[0]?.engine === 'process' ? true : undefined), 'it was not moved')
+    const asked = await ask(hook, { request: requestHead({ path: '/hang' }) })
+    assert.is(asked.verdict?.kind, 'fail')
+    assert.match(String(await profiled), /^the profile of tried was lost: /)
+    assert.is(box.sandbox.states[0]?.engine, isolation)
+  })
+  test.run()
+}
+
+/** Always some calls at once, one after the other. */
+function askOnAndOn(hook: Hook): { readonly answers: number[]; stop(): Promise<void> } {
+  const answers: number[] = []
+  let isOn = true
+  const asking = Array.from({ length: 8 }, async () => {
+    while (isOn) {
+      const { verdict } = await ask(hook)
+      answers.push(verdict?.kind === 'respond' ? verdict.status : 0)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  })
+  const stop = async (): Promise<void> => {
+    isOn = false
+    await Promise.all(asking)
+  }
+  return { answers, stop }
+}
+
+function hottest(profile: CpuProfile): CpuProfile['nodes'][number] {
+  const times = selfMicros(profile)
+  const own = profile.nodes.filter(({ callFrame }) => callFrame.url.startsWith('file:'))
+  return own.reduce((most, node) => ((times.get(node.id) ?? 0) > (times.get(most.id) ?? 0) ? node : most))
+}
