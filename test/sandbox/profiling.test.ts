@@ -8,6 +8,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Hook } from '../../core/hooks.ts'
 import { type CpuProfile, selfMicros } from '../../core/sandbox/profile.ts'
+import { reaches } from '../suites/hostile.ts'
 import { eventually } from '../support/deadline.ts'
 import { requestHead } from '../support/heads.ts'
 import { ask, Sandboxed } from '../support/sandboxed.ts'
@@ -55,19 +56,79 @@ for (const isolation of ['worker', 'process'] as const) {
     assert.is((await first).calls, 0)
   })
 
-  // Of a process it is not to be told from outside which one it is.
-  const whereSeen = isolation === 'worker' ? test : test.skip
-  whereSeen('a plugin that never gives way ends its process; its calls fail, and it is back where it was', async ({ box }) => {
-    const hook = await box.plugin("return { onRequest(req) { if (req.path === '/hang') for (;;) {} } }", { timeoutMs: 20 })
-    const profiled = box.sandbox.profile('tried', 3000).catch((error: Error) => error.message)
-    await eventually(() => (box.sandbox.states[0]?.engine === 'process' ? true : undefined), 'it was not moved')
-    const asked = await ask(hook, { request: requestHead({ path: '/hang' }) })
-    assert.is(asked.verdict?.kind, 'fail')
-    assert.match(String(await profiled), /^the profile of tried was lost: /)
-    assert.is(box.sandbox.states[0]?.engine, isolation)
-  })
   test.run()
 }
+
+const test = suite<{ box: Sandboxed }>('the process of a profile')
+test.before.each(async (world) => {
+  world.box = await Sandboxed.create('worker')
+})
+test.after.each((world) => world.box.close())
+
+const reaching = [
+  ...reaches,
+  {
+    name: 'the host by what an import is refused with',
+    body: `const name = 'fs'; return respond(200, await import(name).catch((e) => { try { return e.constructor.constructor('return typeof process')() } catch (e) { return e.name } }))`,
+    found: /^EvalError$/,
+  },
+]
+
+test('a plugin that reaches out of its realm finds nothing', async ({ box }) => {
+  const tries = reaching.map(({ body }) => `async (req) => { ${body} }`).join(',\n')
+  const hook = await box.plugin(`const tries = [${tries}]\nreturn { onRequest(req) { return tries[Number(req.path.slice(1))](req) } }`)
+  const profiled = box.sandbox.profile('tried', 1000)
+  await eventually(() => (box.sandbox.states[0]?.engine === 'process' ? true : undefined), 'it was not moved')
+  const asked = await Promise.all(reaching.map((_, i) => ask(hook, { request: requestHead({ path: `/${i}` }) })))
+  assert.is(box.sandbox.states[0]?.engine, 'process')
+  for (const [i, { name, found }] of reaching.entries()) {
+    const { verdict } = asked[i]!
+    assert.match(verdict?.kind === 'respond' ? verdict.body : JSON.stringify(box.told.failures), found, name)
+  }
+  assert.ok((await profiled).calls >= reaching.length)
+})
+
+test('a plugin that never gives way ends its process; its calls fail, and it is back where it was', async ({ box }) => {
+  const hook = await box.plugin("return { onRequest(req) { if (req.path === '/hang') for (;;) {} } }", { timeoutMs: 20 })
+  const profiled = box.sandbox.profile('tried', 3000).catch((error: Error) => error.message)
+  await eventually(() => (box.sandbox.states[0]?.engine === 'process' ? true : undefined), 'it was not moved')
+  const asked = await ask(hook, { request: requestHead({ path: '/hang' }) })
+  assert.is(asked.verdict?.kind, 'fail')
+  assert.match(String(await profiled), /^the profile of tried was lost: /)
+  assert.is(box.sandbox.states[0]?.engine, 'worker')
+})
+
+test('a plugin that waits, wishes and is set up asynchronously is the same in there', async ({ box }) => {
+  box.perform = async ({ method }) => JSON.stringify({ value: method })
+  const hook = await box.plugin(
+    `return (async () => {
+      const first = await host.kv.get('a')
+      let timers = 0
+      return { async onRequest(req) {
+        await new Promise((resolve) => setTimeout(resolve, 5))
+        console.log('seen ' + ++timers)
+        const again = await host.kv.get('b')
+        return respond(200, typeof first + typeof again)
+      } }
+    })()`,
+    { grant: ['kv'], timeoutMs: 200, deadlineMs: 5000 },
+    "permissions: ['kv'], ",
+  )
+  const before = await ask(hook)
+  const profiled = box.sandbox.profile('tried', 800)
+  await eventually(() => (box.sandbox.states[0]?.engine === 'process' ? true : undefined), 'it was not moved')
+  const within = await ask(hook)
+  assert.is((await profiled).calls, 1)
+  const after = await ask(hook)
+  assert.equal(box.told.failures, [])
+  assert.equal(within.verdict, before.verdict)
+  assert.equal(after.verdict, before.verdict)
+  assert.equal(
+    box.told.lines.map(({ text }) => text),
+    ['seen 1', 'seen 1', 'seen 1'],
+  )
+})
+test.run()
 
 /** Always some calls at once, one after the other. */
 function askOnAndOn(hook: Hook): { readonly answers: number[]; stop(): Promise<void> } {

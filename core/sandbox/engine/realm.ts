@@ -55,7 +55,9 @@ class PluginRealm implements Room {
   readonly #tape: Int32Array
   readonly #realm = newRealm()
   readonly #crossing: Crossing
-  readonly #enter = new Script('cross()', { filename: 'sluice:crossing' })
+  readonly #cross: () => void
+  /** Evaluated, it is what makes the realm's promises settle. */
+  readonly #settle = new Script('0', { filename: 'sluice:crossing' })
   #isDisposed = false
 
   constructor(source: PluginSource, memory: SharedArrayBuffer) {
@@ -69,7 +71,7 @@ class PluginRealm implements Room {
     this.#crossing = inside.crossing
     const boot: unknown = runInContext(source.prelude, this.#realm, { filename: 'sluice:sandbox' })
     inside.begin(boot, memory, randomBytes(32).toString('latin1'))
-    Object.defineProperty(this.#realm, 'cross', { value: inside.cross })
+    this.#cross = inside.cross
   }
 
   define(source: PluginSource): Ending {
@@ -127,7 +129,8 @@ class PluginRealm implements Room {
     crossing.name = name
     for (const [i, value] of values.entries()) crossing.values[i] = value
     crossing.values.length = values.length
-    this.#enter.runInContext(this.#realm)
+    this.#cross()
+    this.#settle.runInContext(this.#realm)
     const { output, failure } = crossing
     this.ending = failure === null ? 'returned' : 'broken'
     const text = failure ?? output
