@@ -17,7 +17,7 @@ export const realms: Rooms = {
   open: (source, memory) => new PluginRealm(source, memory),
 }
 
-/** Its promises settle within the crossing, as they do in an isolate. */
+/** Its promises settle within the crossing, as they do in an isolate; but for an `import()`, which is refused by the next one. */
 function newRealm(): Context {
   return createContext(constants.DONT_CONTEXTIFY, { microtaskMode: 'afterEvaluate' })
 }
