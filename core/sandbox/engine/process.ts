@@ -5,8 +5,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Batch, type ByteRoom } from '../batch.ts'
 import type { PluginSource } from '../source.ts'
 import { FAILURES, type FailureWhy, IN_INTS, LEAST_BYTES_IN, MAX_BUFFERED } from '../wire.ts'
@@ -20,7 +18,6 @@ import {
   LOST,
   OVERRAN,
   RESULT,
-  SAMPLE_MICROS,
   SETTLED,
   TO_DEFINE,
   TO_DROP,
@@ -32,6 +29,7 @@ import {
   TO_START,
   writeFrame,
 } from './frames.ts'
+import { hostArguments, profiledArguments } from './host-arguments.ts'
 import type { StartMessage } from './host-side.ts'
 
 /** A run that brings nothing for so long, beyond its own time limits, and the process is killed. */
@@ -357,23 +355,6 @@ export class ProcessEngine implements Engine {
     this.#runs = []
     for (const { batch, to } of runs) while (batch.done < to) this.#sink.failed(batch, batch.done, 'crashed', detail)
   }
-}
-
-const hostArguments = ['--no-node-snapshot', '--no-concurrent-osr', '--max-old-space-size=128', '--max-semi-space-size=2', entryOf('host')]
-
-/** It may read this program, until it has; nothing else of the system is open to it, and what it reads is never made into code. */
-function profiledArguments(memoryMb: number): readonly string[] {
-  const core = fileURLToPath(new URL('../..', import.meta.url))
-  return [
-    ...['--permission', `--allow-fs-read=${core}`, `--allow-fs-read=${join(core, '../package.json')}`],
-    ...['--disallow-code-generation-from-strings', `--cpu-profiler-sampling-interval=${SAMPLE_MICROS}`],
-    ...[`--max-old-space-size=${128 + memoryMb}`, entryOf('profile-host')],
-  ]
-}
-
-function entryOf(name: string): string {
-  const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
-  return fileURLToPath(new URL(`./${name}${extension}`, import.meta.url))
 }
 
 /** Bytes of a batch on this side of the pair, which grow as they are needed; the plugin host has room for one call of the largest kind. */
