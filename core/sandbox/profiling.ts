@@ -19,6 +19,7 @@ export interface ProfilingParts {
   createProfiled(sink: EngineSink): ProcessEngine
   /** As it is to run afterwards. */
   createUsual(sink: EngineSink): Engine
+  kindAfter(): 'worker' | 'process'
   /** While it runs, no use of a plugin comes or goes. */
   alone<T>(run: () => Promise<T>): Promise<T>
 }
@@ -41,8 +42,17 @@ export async function profilePlugin(parts: ProfilingParts): Promise<PluginProfil
   } catch (error) {
     throw new Error(`the profile of ${plugin.name} was lost: ${error instanceof Error ? error.message : String(error)}`)
   } finally {
-    // Parked, moved or gone meanwhile: then it has another engine already.
-    await parts.alone(async () => plugin.engine === engine && (await changeEngine(plugin, parts.createUsual)))
+    await parts.alone(() => giveBack(engine, parts))
+  }
+}
+
+/** Parked, moved or gone meanwhile: then it has another engine already, or needs none. It never stays in this one. */
+async function giveBack(engine: Engine, { plugin, createUsual, kindAfter }: ProfilingParts): Promise<void> {
+  if (plugin.engine !== engine || !plugin.isReady) return
+  try {
+    await changeEngine(plugin, createUsual)
+  } catch {
+    if (plugin.engine === engine) plugin.startAnew(kindAfter())
   }
 }
 

@@ -150,6 +150,11 @@ export class RunningPlugin implements EngineSink {
     if (this.engine.kind === 'worker' && this.#state === 'ready' && !this.#closed) void this.#start('process')
   }
 
+  /** In a fresh engine of that kind; calls wait until it is there. */
+  startAnew(kind: 'worker' | 'process'): void {
+    if (this.isReady) void this.#start(kind)
+  }
+
   get hasPending(): boolean {
     return this.#pending.size > 0
   }

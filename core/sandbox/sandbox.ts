@@ -108,12 +108,14 @@ export class Sandbox {
     this.#profiled = name
     const { plugin, memoryMb } = loaded
     const { source } = plugin
-    const kind = plugin.engine.kind
+    const { kind } = plugin.engine
+    const kindAfter = (): 'worker' | 'process' => (this.#exiled.has(source.id) ? 'process' : kind)
     try {
       return await profilePlugin({
         ...{ plugin, ms },
         createProfiled: (sink) => new ProcessEngine(source, memoryMb, sink, true),
-        createUsual: (sink) => createEngine(this.#exiled.has(source.id) ? 'process' : kind, { source, memoryMb, sink }),
+        createUsual: (sink) => createEngine(kindAfter(), { source, memoryMb, sink }),
+        kindAfter,
         alone: (run) => this.#alone(run),
       })
     } finally {

@@ -23,6 +23,8 @@ export class StackMap {
   readable(stack: string): string {
     const out: string[] = []
     for (const line of stack.split('\n')) {
+      // What is below a crossing of a realm is the host's.
+      if (/^\s*at .*sluice:crossing/.test(line)) break
       if (/^\s*at .*(sluice:sandbox|<isolated-vm)/.test(line)) continue
       const frame = this.#frame(line)
       if (frame === null) out.push(line)

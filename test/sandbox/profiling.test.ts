@@ -102,6 +102,33 @@ test('a plugin that never gives way ends its process; its calls fail, and it is 
   assert.is(box.sandbox.states[0]?.engine, 'worker')
 })
 
+test('what a hook throws in there is told as ever, with places of its own file alone', async ({ box }) => {
+  const hook = await box.plugin("return { onRequest() { throw new Error('on purpose') } }")
+  const profiled = box.sandbox.profile('tried', 500)
+  await eventually(() => (box.sandbox.states[0]?.engine === 'process' ? true : undefined), 'it was not moved')
+  await ask(hook)
+  await profiled
+  await ask(hook)
+  const [within, after] = box.told.failures
+  assert.match(within!.detail, /^Error: on purpose\n +at .*plugin-0\.ts:3:/)
+  assert.is(within!.detail, after!.detail)
+})
+
+test('a plugin that cannot be set up any more does not stay in there', async ({ box }) => {
+  let mayStart = true
+  box.perform = async () => {
+    if (!mayStart) throw new Error('not any more')
+    return 'null'
+  }
+  await box.plugin("return host.kv.get('a').then(() => ({ onRequest() {} }))", { grant: ['kv'] }, "permissions: ['kv'], ")
+  const profiled = box.sandbox.profile('tried', 500)
+  await eventually(() => (box.sandbox.states[0]?.engine === 'process' ? true : undefined), 'it was not moved')
+  mayStart = false
+  await profiled
+  await eventually(() => (box.sandbox.states[0]?.state === 'parked' ? true : undefined), 'it is not parked')
+  assert.is(box.sandbox.states[0]?.engine, 'worker')
+})
+
 test('a plugin that waits, wishes and is set up asynchronously is the same in there', async ({ box }) => {
   box.perform = async ({ method }) => JSON.stringify({ value: method })
   const hook = await box.plugin(
