@@ -240,7 +240,7 @@ const pluginProfile: CommandSpec = {
     'DevTools of Chrome open (Performance, Load profile), with the places of your .ts files. For that time the plugin of one worker, the one with ' +
     'the most connections, runs in a process made for it, and afterwards anew where it ran before: what it counts in that worker begins anew ' +
     'twice, and in between the limits of time and memory are wide. That process holds the plugin alone and may open nothing, but without ' +
-    `an isolate around the plugin: do not profile one that you would not run. ${whichAbout}`,
+    `an isolate around the plugin: do not profile one that you would not run. Turns of a few microseconds are seen in part: compare times, do not add them up. ${whichAbout}`,
   options: [
     { name: 'seconds', value: 'N', help: 'for how long, up to 60 (default: 5)' },
     { name: 'output', short: 'o', value: 'FILE', help: 'where to write it (default: NAME.cpuprofile)' },
