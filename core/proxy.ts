@@ -20,6 +20,7 @@ import type { Plan } from './plan/plan.ts'
 import { isPlugin, type PluginUseConfig, pluginUses } from './plan/uses.ts'
 import { Runtime } from './runtime.ts'
 import type { Capabilities } from './sandbox/capabilities.ts'
+import type { PluginProfile } from './sandbox/profiling.ts'
 import { LoadedUse, type PluginState, type PluginUse, Sandbox, summarizeUse, type UseSummary } from './sandbox/sandbox.ts'
 import type { Dial } from './upstream/dial.ts'
 
@@ -51,6 +52,8 @@ export interface Proxy {
   readonly plugins: readonly PluginState[]
   /** The plugin of that source runs in a process of its own from now on. */
   moveToProcess(sourceId: string): void
+  /** What the plugin of that name spends the processor on, for so long. Rejects with a sentence. */
+  profilePlugin(name: string, ms: number): Promise<PluginProfile>
   /** Open descriptors near their limit (true), or far enough from it again (false). */
   onPressure: ((pressed: boolean) => void) | null
   close(): void
@@ -163,6 +166,10 @@ class WorkerProxy implements Proxy {
 
   moveToProcess(sourceId: string): void {
     this.#sandbox.moveToProcess(sourceId)
+  }
+
+  profilePlugin(name: string, ms: number): Promise<PluginProfile> {
+    return this.#sandbox.profile(name, ms)
   }
 
   close(): void {

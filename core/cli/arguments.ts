@@ -120,16 +120,15 @@ function longerThan(word: string, { commands }: Grammar): CommandSpec | undefine
   return commands.find(({ name }) => name.startsWith(`${word} `))
 }
 
-function unknownCommand(args: readonly string[], at: number, grammar: Grammar): string {
-  const { commands } = grammar
+function unknownCommand(args: readonly string[], at: number, { commands }: Grammar): string {
   const word = args[at]!
-  const longer = longerThan(word, grammar)
-  if (longer !== undefined) {
+  const names = commands.map(({ name }) => name)
+  const longer = names.filter((name) => name.startsWith(`${word} `))
+  if (longer.length > 0) {
     const next = args[at + 1]
     const typed = next === undefined || isOption(next) ? word : `${word} ${next}`
-    return `there is no command ${typed}; did you mean ${longer.name}?`
+    return `there is no command ${typed}; did you mean ${nearest(typed, longer) ?? longer.join(' or ')}?`
   }
-  const names = commands.map(({ name }) => name)
   return `there is no command ${word}${suggest(word, [...names, 'help', '--version']) || suggestForOperand(word)}`
 }
 

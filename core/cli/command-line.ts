@@ -14,6 +14,7 @@ import {
   readFormat,
   readHeader,
   readQuestion,
+  readSeconds,
   readUrl,
   readWorkers,
   textOf,
@@ -74,6 +75,11 @@ async function runCommand({ command, options, rest }: ParsedCommand, cacheFolder
     case commands.pluginNew: {
       const { runPluginNew } = await import('./plugin-new.ts')
       return runPluginNew({ name: rest[0]!, dir: textOf(options, 'dir') })
+    }
+    case commands.pluginProfile: {
+      const { runPluginProfile } = await import('./plugin-profile.ts')
+      const seconds = readSeconds(textOf(options, 'seconds') ?? '5')
+      return runPluginProfile(choiceOf(options), { plugin: rest[0]!, seconds, output: textOf(options, 'output') })
     }
     case commands.completion: {
       const { completionScript, shells } = await import('./completion.ts')

@@ -230,6 +230,30 @@ const pluginNew: CommandSpec = {
   environment: [],
 }
 
+const pluginProfile: CommandSpec = {
+  name: 'plugin profile',
+  operands: { least: 1, most: 1 },
+  usage: ['plugin profile NAME [options]'],
+  summary: 'what a plugin of the running proxy spends the CPU on',
+  about:
+    'Records a CPU profile of a plugin while the proxy goes on, tells the five hottest functions, and writes a .cpuprofile, which the ' +
+    'DevTools of Chrome open (Performance, Load profile), with the places of your .ts files. For that time the plugin of one worker, the one with ' +
+    'the most connections, runs in a process made for it, and afterwards anew where it ran before: what it counts in that worker begins anew ' +
+    'twice, and in between the limits of time and memory are wide. That process holds the plugin alone and may open nothing, but without ' +
+    `an isolate around the plugin: do not profile one that you would not run. Turns of a few microseconds are seen in part: compare times, do not add them up. ${whichAbout}`,
+  options: [
+    { name: 'seconds', value: 'N', help: 'for how long, up to 60 (default: 5)' },
+    { name: 'output', short: 'o', value: 'FILE', help: 'where to write it (default: NAME.cpuprofile)' },
+    ...whichOptions,
+  ],
+  examples: [
+    ['sluice plugin profile geo', 'five seconds, into geo.cpuprofile'],
+    ['sluice plugin profile geo --seconds 1 -o /tmp/geo.cpuprofile', 'shorter, and elsewhere'],
+  ],
+  exits: [[0, 'the profile is written'], [1, 'no such proxy or plugin, or nobody called the plugin: nothing is written'], usage],
+  environment: [controlVariable],
+}
+
 const completion: CommandSpec = {
   name: 'completion',
   operands: { least: 1, most: 1 },
@@ -245,10 +269,10 @@ const completion: CommandSpec = {
   environment: [],
 }
 
-export const commands = { run, url, check, explain, status, reload, stop, init, types, pluginNew, completion }
+export const commands = { run, url, check, explain, status, reload, stop, init, types, pluginNew, pluginProfile, completion }
 
 export const grammar: Grammar = {
-  commands: [run, check, explain, status, reload, stop, init, types, pluginNew, completion],
+  commands: [run, check, explain, status, reload, stop, init, types, pluginNew, pluginProfile, completion],
   byDefault: run,
   forUrl: url,
 }
@@ -257,7 +281,7 @@ export const grammar: Grammar = {
 export const overviewParts = {
   groups: [
     ['Run', [url, run]],
-    ['Look', [check, explain, status]],
+    ['Look', [check, explain, status, pluginProfile]],
     ['Change', [reload, stop]],
     ['Create', [init, types, pluginNew, completion]],
   ],

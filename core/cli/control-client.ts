@@ -28,7 +28,13 @@ export async function chooseProxy(choice: Choice, running?: readonly RunningProx
 }
 
 /** How long the first answer may take. A reload compiles and prepares; whoever waits for a drain has been told that it began. */
-const firstAnswerMs: Readonly<Record<ControlRequest['do'], number>> = { status: 5_000, recall: 5_000, stop: 5_000, reload: 120_000 }
+const firstAnswerMs: Readonly<Record<ControlRequest['do'], number>> = {
+  status: 5_000,
+  recall: 5_000,
+  stop: 5_000,
+  reload: 120_000,
+  profile: 5_000,
+}
 
 /** What it answers, one after the other, until it has said all. */
 export async function* ask(

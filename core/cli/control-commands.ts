@@ -44,7 +44,7 @@ export async function runStop(choice: Choice, { now }: { readonly now: boolean }
   })
 }
 
-async function tellingErrors(run: () => Promise<number>): Promise<number> {
+export async function tellingErrors(run: () => Promise<number>): Promise<number> {
   try {
     return await run()
   } catch (error) {

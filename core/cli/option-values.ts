@@ -2,6 +2,7 @@
 import { isIP } from 'node:net'
 import { parseDuration } from '../config/units.ts'
 import { parseEndpoint } from '../net/address.ts'
+import { maxProfileSeconds } from '../process/control-protocol.ts'
 import type { Options } from './arguments.ts'
 import type { CheckFormat } from './check.ts'
 import type { Choice } from './control-client.ts'
@@ -39,6 +40,12 @@ export function readDuration(text: string): number {
   // No more than a timer can hold.
   if (ms !== null && ms <= 2 ** 31 - 10_000) return ms
   throw new UsageError(`--drain takes a duration such as 500ms, 30s or 2m, not ${text}`)
+}
+
+export function readSeconds(text: string): number {
+  const seconds = /^\d{1,2}(\.\d{1,3})?$/.test(text) ? Number(text) : 0
+  if (seconds >= 0.1 && seconds <= maxProfileSeconds) return seconds
+  throw new UsageError(`--seconds takes a number from 0.1 to ${maxProfileSeconds}, not ${text}`)
 }
 
 export function readFormat(options: Options, env: NodeJS.ProcessEnv = process.env): CheckFormat {

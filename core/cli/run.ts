@@ -202,6 +202,7 @@ class Program {
         reload: () => this.#reload(),
         stop: ({ now }) => this.#stopFor(now),
         recall: (requestId) => this.#supervisor.recall(requestId, recallMs),
+        profile: ({ plugin, seconds }) => this.#supervisor.profile(plugin, seconds * 1000),
       },
     })
     if (control.problem !== null) this.#log.warn(`no control socket: ${control.problem}`)

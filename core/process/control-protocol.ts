@@ -6,6 +6,7 @@ export type ControlRequest =
   /** `now`: what is under way is cut. */
   | { readonly do: 'stop'; readonly now: boolean }
   | { readonly do: 'recall'; readonly id: string }
+  | { readonly do: 'profile'; readonly plugin: string; readonly seconds: number }
 
 export type ReloadResult =
   /** `live in 41 ms · 2 routes changed · 0 of 10000 connections touched` */
@@ -21,11 +22,16 @@ export type ControlAnswer =
   | { readonly kind: 'drained' }
   /** null: nothing is known of that request. */
   | { readonly kind: 'recalled'; readonly found: unknown }
+  | { readonly kind: 'profiling' }
+  /** How often the plugin was called meanwhile, and a `.cpuprofile`. */
+  | { readonly kind: 'profiled'; readonly calls: number; readonly profile: unknown }
   | { readonly kind: 'error'; readonly message: string }
 
 /** Longer requests are refused. */
 export const maxRequestBytes = 4096
 const maxIdLength = 256
+/** Of one profile. */
+export const maxProfileSeconds = 60
 
 /** A request, or the sentence that says what is wrong with it. */
 export function parseRequest(line: string): ControlRequest | string {
@@ -40,8 +46,15 @@ export function parseRequest(line: string): ControlRequest | string {
     case 'recall':
       if (typeof value.id !== 'string' || value.id === '' || value.id.length > maxIdLength) return 'recall needs the id of a request'
       return { do: 'recall', id: value.id }
+    case 'profile': {
+      const { plugin, seconds } = value
+      if (typeof plugin !== 'string' || plugin === '' || plugin.length > maxIdLength) return 'profile needs the name of a plugin'
+      if (typeof seconds !== 'number' || !(seconds > 0 && seconds <= maxProfileSeconds))
+        return `profile takes up to ${maxProfileSeconds} seconds`
+      return { do: 'profile', plugin, seconds }
+    }
     default:
-      return 'there is status, reload, stop and recall'
+      return 'there is status, reload, stop, recall and profile'
   }
 }
 

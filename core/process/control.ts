@@ -1,5 +1,5 @@
 /**
- * The control socket of a running proxy, for `sluice status`, `reload`, `stop` and `explain`: a unix socket that only its owner can
+ * The control socket of a running proxy, for `sluice status`, `reload`, `stop`, `explain` and `plugin profile`: a unix socket that only its owner can
  * open. A proxy runs without it where it cannot be had, and whatever arrives on it is answered, if only with an error.
  */
 import { lstatSync, rmSync, writeFileSync } from 'node:fs'
@@ -36,6 +36,7 @@ export interface ControlSource {
   stop(options: { readonly now: boolean }): Promise<void>
   /** What is known of a request; null if nothing is. */
   recall(requestId: string): Promise<unknown>
+  profile(options: { readonly plugin: string; readonly seconds: number }): Promise<{ readonly calls: number; readonly profile: unknown }>
 }
 
 export interface ControlOptions {
@@ -213,6 +214,17 @@ class ControlConnection {
         return { kind: 'reload', result: await this.#source.reload() }
       case 'recall':
         return { kind: 'recalled', found: (await this.#source.recall(request.id)) ?? null }
+      case 'profile': {
+        const profiled = this.#source.profile(request)
+        // A refusal comes at once. Whoever waits is told that it is worth it.
+        const accepted = setImmediate(() => this.#socket.write(encodeLine({ kind: 'profiling' })))
+        try {
+          const { calls, profile } = await profiled
+          return { kind: 'profiled', calls, profile }
+        } finally {
+          clearImmediate(accepted)
+        }
+      }
     }
   }
 

@@ -6,6 +6,7 @@ import type { SeriesDelta } from '../observe/counters.ts'
 import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
 import type { ListenAddress, LogPlan } from '../plan/plan.ts'
+import type { PluginProfile } from '../sandbox/profiling.ts'
 import type { PluginState, UseSummary } from '../sandbox/roster.ts'
 
 /** What the supervisor needs to know of a plan. It never runs the config itself: a worker prepares it and tells. */
@@ -76,6 +77,8 @@ export type ToWorker =
   /** The plugin of that source runs in a process of its own from now on: it made workers end. */
   | { readonly kind: 'plugin-to-process'; readonly sourceId: string }
   | { readonly kind: 'recall'; readonly id: number; readonly requestId: string }
+  /** Of the plugin of that name, for so long. */
+  | { readonly kind: 'profile'; readonly id: number; readonly plugin: string; readonly ms: number }
   | { readonly kind: 'reopen-log' }
   /** One outcome for each operation of that batch. */
   | { readonly kind: 'kv-answers'; readonly batch: number; readonly outcomes: readonly KvOutcome[] }
@@ -108,4 +111,5 @@ export type Answer =
   | { readonly kind: 'failed'; readonly id: number; readonly error: string; readonly problems: readonly Problem[] }
   /** null: it knows nothing of that request. */
   | { readonly kind: 'recalled'; readonly id: number; readonly found: Recalled | null }
+  | ({ readonly kind: 'profiled'; readonly id: number } & PluginProfile)
   | ({ readonly kind: 'collected'; readonly id: number } & Vitals)

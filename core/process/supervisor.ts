@@ -6,6 +6,7 @@
 import type { Bundle } from '../config/bundle.ts'
 import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
+import type { PluginProfile } from '../sandbox/profiling.ts'
 import { type Committed, Crew } from './crew.ts'
 import type { Culprits } from './culprits.ts'
 import type { LogEntry, LogTarget, MetricsSnapshot, PlanSummary } from './messages.ts'
@@ -64,6 +65,7 @@ export class StaleError extends Error {
 type Commit = (committed: Committed) => { readonly added: readonly Bound[]; close(): void }
 
 const waitStepMs = 20
+const collectMs = 500
 
 export class Supervisor {
   readonly #options: SupervisorOptions
@@ -75,6 +77,8 @@ export class Supervisor {
   /** Resolves when the reload that runs is over. */
   #reloading: Promise<void> | null = null
   #draining = false
+  /** The plugin that is being profiled. */
+  #profiled: string | null = null
 
   constructor(options: SupervisorOptions) {
     this.#options = options
@@ -180,6 +184,24 @@ export class Supervisor {
       return found
     }
     return Promise.any([...this.#crew.running].map(ask)).catch(() => null)
+  }
+
+  /** What a plugin spends the processor on, in the worker that has the most connections. Rejects with a sentence. */
+  async profile(plugin: string, ms: number): Promise<PluginProfile> {
+    const names = [...new Set(this.#summary?.plugins.map(({ name }) => name))]
+    if (names.length === 0) throw new Error(`there is no plugin ${plugin}: the config uses none`)
+    if (!names.includes(plugin))
+      throw new Error(`there is no plugin ${plugin}; there ${names.length === 1 ? 'is' : 'are'} ${names.join(', ')}`)
+    if (this.#profiled !== null) throw new Error(`${this.#profiled} is being profiled: one at a time, try again when that is done`)
+    this.#profiled = plugin
+    try {
+      await this.collect(collectMs)
+      const [worker] = this.workers.filter(({ isLive }) => isLive).sort((a, b) => b.connections - a.connections)
+      if (worker === undefined) throw new Error('no worker carries traffic at the moment: try again')
+      return await worker.profile(plugin, ms)
+    } finally {
+      this.#profiled = null
+    }
   }
 
   reopenLogs(): void {

@@ -8,6 +8,7 @@ import type { Bundle } from '../config/bundle.ts'
 import { errorProblem, type Problem } from '../config/problems.ts'
 import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
+import type { PluginProfile } from '../sandbox/profiling.ts'
 import type { PluginState } from '../sandbox/roster.ts'
 import type { BoundSocket } from './bind.ts'
 import { Suspects } from './culprits.ts'
@@ -47,6 +48,8 @@ const workerFlags = [
 ]
 
 const commitMs = 5_000
+/** Beyond its own time: a process starts, a profile is written, an engine is made anew. */
+const profileMs = 30_000
 /** In the worker: the first after standard input, output, error and the channel. */
 const NOTE_FD = 4
 const lastWordsMs = 200
@@ -195,6 +198,13 @@ export class WorkerProcess {
     this.memory = answer.memory
     this.plugins = answer.plugins
     return answer.metrics
+  }
+
+  /** Rejects with the worker's own words. */
+  async profile(plugin: string, ms: number): Promise<PluginProfile> {
+    const answer = await this.#ask((id) => ({ kind: 'profile', id, plugin, ms }), ms + profileMs)
+    if (answer.kind !== 'profiled') throw new Error(`worker ${this.slot} answered ${answer.kind}`)
+    return answer
   }
 
   moveToProcess(sourceId: string): void {

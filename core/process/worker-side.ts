@@ -15,6 +15,7 @@ import type { Difference } from '../plan/difference.ts'
 import type { ListenAddress, Plan } from '../plan/plan.ts'
 import type { Capabilities } from '../sandbox/capabilities.ts'
 import { openFlightNote } from '../sandbox/engine/flight-note.ts'
+import type { PluginProfile } from '../sandbox/profiling.ts'
 import type { PluginState, UseSummary } from '../sandbox/roster.ts'
 import { backlog } from './bind.ts'
 import { maxConnections } from './capacity.ts'
@@ -46,6 +47,7 @@ export interface WorkerProxy<P extends Prepared> {
   readonly connections: number
   readonly plugins: readonly PluginState[]
   moveToProcess(sourceId: string): void
+  profilePlugin(name: string, ms: number): Promise<PluginProfile>
   onPressure: ((pressed: boolean) => void) | null
   close(): void
 }
@@ -148,6 +150,9 @@ class WorkerSide<P extends Prepared> {
       case 'recall':
         send({ kind: 'recalled', id: message.id, found: this.#traffic.recall(message.requestId) })
         return
+      case 'profile':
+        void this.#profile(message)
+        return
       case 'kv-answers':
         this.#kv.answer(message.batch, message.outcomes)
         return
@@ -176,6 +181,14 @@ class WorkerSide<P extends Prepared> {
       send({ kind: 'prepared', id, summary: summarize(value), difference: value.difference })
     } catch (error) {
       send({ kind: 'failed', id, error: readable(error), problems: problemsOf(error) })
+    }
+  }
+
+  async #profile({ id, plugin, ms }: ToWorker & { kind: 'profile' }): Promise<void> {
+    try {
+      send({ kind: 'profiled', id, ...(await this.#proxy.profilePlugin(plugin, ms)) })
+    } catch (error) {
+      send({ kind: 'failed', id, error: readable(error), problems: [] })
     }
   }
 

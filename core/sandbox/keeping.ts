@@ -19,6 +19,11 @@ export class Keeping {
     this.epoch++
   }
 
+  /** Some body has begun in the isolate of now, and has not ended. */
+  get isAmid(): boolean {
+    return this.#begun.values().some((begun) => begun.epoch === this.epoch)
+  }
+
   /** Why the call cannot be asked; null if it can. */
   problemOf(call: HookCall, use: LoadedUse, kind: number): string | null {
     if (!use.keepsState(kind)) return null

@@ -5,6 +5,7 @@
 import type { Observer } from '../events.ts'
 import type { HookCall } from '../hooks.ts'
 import { AnswerReader, type Asides, Garbage } from './answers.ts'
+import { AsideSink } from './aside.ts'
 import type { Batch } from './batch.ts'
 import type { Capabilities } from './capabilities.ts'
 import type { Answers, Engine, EngineSink, EngineUse, WishAnswer } from './engine/engine.ts'
@@ -76,6 +77,9 @@ export class RunningPlugin implements EngineSink {
   /** Granted to uses that are being set up. */
   readonly #granting: (readonly string[])[] = []
   #wishAnswers: WishAnswer[] = []
+  #aside: AsideSink | null = null
+  /** Whose answers are being read, if not those of the engine in use. */
+  #speaker: Engine | null = null
 
   constructor(parts: RunningParts, kind: 'worker' | 'process') {
     this.source = parts.source
@@ -85,9 +89,9 @@ export class RunningPlugin implements EngineSink {
     this.engine = parts.createEngine(kind, this)
   }
 
-  /** False while it is parked or moves. */
+  /** False while it is parked or moves, and when it is closed. */
   get isReady(): boolean {
-    return this.#state === 'ready'
+    return this.#state === 'ready' && !this.#closed
   }
 
   /** How it fares, for who operates it. */
@@ -97,9 +101,58 @@ export class RunningPlugin implements EngineSink {
     return { id: this.source.id, name: this.name, engine: this.engine.kind, state: this.#state, parkedUntil, restarts: this.#restarts }
   }
 
+  /** Calls that it was asked in crossings, in all. */
+  calls = 0
+
+  /** Another engine, ready to take over: it has this plugin's uses, set up anew. The one in use goes on meanwhile. */
+  async prepare<E extends Engine>(create: (sink: EngineSink) => E): Promise<E> {
+    const sink = new AsideSink(this)
+    const engine = create(sink)
+    sink.engine = engine
+    this.#aside = sink
+    try {
+      await engine.define()
+      for (const { start } of this.uses.values()) await engine.setUp(start)
+      return engine
+    } catch (error) {
+      engine.close()
+      throw error
+    }
+  }
+
+  /** A body is asked about in one engine, from its first piece to its last. */
+  get isAmidBodies(): boolean {
+    return this.#keeping.isAmid
+  }
+
+  /** The engine that was prepared last takes over. What the other did not answer it is asked again. */
+  take(engine: Engine): void {
+    const waiting = [...this.#pending.values()]
+    this.#pending.clear()
+    this.#keeping.lost()
+    this.#wishAnswers = []
+    this.engine.close()
+    this.engine = engine
+    if (this.#aside?.engine === engine) this.#aside.isOn = true
+    for (const { call, use, kind } of waiting) this.#acceptAgain(call, use, kind)
+    this.#reclaim()
+  }
+
+  /** What an engine says that has not taken over yet: `setup` may print and wish. */
+  settledAside(answers: Answers, engine: Engine): void {
+    this.#speaker = engine
+    this.settled(answers)
+    this.#speaker = null
+  }
+
   /** From now on in a process of its own. */
   moveToProcess(): void {
     if (this.engine.kind === 'worker' && this.#state === 'ready' && !this.#closed) void this.#start('process')
+  }
+
+  /** In a fresh engine of that kind; calls wait until it is there. */
+  startAnew(kind: 'worker' | 'process'): void {
+    if (this.isReady) void this.#start(kind)
   }
 
   get hasPending(): boolean {
@@ -167,6 +220,7 @@ export class RunningPlugin implements EngineSink {
 
   #submit(batch: Batch): void {
     batch.sentAt = performance.now()
+    this.calls += batch.count
     this.#inFlight.add(batch)
     this.engine.submit(batch)
     if (this.#isToMove) this.#moveOrPark()
@@ -409,8 +463,10 @@ export class RunningPlugin implements EngineSink {
   /** Has it done, and tells the isolate that wished, if it is still there. */
   #wish(id: number, method: string, args: string): void {
     const { epoch } = this.#keeping
+    const speaker = this.#speaker
     const grant = new Set([...this.#granting, ...[...this.uses.values()].map(({ use }) => use.grant)].flat())
     const answer = (isDone: boolean, text: string): void => {
+      if (speaker !== null) return speaker.answerWishes([{ id, isDone, text }])
       if (this.#closed || this.#keeping.epoch !== epoch) return
       if (this.#wishAnswers.push({ id, isDone, text }) === 1) setImmediate(() => this.#answerWishes())
     }

@@ -7,14 +7,15 @@ import type { Hook } from '../hooks.ts'
 import { isPermission, permissionNames } from '../permissions.ts'
 import { isCredential } from './batch.ts'
 import { type Capabilities, noCapabilities } from './capabilities.ts'
-import type { EngineUse } from './engine/engine.ts'
+import type { Engine, EngineSink, EngineUse } from './engine/engine.ts'
 import { ProcessEngine } from './engine/process.ts'
 import { WorkerEngine } from './engine/worker.ts'
 import { createMatcher } from './match.ts'
+import { type PluginProfile, profilePlugin } from './profiling.ts'
 import type { PluginState } from './roster.ts'
 import { RunningPlugin } from './running.ts'
 import { readSetUp } from './set-up.ts'
-import { PluginError } from './source.ts'
+import { PluginError, type PluginSource } from './source.ts'
 import { identityOf, LoadedUse, type PluginUse } from './use.ts'
 import type { Definition } from './wire.ts'
 
@@ -32,6 +33,7 @@ interface Loaded {
   /** Source and isolation. */
   readonly id: string
   readonly plugin: RunningPlugin
+  readonly memoryMb: number
   readonly definition: Definition
 }
 
@@ -47,6 +49,8 @@ export class Sandbox {
   #isFlushSet = false
   #deadlines: NodeJS.Timeout | null = null
   #nextUse = 0
+  /** The plugin that is being profiled. */
+  #profiled: string | null = null
   #loading: Promise<unknown> = Promise.resolve()
   #closed = false
 
@@ -60,9 +64,14 @@ export class Sandbox {
    * `current`: the hooks of the plan in use. What did not change is taken from there, and what did is handed the state from there.
    */
   load(uses: readonly PluginUse[], current: readonly Hook[] = []): Promise<readonly Hook[]> {
-    const loaded = this.#loading.then(() => this.#load(uses, current))
-    this.#loading = loaded.catch(() => undefined)
-    return loaded
+    return this.#alone(() => this.#load(uses, current))
+  }
+
+  /** After what was begun before. */
+  #alone<T>(run: () => Promise<T>): Promise<T> {
+    const done = this.#loading.then(run)
+    this.#loading = done.catch(() => undefined)
+    return done
   }
 
   /** What a plugin says of itself, without a use of it. */
@@ -87,6 +96,31 @@ export class Sandbox {
   moveToProcess(sourceId: string): void {
     this.#exiled.add(sourceId)
     for (const { plugin } of this.#plugins) if (plugin.source.id === sourceId) plugin.moveToProcess()
+  }
+
+  /** What a plugin of that name spends the processor on, for so long. Rejects with a sentence. */
+  async profile(name: string, ms: number): Promise<PluginProfile> {
+    const named = [...this.#plugins].filter(({ plugin }) => plugin.name === name)
+    const loaded = named.find(({ plugin }) => plugin.isReady)
+    if (loaded === undefined)
+      throw new Error(named.length === 0 ? `there is no plugin ${name}` : `${name} is parked: try again when it runs`)
+    if (this.#profiled !== null) throw new Error(`${this.#profiled} is being profiled: one at a time`)
+    this.#profiled = name
+    const { plugin, memoryMb } = loaded
+    const { source } = plugin
+    const { kind } = plugin.engine
+    const kindAfter = (): 'worker' | 'process' => (this.#exiled.has(source.id) ? 'process' : kind)
+    try {
+      return await profilePlugin({
+        ...{ plugin, ms },
+        createProfiled: (sink) => new ProcessEngine(source, memoryMb, sink, true),
+        createUsual: (sink) => createEngine(kindAfter(), { source, memoryMb, sink }),
+        kindAfter,
+        alone: (run) => this.#alone(run),
+      })
+    } finally {
+      this.#profiled = null
+    }
   }
 
   close(): void {
@@ -154,7 +188,7 @@ export class Sandbox {
         name: source.file,
         observer: this.#observer,
         capabilities: this.capabilities,
-        createEngine: (kind, sink) => new (kind === 'worker' ? WorkerEngine : ProcessEngine)(source, memoryMb, sink),
+        createEngine: (kind, sink) => createEngine(kind, { source, memoryMb, sink }),
         schedule: (waiting) => this.#schedule(waiting),
         watchDeadlines: () => this.#watchDeadlines(),
       },
@@ -163,7 +197,7 @@ export class Sandbox {
     try {
       const definition = await located(plugin, null, async () => JSON.parse(await plugin.engine.define()) as Definition)
       plugin.name = definition.name
-      const running = { id, plugin, definition }
+      const running = { id, plugin, memoryMb, definition }
       this.#plugins.add(running)
       return running
     } catch (error) {
@@ -216,6 +250,16 @@ export class Sandbox {
       this.#deadlines = null
     }, DEADLINE_TICK_MS)
   }
+}
+
+interface EngineParts {
+  readonly source: PluginSource
+  readonly memoryMb: number
+  readonly sink: EngineSink
+}
+
+function createEngine(kind: 'worker' | 'process', { source, memoryMb, sink }: EngineParts): Engine {
+  return new (kind === 'worker' ? WorkerEngine : ProcessEngine)(source, memoryMb, sink)
 }
 
 function checkGrants(definition: Definition, grant: readonly string[]): void {

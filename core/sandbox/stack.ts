@@ -23,6 +23,8 @@ export class StackMap {
   readable(stack: string): string {
     const out: string[] = []
     for (const line of stack.split('\n')) {
+      // What is below a crossing of a realm is the host's.
+      if (/^\s*at .*sluice:crossing/.test(line)) break
       if (/^\s*at .*(sluice:sandbox|<isolated-vm)/.test(line)) continue
       const frame = this.#frame(line)
       if (frame === null) out.push(line)
@@ -41,6 +43,11 @@ export class StackMap {
       if (frame !== null) return frame.place
     }
     return { file: this.#source.file, line: 0, column: 0 }
+  }
+
+  /** Where in its own files; both 1-based, in the bundle and in the answer. */
+  locate(line: number, column: number): Place | null {
+    return this.#lookUp(line, column)
   }
 
   #frame(line: string): { place: Place; index: number; end: number } | null {

@@ -11,7 +11,7 @@ const bashTest = hasBash ? test : test.skip
 bashTest('bash offers commands, then the options of the command, then the choices of a value', () => {
   const cases: readonly (readonly [string, readonly string[]])[] = [
     ['sluice st', ['status', 'stop']],
-    ['sluice plugin ', ['new', '--dir', '--help']],
+    ['sluice plugin ', ['new', 'profile', '--dir', '--seconds', '--output', '--config', '--pid', '--control', '--help']],
     ['sluice stop --n', ['--now']],
     ['sluice -c x.ts check --js', ['--json']],
     ['sluice check --format ', ['text', 'json', 'github']],

@@ -32,6 +32,23 @@ test('each request has its answer, and then the connection ends', async (world) 
   assert.equal(await say(socket, '{"do":"recall","id":"unknown"}\n'), [{ kind: 'recalled', found: null }])
 })
 
+test('a profile is said to have begun, unless it is refused at once', async (world) => {
+  const source: Partial<ControlSource> = {
+    profile: async ({ plugin, seconds }) => {
+      if (plugin === 'other') throw new Error('there is no plugin other')
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      return { calls: seconds, profile: { nodes: [] } }
+    },
+  }
+  const { path: socket } = await start(world, { source })
+  const profiled = { kind: 'profiled', calls: 2, profile: { nodes: [] } }
+  assert.equal(await say(socket, '{"do":"profile","plugin":"geo","seconds":2}\n'), [{ kind: 'profiling' }, profiled])
+  const refused = { kind: 'error', message: 'there is no plugin other' }
+  assert.equal(await say(socket, '{"do":"profile","plugin":"other","seconds":2}\n'), [refused])
+  for (const wrong of ['"plugin":"","seconds":1', '"plugin":"geo","seconds":61', '"plugin":"geo","seconds":0', '"plugin":"geo"'])
+    assert.match(JSON.stringify(await say(socket, `{"do":"profile",${wrong}}\n`)), /needs the name of a plugin|up to 60 seconds/)
+})
+
 test('a request may come in pieces, and its sender may close its side', async (world) => {
   const { path: socket } = await start(world)
   const connection = net.connect({ path: socket!, allowHalfOpen: true })
@@ -67,7 +84,7 @@ test('what cannot be understood is answered with a sentence', async (world) => {
     ['hello\n', /one line of JSON/],
     ['[1]\n', /one line of JSON/],
     ['\n', /one line of JSON/],
-    ['{"do":"dance"}\n', /there is status, reload, stop and recall/],
+    ['{"do":"dance"}\n', /there is status, reload, stop, recall and profile/],
     ['{"do":"recall","id":7}\n', /recall needs the id/],
     [`{"do":"status","more":"${'x'.repeat(maxRequestBytes)}"}\n`, /too long/],
     ['x'.repeat(maxRequestBytes * 3), /too long/],
@@ -209,7 +226,7 @@ test('no line makes the reading of requests or answers throw', () => {
   fc.assert(
     fc.property(lines, (line) => {
       const request = parseRequest(line)
-      assert.ok(typeof request === 'string' || ['status', 'reload', 'stop', 'recall'].includes(request.do))
+      assert.ok(typeof request === 'string' || ['status', 'reload', 'stop', 'recall', 'profile'].includes(request.do))
       parseAnswer(line)
     }),
   )
@@ -231,6 +248,7 @@ async function start(
     reload: () => Promise.resolve({ ok: true, line: 'live in 1 ms' }),
     stop: () => Promise.resolve(),
     recall: (id) => Promise.resolve(id === 'unknown' ? undefined : { id }),
+    profile: () => Promise.reject(new Error('there are no plugins')),
     ...source,
   }
   const control = await startControl({

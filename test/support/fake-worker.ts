@@ -57,6 +57,10 @@ class FakeProxy implements WorkerProxy<Prepared> {
 
   moveToProcess(): void {}
 
+  async profilePlugin(): Promise<never> {
+    throw new Error('there are no plugins')
+  }
+
   accept(listener: string, server: net.Server): void {
     this.#servers.add(server)
     server.on('connection', (socket) => {

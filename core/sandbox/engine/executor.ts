@@ -1,5 +1,5 @@
 /**
- * Runs batches in an isolate and keeps it usable: finds the call that hung or ate the memory, lets the others finish, replaces an
+ * Runs batches in a room (an isolate, but where it is profiled) and keeps it usable: finds the call that hung or ate the memory, lets the others finish, replaces an
  * isolate that died. Both engines run on it, one in the worker, one in the plugin host.
  */
 import type { Batch, ByteRoom } from '../batch.ts'
@@ -31,7 +31,7 @@ import {
   type WishAnswer,
 } from './engine.ts'
 import { flightNote, noteNumber } from './flight-note.ts'
-import { type Ending, PluginIsolate } from './isolate.ts'
+import type { Ending, Room, Rooms } from './room.ts'
 
 /**
  * The limit of isolated-vm is one of the clock on the wall. A crossing cut short is tried again with the thread's own clock in view:
@@ -47,13 +47,14 @@ const BYTES_A_MS_SHIFT = 17
 const MOST_TICKS = 64
 
 export class Executor implements ByteRoom {
-  readonly memory = new SharedArrayBuffer(TAPE_INTS * 4)
+  readonly memory: SharedArrayBuffer
+  readonly #rooms: Rooms
   readonly #source: PluginSource
   readonly #memoryMb: number
   readonly #sink: EngineSink
-  readonly #tape = new Int32Array(this.memory)
+  readonly #tape: Int32Array
   readonly #uses = new Map<number, EngineUse>()
-  #isolate: PluginIsolate | null = null
+  #isolate: Room | null = null
   /** One call a crossing, so that what runs after an `await` can be told whose it is. */
   #alone = false
   /** Each crossing is measured by the thread's own clock, since one was cut short when its hooks had all answered. */
@@ -68,7 +69,10 @@ export class Executor implements ByteRoom {
   bytes: Uint8Array = new Uint8Array(0)
   #bytesOut: Uint8Array | null = null
 
-  constructor(source: PluginSource, memoryMb: number, sink: EngineSink) {
+  constructor(source: PluginSource, memoryMb: number, { sink, rooms }: { readonly sink: EngineSink; readonly rooms: Rooms }) {
+    this.#rooms = rooms
+    this.memory = rooms.share(TAPE_INTS * 4)
+    this.#tape = new Int32Array(this.memory)
     this.#source = source
     this.#memoryMb = memoryMb
     this.#sink = sink
@@ -76,11 +80,11 @@ export class Executor implements ByteRoom {
 
   /** Throws the guest's words. */
   define(): string {
-    let isolate: PluginIsolate
+    let isolate: Room
     for (let tries = 0; ; tries++) {
       this.#isolate?.dispose()
       const cpuMs = threadCpuMs()
-      isolate = new PluginIsolate(this.#source, this.memory, this.#memoryMb)
+      isolate = this.#rooms.open(this.#source, this.memory, this.#memoryMb)
       this.#isolate = isolate
       const isLate = isolate.define(this.#source, LOAD_TIMEOUT_MS) === 'timeout'
       // A thread that was not scheduled is not to blame.
@@ -223,7 +227,7 @@ export class Executor implements ByteRoom {
     const needed = bytesNeeded(setUp)
     if (needed > this.bytes.length) {
       const outBytes = Math.max(LEAST_BYTES_OUT, 2 * needed)
-      this.#shared = new SharedArrayBuffer(needed + outBytes)
+      this.#shared = this.#rooms.share(needed + outBytes)
       this.bytes = new Uint8Array(this.#shared, 0, needed)
       this.#bytesOut = new Uint8Array(this.#shared, needed)
       this.#attach()
@@ -357,7 +361,7 @@ function whyOf(ending: Ending): FailureWhy {
   return ending === 'broken' ? 'threw' : ending === 'returned' ? 'crashed' : ending
 }
 
-function expectReturn(ending: Ending, isolate: PluginIsolate): string {
+function expectReturn(ending: Ending, isolate: Room): string {
   if (ending === 'returned') return isolate.output
   if (ending === 'timeout') throw new Error(`it ran longer than ${LOAD_TIMEOUT_MS} ms while it was loaded`)
   if (ending === 'memory') throw new Error('it ran out of memory while it was loaded')

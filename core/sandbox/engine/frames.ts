@@ -17,6 +17,10 @@ export const TO_RELOAD = 4 //  seq, a: use
 export const TO_DROP = 5 //    a: use
 export const TO_RUN = 6 //     a: calls, b: time limit in ms; ints, text and bytes of the calls
 export const TO_GRANT = 7 //   a: number of the wish, b: 1 if it was done; text
+export const TO_PROFILE = 8 //  seq, a: 1 it begins, 0 it ends; the result's text is the profile
+
+/** Of a profile: how often it is looked where the processor is. */
+export const SAMPLE_MICROS = 100
 
 // From it.
 export const RESULT = 16 //    seq, a: 1 if it went well; text

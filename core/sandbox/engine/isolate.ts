@@ -6,13 +6,16 @@ import { randomBytes } from 'node:crypto'
 import ivm from 'isolated-vm'
 import type { PluginSource } from '../source.ts'
 import { CELL, DONE, IN_AT, PIECE, TAPE_INTS } from '../wire.ts'
-
-/** How a crossing ended: it returned; it was cut short by its time limit; the isolate is gone; the guest's runtime itself threw. */
-export type Ending = 'returned' | 'timeout' | 'memory' | 'broken'
+import { ENTRIES, type Ending, pieces, type Room, type Rooms, wrapped } from './room.ts'
 
 type Boot = (memory: unknown, seed: string) => Record<string, (...values: unknown[]) => unknown>
 
-export class PluginIsolate {
+export const isolates: Rooms = {
+  share: (bytes) => new SharedArrayBuffer(bytes),
+  open: (source, memory, memoryMb) => new PluginIsolate(source, memory, memoryMb),
+}
+
+class PluginIsolate implements Room {
   readonly tape: Int32Array
   /** How the last crossing ended, and what it returned or why it failed. */
   ending: Ending = 'returned'
@@ -37,16 +40,14 @@ export class PluginIsolate {
       result: { reference: true },
     })
     const entry = (name: string): ivm.Reference => guest.getSync(name, { reference: true })
-    const names = ['define', 'setUp', 'drop', 'reload', 'finished', 'drain', 'tick', 'granted', 'attach']
-    this.#entries = Object.fromEntries(names.map((name) => [name, entry(name)]))
+    this.#entries = Object.fromEntries(ENTRIES.map((name) => [name, entry(name)]))
     this.#run = entry('run')
   }
 
   /** Evaluates the plugin and returns its Definition as JSON, in `output`. */
   define(source: PluginSource, timeoutMs: number): Ending {
     return this.#guarded(() => {
-      const code = `(function (__sluice) {\n${source.code}\nreturn __plugin.default })`
-      const script = this.#isolate.compileScriptSync(code, { filename: source.file, lineOffset: -1 })
+      const script = this.#isolate.compileScriptSync(wrapped(source), { filename: source.file, lineOffset: -1 })
       const wrapper = script.runSync(this.#context, { timeout: timeoutMs, reference: true })
       return this.#entries.define!.applySync(undefined, [wrapper.derefInto({ release: true })], { timeout: timeoutMs })
     })
@@ -129,10 +130,4 @@ export class PluginIsolate {
     else this.ending = 'broken'
     this.output = this.ending === 'broken' && error instanceof Error ? (error.stack ?? text) : text
   }
-}
-
-function pieces(text: string): string[] {
-  const list: string[] = []
-  for (let i = 0; i < text.length; i += PIECE) list.push(text.slice(i, i + PIECE))
-  return list
 }

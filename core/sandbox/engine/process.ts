@@ -5,7 +5,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import { Batch, type ByteRoom } from '../batch.ts'
 import type { PluginSource } from '../source.ts'
 import { FAILURES, type FailureWhy, IN_INTS, LEAST_BYTES_IN, MAX_BUFFERED } from '../wire.ts'
@@ -23,20 +22,26 @@ import {
   TO_DEFINE,
   TO_DROP,
   TO_GRANT,
+  TO_PROFILE,
   TO_RELOAD,
   TO_RUN,
   TO_SET_UP,
   TO_START,
   writeFrame,
 } from './frames.ts'
-import type { StartMessage } from './host.ts'
+import { hostArguments, profiledArguments } from './host-arguments.ts'
+import type { StartMessage } from './host-side.ts'
 
 /** A run that brings nothing for so long, beyond its own time limits, and the process is killed. */
 const HANG_MS = 400
+/** A profiled plugin is slower, and has no other limit of time. */
+const PROFILED_HANG_MS = 2000
 const LOAD_HANG_MS = 6000
 const WATCH_MS = 50
 /** What the process may hold beside the plugin's own memory. */
 const SPARE_MB = 160
+/** Samples and what is made of them included. */
+const PROFILED_SPARE_MB = 400
 /** Starts that failed one after another, and the engine gives up until it is made anew. */
 const MOST_STARTS = 3
 
@@ -78,7 +83,11 @@ export class ProcessEngine implements Engine {
   /** Why it is being killed. */
   #verdict: { readonly why: FailureWhy; readonly detail: string } | null = null
 
-  constructor(source: PluginSource, memoryMb: number, sink: EngineSink) {
+  readonly #isProfiled: boolean
+
+  /** `isProfiled`: the process is one that can be profiled, for seconds, and has no limits of time but that of its silence. */
+  constructor(source: PluginSource, memoryMb: number, sink: EngineSink, isProfiled = false) {
+    this.#isProfiled = isProfiled
     this.#source = source
     this.#memoryMb = memoryMb
     this.#sink = sink
@@ -95,6 +104,15 @@ export class ProcessEngine implements Engine {
     const answer = await this.#ask({ type: TO_SET_UP, text: JSON.stringify(use) })
     this.#uses.set(use.index, { ...use, restore: '' })
     return answer
+  }
+
+  async startProfile(): Promise<void> {
+    await this.#ask({ type: TO_PROFILE, a: 1 })
+  }
+
+  /** A V8 CPU profile as JSON. Throws when the process has ended since. */
+  stopProfile(): Promise<string> {
+    return this.#ask({ type: TO_PROFILE, a: 0 })
   }
 
   reload(use: number): Promise<string> {
@@ -140,10 +158,10 @@ export class ProcessEngine implements Engine {
   }
 
   #spawn(): void {
-    const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
-    const entry = fileURLToPath(new URL(`./host${extension}`, import.meta.url))
-    const flags = ['--no-node-snapshot', '--no-concurrent-osr', '--max-old-space-size=128', '--max-semi-space-size=2']
-    const child = spawn(process.execPath, [...flags, entry], { env: {}, stdio: ['ignore', 'ignore', 'ignore', 'pipe'] })
+    const child = spawn(process.execPath, this.#isProfiled ? profiledArguments(this.#memoryMb) : hostArguments, {
+      env: {},
+      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    })
     const socket = child.stdio[3] as Socket // 'pipe' makes a socket pair of it
     const reader = new FrameReader((frame) => this.#receive(frame))
     socket.on('data', (chunk: Buffer) => {
@@ -250,7 +268,8 @@ export class ProcessEngine implements Engine {
         return
       }
       if (this.#hangs()) this.#kill('timeout', 'the plugin did not give way')
-      else if (residentMb(this.#child?.pid) > SPARE_MB + 2 * this.#memoryMb) this.#kill('memory', 'the plugin took too much memory')
+      else if (residentMb(this.#child?.pid) > (this.#isProfiled ? PROFILED_SPARE_MB : SPARE_MB) + 2 * this.#memoryMb)
+        this.#kill('memory', 'the plugin took too much memory')
     }, WATCH_MS)
   }
 
@@ -263,7 +282,7 @@ export class ProcessEngine implements Engine {
     }
     const quietMs = performance.now() - this.#lastSignOfLife
     if (this.#questions.size > 0 || quietMs > LOAD_HANG_MS) return quietMs > LOAD_HANG_MS
-    const limitMs = HANG_MS + 4 * (this.#runs[0]?.batch.timeoutMs ?? 0)
+    const limitMs = (this.#isProfiled ? PROFILED_HANG_MS : HANG_MS) + 4 * (this.#runs[0]?.batch.timeoutMs ?? 0)
     return quietMs > limitMs && (cpuMs < 0 || cpuMs - this.#watchedCpuMs > limitMs / 2)
   }
 

@@ -5,6 +5,7 @@ import { IN_AT } from '../wire.ts'
 import type { Engine, EngineSink, EngineUse, WishAnswer } from './engine.ts'
 import { Executor } from './executor.ts'
 import { flightNote, noteNumber } from './flight-note.ts'
+import { isolates } from './isolate.ts'
 
 export class WorkerEngine implements Engine {
   readonly kind = 'worker'
@@ -15,7 +16,7 @@ export class WorkerEngine implements Engine {
 
   constructor(source: PluginSource, memoryMb: number, sink: EngineSink) {
     this.#number = noteNumber(source.id)
-    this.#executor = new Executor(source, memoryMb, sink)
+    this.#executor = new Executor(source, memoryMb, { sink, rooms: isolates })
     this.#batch = new Batch(new Int32Array(this.#executor.memory), IN_AT, this.#executor)
   }
 

@@ -1,0 +1,27 @@
+/** How the processes of plugins are started: with which entry, which limits of memory, and what they may. */
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { SAMPLE_MICROS } from './frames.ts'
+
+export const hostArguments = [
+  '--no-node-snapshot',
+  '--no-concurrent-osr',
+  '--max-old-space-size=128',
+  '--max-semi-space-size=2',
+  entryOf('host'),
+]
+
+/** It may read this program, until it has; nothing else of the system is open to it, and what it reads is never made into code. */
+export function profiledArguments(memoryMb: number): readonly string[] {
+  const core = fileURLToPath(new URL('../..', import.meta.url))
+  return [
+    ...['--permission', `--allow-fs-read=${core}`, `--allow-fs-read=${join(core, '../package.json')}`],
+    ...['--disallow-code-generation-from-strings', `--cpu-profiler-sampling-interval=${SAMPLE_MICROS}`],
+    ...[`--max-old-space-size=${128 + memoryMb}`, entryOf('profile-host')],
+  ]
+}
+
+function entryOf(name: string): string {
+  const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
+  return fileURLToPath(new URL(`./${name}${extension}`, import.meta.url))
+}
