@@ -142,10 +142,13 @@ export const hostileParts: readonly {
   { name: 'entries in a circle', hook: 'onLog', body: 'entries[0].self = entries; return entries' },
 ]
 
-export function describeHostile(isolation: Isolation): void {
+export function describeHostileParts(isolation: Isolation): void {
   for (const hostile of hostileParts) {
     check(isolation, `${hostile.name}: ends within its limits, and other bodies go on`, (it) => endsAloneInPart(it, hostile))
   }
+}
+
+export function describeHostile(isolation: Isolation): void {
   for (const hostile of hostileCases) {
     if (hostile.takesProcess === true && isolation === 'worker') {
       test.skip(`worker engine: ${hostile.name} (V8 itself gives in; it takes a process)`)
@@ -153,6 +156,10 @@ export function describeHostile(isolation: Isolation): void {
     }
     check(isolation, `${hostile.name}: ends within its limits, and the others of the batch go on`, (it) => endsAlone(it, hostile))
   }
+}
+
+/** What it reaches for and what it ruins, and how it comes back. */
+export function describeWall(isolation: Isolation): void {
   for (const { name, body, found } of reaches) {
     check(isolation, `finds nothing when it reaches for ${name}`, async (it) => {
       const asked = await ask(await it.plugin(`return { async onRequest(req) { ${body} } }`))

@@ -1,0 +1,5 @@
+import { test } from 'uvu'
+import { describeHostileParts } from '../suites/hostile.ts'
+
+describeHostileParts('process')
+test.run()
