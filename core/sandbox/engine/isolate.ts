@@ -45,7 +45,7 @@ export class PluginIsolate {
   /** Evaluates the plugin and returns its Definition as JSON, in `output`. */
   define(source: PluginSource, timeoutMs: number): Ending {
     return this.#guarded(() => {
-      const code = `(function (__sluice) {\n${source.code}\nreturn __plugin.default })`
+      const code = `(function (__sluice) {\n${source.code}\nreturn __plugin?.default })`
       const script = this.#isolate.compileScriptSync(code, { filename: source.file, lineOffset: -1 })
       const wrapper = script.runSync(this.#context, { timeout: timeoutMs, reference: true })
       return this.#entries.define!.applySync(undefined, [wrapper.derefInto({ release: true })], { timeout: timeoutMs })
