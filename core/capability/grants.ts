@@ -23,5 +23,5 @@ function placeOf(permission: string): string | null {
 }
 
 function missing(what: string, permission: string): Error {
-  return new Error(`${what} takes the permission ${permission}: { grant: ['${permission}'] } gives it`)
+  return new Error(`${what} takes the permission ${permission}: { grant: ['${permission}'] } beside the plugin's options gives it`)
 }

@@ -180,5 +180,6 @@ declare const crypto: {
   randomUUID(): string
   readonly subtle: SubtleCrypto
 }
+declare function setTimeout(callback: (_: undefined) => void, ms?: number): number
 declare function setTimeout<A extends unknown[]>(callback: (...args: A) => void, ms?: number, ...args: A): number
 declare function clearTimeout(id: number | undefined): void

@@ -317,7 +317,7 @@ export class RunningPlugin implements EngineSink {
     for (const [id, { call, use, deadline }] of this.#pending) {
       if (!call.ended && now < deadline) continue
       this.#pending.delete(id)
-      if (!call.ended) this.#fail(call, use, 'timeout', `the hook did not answer within ${use.deadlineMs} ms`, false)
+      if (!call.ended) this.#fail(call, use, 'timeout', `the hook did not answer within ${use.deadlineMs} ms (its deadline)`, false)
     }
   }
 

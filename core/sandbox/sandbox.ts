@@ -272,11 +272,14 @@ export function missingGrants(definition: Definition, grant: readonly string[]):
   const missing: string[] = []
   for (const permission of definition.permissions) {
     if (!isPermission(permission)) missing.push(`there is no permission ${permission}; there are ${permissionNames}`)
-    else if (!grant.includes(permission)) missing.push(`it asks for the permission ${permission}: { grant: ['${permission}'] } gives it`)
+    else if (!grant.includes(permission))
+      missing.push(`it asks for the permission ${permission}: { grant: ['${permission}'] } beside its options gives it`)
   }
   const hidden = definition.sees?.find(isCredential)
   if (hidden !== undefined && !grant.includes('credentials') && !definition.permissions.includes('credentials'))
-    missing.push(`it wants to see ${hidden}, which takes the permission credentials: { grant: ['credentials'] } gives it`)
+    missing.push(
+      `it wants to see ${hidden}, which takes the permission credentials: { grant: ['credentials'] } beside its options gives it`,
+    )
   return missing
 }
 

@@ -19,13 +19,13 @@ export class StackMap {
     this.#source = source
   }
 
-  /** The stack with its frames mapped, those of the sandbox itself left out. */
+  /** The stack with its frames mapped, those of the sandbox and of the proxy itself left out. */
   readable(stack: string): string {
     const out: string[] = []
     for (const line of stack.split('\n')) {
       // What is below a crossing of a realm is the host's.
       if (/^\s*at .*sluice:crossing/.test(line)) break
-      if (/^\s*at .*(sluice:sandbox|<isolated-vm)/.test(line)) continue
+      if (/^\s*at .*(sluice:sandbox|<isolated-vm|\(?(file|node):)/.test(line)) continue
       const frame = this.#frame(line)
       if (frame === null) out.push(line)
       else {

@@ -17,7 +17,8 @@ export async function askFetchStub(stub: FetchStub | undefined, request: Fetched
   try {
     const headers = new Headers(request.fields.map(([name, value]): [string, string] => [name, value]))
     const reply = await stub({ method: request.method, url: request.url, headers, body: new Uint8Array(request.body) })
-    if (!(reply instanceof Response)) return { kind: 'failed', why: `the stub for fetch returned no Response, but ${String(reply)}` }
+    if (!(reply instanceof Response))
+      return { kind: 'failed', why: `the stub for fetch returned no Response, but ${String(reply)}; one that throws lets fetch fail` }
     const body = new Uint8Array(await reply.arrayBuffer())
     return { kind: 'response', status: reply.status, reason: reply.statusText, fields: [...reply.headers], body }
   } catch (error) {

@@ -143,7 +143,10 @@ test('a redirect to what was not granted is refused, and nothing is dialled ther
   const port = await serve((_, response) => response.writeHead(302, { location: `http://127.0.0.1:${secret}/` }).end())
   const reason = await reasonOf(fetcher()({ url: `http://127.0.0.1:${port}/`, redirect: 'follow' }))
   const permission = `net:127.0.0.1:${secret}`
-  assert.is(reason, `fetch to 127.0.0.1:${secret} takes the permission ${permission}: { grant: ['${permission}'] } gives it`)
+  assert.is(
+    reason,
+    `fetch to 127.0.0.1:${secret} takes the permission ${permission}: { grant: ['${permission}'] } beside the plugin's options gives it`,
+  )
   assert.is(reached, false)
 })
 

@@ -91,7 +91,7 @@ test('what is inherited is no argument', async () => {
 test('without the grant nothing is done, and the sentence names it', async () => {
   for (const method of METHODS.filter((name) => name.startsWith('kv.'))) {
     const reason = await reasonOf(perform(method, { key: 'a', value: '1' }, { grant: ['credentials', 'net:kv:1'] }))
-    assert.is(reason, `${method} takes the permission kv: { grant: ['kv'] } gives it`)
+    assert.is(reason, `${method} takes the permission kv: { grant: ['kv'] } beside the plugin's options gives it`)
   }
   assert.match(await reasonOf(perform('fetch', { url: 'http://b.test/' })), /^fetch to b\.test:80 takes the permission net:b\.test:80: /)
   assert.match(await perform('subtle.digest', { hash: 'SHA-256', data: '' }, { grant: [] }), /^"47DEQpj8/)

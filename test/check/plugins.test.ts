@@ -62,8 +62,8 @@ test('every use of a plugin is tried; each problem is told, in the plugin or whe
     'hook.ts:6:5 listeners.web.use[3]: plugin hook: there is no hook onRequst; did you mean onRequest?',
     'proxy.config.ts:13:19 listeners.web.use[1].options.agents[1]: plugin options: expected text',
     'proxy.config.ts:14:12 listeners.web.use[1].options.limit: plugin options: expected 0 or more',
-    "proxy.config.ts:18:3 listeners.web.use[4]: plugin grant: it asks for the permission credentials: { grant: ['credentials'] } gives it",
-    "proxy.config.ts:19:17 listeners.web.use[5]: plugin sees: it wants to see cookie, which takes the permission credentials: { grant: ['credentials'] } gives it",
+    "proxy.config.ts:18:3 listeners.web.use[4]: plugin grant: it asks for the permission credentials: { grant: ['credentials'] } beside its options gives it",
+    "proxy.config.ts:19:17 listeners.web.use[5]: plugin sees: it wants to see cookie, which takes the permission credentials: { grant: ['credentials'] } beside its options gives it",
     'proxy.config.ts:21:101 listeners.web.routes[0].routes[0].use[0].options.agents: plugin options: expected a list',
     "setup.ts:7:15 listeners.web.use[2]: plugin setup: Cannot read properties of null (reading 'no')",
   ])

@@ -82,6 +82,15 @@ test('a config has the types of Node, a plugin those of the sandbox alone', asyn
   ])
 })
 
+test('a plugin may await a timer, as everybody writes it', async () => {
+  const wait = 'export const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))\n'
+  const wrong = "setTimeout((word: string) => word, 5, 'x')\nsetTimeout((word: string) => word, 5, 6)\n"
+  assert.equal(await errorsOf({ 'plugins/tag.ts': `${PLUGIN}${wait}` }), [])
+  const [error, ...others] = await errorsOf({ 'plugins/tag.ts': `${wrong}${PLUGIN}` })
+  assert.match(error!, /^plugins\/tag\.ts:2:/)
+  assert.equal(others, [])
+})
+
 test('where nobody has types of Node, what a config uses of it is no mistake', async () => {
   const config = `import { hostname } from 'node:os'\n${CONFIG.replace("':8080'", 'process.env.LISTEN ?? hostname()')}`
   const file = join(makeProject({ 'proxy.config.ts': config }), 'proxy.config.ts')

@@ -21,7 +21,7 @@ test('an update that asks for more than was granted is not loaded, and the old o
   await using sluice = await startSluice({ config, files: { 'tag.ts': tag('1') }, args: ['--workers', '2'] })
   assert.is(loaded(sluice).length, 1)
   const told = await refusedReload(sluice, () => sluice.write('tag.ts', tag('2', "['credentials']")))
-  assert.match(told, /plugin tag: it asks for the permission credentials: \{ grant: \['credentials'\] \} gives it/)
+  assert.match(told, /plugin tag: it asks for the permission credentials: \{ grant: \['credentials'\] \} beside its options gives it/)
   assert.match(told, /proxy\.config\.ts:\d+:\d+/)
   assert.is((await request(await sluice.port('web'), get('/'))).headers['x-tag'], '1')
   assert.is(loaded(sluice).length, 1)

@@ -117,7 +117,10 @@ test('fetch that is aborted rejects with the reason', async () => {
 test('fetch to what was not granted names the grant', async () => {
   const message = await guest.run(`return fetch('http://Auth.internal:8080/x').catch((error) => error.message)`)
   const permission = 'net:auth.internal:8080'
-  assert.is(message, `fetch to auth.internal:8080 takes the permission ${permission}: { grant: ['${permission}'] } gives it`)
+  assert.is(
+    message,
+    `fetch to auth.internal:8080 takes the permission ${permission}: { grant: ['${permission}'] } beside the plugin's options gives it`,
+  )
 })
 
 test('subtle digests as the host does', async () => {

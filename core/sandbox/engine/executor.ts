@@ -186,7 +186,12 @@ export class Executor implements ByteRoom {
           retries = tried + 1
           continue
         }
-        this.#sink.failed(batch, from, whyOf(ending), ending === 'timeout' ? `the hook ran longer than ${hookMs} ms` : isolate.output)
+        this.#sink.failed(
+          batch,
+          from,
+          whyOf(ending),
+          ending === 'timeout' ? `the hook ran longer than ${hookMs} ms (its timeout)` : isolate.output,
+        )
         at += this.#tape[at]!
         from++
       } else {

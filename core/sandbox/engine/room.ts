@@ -37,7 +37,7 @@ export const ENTRIES = ['define', 'setUp', 'drop', 'reload', 'finished', 'drain'
 
 /** A line is put before the plugin's code: it is compiled with a line offset of -1. */
 export function wrapped({ code }: PluginSource): string {
-  return `(function (__sluice) {\n${code}\nreturn __plugin.default })`
+  return `(function (__sluice) {\n${code}\nreturn __plugin?.default })`
 }
 
 export function pieces(text: string): string[] {

@@ -47,7 +47,8 @@ export function definePlugin(input: unknown): object {
 
 export function checkDefinition(exported: unknown): PluginDefinition {
   const definition = typeof exported === 'object' && exported !== null ? defined.get(exported) : undefined
-  if (definition === undefined) throw new TypeError('the default export of a plugin is what definePlugin returned')
+  if (definition === undefined)
+    throw new TypeError('the default export of a plugin is what definePlugin returned: export default definePlugin({ … })')
   return definition
 }
 

@@ -105,7 +105,7 @@ export class HeadersView {
     for (let i = 0; i < sees.length; i++) if (sees[i] === name) return this.#call.read(this.#base + 2 * i)
     const lower = toLowerCase(`${name}`)
     for (let i = 0; i < sees.length; i++) if (sees[i] === lower) return this.#call.read(this.#base + 2 * i)
-    throw new Failure(`the field ${lower} is not in "sees" of this plugin`)
+    throw new Failure(`the field ${lower} is not in "sees" of this plugin: add it there`)
   }
 
   has(name: string): boolean {
