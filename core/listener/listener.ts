@@ -11,6 +11,7 @@ import { Http2Connection } from '../connection/http2.ts'
 import type { HandshakeFailure, Observer } from '../events.ts'
 import type { Service } from '../http/service.ts'
 import { canUseHandles, HandleWire, type StreamHandle } from '../net/handle-wire.ts'
+import { wireOver } from '../net/kernel-wire.ts'
 import { SocketWire } from '../net/socket-wire.ts'
 import type { AcceptedWire, Wire } from '../net/wire.ts'
 import { Handshake, type HandshakeHome } from './handshake.ts'
@@ -173,7 +174,8 @@ export class Listener implements ConnectionHome, HandshakeHome {
       return
     }
     handle.setNoDelay?.(true)
-    this.#start(new HandleWire(handle, false), isTcp)
+    // Under TLS the socket reads by itself.
+    this.#start(this.#termination === null ? wireOver(handle, false) : new HandleWire(handle, false), isTcp)
   }
 
   #acceptSocket(socket: Socket, isTcp: boolean): void {

@@ -11,6 +11,7 @@ import type { AcceptedWire, WireOwner } from './wire.ts'
 export interface StreamHandle {
   onread: ((this: StreamHandle, data: ArrayBuffer | undefined) => void) | null
   wire?: HandleWire | undefined
+  readonly fd: number
   readStart(): number
   readStop(): number
   useUserBuffer(buffer: Uint8Array): void
@@ -247,8 +248,8 @@ export class HandleWire implements AcceptedWire {
   }
 }
 
-/** Connects to an IP address. `done` gets a wire that does not read yet, or an errno name. Returns how to give up. */
-export function connectHandle(ip: string, port: number, done: (wire: HandleWire | null, error: string | null) => void): () => void {
+/** Connects to an IP address. `done` gets a handle that does not read yet, or an errno name. Returns how to give up. */
+export function connectHandle(ip: string, port: number, done: (handle: StreamHandle | null, error: string | null) => void): () => void {
   const { TCP, TCPConnectWrap, tcpSocket } = bindings!
   const handle = new TCP(tcpSocket)
   const request = new TCPConnectWrap()
@@ -258,7 +259,7 @@ export function connectHandle(ip: string, port: number, done: (wire: HandleWire 
     over = true
     if (status === 0) {
       handle.setNoDelay?.(true)
-      return done(new HandleWire(handle, true), null)
+      return done(handle, null)
     }
     handle.close()
     done(null, errnoName(status))

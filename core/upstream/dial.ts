@@ -3,6 +3,7 @@ import net from 'node:net'
 import type { ConnectionOptions, PeerCertificate, SecureContext, TLSSocket } from 'node:tls'
 import type { ErrorCode } from '../errors.ts'
 import { canUseHandles, connectHandle } from '../net/handle-wire.ts'
+import { wireOver } from '../net/kernel-wire.ts'
 import { SocketWire } from '../net/socket-wire.ts'
 import { loadTls } from '../net/tls.ts'
 import type { Wire } from '../net/wire.ts'
@@ -90,9 +91,9 @@ function tryEach(
 
 function connectIp(options: DialOptions, ip: string, port: number, done: Dialled): () => void {
   if (options.tls !== null || !canUseHandles) return connectSocket(options, { host: ip, port }, done)
-  return connectHandle(ip, port, (wire, error) => {
-    if (error === null) done(wire, null, null)
-    else done(null, connectError(error), `${error} ${ip}:${port}`)
+  return connectHandle(ip, port, (handle, error) => {
+    if (handle !== null) done(wireOver(handle, true), null, null)
+    else done(null, connectError(error!), `${error} ${ip}:${port}`)
   })
 }
 

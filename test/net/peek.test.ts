@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { canUseHandles, HandleWire, type StreamHandle } from '../../core/net/handle-wire.ts'
+import { wireOver } from '../../core/net/kernel-wire.ts'
 import { type Protocol, peek, recognise } from '../../core/net/peek.ts'
 import { SocketWire } from '../../core/net/socket-wire.ts'
 import type { AcceptedWire } from '../../core/net/wire.ts'
@@ -40,7 +41,8 @@ test('what was told once is not told otherwise when more bytes come', () => {
   )
 })
 
-for (const carrier of canUseHandles ? (['handle', 'socket'] as const) : (['socket'] as const)) {
+const carriers: readonly Carrier[] = canUseHandles ? ['kernel', 'handle', 'socket'] : ['socket']
+for (const carrier of carriers) {
   for (const [protocol, text] of [
     ['http1', 'POST /a HTTP/1.1\r\nhost: x\r\n\r\n'],
     ['http2', `${PREFACE}\0\0\0\x04\0\0\0\0\0`],
@@ -104,14 +106,16 @@ interface Pair extends AsyncDisposable {
   readonly client: net.Socket
 }
 
-async function connectTo(carrier: 'handle' | 'socket'): Promise<Pair> {
+type Carrier = 'kernel' | 'handle' | 'socket'
+
+async function connectTo(carrier: Carrier): Promise<Pair> {
   const server = net.createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const accepted = new Promise<AcceptedWire>((resolve) => {
     server.on('connection', (socket) => resolve(new SocketWire(socket)))
     if (carrier === 'socket') return
     const { _handle } = server as unknown as { _handle: { onconnection: (error: number, handle: StreamHandle) => void } }
-    _handle.onconnection = (_, handle) => resolve(new HandleWire(handle, false))
+    _handle.onconnection = (_, handle) => resolve(carrier === 'kernel' ? wireOver(handle, false) : new HandleWire(handle, false))
   })
   const { port } = server.address() as net.AddressInfo
   const client = net.connect({ port, host: '127.0.0.1', noDelay: true })

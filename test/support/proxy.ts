@@ -8,6 +8,7 @@ import type { EndedExchange, HandshakeFailure, Observer } from '../../core/event
 import { type Hook, type HookCall, makeHook, PENDING } from '../../core/hooks.ts'
 import { gatherMaterials } from '../../core/materials.ts'
 import { canUseHandles } from '../../core/net/handle-wire.ts'
+import { getKernel } from '../../core/net/kernel.ts'
 import type {
   Destination,
   EndpointPlan,
@@ -58,6 +59,8 @@ export type Ended = Readonly<Record<keyof EndedExchange, unknown>> & EndedExchan
 export async function startProxy(options: ProxyOptions = {}): Promise<RunningProxy> {
   const asked = process.env.SLUICE_NO_HANDLES !== '1'
   if (canUseHandles !== asked) throw new Error(`bare handles are ${canUseHandles ? '' : 'not '}in use`)
+  const askedKernel = asked && process.env.SLUICE_NO_FFI !== '1' && process.platform === 'linux'
+  if ((getKernel() !== null) !== askedKernel) throw new Error(`system calls are ${askedKernel ? 'not ' : ''}in use`)
   const proxy = new RunningProxy()
   await proxy.start(options)
   return proxy

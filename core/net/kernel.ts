@@ -1,0 +1,232 @@
+/**
+ * System calls on sockets without libuv's streams in between, and one epoll instance that tells of them, itself watched by the event
+ * loop: a turn of the loop asks once which sockets are ready, and serves them all from one callback. Linux and `node:ffi` alone;
+ * where they are missing `kernel` is null, and handle-wire.ts serves instead. `SLUICE_NO_FFI=1` chooses that.
+ */
+import { createRequire } from 'node:module'
+import { isMainThread } from 'node:worker_threads'
+
+/** Somebody with a socket that the kernel tells about. */
+export interface Watched {
+  /** `mask`: EPOLLIN and its like. May close it. */
+  onReady(mask: number): void
+}
+
+export const EPOLLIN = 1
+export const EPOLLOUT = 4
+export const EPOLLERR = 8
+export const EPOLLHUP = 16
+
+export const EAGAIN = 11
+
+const [CTL_ADD, CTL_DEL, CTL_MOD] = [1, 2, 3]
+const EPOLL_CLOEXEC = 0x80000
+const UV_POLL = 8
+const UV_READABLE = 1
+const SHUT_WR = 1
+/** Served in one turn; what else is ready is told in the next. */
+const MOST_EVENTS = 256
+/** struct epoll_event in 32-bit words: packed on x86-64 alone (epoll_ctl(2)). */
+const WORDS = process.arch === 'x64' ? 3 : 4
+const DATA = WORDS - 2
+
+interface Calls {
+  read(fd: number, pointer: bigint, length: number): number
+  write(fd: number, pointer: bigint, length: number): number
+  writev(fd: number, vector: bigint, count: number): number
+  shutdown(fd: number, how: number): number
+  epoll_create1(flags: number): number
+  epoll_ctl(epoll: number, how: number, fd: number, event: Uint8Array): number
+  epoll_wait(epoll: number, events: Uint8Array, most: number, ms: number): number
+  uv_handle_size(type: number): bigint
+  uv_poll_init(loop: bigint, handle: Uint8Array, fd: number): number
+  uv_poll_start(handle: Uint8Array, events: number, callback: bigint): number
+  uv_ref(handle: Uint8Array): void
+  uv_unref(handle: Uint8Array): void
+  __errno_location(): bigint
+}
+
+interface Library {
+  registerCallback(signature: object, callback: () => void): bigint
+}
+
+interface Ffi {
+  dlopen(path: null, symbols: object): { readonly functions: Calls; readonly lib: Library }
+  toArrayBuffer(pointer: bigint, length: number, copy: boolean): ArrayBuffer
+  getRawPointer(bytes: Uint8Array): bigint
+  getCurrentEventLoop(): bigint
+}
+
+export class Kernel {
+  /** How often the event loop has told of sockets. */
+  turns = 0
+  readonly #calls: Calls
+  readonly #read: Calls['read']
+  readonly #write: Calls['write']
+  readonly #ffi: Ffi
+  /** Kept: with it the callback would go. */
+  readonly #library: Library
+  readonly #errno: Int32Array
+  readonly #epoll: number
+  readonly #handle: Uint8Array
+  readonly #event = new Int32Array(WORDS)
+  readonly #eventBytes = new Uint8Array(this.#event.buffer)
+  readonly #events = new Int32Array(WORDS * MOST_EVENTS)
+  readonly #eventsBytes = new Uint8Array(this.#events.buffer)
+  /** By descriptor. A number is used again: what is told of the one before has another turn's stamp. */
+  readonly #watched: (Watched | undefined)[] = []
+  readonly #stamps: number[] = []
+  #stamp = 0
+  #count = 0
+  readonly #vector = new BigUint64Array(new ArrayBuffer(32))
+  readonly #vectorPointer: bigint
+
+  constructor(ffi: Ffi) {
+    const { functions, lib } = ffi.dlopen(null, signatures)
+    this.#calls = functions
+    this.#ffi = ffi
+    this.#library = lib
+    this.#read = functions.read
+    this.#write = functions.write
+    this.#errno = new Int32Array(ffi.toArrayBuffer(functions.__errno_location(), 4, false))
+    this.#epoll = functions.epoll_create1(EPOLL_CLOEXEC)
+    if (this.#epoll < 0) throw new Error('no epoll')
+    this.#handle = new Uint8Array(new ArrayBuffer(Number(functions.uv_handle_size(UV_POLL))))
+    const callback = this.#library.registerCallback({ arguments: ['pointer', 'int32', 'int32'], return: 'void' }, () => this.#turn())
+    if (functions.uv_poll_init(ffi.getCurrentEventLoop(), this.#handle, this.#epoll) !== 0) throw new Error('no poll')
+    if (functions.uv_poll_start(this.#handle, UV_READABLE, callback) !== 0) throw new Error('no poll')
+    functions.uv_unref(this.#handle)
+    this.#vectorPointer = ffi.getRawPointer(new Uint8Array(this.#vector.buffer))
+  }
+
+  /** Where bytes that do not move are. They must outlive every use of it. */
+  pointerTo(bytes: Uint8Array): bigint {
+    return this.#ffi.getRawPointer(bytes)
+  }
+
+  /** Bytes read, up to `length`; 0 at the end; minus errno. */
+  read(fd: number, pointer: bigint, length: number): number {
+    const read = this.#read(fd, pointer, length)
+    return read >= 0 ? read : -this.#errno[0]!
+  }
+
+  /** Bytes taken, or minus errno. */
+  write(fd: number, pointer: bigint, length: number): number {
+    const written = this.#write(fd, pointer, length)
+    return written >= 0 ? written : -this.#errno[0]!
+  }
+
+  /** Bytes of both taken, the first ones first, or minus errno. */
+  writeTwo(fd: number, first: bigint, firstLength: number, second: bigint, secondLength: number): number {
+    const vector = this.#vector
+    vector[0] = first
+    vector[1] = BigInt(firstLength)
+    vector[2] = second
+    vector[3] = BigInt(secondLength)
+    const written = this.#calls.writev(fd, this.#vectorPointer, 2)
+    return written >= 0 ? written : -this.#errno[0]!
+  }
+
+  /** No more is sent. Returns 0 or minus errno. */
+  shutdown(fd: number): number {
+    return this.#calls.shutdown(fd, SHUT_WR) === 0 ? 0 : -this.#errno[0]!
+  }
+
+  /** `mask` 0 only for errors and hang-ups. Returns 0 or minus errno. */
+  watch(fd: number, mask: number, watched: Watched): number {
+    this.#watched[fd] = watched
+    const stamp = ++this.#stamp | 0
+    this.#stamps[fd] = stamp
+    if (this.#count++ === 0) this.#calls.uv_ref(this.#handle)
+    return this.#control(CTL_ADD, fd, mask)
+  }
+
+  change(fd: number, mask: number): void {
+    this.#control(CTL_MOD, fd, mask)
+  }
+
+  unwatch(fd: number): void {
+    this.forget(fd)
+    this.#control(CTL_DEL, fd, 0)
+  }
+
+  /** Instead of unwatch where it is about to be closed, which the kernel notices by itself. */
+  forget(fd: number): void {
+    this.#watched[fd] = undefined
+    if (--this.#count === 0) this.#calls.uv_unref(this.#handle)
+  }
+
+  #control(how: number, fd: number, mask: number): number {
+    const event = this.#event
+    event[0] = mask
+    event[DATA] = fd
+    event[DATA + 1] = this.#stamps[fd]!
+    return this.#calls.epoll_ctl(this.#epoll, how, fd, this.#eventBytes) === 0 ? 0 : -this.#errno[0]!
+  }
+
+  #turn(): void {
+    this.turns++
+    const events = this.#events
+    const count = this.#calls.epoll_wait(this.#epoll, this.#eventsBytes, MOST_EVENTS, 0)
+    for (let i = 0, at = 0; i < count; i++, at += WORDS) {
+      const fd = events[at + DATA]!
+      const watched = this.#watched[fd]
+      if (watched === undefined || this.#stamps[fd] !== events[at + DATA + 1]) continue
+      try {
+        watched.onReady(events[at]!)
+      } catch (error) {
+        rethrow(error)
+      }
+    }
+    // What the event loop does after each callback of its own (node::InternalCallbackScope): ticks, then promises.
+    try {
+      runTicks()
+    } catch (error) {
+      rethrow(error)
+    }
+  }
+}
+
+const signatures = {
+  read: { arguments: ['int32', 'pointer', 'uint32'], return: 'int32' },
+  write: { arguments: ['int32', 'pointer', 'uint32'], return: 'int32' },
+  writev: { arguments: ['int32', 'pointer', 'uint32'], return: 'int32' },
+  shutdown: { arguments: ['int32', 'int32'], return: 'int32' },
+  epoll_create1: { arguments: ['int32'], return: 'int32' },
+  epoll_ctl: { arguments: ['int32', 'int32', 'int32', 'buffer'], return: 'int32' },
+  epoll_wait: { arguments: ['int32', 'buffer', 'int32', 'int32'], return: 'int32' },
+  uv_handle_size: { arguments: ['int32'], return: 'uint64' },
+  uv_poll_init: { arguments: ['pointer', 'buffer', 'int32'], return: 'int32' },
+  uv_poll_start: { arguments: ['buffer', 'int32', 'pointer'], return: 'int32' },
+  uv_ref: { arguments: ['buffer'], return: 'void' },
+  uv_unref: { arguments: ['buffer'], return: 'void' },
+  __errno_location: { arguments: [], return: 'pointer' },
+}
+
+const runTicks = (process as unknown as { _tickCallback: () => void })._tickCallback
+
+/** A native callback must not throw: where nothing is below it, the error is as uncaught as any. */
+function rethrow(error: unknown): void {
+  setImmediate(() => {
+    throw error
+  })
+}
+
+function load(): Kernel | null {
+  if (process.platform !== 'linux' || process.env.SLUICE_NO_FFI === '1' || process.env.SLUICE_NO_HANDLES === '1') return null
+  // A thread's loop is closed with it, and would find a handle that is not its own.
+  if (!isMainThread || typeof runTicks !== 'function') return null
+  try {
+    return new Kernel(createRequire(import.meta.url)('node:ffi') as Ffi)
+  } catch {
+    return null
+  }
+}
+
+let kernel: Kernel | null | undefined
+
+/** The process's one, or null. Made when it is first asked for. */
+export function getKernel(): Kernel | null {
+  if (kernel === undefined) kernel = load()
+  return kernel
+}

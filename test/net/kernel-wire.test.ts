@@ -1,0 +1,251 @@
+/** Wires on descriptors, against sockets of Node on the other side. */
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import net from 'node:net'
+import fc from 'fast-check'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { StreamHandle } from '../../core/net/handle-wire.ts'
+import { getKernel } from '../../core/net/kernel.ts'
+import { KernelWire } from '../../core/net/kernel-wire.ts'
+import type { WireOwner } from '../../core/net/wire.ts'
+import { Waiting } from '../support/deadline.ts'
+
+const kernel = getKernel()
+
+test('system calls are to be had on Linux, unless they are refused', () => {
+  assert.is(kernel !== null, process.platform === 'linux' && process.env.SLUICE_NO_FFI !== '1')
+})
+
+const wherePossible = kernel === null ? test.skip : test
+
+/** Keeps what it is told, and passes each part on to `reads`. */
+class Keeper implements WireOwner {
+  text = ''
+  readonly told: string[] = []
+  readonly waiting = new Waiting()
+  reads: (bytes: Buffer) => void = () => {}
+
+  onBytes(bytes: Buffer, length: number): void {
+    this.text += bytes.latin1Slice(0, length)
+    this.reads(bytes.subarray(0, length))
+    this.waiting.poke()
+  }
+  onDrain(): void {
+    this.tell('drain')
+  }
+  onEnd(): void {
+    this.tell('end')
+  }
+  onClose(error: string | null): void {
+    this.tell(`close ${error}`)
+  }
+  tell(what: string): void {
+    this.told.push(what)
+    this.waiting.poke()
+  }
+  has(what: string): Promise<true> {
+    return this.waiting.until(
+      () => (this.told.includes(what) ? true : undefined),
+      () => `${what}, but ${this.told}`,
+    )
+  }
+}
+
+interface Pair extends AsyncDisposable {
+  readonly wire: KernelWire
+  readonly owner: Keeper
+  readonly client: net.Socket
+}
+
+async function pair(ownBuffer = false): Promise<Pair> {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const accepted = new Promise<KernelWire>((resolve) => {
+    const { _handle } = server as unknown as { _handle: { onconnection: (error: number, handle: StreamHandle) => void } }
+    _handle.onconnection = (_, handle) => resolve(new KernelWire(kernel!, handle, ownBuffer))
+  })
+  const client = net.connect({ port: (server.address() as net.AddressInfo).port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
+  client.on('error', () => {})
+  const wire = await accepted
+  const owner = new Keeper()
+  wire.owner = owner
+  return {
+    wire,
+    owner,
+    client,
+    async [Symbol.asyncDispose]() {
+      client.destroy()
+      wire.destroy()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+/** Everything the client gets, until the end. */
+async function readAll(client: net.Socket): Promise<Buffer> {
+  const parts: Buffer[] = []
+  for await (const part of client) parts.push(part as Buffer)
+  return Buffer.concat(parts)
+}
+
+wherePossible('what is written in any pieces arrives whole and in order at a reader that is slow', () =>
+  fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.record({ head: fc.nat(9000), body: fc.nat(70_000), asText: fc.boolean() }), { minLength: 1, maxLength: 12 }),
+      fc.integer({ min: 1, max: 4 }),
+      async (writes, times) => {
+        await using p = await pair()
+        const expected: Buffer[] = []
+        for (let turn = 0; turn < times; turn++) {
+          for (const [i, { head, body, asText }] of writes.entries()) {
+            const text = String.fromCharCode(65 + i).repeat(head)
+            const bytes = Buffer.alloc(body + 7, 97 + i)
+            const flowing = asText ? p.wire.writeText(text) : p.wire.write(text, bytes, 3, body + 3)
+            assert.is(flowing, !p.wire.congested)
+            expected.push(Buffer.from(text, 'latin1'), asText ? Buffer.alloc(0) : bytes.subarray(3, body + 3))
+          }
+        }
+        const drained = p.wire.congested
+        p.wire.end()
+        const whole = Buffer.concat(expected)
+        const got = await readAll(p.client)
+        assert.is(got.length, whole.length)
+        assert.ok(got.equals(whole))
+        if (drained) await p.owner.has('drain')
+        assert.not(p.wire.congested)
+      },
+    ),
+    { numRuns: 40 },
+  ),
+)
+
+wherePossible('bytes beyond ASCII leave as they are', async () => {
+  await using p = await pair()
+  const text = Array.from({ length: 256 }, (_, i) => String.fromCharCode(i)).join('')
+  p.wire.writeText(text)
+  p.wire.write(text, Buffer.from(text, 'latin1'), 0, 256)
+  p.wire.end()
+  assert.is((await readAll(p.client)).latin1Slice(), text.repeat(3))
+})
+
+wherePossible('reads stop when it is paused, and nothing is lost', async () => {
+  for (const ownBuffer of [false, true]) {
+    await using p = await pair(ownBuffer)
+    const sent = Buffer.alloc(3_000_000, 'abcdefghij')
+    let reads = 0
+    p.owner.reads = () => {
+      if (++reads % 3 !== 0) return
+      const before = p.owner.text.length
+      p.wire.pause()
+      setImmediate(() => {
+        assert.is(p.owner.text.length, before)
+        p.wire.resume()
+      })
+    }
+    p.wire.resume()
+    p.client.end(sent)
+    await p.owner.has('end')
+    assert.is(p.owner.text.length, sent.length)
+    assert.is(p.owner.text, sent.latin1Slice())
+  }
+})
+
+wherePossible('a side that closed its sending still gets what is written, and the other end is told', async () => {
+  await using p = await pair()
+  p.wire.resume()
+  p.client.end('hello')
+  await p.owner.has('end')
+  assert.is(p.owner.text, 'hello')
+  p.wire.writeText('bye')
+  p.wire.finish()
+  assert.is((await readAll(p.client)).latin1Slice(), 'bye')
+  assert.equal(p.owner.told, ['end', 'close null'])
+})
+
+wherePossible('a reset is told with its name, to a reader at once, to one that is paused when it reads again', async () => {
+  for (const paused of [false, true]) {
+    await using p = await pair()
+    if (!paused) p.wire.resume()
+    p.client.write('x')
+    p.client.resetAndDestroy()
+    await once(p.client, 'close')
+    if (paused) p.wire.resume()
+    await p.owner.has('close ECONNRESET')
+  }
+})
+
+wherePossible('a paused wire whose peer is gone costs nothing', async () => {
+  await using p = await pair()
+  p.wire.resume()
+  p.client.write('x')
+  await p.owner.waiting.until(() => (p.owner.text === 'x' ? true : undefined), 'x')
+  p.wire.pause()
+  p.client.resetAndDestroy()
+  await once(p.client, 'close')
+  const { turns } = kernel!
+  for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve))
+  assert.ok(kernel!.turns - turns <= 3, `${kernel!.turns - turns} turns`)
+})
+
+wherePossible('a write to a peer that is gone fails after the call, and once', async () => {
+  await using p = await pair()
+  p.client.resetAndDestroy()
+  await once(p.client, 'close')
+  const told = () => p.owner.told.length
+  for (let i = 0; i < 3; i++) p.wire.writeText('x')
+  assert.is(told(), 0)
+  await p.owner.waiting.until(() => (told() > 0 ? true : undefined), 'closed')
+  assert.match(p.owner.told.join(), /^close E(PIPE|CONNRESET)$/)
+  assert.ok(p.wire.closed)
+})
+
+wherePossible('a descriptor that is used again is told of its own events alone', async () => {
+  for (let i = 0; i < 30; i++) {
+    await using a = await pair()
+    a.wire.resume()
+    a.client.write('old')
+    a.wire.destroy()
+    await using b = await pair()
+    b.wire.resume()
+    b.client.write('new')
+    await b.owner.waiting.until(() => (b.owner.text === 'new' ? true : undefined), 'new')
+    assert.is(a.owner.text, '')
+  }
+})
+
+wherePossible('ticks and promises of one turn are done in it', async () => {
+  await using p = await pair()
+  const order: string[] = []
+  p.owner.reads = () => {
+    process.nextTick(() => order.push('tick'))
+    void Promise.resolve().then(() => order.push('promise'))
+    setImmediate(() => p.owner.tell(order.join()))
+  }
+  p.wire.resume()
+  p.client.write('x')
+  await p.owner.has('tick,promise')
+})
+
+const CHILD = `
+import net from 'node:net'
+import { getKernel } from '${new URL('../../core/net/kernel.ts', import.meta.url)}'
+import { wireOver } from '${new URL('../../core/net/kernel-wire.ts', import.meta.url)}'
+process.on('uncaughtException', (error) => console.log('uncaught ' + error.message))
+console.log(getKernel() !== null)
+const server = net.createServer().listen(0, '127.0.0.1', () => {
+  server._handle.onconnection = (_, handle) => {
+    const wire = wireOver(handle, false)
+    wire.owner = { onBytes() { throw new Error('thrown') }, onDrain() {}, onEnd() { wire.destroy(); server.close() }, onClose() {} }
+    wire.resume()
+  }
+  net.connect(server.address().port, '127.0.0.1').end('x').resume()
+})`
+
+wherePossible('an error thrown on the way is as uncaught as any, and a process with nothing left to do ends', () => {
+  const args = ['--disable-warning=ExperimentalWarning', '--input-type=module-typescript', '-e', CHILD]
+  assert.is(execFileSync(process.execPath, args, { encoding: 'utf8', timeout: 20_000 }), 'true\nuncaught thrown\n')
+})
+
+test.run()
