@@ -10,9 +10,11 @@ import { Http1Connection } from '../connection/http1.ts'
 import { Http2Connection } from '../connection/http2.ts'
 import type { HandshakeFailure, Observer } from '../events.ts'
 import type { Service } from '../http/service.ts'
-import { canUseHandles, HandleWire, type StreamHandle } from '../net/handle-wire.ts'
+import { canUseHandles, type StreamHandle } from '../net/bindings.ts'
+import { HandleWire } from '../net/handle-wire.ts'
 import { wireOver } from '../net/kernel-wire.ts'
 import { SocketWire } from '../net/socket-wire.ts'
+import { wireOverTls } from '../net/tls-wire.ts'
 import type { AcceptedWire, Wire } from '../net/wire.ts'
 import { Handshake, type HandshakeHome } from './handshake.ts'
 import type { Termination } from './termination.ts'
@@ -140,7 +142,7 @@ export class Listener implements ConnectionHome, HandshakeHome {
       return this.connectionClosed(handshake)
     }
     const connection =
-      socket.alpnProtocol === 'h2' ? new Http2Connection(socket, this) : new Http1Connection(new SocketWire(socket), this, 'https')
+      socket.alpnProtocol === 'h2' ? new Http2Connection(socket, this) : new Http1Connection(wireOverTls(socket), this, 'https')
     // It stays one connection, in every count.
     const name = this.#connections.get(handshake) ?? this.#name
     this.#connections.delete(handshake)

@@ -1,60 +1,11 @@
 /**
  * A wire over a bare libuv stream handle: no Socket, no Readable or Writable between the kernel and the codec, one reused read
- * buffer. This is the only file that touches `process.binding`; where it is missing, `canUseHandles` is false and socket-wire.ts
- * serves instead (about 3 µs a request dearer). `SLUICE_NO_HANDLES=1` chooses that, for tests.
+ * buffer.
  */
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import { getSystemErrorName } from 'node:util'
-import type { AcceptedWire, WireOwner } from './wire.ts'
-
-/** What libuv's TCP and Pipe handles have in Node 26 (src/stream_base.cc, src/tcp_wrap.cc). */
-export interface StreamHandle {
-  onread: ((this: StreamHandle, data: ArrayBuffer | undefined) => void) | null
-  wire?: HandleWire | undefined
-  readonly fd: number
-  readStart(): number
-  readStop(): number
-  useUserBuffer(buffer: Uint8Array): void
-  writeLatin1String(request: object, text: string): number
-  writeBuffer(request: object, bytes: Uint8Array): number
-  writev(request: object, chunks: readonly unknown[], allBuffers: boolean): number
-  shutdown(request: object): number
-  close(done?: () => void): void
-  reset?(done?: () => void): number
-  getpeername?(out: { address?: string; port?: number }): number
-  setNoDelay?(on: boolean): number
-  setKeepAlive?(on: boolean, seconds: number): number
-}
-
-interface WriteRequest {
-  oncomplete: ((this: WriteRequest, status: number) => void) | null
-  wire: HandleWire | null
-  /** Keeps lent bytes alive. */
-  bytes: Buffer | null
-}
-
-interface ConnectRequest {
-  oncomplete: ((status: number) => void) | null
-}
-
-interface Bindings {
-  readonly TCP: new (
-    type: number,
-  ) => StreamHandle & {
-    connect(request: ConnectRequest, address: string, port: number): number
-    connect6(request: ConnectRequest, address: string, port: number): number
-  }
-  readonly TCPConnectWrap: new () => ConnectRequest
-  readonly tcpSocket: number
-  readonly WriteWrap: new () => WriteRequest
-  readonly ShutdownWrap: new () => WriteRequest
-  readonly state: Int32Array
-  readonly kRead: number
-  readonly kAsync: number
-}
-
-const bindings = load()
-export const canUseHandles = bindings !== null
+import { bindings, type HandleOwner, type RequestOwner, type StreamHandle, type WriteRequest } from './bindings.ts'
+import { type AcceptedWire, nobody, type WireOwner } from './wire.ts'
 
 const UV_EOF = -4095
 /** Up to here a copy as text is cheaper than a vector of text and bytes; above it, bytes are lent. */
@@ -62,12 +13,11 @@ const TEXT_LIMIT = 4096
 const SHARED_BYTES = 16384
 const BULK_BYTES = 65536
 
-const nobody: WireOwner = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} }
 /** Read into by every wire that has no buffer of its own; only valid inside a read callback. */
 const sharedBuffer = Buffer.allocUnsafeSlow(SHARED_BYTES)
 let spare: WriteRequest | null = null
 
-export class HandleWire implements AcceptedWire {
+export class HandleWire implements AcceptedWire, HandleOwner, RequestOwner {
   owner: WireOwner = nobody
   lends: boolean
   closed = false
@@ -282,7 +232,7 @@ function ignoreRead(): void {}
 
 function writeDone(this: WriteRequest, status: number): void {
   this.bytes = null
-  this.wire!.flushed(status)
+  this.wire!.flushed(status, this)
 }
 
 function shutdownDone(this: WriteRequest, status: number): void {
@@ -298,28 +248,4 @@ function takeRequest(): WriteRequest {
 
 function errnoName(code: number): string {
   return getSystemErrorName(code)
-}
-
-function load(): Bindings | null {
-  if (process.env.SLUICE_NO_HANDLES === '1') return null
-  // Deprecated in the documentation (DEP0111), present in Node 26; the permission model takes it away.
-  const binding = (process as unknown as { binding?: (name: string) => Record<string, unknown> }).binding
-  try {
-    const stream = binding!.call(process, 'stream_wrap')
-    const tcp = binding!.call(process, 'tcp_wrap')
-    const state = stream.streamBaseState
-    if (!(state instanceof Int32Array) || typeof stream.kReadBytesOrError !== 'number') return null
-    return {
-      TCP: tcp.TCP as Bindings['TCP'],
-      TCPConnectWrap: tcp.TCPConnectWrap as Bindings['TCPConnectWrap'],
-      tcpSocket: (tcp.constants as { SOCKET: number }).SOCKET,
-      WriteWrap: stream.WriteWrap as Bindings['WriteWrap'],
-      ShutdownWrap: stream.ShutdownWrap as Bindings['ShutdownWrap'],
-      state,
-      kRead: stream.kReadBytesOrError,
-      kAsync: stream.kLastWriteWasAsync as number,
-    }
-  } catch {
-    return null
-  }
 }

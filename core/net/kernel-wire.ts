@@ -5,9 +5,10 @@
 
 import type { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
-import { HandleWire, type StreamHandle } from './handle-wire.ts'
+import type { StreamHandle } from './bindings.ts'
+import { HandleWire } from './handle-wire.ts'
 import { EAGAIN, EPOLLIN, EPOLLOUT, getKernel, type Kernel, type Watched } from './kernel.ts'
-import type { AcceptedWire, WireOwner } from './wire.ts'
+import { type AcceptedWire, nobody, type WireOwner } from './wire.ts'
 
 const SHARED_BYTES = 16384
 const BULK_BYTES = 65536
@@ -16,7 +17,6 @@ const TOGETHER_BYTES = 4096
 /** Of one wire in one turn, while its buffer is filled each time. */
 const MOST_READS = 16
 
-const nobody: WireOwner = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} }
 /** Only valid inside a read. */
 const sharedBuffer = Buffer.allocUnsafeSlow(SHARED_BYTES)
 /** Text on its way into the kernel. */

@@ -2,7 +2,7 @@
  * The first bytes of an accepted wire: reads just enough of them to tell what it speaks, and hands them on with the wire, nothing
  * lost. Only listeners that have to choose go through here; for the others it costs nothing.
  */
-import type { Wire, WireOwner } from './wire.ts'
+import { nobody, type Wire, type WireOwner } from './wire.ts'
 
 /** `unknown`: nothing that this proxy speaks starts like that. */
 export type Protocol = 'tls' | 'http2' | 'http1' | 'unknown'
@@ -65,8 +65,6 @@ class Peek implements WireOwner {
     this.#result.onGone(error)
   }
 }
-
-const nobody: WireOwner = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} }
 
 function sharedWithPreface(bytes: Uint8Array, length: number): number {
   const most = Math.min(length, HTTP2_PREFACE.length)

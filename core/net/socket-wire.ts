@@ -3,9 +3,7 @@
  * stays lent; what was written before `end` arrives, close_notify included, unless the wire is destroyed.
  */
 import type { Socket } from 'node:net'
-import type { AcceptedWire, WireOwner } from './wire.ts'
-
-const nobody: WireOwner = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} }
+import { type AcceptedWire, nobody, type WireOwner } from './wire.ts'
 
 export class SocketWire implements AcceptedWire {
   owner: WireOwner = nobody

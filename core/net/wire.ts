@@ -1,6 +1,6 @@
 /**
- * A wire: one byte stream to a peer, whatever carries it. Three carriers keep one contract: a bare TCP or pipe handle
- * (handle-wire.ts), a `net.Socket` and TLS (socket-wire.ts). Nothing is buffered here beyond what the peer has not taken yet.
+ * A wire: one byte stream to a peer, whatever carries it. Its carriers keep one contract: a descriptor (kernel-wire.ts), a
+ * bare TCP or pipe handle (handle-wire.ts), the handle of a TLS socket (tls-wire.ts), a `net.Socket` (socket-wire.ts). Nothing is buffered here beyond what the peer has not taken yet.
  */
 import type { Socket } from 'node:net'
 
@@ -17,6 +17,9 @@ export interface WireOwner {
   /** The wire is gone, both ways; said exactly once, also after `destroy`. `error`: errno name such as `ECONNRESET`, or null. */
   onClose(error: string | null): void
 }
+
+/** Of a wire that nobody owns yet, or any more. */
+export const nobody: WireOwner = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} }
 
 export interface Wire {
   owner: WireOwner

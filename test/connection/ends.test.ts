@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { canUseHandles } from '../../core/net/handle-wire.ts'
+import { canUseHandles } from '../../core/net/bindings.ts'
 import { eventually } from '../support/deadline.ts'
 import { answer, startOrigin } from '../support/origin.ts'
 import { startProxy } from '../support/proxy.ts'

@@ -5,11 +5,10 @@ import net from 'node:net'
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { StreamHandle } from '../../core/net/handle-wire.ts'
+import type { StreamHandle } from '../../core/net/bindings.ts'
 import { getKernel } from '../../core/net/kernel.ts'
 import { KernelWire } from '../../core/net/kernel-wire.ts'
-import type { WireOwner } from '../../core/net/wire.ts'
-import { Waiting } from '../support/deadline.ts'
+import { Keeper, readAll } from '../support/keeper.ts'
 
 const kernel = getKernel()
 
@@ -18,39 +17,6 @@ test('system calls are to be had on Linux, unless they are refused', () => {
 })
 
 const wherePossible = kernel === null ? test.skip : test
-
-/** Keeps what it is told, and passes each part on to `reads`. */
-class Keeper implements WireOwner {
-  text = ''
-  readonly told: string[] = []
-  readonly waiting = new Waiting()
-  reads: (bytes: Buffer) => void = () => {}
-
-  onBytes(bytes: Buffer, length: number): void {
-    this.text += bytes.latin1Slice(0, length)
-    this.reads(bytes.subarray(0, length))
-    this.waiting.poke()
-  }
-  onDrain(): void {
-    this.tell('drain')
-  }
-  onEnd(): void {
-    this.tell('end')
-  }
-  onClose(error: string | null): void {
-    this.tell(`close ${error}`)
-  }
-  tell(what: string): void {
-    this.told.push(what)
-    this.waiting.poke()
-  }
-  has(what: string): Promise<true> {
-    return this.waiting.until(
-      () => (this.told.includes(what) ? true : undefined),
-      () => `${what}, but ${this.told}`,
-    )
-  }
-}
 
 interface Pair extends AsyncDisposable {
   readonly wire: KernelWire
@@ -81,13 +47,6 @@ async function pair(ownBuffer = false): Promise<Pair> {
       await once(server, 'close')
     },
   }
-}
-
-/** Everything the client gets, until the end. */
-async function readAll(client: net.Socket): Promise<Buffer> {
-  const parts: Buffer[] = []
-  for await (const part of client) parts.push(part as Buffer)
-  return Buffer.concat(parts)
 }
 
 wherePossible('what is written in any pieces arrives whole and in order at a reader that is slow', () =>

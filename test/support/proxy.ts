@@ -7,7 +7,7 @@ import { createServer, type Server } from 'node:net'
 import type { EndedExchange, HandshakeFailure, Observer } from '../../core/events.ts'
 import { type Hook, type HookCall, makeHook, PENDING } from '../../core/hooks.ts'
 import { gatherMaterials } from '../../core/materials.ts'
-import { canUseHandles } from '../../core/net/handle-wire.ts'
+import { canUseHandles } from '../../core/net/bindings.ts'
 import { getKernel } from '../../core/net/kernel.ts'
 import type {
   Destination,

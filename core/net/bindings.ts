@@ -1,0 +1,90 @@
+/**
+ * Node's own handles of streams. This is the only file that touches `process.binding`; where it is missing, `canUseHandles` is false and
+ * socket-wire.ts serves (about 3 µs a request dearer). `SLUICE_NO_HANDLES=1` chooses that, for tests.
+ */
+
+export interface HandleOwner {
+  /** One read: bytes in the buffer that was given, or a negative libuv error. */
+  received(length: number): void
+}
+
+export interface RequestOwner {
+  /** A write that could not be finished at once is finished. */
+  flushed(status: number, request: WriteRequest): void
+  /** A shutdown failed. */
+  failed(status: number): void
+}
+
+/** What libuv's TCP and Pipe handles have in Node 26 (src/stream_base.cc, src/tcp_wrap.cc). */
+export interface StreamHandle {
+  onread: ((this: StreamHandle, data: ArrayBuffer | undefined) => void) | null
+  /** Whose it is; ours. */
+  wire?: HandleOwner | undefined
+  readonly fd: number
+  readStart(): number
+  readStop(): number
+  useUserBuffer(buffer: Uint8Array): void
+  writeLatin1String(request: object, text: string): number
+  writeBuffer(request: object, bytes: Uint8Array): number
+  writev(request: object, chunks: readonly unknown[], allBuffers: boolean): number
+  shutdown(request: object): number
+  close(done?: () => void): void
+  reset?(done?: () => void): number
+  getpeername?(out: { address?: string; port?: number }): number
+  setNoDelay?(on: boolean): number
+  setKeepAlive?(on: boolean, seconds: number): number
+}
+
+export interface WriteRequest {
+  oncomplete: ((this: WriteRequest, status: number) => void) | null
+  wire: RequestOwner | null
+  /** Keeps lent bytes alive. */
+  bytes: Buffer | null
+}
+
+export interface ConnectRequest {
+  oncomplete: ((status: number) => void) | null
+}
+
+interface Bindings {
+  readonly TCP: new (
+    type: number,
+  ) => StreamHandle & {
+    connect(request: ConnectRequest, address: string, port: number): number
+    connect6(request: ConnectRequest, address: string, port: number): number
+  }
+  readonly TCPConnectWrap: new () => ConnectRequest
+  readonly tcpSocket: number
+  readonly WriteWrap: new () => WriteRequest
+  readonly ShutdownWrap: new () => WriteRequest
+  readonly state: Int32Array
+  readonly kRead: number
+  readonly kAsync: number
+}
+
+function load(): Bindings | null {
+  if (process.env.SLUICE_NO_HANDLES === '1') return null
+  // Deprecated in the documentation (DEP0111), present in Node 26; the permission model takes it away.
+  const binding = (process as unknown as { binding?: (name: string) => Record<string, unknown> }).binding
+  try {
+    const stream = binding!.call(process, 'stream_wrap')
+    const tcp = binding!.call(process, 'tcp_wrap')
+    const state = stream.streamBaseState
+    if (!(state instanceof Int32Array) || typeof stream.kReadBytesOrError !== 'number') return null
+    return {
+      TCP: tcp.TCP as Bindings['TCP'],
+      TCPConnectWrap: tcp.TCPConnectWrap as Bindings['TCPConnectWrap'],
+      tcpSocket: (tcp.constants as { SOCKET: number }).SOCKET,
+      WriteWrap: stream.WriteWrap as Bindings['WriteWrap'],
+      ShutdownWrap: stream.ShutdownWrap as Bindings['ShutdownWrap'],
+      state,
+      kRead: stream.kReadBytesOrError,
+      kAsync: stream.kLastWriteWasAsync as number,
+    }
+  } catch {
+    return null
+  }
+}
+
+export const bindings: Bindings | null = load()
+export const canUseHandles: boolean = bindings !== null
