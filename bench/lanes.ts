@@ -15,6 +15,10 @@ export interface Lane {
   /** Bytes of a POST body; 0 for GET. */
   readonly uploadBytes: number
   readonly newConnections: boolean
+  /** The proxy terminates TLS; `resumed`: each connection resumes the session of the one before. */
+  readonly tls: 'none' | 'full' | 'resumed'
+  /** Bytes are relayed unread. */
+  readonly relays: boolean
 }
 
 const plain: Lane = {
@@ -26,6 +30,8 @@ const plain: Lane = {
   workers: 1,
   uploadBytes: 0,
   newConnections: false,
+  tls: 'none',
+  relays: false,
 }
 
 export const lanes: readonly Lane[] = [
@@ -41,6 +47,12 @@ export const lanes: readonly Lane[] = [
   { ...plain, name: '1m', title: 'keep-alive GET, 1 MB body', path: '/1m' },
   { ...plain, name: 'upload', title: 'keep-alive POST, 100 KB body', path: '/upload', uploadBytes: 100_000 },
   { ...plain, name: 'connections', title: 'a new connection a request, 95-byte answer', newConnections: true },
+  { ...plain, name: 'https', title: 'keep-alive GET over TLS 1.3, 95-byte answer', tls: 'full' },
+  { ...plain, name: 'handshakes', title: 'a new connection and a full TLS handshake a request', tls: 'full', newConnections: true },
+  { ...plain, name: 'resumed', title: 'a new connection and a resumed TLS 1.2 handshake a request', tls: 'resumed', newConnections: true },
+  { ...plain, name: 'relay', title: 'TCP relay, keep-alive GET, 95-byte answer', relays: true },
+  { ...plain, name: 'relay-1m', title: 'TCP relay, keep-alive GET, 1 MB body', path: '/1m', relays: true },
+  { ...plain, name: 'relay-connections', title: 'TCP relay, a new connection a request', relays: true, newConnections: true },
   { ...plain, name: 'workers', title: '2 workers on both cores, keep-alive GET (noisy: load and origin share them)', workers: 2 },
 ]
 

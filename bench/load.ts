@@ -28,7 +28,21 @@ export async function runLoad(options: LoadOptions): Promise<Load> {
   args.push('-H', `User-Agent: ${USER_AGENT}`, '-H', 'Accept: */*')
   if (lane.newConnections) args.push('-H', 'Connection: close')
   if (lane.uploadBytes > 0) args.push('-s', uploadScript(lane.uploadBytes))
-  return readReport(await output('taskset', [...args, `http://127.0.0.1:${port}${lane.path}`]))
+  if (lane.tls === 'resumed') return await resume(options)
+  const scheme = lane.tls === 'none' ? 'http' : 'https'
+  return readReport(await output('taskset', [...args, `${scheme}://127.0.0.1:${port}${lane.path}`]))
+}
+
+/** One connection after the other, by `openssl s_time`: wrk does not resume sessions. */
+async function resume({ lane, port, seconds, cores }: LoadOptions): Promise<Load> {
+  const options = `s_time -connect 127.0.0.1:${port} -www ${lane.path} -reuse -tls1_2 -time ${Math.ceil(seconds)}`.split(' ')
+  const report = await output('taskset', ['-c', cores, 'openssl', ...options])
+  const reused = report.slice(report.lastIndexOf('connections in') - 10)
+  const [requests, took] = [
+    Number(/(\d+) connections in/.exec(reused)?.[1] ?? 0),
+    Number(/connections in (\d+) real/.exec(reused)?.[1] ?? 1),
+  ]
+  return { requests, perSecond: requests / took, p50Ms: Number.NaN, p99Ms: Number.NaN, errors: requests === 0 ? 1 : 0 }
 }
 
 function uploadScript(bytes: number): string {

@@ -1,6 +1,7 @@
 /** HAProxy doing what Sluice does: keep-alive both sides, X-Forwarded-*, Via to the origin. Its log goes to a file by its standard output. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { certificate } from '../certificate.ts'
 import { isInstalled, start } from '../processes.ts'
 import type { Subject, SubjectOptions } from './subject.ts'
 
@@ -9,7 +10,7 @@ export const haproxy: Subject = {
   start: (options) => {
     mkdirSync(options.home, { recursive: true })
     const path = join(options.home, 'haproxy.cfg')
-    writeFileSync(path, haproxyConfig(options))
+    writeFileSync(path, options.lane.relays ? relayConfig(options) : haproxyConfig(options))
     return start(['haproxy', '-db', '-f', path], { cores: options.cores, stdout: join(options.home, 'access.log') })
   },
 }
@@ -30,7 +31,7 @@ defaults
   option http-keep-alive
   http-reuse always
 frontend web
-  bind 127.0.0.1:${port} backlog 4096
+  bind 127.0.0.1:${port} backlog 4096 ${lane.tls === 'none' ? '' : `ssl crt ${certificate().both}`}
   ${accessLog ? `log global\n  capture request header User-Agent len 120\n  log-format ${JSON.stringify(format)}` : ''}
   http-request set-header X-Forwarded-For %[src]
   http-request set-header X-Forwarded-Proto http
@@ -39,5 +40,23 @@ frontend web
   default_backend origin
 backend origin
   server a 127.0.0.1:${originPort} pool-max-conn 256
+`
+}
+
+function relayConfig({ lane, port, originPort }: SubjectOptions): string {
+  return `global
+  nbthread ${lane.workers}
+  maxconn 4000
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 300s
+  timeout server 300s
+  option splice-auto
+frontend edge
+  bind 127.0.0.1:${port} backlog 4096
+  default_backend origin
+backend origin
+  server a 127.0.0.1:${originPort}
 `
 }

@@ -1,6 +1,7 @@
 /** nginx, alone and with its two script modules, doing what Sluice does: keep-alive both sides, X-Forwarded-*, Via to the origin. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { certificate } from '../certificate.ts'
 import { BLOCKED_AGENTS } from '../lanes.ts'
 import { isInstalled, start } from '../processes.ts'
 import type { Subject, SubjectOptions } from './subject.ts'
@@ -16,7 +17,7 @@ export function nginx(script: Script): Subject {
       const conf = join(options.home, 'nginx.conf')
       mkdirSync(options.home, { recursive: true })
       writeFileSync(join(options.home, 'plugin.js'), njsScript)
-      writeFileSync(conf, nginxConfig(options, options.lane.plugin ? script : 'none'))
+      writeFileSync(conf, options.lane.relays ? streamConfig(options) : nginxConfig(options, options.lane.plugin ? script : 'none'))
       return start(['nginx', '-p', options.home, '-c', conf, '-e', join(options.home, 'error.log')], { cores: options.cores })
     },
   }
@@ -52,7 +53,8 @@ http {
   ${lane.plugin && script === 'none' ? `map $http_user_agent $blocked { default 0; ~(${BLOCKED_AGENTS.join('|')}) 1; }` : ''}
   upstream origin { server 127.0.0.1:${originPort}; keepalive 64; keepalive_requests 100000000; keepalive_timeout 300s; }
   server {
-    listen 127.0.0.1:${port} backlog=4096 reuseport;
+    listen 127.0.0.1:${port} backlog=4096 reuseport${lane.tls === 'none' ? '' : ' ssl'};
+    ${lane.tls === 'none' ? '' : tlsLines()}
     location / {
       proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";
       proxy_set_header Host $http_host; proxy_set_header Via "1.1 nginx";
@@ -61,6 +63,23 @@ http {
       ${lane.plugin ? pluginLines(script) : ''}
     }
   }
+}
+`
+}
+
+function tlsLines(): string {
+  const { cert, key } = certificate()
+  return `ssl_certificate ${cert}; ssl_certificate_key ${key}; ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets on;`
+}
+
+function streamConfig({ port, originPort, home, lane }: SubjectOptions): string {
+  return `${moduleLine('ngx_stream_module')}
+${process.getuid?.() === 0 ? 'user root;' : ''}
+daemon off; pid ${home}/nginx.pid; worker_processes ${lane.workers}; worker_rlimit_nofile 65536;
+events { worker_connections 20000; multi_accept on; }
+stream {
+  tcp_nodelay on; proxy_buffer_size 64k;
+  server { listen 127.0.0.1:${port} backlog=4096 reuseport; proxy_pass 127.0.0.1:${originPort}; }
 }
 `
 }

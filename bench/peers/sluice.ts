@@ -1,6 +1,7 @@
 /** Sluice as a user starts it: a config file, `run`, its access log on standard output. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { certificate } from '../certificate.ts'
 import { BLOCKED_AGENTS, type Engine } from '../lanes.ts'
 import { start } from '../processes.ts'
 import type { Subject, SubjectOptions } from './subject.ts'
@@ -27,14 +28,24 @@ export function sluiceCommand(): string[] {
 }
 
 function sluiceConfig({ lane, port, originPort, accessLog }: SubjectOptions, engine: Engine): string {
+  if (lane.relays) return relayConfig(port, originPort)
+  const { cert, key } = lane.tls === 'none' ? { cert: '', key: '' } : certificate()
+  const tls = cert === '' ? '' : `tls: { cert: ${JSON.stringify(cert)}, key: ${JSON.stringify(key)} },`
   const use = `use: [mark({ agents: ${JSON.stringify(BLOCKED_AGENTS)} }, { isolation: '${engine}' })],`
   return `import { defineConfig, http, upstream } from 'sluice'
 ${lane.plugin ? "import mark from './plugins/mark.ts'" : ''}
 const origin = upstream('origin', { endpoints: ['127.0.0.1:${originPort}'] })
 export default defineConfig({
   log: { access: ${accessLog} },
-  listeners: { web: http({ listen: '127.0.0.1:${port}', ${lane.plugin ? use : ''} routes: [{ path: '/*', to: origin }] }) },
+  listeners: { web: http({ listen: '127.0.0.1:${port}', ${tls} ${lane.plugin ? use : ''} routes: [{ path: '/*', to: origin }] }) },
 })
+`
+}
+
+function relayConfig(port: number, originPort: number): string {
+  return `import { defineConfig, tcp, upstream } from 'sluice'
+const origin = upstream('origin', { endpoints: ['127.0.0.1:${originPort}'] })
+export default defineConfig({ log: { access: false }, listeners: { edge: tcp({ listen: '127.0.0.1:${port}', routes: [{ to: origin }] }) } })
 `
 }
 

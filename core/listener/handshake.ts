@@ -6,6 +6,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Accepted } from '../connection/home.ts'
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { HandshakeFailure } from '../events.ts'
+import { answerBare } from '../net/bare-tls.ts'
 import { type PeekResult, type Protocol, peek } from '../net/peek.ts'
 import { answerTls, ready } from '../net/tls.ts'
 import type { AcceptedWire, Wire, WireOwner } from '../net/wire.ts'
@@ -13,7 +14,7 @@ import type { Termination } from './termination.ts'
 
 export interface HandshakeHome {
   /** The connection is the home's from now on. To be used at once: what the client has sent already comes next. */
-  handshakeDone(handshake: Handshake, socket: TLSSocket): void
+  handshakeDone(handshake: Handshake, secured: TLSSocket | Wire): void
   /** `connectionClosed` follows. */
   handshakeFailed(why: HandshakeFailure, detail: string | null): void
   connectionClosed(handshake: Handshake): void
@@ -36,6 +37,8 @@ export class Handshake implements Accepted, Timed, PeekResult {
   readonly #home: HandshakeHome
   readonly #options: HandshakeOptions
   #socket: TLSSocket | null = null
+  /** Of a handshake without a socket. */
+  #giveUp: (() => void) | null = null
   #failed = false
   #over = false
 
@@ -55,6 +58,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
   destroy(): void {
     this.#failed = true
     if (this.#socket !== null) this.#socket.destroy()
+    else if (this.#giveUp !== null) this.#giveUp()
     else this.#wire.destroy()
     this.#close()
   }
@@ -77,14 +81,31 @@ export class Handshake implements Accepted, Timed, PeekResult {
   }
 
   #shakeHands(hello: Buffer): void {
+    const { remoteAddress, remotePort } = this.#wire
+    // HTTP/2 is spoken by node:http2, which wants a TLSSocket.
+    const handle = this.#options.termination.alpn.includes('h2') ? null : this.#wire.detachHandle()
+    if (handle === null) return this.#shakeHandsOnSocket(hello)
+    this.#giveUp = answerBare({ handle, remoteAddress, remotePort }, hello, this.#options.termination, {
+      secured: (wire) => {
+        this.#over = true
+        this.#options.deadlines.remove(this)
+        this.#home.handshakeDone(this, wire)
+      },
+      failed: (code) => {
+        this.#tlsFailed(code)
+        this.#close()
+      },
+    })
+  }
+
+  #shakeHandsOnSocket(hello: Buffer): void {
     const below = this.#wire.detach(hello)
     // Its errors come out of the TLS socket as well.
     below.on('error', () => {})
     const socket = answerTls(below, this.#options.termination)
     this.#socket = socket
     const onError = (error: NodeJS.ErrnoException) => {
-      const code = error.code ?? error.message
-      this.#fail(code === 'ECONNRESET' || code === 'EPIPE' ? 'gone' : 'tls', code)
+      this.#tlsFailed(error.code ?? error.message)
       this.destroy()
     }
     const onGone = () => {
@@ -114,6 +135,10 @@ export class Handshake implements Accepted, Timed, PeekResult {
     this.#wire.end()
     this.dueAt = this.#options.deadlines.in(LINGER_MS)
     this.#wire.resume()
+  }
+
+  #tlsFailed(code: string | null): void {
+    this.#fail(code === null || code === 'ECONNRESET' || code === 'EPIPE' ? 'gone' : 'tls', code)
   }
 
   #fail(why: HandshakeFailure, detail: string | null): void {

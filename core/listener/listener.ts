@@ -135,18 +135,24 @@ export class Listener implements ConnectionHome, HandshakeHome {
     this.#letGo()
   }
 
-  handshakeDone(handshake: Handshake, socket: TLSSocket): void {
+  handshakeDone(handshake: Handshake, secured: TLSSocket | Wire): void {
     // Reset since: who sent what may follow cannot be told any more.
-    if (handshake.remoteAddress !== '' && !socket.remoteAddress) {
-      socket.on('error', () => {}).destroy()
+    if (handshake.remoteAddress !== '' && !secured.remoteAddress) {
+      if ('encrypted' in secured) secured.on('error', () => {})
+      secured.destroy()
       return this.connectionClosed(handshake)
     }
-    const connection =
-      socket.alpnProtocol === 'h2' ? new Http2Connection(socket, this) : new Http1Connection(wireOverTls(socket), this, 'https')
+    const connection = this.#speakOver(secured)
     // It stays one connection, in every count.
     const name = this.#connections.get(handshake) ?? this.#name
     this.#connections.delete(handshake)
     this.#keep(connection, name)
+  }
+
+  #speakOver(secured: TLSSocket | Wire): Accepted {
+    if (!('encrypted' in secured)) return new Http1Connection(secured, this, 'https')
+    if (secured.alpnProtocol === 'h2') return new Http2Connection(secured, this)
+    return new Http1Connection(wireOverTls(secured), this, 'https')
   }
 
   handshakeFailed(why: HandshakeFailure, detail: string | null): void {

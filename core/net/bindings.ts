@@ -42,6 +42,23 @@ export interface WriteRequest {
   bytes: Buffer | null
 }
 
+/** src/crypto/crypto_tls.cc: a stream of its own over that of `wrap`. Every callback has to be there. */
+export interface TlsHandle extends StreamHandle {
+  onhandshakestart: (() => void) | null
+  onhandshakedone: (() => void) | null
+  onclienthello: (() => void) | null
+  oncertcb: (() => void) | null
+  onnewsession: (() => void) | null
+  onkeylog: (() => void) | null
+  onerror: ((error: NodeJS.ErrnoException) => void) | null
+  /** Names in the form of RFC 7301 §3.1. */
+  setALPNProtocols(names: Uint8Array): void
+  /** What arrived before TLS did. */
+  receive(bytes: Uint8Array): void
+  /** Not from inside one of its callbacks. */
+  destroySSL(): void
+}
+
 export interface ConnectRequest {
   oncomplete: ((status: number) => void) | null
 }
@@ -57,6 +74,8 @@ interface Bindings {
   readonly tcpSocket: number
   readonly WriteWrap: new () => WriteRequest
   readonly ShutdownWrap: new () => WriteRequest
+  /** `context`: what a SecureContext holds. */
+  readonly wrapTls: (below: StreamHandle, context: unknown, isServer: boolean, hasActiveWrite: boolean) => TlsHandle
   readonly state: Int32Array
   readonly kRead: number
   readonly kAsync: number
@@ -77,6 +96,8 @@ function load(): Bindings | null {
       tcpSocket: (tcp.constants as { SOCKET: number }).SOCKET,
       WriteWrap: stream.WriteWrap as Bindings['WriteWrap'],
       ShutdownWrap: stream.ShutdownWrap as Bindings['ShutdownWrap'],
+      // Loads OpenSSL's side of Node: only for who needs it.
+      wrapTls: (...args) => (binding!.call(process, 'tls_wrap').wrap as Bindings['wrapTls'])(...args),
       state,
       kRead: stream.kReadBytesOrError,
       kAsync: stream.kLastWriteWasAsync as number,

@@ -113,16 +113,21 @@ export class HandleWire implements AcceptedWire, HandleOwner, RequestOwner {
 
   /** Only for TLS on top, which reads the handle by itself: the socket's own reads would land in this wire's buffer. */
   detach(unread: Uint8Array): Socket {
-    this.pause()
-    this.closed = true
-    const handle = this.#handle
-    handle.onread = ignoreRead
-    handle.wire = undefined
+    const handle = this.detachHandle()
     // `handle` and `manualStart` are what net.Server itself passes (lib/net.js); the types do not know them.
     const options = { handle, manualStart: true, allowHalfOpen: true } as unknown as SocketConstructorOpts
     const socket = new Socket(options)
     if (unread.length > 0) socket.unshift(Buffer.from(unread))
     return socket
+  }
+
+  detachHandle(): StreamHandle {
+    this.pause()
+    this.closed = true
+    const handle = this.#handle
+    handle.onread = ignoreRead
+    handle.wire = undefined
+    return handle
   }
 
   /** @internal One read, from the handle's callback. */

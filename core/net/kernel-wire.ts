@@ -149,10 +149,14 @@ export class KernelWire implements AcceptedWire, Watched {
   }
 
   detach(unread: Uint8Array): Socket {
+    return new HandleWire(this.detachHandle(), false).detach(unread)
+  }
+
+  detachHandle(): StreamHandle {
     this.pause()
     this.closed = true
     if (this.#mask >= 0) this.#kernel.unwatch(this.#fd)
-    return new HandleWire(this.#handle, false).detach(unread)
+    return this.#handle
   }
 
   /** @internal */

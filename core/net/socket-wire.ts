@@ -92,6 +92,10 @@ export class SocketWire implements AcceptedWire {
     return socket
   }
 
+  detachHandle(): null {
+    return null
+  }
+
   #written(flowing: boolean): boolean {
     if (!flowing) this.congested = true
     return flowing

@@ -1,6 +1,7 @@
 /**
- * A wire over the handle of a TLS socket that is past its handshake: reads and writes go to the handle, with one reused read buffer;
- * the socket stays for what is rare, its errors and its end. Where handles cannot be used, socket-wire.ts serves instead.
+ * A wire over Node's handle of a TLS connection that is past its handshake: reads and writes go to the handle, with one reused read
+ * buffer. Beneath is a bare handle (bare-tls.ts), or a socket, which stays for its errors and its end. Where handles cannot be used,
+ * socket-wire.ts serves instead.
  */
 import type { TLSSocket } from 'node:tls'
 import { getSystemErrorName } from 'node:util'
@@ -18,10 +19,27 @@ type Secured = TLSSocket & { _handle: (StreamHandle & { reading: boolean }) | nu
 
 /** The wire of a socket whose handshake has just been done: to be called before anything else is read. */
 export function wireOverTls(socket: TLSSocket): Wire {
-  return canUseHandles && (socket as Secured)._handle !== null ? new TlsWire(socket as Secured) : new SocketWire(socket)
+  const handle = (socket as Secured)._handle
+  if (!canUseHandles || handle === null) return new SocketWire(socket)
+  const held: Buffer[] = []
+  for (let bytes = socket.read(); bytes !== null; bytes = socket.read()) held.push(bytes)
+  const { remoteAddress = '', remotePort = 0 } = socket
+  const wire = new TlsWire(handle, { remoteAddress, remotePort, close: () => socket.destroy() }, held)
+  handle.reading = false
+  socket.allowHalfOpen = true
+  socket.on('error', (error: NodeJS.ErrnoException) => wire.lost(error.code ?? error.message))
+  socket.on('close', () => wire.lost(null))
+  return wire
 }
 
-class TlsWire implements Wire, HandleOwner, RequestOwner {
+/** What a TLS wire is on. */
+export interface TlsBelow {
+  readonly remoteAddress: string
+  readonly remotePort: number
+  close(): void
+}
+
+export class TlsWire implements Wire, HandleOwner, RequestOwner {
   owner: WireOwner = nobody
   /** What was decrypted together is told together, whoever pauses: the buffer is used again at once. */
   readonly lends = false
@@ -29,7 +47,7 @@ class TlsWire implements Wire, HandleOwner, RequestOwner {
   congested = false
   readonly remoteAddress: string
   readonly remotePort: number
-  readonly #socket: TLSSocket
+  readonly #below: TlsBelow
   readonly #handle: StreamHandle
   #reading = false
   #ending = false
@@ -41,27 +59,18 @@ class TlsWire implements Wire, HandleOwner, RequestOwner {
   #error: string | null = null
   #unsent = 0
   /** Decrypted while it was paused. */
-  #held: Buffer[] = []
+  #held: Buffer[]
 
-  constructor(socket: Secured) {
-    this.#socket = socket
-    const handle = socket._handle!
+  constructor(handle: StreamHandle, below: TlsBelow, held: Buffer[]) {
+    this.#below = below
     this.#handle = handle
-    this.remoteAddress = socket.remoteAddress ?? ''
-    this.remotePort = socket.remotePort ?? 0
-    for (let bytes = socket.read(); bytes !== null; bytes = socket.read()) this.#held.push(bytes)
+    this.#held = held
+    this.remoteAddress = below.remoteAddress
+    this.remotePort = below.remotePort
     handle.wire = this
     handle.useUserBuffer(sharedBuffer)
     handle.onread = onRead
     handle.readStop()
-    handle.reading = false
-    socket.allowHalfOpen = true
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.#error = error.code ?? error.message
-      // A record that TLS cannot read is told, and leaves the socket open.
-      socket.destroy()
-    })
-    socket.on('close', () => this.#closed())
   }
 
   writeText(text: string): boolean {
@@ -114,8 +123,14 @@ class TlsWire implements Wire, HandleOwner, RequestOwner {
   }
 
   destroy(): void {
-    this.#socket.destroy()
+    this.#below.close()
     this.#closed()
+  }
+
+  /** @internal What it is on is gone, or has read a record that is none. */
+  lost(error: string | null): void {
+    this.#error ??= error
+    this.destroy()
   }
 
   /** TLS tells by the missing close_notify. */

@@ -3,6 +3,7 @@
  * bare TCP or pipe handle (handle-wire.ts), the handle of a TLS socket (tls-wire.ts), a `net.Socket` (socket-wire.ts). Nothing is buffered here beyond what the peer has not taken yet.
  */
 import type { Socket } from 'node:net'
+import type { StreamHandle } from './bindings.ts'
 
 export interface WireOwner {
   /**
@@ -58,4 +59,6 @@ export interface AcceptedWire extends Wire {
    * read. The wire is dead, and `onClose` is not said.
    */
   detach(unread: Uint8Array): Socket
+  /** Like detach, to the bare handle; null if there is none, and nothing has happened. */
+  detachHandle(): StreamHandle | null
 }

@@ -211,7 +211,7 @@ secure('64 MB reach a slow reader intact, and wait at the origin meanwhile', asy
 secure('an upload of 16 MB reaches the endpoint intact', async (made) => {
   await using origin = await startOrigin((request) => answer(digest(request.body)))
   await using proxy = await start(made, { origin })
-  using client = await trusting(proxy, made)
+  using client = await trusting(proxy, made, {}, 20_000)
   const body = randomBytes(16 * MB)
   client.send(`POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: ${body.length}\r\n\r\n`).send(body)
   assert.is((await client.final()).text, digest(body))
@@ -308,9 +308,10 @@ function start(made: Certificates, options: ProxyOptions): Promise<RunningProxy>
   return startProxy({ ...options, listener: { tls: terminate(made.server), ...options.listener } })
 }
 
-function trusting(proxy: RunningProxy, made: Certificates, options: tls.ConnectionOptions = {}): Promise<Client> {
+function trusting(proxy: RunningProxy, made: Certificates, options: tls.ConnectionOptions = {}, deadlineMs?: number): Promise<Client> {
   const secured: ConnectOptions = {
     tls: { ca: made.ca.cert, servername: 'example.com', rejectUnauthorized: true, ALPNProtocols: ['http/1.1'], ...options },
+    deadlineMs,
   }
   return proxy.connect(secured)
 }

@@ -1,0 +1,78 @@
+/**
+ * The server's side of TLS on a bare handle: Node's C++ stream for it (src/crypto/crypto_tls.cc) without a TLSSocket and a Socket above,
+ * which cost more than the handshake. It does what lib/internal/tls/wrap.js does for a server that verifies no clients.
+ */
+import { bindings, type StreamHandle } from './bindings.ts'
+import type { TlsAnswer } from './tls.ts'
+import { TlsWire } from './tls-wire.ts'
+import type { Wire } from './wire.ts'
+
+export interface BareHandshake {
+  /** The wire is nobody's, and does not read yet: to be used at once, for what the client has sent already comes next. */
+  secured(wire: Wire): void
+  /** `code`: of OpenSSL or an errno; null: the client closed. It is closed. Not said after it was given up. */
+  failed(code: string | null): void
+}
+
+const UV_EOF = -4095
+const nothing = (): void => {}
+
+/** Answers the handshake that begins with `hello`. Returns how to give it up, after which nobody is told. */
+export function answerBare(below: AcceptedHandle, hello: Uint8Array, { context, alpn }: TlsAnswer, told: BareHandshake): () => void {
+  const { handle, remoteAddress, remotePort } = below
+  const tls = bindings!.wrapTls(handle, context.context, true, false)
+  let [isOver, isClosed] = [false, false]
+  let wire: TlsWire | null = null
+  const close = () => {
+    if (isClosed) return
+    isClosed = true
+    tls.onread = nothing
+    // Writes under way refer to it: it goes after they are told that they failed, and not on OpenSSL's stack.
+    handle.close(() => tls.destroySSL())
+  }
+  const fail = (code: string | null) => {
+    if (isOver) return
+    isOver = true
+    close()
+    told.failed(code)
+  }
+  tls.onhandshakestart = nothing
+  tls.onclienthello = nothing
+  tls.oncertcb = nothing
+  tls.onnewsession = nothing
+  tls.onkeylog = nothing
+  tls.onerror = (error) => {
+    const code = error.code ?? error.message
+    if (wire === null) fail(code)
+    else wire.lost(code)
+  }
+  tls.onhandshakedone = () => {
+    if (isOver) return
+    isOver = true
+    wire = new TlsWire(tls, { remoteAddress, remotePort, close }, [])
+    told.secured(wire)
+  }
+  tls.onread = () => {
+    const length = bindings!.state[bindings!.kRead]!
+    if (length < 0) fail(length === UV_EOF ? null : 'ECONNRESET')
+  }
+  tls.setALPNProtocols(alpnNames(alpn))
+  tls.receive(hello)
+  if (!isOver) tls.readStart()
+  return () => {
+    isOver = true
+    if (wire === null) close()
+  }
+}
+
+/** A connection that was accepted, and is given up to TLS. */
+export interface AcceptedHandle {
+  readonly handle: StreamHandle
+  readonly remoteAddress: string
+  readonly remotePort: number
+}
+
+/** ProtocolNameList of RFC 7301 §3.1. */
+function alpnNames(names: readonly string[]): Buffer {
+  return Buffer.concat(names.flatMap((name) => [Buffer.of(name.length), Buffer.from(name, 'latin1')]))
+}
