@@ -3,16 +3,16 @@
  * and sandboxed plugins stand behind it. A stage without hooks costs one length check.
  */
 import type { ProxyError } from './errors.ts'
-import type { RequestHead, ResponseHead } from './net/http1/head.ts'
+import { RequestHead, type ResponseHead } from './net/http1/head.ts'
 
 /** A hook's answer that ends, redirects or changes what was asked about. `null` instead of a verdict: go on, nothing else to do. */
 export type Verdict =
   | { readonly kind: 'respond'; readonly status: number; readonly body: string; readonly headers: Readonly<Record<string, string>> }
   | { readonly kind: 'routeTo'; readonly upstream: string }
   | { readonly kind: 'fail'; readonly error: ProxyError }
-  /** Of a body or a message: these bytes in the place of those asked about. `isText`: of a message, text in UTF-8. */
+  /** Of a body, a message or data: these bytes in the place of those asked about. `isText`: of a message, text in UTF-8. */
   | { readonly kind: 'bytes'; readonly bytes: Buffer; readonly isText: boolean }
-  /** Of a body or a message: it ends here, and so does its connection. */
+  /** Of a body, a message or a connection: it ends here, and so does its connection. */
   | { readonly kind: 'deny' }
   /** Of entries of the log: the same number of entries, as they are to be written; null: not at all. */
   | { readonly kind: 'entries'; readonly entries: readonly (LogFields | null)[] }
@@ -29,7 +29,7 @@ export interface HookCall {
   readonly response: ResponseHead | null
   /** The client's address by the listener's `trust`. */
   readonly ip: string
-  /** What is asked about, beside the heads; null in `onRequest`, `onResponse` and `onUpgrade`. */
+  /** What is asked about, beside the heads; null in `onRequest`, `onResponse` and `onUpgrade`. Of a connection there are no heads. */
   readonly part: CallPart | null
   /** True once nobody waits for the answer: a hook may skip its work. */
   readonly ended: boolean
@@ -37,7 +37,7 @@ export interface HookCall {
   resume(verdict: Verdict | null): void
 }
 
-export type CallPart = BodyPart | MessagePart | ErrorPart | LogPart
+export type CallPart = BodyPart | MessagePart | ConnectionPart | DataPart | ErrorPart | LogPart
 
 /** A piece of a body, without framing and without content coding; or, for a hook that wants it so, all of it. */
 export interface BodyPart {
@@ -60,6 +60,33 @@ export interface MessagePart {
   readonly isText: boolean
   readonly from: 'client' | 'upstream'
   /** The same for every message of one WebSocket and one hook, both ways. */
+  readonly state: number
+}
+
+/** A connection that a TCP listener accepted. */
+export interface ConnectionFacts {
+  /** The client's. */
+  readonly ip: string
+  readonly port: number
+  readonly listener: string
+}
+
+/** A connection before anything else is known of it; or, with a hello, once the client has begun with TLS. */
+export interface ConnectionPart {
+  readonly kind: 'connection'
+  readonly connection: ConnectionFacts
+  readonly hello: { readonly serverName: string | null; readonly alpn: readonly string[] } | null
+  /** The same for all that one hook is asked about one connection. */
+  readonly state: number
+}
+
+/** Bytes of a connection as they pass, however they were cut. */
+export interface DataPart {
+  readonly kind: 'data'
+  readonly connection: ConnectionFacts
+  /** Stay as they are until the answer. */
+  readonly bytes: Uint8Array
+  readonly from: 'client' | 'upstream'
   readonly state: number
 }
 
@@ -103,11 +130,15 @@ export interface Hook {
   readonly onRequestBody: BodyHook | null
   readonly onResponseBody: BodyHook | null
   readonly onMessage: Ask | null
+  /** Of a connection to a TCP listener: when it was accepted, when TLS begins, of its bytes. `deny` ends it. */
+  readonly onConnection: Ask | null
+  readonly onClientHello: Ask | null
+  readonly onData: Ask | null
   /** Of what goes to the access log; never on the way of an exchange. */
   readonly onLog: Ask | null
   /** Whether it has anything to say to this request; to be asked before a body or a WebSocket is prepared for it. */
   matches(request: RequestHead): boolean
-  /** What it keeps for a body or a WebSocket under this number is not needed any more. Not said after a piece with `last`. */
+  /** What it keeps for a body, a WebSocket or a connection under this number is not needed any more. Not said after a piece with `last`. */
   forget(state: number): void
   /** For a WebSocket, which outlives its plan: the hook goes on until it is released as often as it was held. */
   hold(): void
@@ -125,6 +156,9 @@ export function makeHook(name: string, parts: Partial<Omit<Hook, 'name'>>): Hook
     onRequestBody: null,
     onResponseBody: null,
     onMessage: null,
+    onConnection: null,
+    onClientHello: null,
+    onData: null,
     onLog: null,
     matches: () => true,
     forget: nothing,
@@ -133,6 +167,9 @@ export function makeHook(name: string, parts: Partial<Omit<Hook, 'name'>>): Hook
     ...parts,
   }
 }
+
+/** In the place of a request where there is none. */
+export const noRequest: RequestHead = new RequestHead('', 0, '-', 1)
 
 let lastState = 0
 /** A number for what a hook keeps of one body or WebSocket. */

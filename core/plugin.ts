@@ -73,11 +73,18 @@ export interface Response {
   status: number
   readonly headers: Headers
 }
+/** A connection to a TCP listener. */
 export interface Connection {
+  /** The client's address. */
   readonly ip: string
   readonly port: number
+  readonly listener: string
+  /** For the plugin to keep what it needs: the same object in all hooks of one connection. */
+  readonly state: Record<string, unknown>
 }
+/** What a TLS client says before anything is encrypted (RFC 8446 §4.1.2). */
 export interface ClientHello {
+  /** In lower case; null: it names none. */
   readonly serverName: string | null
   readonly alpn: readonly string[]
 }
@@ -98,11 +105,17 @@ export interface Deny {
 // biome-ignore lint/suspicious/noConfusingVoidType: a hook that returns nothing has the type void, and is to be allowed
 type Answer<T> = T | void | Promise<T | void>
 
-/** Hooks of a connection, for TCP listeners. Declared here, not run yet: a plugin that has one of them is refused when it is loaded. */
+/** Hooks of a connection, for TCP listeners. */
 export interface ConnectionHooks {
-  onConnection?(conn: Connection): Answer<Deny>
+  /** When it was accepted, before a route is chosen. `routeTo(…)` chooses the upstream, whatever the routes say. */
+  onConnection?(conn: Connection): Answer<Deny | Reroute>
+  /** When it begins with TLS, before a route is chosen. */
   onClientHello?(hello: ClientHello, conn: Connection): Answer<Deny | Reroute>
-  onData?(data: Uint8Array, conn: Connection): Answer<Uint8Array | Deny>
+  /**
+   * Bytes as they pass, up to 64 KiB however they were cut, decrypted where the listener terminates TLS. What it returns goes on in their
+   * place; `deny()` ends the connection. Needs the permission `stream`.
+   */
+  onData?(data: Uint8Array<ArrayBuffer>, conn: Connection, from: 'client' | 'upstream'): Answer<Uint8Array | string | Deny>
   /** What it returns, as JSON, the next version of this plugin gets from `host.restore()`. */
   onReload?(): unknown
 }

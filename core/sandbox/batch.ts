@@ -183,6 +183,16 @@ export class Batch {
         if (part.isText) this.#put(at + 3, slot, utf8(part.bytes))
         else this.#putBytes(at, part.bytes)
         break
+      case 'connection':
+        ints[at + 2] = part.state
+        this.#put(at + 3, slot, JSON.stringify(part.hello === null ? part.connection : { ...part.connection, hello: part.hello }))
+        break
+      case 'data':
+        ints[end + 3] = part.from === 'upstream' ? MESSAGE_FROM_UPSTREAM : 0
+        ints[at + 2] = part.state
+        this.#put(at + 3, slot, JSON.stringify(part.connection))
+        this.#putBytes(at, part.bytes)
+        break
       case 'requestBody':
       case 'responseBody':
         ints[end + 3] = part.last ? BODY_LAST : 0

@@ -36,7 +36,19 @@ export interface PluginState {
   readonly restarts: number
 }
 
-const MOMENTS = ['onRequest', 'onRequestBody', 'onResponse', 'onResponseBody', 'onUpgrade', 'onMessage', 'onError', 'onLog'] as const
+const MOMENTS = [
+  'onConnection',
+  'onClientHello',
+  'onData',
+  'onRequest',
+  'onRequestBody',
+  'onResponse',
+  'onResponseBody',
+  'onUpgrade',
+  'onMessage',
+  'onError',
+  'onLog',
+] as const
 
 /** The hooks that it has, in the order of an exchange's life. */
 export function hooksOf(loaded: LoadedUse): string[] {

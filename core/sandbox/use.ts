@@ -1,7 +1,7 @@
 /** One use of a plugin in the config, as a hook of the data path: what does not match or has no hook costs no crossing. */
 import { ProxyError } from '../errors.ts'
-import { type Ask, type BodyHook, type BodyPart, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
-import { type Head, RequestHead } from '../net/http1/head.ts'
+import { type Ask, type BodyHook, type BodyPart, type Hook, type HookCall, noRequest, PENDING, type Verdict } from '../hooks.ts'
+import type { Head, RequestHead } from '../net/http1/head.ts'
 import type { CallShape } from './batch.ts'
 import type { Matcher } from './match.ts'
 import type { RunningPlugin } from './running.ts'
@@ -10,6 +10,9 @@ import {
   type BodySetUp,
   type Definition,
   type HookName,
+  KIND_CLIENT_HELLO,
+  KIND_CONNECTION,
+  KIND_DATA,
   KIND_ERROR,
   KIND_FORGET,
   KIND_HEAD,
@@ -61,6 +64,9 @@ export class LoadedUse implements Hook, CallShape {
   readonly onRequestBody: BodyHook | null
   readonly onResponseBody: BodyHook | null
   readonly onMessage: Ask | null
+  readonly onConnection: Ask | null
+  readonly onClientHello: Ask | null
+  readonly onData: Ask | null
   readonly onLog: Ask | null
   readonly hasReload: boolean
   /** Plans that hold it. */
@@ -102,6 +108,9 @@ export class LoadedUse implements Hook, CallShape {
     this.onRequestBody = bodyHook(setUp.requestBody, this.#send('onRequestBody', KIND_REQUEST_BODY))
     this.onResponseBody = bodyHook(setUp.responseBody, this.#send('onResponseBody', KIND_RESPONSE_BODY))
     this.onMessage = this.#send('onMessage', KIND_MESSAGE)
+    this.onConnection = this.#send('onConnection', KIND_CONNECTION)
+    this.onClientHello = this.#send('onClientHello', KIND_CLIENT_HELLO)
+    this.onData = this.#send('onData', KIND_DATA)
     this.onLog = this.#send('onLog', KIND_LOG)
   }
 
@@ -198,7 +207,6 @@ function bodyHook(setUp: BodySetUp | null, ask: Ask | null): BodyHook | null {
   return { mode, maxBytes, types, ask }
 }
 
-const noRequest = new RequestHead('', 0, '-', 1)
 const noBytes = new Uint8Array(0)
 
 /** Nobody waits for an answer. */

@@ -1,6 +1,17 @@
 /** Which verdicts make sense where: a guest may answer anything. */
 import type { HookCall, Verdict } from '../hooks.ts'
-import { KIND_ERROR, KIND_HEAD, KIND_LOG, KIND_MESSAGE, KIND_REQUEST_BODY, KIND_RESPONSE_BODY, KIND_UPGRADE } from './wire.ts'
+import {
+  KIND_CLIENT_HELLO,
+  KIND_CONNECTION,
+  KIND_DATA,
+  KIND_ERROR,
+  KIND_HEAD,
+  KIND_LOG,
+  KIND_MESSAGE,
+  KIND_REQUEST_BODY,
+  KIND_RESPONSE_BODY,
+  KIND_UPGRADE,
+} from './wire.ts'
 
 /** A sentence about a verdict that does not fit the hook that gave it; null if it does. */
 export function misplaced(verdict: Verdict, call: HookCall, kind: number): string | null {
@@ -20,7 +31,11 @@ function mayGive(verdict: Verdict['kind'], kind: number): boolean {
       return verdict === 'bytes' || verdict === 'respond' || verdict === 'deny'
     case KIND_RESPONSE_BODY:
     case KIND_MESSAGE:
+    case KIND_DATA:
       return verdict === 'bytes' || verdict === 'deny'
+    case KIND_CONNECTION:
+    case KIND_CLIENT_HELLO:
+      return verdict === 'deny' || verdict === 'routeTo'
     case KIND_LOG:
       return verdict === 'entries'
     default:

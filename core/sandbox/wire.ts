@@ -36,7 +36,7 @@ export const TAPE_INTS = OUT_AT + OUT_INTS
  *     with IS_RESPONSE: the response's fields
  *     of the kinds from FIRST_PART_KIND on: offset and length in the bytes, state, offset and length in the text of what else is told
  *
- * `status` is that of the response or the error; of a body BODY_LAST, of a message MESSAGE_…. Fields are an offset and a length for
+ * `status` is that of the response or the error; of a body BODY_LAST, of a message or of data MESSAGE_…. Fields are an offset and a length for
  * every name the plugin `sees` (length -1: absent), or, if it says nothing, one such pair for all lines it may see. What the hook does not need has NOT_SENT for its length.
  */
 export const CALL_HEAD_INTS = 4
@@ -58,7 +58,10 @@ export const KIND_MESSAGE = 5
 export const KIND_LOG = 6
 /** Nothing is asked: what was kept under a state is not needed any more. */
 export const KIND_FORGET = 7
-export const KINDS = 8
+export const KIND_CONNECTION = 8
+export const KIND_CLIENT_HELLO = 9
+export const KIND_DATA = 10
+export const KINDS = 11
 export const FIRST_PART_KIND = KIND_ERROR
 
 export const BODY_LAST = 1
@@ -147,18 +150,20 @@ export const hookNames = [
   'onResponseBody',
   'onUpgrade',
   'onMessage',
+  'onConnection',
+  'onClientHello',
+  'onData',
   'onError',
   'onLog',
   'onReload',
 ] as const
 export type HookName = (typeof hookNames)[number]
-/** Named in the contract, not yet run. */
-export const laterHookNames = ['onConnection', 'onClientHello', 'onData'] as const
 /** Without it the hook is refused. */
 export const hookPermissions: Readonly<Partial<Record<HookName, string>>> = {
   onRequestBody: 'request.body',
   onResponseBody: 'response.body',
   onMessage: 'stream',
+  onData: 'stream',
 }
 
 /** What the guest tells of a plugin before any `setup` ran. All of it is checked by the host. */

@@ -24,6 +24,7 @@ export function describeParts(isolation: Isolation): void {
   describeBodies(check)
   describeStates(check)
   describeOtherParts(check)
+  describeConnections(check)
   describeWishes(check)
 }
 
@@ -259,6 +260,75 @@ function describeOtherParts(check: Check): void {
       entries: [{ path: '/a', query: '', n: 3 }, null, { path: '/€', query: '', n: 3 }],
     })
     assert.is(said(await at(['/a'])), 'failed plugin_failed')
+  })
+}
+
+function describeConnections(check: Check): void {
+  check('a connection is told by its facts, and ended or routed', async (it) => {
+    const hook = await it.plugin(
+      `return {
+        onConnection(conn) {
+          conn.state.seen = [conn.ip, conn.port, conn.listener].join(' ')
+          if (conn.ip === '10.0.0.66') return deny()
+        },
+        async onClientHello(hello, conn) {
+          await null
+          if (hello.serverName === null) return deny()
+          if (hello.alpn.includes('acme-tls/1')) return routeTo('acme')
+          conn.state.seen += ' ' + hello.serverName
+        },
+        onData(data, conn, from) {
+          return conn.state.seen + ' ' + from + ' ' + data.length + ' ' + data.at(-1)
+        },
+      }`,
+      GRANTED,
+      BODIES,
+    )
+    const about = (ip: string, state: number) => ({ connection: { ip, port: 1234, listener: 'edge' }, state })
+    const opened = async (ip: string, state: number) =>
+      said(await askPart(hook.onConnection!, { kind: 'connection', hello: null, ...about(ip, state) }))
+    const hello = async (serverName: string | null, alpn: string[], state: number) =>
+      said(await askPart(hook.onClientHello!, { kind: 'connection', hello: { serverName, alpn }, ...about('10.0.0.1', state) }))
+    assert.equal(await Promise.all([opened('10.0.0.1', 1), opened('10.0.0.66', 2), opened('10.0.0.2', 3)]), [
+      'unchanged',
+      'deny',
+      'unchanged',
+    ])
+    assert.equal(await Promise.all([hello('a.test', ['h2'], 1), hello(null, [], 3), hello('a.test', ['acme-tls/1'], 4)]), [
+      'unchanged',
+      'deny',
+      'routeTo',
+    ])
+    const data = async (bytes: Uint8Array, from: 'client' | 'upstream', state: number) =>
+      said(await askPart(hook.onData!, { kind: 'data', bytes, from, ...about('10.0.0.1', state) }))
+    assert.is(await data(Buffer.from([1, 2, 255]), 'client', 1), 'text 10.0.0.1 1234 edge a.test client 3 255')
+    assert.is(await data(Buffer.alloc(65536, 7), 'upstream', 3), 'text 10.0.0.2 1234 edge upstream 65536 7')
+    hook.forget(1)
+    assert.is(await data(Buffer.from([9]), 'client', 1), 'text undefined client 1 9')
+  })
+
+  check('bytes of a connection pass changed or not, and what belongs elsewhere fails', async (it) => {
+    const hook = await it.plugin(
+      `return {
+        onConnection() { return respond(403) },
+        onData(data) {
+          if (data[0] === 0) return deny()
+          if (data[0] === 1) return { status: 200 }
+          return data.map((byte) => byte ^ 255)
+        },
+      }`,
+      GRANTED,
+      BODIES,
+    )
+    const connection = { ip: '::1', port: 1, listener: 'edge' }
+    const data = (...bytes: number[]) =>
+      askPart(hook.onData!, { kind: 'data', bytes: Uint8Array.from(bytes), from: 'client', connection, state: 1 })
+    const verdict = await data(2, 3, 255)
+    assert.equal(verdict, { kind: 'bytes', bytes: Buffer.from([253, 252, 0]), isText: false })
+    assert.is(said(await data(0)), 'deny')
+    assert.is(said(await data(1)), 'failed plugin_failed')
+    assert.is(said(await askPart(hook.onConnection!, { kind: 'connection', hello: null, connection, state: 1 })), 'failed plugin_failed')
+    assert.match(it.told.failures.at(-1)!.detail, /a hook of a connection returns deny\(\), routeTo\(…\) or nothing/)
   })
 }
 

@@ -35,7 +35,7 @@ export interface EngineUse {
 /** Bytes that one call may carry at the most, and so the room for those of a batch. 0: it does not look at bytes. */
 export function bytesNeeded({ requestBody, responseBody, hooks }: SetUp): number {
   const sizes = [requestBody, responseBody].map((body) => (body === null ? 0 : body.mode === 'buffer' ? body.maxBytes : 1))
-  const most = Math.max(hooks.includes('onMessage') ? DEFAULT_BUFFERED : 0, ...sizes)
+  const most = Math.max(hooks.includes('onMessage') || hooks.includes('onData') ? DEFAULT_BUFFERED : 0, ...sizes)
   return most === 0 ? 0 : Math.min(MAX_BUFFERED, Math.max(most, LEAST_BYTES_IN))
 }
 

@@ -1,5 +1,5 @@
 /** `definePlugin` inside the sandbox, and the checks of what a plugin says about itself. Every failure is one sentence that says what to change. */
-import { DEFAULT_BUFFERED, type HookName, hookNames, hookPermissions, laterHookNames, MAX_BUFFERED, type MatchDefinition } from '../wire.ts'
+import { DEFAULT_BUFFERED, type HookName, hookNames, hookPermissions, MAX_BUFFERED, type MatchDefinition } from '../wire.ts'
 import { bound, isArray, ownKeys, toLowerCase } from './primordials.ts'
 
 export type AnyHook = (...args: unknown[]) => unknown
@@ -62,7 +62,7 @@ export interface CheckedHook {
 }
 export type CheckedHooks = Partial<Record<HookName, CheckedHook>>
 
-/** The hooks that run now; those of later versions and those that do not exist are refused by name. */
+/** Those that do not exist are refused by name. */
 export function checkHooks(value: unknown, permissions: readonly string[]): CheckedHooks {
   if (typeof value !== 'object' || value === null) throw new TypeError('setup returns an object of hooks')
   const hooks: CheckedHooks = {}
@@ -70,7 +70,6 @@ export function checkHooks(value: unknown, permissions: readonly string[]): Chec
     const name = String(key)
     const hook: unknown = (value as Record<string, unknown>)[name]
     if (hook === undefined) continue
-    if (isNamed(laterHookNames, name)) throw new TypeError(`the hook ${name} is not supported yet; there are ${hookNames.join(', ')}`)
     if (!isHookName(name)) throw new TypeError(`there is no hook ${name}${suggestion(name)}`)
     hooks[name] = checkHook(name, hook, value)
     const permission = hookPermissions[name]
@@ -185,7 +184,7 @@ function isNamed(names: readonly string[], name: string): boolean {
 }
 
 function suggestion(name: string): string {
-  const near = [...hookNames, ...laterHookNames].find((known) => isNear(toLowerCase(known), toLowerCase(name)))
+  const near = hookNames.find((known) => isNear(toLowerCase(known), toLowerCase(name)))
   return near === undefined ? `; there are ${hookNames.join(', ')}` : `; did you mean ${near}?`
 }
 

@@ -1,6 +1,9 @@
-/** Calls that are about more than a head: what a hook is given of a body, a message, an error or the log, and how its answer is read. */
+/** Calls that are about more than a head: what a hook is given of a body, a message, a connection, an error or the log, and how its answer is read. */
 import {
   BODY_LAST,
+  KIND_CLIENT_HELLO,
+  KIND_CONNECTION,
+  KIND_DATA,
   KIND_ERROR,
   KIND_FORGET,
   KIND_LOG,
@@ -12,7 +15,7 @@ import {
   MESSAGE_IS_TEXT,
 } from '../wire.ts'
 import { Bytes, parse, setBytes } from './primordials.ts'
-import { type PartReply, readBodyReply, readEntries, readReply } from './reply.ts'
+import { type PartReply, readBodyReply, readConnectionReply, readEntries, readReply } from './reply.ts'
 import type { UseHooks } from './set-up.ts'
 import { type Call, Request, RequestView } from './views.ts'
 
@@ -42,6 +45,16 @@ export class Parts {
         const from = (call.number & MESSAGE_FROM_UPSTREAM) === 0 ? 'client' : 'upstream'
         return use.onMessage!(message, from, new Tunnel(call, this.#states))
       }
+      case KIND_CONNECTION:
+        return use.onConnection!(new Connection(call, this.#states))
+      case KIND_CLIENT_HELLO: {
+        const connection = new Connection(call, this.#states)
+        return use.onClientHello!(connection.hello, connection)
+      }
+      case KIND_DATA: {
+        const from = (call.number & MESSAGE_FROM_UPSTREAM) === 0 ? 'client' : 'upstream'
+        return use.onData!(this.#bytes(call), new Connection(call, this.#states), from)
+      }
       case KIND_LOG:
         return use.onLog!(parse(call.partText))
       case KIND_FORGET:
@@ -56,6 +69,7 @@ export class Parts {
   read(call: Call, value: unknown): PartReply | null {
     if (value === undefined || call.kind === KIND_FORGET) return null
     if (call.kind === KIND_ERROR) return readReply(value)
+    if (call.kind === KIND_CONNECTION || call.kind === KIND_CLIENT_HELLO) return readConnectionReply(value)
     if (call.kind === KIND_LOG) return readEntries(value, (parse(call.partText) as unknown[]).length)
     return readBodyReply(value, call.kind === KIND_REQUEST_BODY)
   }
@@ -102,6 +116,43 @@ class Tunnel {
   }
   get state(): Record<string, unknown> {
     return stateOf(this.#call, this.#states)
+  }
+}
+
+interface ToldConnection {
+  readonly ip: string
+  readonly port: number
+  readonly listener: string
+  readonly hello?: object
+}
+
+class Connection {
+  readonly #call: Call
+  readonly #states: States
+  #told: ToldConnection | null = null
+  constructor(call: Call, states: States) {
+    this.#call = call
+    this.#states = states
+  }
+  get ip(): string {
+    return this.#read().ip
+  }
+  get port(): number {
+    return this.#read().port
+  }
+  get listener(): string {
+    return this.#read().listener
+  }
+  get state(): Record<string, unknown> {
+    return stateOf(this.#call, this.#states)
+  }
+  /** Not told to plugins by this name. */
+  get hello(): unknown {
+    return this.#read().hello
+  }
+  #read(): ToldConnection {
+    this.#told ??= parse(this.#call.partText) as ToldConnection
+    return this.#told
   }
 }
 

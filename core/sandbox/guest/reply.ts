@@ -22,10 +22,17 @@ export function readBodyReply(value: unknown, mayRespond: boolean): PartReply {
   }
   if (arrayKind(value) === 'Uint8Array') return { kind: 'bytes', bytes: value as Uint8Array }
   if (typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'deny') return { kind: 'deny' }
-  if (!mayRespond) throw new Failure('a hook of a body or a message returns bytes, text, deny() or nothing')
+  if (!mayRespond) throw new Failure('a hook of a body, a message or data returns bytes, text, deny() or nothing')
   const reply = readReply(value)
   if (reply.kind !== 'respond') throw new Failure('routeTo is for onRequest: a body may already be on its way')
   return reply
+}
+
+export function readConnectionReply(value: unknown): PartReply {
+  const { kind } = (typeof value === 'object' && value !== null ? value : {}) as { kind?: unknown }
+  if (kind === 'deny') return { kind: 'deny' }
+  if (kind === 'routeTo') return readReply(value)
+  throw new Failure('a hook of a connection returns deny(), routeTo(…) or nothing')
 }
 
 /** As many as were given. */
