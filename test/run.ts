@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { openModuleCache } from '../core/process/module-cache.ts'
 import { eventually } from './support/deadline.ts'
 import { readImports } from './support/imports.ts'
 import { nodeFlags, root } from './support/process.ts'
@@ -29,6 +30,8 @@ interface FileResult {
   readonly faults: readonly string[]
 }
 
+// Tests and what they start compile each module once, not once a process.
+openModuleCache()
 const files = findFiles(process.argv.slice(2))
 const underway = new Set<string>()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop(signal))

@@ -3,6 +3,7 @@ import { enableCompileCache, flushCompileCache } from 'node:module'
 import { ConfigError, errorProblem } from '../config/problems.ts'
 import { endWithParent } from '../end-with-parent.ts'
 import type { Answer, Question } from './checker.ts'
+import { withLeanZod } from './lean-zod.ts'
 
 // Given by the parent if it has one: without it, half of the time goes into compiling what follows.
 const [isAhead, cacheFolder] = process.argv.splice(2)
@@ -10,7 +11,7 @@ const [isAhead, cacheFolder] = process.argv.splice(2)
 const toParent = process.send!.bind(process)
 delete process.send
 if (cacheFolder !== undefined) enableCompileCache(cacheFolder)
-const { answerTo, rehearse } = await import('./answer.ts')
+const { answerTo, rehearse } = await withLeanZod(() => import('./answer.ts'))
 const { secretsOf, withoutSecrets } = await import('../config/secrets.ts')
 
 process.once('message', (question: Question) => {
@@ -20,6 +21,7 @@ process.once('message', (question: Question) => {
 if (isAhead === 'ahead') {
   endWithParent()
   await rehearse().catch(() => {})
+  flushCompileCache()
 }
 process.once('uncaughtException', fail)
 process.once('unhandledRejection', fail)
@@ -30,9 +32,10 @@ function send(answer: Answer): void {
   toParent(answer, () => {})
 }
 
+/** It is killed as soon as it has answered: what it had to compile is kept for the next one before that. */
 function end(answer: Answer): void {
+  flushCompileCache()
   send(answer)
-  if (cacheFolder !== undefined) flushCompileCache()
 }
 
 function fail(error: unknown): void {

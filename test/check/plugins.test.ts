@@ -106,7 +106,7 @@ export default { use: [fine({})], listeners: { web: http({ listen: ':1', use: [(
 
 test('a plugin that never comes back from its setup, or takes the process along, is named', async () => {
   const base = `import { http } from 'sluice'\nimport bad from './bad.ts'\nexport default { listeners: { web: http({ listen: ':1', use: [bad({})], routes: [] }) } }`
-  const loop = await load({ 'proxy.config.ts': base, 'bad.ts': plugin('bad', 'setup() { for (;;) {} }') }, { deadlineMs: 3_000 })
+  const loop = await load({ 'proxy.config.ts': base, 'bad.ts': plugin('bad', 'setup() { for (;;) {} }') }, { deadlineMs: 10_000 })
   assert.match(lines(loop.problems).join('\n'), /plugin bad/)
   assert.is(loop.bundle, null)
 })

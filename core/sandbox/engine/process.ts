@@ -29,7 +29,7 @@ import {
   TO_START,
   writeFrame,
 } from './frames.ts'
-import { hostArguments, profiledArguments } from './host-arguments.ts'
+import { hostArguments, hostEnvironment, profiledArguments } from './host-arguments.ts'
 import type { StartMessage } from './host-side.ts'
 
 /** A run that brings nothing for so long, beyond its own time limits, and the process is killed. */
@@ -159,7 +159,7 @@ export class ProcessEngine implements Engine {
 
   #spawn(): void {
     const child = spawn(process.execPath, this.#isProfiled ? profiledArguments(this.#memoryMb) : hostArguments, {
-      env: {},
+      env: this.#isProfiled ? {} : hostEnvironment(),
       stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
     })
     const socket = child.stdio[3] as Socket // 'pipe' makes a socket pair of it
