@@ -52,8 +52,11 @@ export interface EndedExchange {
   readonly logHooks: readonly Hook[] | null
 }
 
-/** Why a connection to a TLS listener never carried a request: late, not TLS at all, closed before, or refused by TLS itself. */
-export type HandshakeFailure = 'timeout' | 'not_tls' | 'gone' | 'tls'
+/**
+ * Why a connection never carried a request. Of TLS: late, not TLS at all, closed before, or refused by TLS itself. Of the PROXY
+ * protocol: late, closed before, no such header, or from somebody who is not trusted to send one.
+ */
+export type HandshakeFailure = 'timeout' | 'not_tls' | 'gone' | 'tls' | 'proxy_header' | 'untrusted'
 
 export interface SourcePlace {
   readonly file: string
@@ -65,7 +68,7 @@ export interface SourcePlace {
 export interface Observer {
   connectionOpened(listener: string): void
   connectionClosed(listener: string): void
-  /** `detail`: OpenSSL's or the system's code, or what the client spoke instead. */
+  /** `detail`: OpenSSL's or the system's code, what the client spoke instead, or the address that is not trusted. */
   handshakeFailed(listener: string, why: HandshakeFailure, detail: string | null): void
   exchangeEnded(exchange: EndedExchange): void
   /** A connection to an endpoint: opened, failed to open, closed. */

@@ -65,7 +65,7 @@ export interface HttpOptions {
   use?: List<HttpUse> | undefined
   /** Tried in this order: the first whose every field matches wins. */
   routes: List<HttpRoute>
-  /** Networks whose `X-Forwarded-For` is believed. Default: nobody's. */
+  /** Networks whose `X-Forwarded-For`, and PROXY header, is believed. Default: nobody's. */
   trust?: OneOrMany<string> | undefined
   /** The name in `Via`; false sends none. Default `sluice`. */
   via?: string | false | undefined
@@ -75,7 +75,7 @@ export interface HttpOptions {
   encodedSlashes?: boolean | undefined
   limits?: ListenerLimits | undefined
   timeouts?: ListenerTimeouts | undefined
-  /** Planned. */
+  /** Every connection begins with a header of the PROXY protocol (version 1 or 2), from an address in `trust`; others are closed. */
   proxyProtocol?: 'require' | undefined
 }
 

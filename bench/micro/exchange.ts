@@ -95,6 +95,7 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
     addresses: [],
     tls: null,
     trust: null,
+    requiresProxyHeader: false,
     via: 'sluice',
     forwarded: false,
     encodedSlashes: false,

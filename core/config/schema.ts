@@ -7,6 +7,7 @@ import { checkAddresses } from './schema-addresses.ts'
 import { checkCertificates } from './schema-certificates.ts'
 import { findingsOf } from './schema-findings.ts'
 import { type Parts, partsOf } from './schema-parts.ts'
+import { checkProxyProtocol } from './schema-proxy-protocol.ts'
 import { network, routeList } from './schema-route.ts'
 import { checkRouting } from './schema-routing.ts'
 import { tlsTermination } from './schema-tls.ts'
@@ -25,7 +26,6 @@ import {
   object,
   oneOf,
   oneOrMany,
-  planned,
   record,
   type Schema,
   size,
@@ -57,6 +57,7 @@ export function checkShape(config: unknown, { report, folder, named = new Set(),
   checkPresence(config, report)
   checkAddresses(parts.listens, report)
   checkUpstreams(parts.upstreams, report)
+  checkProxyProtocol(parts.listeners, report)
   checkRouting(parts, report)
   checkCertificates(parts, report, { folder, named, now })
   return parts
@@ -93,7 +94,7 @@ const httpOptions = object(
       tunnelIdle: duration,
       halfClosed: duration,
     }),
-    ...planned({ proxyProtocol: oneOf('require') }),
+    proxyProtocol: oneOf('require'),
     listen,
     routes: routeList,
   },

@@ -65,12 +65,13 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   #endsChunked = false
   #http10 = false
 
-  constructor(wire: Wire, home: ConnectionHome, scheme: 'http' | 'https') {
+  /** `peer`: who it is that connected, if that is not whom the wire leads to. */
+  constructor(wire: Wire, home: ConnectionHome, scheme: 'http' | 'https', peer = wire.remoteAddress) {
     this.#wire = wire
     this.#home = home
     this.#deadlines = home.service.deadlines
     this.scheme = scheme
-    this.peer = plainAddress(wire.remoteAddress)
+    this.peer = plainAddress(peer)
     wire.owner = this
     this.#deadlines.add(this)
     this.dueAt = this.#in(this.#service.listener.timeouts.requestHead)

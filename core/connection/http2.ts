@@ -38,12 +38,12 @@ export class Http2Connection implements Accepted, Timed, StreamHome {
   /** RFC 9113 §6.8: first it is announced that there will be an end, then new streams are refused. */
   #state: 'open' | 'announced' | 'closing' = 'open'
 
-  /** Takes over a socket whose handshake is just done, in the same turn. */
-  constructor(socket: TLSSocket, home: ConnectionHome) {
+  /** Takes over a socket whose handshake is just done, in the same turn. `peer`: who it is that connected. */
+  constructor(socket: TLSSocket, home: ConnectionHome, peer = socket.remoteAddress ?? '') {
     this.#home = home
     const { deadlines, listener } = home.service
     this.#deadlines = deadlines
-    this.peer = plainAddress(socket.remoteAddress ?? '')
+    this.peer = plainAddress(peer)
     // Half of a connection is of no use here: when the client ends its side, all of it ends.
     socket.allowHalfOpen = false
     this.#session = loadHttp2().performServerHandshake(socket, {

@@ -24,6 +24,8 @@ export interface HandshakeOptions {
   readonly termination: Termination
   readonly deadlines: Deadlines
   readonly limitMs: number
+  /** Who it is that connected: the wire's address, or what a PROXY header says. */
+  readonly peer: string
 }
 
 const LINGER_MS = 2000
@@ -31,8 +33,9 @@ const LINGER_MS = 2000
 export class Handshake implements Accepted, Timed, PeekResult {
   dueAt: number
   slot = -1
-  /** At the accept; `''` on a unix socket. */
+  /** Of the socket, at the accept; `''` on a unix socket. */
   readonly remoteAddress: string
+  readonly peer: string
   readonly #wire: AcceptedWire
   readonly #home: HandshakeHome
   readonly #options: HandshakeOptions
@@ -44,6 +47,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
 
   constructor(wire: AcceptedWire, home: HandshakeHome, options: HandshakeOptions) {
     this.remoteAddress = wire.remoteAddress
+    this.peer = options.peer
     this.#wire = wire
     this.#home = home
     this.#options = options

@@ -13,9 +13,11 @@ import type { Service } from '../http/service.ts'
 import { canUseHandles, type StreamHandle } from '../net/bindings.ts'
 import { HandleWire } from '../net/handle-wire.ts'
 import { wireOver } from '../net/kernel-wire.ts'
+import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import { SocketWire } from '../net/socket-wire.ts'
 import { wireOverTls } from '../net/tls-wire.ts'
 import type { AcceptedWire, Wire } from '../net/wire.ts'
+import { AwaitedHeader, type AwaitedHeaderHome } from './awaited-header.ts'
 import { Handshake, type HandshakeHome } from './handshake.ts'
 import type { Termination } from './termination.ts'
 
@@ -29,7 +31,7 @@ interface HandleServer extends Server {
   _handle: { onconnection: ((error: number, handle: StreamHandle | undefined) => void) | null } | null
 }
 
-export class Listener implements ConnectionHome, HandshakeHome {
+export class Listener implements ConnectionHome, HandshakeHome, AwaitedHeaderHome {
   draining = false
   readonly #environment: ListenerEnvironment
   /** Each with the name under which it was counted: a listener may get another one. */
@@ -142,17 +144,19 @@ export class Listener implements ConnectionHome, HandshakeHome {
       secured.destroy()
       return this.connectionClosed(handshake)
     }
-    const connection = this.#speakOver(secured)
-    // It stays one connection, in every count.
-    const name = this.#connections.get(handshake) ?? this.#name
-    this.#connections.delete(handshake)
-    this.#keep(connection, name)
+    this.#keep(this.#speakOver(secured, handshake.peer), this.#leave(handshake))
   }
 
-  #speakOver(secured: TLSSocket | Wire): Accepted {
-    if (!('encrypted' in secured)) return new Http1Connection(secured, this, 'https')
-    if (secured.alpnProtocol === 'h2') return new Http2Connection(secured, this)
-    return new Http1Connection(wireOverTls(secured), this, 'https')
+  headerRead(awaited: AwaitedHeader, { isLocal, source }: ProxyHeader, rest: Buffer): void {
+    const { wire } = awaited
+    this.#carry(wire, isLocal ? wire.remoteAddress : (source?.ip ?? ''), this.#leave(awaited))
+    if (rest.length > 0) wire.owner.onBytes(rest, rest.length)
+  }
+
+  #speakOver(secured: TLSSocket | Wire, peer: string): Accepted {
+    if (!('encrypted' in secured)) return new Http1Connection(secured, this, 'https', peer)
+    if (secured.alpnProtocol === 'h2') return new Http2Connection(secured, this, peer)
+    return new Http1Connection(wireOverTls(secured), this, 'https', peer)
   }
 
   handshakeFailed(why: HandshakeFailure, detail: string | null): void {
@@ -174,6 +178,13 @@ export class Listener implements ConnectionHome, HandshakeHome {
     const onEmpty = this.#onEmpty
     this.#onEmpty = null
     onEmpty()
+  }
+
+  /** It goes on as another one, under the same name: it stays one connection, in every count. */
+  #leave(connection: Accepted): string {
+    const name = this.#connections.get(connection) ?? this.#name
+    this.#connections.delete(connection)
+    return name
   }
 
   #acceptHandle(handle: StreamHandle, isTcp: boolean): void {
@@ -202,15 +213,24 @@ export class Listener implements ConnectionHome, HandshakeHome {
   #start(wire: AcceptedWire, isTcp: boolean): void {
     // Reset already: what it sent can still be read, but no rule about addresses could be asked of it.
     if (isTcp && wire.remoteAddress === '') return wire.destroy()
+    const { deadlines, listener } = this.service
+    const mustAnnounce = listener.requiresProxyHeader
+    if (mustAnnounce && isTcp && listener.trust?.has(wire.remoteAddress) !== true) {
+      this.handshakeFailed('untrusted', wire.remoteAddress)
+      return wire.destroy()
+    }
     this.#environment.counted(1)
     this.#environment.observer.connectionOpened(this.#name)
+    if (!mustAnnounce) return this.#carry(wire, wire.remoteAddress, this.#name)
+    this.#keep(new AwaitedHeader(wire, this, { deadlines, limitMs: listener.timeouts.requestHead }), this.#name)
+  }
+
+  /** From its own first byte on. */
+  #carry(wire: AcceptedWire, peer: string, name: string): void {
     const termination = this.#termination
-    if (termination === null) {
-      this.#keep(new Http1Connection(wire, this, 'http'), this.#name)
-      return
-    }
+    if (termination === null) return this.#keep(new Http1Connection(wire, this, 'http', peer), name)
     const { deadlines, listener } = this.service
-    this.#keep(new Handshake(wire, this, { termination, deadlines, limitMs: listener.timeouts.requestHead }), this.#name)
+    this.#keep(new Handshake(wire, this, { termination, deadlines, limitMs: listener.timeouts.requestHead, peer }), name)
   }
 
   #keep(connection: Accepted, name: string): void {

@@ -74,6 +74,24 @@ export function mappedIpv4(words: Uint16Array): number {
   return words[5] === 0xffff ? words[6]! * 65536 + words[7]! : -1
 }
 
+/** As dotted decimals. */
+export function formatIpv4(address: number): string {
+  return `${address >>> 24}.${(address >>> 16) & 255}.${(address >>> 8) & 255}.${address & 255}`
+}
+
+/** RFC 5952 §4: lower case, the first of the longest runs of zeros shortened. */
+export function formatIpv6(words: Uint16Array): string {
+  let [gap, gapLength] = [-1, 1]
+  for (let at = 0; at < 8; at++) {
+    let length = 0
+    while (at + length < 8 && words[at + length] === 0) length++
+    if (length > gapLength) [gap, gapLength] = [at, length]
+    at += length
+  }
+  const hex = Array.from(words, (word) => word.toString(16))
+  return gap < 0 ? hex.join(':') : `${hex.slice(0, gap).join(':')}::${hex.slice(gap + gapLength).join(':')}`
+}
+
 /** `8080`, `':8080'`, `'127.0.0.1:8080'`, `'[::1]:8080'`, `'localhost:8080'`, `'unix:/run/x.sock'`; null if it is none of them. */
 export function parseListen(text: string | number): ListenAddress | null {
   if (typeof text === 'number') return isPort(text, 0) ? { kind: 'tcp', host: null, port: text } : null

@@ -23,7 +23,10 @@ export const families = {
   tunnels_total: counter('Exchanges that became a tunnel.', ['listener', 'route']),
   errors_total: counter('Exchanges that the proxy itself ended, by reason.', ['reason']),
   connections_total: counter('Connections accepted.', ['listener']),
-  handshake_failures_total: counter('Connections to a TLS listener that ended before they were secured.', ['listener', 'why']),
+  handshake_failures_total: counter('Connections that ended before TLS was set up, or before a PROXY header that was required.', [
+    'listener',
+    'why',
+  ]),
   connections: gauge('Connections open now.', ['listener']),
   upstream_requests_total: counter('Exchanges sent to an endpoint, by class of its answer or `failed`.', [
     'upstream',

@@ -75,6 +75,7 @@ class Compiler {
       addresses: compileListen(options.listen),
       tls: this.#tls(options),
       trust: options.trust === undefined ? null : new CidrSet(toList(options.trust)),
+      requiresProxyHeader: options.proxyProtocol === 'require',
       via: options.via === false ? null : (options.via ?? 'sluice'),
       forwarded: options.forwarded ?? false,
       encodedSlashes: options.encodedSlashes ?? false,

@@ -29,6 +29,8 @@ export interface ListenerPlan {
   readonly tls: TlsPlan | null
   /** Addresses whose `X-Forwarded-For` is believed; null: nobody's. */
   readonly trust: CidrSet | null
+  /** A connection begins with a header of the PROXY protocol, from a trusted address or over a unix socket. */
+  readonly requiresProxyHeader: boolean
   /** Name in `Via`, null: no Via. Default `sluice`. */
   readonly via: string | null
   /** Also send `Forwarded` (RFC 7239). Default false. */

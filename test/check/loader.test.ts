@@ -11,7 +11,7 @@ const IMPORTS =
 
 test('a valid config has no problems, and a bundle', async () => {
   const { bundle, problems } = await load(`${IMPORTS}export default defineConfig({
-    listeners: { web: http({ listen: [8080, '[::1]:8081', 'unix:/tmp/x.sock'], trust: '10.0.0.0/8', via: false, limits: { head: '16kb' }, timeouts: { keepAlive: '1m' },
+    listeners: { web: http({ listen: [8080, '[::1]:8081', 'unix:/tmp/x.sock'], trust: '10.0.0.0/8', proxyProtocol: 'require', via: false, limits: { head: '16kb' }, timeouts: { keepAlive: '1m' },
       use: [{ onRequest() {}, onMessage() {} }, false], routes: [
         null,
         { name: 'a', host: ['x', '*.y', 'bücher.de'], path: ['/a/:id', /^\\/b(?<id>.)/], method: 'get', headers: { 'X-A': true }, query: { q: ['1', /2/] }, cookies: { c: false }, from: '10.0.0.0/8',
@@ -186,7 +186,10 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
   ],
   ['tls: { cert: ^"./no.pem", key: "./no.pem" }, routes: []', 'listeners.web.tls.cert: there is no file FOLDER/no.pem'],
   ['trust: ^"everyone", routes: []', "listeners.web.trust: expected an address or a network such as '10.0.0.0/8', got 'everyone'"],
-  ['^proxyProtocol: "require", routes: []', 'listeners.web.proxyProtocol: proxyProtocol is not supported yet'],
+  [
+    '^proxyProtocol: "require", routes: []',
+    "listeners.web.proxyProtocol: nobody is trusted to send a PROXY header: say who sends them, as in trust: ['10.0.0.0/8']; connections of others are closed",
+  ],
   ['...{ limits: { ^hed: "1kb" } }, routes: []', 'listeners.web.limits.hed: unknown key; did you mean head?'],
   ['routes: ["/a"].map((path) => ({ ^pth: path, to: api }))', 'listeners.web.routes[0].pth: unknown key; did you mean path?'],
 ]

@@ -24,6 +24,7 @@ function makeValid(): Config {
       web: http({
         listen: [':8080', '127.0.0.1:8081'],
         trust: ['10.0.0.0/8'],
+        proxyProtocol: 'require',
         via: 'me',
         limits: { head: '16kb' },
         timeouts: { keepAlive: '5s' },

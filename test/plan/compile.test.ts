@@ -18,6 +18,7 @@ test('what is left out has its default', () => {
     addresses: [{ kind: 'tcp', host: null, port: 8080 }],
     tls: null,
     trust: null,
+    requiresProxyHeader: false,
     via: 'sluice',
     forwarded: false,
     encodedSlashes: false,
@@ -48,6 +49,7 @@ test('what is given is parsed', () => {
     limits: { head: '1kb', body: '2mb', fields: 5 },
     timeouts: { keepAlive: '2m' },
     trust: ['10.0.0.0/8'],
+    proxyProtocol: 'require',
     via: false,
     tls: { cert: './c.pem', key: '-----BEGIN KEY' },
   } as const
@@ -57,6 +59,7 @@ test('what is given is parsed', () => {
   assert.is(web!.timeouts.keepAlive, 120_000)
   assert.ok(web!.trust!.has('10.1.2.3'))
   assert.is(web!.via, null)
+  assert.is(web!.requiresProxyHeader, true)
   assert.equal(web!.tls, { cert: '/etc/proxy/c.pem', key: '-----BEGIN KEY', alpn: ['http/1.1'] })
   assert.equal(web!.addresses[1], { kind: 'unix', path: '/x' })
 })

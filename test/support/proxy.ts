@@ -188,7 +188,17 @@ export function makePlan(options: ProxyOptions, generation: number): Plan {
   const upstreams = new Map([['api', makeUpstream('api', api)]])
   for (const [name, one] of Object.entries(options.upstreams ?? {})) upstreams.set(name, makeUpstream(name, one))
   const listener: ListenerPlan = {
-    ...{ name: 'web', addresses: [], tls: null, trust: null, via: 'sluice', forwarded: false, encodedSlashes: false, hooks: [] },
+    ...{
+      name: 'web',
+      addresses: [],
+      tls: null,
+      trust: null,
+      requiresProxyHeader: false,
+      via: 'sluice',
+      forwarded: false,
+      encodedSlashes: false,
+      hooks: [],
+    },
     ...options.listener,
     limits: {
       ...{ headBytes: 32768, requestLineBytes: 8192, fields: 100, connections: 10_000 },
