@@ -200,7 +200,7 @@ export class RunningPlugin implements EngineSink {
         const call = calls[next]!
         const kind = kinds[next]!
         if (call.ended) continue
-        if (kind >= FIRST_PART_KIND && !this.#mayAsk(call, uses[next]!, kind)) continue
+        if (kind >= FIRST_PART_KIND && !this.#mayAsk(batch, call, uses[next]!, kind)) continue
         if (!batch.add(call, uses[next]!, kind)) break
       }
       if (batch.count === 0) return
@@ -212,9 +212,10 @@ export class RunningPlugin implements EngineSink {
   }
 
   /** False: the call is answered, for it cannot be asked. */
-  #mayAsk(call: HookCall, use: LoadedUse, kind: number): boolean {
-    const problem = this.#keeping.problemOf(call, use, kind)
-    if (problem !== null) this.#fail(call, use, 'crashed', problem, false)
+  #mayAsk(batch: Batch, call: HookCall, use: LoadedUse, kind: number): boolean {
+    const lost = this.#keeping.problemOf(call, use, kind)
+    const problem = lost ?? batch.problemOf(call)
+    if (problem !== null) this.#fail(call, use, lost === null ? 'threw' : 'crashed', problem, false)
     return problem === null
   }
 

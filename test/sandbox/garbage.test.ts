@@ -82,4 +82,38 @@ for (const [what, run] of Object.entries(takeovers)) {
   })
 }
 
+test('what a runtime tells of its plugin is looked at, too', async () => {
+  const it = await Sandboxed.create('worker')
+  const sound = { name: 'a', permissions: [], sees: null, match: null, at: '' }
+  const use = await it.use(await it.write('forged.ts', 'export default 1'))
+  const load = (told: object | null) => {
+    const prelude = forged('return ""').replace(/define: .*/, `define: () => ${JSON.stringify(JSON.stringify(told))},`)
+    return it.sandbox.load([{ ...use, source: { ...use.source, id: JSON.stringify(told), prelude } }])
+  }
+  try {
+    await load(sound)
+    const wrong = [
+      ...[
+        null,
+        5,
+        { ...sound, name: 5 },
+        { ...sound, name: 'a\0b' },
+        { ...sound, permissions: 'kv' },
+        { ...sound, match: 5 },
+        { ...sound, match: { host: [5] } },
+        { ...sound, sees: { length: 2 } },
+        { ...sound, sees: [1] },
+        { ...sound, sees: ['a: b\r\n'] },
+      ],
+      { ...sound, sees: Array.from({ length: 3000 }, (_, i) => `x-${i}`) },
+    ] as (object | null)[]
+    for (const told of wrong) {
+      const error = await load(told).then(() => null, String)
+      assert.match(error ?? 'loaded', /cannot be|makes no sense|no name of a field/, JSON.stringify(told))
+    }
+  } finally {
+    await it.close()
+  }
+})
+
 test.run()

@@ -95,6 +95,10 @@ export class Executor implements ByteRoom {
     return definition
   }
 
+  get most(): number {
+    return this.bytes.length
+  }
+
   ensure(size: number): boolean {
     return size <= this.bytes.length
   }
