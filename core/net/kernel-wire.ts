@@ -236,6 +236,8 @@ export class KernelWire implements AcceptedWire, Watched {
       const sent = this.#kernel.write(this.#fd, this.#kernel.pointerTo(bytes), bytes.length)
       if (sent < 0 && sent !== -EAGAIN) {
         this.#pending = []
+        // It stays writable: who would be told of that is told without end.
+        this.#keepArmed(this.#mask & EPOLLIN)
         return this.#writeFailed(errnoName(sent))
       }
       if (sent < bytes.length) {

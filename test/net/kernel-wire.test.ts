@@ -1,7 +1,11 @@
 /** Wires on descriptors, against sockets of Node on the other side. */
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -18,6 +22,11 @@ test('system calls are to be had on Linux, unless they are refused', () => {
 })
 
 const wherePossible = kernel === null ? test.skip : test
+
+const SHUT_RD = 0
+/** Node's own types do not know it yet. */
+const dlopen = (path: null, symbols: object): { functions: { shutdown(fd: number, how: number): number } } =>
+  createRequire(import.meta.url)('node:ffi').dlopen(path, symbols)
 
 /** Keeps what it is told, and passes each part on to `reads`. */
 class Keeper implements WireOwner {
@@ -58,14 +67,16 @@ interface Pair extends AsyncDisposable {
   readonly client: net.Socket
 }
 
-async function pair(ownBuffer = false): Promise<Pair> {
-  const server = net.createServer().listen(0, '127.0.0.1')
+/** `path`: over a unix socket. */
+async function pair(ownBuffer = false, path: string | null = null): Promise<Pair> {
+  const server = path === null ? net.createServer().listen(0, '127.0.0.1') : net.createServer().listen(path)
   await once(server, 'listening')
   const accepted = new Promise<KernelWire>((resolve) => {
     const { _handle } = server as unknown as { _handle: { onconnection: (error: number, handle: StreamHandle) => void } }
     _handle.onconnection = (_, handle) => resolve(new KernelWire(kernel!, handle, ownBuffer))
   })
-  const client = net.connect({ port: (server.address() as net.AddressInfo).port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
+  const place = path === null ? { port: (server.address() as net.AddressInfo).port, host: '127.0.0.1', noDelay: true } : { path }
+  const client = net.connect({ ...place, allowHalfOpen: true })
   client.on('error', () => {})
   const wire = await accepted
   const owner = new Keeper()
@@ -187,6 +198,30 @@ wherePossible('a paused wire whose peer is gone costs nothing', async () => {
   const { turns } = kernel!
   for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve))
   assert.ok(kernel!.turns - turns <= 3, `${kernel!.turns - turns} turns`)
+})
+
+// Its writes fail with EPIPE, and yet it is writable, and not at its end.
+wherePossible('a wire whose peer takes nothing more, but may still send, costs nothing and hears it out', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-wire-'))
+  const { functions } = dlopen(null, { shutdown: { arguments: ['int32', 'int32'], return: 'int32' } })
+  try {
+    await using p = await pair(false, join(folder, 's'))
+    p.wire.resume()
+    const much = Buffer.alloc(1 << 20)
+    assert.not(p.wire.write('', much, 0, much.length))
+    assert.is(functions.shutdown((p.client as unknown as { _handle: StreamHandle })._handle.fd, SHUT_RD), 0)
+    p.client.resume()
+    await once(p.client, 'end')
+    await new Promise((resolve) => setImmediate(resolve))
+    const { turns } = kernel!
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve))
+    assert.ok(kernel!.turns - turns <= 3, `${kernel!.turns - turns} turns`)
+    p.client.end('bye')
+    await p.owner.has('close EPIPE')
+    assert.is(p.owner.text, 'bye')
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
 
 wherePossible('a write to a peer that is gone fails after the call, and once', async () => {
