@@ -249,13 +249,12 @@ export class KernelWire implements AcceptedWire, Watched {
     if (this.#failure !== null) return
     this.#keepArmed(this.#mask & EPOLLIN)
     if (this.#ending) this.#shutdown()
-    if (this.closed) return
     this.congested = false
     this.owner.onDrain()
   }
 
   #shutdown(): void {
-    if (this.#kernel.shutdown(this.#fd) < 0) this.#close('ENOTCONN', false)
+    if (this.#kernel.shutdown(this.#fd) < 0) process.nextTick(() => this.#close('ENOTCONN', false))
   }
 
   /**

@@ -236,6 +236,15 @@ wherePossible('a write to a peer that is gone fails after the call, and once', a
   assert.ok(p.wire.closed)
 })
 
+wherePossible('an end that the peer is not there for any more is told after the call', async () => {
+  await using p = await pair()
+  p.client.resetAndDestroy()
+  await once(p.client, 'close')
+  p.wire.end()
+  assert.equal(p.owner.told, [])
+  await p.owner.has('close ENOTCONN')
+})
+
 wherePossible('a descriptor that is used again is told of its own events alone', async () => {
   for (let i = 0; i < 30; i++) {
     await using a = await pair()
