@@ -82,6 +82,25 @@ for (const [what, run] of Object.entries(takeovers)) {
   })
 }
 
+test('of a text without end the beginning is told', async () => {
+  const it = await Sandboxed.create('worker')
+  try {
+    const use = await it.use(await it.write('forged.ts', 'export default 1'))
+    const logs = 'tape[1] = to; tape[2] = 4; tape.set([13, 0, 2 ** 20, 0], 8208); return "\\n".repeat(2 ** 20)'
+    const fails = 'tape[1] = to; tape[2] = 5; tape.set([1, tape[at + 2], 11, 0, 2 ** 20], 8208); return "\\n".repeat(2 ** 20)'
+    for (const run of [logs, fails]) {
+      const [hook] = await it.sandbox.load([{ ...use, source: { ...use.source, id: run, prelude: forged(run) } }])
+      await ask(hook!)
+    }
+    assert.equal(
+      [...it.told.lines, ...it.told.failures].map((told) => ('text' in told ? told.text : told.detail).length),
+      [16_384, 16_384],
+    )
+  } finally {
+    await it.close()
+  }
+})
+
 test('what a runtime tells of its plugin is looked at, too', async () => {
   const it = await Sandboxed.create('worker')
   const sound = { name: 'a', permissions: [], sees: null, match: null, at: '' }
