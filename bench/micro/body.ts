@@ -43,7 +43,16 @@ function run(asks: readonly Ask[]): void {
   const read = Buffer.alloc(65536, 'x')
   const made = asks.map((ask, i) => makeHook(`h${i}`, { onResponseBody: { mode: 'stream', maxBytes: 0, types: null, ask } }))
   const request = new RequestHead('', 0, 'GET', 1)
-  const body = { kind: 'responseBody', request, response: null, ip: '127.0.0.1', type: 'text/html', coding: null, length: -1 } as const
+  const body = {
+    kind: 'responseBody',
+    request,
+    response: null,
+    ip: '127.0.0.1',
+    type: 'text/html',
+    coding: null,
+    length: -1,
+    maxBytes: Infinity,
+  } as const
   const pipe = new BodyPipe(body, made, end)
   for (let i = 0; i < CHUNKS; i++) {
     pipe.push(read, 0, CHUNK)

@@ -166,7 +166,7 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
       this.fail('body_too_large', `more than the ${maxBytes} bytes that a hook takes`)
       return false
     }
-    const filter = new RequestFilter(this, hooks, coding)
+    const filter = new RequestFilter(this, hooks, { coding, maxBytes: this.service.listener.limits.bodyBytes })
     this.requestFilter = filter
     this.firstBody = ''
     this.firstBytes = null

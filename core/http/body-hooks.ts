@@ -1,5 +1,6 @@
 /** Which hooks want a body, and what the heads say of one that hooks may have changed. */
-import type { BodyHook, Hook } from '../hooks.ts'
+import { ProxyError } from '../errors.ts'
+import type { BodyHook, Hook, Verdict } from '../hooks.ts'
 import type { Head, RequestHead, ResponseHead } from '../net/http1/head.ts'
 
 /** In lower case, without parameters; empty if there is none. */
@@ -54,3 +55,12 @@ export function requestHooks(asked: readonly Hook[], request: RequestHead): read
 export function gathersAll(hooks: readonly Hook[], side: 'onRequestBody' | 'onResponseBody'): boolean {
   return hooks.some((hook) => hook[side]!.mode === 'buffer')
 }
+
+const LEAST_TOGETHER = 16 << 20
+
+/** Bytes that hooks may make of a body while all of it is waited for: each may answer every piece with as much as it likes. */
+export function mostTogether(hooks: readonly Hook[], side: 'onRequestBody' | 'onResponseBody'): number {
+  return Math.max(LEAST_TOGETHER, ...hooks.map((hook) => 4 * hook[side]!.maxBytes))
+}
+
+export const tooMuchMade: Verdict = { kind: 'fail', error: new ProxyError('hook_failed', 'hooks made more of a body than is kept') }

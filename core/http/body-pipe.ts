@@ -32,6 +32,8 @@ export interface PipeBody {
   readonly ip: string
   readonly type: string
   readonly coding: Coding | null
+  /** More bytes than that, decoded, are refused. */
+  readonly maxBytes: number
   /** Bytes as announced; negative if nobody has. */
   readonly length: number
 }
@@ -58,6 +60,8 @@ export class BodyPipe implements Place, DecoderOwner {
   readonly #end: PipeEnd
   readonly #decoder: Decoder | null
   readonly #wrong: ErrorCode
+  /** That may still come of a coded body. */
+  #decodable: number
   /** What was pushed since `settle`: a view, or copies of several. */
   #view: Buffer | null = null
   #joined: Pieces | null = null
@@ -71,6 +75,7 @@ export class BodyPipe implements Place, DecoderOwner {
     this.#end = end
     this.#decoder = body.coding === null ? null : new Decoder(body.coding, this)
     this.#wrong = body.kind === 'requestBody' ? 'bad_body' : 'response_content_coding'
+    this.#decodable = body.maxBytes
     const stages: Stage[] = []
     let next: Place = this
     for (let i = hooks.length - 1; i >= 0; i--) {
@@ -162,7 +167,7 @@ export class BodyPipe implements Place, DecoderOwner {
       this.#isCongested = true
       if (isLent) this.#isEndLent = true
     }
-    if (last) this.#end.finish()
+    if (last && !this.isClosed) this.#end.finish()
   }
 
   /** The end can take more. */
@@ -201,6 +206,8 @@ export class BodyPipe implements Place, DecoderOwner {
   // ── the decoder ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   decoded(bytes: Buffer): void {
+    this.#decodable -= bytes.length
+    if (this.#decodable < 0) return this.stop({ kind: 'fail', error: new ProxyError('body_too_large', 'decoded') }, null)
     this.#first.accept(bytes, false, false)
     this.#flush()
     if (!this.#hasRoom) this.#decoder!.pause()

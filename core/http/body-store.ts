@@ -86,13 +86,21 @@ export class Whole implements BodyStore {
 }
 
 /** What hooks made, until all of it is there: most often one answer of one hook, which is kept as it is. */
-export class Together implements BodyStore {
+export class Together {
   bytes = 0
   #parts: Buffer[] = []
+  readonly #most: number
 
-  add(bytes: Buffer, isLent: boolean): void {
-    this.#parts.push(isLent ? copyOf(bytes) : bytes)
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  /** False: it is more than there may be. */
+  add(bytes: Buffer, isLent: boolean): boolean {
     this.bytes += bytes.length
+    if (this.bytes > this.#most) return false
+    this.#parts.push(isLent ? copyOf(bytes) : bytes)
+    return true
   }
 
   take(): Buffer | null {

@@ -89,8 +89,11 @@ export class Decoder {
   }
 }
 
+/** 8 MiB, the most that a sender may want as a content coding (RFC 9659); zlib's own limit is 128 MiB, to be had with ten bytes. */
+const ZSTD_WINDOW_LOG = 23
+
 function create(coding: Coding, first: number): Transform {
-  const { createGunzip, createInflate, createInflateRaw, createBrotliDecompress, createZstdDecompress } = loadZlib()
+  const { constants, createGunzip, createInflate, createInflateRaw, createBrotliDecompress, createZstdDecompress } = loadZlib()
   switch (coding) {
     case 'gzip':
       return createGunzip()
@@ -100,7 +103,7 @@ function create(coding: Coding, first: number): Transform {
     case 'br':
       return createBrotliDecompress()
     case 'zstd':
-      return createZstdDecompress()
+      return createZstdDecompress({ params: { [constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG } })
   }
 }
 

@@ -5,7 +5,7 @@
 import type { Hook, Verdict } from '../hooks.ts'
 import { ChunkedReader } from '../net/http1/chunked.ts'
 import type { BodyTaker } from './attempt.ts'
-import { gathersAll, loosen, mediaType } from './body-hooks.ts'
+import { gathersAll, loosen, mediaType, mostTogether, tooMuchMade } from './body-hooks.ts'
 import { BodyPipe, type PipeEnd } from './body-pipe.ts'
 import { Together } from './body-store.ts'
 import type { Coding } from './content-coding.ts'
@@ -25,15 +25,20 @@ export class RequestFilter implements PipeEnd {
   #chunkEnd = ''
 
   /** Edits the head for what will be sent. */
-  constructor(taker: BodyTaker, hooks: readonly Hook[], coding: Coding | null) {
+  constructor(
+    taker: BodyTaker,
+    hooks: readonly Hook[],
+    { coding, maxBytes }: { readonly coding: Coding | null; readonly maxBytes: number },
+  ) {
     const { request, ip } = taker
     const length = request.contentLength
     this.#taker = taker
     this.#chunks = length === -1 ? new ChunkedReader(false) : null
     this.#left = length
     this.gathers = gathersAll(hooks, 'onRequestBody')
-    this.#out = this.gathers ? new Together() : null
-    this.#pipe = new BodyPipe({ kind: 'requestBody', request, response: null, ip, type: mediaType(request), coding, length }, hooks, this)
+    this.#out = this.gathers ? new Together(mostTogether(hooks, 'onRequestBody')) : null
+    const type = mediaType(request)
+    this.#pipe = new BodyPipe({ kind: 'requestBody', request, response: null, ip, type, coding, length, maxBytes }, hooks, this)
     loosen(request)
     if (this.gathers) request.delete('expect')
     request.contentLength = -1
@@ -85,7 +90,7 @@ export class RequestFilter implements PipeEnd {
 
   write(bytes: Buffer, isLent: boolean): boolean {
     if (this.#out !== null) {
-      this.#out.add(bytes, isLent)
+      if (!this.#out.add(bytes, isLent)) this.#pipe.stop(tooMuchMade, null)
       return true
     }
     const prefix = `${this.#chunkEnd}${bytes.length.toString(16)}\r\n`

@@ -195,7 +195,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
     const { request, ip } = this
     this.stage = 'filtering'
     loosenResponse(response)
-    const body = { kind: 'responseBody', request, response, ip, type, coding, length: this.length } as const
+    const body = { kind: 'responseBody', request, response, ip, type, coding, length: this.length, maxBytes: Infinity } as const
     const filter = new ResponseFilter(this, hooks, body)
     this.responseFilter = filter
     const held = this.held

@@ -4,7 +4,7 @@
  */
 import type { Hook, Verdict } from '../hooks.ts'
 import type { ResponseHead } from '../net/http1/head.ts'
-import { gathersAll } from './body-hooks.ts'
+import { gathersAll, mostTogether, tooMuchMade } from './body-hooks.ts'
 import { BodyPipe, type PipeBody, type PipeEnd, type Whose } from './body-pipe.ts'
 import { Together } from './body-store.ts'
 
@@ -33,7 +33,7 @@ export class ResponseFilter implements PipeEnd {
   constructor(taker: ResponseTaker, hooks: readonly Hook[], body: PipeBody & { readonly response: ResponseHead }) {
     this.#taker = taker
     this.#head = body.response
-    this.#out = gathersAll(hooks, 'onResponseBody') ? new Together() : null
+    this.#out = gathersAll(hooks, 'onResponseBody') ? new Together(mostTogether(hooks, 'onResponseBody')) : null
     this.#pipe = new BodyPipe(body, hooks, this)
   }
 
@@ -80,7 +80,7 @@ export class ResponseFilter implements PipeEnd {
 
   write(bytes: Buffer, isLent: boolean): boolean {
     if (this.#out !== null) {
-      this.#out.add(bytes, isLent)
+      if (!this.#out.add(bytes, isLent)) this.#pipe.stop(tooMuchMade, null)
       return true
     }
     if (!this.#headSent) this.#sendHead(-1)

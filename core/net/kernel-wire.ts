@@ -240,6 +240,8 @@ export class KernelWire implements AcceptedWire, Watched {
       const sent = this.#kernel.write(this.#fd, this.#kernel.pointerTo(bytes), bytes.length)
       if (sent < 0 && sent !== -EAGAIN) {
         this.#pending = []
+        // It stays writable: who would be told of that is told without end.
+        this.#keepArmed(this.#mask & EPOLLIN)
         return this.#writeFailed(errnoName(sent))
       }
       if (sent < bytes.length) {
@@ -251,13 +253,12 @@ export class KernelWire implements AcceptedWire, Watched {
     if (this.#failure !== null) return
     this.#keepArmed(this.#mask & EPOLLIN)
     if (this.#ending) this.#shutdown()
-    if (this.closed) return
     this.congested = false
     this.owner.onDrain()
   }
 
   #shutdown(): void {
-    if (this.#kernel.shutdown(this.#fd) < 0) this.#close('ENOTCONN', false)
+    if (this.#kernel.shutdown(this.#fd) < 0) process.nextTick(() => this.#close('ENOTCONN', false))
   }
 
   /**

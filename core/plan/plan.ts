@@ -62,7 +62,7 @@ export interface ListenerLimits {
   readonly connections: number
   /** Requests a connection, then `Connection: close`. Default 10,000. */
   readonly requestsPerConnection: number
-  /** Bytes of a request body. Default Infinity. */
+  /** Bytes of a request body; of one that a hook reads, also when it is decoded. Default Infinity. */
   readonly bodyBytes: number
 }
 

@@ -47,6 +47,8 @@ export interface CallShape {
 /** Where the bytes of a batch's calls go. */
 export interface ByteRoom {
   readonly bytes: Uint8Array
+  /** It never has room for more. */
+  readonly most: number
   /** `size` bytes from 0 on are wanted. False: there is no room for them. */
   ensure(size: number): boolean
 }
@@ -94,6 +96,13 @@ export class Batch {
     for (let i = 0; i < this.#lastText.length; i++) this.#lastText[i] = null
   }
 
+  /** Why no batch can carry the call; null if one can. */
+  problemOf({ part }: HookCall): string | null {
+    const size = part !== null && 'bytes' in part ? part.bytes.length : 0
+    const { most } = this.room
+    return size <= most ? null : `it was to be given ${size} bytes at once, and takes up to ${most}`
+  }
+
   /** False when the call does not fit, or has another time limit than those before it: the batch is to be submitted first. */
   add(call: HookCall, shape: CallShape, kind: number): boolean {
     const names = shape.sees === null ? 1 : shape.sees.length
@@ -111,10 +120,7 @@ export class Batch {
     const size = kind < FIRST_PART_KIND ? 0 : sizeOf(call.part)
     // Several calls share little room; one alone may be as large as it gets.
     if (size > 0 && this.count > 0 && this.byteCount + size > LEAST_BYTES_IN) return false
-    if (size > 0 && !this.room.ensure(this.byteCount + size)) {
-      if (this.count > 0) return false
-      throw new RangeError(`${size} bytes are too many for one call`)
-    }
+    if (size > 0 && !this.room.ensure(this.byteCount + size)) return false
     let at = end + CALL_HEAD_INTS
     if (withRequest) {
       if ((needs & NEEDS_METHOD) !== 0) this.#put(at, 0, request.method)

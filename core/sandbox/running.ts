@@ -24,6 +24,8 @@ const STRIKE_WINDOW_MS = 10_000
 const FIRST_PARK_MS = 1000
 const LONGEST_PARK_MS = 60_000
 const LINES_A_SECOND = 100
+/** For what a plugin does with the answers to its wishes; then the event loop gets its chance. */
+const TURN_MS = 5
 
 export interface RunningParts {
   readonly source: PluginSource
@@ -77,6 +79,7 @@ export class RunningPlugin implements EngineSink {
   /** Granted to uses that are being set up. */
   readonly #granting: (readonly string[])[] = []
   #wishAnswers: WishAnswer[] = []
+  #isAnswering = false
   #aside: AsideSink | null = null
   /** Whose answers are being read, if not those of the engine in use. */
   #speaker: Engine | null = null
@@ -200,7 +203,7 @@ export class RunningPlugin implements EngineSink {
         const call = calls[next]!
         const kind = kinds[next]!
         if (call.ended) continue
-        if (kind >= FIRST_PART_KIND && !this.#mayAsk(call, uses[next]!, kind)) continue
+        if (kind >= FIRST_PART_KIND && !this.#mayAsk(batch, call, uses[next]!, kind)) continue
         if (!batch.add(call, uses[next]!, kind)) break
       }
       if (batch.count === 0) return
@@ -212,9 +215,10 @@ export class RunningPlugin implements EngineSink {
   }
 
   /** False: the call is answered, for it cannot be asked. */
-  #mayAsk(call: HookCall, use: LoadedUse, kind: number): boolean {
-    const problem = this.#keeping.problemOf(call, use, kind)
-    if (problem !== null) this.#fail(call, use, 'crashed', problem, false)
+  #mayAsk(batch: Batch, call: HookCall, use: LoadedUse, kind: number): boolean {
+    const lost = this.#keeping.problemOf(call, use, kind)
+    const problem = lost ?? batch.problemOf(call)
+    if (problem !== null) this.#fail(call, use, lost === null ? 'threw' : 'crashed', problem, false)
     return problem === null
   }
 
@@ -468,7 +472,9 @@ export class RunningPlugin implements EngineSink {
     const answer = (isDone: boolean, text: string): void => {
       if (speaker !== null) return speaker.answerWishes([{ id, isDone, text }])
       if (this.#closed || this.#keeping.epoch !== epoch) return
-      if (this.#wishAnswers.push({ id, isDone, text }) === 1) setImmediate(() => this.#answerWishes())
+      this.#wishAnswers.push({ id, isDone, text })
+      if (!this.#isAnswering) setImmediate(() => this.#answerWishes())
+      this.#isAnswering = true
     }
     this.#parts.capabilities.perform({ plugin: this.name, method, args, grant: [...grant] }).then(
       (text) => answer(true, text),
@@ -476,10 +482,15 @@ export class RunningPlugin implements EngineSink {
     )
   }
 
+  /** As many as a turn has time for: with each the plugin goes on, and one of them may end the isolate that waits for the others. */
   #answerWishes(): void {
-    const answers = this.#wishAnswers
-    this.#wishAnswers = []
-    if (answers.length > 0 && !this.#closed) this.engine.answerWishes(answers)
+    const until = performance.now() + TURN_MS
+    for (let answer = this.#wishAnswers.shift(); answer !== undefined && !this.#closed; answer = this.#wishAnswers.shift()) {
+      this.engine.answerWishes([answer])
+      if (performance.now() >= until) break
+    }
+    this.#isAnswering = this.#wishAnswers.length > 0
+    if (this.#isAnswering) setImmediate(() => this.#answerWishes())
     if (this.#isToMove) this.#moveOrPark()
   }
 

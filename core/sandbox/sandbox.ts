@@ -7,6 +7,7 @@ import type { Hook } from '../hooks.ts'
 import { isPermission, permissionNames } from '../permissions.ts'
 import { isCredential } from './batch.ts'
 import { type Capabilities, noCapabilities } from './capabilities.ts'
+import { readDefinition } from './definition.ts'
 import type { Engine, EngineSink, EngineUse } from './engine/engine.ts'
 import { ProcessEngine } from './engine/process.ts'
 import { WorkerEngine } from './engine/worker.ts'
@@ -195,7 +196,7 @@ export class Sandbox {
       this.#exiled.has(source.id) ? 'process' : isolation,
     )
     try {
-      const definition = await located(plugin, null, async () => JSON.parse(await plugin.engine.define()) as Definition)
+      const definition = await located(plugin, null, async () => readDefinition(await plugin.engine.define()))
       plugin.name = definition.name
       const running = { id, plugin, memoryMb, definition }
       this.#plugins.add(running)

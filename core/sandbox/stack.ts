@@ -9,6 +9,9 @@ export interface Place {
   readonly column: number
 }
 
+/** A guest's runtime tells less; one that was taken over could make each of its texts a million lines. */
+const LONGEST = 16_384
+
 export class StackMap {
   readonly #source: PluginSource
   #sources: readonly string[] = []
@@ -22,7 +25,7 @@ export class StackMap {
   /** The stack with its frames mapped, those of the sandbox and of the proxy itself left out. */
   readable(stack: string): string {
     const out: string[] = []
-    for (const line of stack.split('\n')) {
+    for (const line of linesOf(stack)) {
       // What is below a crossing of a realm is the host's.
       if (/^\s*at .*sluice:crossing/.test(line)) break
       if (/^\s*at .*(sluice:sandbox|<isolated-vm|\(?(file|node):)/.test(line)) continue
@@ -38,7 +41,7 @@ export class StackMap {
 
   /** The first frame that is the plugin's; its entry if there is none. */
   place(stack: string): Place {
-    for (const line of stack.split('\n')) {
+    for (const line of linesOf(stack)) {
       const frame = this.#frame(line)
       if (frame !== null) return frame.place
     }
@@ -86,6 +89,10 @@ export class StackMap {
       return segments
     })
   }
+}
+
+function linesOf(stack: string): string[] {
+  return stack.slice(0, LONGEST).split('\n')
 }
 
 const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'

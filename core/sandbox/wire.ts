@@ -166,6 +166,10 @@ export const hookPermissions: Readonly<Partial<Record<HookName, string>>> = {
   onData: 'stream',
 }
 
+export const PLUGIN_NAME = /^[\w@/.-]{1,64}$/
+/** A call has a place for each on the tape. */
+export const MAX_SEES = 256
+
 /** What the guest tells of a plugin before any `setup` ran. All of it is checked by the host. */
 export interface Definition {
   readonly name: string

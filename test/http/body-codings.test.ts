@@ -135,6 +135,63 @@ test('a few bytes that hold very many are unpacked no faster than somebody takes
   }
 })
 
+test('the limit of a request body holds for what comes of it, too', async () => {
+  await using origin = await startOrigin(() => head('Content-Length: 0\r\n'))
+  const hooks = [bodyHook({ side: 'request' })]
+  await using proxy = await startProxy({ origin, listener: { hooks }, limits: { bodyBytes: 50_000 } })
+  for (const [bytes, status] of [
+    [50_000, 200],
+    [50_001, 413],
+    [5_000_000, 413],
+  ] as const) {
+    using c = await proxy.connect()
+    const packed = zlib.gzipSync(Buffer.alloc(bytes))
+    c.send(`POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: ${packed.length}\r\n\r\n`).send(packed)
+    assert.is((await c.response()).status, status, `${bytes}`)
+  }
+})
+
+// RFC 9659: a decoder has to keep a window of 8 MiB, and no larger one.
+test('a frame of zstd that wants more memory than a sender may is refused', async () => {
+  const frame = (windowLog: number) =>
+    Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, (windowLog - 10) << 3, (5 << 3) | 1, 0, 0, ...Buffer.from('hello')])
+  await using origin = await startOrigin(() => head('Content-Length: 0\r\n'))
+  await using proxy = await startProxy({ origin, listener: { hooks: [bodyHook({ side: 'request' })] } })
+  for (const [windowLog, status] of [
+    [23, 200],
+    [24, 400],
+    [27, 400],
+  ] as const) {
+    using c = await proxy.connect()
+    const packed = frame(windowLog)
+    c.send(`POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: zstd\r\nContent-Length: ${packed.length}\r\n\r\n`).send(packed)
+    assert.is((await c.response()).status, status, `${windowLog}`)
+  }
+  assert.equal(
+    origin.requests.map(({ text }) => text),
+    ['hello'],
+  )
+})
+
+test('hooks that make too much of a body that is waited for are an error, not the memory of the worker', async () => {
+  const body = 'x'.repeat(900_000)
+  await using origin = await startOrigin(() => `${head(`Content-Length: ${body.length}\r\n`)}${body}`)
+  for (const side of ['request', 'response'] as const) {
+    const whole = bodyHook({ side, mode: 'buffer', maxBytes: MB })
+    // One that is asked after it, piece by piece.
+    const blown = bodyHook({ side }, () => bytes(Buffer.alloc(2 * MB)))
+    const hooks = side === 'request' ? [whole, blown] : [blown, whole]
+    await using proxy = await startProxy({ origin, listener: { hooks } })
+    using c = await proxy.connect()
+    c.send(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+    assert.is((await c.response()).status, 500, side)
+    assert.equal(
+      proxy.ended.map(({ reason }) => reason),
+      ['hook_failed'],
+    )
+  }
+})
+
 test('a part that nobody asked for is not passed on', async () => {
   await using origin = await startOrigin((req) => {
     const type = req.target === '/image' ? 'image/png' : req.target === '/parts' ? 'multipart/byteranges; boundary=x' : 'text/html'

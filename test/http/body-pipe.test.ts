@@ -9,7 +9,7 @@ import { requestHead } from '../support/heads.ts'
 import { startOrigin } from '../support/origin.ts'
 import { startProxy } from '../support/proxy.ts'
 
-const body = { request: requestHead(), response: null, ip: '127.0.0.1', type: '', coding: null, length: -1 }
+const body = { request: requestHead(), response: null, ip: '127.0.0.1', type: '', coding: null, length: -1, maxBytes: Infinity }
 const PIECE = 65536
 
 /** Takes what comes, a piece at a time if it is told to wait, and looks whether what it was lent stays as it is so long. */

@@ -1,7 +1,11 @@
 /** Wires on descriptors, against sockets of Node on the other side. */
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -18,20 +22,27 @@ test('system calls are to be had on Linux, unless they are refused', () => {
 
 const wherePossible = kernel === null ? test.skip : test
 
+const SHUT_RD = 0
+/** Node's own types do not know it yet. */
+const dlopen = (path: null, symbols: object): { functions: { shutdown(fd: number, how: number): number } } =>
+  createRequire(import.meta.url)('node:ffi').dlopen(path, symbols)
+
 interface Pair extends AsyncDisposable {
   readonly wire: KernelWire
   readonly owner: Keeper
   readonly client: net.Socket
 }
 
-async function pair(ownBuffer = false): Promise<Pair> {
-  const server = net.createServer().listen(0, '127.0.0.1')
+/** `path`: over a unix socket. */
+async function pair(ownBuffer = false, path: string | null = null): Promise<Pair> {
+  const server = path === null ? net.createServer().listen(0, '127.0.0.1') : net.createServer().listen(path)
   await once(server, 'listening')
   const accepted = new Promise<KernelWire>((resolve) => {
     const { _handle } = server as unknown as { _handle: { onconnection: (error: number, handle: StreamHandle) => void } }
     _handle.onconnection = (_, handle) => resolve(new KernelWire(kernel!, handle, ownBuffer))
   })
-  const client = net.connect({ port: (server.address() as net.AddressInfo).port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
+  const place = path === null ? { port: (server.address() as net.AddressInfo).port, host: '127.0.0.1', noDelay: true } : { path }
+  const client = net.connect({ ...place, allowHalfOpen: true })
   client.on('error', () => {})
   const wire = await accepted
   const owner = new Keeper()
@@ -148,6 +159,30 @@ wherePossible('a paused wire whose peer is gone costs nothing', async () => {
   assert.ok(kernel!.turns - turns <= 3, `${kernel!.turns - turns} turns`)
 })
 
+// Its writes fail with EPIPE, and yet it is writable, and not at its end.
+wherePossible('a wire whose peer takes nothing more, but may still send, costs nothing and hears it out', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-wire-'))
+  const { functions } = dlopen(null, { shutdown: { arguments: ['int32', 'int32'], return: 'int32' } })
+  try {
+    await using p = await pair(false, join(folder, 's'))
+    p.wire.resume()
+    const much = Buffer.alloc(1 << 20)
+    assert.not(p.wire.write('', much, 0, much.length))
+    assert.is(functions.shutdown((p.client as unknown as { _handle: StreamHandle })._handle.fd, SHUT_RD), 0)
+    p.client.resume()
+    await once(p.client, 'end')
+    await new Promise((resolve) => setImmediate(resolve))
+    const { turns } = kernel!
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve))
+    assert.ok(kernel!.turns - turns <= 3, `${kernel!.turns - turns} turns`)
+    p.client.end('bye')
+    await p.owner.has('close EPIPE')
+    assert.is(p.owner.text, 'bye')
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
 wherePossible('a write to a peer that is gone fails after the call, and once', async () => {
   await using p = await pair()
   p.client.resetAndDestroy()
@@ -158,6 +193,15 @@ wherePossible('a write to a peer that is gone fails after the call, and once', a
   await p.owner.waiting.until(() => (told() > 0 ? true : undefined), 'closed')
   assert.match(p.owner.told.join(), /^close E(PIPE|CONNRESET)$/)
   assert.ok(p.wire.closed)
+})
+
+wherePossible('an end that the peer is not there for any more is told after the call', async () => {
+  await using p = await pair()
+  p.client.resetAndDestroy()
+  await once(p.client, 'close')
+  p.wire.end()
+  assert.equal(p.owner.told, [])
+  await p.owner.has('close ENOTCONN')
 })
 
 wherePossible('a descriptor that is used again is told of its own events alone', async () => {

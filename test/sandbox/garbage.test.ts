@@ -82,4 +82,57 @@ for (const [what, run] of Object.entries(takeovers)) {
   })
 }
 
+test('of a text without end the beginning is told', async () => {
+  const it = await Sandboxed.create('worker')
+  try {
+    const use = await it.use(await it.write('forged.ts', 'export default 1'))
+    const logs = 'tape[1] = to; tape[2] = 4; tape.set([13, 0, 2 ** 20, 0], 8208); return "\\n".repeat(2 ** 20)'
+    const fails = 'tape[1] = to; tape[2] = 5; tape.set([1, tape[at + 2], 11, 0, 2 ** 20], 8208); return "\\n".repeat(2 ** 20)'
+    for (const run of [logs, fails]) {
+      const [hook] = await it.sandbox.load([{ ...use, source: { ...use.source, id: run, prelude: forged(run) } }])
+      await ask(hook!)
+    }
+    assert.equal(
+      [...it.told.lines, ...it.told.failures].map((told) => ('text' in told ? told.text : told.detail).length),
+      [16_384, 16_384],
+    )
+  } finally {
+    await it.close()
+  }
+})
+
+test('what a runtime tells of its plugin is looked at, too', async () => {
+  const it = await Sandboxed.create('worker')
+  const sound = { name: 'a', permissions: [], sees: null, match: null, at: '' }
+  const use = await it.use(await it.write('forged.ts', 'export default 1'))
+  const load = (told: object | null) => {
+    const prelude = forged('return ""').replace(/define: .*/, `define: () => ${JSON.stringify(JSON.stringify(told))},`)
+    return it.sandbox.load([{ ...use, source: { ...use.source, id: JSON.stringify(told), prelude } }])
+  }
+  try {
+    await load(sound)
+    const wrong = [
+      ...[
+        null,
+        5,
+        { ...sound, name: 5 },
+        { ...sound, name: 'a\0b' },
+        { ...sound, permissions: 'kv' },
+        { ...sound, match: 5 },
+        { ...sound, match: { host: [5] } },
+        { ...sound, sees: { length: 2 } },
+        { ...sound, sees: [1] },
+        { ...sound, sees: ['a: b\r\n'] },
+      ],
+      { ...sound, sees: Array.from({ length: 3000 }, (_, i) => `x-${i}`) },
+    ] as (object | null)[]
+    for (const told of wrong) {
+      const error = await load(told).then(() => null, String)
+      assert.match(error ?? 'loaded', /cannot be|makes no sense|no name of a field/, JSON.stringify(told))
+    }
+  } finally {
+    await it.close()
+  }
+})
+
 test.run()

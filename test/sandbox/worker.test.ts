@@ -20,4 +20,38 @@ test('worker engine: what seems to run too long after a hook is doubted once, th
     await it.close()
   }
 })
+
+// Each of them keeps to its limit of time: a hundred in one turn would hold everybody else's requests.
+for (const [what, later] of [
+  ['answers to wishes', "host.kv.get('x')"],
+  ['timers', 'new Promise((done) => setTimeout(done, 0))'],
+]) {
+  test(`worker engine: the event loop turns between what a plugin does with its ${what}`, async () => {
+    const it = await Sandboxed.create('worker')
+    try {
+      let asked = 0
+      const all = Promise.withResolvers<string>()
+      it.perform = () => {
+        if (++asked === 90) all.resolve('null')
+        return all.promise
+      }
+      const hook = await it.plugin(
+        `const spin = () => { const until = Date.now() + 2; while (Date.now() < until); console.log('done') }
+        return { onRequest() { for (let i = 0; i < 90; i++) void ${later}.then(spin) } }`,
+        { timeoutMs: 500, grant: ['kv'] },
+        `permissions: ['kv'],`,
+      )
+      await ask(hook)
+      let most = 0
+      for (let before = 0; before < 90; before = it.told.lines.length) {
+        await new Promise((resolve) => setImmediate(resolve))
+        most = Math.max(most, it.told.lines.length - before)
+      }
+      assert.ok(most < 20, `${most} in one turn`)
+    } finally {
+      await it.close()
+    }
+  })
+}
+
 test.run()

@@ -216,6 +216,26 @@ function describeOtherParts(check: Check): void {
     assert.is(await at('x'.repeat(200_000)), `text ${'x'.repeat(200_000)}|client|4`)
   })
 
+  check('is not asked about more bytes than it has room for, and goes on', async (it) => {
+    const hook = await it.plugin(
+      `return { onMessage(message) { return typeof message === 'string' ? message.slice(-2) : message.subarray(-2) } }`,
+      GRANTED,
+      BODIES,
+    )
+    const at = async (given: string | Uint8Array) => said(await askPart(hook.onMessage!, messagePart(given)))
+    const secret = Buffer.alloc(1 << 20, 'of another client')
+    const more = Buffer.alloc((1 << 20) + 1)
+    const told = [at('ab'), at(secret), at(more), at('x'.repeat(more.length)), at('cd')]
+    assert.equal(await Promise.all(told), [
+      'text ab',
+      `bytes ${secret.subarray(-2).toString('latin1')}`,
+      'failed plugin_failed',
+      'failed plugin_failed',
+      'text cd',
+    ])
+    assert.match(it.told.failures.at(-1)!.detail, /was to be given 1048577 bytes at once, and takes up to 1048576/)
+  })
+
   check('text arrives as it was sent, whatever it is', async (it) => {
     const hook = await it.plugin('return { onMessage(message) { return message } }', GRANTED, BODIES)
     await fc.assert(

@@ -18,6 +18,7 @@ export function describeSandbox(isolation: Isolation): void {
   }
   describeHooks(check)
   describeViews(check)
+  describeLongText(check)
   describeAsync(check)
   describeLoading(check)
   describeFailures(check)
@@ -216,6 +217,20 @@ function describeViews(check: Check): void {
       missing!.split(',').every((type) => type === 'undefined'),
       missing,
     )
+  })
+}
+
+function describeLongText(check: Check): void {
+  check('reads a long run of spaces in a URL or a field in one go', async (it) => {
+    const hook = await it.plugin(
+      `return { onRequest(req) {
+        const text = req.headers.get('referer')
+        return respond(200, [new URL('https://h/' + text).href.length, new Headers({ a: text }).get('a').length].join())
+      } }`,
+      { timeoutMs: 100 },
+    )
+    const request = requestHead({}, { referer: `a${' '.repeat(30_000)}b` })
+    assert.is(bodyOf(await ask(hook, { request })), '90012,30002')
   })
 }
 

@@ -2,6 +2,7 @@
  * `Sec-WebSocket-Extensions` (RFC 6455 §9.1, RFC 7692 §7.1): which offers of a client we can read the messages of, and what an
  * endpoint made of them. Anything but permessage-deflate with parameters of the RFC is not ours to read.
  */
+import { trimmed } from '../trim.ts'
 
 /** One direction of permessage-deflate. */
 export interface DeflateSide {
@@ -67,7 +68,7 @@ const PARAMETER = new RegExp(`[ \\t]*;[ \\t]*(${TOKEN})(?:[ \\t]*=[ \\t]*(?:(${T
 /** Null: it is malformed, or a parameter is there twice. */
 function parse(text: string): Extension[] | null {
   const found: Extension[] = []
-  const value = text.replace(/^[ \t,]+|[ \t,]+$/g, '')
+  const value = trimmed(text, ' \t,')
   for (let at = 0; at < value.length; ) {
     if (found.length > 0) {
       const separator = matchAt(SEPARATOR, value, at)

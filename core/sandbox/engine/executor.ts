@@ -43,8 +43,9 @@ const MOST_RETRIES = 20
 const MOST_LOADS = 4
 /** A crossing has a millisecond more for each 128 KiB that it carries. */
 const BYTES_A_MS_SHIFT = 17
-/** Timers run in one go. */
+/** Timers run in one go, and for so long; then the event loop gets its chance. */
 const MOST_TICKS = 64
+const TICKS_MS = 5
 
 export class Executor implements ByteRoom {
   readonly memory: SharedArrayBuffer
@@ -93,6 +94,10 @@ export class Executor implements ByteRoom {
     const definition = expectReturn(isolate.ending, isolate)
     this.#attach()
     return definition
+  }
+
+  get most(): number {
+    return this.bytes.length
   }
 
   ensure(size: number): boolean {
@@ -327,7 +332,8 @@ export class Executor implements ByteRoom {
 
   /** Runs the timers that are due, each in a crossing of its own. */
   #tick(): void {
-    for (let i = 0; i < MOST_TICKS && !this.#closed; i++) {
+    const until = performance.now() + TICKS_MS
+    for (let i = 0; i < MOST_TICKS && !this.#closed && (i === 0 || performance.now() < until); i++) {
       const isolate = this.#isolate
       if (isolate === null || isolate.isDisposed) return
       const ending = isolate.tick(this.#turnMs)

@@ -5,10 +5,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
-import { Batch, type ByteRoom } from '../batch.ts'
+import { Batch } from '../batch.ts'
+import { readSetUp } from '../set-up.ts'
 import type { PluginSource } from '../source.ts'
-import { FAILURES, type FailureWhy, IN_INTS, LEAST_BYTES_IN, MAX_BUFFERED } from '../wire.ts'
-import type { Engine, EngineSink, EngineUse, WishAnswer } from './engine.ts'
+import { FAILURES, type FailureWhy, IN_INTS } from '../wire.ts'
+import { bytesNeeded, type Engine, type EngineSink, type EngineUse, type WishAnswer } from './engine.ts'
 import {
   ANSWERED,
   FAILED,
@@ -31,6 +32,7 @@ import {
 } from './frames.ts'
 import { hostArguments, hostEnvironment, profiledArguments } from './host-arguments.ts'
 import type { StartMessage } from './host-side.ts'
+import { OwnRoom } from './own-room.ts'
 
 /** A run that brings nothing for so long, beyond its own time limits, and the process is killed. */
 const HANG_MS = 400
@@ -66,6 +68,8 @@ export class ProcessEngine implements Engine {
   readonly #memoryMb: number
   readonly #sink: EngineSink
   readonly #uses = new Map<number, EngineUse>()
+  /** What one call may carry: the plugin host has room for no more. */
+  readonly #needed = { bytes: 0 }
   readonly #questions = new Map<number, Question>()
   readonly #free: Batch[] = []
   /** In the order they were sent. */
@@ -103,6 +107,7 @@ export class ProcessEngine implements Engine {
   async setUp(use: EngineUse): Promise<string> {
     const answer = await this.#ask({ type: TO_SET_UP, text: JSON.stringify(use) })
     this.#uses.set(use.index, { ...use, restore: '' })
+    this.#needed.bytes = Math.max(this.#needed.bytes, bytesNeeded(readSetUp(answer)))
     return answer
   }
 
@@ -125,7 +130,7 @@ export class ProcessEngine implements Engine {
   }
 
   open(): Batch {
-    const batch = this.#free.pop() ?? new Batch(new Int32Array(IN_INTS), 0, new OwnRoom())
+    const batch = this.#free.pop() ?? new Batch(new Int32Array(IN_INTS), 0, new OwnRoom(this.#needed))
     batch.reset()
     return batch
   }
@@ -354,21 +359,6 @@ export class ProcessEngine implements Engine {
     const runs = this.#runs
     this.#runs = []
     for (const { batch, to } of runs) while (batch.done < to) this.#sink.failed(batch, batch.done, 'crashed', detail)
-  }
-}
-
-/** Bytes of a batch on this side of the pair, which grow as they are needed; the plugin host has room for one call of the largest kind. */
-class OwnRoom implements ByteRoom {
-  bytes = new Uint8Array(0)
-
-  ensure(size: number): boolean {
-    if (size > MAX_BUFFERED) return false
-    if (size > this.bytes.length) {
-      const larger = new Uint8Array(Math.max(size, LEAST_BYTES_IN))
-      larger.set(this.bytes)
-      this.bytes = larger
-    }
-    return true
   }
 }
 

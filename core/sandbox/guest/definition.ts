@@ -1,5 +1,14 @@
 /** `definePlugin` inside the sandbox, and the checks of what a plugin says about itself. Every failure is one sentence that says what to change. */
-import { DEFAULT_BUFFERED, type HookName, hookNames, hookPermissions, MAX_BUFFERED, type MatchDefinition } from '../wire.ts'
+import {
+  DEFAULT_BUFFERED,
+  type HookName,
+  hookNames,
+  hookPermissions,
+  MAX_BUFFERED,
+  MAX_SEES,
+  type MatchDefinition,
+  PLUGIN_NAME,
+} from '../wire.ts'
 import { bound, isArray, ownKeys, toLowerCase } from './primordials.ts'
 
 export type AnyHook = (...args: unknown[]) => unknown
@@ -29,7 +38,7 @@ export function definePlugin(input: unknown): object {
     if (!allowedKeys.includes(String(key))) throw new TypeError(`definePlugin has no "${String(key)}"; there are ${allowedKeys.join(', ')}`)
   }
   const { name, setup, options } = from
-  if (typeof name !== 'string' || !/^[\w@/.-]{1,64}$/.test(name))
+  if (typeof name !== 'string' || !PLUGIN_NAME.test(name))
     throw new TypeError('the name of a plugin is up to 64 letters, digits and - _ . / @')
   if (typeof setup !== 'function') throw new TypeError('a plugin needs setup(options, host), which returns its hooks')
   const plugin = {}
@@ -37,7 +46,7 @@ export function definePlugin(input: unknown): object {
     name,
     setup: setup as PluginDefinition['setup'],
     permissions: from.permissions === undefined ? [] : strings(from.permissions, 'permissions'),
-    sees: from.sees === undefined ? null : strings(from.sees, 'sees').map((field) => toLowerCase(field)),
+    sees: from.sees === undefined ? null : readSees(from.sees),
     match: from.match === undefined ? null : readMatch(from.match),
     options: options === undefined ? null : readSchema(options),
     at,
@@ -160,6 +169,12 @@ function readSchema(options: unknown): Schema {
   if ((typeof options !== 'object' && typeof options !== 'function') || typeof schema?.['~standard']?.validate !== 'function')
     throw new TypeError('options takes a Standard Schema (zod, valibot …)')
   return schema
+}
+
+function readSees(value: unknown): string[] {
+  const names = strings(value, 'sees')
+  if (names.length > MAX_SEES) throw new TypeError(`sees takes up to ${MAX_SEES} names of fields; without it a plugin sees them all`)
+  return names.map((field) => toLowerCase(field))
 }
 
 function readMatch(value: unknown): MatchDefinition {

@@ -1,4 +1,5 @@
 /** `Headers` (WHATWG Fetch §5.1): names in any case, several values joined; iterated by name. */
+import { trimmed } from '../../net/trim.ts'
 
 type Init = Headers | Readonly<Record<string, string>> | Iterable<readonly [string, string]>
 
@@ -65,7 +66,7 @@ function nameOf(name: unknown): string {
 }
 
 function checked(value: unknown): string {
-  const text = `${value}`.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, '')
+  const text = trimmed(`${value}`, '\t\n\r ')
   if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(text)) throw new TypeError('the value of a field is text in one line, of characters up to U+00FF')
   return text
 }

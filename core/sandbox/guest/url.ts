@@ -2,6 +2,7 @@
  * `URL` after the WHATWG URL standard, written for what a proxy's plugin meets: absolute and relative
  * references, special schemes, IPv4, IPv6, dot segments, percent-encoding. Not there: IDNA; a host that is not ASCII is refused.
  */
+import { trimmed } from '../../net/trim.ts'
 import { hex, percent } from './query.ts'
 import { URLSearchParams } from './search-params.ts'
 import { decodeUtf8, encodeUtf8 } from './utf8.ts'
@@ -142,11 +143,13 @@ const FRAGMENT = ' "<>`'
 const QUERY = ' "#<>'
 const SPECIAL_QUERY = `${QUERY}'`
 const PATH = `${QUERY}?^\`{}`
+/** U+0000 to U+0020. */
+const CONTROLS = String.fromCharCode(...Array(0x21).keys())
 const USERINFO = `${PATH}/:;=@[\\]|`
 
 function parse(input: string, base: Parts | null): Parts {
   // C0 controls and spaces at both ends go, tabs and line ends everywhere (URL standard §4.4).
-  let rest = input.replace(/^[\0-\x20]+|[\0-\x20]+$/g, '').replace(/[\t\n\r]/g, '')
+  let rest = trimmed(input, CONTROLS).replace(/[\t\n\r]/g, '')
   const hash = rest.indexOf('#')
   const fragment = hash < 0 ? null : encode(rest.slice(hash + 1), FRAGMENT)
   if (hash >= 0) rest = rest.slice(0, hash)

@@ -33,6 +33,15 @@ test('offers of permessage-deflate go on in their order, all others do not', () 
   assert.is(readableOffers(null), null)
 })
 
+test('a field of 30,000 commas or spaces is read in one go', () => {
+  const began = performance.now()
+  for (const between of [',', ' ', '\t,']) {
+    assert.is(readableOffers(`permessage-deflate${between.repeat(30_000 / between.length)}x=`), null)
+    assert.is(readableOffers(`permessage-deflate${between.repeat(15_000)}`), 'permessage-deflate')
+  }
+  assert.ok(performance.now() - began < 500)
+})
+
 test('an answer says how each side compresses', () => {
   const offers = 'permessage-deflate; client_max_window_bits'
   assert.equal(readAnswer(null, offers), null)
