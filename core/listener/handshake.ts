@@ -23,6 +23,8 @@ export interface HandshakeOptions {
   readonly termination: Termination
   readonly deadlines: Deadlines
   readonly limitMs: number
+  /** What was read already: the first message of TLS. */
+  readonly hello?: Buffer
 }
 
 const LINGER_MS = 2000
@@ -46,7 +48,8 @@ export class Handshake implements Accepted, Timed, PeekResult {
     this.#options = options
     this.dueAt = options.deadlines.in(options.limitMs)
     options.deadlines.add(this)
-    peek(wire, this)
+    if (options.hello === undefined) peek(wire, this)
+    else this.#shakeHands(options.hello)
   }
 
   /** It may still become a connection, which then drains. */
