@@ -52,6 +52,35 @@ export interface EndedExchange {
   readonly logHooks: readonly Hook[] | null
 }
 
+/** What an ended connection to a TCP listener was. Read it inside the call only. */
+export interface EndedTunnel {
+  readonly listener: string
+  /** `edge/bank`, `edge[0]`; null when no route was found. */
+  readonly route: string | null
+  readonly upstream: string | null
+  /** Of the endpoint that was tried last. */
+  readonly endpoint: string | null
+  readonly id: string
+  /** `TLS`: its hello was read. */
+  readonly protocol: 'TCP' | 'TLS'
+  /** The server name that the client asked for; null if there was none, or nobody looked. */
+  readonly sni: string | null
+  /** `''` on a unix socket. */
+  readonly ip: string
+  /** Why the proxy itself ended it; null when the sides did. */
+  readonly reason: ErrorCode | null
+  readonly detail: string | null
+  /** From the client, and to it. */
+  readonly bytesIn: number
+  readonly bytesOut: number
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number
+  readonly durationMs: number
+  /** Of the last attempt; NaN without a connection. */
+  readonly connectMs: number
+  readonly attempts: number
+}
+
 /**
  * Why a connection never carried a request. Of TLS: late, not TLS at all, closed before, or refused by TLS itself. Of the PROXY
  * protocol: late, closed before, no such header, or from somebody who is not trusted to send one.
@@ -71,6 +100,7 @@ export interface Observer {
   /** `detail`: OpenSSL's or the system's code, what the client spoke instead, or the address that is not trusted. */
   handshakeFailed(listener: string, why: HandshakeFailure, detail: string | null): void
   exchangeEnded(exchange: EndedExchange): void
+  tunnelEnded(tunnel: EndedTunnel): void
   /** A connection to an endpoint: opened, failed to open, closed. */
   dialled(upstream: string, endpoint: string, ok: boolean): void
   upstreamClosed(upstream: string, endpoint: string): void

@@ -5,11 +5,12 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { makeTermination, type Termination } from './listener/termination.ts'
-import type { ListenerPlan, Plan, TlsPlan, UpstreamPlan } from './plan/plan.ts'
+import { httpListenersOf } from './plan/http-listeners.ts'
+import type { ListenerPlan, Plan, TcpRoutePlan, TlsPlan, UpstreamPlan } from './plan/plan.ts'
 import { makeOrigination, type Origination } from './upstream/dial.ts'
 
 export interface Materials {
-  readonly terminations: ReadonlyMap<ListenerPlan, Termination>
+  readonly terminations: ReadonlyMap<ListenerPlan | TcpRoutePlan, Termination>
   readonly originations: ReadonlyMap<UpstreamPlan, Origination>
   /** A hash of what was read, by who uses it: `listener web`. */
   readonly certificates: ReadonlyMap<string, string>
@@ -31,10 +32,13 @@ export function gatherMaterials(plan: Plan, before: Materials | null = null): Ma
     certificates.set(user, key)
     return material
   }
-  const terminations = new Map<ListenerPlan, Termination>()
+  const terminations = new Map<ListenerPlan | TcpRoutePlan, Termination>()
   const originations = new Map<UpstreamPlan, Origination>()
-  for (const listener of plan.listeners) {
-    if (listener.tls !== null) terminations.set(listener, readTermination(listener, listener.tls, reuse))
+  for (const listener of httpListenersOf(plan.listeners)) {
+    if (listener.tls !== null) terminations.set(listener, readTermination(listener.name, listener.tls, reuse))
+  }
+  for (const route of plan.listeners.flatMap((listener) => (listener.kind === 'tcp' ? listener.routes.routes : []))) {
+    if (route.tls !== null) terminations.set(route, readTermination(route.id, route.tls, reuse))
   }
   for (const upstream of plan.upstreams.values()) {
     if (upstream.tls !== null) originations.set(upstream, readOrigination(upstream, upstream.tls, reuse))
@@ -44,7 +48,7 @@ export function gatherMaterials(plan: Plan, before: Materials | null = null): Ma
 
 type Reuse = <T extends Termination | Origination>(user: string, texts: object, make: () => T) => T
 
-function readTermination({ name }: ListenerPlan, { cert, key, alpn }: TlsPlan, reuse: Reuse): Termination {
+function readTermination(name: string, { cert, key, alpn }: TlsPlan, reuse: Reuse): Termination {
   const texts = { cert: readPem(cert)!, key: readPem(key)!, alpn }
   return naming([cert, key], () => reuse(`listener ${name}`, texts, () => makeTermination(texts)))
 }

@@ -10,11 +10,12 @@ import type { Observer } from './events.ts'
 import { LogHooks } from './http/log-hooks.ts'
 import type { Service } from './http/service.ts'
 import { Tally } from './http/tally.ts'
+import type { ListenerEnvironment } from './listener/acceptor.ts'
 import { Listener } from './listener/listener.ts'
-import type { Termination } from './listener/termination.ts'
+import { TcpListener, type TcpService } from './listener/tcp-listener.ts'
 import type { Materials } from './materials.ts'
 import { addressesOf } from './plan/addresses.ts'
-import type { EndpointPlan, ListenerPlan, Plan, SplitDestination, UpstreamPlan } from './plan/plan.ts'
+import type { AnyListenerPlan, EndpointPlan, ListenerPlan, Plan, SplitDestination, TcpListenerPlan, UpstreamPlan } from './plan/plan.ts'
 import type { Dial, Origination } from './upstream/dial.ts'
 import { DnsCache } from './upstream/dns.ts'
 import { Pool, type PoolEnvironment, type PoolOptions } from './upstream/pool.ts'
@@ -42,19 +43,23 @@ export interface Swap {
 interface Door {
   /** Of its address (plan/addresses.ts); null: it belongs to its listener, whatever plans say. */
   readonly key: string | null
-  listener: Listener
+  listener: AnyListener
 }
+
+type AnyListener = Listener | TcpListener
 
 export class Runtime {
   readonly deadlines: Deadlines
   readonly #options: RuntimeOptions
   readonly #dns = new DnsCache()
-  readonly #listeners = new Map<string, Listener>()
+  readonly #listeners = new Map<string, AnyListener>()
+  /** HTTP in routes of TCP listeners, by the key of its destination. */
+  #inside = new Map<string, Listener>()
   /** No plan names them any more, but somebody is still connected. */
-  readonly #leaving = new Set<Listener>()
+  readonly #leaving = new Set<AnyListener>()
   readonly #doors = new Map<Server, Door>()
   /** By the key of an address. */
-  #owners: ReadonlyMap<string, Listener> = new Map()
+  #owners: ReadonlyMap<string, AnyListener> = new Map()
   #pools = new Map<string, Pool>()
   #upstreams = new Map<string, KnownUpstream>()
   #tally: Tally | null = null
@@ -75,8 +80,10 @@ export class Runtime {
     return open
   }
 
+  /** Of HTTP. */
   listener(name: string): Listener | undefined {
-    return this.#listeners.get(name)
+    const listener = this.#listeners.get(name)
+    return listener instanceof Listener ? listener : undefined
   }
 
   /** Takes a plan into use. Cannot fail. */
@@ -86,16 +93,20 @@ export class Runtime {
     this.#tally = new Tally()
     const gone = new Map(this.#listeners)
     this.#listeners.clear()
+    const outside = this.#inside
+    this.#inside = new Map()
     for (const listener of plan.listeners) {
-      const termination = materials.terminations.get(listener) ?? null
-      const service = this.#makeService(listener, plan, upstreams)
       const known = this.#knownListener(listener, plan, gone)
-      known?.use(service, termination)
-      this.#listeners.set(listener.name, known ?? this.#makeListener(service, termination))
+      const shared = { plan, materials, upstreams }
+      const used =
+        listener.kind === 'http'
+          ? this.#useHttp(listener, known instanceof Listener ? known : null, shared)
+          : this.#useTcp(listener, known instanceof TcpListener ? known : null, outside, shared)
+      this.#listeners.set(listener.name, used)
     }
     this.#assignDoors(plan)
     let touched = 0
-    for (const listener of gone.values()) {
+    for (const listener of [...gone.values(), ...outside.values()]) {
       touched += listener.touchable
       this.#leaving.add(listener)
       listener.retire(() => this.#leaving.delete(listener))
@@ -153,16 +164,44 @@ export class Runtime {
     this.deadlines.stop()
   }
 
-  #everyListener(): Listener[] {
-    return [...this.#listeners.values(), ...this.#leaving]
+  #everyListener(): AnyListener[] {
+    return [...this.#listeners.values(), ...this.#inside.values(), ...this.#leaving]
+  }
+
+  #useHttp(plan: ListenerPlan, known: Listener | null, shared: Shared): Listener {
+    const termination = shared.materials.terminations.get(plan) ?? null
+    const service = this.#makeService(plan, shared)
+    known?.use(service, termination)
+    return known ?? new Listener(service, termination, this.#environment())
+  }
+
+  /** `outside`: HTTP listeners of the plan before; those that go on are taken out. */
+  #useTcp(plan: TcpListenerPlan, known: TcpListener | null, outside: Map<string, Listener>, shared: Shared): TcpListener {
+    const inside = new Map<ListenerPlan, Listener>()
+    for (const { destination } of plan.routes.routes) {
+      if (destination.kind !== 'http') continue
+      const { key, listener } = destination
+      const used = this.#useHttp(listener, outside.get(key) ?? null, shared)
+      outside.delete(key)
+      this.#inside.set(key, used)
+      inside.set(listener, used)
+    }
+    const service: TcpService = {
+      ...this.#makeShared(shared),
+      listener: plan,
+      terminationOf: (route) => shared.materials.terminations.get(route)!,
+      httpListenerOf: ({ destination }) => inside.get((destination as { readonly listener: ListenerPlan }).listener)!,
+    }
+    known?.use(service)
+    return known ?? new TcpListener(service, this.#environment())
   }
 
   /** The one that goes on as this listener: of its name, or, when that name is gone, of its address. Not if TLS comes or goes. */
-  #knownListener(plan: ListenerPlan, whole: Plan, gone: Map<string, Listener>): Listener | null {
+  #knownListener(plan: AnyListenerPlan, whole: Plan, gone: Map<string, AnyListener>): AnyListener | null {
     const names = new Set(whole.listeners.map(({ name }) => name))
     const keys = new Set(addressesOf([plan]).map(({ key }) => key))
     for (const [name, listener] of gone) {
-      if (listener.isSecure !== (plan.tls !== null)) continue
+      if (!isOfKind(listener, plan)) continue
       const isSame = name === plan.name
       const isRenamed = (): boolean => !names.has(name) && !gone.has(plan.name) && this.#hasDoor(listener, keys)
       if (!isSame && !isRenamed()) continue
@@ -172,7 +211,7 @@ export class Runtime {
     return null
   }
 
-  #hasDoor(listener: Listener, keys: ReadonlySet<string>): boolean {
+  #hasDoor(listener: AnyListener, keys: ReadonlySet<string>): boolean {
     return this.#doors.values().some((door) => door.listener === listener && door.key !== null && keys.has(door.key))
   }
 
@@ -192,25 +231,36 @@ export class Runtime {
     }
   }
 
-  #makeListener(service: Service, termination: Termination | null): Listener {
-    const environment = { observer: this.#options.observer, counted: (change: 1 | -1) => this.#counted(change) }
-    return new Listener(service, termination, environment)
+  #environment(): ListenerEnvironment {
+    return { observer: this.#options.observer, counted: (change) => this.#counted(change) }
   }
 
-  #makeService(listener: ListenerPlan, plan: Plan, upstreams: ReadonlyMap<UpstreamPlan, Upstream>): Service {
+  #makeService(listener: ListenerPlan, shared: Shared): Service {
     const { limits, encodedSlashes } = listener
-    const turns = new Map<SplitDestination, Balancer>()
+    const { plan, upstreams } = shared
     return {
+      ...this.#makeShared(shared),
       number: ++this.#services,
-      tally: this.#tally!,
       generation: plan.generation,
       listener,
       rules: { requestLineBytes: limits.requestLineBytes, fields: limits.fields, encodedSlashes },
+      logHooks: LogHooks.of(listener),
+      upstreamNamed: (name) => {
+        const upstream = plan.upstreams.get(name)
+        return upstream === undefined ? null : upstreams.get(upstream)!
+      },
+    }
+  }
+
+  /** What services of every kind have. */
+  #makeShared({ upstreams }: Shared) {
+    const turns = new Map<SplitDestination, Balancer>()
+    return {
+      tally: this.#tally!,
       deadlines: this.deadlines,
       observer: this.#options.observer,
-      logHooks: LogHooks.of(listener),
-      upstreamFor: (upstream) => upstreams.get(upstream)!,
-      nextOf: (split) => {
+      upstreamFor: (upstream: UpstreamPlan) => upstreams.get(upstream)!,
+      nextOf: (split: SplitDestination) => {
         let turn = turns.get(split)
         if (turn === undefined) {
           turn = roundRobin(split.parts.map((part) => part.weight))
@@ -218,11 +268,7 @@ export class Runtime {
         }
         return upstreams.get(split.parts[Math.max(0, turn.pick(null))]!.upstream)!
       },
-      upstreamNamed: (name) => {
-        const upstream = plan.upstreams.get(name)
-        return upstream === undefined ? null : upstreams.get(upstream)!
-      },
-      requestId: (serial) => this.#idPrefix + serial.toString(36),
+      requestId: (serial: number) => this.#idPrefix + serial.toString(36),
       nextSerial: () => ++this.#serial,
     }
   }
@@ -270,6 +316,19 @@ export class Runtime {
     this.#descriptors += change
     this.#options.onDescriptors(this.#descriptors)
   }
+}
+
+/** What the services of one plan are made of. */
+interface Shared {
+  readonly plan: Plan
+  readonly materials: Materials
+  readonly upstreams: ReadonlyMap<UpstreamPlan, Upstream>
+}
+
+/** Whether it can go on as that one. */
+function isOfKind(listener: AnyListener, plan: AnyListenerPlan): boolean {
+  if (listener instanceof TcpListener) return plan.kind === 'tcp'
+  return plan.kind === 'http' && listener.isSecure === (plan.tls !== null)
 }
 
 interface KnownUpstream {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { withCertificates } from './support/certificates.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
@@ -43,6 +44,20 @@ function named(name: string): string {
 test('the config passes check', () => {
   const { status, output } = sluice({ 'proxy.config.ts': config }, 'check')
   assert.is(status, 0, output)
+})
+
+const secured = withCertificates(test)
+
+secured('the config of a TCP listener passes check', ({ server }) => {
+  const files = Object.fromEntries(
+    ['mq', 'web'].flatMap((name) => [
+      [`${name}.pem`, server.cert],
+      [`${name}.key`, server.key],
+    ]),
+  )
+  const { status, output } = sluice({ 'proxy.config.ts': named('edge: proxy.config.ts'), ...files }, 'check')
+  assert.is(status, 0, output)
+  assert.match(output, /is valid: 1 listener, 5 routes, 4 upstreams/)
 })
 
 test('the plugin and the config that uses it pass check', () => {

@@ -80,6 +80,7 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
     connectionOpened: nothing,
     connectionClosed: nothing,
     exchangeEnded: nothing,
+    tunnelEnded: nothing,
     dialled: nothing,
     upstreamClosed: nothing,
     pluginCalled: nothing,
@@ -91,6 +92,7 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
   const conditions: Conditions = { hosts: null, paths: null, methods: null, headers: [], query: [], cookies: [], from: null, when: null }
   const route = { id: 'web[0]', hooks: [], destination: { kind: 'upstream', upstream: plan, rewrite: null } as const }
   const listener: ListenerPlan = {
+    kind: 'http',
     name: 'web',
     addresses: [],
     tls: null,

@@ -55,6 +55,7 @@ const sandbox = new Sandbox({
     connectionOpened: quiet,
     connectionClosed: quiet,
     exchangeEnded: quiet,
+    tunnelEnded: quiet,
     dialled: quiet,
     upstreamClosed: quiet,
     handshakeFailed: quiet,

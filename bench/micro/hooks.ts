@@ -25,6 +25,7 @@ const observer: Observer = {
   connectionOpened: quiet,
   connectionClosed: quiet,
   exchangeEnded: quiet,
+  tunnelEnded: quiet,
   dialled: quiet,
   upstreamClosed: quiet,
   handshakeFailed: quiet,

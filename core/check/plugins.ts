@@ -7,6 +7,7 @@ import { createCapabilities } from '../capability/capabilities.ts'
 import { LocalKvStore } from '../capability/local-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
 import { routeId } from '../config/flat-routes.ts'
+import { httpListeners } from '../config/http-listeners.ts'
 import { entriesOf } from '../config/lists.ts'
 import type { LocatedConfig } from '../config/located.ts'
 import { formatPath, type Path, valuesAlong } from '../config/positions.ts'
@@ -194,11 +195,9 @@ function pathsOf(config: Config): Map<string, Path> {
     }
   }
   add('', config.use, [])
-  for (const [name, listener] of Object.entries(config.listeners)) {
-    if (listener.kind !== 'http') continue
-    const path: Path = ['listeners', name, { hidden: 'options' }]
-    add(name, listener.options.use, path)
-    addRoutes(name, name, listener.options.routes, [...path, 'routes'])
+  for (const { name, options, path } of httpListeners(config)) {
+    add(name, options.use, path)
+    addRoutes(name, name, options.routes, [...path, 'routes'])
   }
   return paths
 }

@@ -48,10 +48,10 @@ export interface Counts {
   readonly plugins: number
 }
 
-function countParts({ listeners, routes, upstreams }: Parts): Omit<Counts, 'plugins'> {
+function countParts({ listeners, routes, tcpRoutes, upstreams }: Parts): Omit<Counts, 'plugins'> {
   return {
-    listeners: listeners.length,
-    routes: routes.filter(({ route }) => route.routes === undefined).length,
+    listeners: listeners.filter(({ inside }) => inside === null).length,
+    routes: routes.filter(({ route }) => route.routes === undefined).length + tcpRoutes.length,
     upstreams: upstreams.length,
   }
 }

@@ -1,6 +1,7 @@
 /** The routes of a listener without their groups, in the order in which they are tried: what the route table is made of. */
 import type { Config, HttpRoute, List } from '../index.ts'
 import type { Conditions } from '../route/conditions.ts'
+import { httpListeners } from './http-listeners.ts'
 import { entriesOf } from './lists.ts'
 import { compileMatch } from './match.ts'
 import type { Path } from './positions.ts'
@@ -21,14 +22,10 @@ export interface FlatRoute {
 }
 
 /** Null if there is no such HTTP listener. For a config that was found valid. */
-export function flatRoutes({ listeners }: Config, listener: string): readonly FlatRoute[] | null {
-  const found = listeners[listener]
-  if (found?.kind !== 'http') return null
-  return flatten(listener, found.options.routes, {
-    id: listener,
-    path: ['listeners', listener, { hidden: 'options' }, 'routes'],
-    levels: [],
-  })
+export function flatRoutes(config: Config, listener: string): readonly FlatRoute[] | null {
+  const found = httpListeners(config).find(({ name }) => name === listener)
+  if (found === undefined) return null
+  return flatten(listener, found.options.routes, { id: listener, path: [...found.path, 'routes'], levels: [] })
 }
 
 /** `web/me`, `web[0]`, in a group `web[2][1]`. */

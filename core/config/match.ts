@@ -1,8 +1,9 @@
 /** The match fields of a route or a group, as a config writes them → conditions, as routes are matched by. For fields that were found valid. */
-import type { FieldMatch, HttpMatch, OneOrMany } from '../index.ts'
+import type { FieldMatch, HttpMatch, OneOrMany, TcpRoute } from '../index.ts'
 import { CidrSet } from '../net/cidr.ts'
 import type { Conditions, FieldTest } from '../route/conditions.ts'
 import { compilePath } from '../route/pattern.ts'
+import type { TcpConditions } from '../route/tcp-table.ts'
 import { toList } from './lists.ts'
 
 export function compileMatch(match: HttpMatch): Conditions {
@@ -15,6 +16,15 @@ export function compileMatch(match: HttpMatch): Conditions {
     cookies: compileFields(match.cookies),
     from: match.from === undefined ? null : new CidrSet(toList(match.from)),
     when: match.when ?? null,
+  }
+}
+
+export function compileTcpMatch({ sni, alpn, from, tls }: TcpRoute): TcpConditions {
+  return {
+    sni: sni === undefined ? null : compileHosts(sni),
+    alpn: alpn === undefined ? null : toList(alpn),
+    from: from === undefined ? null : new CidrSet(toList(from)),
+    isTls: sni !== undefined || alpn !== undefined || tls !== undefined,
   }
 }
 

@@ -19,9 +19,10 @@ const DAY_MS = 86_400_000
 /** A certificate that ends sooner is warned of. */
 const SOON_DAYS = 14
 
-export function checkCertificates({ listeners, upstreams }: Parts, report: Report, options: CertificateOptions): void {
+export function checkCertificates({ listeners, tcpRoutes, upstreams }: Parts, report: Report, options: CertificateOptions): void {
   const check = new CertificateCheck(report, options)
-  for (const { kind, options, path } of listeners) if (kind === 'http') check.both(options.tls, [...path, 'tls'])
+  for (const { kind, options, path, inside } of listeners) if (kind === 'http' && inside === null) check.both(options.tls, [...path, 'tls'])
+  for (const { route, path } of tcpRoutes) check.both(route.tls, [...path, 'tls'], [route.sni ?? []].flat())
   for (const { value, path } of upstreams) {
     if (!isObject(value) || !isObject(value.options)) continue
     const at: Path = [...path, { hidden: 'options' }, 'tls']
@@ -39,12 +40,13 @@ class CertificateCheck {
     this.#options = options
   }
 
-  /** A certificate and its key, as far as they are there. */
-  both(tls: unknown, path: Path): void {
+  /** A certificate and its key, as far as they are there. `names`: servers that it is for. */
+  both(tls: unknown, path: Path, names: readonly unknown[] = []): void {
     if (!isObject(tls)) return
     const chain = this.#certificates(tls.cert, [...path, 'cert'])
     const key = this.#key(tls.key, [...path, 'key'])
     const [own] = chain ?? []
+    if (own !== undefined) this.#checkNames(own, names, [...path, 'cert'])
     if (own === undefined || key === null) return
     if (!own.checkPrivateKey(key))
       this.#report.error([...path, 'key'], 'the key does not fit the certificate: it is the key of another one')
@@ -72,6 +74,12 @@ class CertificateCheck {
       this.#report.error(path, `a certificate in ${pem.name} cannot be read: ${reasonOf(error)}`)
       return null
     }
+  }
+
+  #checkNames(certificate: X509Certificate, names: readonly unknown[], path: Path): void {
+    const missing = names.filter((name) => typeof name === 'string' && /^[\x21-\x7e]+$/.test(name) && !isFor(certificate, name))
+    if (missing.length > 0)
+      this.#report.warn(path, `the certificate is not for ${missing.join(', ')}: clients that ask for it will refuse it`)
   }
 
   #checkDates({ validFromDate, validToDate }: X509Certificate, path: Path, name: string): void {
@@ -132,6 +140,11 @@ class CertificateCheck {
   #textOf(fileOrPem: string): string {
     return isPem(fileOrPem) ? fileOrPem : readFileSync(resolve(this.#options.folder, fileOrPem), 'utf8')
   }
+}
+
+/** `*.example.com` stands for one label here: deeper names have certificates of their own, if any. */
+function isFor(certificate: X509Certificate, name: string): boolean {
+  return certificate.checkHost(name.startsWith('*.') ? `any${name.slice(1)}` : name) !== undefined
 }
 
 function isPem(value: string): boolean {

@@ -1,4 +1,5 @@
 /** The parts of a config that nobody has checked yet, each with its path. What is not in shape is stepped over: that is said elsewhere. */
+import { insideName, tcpRouteId } from './http-listeners.ts'
 import type { Path } from './positions.ts'
 import { isObject, type Plain, wordOf } from './report.ts'
 
@@ -8,6 +9,8 @@ export interface ListenerPart {
   readonly options: Plain
   /** Of the options. */
   readonly path: Path
+  /** The name of the TCP listener, and whether TLS has ended there, for HTTP in a route of one; null for those that listen themselves. */
+  readonly inside: { readonly listener: string; readonly isSecure: boolean } | null
 }
 
 /** One address that is asked for. */
@@ -27,6 +30,12 @@ export interface RoutePart {
   readonly hosts: unknown
 }
 
+export interface TcpRoutePart {
+  readonly route: Plain
+  readonly path: Path
+  readonly listener: string
+}
+
 /** One upstream, at the first place where it stands. */
 export interface UpstreamPart {
   /** What upstream(…) returned, or the address itself. */
@@ -38,6 +47,7 @@ export interface Parts {
   readonly listeners: readonly ListenerPart[]
   readonly listens: readonly ListenPart[]
   readonly routes: readonly RoutePart[]
+  readonly tcpRoutes: readonly TcpRoutePart[]
   readonly upstreams: readonly UpstreamPart[]
   /** Lists of routes that stand in themselves, where they do so. */
   readonly circles: readonly Path[]
@@ -57,6 +67,7 @@ class Walk implements Parts {
   readonly listeners: ListenerPart[] = []
   readonly listens: ListenPart[] = []
   readonly routes: RoutePart[] = []
+  readonly tcpRoutes: TcpRoutePart[] = []
   readonly upstreams: UpstreamPart[] = []
   readonly circles: Path[] = []
   readonly plugins: Plain[] = []
@@ -73,10 +84,28 @@ class Walk implements Parts {
     if (!isObject(listener) || !isObject(listener.options)) return
     const { kind, options } = listener
     const path: Path = ['listeners', name, { hidden: 'options' }]
-    this.listeners.push({ name, kind: wordOf(kind), options, path })
     this.#listen(options.listen, [...path, 'listen'], false)
+    if (kind === 'http') return this.#http({ name, kind, options, path, inside: null })
+    this.listeners.push({ name, kind: wordOf(kind), options, path, inside: null })
+    if (kind !== 'tcp') return this.#use(options.use)
+    for (const [i, route] of entries(options.routes)) if (isObject(route)) this.#tcpRoute(route, [...path, 'routes', i], name, i)
+  }
+
+  #http(part: ListenerPart): void {
+    this.listeners.push(part)
+    const { name, options, path } = part
     this.#use(options.use)
-    if (kind === 'http') this.#routes(options.routes, [...path, 'routes'], { listener: name, paths: undefined, hosts: undefined })
+    this.#routes(options.routes, [...path, 'routes'], { listener: name, paths: undefined, hosts: undefined })
+  }
+
+  #tcpRoute(route: Plain, path: Path, listener: string, index: number): void {
+    this.tcpRoutes.push({ route, path, listener })
+    const { to, tls, name } = route
+    if (!isObject(to) || to.kind !== 'http') return this.#target(to, [...path, 'to'])
+    if (!isObject(to.options)) return
+    const id = tcpRouteId(listener, index, typeof name === 'string' ? name : undefined)
+    const inside = { listener, isSecure: tls !== undefined }
+    this.#http({ name: insideName(id), kind: 'http', options: to.options, path: [...path, 'to', { hidden: 'options' }], inside })
   }
 
   #listen(listen: unknown, path: Path, isAdmin: boolean): void {

@@ -31,7 +31,7 @@ const DESTINATIONS = ['to', 'respond', 'redirect', 'routes']
 
 export function checkRouting({ routes, listeners }: Parts, report: Report): void {
   const names = new Map<string, Path>()
-  const secure = new Set(listeners.filter(({ options }) => options.tls !== undefined).map(({ name }) => name))
+  const secure = new Set(listeners.filter(({ options, inside }) => inside?.isSecure ?? options.tls !== undefined).map(({ name }) => name))
   for (const part of routes) {
     warnOfLoop(part, secure, report)
     checkDestination(part, report)

@@ -24,12 +24,20 @@ import {
 
 /** `'127.0.0.1:3000'`, `'https://example.com'` */
 export const endpointAddress: Schema = textThat((address) => {
+  if (/^tcp:\/\//i.test(address)) return `tcp:// stands only in a route of tcp({ … }): ${show(address.slice(6))}`
+  return wrongAddress(address)
+})
+
+/** In a route of a TCP listener. */
+export const tcpAddress: Schema = textThat(wrongAddress)
+
+function wrongAddress(address: string): string | null {
   if (parseEndpoint(address) !== null) return null
   if (/^https?:\/\/[^/?#@]*@/i.test(address)) return `an address has no user and no password: ${show(address)}`
   if (parseEndpoint(address.replace(/^(https?:\/\/[^/?#]+).*$/i, '$1')) !== null)
     return `an address has no path or query: ${show(address)}; a path is changed by rewrite`
   return `expected an address such as '127.0.0.1:3000', 'name:3000', 'https://example.com' or 'unix:/run/x.sock', got ${show(address)}`
-})
+}
 
 /** Whatever upstream(…) returned: one stands in many routes, so what it holds is checked apart, once. */
 export const upstreamGroup: Schema = chosen((value) => (isObject(value) && value.kind === 'upstream' ? anything : notAnUpstream))

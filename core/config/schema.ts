@@ -10,6 +10,7 @@ import { type Parts, partsOf } from './schema-parts.ts'
 import { checkProxyProtocol } from './schema-proxy-protocol.ts'
 import { network, routeList } from './schema-route.ts'
 import { checkRouting } from './schema-routing.ts'
+import { checkTcp, tcpListener } from './schema-tcp.ts'
 import { tlsTermination } from './schema-tls.ts'
 import { upstreamGroup } from './schema-upstream.ts'
 import { checkUpstreams } from './schema-upstreams.ts'
@@ -27,6 +28,7 @@ import {
   oneOf,
   oneOrMany,
   record,
+  refused,
   type Schema,
   size,
   text,
@@ -59,6 +61,7 @@ export function checkShape(config: unknown, { report, folder, named = new Set(),
   checkUpstreams(parts.upstreams, report)
   checkProxyProtocol(parts.listeners, report)
   checkRouting(parts, report)
+  checkTcp(parts, report)
   checkCertificates(parts, report, { folder, named, now })
   return parts
 }
@@ -77,28 +80,35 @@ const viaName = textThat((name) => {
   return name === '' ? 'the name in Via is not empty; false sends none' : null
 })
 
-const httpOptions = object(
+const httpFields: Fields = {
+  use: useList,
+  trust: oneOrMany(network),
+  via: chosen((value) => (value === false ? anything : viaName)),
+  forwarded: flag,
+  encodedSlashes: flag,
+  limits: object({ head: size, requestLine: size, fields: whole(1), connections: whole(1), requestsPerConnection: whole(1), body: size }),
+  timeouts: object({
+    requestHead: duration,
+    requestBodyIdle: duration,
+    keepAlive: duration,
+    sendIdle: duration,
+    tunnelIdle: duration,
+    halfClosed: duration,
+  }),
+  proxyProtocol: oneOf('require'),
+  routes: routeList,
+}
+
+const httpOptions = object({ tls: tlsTermination, ...httpFields, listen }, ['listen', 'routes'])
+
+/** In a route of a TCP listener. */
+const insideOptions = object(
   {
-    tls: tlsTermination,
-    use: useList,
-    trust: oneOrMany(network),
-    via: chosen((value) => (value === false ? anything : viaName)),
-    forwarded: flag,
-    encodedSlashes: flag,
-    limits: object({ head: size, requestLine: size, fields: whole(1), connections: whole(1), requestsPerConnection: whole(1), body: size }),
-    timeouts: object({
-      requestHead: duration,
-      requestBodyIdle: duration,
-      keepAlive: duration,
-      sendIdle: duration,
-      tunnelIdle: duration,
-      halfClosed: duration,
-    }),
-    proxyProtocol: oneOf('require'),
-    listen,
-    routes: routeList,
+    ...httpFields,
+    tls: refused('TLS ends at the route of the TCP listener: write tls beside to'),
+    listen: refused('HTTP in a route of a TCP listener gets its connections from that: leave listen out'),
   },
-  ['listen', 'routes'],
+  ['routes'],
 )
 
 /** What a helper of this kind returned. */
@@ -119,19 +129,20 @@ const forwardFields: Fields = {
   proxyProtocol: oneOf('require'),
 }
 
-const tcpRoute = object({ name: text, sni: hosts, alpn: hosts, from: networks, tls: tlsTermination, use: anything, to: anything }, ['to'])
-
 /** Kinds that are types only. Their shape is checked so far as it is flat. */
 const plannedListeners: Readonly<Record<string, Schema>> = Object.fromEntries(
   Object.entries({
-    tcp: object({ listen, use: anything, routes: list(tcpRoute), proxyProtocol: oneOf('require') }, ['listen', 'routes']),
     forward: object({ ...forwardFields, intercept: anything, anonymity: oneOf('none', 'anonymous', 'high'), use: useList }, ['listen']),
     socks: object({ ...forwardFields, udp: flag }, ['listen']),
   }).map(([kind, options]) => [kind, notYet(`a listener of the kind ${kind}`, wrapped(kind, options))]),
 )
 
 const httpListener = wrapped('http', httpOptions)
-const listener = chosen((value) => (isObject(value) && typeof value.kind === 'string' && plannedListeners[value.kind]) || httpListener)
+const otherListeners: Readonly<Record<string, Schema>> = {
+  ...plannedListeners,
+  tcp: wrapped('tcp', tcpListener(listen, insideOptions)),
+}
+const listener = chosen((value) => (isObject(value) && typeof value.kind === 'string' && otherListeners[value.kind]) || httpListener)
 
 const listenerName = textThat((name) => (/^[\w-]+$/.test(name) ? null : 'the name of a listener is made of letters, digits, - and _'))
 

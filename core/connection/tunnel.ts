@@ -5,6 +5,13 @@ import type { Wire, WireOwner } from '../net/wire.ts'
 /** Without a byte from the side that still may send. */
 const HALF_CLOSED_IDLE_MS = 30_000
 
+export interface TunnelOptions {
+  readonly deadlines: Deadlines
+  readonly idleMs: number
+  /** Called once, when both wires are closed. `isIdle`: for no byte came for so long. */
+  readonly ended: (fromLeft: number, fromRight: number, isIdle: boolean) => void
+}
+
 export class Tunnel implements Timed {
   dueAt = Number.POSITIVE_INFINITY
   slot = -1
@@ -12,15 +19,13 @@ export class Tunnel implements Timed {
   readonly #right: Side
   readonly #deadlines: Deadlines
   readonly #idleMs: number
-  readonly #ended: (fromLeft: number, fromRight: number) => void
+  readonly #ended: TunnelOptions['ended']
   #open = 2
   #isHalfClosed = false
+  #isIdle = false
 
-  /** Takes both wires over and starts reading them. `ended` is called once, when both are closed. */
-  constructor(
-    wires: { readonly left: Wire; readonly right: Wire },
-    options: { readonly deadlines: Deadlines; readonly idleMs: number; readonly ended: (fromLeft: number, fromRight: number) => void },
-  ) {
+  /** Takes both wires over and starts reading them. */
+  constructor(wires: { readonly left: Wire; readonly right: Wire }, options: TunnelOptions) {
     this.#deadlines = options.deadlines
     this.#idleMs = options.idleMs
     this.#ended = options.ended
@@ -48,6 +53,7 @@ export class Tunnel implements Timed {
   }
 
   onDeadline(): void {
+    this.#isIdle = true
     this.#left.wire.destroy()
     this.#right.wire.destroy()
   }
@@ -55,7 +61,7 @@ export class Tunnel implements Timed {
   closed(): void {
     if (--this.#open > 0) return
     this.#deadlines.remove(this)
-    this.#ended(this.#left.bytes, this.#right.bytes)
+    this.#ended(this.#left.bytes, this.#right.bytes, this.#isIdle)
   }
 }
 

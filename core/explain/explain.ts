@@ -3,6 +3,7 @@
  * the world: what they would change is not known here. Functions of `when` are run.
  */
 import { type FlatRoute, flatRoutes } from '../config/flat-routes.ts'
+import { httpListeners } from '../config/http-listeners.ts'
 import type { Path } from '../config/positions.ts'
 import { errorTable } from '../errors.ts'
 import { makeHook } from '../hooks.ts'
@@ -10,6 +11,7 @@ import { RequestFacts } from '../http/request-view.ts'
 import type { Config } from '../index.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import { compilePlan } from '../plan/compile.ts'
+import { httpListenersOf } from '../plan/http-listeners.ts'
 import type { ListenerPlan, Plan, RoutePlan, UpstreamPlan } from '../plan/plan.ts'
 import type { UseConfig } from '../plan/uses.ts'
 import { explainDestination } from './destination.ts'
@@ -45,7 +47,7 @@ export function explain(subject: Subject, asked: Asked): Explanation {
       return makeHook(key, {})
     },
   })
-  const choice = chooseListener(plan, target, asked.listener)
+  const choice = chooseListener(plan, target, asked)
   if (typeof choice === 'string') return nothing(asked, choice)
   const because = asked.head === null ? choice.because : 'it took the request'
   return new Explainer(subject, { plan, uses }, { ...choice, because }).explain(asked, readRequest(asked, target, choice.listener))
@@ -62,6 +64,8 @@ class Explainer {
   readonly #choice: Choice
   readonly #listener: ListenerPlan
   readonly #routes: readonly FlatRoute[]
+  /** Of the listener's options. */
+  readonly #path: Path
 
   constructor(subject: Subject, compiled: Compiled, choice: Choice) {
     this.#subject = subject
@@ -69,6 +73,7 @@ class Explainer {
     this.#choice = choice
     this.#listener = choice.listener
     this.#routes = flatRoutes(subject.config, choice.listener.name) ?? []
+    this.#path = httpListeners(subject.config).find(({ name }) => name === choice.listener.name)!.path
   }
 
   explain(asked: Asked, read: ReadRequest): Explanation {
@@ -99,9 +104,9 @@ class Explainer {
 
   #listenerStep(): Explanation['listener'] {
     const listener = this.#listener
-    const others = this.#compiled.plan.listeners.filter((one) => one !== listener)
+    const others = httpListenersOf(this.#compiled.plan.listeners).filter((one) => one !== listener)
     return {
-      ...{ name: listener.name, place: this.#subject.nameOf(['listeners', listener.name]), addresses: addressesOf(listener) },
+      ...{ name: listener.name, place: this.#subject.nameOf(this.#path.slice(0, -1)), addresses: addressesOf(listener) },
       ...{ scheme: schemeOf(listener), because: this.#choice.because },
       others: others.map((one) => ({ name: one.name, addresses: addressesOf(one) })),
     }
@@ -110,7 +115,7 @@ class Explainer {
   /** The listener's, then the route's. */
   #useSteps(head: RequestHead, route: RoutePlan | null): UseStep[] {
     const { name, hooks } = this.#listener
-    const owners = new Map<string, Path>([[name, ['listeners', name, { hidden: 'options' }]]])
+    const owners = new Map<string, Path>([[name, this.#path]])
     for (const { levels } of this.#routes) for (const { id, path } of levels) owners.set(id, path)
     return [...hooks, ...(route?.hooks ?? [])].map(({ name: key }) => {
       const facts = this.#subject.plugins.find((one) => one.key === key) ?? null

@@ -42,7 +42,8 @@ export function section([label, lines]: Section, paint: Paint): string {
 
 function listenerLines({ name, scheme, addresses, place, because, others }: ListenerStep, paint: Paint): string[] {
   const also = others.length === 0 ? '' : `; also there: ${others.map((one) => [one.name, ...one.addresses].join(' ')).join(', ')}`
-  return [`${paint(BOLD, name)}  ${scheme} on ${addresses.join(', ')}  ${paint(DIM, place)}`, paint(DIM, because + also)]
+  const where = addresses.length === 0 ? '' : ` on ${addresses.join(', ')}`
+  return [`${paint(BOLD, name)}  ${scheme}${where}  ${paint(DIM, place)}`, paint(DIM, because + also)]
 }
 
 function requestSections({ method, host, path, search, writtenPath, client }: RequestStep, paint: Paint): Section[] {

@@ -1,6 +1,8 @@
 /** Which listener a URL reaches: by its port, else by its scheme. */
 import { formatListen } from '../net/address.ts'
-import type { ListenerPlan, Plan } from '../plan/plan.ts'
+import { httpListenersOf } from '../plan/http-listeners.ts'
+import type { AnyListenerPlan, ListenerPlan, Plan, TcpListenerPlan } from '../plan/plan.ts'
+import type { Asked } from './explanation.ts'
 
 export interface Target {
   readonly scheme: 'http' | 'https'
@@ -31,7 +33,12 @@ export interface Choice {
 }
 
 /** A sentence if there is no such listener. */
-export function chooseListener({ listeners }: Plan, { scheme, port }: Target, name: string | null): Choice | string {
+export function chooseListener(plan: Plan, target: Target, { listener: name, from }: Pick<Asked, 'listener' | 'from'>): Choice | string {
+  const { scheme, port } = target
+  const listeners = httpListenersOf(plan.listeners)
+  const wanted = port ?? (scheme === 'https' ? 443 : 80)
+  const tcp = plan.listeners.find((one) => one.kind === 'tcp' && hasPort(one, wanted))
+  if (tcp?.kind === 'tcp' && name === null) return inTcp(tcp, target, from)
   if (listeners.length === 0) return 'the config has no HTTP listener'
   if (name !== null) {
     const listener = listeners.find((one) => one.name === name)
@@ -39,8 +46,7 @@ export function chooseListener({ listeners }: Plan, { scheme, port }: Target, na
     return `there is no listener ${name}; there ${listeners.length === 1 ? 'is' : 'are'} ${listeners.map((one) => one.name).join(', ')}`
   }
   const fits = (one: ListenerPlan): boolean => schemeOf(one) === scheme
-  const wanted = port ?? (scheme === 'https' ? 443 : 80)
-  const onPort = listeners.filter((one) => one.addresses.some((address) => address.kind === 'tcp' && address.port === wanted))
+  const onPort = listeners.filter((one) => hasPort(one, wanted))
   const exact = onPort.find(fits) ?? onPort[0]
   if (exact !== undefined) {
     const speaks = fits(exact) ? '' : `; but it speaks ${schemeOf(exact)}: ${scheme}:// to it fails before there is a request`
@@ -52,6 +58,24 @@ export function chooseListener({ listeners }: Plan, { scheme, port }: Target, na
   const why =
     listeners.length === 1 ? 'it is the only one' : `it is the ${others.length === 0 ? 'only' : 'first'} one that speaks ${scheme}`
   return { listener: first, because: nobody + why }
+}
+
+function hasPort({ addresses }: AnyListenerPlan, port: number): boolean {
+  return addresses.some((address) => address.kind === 'tcp' && address.port === port)
+}
+
+/** Its routes choose connections: requests are seen only behind those to HTTP. */
+function inTcp({ name, routes }: TcpListenerPlan, { scheme, authority }: Target, from: string): Choice | string {
+  const host = authority.replace(/:\d+$/, '').toLowerCase()
+  const isTls = scheme === 'https'
+  const route = routes.match(from, isTls ? { serverName: host, alpn: ['h2', 'http/1.1'] } : 'none')
+  const what = isTls ? `TLS for ${host}` : 'what is no TLS'
+  if (route === null || route === 'undecided') return `${name} is a TCP listener, and none of its routes takes ${what}: it is closed`
+  const { destination } = route
+  if (destination.kind === 'http') return { listener: destination.listener, because: `${route.id} takes ${what}` }
+  const to = destination.kind === 'split' ? 'a split' : destination.upstream.name
+  const how = route.tls === null ? 'as it is' : 'past its TLS'
+  return `${name} is a TCP listener: ${route.id} passes ${what} on to ${to}, ${how}, and sees no request`
 }
 
 export function schemeOf({ tls }: ListenerPlan): 'http' | 'https' {

@@ -14,7 +14,7 @@ import type { Termination } from './termination.ts'
 
 export interface HandshakeHome {
   /** The connection is the home's from now on. To be used at once: what the client has sent already comes next. */
-  handshakeDone(handshake: Handshake, secured: TLSSocket | Wire): void
+  handshakeDone(handshake: Handshake, secured: TLSSocket | Wire, alpn: string | null): void
   /** `connectionClosed` follows. */
   handshakeFailed(why: HandshakeFailure, detail: string | null): void
   connectionClosed(handshake: Handshake): void
@@ -26,6 +26,8 @@ export interface HandshakeOptions {
   readonly limitMs: number
   /** Who it is that connected: the wire's address, or what a PROXY header says. */
   readonly peer: string
+  /** What was read already: the first message of TLS. */
+  readonly hello?: Buffer
 }
 
 const LINGER_MS = 2000
@@ -53,7 +55,8 @@ export class Handshake implements Accepted, Timed, PeekResult {
     this.#options = options
     this.dueAt = options.deadlines.in(options.limitMs)
     options.deadlines.add(this)
-    peek(wire, this)
+    if (options.hello === undefined) peek(wire, this)
+    else this.#shakeHands(options.hello)
   }
 
   /** It may still become a connection, which then drains. */
@@ -90,10 +93,10 @@ export class Handshake implements Accepted, Timed, PeekResult {
     const handle = this.#options.termination.alpn.includes('h2') ? null : this.#wire.detachHandle()
     if (handle === null) return this.#shakeHandsOnSocket(hello)
     this.#giveUp = answerBare({ handle, remoteAddress, remotePort }, hello, this.#options.termination, {
-      secured: (wire) => {
+      secured: (wire, alpn) => {
         this.#over = true
         this.#options.deadlines.remove(this)
-        this.#home.handshakeDone(this, wire)
+        this.#home.handshakeDone(this, wire, alpn)
       },
       failed: (code) => {
         this.#tlsFailed(code)
@@ -128,7 +131,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
       this.#over = true
       this.#options.deadlines.remove(this)
       ready(socket)
-      this.#home.handshakeDone(this, socket)
+      this.#home.handshakeDone(this, socket, socket.alpnProtocol || null)
     })
   }
 

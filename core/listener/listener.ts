@@ -1,246 +1,112 @@
 /**
- * One listener of the plan on its listening sockets: accepts, admits within the limits, terminates TLS, and hands each
- * connection to its protocol. Outlives plans: what it accepts next runs on the service in force. One that no plan names any more
- * lives until its last connection has ended, and keeps its plan no longer than somebody may still ask it.
+ * One HTTP listener of the plan: terminates TLS, and hands each connection to its protocol. What it accepts next runs on the service in
+ * force.
  */
-import type { Server, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import type { Accepted, ConnectionHome } from '../connection/home.ts'
+import type { ConnectionHome } from '../connection/home.ts'
 import { Http1Connection } from '../connection/http1.ts'
 import { Http2Connection } from '../connection/http2.ts'
-import type { HandshakeFailure, Observer } from '../events.ts'
+import type { HandshakeFailure } from '../events.ts'
 import type { Service } from '../http/service.ts'
-import { canUseHandles, type StreamHandle } from '../net/bindings.ts'
-import { HandleWire } from '../net/handle-wire.ts'
-import { wireOver } from '../net/kernel-wire.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
-import { SocketWire } from '../net/socket-wire.ts'
-import { wireOverTls } from '../net/tls-wire.ts'
+import { wireOfSecured } from '../net/tls-wire.ts'
 import type { AcceptedWire, Wire } from '../net/wire.ts'
+import { Acceptor, type ListenerEnvironment, type Place } from './acceptor.ts'
 import { AwaitedHeader, type AwaitedHeaderHome } from './awaited-header.ts'
 import { Handshake, type HandshakeHome } from './handshake.ts'
+import { Interim } from './interim.ts'
 import type { Termination } from './termination.ts'
 
-export interface ListenerEnvironment {
-  readonly observer: Observer
-  /** A downstream connection opened (+1) or closed (-1). */
-  readonly counted: (change: 1 | -1) => void
-}
-
-interface HandleServer extends Server {
-  _handle: { onconnection: ((error: number, handle: StreamHandle | undefined) => void) | null } | null
-}
-
-export class Listener implements ConnectionHome, HandshakeHome, AwaitedHeaderHome {
-  draining = false
-  readonly #environment: ListenerEnvironment
-  /** Each with the name under which it was counted: a listener may get another one. */
-  readonly #connections = new Map<Accepted, string>()
-  #tunnels = 0
-  #name: string
-  #service: Service | null
+export class Listener extends Acceptor<Service> implements ConnectionHome, HandshakeHome, AwaitedHeaderHome {
   #termination: Termination | null
-  /** Set when no plan names it any more. */
-  #onEmpty: (() => void) | null = null
 
   constructor(service: Service, termination: Termination | null, environment: ListenerEnvironment) {
-    this.#name = service.listener.name
-    this.#service = service
-    this.#environment = environment
+    super(service, environment)
     this.#termination = termination
-  }
-
-  /** Of the plan in force. Nobody asks once there are only tunnels left of a listener that is gone. */
-  get service(): Service {
-    if (this.#service === null) throw new Error(`the listener ${this.#name} has no plan any more`)
-    return this.#service
   }
 
   get isSecure(): boolean {
     return this.#termination !== null
   }
 
-  get connections(): number {
-    return this.#connections.size
-  }
-
-  /** Connections that would notice if it went: all but tunnels. */
-  get touchable(): number {
-    return this.#connections.size - this.#tunnels
-  }
-
-  /** Another plan, for the next exchange on; perhaps another name, and new certificates for the next handshake on. */
+  /** Another plan, for the next exchange on; and new certificates for the next handshake on. */
   use(service: Service, termination: Termination | null): void {
-    this.#name = service.listener.name
-    this.#service = service
+    this.useService(service)
     this.#termination = termination
-  }
-
-  /** Takes connections off a server that listens, instead of whoever did so before. */
-  accept(server: Server): void {
-    const handle = (server as HandleServer)._handle
-    server.removeAllListeners('connection')
-    if (canUseHandles && handle !== null) {
-      const isTcp = hasAddress(server)
-      handle.onconnection = (error, accepted) => {
-        if (error === 0 && accepted !== undefined) this.#acceptHandle(accepted, isTcp)
-      }
-      return
-    }
-    server.on('connection', (socket: Socket) => this.#acceptSocket(socket, hasAddress(server)))
   }
 
   /** Takes over a connection that is past its handshake. False: no more are let in. */
   admit(wire: Wire, scheme: 'http' | 'https'): boolean {
-    if (this.#isFull()) return false
-    this.#environment.counted(1)
-    this.#environment.observer.connectionOpened(this.#name)
-    this.#keep(new Http1Connection(wire, this, scheme), this.#name)
+    if (this.isFull()) return false
+    this.count()
+    this.keep(new Http1Connection(wire, this, scheme, wire.remoteAddress))
     return true
   }
 
-  drain(): void {
-    this.draining = true
-    for (const connection of this.#connections.keys()) connection.drain()
+  /** Takes over what another listener has accepted and begun to read. */
+  enter(wire: AcceptedWire, { early, hasEnded }: { readonly early: Buffer; readonly hasEnded: boolean }, place: Place): void {
+    if (this.isFull()) {
+      this.keep(new Interim(wire, this), place)
+      return wire.reset()
+    }
+    const termination = this.#termination
+    if (termination !== null) {
+      const { deadlines, listener } = this.service
+      const options = { termination, deadlines, limitMs: listener.timeouts.requestHead, peer: wire.remoteAddress, hello: early }
+      return this.keep(new Handshake(wire, this, options), place)
+    }
+    const connection = new Http1Connection(wire, this, 'http', wire.remoteAddress)
+    this.keep(connection, place)
+    if (early.length > 0) connection.onBytes(early, early.length)
+    if (hasEnded && !wire.closed) connection.onEnd()
   }
 
-  /** No plan names it any more: it drains, but its tunnels live until they end by themselves. `onEmpty` follows. */
-  retire(onEmpty: () => void): void {
-    this.#onEmpty = onEmpty
-    // Until the last exchange that may still begin here.
-    this.service.tally.open++
-    this.drain()
-    this.#letGo()
-  }
-
-  /** Ends what is left at once. */
-  destroy(): void {
-    for (const connection of [...this.#connections.keys()]) connection.destroy()
-  }
-
-  becameTunnel(): void {
-    this.#tunnels++
-    this.#letGo()
-  }
-
-  tunnelClosed(connection: Accepted): void {
-    this.#tunnels--
-    this.connectionClosed(connection)
-  }
-
-  connectionClosed(connection: Accepted): void {
-    const name = this.#connections.get(connection)
-    if (name === undefined) return
-    this.#connections.delete(connection)
-    this.#environment.counted(-1)
-    this.#environment.observer.connectionClosed(name)
-    this.#letGo()
-  }
-
-  handshakeDone(handshake: Handshake, secured: TLSSocket | Wire): void {
+  handshakeDone(handshake: Handshake, secured: TLSSocket | Wire, alpn: string | null): void {
     // Reset since: who sent what may follow cannot be told any more.
     if (handshake.remoteAddress !== '' && !secured.remoteAddress) {
       if ('encrypted' in secured) secured.on('error', () => {})
       secured.destroy()
       return this.connectionClosed(handshake)
     }
-    this.#keep(this.#speakOver(secured, handshake.peer), this.#leave(handshake))
+    const { peer } = handshake
+    const isHttp2 = alpn === 'h2' && 'encrypted' in secured
+    this.replace(
+      handshake,
+      isHttp2 ? new Http2Connection(secured, this, peer) : new Http1Connection(wireOfSecured(secured), this, 'https', peer),
+    )
   }
 
   headerRead(awaited: AwaitedHeader, { isLocal, source }: ProxyHeader, rest: Buffer): void {
     const { wire } = awaited
-    this.#carry(wire, isLocal ? wire.remoteAddress : (source?.ip ?? ''), this.#leave(awaited))
+    this.#carry(wire, isLocal ? wire.remoteAddress : (source?.ip ?? ''), this.release(awaited))
     if (rest.length > 0) wire.owner.onBytes(rest, rest.length)
   }
 
-  #speakOver(secured: TLSSocket | Wire, peer: string): Accepted {
-    if (!('encrypted' in secured)) return new Http1Connection(secured, this, 'https', peer)
-    if (secured.alpnProtocol === 'h2') return new Http2Connection(secured, this, peer)
-    return new Http1Connection(wireOverTls(secured), this, 'https', peer)
-  }
-
   handshakeFailed(why: HandshakeFailure, detail: string | null): void {
-    this.#environment.observer.handshakeFailed(this.#name, why, detail)
+    this.environment.observer.handshakeFailed(this.name, why, detail)
   }
 
-  /** A listener that is gone keeps its plan while somebody may ask it, and itself while somebody is connected. */
-  #letGo(): void {
-    // Whoever has just closed may still look at the plan on its way out.
-    if (this.#onEmpty !== null && this.touchable === 0) setImmediate(() => this.#forget())
+  /** Under TLS the socket reads by itself. */
+  protected get isReadBySockets(): boolean {
+    return this.isSecure
   }
 
-  #forget(): void {
-    if (this.#onEmpty === null || this.touchable > 0) return
-    const service = this.#service
-    this.#service = null
-    service?.tally.leave()
-    if (this.#connections.size > 0) return
-    const onEmpty = this.#onEmpty
-    this.#onEmpty = null
-    onEmpty()
-  }
-
-  /** It goes on as another one, under the same name: it stays one connection, in every count. */
-  #leave(connection: Accepted): string {
-    const name = this.#connections.get(connection) ?? this.#name
-    this.#connections.delete(connection)
-    return name
-  }
-
-  #acceptHandle(handle: StreamHandle, isTcp: boolean): void {
-    if (this.#isFull()) {
-      handle.close()
-      return
-    }
-    handle.setNoDelay?.(true)
-    // Under TLS the socket reads by itself.
-    this.#start(this.#termination === null ? wireOver(handle, false) : new HandleWire(handle, false), isTcp)
-  }
-
-  #acceptSocket(socket: Socket, isTcp: boolean): void {
-    if (this.#isFull()) {
-      socket.destroy()
-      return
-    }
-    socket.setNoDelay(true)
-    this.#start(new SocketWire(socket), isTcp)
-  }
-
-  #isFull(): boolean {
-    return this.#connections.size >= this.service.listener.limits.connections
-  }
-
-  #start(wire: AcceptedWire, isTcp: boolean): void {
-    // Reset already: what it sent can still be read, but no rule about addresses could be asked of it.
-    if (isTcp && wire.remoteAddress === '') return wire.destroy()
+  protected start(wire: AcceptedWire): void {
     const { deadlines, listener } = this.service
-    const mustAnnounce = listener.requiresProxyHeader
-    if (mustAnnounce && isTcp && listener.trust?.has(wire.remoteAddress) !== true) {
-      this.handshakeFailed('untrusted', wire.remoteAddress)
-      return wire.destroy()
-    }
-    this.#environment.counted(1)
-    this.#environment.observer.connectionOpened(this.#name)
-    if (!mustAnnounce) return this.#carry(wire, wire.remoteAddress, this.#name)
-    this.#keep(new AwaitedHeader(wire, this, { deadlines, limitMs: listener.timeouts.requestHead }), this.#name)
+    if (!listener.requiresProxyHeader) return this.#carry(wire, wire.remoteAddress)
+    // Whoever reaches a unix socket is trusted.
+    if (wire.remoteAddress === '' || listener.trust?.has(wire.remoteAddress) === true)
+      return this.keep(new AwaitedHeader(wire, this, { deadlines, limitMs: listener.timeouts.requestHead }))
+    this.handshakeFailed('untrusted', wire.remoteAddress)
+    this.keep(new Interim(wire, this))
+    wire.destroy()
   }
 
   /** From its own first byte on. */
-  #carry(wire: AcceptedWire, peer: string, name: string): void {
+  #carry(wire: AcceptedWire, peer: string, place?: Place): void {
     const termination = this.#termination
-    if (termination === null) return this.#keep(new Http1Connection(wire, this, 'http', peer), name)
+    if (termination === null) return this.keep(new Http1Connection(wire, this, 'http', peer), place)
     const { deadlines, listener } = this.service
-    this.#keep(new Handshake(wire, this, { termination, deadlines, limitMs: listener.timeouts.requestHead, peer }), name)
+    this.keep(new Handshake(wire, this, { termination, deadlines, limitMs: listener.timeouts.requestHead, peer }), place)
   }
-
-  #keep(connection: Accepted, name: string): void {
-    this.#connections.set(connection, name)
-    if (this.draining) connection.drain()
-  }
-}
-
-/** Not a unix socket. Known once it listens. */
-function hasAddress(server: Server): boolean {
-  const address = server.address()
-  return address !== null && typeof address === 'object'
 }

@@ -22,5 +22,5 @@ export function makeTermination({ cert, key, alpn }: TerminationTexts): Terminat
     // A client could make us shake hands again and again, which costs us far more than it.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
   })
-  return { context, alpn: alpn.length === 0 ? ['http/1.1'] : alpn }
+  return { context, alpn }
 }

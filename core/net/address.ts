@@ -122,14 +122,14 @@ export interface Endpoint {
 }
 
 /**
- * `'127.0.0.1:3000'`, `'name:3000'`, `'[::1]:3000'`, `'unix:/run/x.sock'`, `'http://name'`, `'https://name:8443'`. The port may be
+ * `'127.0.0.1:3000'`, `'name:3000'`, `'[::1]:3000'`, `'unix:/run/x.sock'`, `'http://name'`, `'https://name:8443'`, `'tcp://name:443'`. The port may be
  * left out only where a scheme gives it. A URL with a path, query or user is refused: an endpoint is a place, not a resource.
  */
 export function parseEndpoint(text: string): Endpoint | null {
   if (text.startsWith('unix:')) {
     return text.length > 5 ? { target: { kind: 'unix', path: text.slice(5) }, tls: false, authority: 'localhost' } : null
   }
-  const scheme = /^(https?):\/\//i.exec(text)?.[1]?.toLowerCase()
+  const scheme = /^(https?|tcp):\/\//i.exec(text)?.[1]?.toLowerCase()
   const rest = scheme === undefined ? text : text.slice(scheme.length + 3).replace(/\/$/, '')
   const parts = splitPort(rest)
   if (parts === null) return null

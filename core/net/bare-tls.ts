@@ -9,7 +9,7 @@ import type { Wire } from './wire.ts'
 
 export interface BareHandshake {
   /** The wire is nobody's, and does not read yet: to be used at once, for what the client has sent already comes next. */
-  secured(wire: Wire): void
+  secured(wire: Wire, alpn: string | null): void
   /** `code`: of OpenSSL or an errno; null: the client closed. It is closed. Not said after it was given up. */
   failed(code: string | null): void
 }
@@ -50,7 +50,7 @@ export function answerBare(below: AcceptedHandle, hello: Uint8Array, { context, 
     if (isOver) return
     isOver = true
     wire = new TlsWire(tls, { remoteAddress, remotePort, close }, [])
-    told.secured(wire)
+    told.secured(wire, tls.getALPNNegotiatedProtocol() || null)
   }
   tls.onread = () => {
     const length = bindings!.state[bindings!.kRead]!

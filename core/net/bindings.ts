@@ -53,6 +53,8 @@ export interface TlsHandle extends StreamHandle {
   onerror: ((error: NodeJS.ErrnoException) => void) | null
   /** Names in the form of RFC 7301 §3.1. */
   setALPNProtocols(names: Uint8Array): void
+  /** False: none. */
+  getALPNNegotiatedProtocol(): string | false
   /** What arrived before TLS did. */
   receive(bytes: Uint8Array): void
   /** Not from inside one of its callbacks. */

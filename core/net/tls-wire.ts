@@ -32,6 +32,10 @@ export function wireOverTls(socket: TLSSocket): Wire {
   return wire
 }
 
+export function wireOfSecured(secured: TLSSocket | Wire): Wire {
+  return 'encrypted' in secured ? wireOverTls(secured) : secured
+}
+
 /** What a TLS wire is on. */
 export interface TlsBelow {
   readonly remoteAddress: string
@@ -41,8 +45,8 @@ export interface TlsBelow {
 
 export class TlsWire implements Wire, HandleOwner, RequestOwner {
   owner: WireOwner = nobody
-  /** What was decrypted together is told together, whoever pauses: the buffer is used again at once. */
-  readonly lends = false
+  /** What was decrypted together is told together, whoever pauses: the buffer is used again at once, and what is lent is a copy. */
+  lends = false
   closed = false
   congested = false
   readonly remoteAddress: string
@@ -107,7 +111,9 @@ export class TlsWire implements Wire, HandleOwner, RequestOwner {
     this.#handle.readStop()
   }
 
-  expectBulk(): void {}
+  expectBulk(): void {
+    this.lends = true
+  }
 
   leaveBuffer(): void {}
 
@@ -142,8 +148,11 @@ export class TlsWire implements Wire, HandleOwner, RequestOwner {
   received(length: number): void {
     if (this.closed) return
     if (length > 0) {
-      if (this.#reading && this.#held.length === 0) this.owner.onBytes(sharedBuffer, length)
-      else this.#held.push(Buffer.from(sharedBuffer.subarray(0, length)))
+      const isDue = this.#reading && this.#held.length === 0
+      if (isDue && !this.lends) return this.owner.onBytes(sharedBuffer, length)
+      const copy = Buffer.from(sharedBuffer.subarray(0, length))
+      if (isDue) this.owner.onBytes(copy, length)
+      else this.#held.push(copy)
     } else if (length === UV_EOF) {
       this.#hasEnded = true
       if (this.#reading && this.#held.length === 0) this.#end()

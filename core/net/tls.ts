@@ -8,13 +8,14 @@ export function loadTls(): typeof tls {
 
 export interface TlsAnswer {
   readonly context: tls.SecureContext
+  /** Empty: whatever the client offers is left open. */
   readonly alpn: readonly string[]
 }
 
 /** Answers the handshake of a client; `secure` on the socket says that it is done, and `ready` has to follow at once. */
 export function answerTls(below: Socket, { context, alpn }: TlsAnswer): tls.TLSSocket {
   const { TLSSocket } = loadTls()
-  return new TLSSocket(below, { isServer: true, secureContext: context, ALPNProtocols: [...alpn] })
+  return new TLSSocket(below, { isServer: true, secureContext: context, ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }) })
 }
 
 /**

@@ -143,8 +143,12 @@ function combinedLine(x: EndedExchange): string {
   return `${field(x.ip, 60)} - - [${commonTime(x.startedAt)}] "${request}" ${x.status} ${x.bytesOut} "${field(x.referer, 120)}" "${field(x.userAgent, 120)}"\n`
 }
 
+export function painter(color: boolean): (code: number, text: string) => string {
+  return (code, text) => (color ? `\x1b[${code}m${text}\x1b[0m` : text)
+}
+
 function prettyLine(x: EndedExchange, color: boolean): string {
-  const paint = (code: number, text: string): string => (color ? `\x1b[${code}m${text}\x1b[0m` : text)
+  const paint = painter(color)
   const status = paint(
     x.status >= 500 || x.status === 0 ? 31 : x.status >= 400 ? 33 : x.status >= 300 ? 36 : 32,
     x.status === 0 ? '---' : String(x.status),
@@ -163,7 +167,7 @@ const unsafe = /[^\x20\x21\x23-\x5b\x5d-\x7e]/
 const everyUnsafe = /[^\x20\x21\x23-\x5b\x5d-\x7e]/g
 
 /** For the inside of a JSON string; also where no JSON is: no control byte and no quote is left in it. */
-function escaped(text: string): string {
+export function escaped(text: string): string {
   return unsafe.test(text) ? text.replace(everyUnsafe, escapeOne) : text
 }
 
@@ -201,7 +205,7 @@ function remember(known: string[], index: number, text: string): string {
   return text
 }
 
-function tenths(ms: number): string {
+export function tenths(ms: number): string {
   const tenth = Math.round(ms * 10)
   return shortTimes[tenth] ?? (tenth / 10).toFixed(1)
 }
@@ -222,12 +226,12 @@ export function isoTime(ms: number): string {
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 
 /** `10/Oct/2026:13:55:36 +0000`. */
-function commonTime(ms: number): string {
+export function commonTime(ms: number): string {
   const iso = isoTime(ms)
   return `${iso.slice(8, 10)}/${months[Number(iso.slice(5, 7)) - 1]}/${iso.slice(0, 4)}:${iso.slice(11, 19)} +0000`
 }
 
 /** The time of day where the reader is. */
-function clockTime(ms: number): string {
+export function clockTime(ms: number): string {
   return new Date(ms).toTimeString().slice(0, 8)
 }

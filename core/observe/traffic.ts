@@ -4,7 +4,7 @@
  */
 import type { Deadlines } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { EndedExchange, HandshakeFailure, Observer, SourcePlace } from '../events.ts'
+import type { EndedExchange, EndedTunnel, HandshakeFailure, Observer, SourcePlace } from '../events.ts'
 import type { LogPlan } from '../plan/plan.ts'
 import { type FormatLine, formatter } from './access-line.ts'
 import type { Counters } from './counters.ts'
@@ -12,6 +12,7 @@ import type { LineSink } from './line-sink.ts'
 import { LogQueue } from './log-queue.ts'
 import type { PendingLine } from './pending-line.ts'
 import { FlightRecorder, type Recalled } from './recorder.ts'
+import { type FormatTunnel, tunnelFormatter } from './tunnel-line.ts'
 
 export interface PluginLine {
   readonly plugin: string
@@ -38,8 +39,11 @@ export class Traffic implements Observer {
   readonly #options: TrafficOptions
   readonly #sink: LineSink
   #format: FormatLine | null = null
+  #formatTunnel: FormatTunnel | null = null
   readonly #listeners = new Map<string, ListenerSlots>()
   readonly #routes = new Map<string, RouteSlots>()
+  /** Of TCP listeners. */
+  readonly #tunnels = new Map<string, TunnelSlots>()
   readonly #upstreams = new Map<string, UpstreamSlots>()
   readonly #plugins = new Map<string, PluginSlots>()
   readonly #errors = new Map<ErrorCode, number>()
@@ -68,6 +72,7 @@ export class Traffic implements Observer {
   configure(log: LogPlan): void {
     const format = log.format ?? (this.#sink.isTerminal ? 'pretty' : 'json')
     this.#format = log.access ? formatter(format, { color: this.#sink.hasColor }) : null
+    this.#formatTunnel = log.access ? tunnelFormatter(format, { color: this.#sink.hasColor }) : null
   }
 
   /** What a request of this worker was and how it ended; null if it is not remembered, or was not of this worker. */
@@ -119,6 +124,17 @@ export class Traffic implements Observer {
     else this.#counters.observe(route.duration, x.durationMs / 1000)
     if (x.reason !== null) this.#countError(x.reason)
     if (x.upstream !== null) this.#countUpstream(x, x.upstream)
+  }
+
+  tunnelEnded(x: EndedTunnel): void {
+    if (this.#formatTunnel !== null) this.#sink.append(this.#formatTunnel(x))
+    const slots = this.#tunnelRoute(x)
+    const values = this.#counters.values
+    values[slots.tunnels]! += 1
+    values[slots.received]! += x.bytesIn
+    values[slots.sent]! += x.bytesOut
+    if (x.reason !== null) this.#countError(x.reason)
+    if (x.upstream !== null && x.attempts > 1) values[this.#upstream(x.upstream).retries]! += x.attempts - 1
   }
 
   dialled(upstream: string, endpoint: string, ok: boolean): void {
@@ -206,6 +222,17 @@ export class Traffic implements Observer {
     return slots
   }
 
+  #tunnelRoute({ listener, route }: EndedTunnel): TunnelSlots {
+    const key = route ?? `${listener} `
+    let slots = this.#tunnels.get(key)
+    if (slots === undefined) {
+      const label = this.#tunnels.size < maxPlaces ? (route ?? '') : 'other'
+      slots = tunnelSlots(this.#counters, listener, label)
+      this.#tunnels.set(key, slots)
+    }
+    return slots
+  }
+
   #upstream(name: string): UpstreamSlots {
     let slots = this.#upstreams.get(name)
     if (slots === undefined) {
@@ -258,12 +285,15 @@ interface ListenerSlots {
   readonly open: number
 }
 
-interface RouteSlots {
+interface RouteSlots extends TunnelSlots {
   readonly listener: string
   readonly route: string | null
   /** Six in a row: no status, 1xx … 5xx. */
   readonly statuses: number
   readonly duration: number
+}
+
+interface TunnelSlots {
   readonly received: number
   readonly sent: number
   readonly tunnels: number
@@ -316,6 +346,12 @@ function routeSlots(counters: Counters, listener: string, route: string | null, 
     route,
     statuses: statuses[0]!,
     duration: counters.add('request_duration_seconds', listener, label),
+    ...tunnelSlots(counters, listener, label),
+  }
+}
+
+function tunnelSlots(counters: Counters, listener: string, label: string): TunnelSlots {
+  return {
     received: counters.add('received_bytes_total', listener, label),
     sent: counters.add('sent_bytes_total', listener, label),
     tunnels: counters.add('tunnels_total', listener, label),

@@ -2,7 +2,7 @@
  * What a plan listens on, each address with a key that is the same in the next plan: by it a socket stays bound through a reload,
  * also when another listener takes its address over.
  */
-import type { ListenAddress, ListenerPlan } from './plan.ts'
+import type { AnyListenerPlan, ListenAddress } from './plan.ts'
 
 export interface KeyedAddress {
   readonly key: string
@@ -10,7 +10,7 @@ export interface KeyedAddress {
   readonly address: ListenAddress
 }
 
-export function addressesOf(listeners: readonly Pick<ListenerPlan, 'name' | 'addresses'>[]): KeyedAddress[] {
+export function addressesOf(listeners: readonly Pick<AnyListenerPlan, 'name' | 'addresses'>[]): KeyedAddress[] {
   return listeners.flatMap(({ name, addresses }) =>
     addresses.map((address, i) => ({ key: keyOf(address, `${name}[${i}]`), listener: name, address })),
   )

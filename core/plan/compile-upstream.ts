@@ -75,7 +75,11 @@ export function resolveFile(folder: string, pathOrPem: string): string {
 function compileEndpoint(endpoint: string | EndpointOptions): EndpointPlan {
   const address = addressOf(endpoint)
   const weight = typeof endpoint === 'string' ? 1 : (endpoint.weight ?? 1)
-  return Object.freeze({ address: address.replace(/^https?:\/\//i, ''), target: Object.freeze(parseEndpoint(address)!.target), weight })
+  return Object.freeze({
+    address: address.replace(/^(?:https?|tcp):\/\//i, ''),
+    target: Object.freeze(parseEndpoint(address)!.target),
+    weight,
+  })
 }
 
 function addressOf(endpoint: string | EndpointOptions): string {

@@ -3,18 +3,35 @@
  * parses what has units, and makes one ordered table of a listener's routes and groups.
  */
 import { isGroup, routeId } from '../config/flat-routes.ts'
+import { insideName, tcpRouteId } from '../config/http-listeners.ts'
 import { entriesOf, toList } from '../config/lists.ts'
-import { compileMatch } from '../config/match.ts'
+import { compileMatch, compileTcpMatch } from '../config/match.ts'
 import { parseDuration, parseSize } from '../config/units.ts'
 import type { Hook } from '../hooks.ts'
-import type { Config, HttpListener, HttpOptions, HttpRoute, HttpTarget, HttpUse, List, Listen, LogOptions } from '../index.ts'
+import type {
+  Config,
+  HttpOptions,
+  HttpRoute,
+  HttpTarget,
+  HttpUse,
+  List,
+  Listen,
+  LogOptions,
+  Split,
+  TcpListener,
+  TcpOptions,
+  TcpRoute,
+  TlsTermination,
+} from '../index.ts'
 import { parseListen } from '../net/address.ts'
 import { CidrSet } from '../net/cidr.ts'
 import type { Conditions } from '../route/conditions.ts'
 import { type RouteRule, RouteTable } from '../route/table.ts'
+import { type TcpRule, TcpTable } from '../route/tcp-table.ts'
 import { templateNames } from '../route/template.ts'
 import { resolveFile, UpstreamCompiler } from './compile-upstream.ts'
 import type {
+  AnyListenerPlan,
   Destination,
   ListenAddress,
   ListenerLimits,
@@ -23,6 +40,11 @@ import type {
   LogPlan,
   Plan,
   RoutePlan,
+  SplitDestination,
+  TcpDestination,
+  TcpListenerPlan,
+  TcpRoutePlan,
+  TcpTimeouts,
   TlsPlan,
 } from './plan.ts'
 import { keyedUses, type UseConfig } from './uses.ts'
@@ -59,21 +81,23 @@ class Compiler {
     this.upstreams = new UpstreamCompiler(options.folder)
   }
 
-  listeners(): ListenerPlan[] {
+  listeners(): AnyListenerPlan[] {
     const shared = this.#bind('', this.#config.use)
     const listeners = Object.entries(this.#config.listeners).map(([name, listener]) => {
+      if (listener.kind === 'tcp') return this.#tcpListener(name, listener, shared)
       if (listener.kind !== 'http') throw new Error(`the listener ${name}: ${listener.kind} is not supported yet`)
-      return this.#listener(name, listener, shared)
+      const { listen, tls } = listener.options
+      return this.#httpListener({ name, addresses: compileListen(listen), tls: this.#tls(tls, HTTP) }, listener.options, shared)
     })
     for (const [, upstream] of entriesOf(this.#config.upstreams)) this.upstreams.compile(upstream)
     return listeners
   }
 
-  #listener(name: string, { options }: HttpListener, shared: readonly Hook[]): ListenerPlan {
+  #httpListener(place: Pick<ListenerPlan, 'name' | 'addresses' | 'tls'>, options: HttpOptions, shared: readonly Hook[]): ListenerPlan {
+    const { name } = place
     return Object.freeze({
-      name,
-      addresses: compileListen(options.listen),
-      tls: this.#tls(options),
+      kind: 'http',
+      ...place,
       trust: options.trust === undefined ? null : new CidrSet(toList(options.trust)),
       requiresProxyHeader: options.proxyProtocol === 'require',
       via: options.via === false ? null : (options.via ?? 'sluice'),
@@ -86,10 +110,39 @@ class Compiler {
     })
   }
 
-  #tls({ tls }: HttpOptions): TlsPlan | null {
+  #tcpListener(name: string, { options }: TcpListener, shared: readonly Hook[]): TcpListenerPlan {
+    const keys = new Map<string, number>()
+    const rules = entriesOf<TcpRoute>(options.routes).map(([i, route]): TcpRule<TcpRoutePlan> => {
+      const id = tcpRouteId(name, i, route.name)
+      const isHttp = typeof route.to !== 'string' && route.to.kind === 'http'
+      const text = JSON.stringify([name, route.sni, route.alpn, route.from, route.tls !== undefined])
+      keys.set(text, (keys.get(text) ?? 0) + 1)
+      const destination = Object.freeze(this.#tcpDestination(id, route, { key: `${keys.get(text)} ${text}`, shared }))
+      const plan = Object.freeze({ id, tls: isHttp ? null : this.#tls(route.tls, []), destination })
+      return { route: plan, conditions: compileTcpMatch(route) }
+    })
+    return Object.freeze({
+      kind: 'tcp',
+      name,
+      addresses: compileListen(options.listen),
+      limits: Object.freeze({ connections: options.limits?.connections ?? 10_000 }),
+      timeouts: compileTcpTimeouts(options.timeouts ?? {}),
+      routes: new TcpTable(rules),
+    })
+  }
+
+  #tcpDestination(id: string, { to, tls }: TcpRoute, { key, shared }: { key: string; shared: readonly Hook[] }): TcpDestination {
+    if (typeof to === 'string' || to.kind === 'upstream') return { kind: 'upstream', upstream: this.upstreams.compile(to) }
+    if (to.kind === 'split') return this.#split(to, null)
+    const place = { name: insideName(id), addresses: [], tls: this.#tls(tls, HTTP) }
+    return { kind: 'http', listener: this.#httpListener(place, to.options, shared), key }
+  }
+
+  #tls(tls: TlsTermination | undefined, alpn: readonly string[]): TlsPlan | null {
     if (tls === undefined) return null
     const file = (text: string): string => resolveFile(this.#options.folder, text)
-    return Object.freeze({ cert: file(tls.cert), key: file(tls.key), alpn: Object.freeze([...(tls.alpn ?? ['http/1.1'])]) })
+    const offered = tls.alpn === undefined || tls.alpn.length === 0 ? alpn : tls.alpn
+    return Object.freeze({ cert: file(tls.cert), key: file(tls.key), alpn: Object.freeze([...offered]) })
   }
 
   /** Groups are dissolved: each route gets the conditions and hooks of those around it. */
@@ -114,14 +167,20 @@ class Compiler {
     }
     if (target.kind === 'redirect') return { kind: 'redirect', to: target.to, status: target.status }
     if (target.kind === 'upstream') return { kind: 'upstream', upstream: this.upstreams.compile(target), rewrite }
-    const parts = target.parts.map(([to, weight]) => Object.freeze({ upstream: this.upstreams.compile(to), weight }))
-    return { kind: 'split', parts: Object.freeze(parts), rewrite }
+    return this.#split(target, rewrite)
+  }
+
+  #split({ parts }: Split, rewrite: string | null): SplitDestination {
+    const compiled = parts.map(([to, weight]) => Object.freeze({ upstream: this.upstreams.compile(to), weight }))
+    return { kind: 'split', parts: Object.freeze(compiled), rewrite }
   }
 
   #bind(owner: string, list: List<HttpUse> | undefined): Hook[] {
     return keyedUses(owner, list).map(([key, use]) => this.#options.bindUse(use, key))
   }
 }
+
+const HTTP = ['http/1.1']
 
 /** What the groups around a route give to it. */
 interface Around {
@@ -153,6 +212,10 @@ function compileLimits(limits: NonNullable<HttpOptions['limits']>): ListenerLimi
     requestsPerConnection: limits.requestsPerConnection ?? 10_000,
     bodyBytes: limits.body === undefined ? Number.POSITIVE_INFINITY : parseSize(limits.body)!,
   })
+}
+
+function compileTcpTimeouts({ detect = '3s', tunnelIdle = '1h' }: NonNullable<TcpOptions['timeouts']>): TcpTimeouts {
+  return Object.freeze({ detect: parseDuration(detect)!, tunnelIdle: parseDuration(tunnelIdle)! })
 }
 
 function compileTimeouts(timeouts: NonNullable<HttpOptions['timeouts']>): ListenerTimeouts {

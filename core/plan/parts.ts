@@ -5,8 +5,9 @@
 import { hash } from 'node:crypto'
 import { dataOf } from '../config/data.ts'
 import { routeId } from '../config/flat-routes.ts'
+import { insideName, tcpRouteId } from '../config/http-listeners.ts'
 import { entriesOf, toList } from '../config/lists.ts'
-import type { Config, HttpRoute, HttpUse, List, Upstream } from '../index.ts'
+import type { Config, HttpRoute, HttpUse, List, Listen, TcpOptions, TcpRoute, Upstream } from '../index.ts'
 import { parseListen } from '../net/address.ts'
 import { addressesOf } from './addresses.ts'
 import { isPlugin, keyedUses, pluginUses } from './uses.ts'
@@ -70,18 +71,30 @@ class Collector {
   constructor(config: Config) {
     const shared = usesOf('', config.use)
     for (const [name, listener] of Object.entries(config.listeners)) {
+      if (listener.kind === 'tcp') this.#collectTcp(name, listener.options, shared)
       if (listener.kind !== 'http') continue
       const { routes, listen, use, ...rest } = listener.options
-      const addresses = toList(listen).map((text) => parseListen(text)!)
-      this.listeners.push({
-        id: name,
-        content: fingerprint([rest, shared, usesOf(name, use)]),
-        addresses: addressesOf([{ name, addresses }]).map(({ key }) => key),
-        isSecure: rest.tls !== undefined,
-      })
+      const content = fingerprint([rest, shared, usesOf(name, use)])
+      this.listeners.push({ id: name, content, addresses: addressKeys(name, listen), isSecure: rest.tls !== undefined })
       this.#collectRoutes(name, routes, { id: name, content: '' })
     }
     for (const [, upstream] of entriesOf(config.upstreams)) this.#collectUpstream(upstream)
+  }
+
+  /** HTTP inside is what its routes are, and else a part of the route that it stands in. */
+  #collectTcp(name: string, { routes, listen, ...rest }: TcpOptions, shared: unknown): void {
+    this.listeners.push({ id: name, content: fingerprint(['tcp', rest]), addresses: addressKeys(name, listen), isSecure: false })
+    for (const [i, { to, ...route }] of entriesOf<TcpRoute>(routes)) {
+      const id = tcpRouteId(name, i, route.name)
+      if (typeof to === 'string' || to.kind !== 'http') {
+        this.routes.push({ id, content: fingerprint([route, this.#destination(to)]) })
+        continue
+      }
+      const { routes: inner, use, ...options } = to.options
+      const inside = insideName(id)
+      this.routes.push({ id, content: fingerprint([route, options, shared, usesOf(inside, use)]) })
+      this.#collectRoutes(inside, inner, { id: inside, content: '' })
+    }
   }
 
   /** What a group says belongs to each of its routes. */
@@ -109,6 +122,11 @@ class Collector {
     this.#seen.add(upstream)
     return `upstream ${name}`
   }
+}
+
+function addressKeys(name: string, listen: Listen): string[] {
+  const addresses = toList(listen).map((text) => parseListen(text)!)
+  return addressesOf([{ name, addresses }]).map(({ key }) => key)
 }
 
 function isUpstream(to: unknown): to is Upstream {

@@ -2,10 +2,11 @@
 import type { Hook } from '../hooks.ts'
 import type { CidrSet } from '../net/cidr.ts'
 import type { RouteTable } from '../route/table.ts'
+import type { TcpTable } from '../route/tcp-table.ts'
 
 export interface Plan {
   readonly generation: number
-  readonly listeners: readonly ListenerPlan[]
+  readonly listeners: readonly AnyListenerPlan[]
   /** All upstreams by name: those of routes and those of `defineConfig({ upstreams })`. */
   readonly upstreams: ReadonlyMap<string, UpstreamPlan>
   readonly log: LogPlan
@@ -23,7 +24,11 @@ export interface LogPlan {
   readonly format: 'json' | 'combined' | 'pretty' | null
 }
 
+export type AnyListenerPlan = ListenerPlan | TcpListenerPlan
+
+/** Of HTTP. */
 export interface ListenerPlan {
+  readonly kind: 'http'
   readonly name: string
   readonly addresses: readonly ListenAddress[]
   readonly tls: TlsPlan | null
@@ -43,6 +48,42 @@ export interface ListenerPlan {
   readonly hooks: readonly Hook[]
   readonly routes: RouteTable
 }
+
+export interface TcpListenerPlan {
+  readonly kind: 'tcp'
+  readonly name: string
+  readonly addresses: readonly ListenAddress[]
+  /** Connections a worker, those of HTTP listeners inside too. Default 10,000. */
+  readonly limits: { readonly connections: number }
+  readonly timeouts: TcpTimeouts
+  readonly routes: TcpTable<TcpRoutePlan>
+}
+
+/** In milliseconds. */
+export interface TcpTimeouts {
+  /** For the first message of TLS, where a route depends on it; who has said nothing by then speaks no TLS. Default 3 s. */
+  readonly detect: number
+  /** A tunnel without a byte either way. Default 1 h. */
+  readonly tunnelIdle: number
+}
+
+export interface TcpRoutePlan {
+  /** `edge/bank`, `edge[0]`. */
+  readonly id: string
+  /** In front of an upstream; HTTP terminates by itself. */
+  readonly tls: TlsPlan | null
+  readonly destination: TcpDestination
+}
+
+export type TcpDestination =
+  | { readonly kind: 'upstream'; readonly upstream: UpstreamPlan }
+  | SplitDestination
+  | {
+      readonly kind: 'http'
+      readonly listener: ListenerPlan
+      /** The same as long as the same clients get here: what is connected goes on with the next plan. */
+      readonly key: string
+    }
 
 export interface TlsPlan {
   /** The absolute path of a file, or PEM text. */

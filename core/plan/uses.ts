@@ -1,5 +1,6 @@
 /** Where a config uses something, and under which key: what must be loaded before a plan is compiled is collected first. */
 import { routeId } from '../config/flat-routes.ts'
+import { httpListeners } from '../config/http-listeners.ts'
 import { entriesOf } from '../config/lists.ts'
 import { parseDuration, parseSize } from '../config/units.ts'
 import type { Config, HttpRoute, HttpUse, List } from '../index.ts'
@@ -41,10 +42,9 @@ export function pluginUses(config: Config): PluginUseConfig[] {
     for (const [key, use] of keyedUses(owner, list)) if (isPlugin(use)) uses.push(withLimits(key, use))
   }
   add('', config.use)
-  for (const [name, listener] of Object.entries(config.listeners)) {
-    if (listener.kind !== 'http') continue
-    add(name, listener.options.use)
-    eachRoute(name, listener.options.routes, (id, route) => add(id, route.use))
+  for (const { name, options } of httpListeners(config)) {
+    add(name, options.use)
+    eachRoute(name, options.routes, (id, route) => add(id, route.use))
   }
   return uses
 }

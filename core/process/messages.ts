@@ -9,9 +9,12 @@ import type { ListenAddress, LogPlan } from '../plan/plan.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
 import type { PluginState, UseSummary } from '../sandbox/roster.ts'
 
+/** How a listener is told of: what its clients speak. */
+export type Scheme = 'http' | 'https' | 'tcp'
+
 /** What the supervisor needs to know of a plan. It never runs the config itself: a worker prepares it and tells. */
 export interface PlanSummary {
-  readonly listeners: readonly { readonly name: string; readonly addresses: readonly ListenAddress[]; readonly secure: boolean }[]
+  readonly listeners: readonly { readonly name: string; readonly addresses: readonly ListenAddress[]; readonly scheme: Scheme }[]
   readonly log: LogPlan
   readonly admin: { readonly listen: readonly ListenAddress[] } | null
   readonly plugins: readonly UseSummary[]

@@ -5,12 +5,12 @@
 import { addressesOf } from '../plan/addresses.ts'
 import type { ListenAddress } from '../plan/plan.ts'
 import { type BoundSocket, bindAddress, describeAddress } from './bind.ts'
-import type { PlanSummary } from './messages.ts'
+import type { PlanSummary, Scheme } from './messages.ts'
 
 export interface Bound {
   readonly key: string
   readonly listener: string
-  readonly secure: boolean
+  readonly scheme: Scheme
   /** One for each slot; all the same one where it is shared. */
   readonly sockets: readonly BoundSocket[]
 }
@@ -40,7 +40,7 @@ export class Sockets {
 
   /** Binds what this plan has and the current one has not. Throws BindError, and then leaves nothing open of it. */
   async change({ listeners }: PlanSummary): Promise<SocketChange> {
-    const secure = new Set(listeners.filter((listener) => listener.secure).map(({ name }) => name))
+    const schemes = new Map(listeners.map(({ name, scheme }) => [name, scheme]))
     const next: Bound[] = []
     const added: Bound[] = []
     const abort = (): void => {
@@ -50,7 +50,7 @@ export class Sockets {
       for (const { key, listener, address } of addressesOf(listeners)) {
         const known = this.#bound.find((bound) => bound.key === key)
         const sockets = known?.sockets ?? (await this.#bind(listener, address))
-        const bound = { key, listener, secure: secure.has(listener), sockets }
+        const bound = { key, listener, scheme: schemes.get(listener)!, sockets }
         next.push(bound)
         if (known === undefined) added.push(bound)
       }
@@ -67,9 +67,9 @@ export class Sockets {
 
   /** `web http://0.0.0.0:8080` */
   describe(): string[] {
-    return this.#bound.map(({ listener, secure, sockets }) => {
+    return this.#bound.map(({ listener, scheme, sockets }) => {
       const { address } = sockets[0]!
-      return `${listener} ${address.kind === 'unix' ? '' : secure ? 'https://' : 'http://'}${describeAddress(address)}`
+      return `${listener} ${address.kind === 'unix' ? '' : `${scheme}://`}${describeAddress(address)}`
     })
   }
 

@@ -335,7 +335,14 @@ function send(message: FromWorker): void {
 }
 
 function summarize({ plan, plugins }: Prepared): PlanSummary {
-  const listeners = plan.listeners.map(({ name, addresses, tls }) => ({ name, addresses, secure: tls !== null }))
+  const listeners = plan.listeners.map((listener) => {
+    const { name, addresses } = listener
+    return {
+      name,
+      addresses,
+      scheme: listener.kind === 'tcp' ? ('tcp' as const) : listener.tls === null ? ('http' as const) : ('https' as const),
+    }
+  })
   return { listeners, log: plan.log, admin: plan.admin, plugins }
 }
 

@@ -95,7 +95,10 @@ export class SimulatedProxy {
   }
 
   async fetch(id: number, request: ClientRequest): Promise<Outcome> {
-    const listener = chooseListener(this.#plan!.listeners, request)
+    const listener = chooseListener(
+      this.#plan!.listeners.filter((one) => one.kind === 'http'),
+      request,
+    )
     const { near, far } = this.#network.connect(request.from)
     if (!this.#proxy.admit(listener.name, near, listener.tls === null ? 'http' : 'https')) {
       throw new Error(`the listener ${listener.name} has as many connections as it takes`)
@@ -210,6 +213,7 @@ export class SimulatedProxy {
       connectionOpened() {},
       connectionClosed() {},
       handshakeFailed() {},
+      tunnelEnded() {},
       exchangeEnded: (exchange: EndedExchange) => {
         if (exchange instanceof Exchange) this.#journeyOf(exchange)?.ended(exchange)
         if (exchange.logHooks !== null) this.#accessLog.add(exchange, exchange.logHooks)

@@ -165,7 +165,13 @@ export class UpstreamConnection implements WireOwner, Timed {
     this.wire.destroy()
   }
 
-  /** After `onUpgraded`: whoever took the wire says that it is closed. */
+  /** Instead of `start`: takes the wire out, for something else than HTTP. */
+  takeWire(): Wire {
+    this.deadlines.remove(this)
+    return this.wire
+  }
+
+  /** After `onUpgraded` or `takeWire`: whoever took the wire says that it is closed. */
   left(): void {
     this.#home.closed(this)
   }

@@ -42,6 +42,8 @@ export function makeOrigination({ servername, ca, cert, key }: OriginationTexts)
 export interface DialOptions {
   readonly target: EndpointPlan['target']
   readonly tls: Origination | null
+  /** What is offered over TLS. Default: HTTP/1.1. */
+  readonly alpn?: readonly string[]
   readonly dns: DnsCache
 }
 
@@ -98,22 +100,24 @@ function connectIp(options: DialOptions, ip: string, port: number, done: Dialled
   })
 }
 
+const HTTP = ['http/1.1'] as const
+
 type Where = { readonly host: string; readonly port: number } | { readonly path: string }
 
 function connectSocket(options: DialOptions, where: Where, done: Dialled): () => void {
-  if (options.tls !== null) return connectTls(options.target, options.tls, where, done)
+  if (options.tls !== null) return connectTls(options, options.tls, where, done)
   const socket = net.connect({ ...where, noDelay: true })
   const toError = (error: NodeJS.ErrnoException) => connectError(error.code ?? '')
   return whenOpen(socket, { event: 'connect', toError }, done)
 }
 
-function connectTls(target: EndpointPlan['target'], origination: Origination, where: Where, done: Dialled): () => void {
+function connectTls({ target, alpn = HTTP }: DialOptions, origination: Origination, where: Where, done: Dialled): () => void {
   const tls = loadTls()
   const name = origination.servername ?? (target.kind === 'unix' ? 'localhost' : target.host)
   const options: ConnectionOptions = {
     ...where,
     secureContext: origination.context,
-    ALPNProtocols: ['http/1.1'],
+    ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
     // Said here, so that NODE_TLS_REJECT_UNAUTHORIZED in somebody's environment cannot turn it off.
     rejectUnauthorized: true,
     checkServerIdentity: (_: string, certificate: PeerCertificate) => tls.checkServerIdentity(name, certificate),

@@ -63,12 +63,13 @@ export class Pool {
   }
 
   /** Opens a connection; `done` is called once, unless given up by the function returned. */
-  dial(done: Opened): () => void {
+  dial(done: Opened, alpn?: readonly string[]): () => void {
     const { dns, deadlines, dial = dialEndpoint } = this.#environment
     const wait = { dueAt: deadlines.in(this.#options.connectMs), slot: -1, onDeadline: () => timedOut() }
     this.#count(1)
     deadlines.add(wait)
-    const abort = dial({ target: this.#options.target, tls: this.#options.tls, dns }, (wire, error, detail) => {
+    const asked = { target: this.#options.target, tls: this.#options.tls, dns, ...(alpn === undefined ? {} : { alpn }) }
+    const abort = dial(asked, (wire, error, detail) => {
       deadlines.remove(wait)
       if (wire !== null) return done(new UpstreamConnection(wire, this, deadlines), null, null)
       this.#count(-1)

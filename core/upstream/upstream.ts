@@ -49,8 +49,11 @@ export class Upstream {
     return index < 0 ? null : endpoints[index]!
   }
 
-  /** Opens a connection. Returns how to give up; or null, with `onDialFailed` called, if the limit of connections is reached. */
-  dial(endpoint: Endpoint, acquirer: Acquirer): (() => void) | null {
+  /**
+   * Opens a connection. Returns how to give up; or null, with `onDialFailed` called, if the limit of connections is reached. `alpn`: what
+   * is offered over TLS; default HTTP/1.1.
+   */
+  dial(endpoint: Endpoint, acquirer: Acquirer, alpn?: readonly string[]): (() => void) | null {
     if (this.#open() >= this.plan.connections) {
       acquirer.onDialFailed('connection_limit', null)
       return null
@@ -63,7 +66,7 @@ export class Upstream {
         connection.onGone = toldGone(this.#events, name, address)
         acquirer.onConnected(connection)
       } else acquirer.onDialFailed(error ?? 'connect_failed', detail)
-    })
+    }, alpn)
   }
 
   #open(): number {

@@ -138,7 +138,7 @@ secure('a record that was tampered with ends the connection, after the handshake
 })
 
 secure('ALPN: http/1.1 by default, a client that speaks neither is refused', async (made) => {
-  await using proxy = await start(made, { listener: { tls: { ...files(made.server), alpn: [] } } })
+  await using proxy = await start(made, { listener: { tls: terminate(made.server) } })
   const chosen = async (ALPNProtocols: string[]) => {
     using client = await trusting(proxy, made, { ALPNProtocols })
     client.send(GET)
@@ -257,7 +257,7 @@ secure('a new certificate is for the next handshake; open connections go on', as
 
 secure('a wrong certificate is told when the plan is prepared', (made) => {
   const pair = { cert: made.server.certFile, key: made.other.keyFile, alpn: [] }
-  const listener = { name: 'web', tls: pair } as unknown as Parameters<typeof gatherMaterials>[0]['listeners'][number]
+  const listener = { kind: 'http', name: 'web', tls: pair } as unknown as Parameters<typeof gatherMaterials>[0]['listeners'][number]
   const plan = { listeners: [listener], upstreams: new Map() } as unknown as Parameters<typeof gatherMaterials>[0]
   assert.throws(
     () => gatherMaterials(plan),

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import { type Hook, makeHook } from '../../core/hooks.ts'
 import { type Config, http, redirect, respond, split, upstream } from '../../core/index.ts'
 import { compilePlan } from '../../core/plan/compile.ts'
+import { httpListenersOf } from '../../core/plan/http-listeners.ts'
 import type { Destination, Plan, UpstreamPlan } from '../../core/plan/plan.ts'
 import { pluginUses, type UseConfig } from '../../core/plan/uses.ts'
 import { request } from '../route/support.ts'
@@ -11,9 +12,10 @@ const api = upstream('api', { endpoints: ['127.0.0.1:1', false, { address: 'b.in
 
 test('what is left out has its default', () => {
   const plan = compile({ listeners: { web: http({ listen: ':8080', routes: [] }) } })
-  const { routes, ...listener } = plan.listeners[0]!
+  const { routes, ...listener } = httpListenersOf(plan.listeners)[0]!
   assert.is(routes.size, 0)
   assert.equal(listener, {
+    kind: 'http',
     name: 'web',
     addresses: [{ kind: 'tcp', host: null, port: 8080 }],
     tls: null,
@@ -53,7 +55,7 @@ test('what is given is parsed', () => {
     via: false,
     tls: { cert: './c.pem', key: '-----BEGIN KEY' },
   } as const
-  const [web] = compile({ listeners: { web: http({ listen: [1, 'unix:/x'], routes: [], ...options }) } }).listeners
+  const [web] = httpListenersOf(compile({ listeners: { web: http({ listen: [1, 'unix:/x'], routes: [], ...options }) } }).listeners)
   assert.is(web!.limits.headBytes, 1024)
   assert.is(web!.limits.bodyBytes, 2 * 1024 ** 2)
   assert.is(web!.timeouts.keepAlive, 120_000)
@@ -159,13 +161,14 @@ test('the config’s use comes first in every listener, and is bound once', () =
   )
   assert.equal(bound, ['use[1]', 'a/use[0]', 'b/use[0]'])
   assert.equal(
-    plan.listeners.map(({ hooks }) => hooks.map(({ name }) => name)),
+    httpListenersOf(plan.listeners).map(({ hooks }) => hooks.map(({ name }) => name)),
     [
       ['use[1]', 'a/use[0]'],
       ['use[1]', 'b/use[0]'],
     ],
   )
-  assert.is(plan.listeners[0]!.hooks[0], plan.listeners[1]!.hooks[0])
+  const [a, b] = httpListenersOf(plan.listeners)
+  assert.is(a!.hooks[0], b!.hooks[0])
 })
 
 test('uses of plugins are collected under the keys that compiling asks for', () => {
@@ -288,7 +291,7 @@ function compile(config: Config): Plan {
 }
 
 function match(plan: Plan, path: string, host = 'x', method = 'GET') {
-  return plan.listeners[0]!.routes.match(request({ path, host, method }))?.route
+  return httpListenersOf(plan.listeners)[0]!.routes.match(request({ path, host, method }))?.route
 }
 
 function destination(plan: Plan, path: string): Destination {

@@ -4,11 +4,14 @@
  */
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
-import type { EndedExchange, HandshakeFailure, Observer } from '../../core/events.ts'
+import type { EndedExchange, EndedTunnel, HandshakeFailure, Observer } from '../../core/events.ts'
 import { type Hook, type HookCall, makeHook, PENDING } from '../../core/hooks.ts'
+import { inlineHook } from '../../core/http/inline.ts'
+import type { Config } from '../../core/index.ts'
 import { gatherMaterials } from '../../core/materials.ts'
 import { canUseHandles } from '../../core/net/bindings.ts'
 import { getKernel } from '../../core/net/kernel.ts'
+import { compilePlan } from '../../core/plan/compile.ts'
 import type {
   Destination,
   EndpointPlan,
@@ -19,6 +22,7 @@ import type {
   UpstreamPlan,
   UpstreamTimeouts,
 } from '../../core/plan/plan.ts'
+import type { HttpHooks } from '../../core/plugin.ts'
 import type { Conditions } from '../../core/route/conditions.ts'
 import { compilePath } from '../../core/route/pattern.ts'
 import { RouteTable } from '../../core/route/table.ts'
@@ -51,6 +55,8 @@ export interface ProxyOptions extends UpstreamOptions {
   readonly routes?: readonly RouteOptions[]
   /** Listen here instead of on 127.0.0.1. */
   readonly path?: string
+  /** Instead of all else: its first listener is listened on. */
+  readonly config?: Config
 }
 
 /** What an exchange was, copied while that was allowed. */
@@ -68,6 +74,8 @@ export async function startProxy(options: ProxyOptions = {}): Promise<RunningPro
 
 export class RunningProxy implements AsyncDisposable {
   readonly ended: Ended[] = []
+  /** Of TCP listeners. */
+  readonly tunnels: EndedTunnel[] = []
   readonly handshakesFailed: { readonly why: HandshakeFailure; readonly detail: string | null }[] = []
   readonly dialled: { readonly endpoint: string; readonly ok: boolean }[] = []
   readonly runtime: Runtime
@@ -97,12 +105,12 @@ export class RunningProxy implements AsyncDisposable {
     const address = server.address()
     if (address !== null && typeof address === 'object') this.port = address.port
     this.#server = server
-    this.runtime.accept('web', server)
+    this.runtime.accept(Object.keys(options.config?.listeners ?? { web: null })[0]!, server)
   }
 
   /** Takes another plan into use, as a reload does. */
   use(options: ProxyOptions): void {
-    const plan = makePlan(options, ++this.#generation)
+    const plan = planOf(options, ++this.#generation)
     this.runtime.use(plan, gatherMaterials(plan))
   }
 
@@ -127,6 +135,15 @@ export class RunningProxy implements AsyncDisposable {
     return this.#waiting.until(
       () => this.ended[number - 1],
       () => `no ended exchange ${number}; ended: ${this.ended.map((one) => `${one.method} ${one.path} ${one.status}`).join(', ')}`,
+      ms,
+    )
+  }
+
+  /** The connection to a TCP listener that ended as that number, counted from 1. */
+  tunnel(number = 1, ms?: number): Promise<EndedTunnel> {
+    return this.#waiting.until(
+      () => this.tunnels[number - 1],
+      () => `no ended tunnel ${number}`,
       ms,
     )
   }
@@ -158,6 +175,10 @@ export class RunningProxy implements AsyncDisposable {
         this.handshakesFailed.push({ why, detail })
         this.#waiting.poke()
       },
+      tunnelEnded: (tunnel) => {
+        this.tunnels.push(copyOfTunnel(tunnel))
+        this.#waiting.poke()
+      },
       exchangeEnded: (exchange) => {
         this.ended.push(copyOf(exchange))
         this.#waiting.poke()
@@ -183,12 +204,27 @@ function copyOf(exchange: EndedExchange): Ended {
   return Object.fromEntries(keys.map((key) => [key, exchange[key]])) as unknown as Ended
 }
 
+function copyOfTunnel(tunnel: EndedTunnel): EndedTunnel {
+  const { listener, route, upstream, endpoint, id, protocol, sni, ip, reason, detail } = tunnel
+  const { bytesIn, bytesOut, startedAt, durationMs, connectMs, attempts } = tunnel
+  return {
+    ...{ listener, route, upstream, endpoint, id, protocol, sni, ip, reason, detail },
+    ...{ bytesIn, bytesOut, startedAt, durationMs, connectMs, attempts },
+  }
+}
+
+function planOf(options: ProxyOptions, generation: number): Plan {
+  if (options.config === undefined) return makePlan(options, generation)
+  return compilePlan(options.config, { generation, folder: '/', bindUse: (use, key) => inlineHook(key, use as HttpHooks) })
+}
+
 export function makePlan(options: ProxyOptions, generation: number): Plan {
   const api = { ...options, endpoints: options.endpoints ?? (options.origin === undefined ? [] : [options.origin]) }
   const upstreams = new Map([['api', makeUpstream('api', api)]])
   for (const [name, one] of Object.entries(options.upstreams ?? {})) upstreams.set(name, makeUpstream(name, one))
   const listener: ListenerPlan = {
     ...{
+      kind: 'http',
       name: 'web',
       addresses: [],
       tls: null,

@@ -162,6 +162,7 @@ function observerOf(told: Told): Observer {
     connectionOpened: quiet,
     connectionClosed: quiet,
     exchangeEnded: quiet,
+    tunnelEnded: quiet,
     dialled: quiet,
     upstreamClosed: quiet,
     handshakeFailed: quiet,

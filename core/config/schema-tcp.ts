@@ -1,0 +1,115 @@
+/** TCP listeners: their shape, and that a route and what it goes to fit together. */
+import { isHostName, isIp } from '../net/address.ts'
+import type { Path } from './positions.ts'
+import { isObject, type Plain, type Report, show } from './report.ts'
+import type { Parts, TcpRoutePart } from './schema-parts.ts'
+import { network } from './schema-route.ts'
+import { splitTarget, tcpAddress, upstreamGroup } from './schema-upstream.ts'
+import {
+  anything,
+  chosen,
+  duration,
+  list,
+  made,
+  notYet,
+  object,
+  oneOf,
+  oneOrMany,
+  planned,
+  type Schema,
+  text,
+  textThat,
+  whole,
+  wrong,
+} from './schema-values.ts'
+
+const serverName = textThat((written) => {
+  const name = written.startsWith('*.') ? written.slice(2) : written
+  if (written === '*') return 'leave sni out to take every TLS client'
+  if (isHostName(name)) return null
+  if (/:\d+$/.test(name)) return `a server name has no port: ${show(written)}`
+  if (isIp(name.replace(/^\[|\]$/g, ''))) return `an address is no server name, clients send none for it: ${show(written)}`
+  if (name.includes('*')) return `a * stands as the first label: '*.example.com', not ${show(written)}`
+  return URL.canParse(`http://${name}`) && /[^\x00-\x7f]/.test(name) && !/[/?#@:]/.test(name) ? null : `not a server name: ${show(written)}`
+})
+
+const routeName = textThat((name) =>
+  /^[\w.-]+$/.test(name) ? null : `the name of a route is made of letters, digits, - _ and ., got ${show(name)}`,
+)
+
+const notATarget = wrong('an upstream, an address, split(…) or http({ routes })')
+
+/** `inside`: the options of http({ … }) without `listen`. */
+export function tcpListener(listen: Schema, inside: Schema): Schema {
+  const http = made({ options: inside })
+  const target = chosen((value) => {
+    if (typeof value === 'string') return tcpAddress
+    if (!isObject(value)) return notATarget
+    if (value.kind === 'upstream') return upstreamGroup
+    if (value.kind === 'split') return splitTarget
+    return value.kind === 'http' ? http : notATarget
+  })
+  const route = object(
+    {
+      name: routeName,
+      sni: oneOrMany(serverName),
+      alpn: oneOrMany(text),
+      from: oneOrMany(network),
+      tls: object({ cert: text, key: text, alpn: list(text) }, ['cert', 'key']),
+      use: notYet('use on a route of TCP', anything),
+      to: target,
+    },
+    ['to'],
+  )
+  return object(
+    {
+      listen,
+      routes: list(route),
+      limits: object({ connections: whole(1) }),
+      timeouts: object({ detect: duration, tunnelIdle: duration }),
+      ...planned({ proxyProtocol: oneOf('require') }),
+      use: notYet('use on a TCP listener', anything),
+    },
+    ['listen', 'routes'],
+  )
+}
+
+export function checkTcp({ tcpRoutes }: Parts, report: Report): void {
+  const names = new Map<string, Path>()
+  for (const part of tcpRoutes) {
+    checkTls(part, report)
+    const { route, path, listener } = part
+    if (typeof route.name !== 'string') continue
+    const key = `${listener}/${route.name}`
+    const other = names.get(key)
+    if (other === undefined) names.set(key, [...path, 'name'])
+    else
+      report.error([...path, 'name'], (placeOf) => `another route of ${listener} is named ${show(route.name)} already (${placeOf(other)})`)
+  }
+}
+
+function checkTls({ route, path }: TcpRoutePart, report: Report): void {
+  const { sni, alpn, tls, to } = route
+  const isHttp = isObject(to) && to.kind === 'http'
+  const asksTls = sni !== undefined || alpn !== undefined
+  if (asksTls && tls === undefined && isHttp && !(isObject(to.options) && to.options.tls !== undefined))
+    report.error([...path, 'to'], 'HTTP here would get TLS as it is: end it with tls: terminate({ cert, key })', 'key')
+  if (asksTls && tls === undefined && speaksTls(to))
+    report.warn(
+      [...path, 'to'],
+      'TLS is passed on as it is, and this upstream puts it into TLS of its own: take tls from the upstream, or end it here with tls: terminate({ cert, key })',
+      'key',
+    )
+  if (!isHttp || !isObject(tls) || !Array.isArray(tls.alpn)) return
+  for (const [i, name] of (tls.alpn as unknown[]).entries())
+    if (typeof name === 'string' && name !== 'h2' && name !== 'http/1.1')
+      report.error([...path, 'tls', 'alpn', i], `HTTP speaks h2 or http/1.1, not ${show(name)}`)
+}
+
+function speaksTls(to: unknown): boolean {
+  if (typeof to === 'string') return /^https:/i.test(to)
+  if (!isObject(to) || to.kind !== 'upstream' || !isObject(to.options)) return false
+  const { tls, endpoints } = to.options as Plain
+  if (tls !== undefined) return tls !== false
+  return Array.isArray(endpoints) && endpoints.some((one: unknown) => speaksTls(isObject(one) ? one.address : one))
+}

@@ -1,0 +1,124 @@
+/**
+ * One connection of a TCP listener on its way to an endpoint: chooses one, dials, tries another where connecting failed, hands over
+ * what was read before, and is a tunnel from then on. The client is not read until an endpoint is there.
+ */
+import { monotonicMs } from '../clock.ts'
+import type { Deadlines } from '../deadlines.ts'
+import { type ErrorCode, errorTable } from '../errors.ts'
+import type { Wire, WireOwner } from '../net/wire.ts'
+import type { UpstreamConnection } from '../upstream/connection.ts'
+import type { Acquirer, Endpoint, Upstream } from '../upstream/upstream.ts'
+import type { Accepted, ConnectionHome } from './home.ts'
+import { Tunnel } from './tunnel.ts'
+import type { TunnelFacts } from './tunnel-facts.ts'
+
+export type RelayHome = Pick<ConnectionHome, 'becameTunnel' | 'tunnelClosed' | 'connectionClosed'>
+
+export interface RelayOptions {
+  readonly facts: TunnelFacts
+  readonly upstream: Upstream
+  /** What the client has sent so far: it goes first. */
+  readonly early: Buffer
+  /** The client has said already that it sends no more. */
+  readonly hasEnded: boolean
+  /** What is offered to an endpoint that is spoken to over TLS. */
+  readonly alpn: readonly string[]
+  readonly deadlines: Deadlines
+  readonly idleMs: number
+}
+
+export class Relay implements Accepted, Acquirer, WireOwner {
+  readonly #wire: Wire
+  readonly #home: RelayHome
+  readonly #facts: TunnelFacts
+  /** Null once it is a tunnel, or over. */
+  #options: RelayOptions | null
+  #tried: Endpoint[] | null = null
+  #chosen: Endpoint | null = null
+  #dialledAt = 0
+  #giveUp: (() => void) | null = null
+
+  constructor(wire: Wire, home: RelayHome, options: RelayOptions) {
+    this.#wire = wire
+    this.#home = home
+    this.#facts = options.facts
+    this.#options = options
+    wire.owner = this
+  }
+
+  /** Apart from making it, for it may be over at once. */
+  start(): void {
+    this.#facts.upstream = this.#options!.upstream.plan.name
+    this.#attempt(this.#options!.upstream)
+  }
+
+  /** What is a tunnel, or will be one, ends by itself. */
+  drain(): void {}
+
+  destroy(): void {
+    this.#wire.destroy()
+  }
+
+  // ── dialling ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #attempt(upstream: Upstream): void {
+    const endpoint = upstream.choose(this.#tried)
+    if (endpoint === null) return this.#fail('no_endpoint', null)
+    this.#chosen = endpoint
+    this.#facts.endpoint = endpoint.plan.address
+    this.#facts.attempts++
+    this.#dialledAt = monotonicMs()
+    this.#giveUp = upstream.dial(endpoint, this, this.#options!.alpn)
+  }
+
+  onConnected(connection: UpstreamConnection): void {
+    const { early, hasEnded, deadlines, idleMs } = this.#options!
+    const facts = this.#facts
+    facts.connectMs = monotonicMs() - this.#dialledAt
+    this.#options = null
+    this.#giveUp = null
+    this.#tried = null
+    this.#chosen = null
+    this.#home.becameTunnel()
+    const right = connection.takeWire()
+    if (early.length > 0) right.write('', early, 0, early.length)
+    const left = this.#wire
+    const ended = (fromClient: number, fromEndpoint: number, isIdle: boolean): void => {
+      connection.left()
+      facts.bytesIn = fromClient + early.length
+      facts.bytesOut = fromEndpoint
+      facts.end(isIdle ? 'tunnel_idle' : null, null)
+      this.#home.tunnelClosed(this)
+    }
+    new Tunnel({ left, right }, { deadlines, idleMs, ended })
+    if (hasEnded) left.owner.onEnd()
+  }
+
+  onDialFailed(code: ErrorCode, detail: string | null): void {
+    this.#giveUp = null
+    const { upstream } = this.#options!
+    if (errorTable[code].retry !== 'safe' || this.#facts.attempts >= upstream.plan.attempts) return this.#fail(code, detail)
+    this.#tried = [...(this.#tried ?? []), this.#chosen!]
+    this.#attempt(upstream)
+  }
+
+  #fail(code: ErrorCode, detail: string | null): void {
+    this.#facts.end(code, detail)
+    // An orderly end could be taken for an empty answer.
+    this.#wire.reset()
+  }
+
+  // ── the client, until there is an endpoint ───────────────────────────────────────────────────────────────────────
+
+  onBytes(): void {}
+  onDrain(): void {}
+  onEnd(): void {}
+
+  onClose(error: string | null): void {
+    this.#options = null
+    this.#giveUp?.()
+    this.#giveUp = null
+    this.#facts.end('client_gone', error)
+    this.#home.connectionClosed(this)
+  }
+}

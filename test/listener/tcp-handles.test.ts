@@ -1,0 +1,3 @@
+/** The same conversations as in tcp.test.ts where there are no system calls of our own. */
+process.env.SLUICE_NO_FFI = '1'
+await import('./tcp.test.ts')
