@@ -21,7 +21,7 @@ const nothing = (): void => {}
 export function answerBare(below: AcceptedHandle, hello: Uint8Array, { context, alpn }: TlsAnswer, told: BareHandshake): () => void {
   const { handle, remoteAddress, remotePort } = below
   const tls = bindings!.wrapTls(handle, context.context, true, false)
-  let [isOver, isClosed] = [false, false]
+  let [isOver, isClosed, isGivenUp] = [false, false, false]
   let wire: TlsWire | null = null
   const close = () => {
     if (isClosed) return
@@ -34,7 +34,10 @@ export function answerBare(below: AcceptedHandle, hello: Uint8Array, { context, 
     if (isOver) return
     isOver = true
     close()
-    told.failed(code)
+    // A hello may be refused before whoever gave it is back; ticks may be run before that, too (kernel.ts is no callback scope of Node's).
+    setImmediate(() => {
+      if (!isGivenUp) told.failed(code)
+    })
   }
   tls.onhandshakestart = nothing
   tls.onclienthello = nothing
@@ -60,6 +63,7 @@ export function answerBare(below: AcceptedHandle, hello: Uint8Array, { context, 
   tls.receive(hello)
   if (!isOver) tls.readStart()
   return () => {
+    isGivenUp = true
     isOver = true
     if (wire === null) close()
   }
