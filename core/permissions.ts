@@ -5,5 +5,6 @@ export const permissionNames = 'net:HOST:PORT, kv, request.body, response.body, 
 const plain = new Set(['kv', 'request.body', 'response.body', 'stream', 'credentials'])
 
 export function isPermission(text: string): boolean {
-  return plain.has(text) || /^net:([^:[\]]+|\[[\da-f:.]+\]):\d+$/i.test(text)
+  const [, port] = /^net:(?:[^:/?#@[\]\\*\s]+|\[[\da-f:.]+\]):(\d{1,5})$/i.exec(text) ?? []
+  return plain.has(text) || (port !== undefined && Number(port) > 0 && Number(port) < 65536)
 }

@@ -38,8 +38,14 @@ const MOST_RESPONSE_BODY = 1024 * 1024
 const MOST_HEAD = 32 * 1024
 /** Addresses of a name that are tried. */
 const MOST_ADDRESSES = 3
-/** A machine's own metadata and whatever else answers on its link: a name must not lead there. Written as an address it was meant. */
-const linkLocal = new CidrSet(['169.254.0.0/16', 'fe80::/10', '64:ff9b::a9fe:0/112', 'fd00:ec2::254'])
+/**
+ * Whatever answers on a machine's own link, its metadata above all, and the metadata of clouds that have them elsewhere (Amazon and
+ * Google by IPv6, Alibaba, Azure): a name must not lead there. Written as an address it was meant.
+ */
+const forbidden = new CidrSet([
+  ...['169.254.0.0/16', 'fe80::/10', '64:ff9b::a9fe:0/112'],
+  ...['fd00:ec2::254', 'fd20:ce::254', '100.100.100.200', '168.63.129.16'],
+])
 
 export function createTransport(options: TransportOptions = {}): Transport {
   const network = new Network(options)
@@ -90,9 +96,11 @@ class Network {
         else done(addresses)
       })
     })
-    const allowed = found.filter((address) => !linkLocal.has(address))
+    const allowed = found.filter((address) => !forbidden.has(address))
     if (allowed.length === 0)
-      throw new Error(`fetch to ${url.host}: the name leads to ${found[0]}, an address of the local link, which a name may not`)
+      throw new Error(
+        `fetch to ${url.host}: the name leads to ${found[0]}, an address of the local link or of a cloud's metadata, which a name may not`,
+      )
     return allowed.slice(0, MOST_ADDRESSES)
   }
 

@@ -15,6 +15,7 @@ import { errorProblem, type Place, type Problem, placeIn, wholeFile } from '../c
 import type { Observer } from '../events.ts'
 import type { Config, HttpRoute, List } from '../index.ts'
 import { isPlugin, keyedUses, type PluginUseConfig, pluginUses } from '../plan/uses.ts'
+import { KvNames } from '../sandbox/kv-names.ts'
 import {
   type Definition,
   LoadedUse,
@@ -92,7 +93,7 @@ interface Tried {
   readonly use: PluginUse & { readonly name: string }
   readonly isolation: 'worker' | 'process'
   readonly loaded: LoadedUse | null
-  /** Grants that are missing, a sentence each. */
+  /** Grants that are missing, or cannot be had, a sentence each. */
   readonly missing: readonly string[]
   readonly error: unknown
 }
@@ -100,12 +101,16 @@ interface Tried {
 async function eachUse(config: Config, bundle: Bundle, see: (tried: Tried) => void, onUse?: (name: string) => void): Promise<void> {
   // What a plugin stores while it is set up here is for nobody.
   const sandbox = new Sandbox({ observer: silent, capabilities: createCapabilities({ kv: new LocalKvStore() }) })
+  const kvNames = new KvNames()
   try {
     for (const use of pluginUses(config)) {
       const source = bundle.plugins.find(({ id }) => id === use.plugin)
       if (source === undefined) continue
       onUse?.(use.name)
-      see(await tryUse(sandbox, { ...use, source, isolation: use.isolation ?? source.isolation }))
+      const tried = await tryUse(sandbox, { ...use, source, isolation: use.isolation ?? source.isolation })
+      const name = tried.loaded?.name ?? use.name
+      const shared = kvNames.problemOf({ name, file: source.file, grant: use.grant })
+      see(shared === null ? tried : { ...tried, missing: [...tried.missing, shared] })
     }
   } finally {
     sandbox.close()

@@ -11,6 +11,7 @@ import { readDefinition } from './definition.ts'
 import type { Engine, EngineSink, EngineUse } from './engine/engine.ts'
 import { ProcessEngine } from './engine/process.ts'
 import { WorkerEngine } from './engine/worker.ts'
+import { KvNames } from './kv-names.ts'
 import { createMatcher } from './match.ts'
 import { type PluginProfile, profilePlugin } from './profiling.ts'
 import type { PluginState } from './roster.ts'
@@ -135,11 +136,16 @@ export class Sandbox {
   async #load(uses: readonly PluginUse[], current: readonly Hook[]): Promise<readonly Hook[]> {
     const hooks: LoadedUse[] = []
     const before = new Map<string, LoadedUse>()
+    const kvNames = new KvNames()
     for (const hook of current) if (hook instanceof LoadedUse && this.#uses.has(hook)) before.set(hook.key, hook)
     try {
       for (const use of uses) {
         if (this.#closed) throw new Error('the sandbox is closed')
-        hooks.push(await this.#loadUse(use, before.get(use.key) ?? null))
+        const hook = await this.#loadUse(use, before.get(use.key) ?? null)
+        hooks.push(hook)
+        const { name, plugin, definition } = hook
+        const problem = kvNames.problemOf({ name, file: use.source.file, grant: use.grant })
+        if (problem !== null) throw new PluginError(name, problem, plugin.stacks.place(definition.at))
       }
     } catch (error) {
       this.release(hooks)

@@ -8,6 +8,7 @@ import { createCapabilities } from '../../core/capability/capabilities.ts'
 import type { FetchResult } from '../../core/capability/fetch.ts'
 import { LocalKvStore } from '../../core/capability/local-kv.ts'
 import { createTransport, type TransportOptions } from '../../core/capability/transport.ts'
+import { isPermission } from '../../core/permissions.ts'
 import { withCertificates } from '../support/certificates.ts'
 import { eventually } from '../support/deadline.ts'
 
@@ -67,11 +68,39 @@ test('an address that does not answer the door gives way to the next one', async
   assert.is(textOf(await fetch({ url: `http://a.test:${port}/` })), 'here')
 })
 
+test('a grant is one host and one port, or none', () => {
+  for (const text of ['net:a.example:80', 'net:[::1]:65535', 'net:10.0.0.1:1', 'kv']) assert.ok(isPermission(text), text)
+  for (const text of [
+    'net:*:80',
+    'net:*.a.example:80',
+    'net:u@a:80',
+    'net:a/b:80',
+    'net:a b:80',
+    'net:a:0',
+    'net:a:65536',
+    'net:a',
+    'net:::1:80',
+  ])
+    assert.not(isPermission(text), text)
+})
+
 test('a name that leads to the local link is refused, an address that was granted as such is not', async () => {
-  for (const address of ['169.254.169.254', 'fe80::1', '::ffff:169.254.169.254', '64:ff9b::a9fe:a9fe', 'fd00:ec2::254']) {
+  for (const address of [
+    '169.254.169.254',
+    'fe80::1',
+    '::ffff:169.254.169.254',
+    '64:ff9b::a9fe:a9fe',
+    'fd00:ec2::254',
+    'fd20:ce::254',
+    '100.100.100.200',
+    '168.63.129.16',
+  ]) {
     const fetch = fetcher({ resolve: (_, done) => done([address], null) })
     const reason = await reasonOf(fetch({ url: 'http://innocent.test/' }))
-    assert.is(reason, `fetch to innocent.test: the name leads to ${address}, an address of the local link, which a name may not`)
+    assert.is(
+      reason,
+      `fetch to innocent.test: the name leads to ${address}, an address of the local link or of a cloud's metadata, which a name may not`,
+    )
   }
   const mixed = fetcher({ resolve: (_, done) => done(['169.254.169.254', '127.0.0.1'], null) })
   const port = await serve((_, response) => response.end('local'))

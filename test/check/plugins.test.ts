@@ -81,6 +81,26 @@ test('a problem of the config does not hide those of its plugins', async () => {
   )
 })
 
+test('two plugins of one name cannot both be granted kv', async () => {
+  const problems = lines(
+    (
+      await load({
+        ...FILES,
+        'fine2.ts': FILES['fine.ts']!,
+        'proxy.config.ts': config("  any(fine)({}, { grant: ['kv'] }),\n  any(fine2)({}, { grant: ['kv'] }),\n  any(fine2)({}),").replace(
+          'import options',
+          "import fine2 from './fine2.ts'\nimport options",
+        ),
+      })
+    ).problems,
+  )
+  assert.match(
+    problems.join('\n'),
+    /^proxy\.config\.ts:13:\d+ listeners\.web\.use\[1\]\S*: plugin fine: it is granted kv, and so is the plugin of that name in \S+fine\.ts: .*$/m,
+  )
+  assert.is(problems.filter((line) => line.includes('kv')).length, 1)
+})
+
 test('what one use does, and what limits it', async () => {
   const made = await bundle({
     ...FILES,

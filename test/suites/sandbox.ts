@@ -334,6 +334,17 @@ function describeLoading(check: Check): void {
     const [hook] = await it.sandbox.load([good])
     assert.is(outcome(await ask(hook!)), 'responded 204')
   })
+  check('lets no plugin have the kv of another one by taking its name', async (it) => {
+    const code = plain('sessions', 'return { onRequest() { return respond(204) } }')
+    const [own, other] = await Promise.all(['own.ts', 'other.ts'].map((file) => it.write(file, code)))
+    const uses = (grant: string[]) =>
+      Promise.all([it.use(own!, { grant: ['kv'] }), it.use(own!, { grant: ['kv'] }), it.use(other!, { grant })])
+    await rejects(
+      async () => it.sandbox.load(await uses(['kv'])),
+      /other\.ts:2:\d+: plugin sessions: it is granted kv, and so is .*own\.ts/,
+    )
+    assert.is((await it.sandbox.load(await uses([]))).length, 3)
+  })
   check('runs an async setup, and validates options inside', async (it) => {
     const schema = `{ '~standard': { version: 1, vendor: 'x', validate: async (v) => typeof v.n === 'number' ? { value: { n: v.n + 1 } } : { issues: [{ message: 'no number', path: ['n'] }, { message: 'Invalid input', code: 'invalid_type', expected: 'array', path: ['a'] }] } } }`
     const code = `import { definePlugin, respond } from 'sluice/plugin'
