@@ -4,7 +4,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
-import http from 'node:http'
+import type * as http from 'node:http'
 import net from 'node:net'
 import type { ListenAddress } from '../plan/plan.ts'
 
@@ -70,7 +70,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
 }
 
 function createServer({ token, source }: AdminOptions): http.Server {
-  const server = http.createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
+  const server = loadHttp().createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
     answer(request, { token, source }).then(
       ({ status, type, text }) => {
         const headers = {
@@ -149,6 +149,11 @@ function isLocal(address: ListenAddress): boolean {
 }
 
 /** Returns where it listens. */
+/** An `import` would load all of undici with it, a tenth of a second of CPU. */
+function loadHttp(): typeof http {
+  return process.getBuiltinModule('node:http')
+}
+
 async function listen(server: http.Server, address: ListenAddress): Promise<string> {
   const options =
     address.kind === 'unix' ? { path: address.path } : { port: address.port, ...(address.host === null ? {} : { host: address.host }) }

@@ -59,7 +59,7 @@ interface Client {
 
 class Network {
   readonly #options: TransportOptions
-  readonly #clients = new Map<string, Promise<Client>>()
+  readonly #clients = new Map<string, Client>()
   #dns: DnsCache | null = null
 
   constructor(options: TransportOptions) {
@@ -67,7 +67,7 @@ class Network {
   }
 
   async send(hop: Hop, signal: AbortSignal): Promise<HopResponse> {
-    const client = await this.#client(hop.url.protocol)
+    const client = this.#client(hop.url.protocol)
     const addresses = await this.#addresses(hop.url)
     for (const [i, address] of addresses.entries()) {
       signal.throwIfAborted()
@@ -109,13 +109,13 @@ class Network {
     return this.#dns
   }
 
-  #client(protocol: string): Promise<Client> {
+  /** Loaded for the first fetch; an `import` would load all of undici with it. */
+  #client(protocol: string): Client {
     const known = this.#clients.get(protocol)
     if (known !== undefined) return known
-    const client = (protocol === 'https:' ? import('node:https') : import('node:http')).then(({ Agent, request }) => {
-      const agent = new Agent({ keepAlive: true, maxSockets: 64, maxTotalSockets: 256, maxFreeSockets: 8, timeout: 30_000 })
-      return { request, agent }
-    })
+    const { Agent, request } = process.getBuiltinModule(protocol === 'https:' ? 'node:https' : 'node:http')
+    const agent = new Agent({ keepAlive: true, maxSockets: 64, maxTotalSockets: 256, maxFreeSockets: 8, timeout: 30_000 })
+    const client = { request, agent }
     this.#clients.set(protocol, client)
     return client
   }

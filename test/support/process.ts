@@ -12,6 +12,7 @@ import { createInterface } from 'node:readline'
 import { eventually, Waiting, within } from './deadline.ts'
 
 export const root: string = join(import.meta.dirname, '../..')
+/** For processes that load isolated-vm themselves; the command line is started without, as users start it. */
 export const nodeFlags: readonly string[] = ['--no-node-snapshot', '--no-concurrent-osr']
 const READY_DEADLINE_MS = 15_000
 const STOP_DEADLINE_MS = 10_000
@@ -77,7 +78,7 @@ export class Sluice {
   constructor(command: readonly string[], options: CommandOptions) {
     this.folder = options.folder ?? makeFolder(options)
     this.#ownsFolder = options.folder === undefined
-    const args = [...nodeFlags, ...(options.nodeArgs ?? []), options.program ?? join(root, 'core/main.ts'), ...command]
+    const args = [...(options.nodeArgs ?? []), options.program ?? join(root, 'core/main.ts'), ...command]
     // A session of its own: whatever it starts carries its number in /proc, also after its parent is gone.
     this.child = spawn(process.execPath, args, {
       cwd: this.folder,
