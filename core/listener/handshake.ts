@@ -7,6 +7,7 @@ import type { Accepted } from '../connection/home.ts'
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { HandshakeFailure } from '../events.ts'
 import { type PeekResult, type Protocol, peek } from '../net/peek.ts'
+import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import { answerTls, ready } from '../net/tls.ts'
 import type { AcceptedWire, Wire, WireOwner } from '../net/wire.ts'
 import type { Termination } from './termination.ts'
@@ -23,8 +24,8 @@ export interface HandshakeOptions {
   readonly termination: Termination
   readonly deadlines: Deadlines
   readonly limitMs: number
-  /** Who it is that connected: the wire's address, or what a PROXY header says. */
-  readonly peer: string
+  /** What came before it, if anything did. */
+  readonly header: ProxyHeader | null
 }
 
 const LINGER_MS = 2000
@@ -34,7 +35,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
   slot = -1
   /** Of the socket, at the accept; `''` on a unix socket. */
   readonly remoteAddress: string
-  readonly peer: string
+  readonly header: ProxyHeader | null
   readonly #wire: AcceptedWire
   readonly #home: HandshakeHome
   readonly #options: HandshakeOptions
@@ -44,7 +45,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
 
   constructor(wire: AcceptedWire, home: HandshakeHome, options: HandshakeOptions) {
     this.remoteAddress = wire.remoteAddress
-    this.peer = options.peer
+    this.header = options.header
     this.#wire = wire
     this.#home = home
     this.#options = options

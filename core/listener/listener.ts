@@ -141,15 +141,17 @@ export class Listener implements ConnectionHome, HandshakeHome, AwaitedHeaderHom
       socket.on('error', () => {}).destroy()
       return this.connectionClosed(handshake)
     }
-    const { peer } = handshake
+    const { header } = handshake
     const isHttp2 = socket.alpnProtocol === 'h2'
-    const connection = isHttp2 ? new Http2Connection(socket, this, peer) : new Http1Connection(new SocketWire(socket), this, 'https', peer)
+    const connection = isHttp2
+      ? new Http2Connection(socket, this, header)
+      : new Http1Connection(new SocketWire(socket), this, 'https', header)
     this.#keep(connection, this.#leave(handshake))
   }
 
-  headerRead(awaited: AwaitedHeader, { isLocal, source }: ProxyHeader, rest: Buffer): void {
+  headerRead(awaited: AwaitedHeader, header: ProxyHeader, rest: Buffer): void {
     const { wire } = awaited
-    this.#carry(wire, isLocal ? wire.remoteAddress : (source?.ip ?? ''), this.#leave(awaited))
+    this.#carry(wire, header, this.#leave(awaited))
     if (rest.length > 0) wire.owner.onBytes(rest, rest.length)
   }
 
@@ -215,16 +217,16 @@ export class Listener implements ConnectionHome, HandshakeHome, AwaitedHeaderHom
     }
     this.#environment.counted(1)
     this.#environment.observer.connectionOpened(this.#name)
-    if (!mustAnnounce) return this.#carry(wire, wire.remoteAddress, this.#name)
+    if (!mustAnnounce) return this.#carry(wire, null, this.#name)
     this.#keep(new AwaitedHeader(wire, this, { deadlines, limitMs: listener.timeouts.requestHead }), this.#name)
   }
 
   /** From its own first byte on. */
-  #carry(wire: AcceptedWire, peer: string, name: string): void {
+  #carry(wire: AcceptedWire, header: ProxyHeader | null, name: string): void {
     const termination = this.#termination
-    if (termination === null) return this.#keep(new Http1Connection(wire, this, 'http', peer), name)
+    if (termination === null) return this.#keep(new Http1Connection(wire, this, 'http', header), name)
     const { deadlines, listener } = this.service
-    this.#keep(new Handshake(wire, this, { termination, deadlines, limitMs: listener.timeouts.requestHead, peer }), name)
+    this.#keep(new Handshake(wire, this, { termination, deadlines, limitMs: listener.timeouts.requestHead, header }), name)
   }
 
   #keep(connection: Accepted, name: string): void {

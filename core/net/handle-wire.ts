@@ -5,6 +5,7 @@
  */
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import { getSystemErrorName } from 'node:util'
+import { factsOfEnds, type ProxyFacts } from './proxy-protocol-writer.ts'
 import type { AcceptedWire, WireOwner } from './wire.ts'
 
 /** What libuv's TCP and Pipe handles have in Node 26 (src/stream_base.cc, src/tcp_wrap.cc). */
@@ -22,6 +23,7 @@ export interface StreamHandle {
   close(done?: () => void): void
   reset?(done?: () => void): number
   getpeername?(out: { address?: string; port?: number }): number
+  getsockname?(out: { address?: string; port?: number }): number
   setNoDelay?(on: boolean): number
   setKeepAlive?(on: boolean, seconds: number): number
 }
@@ -97,6 +99,10 @@ export class HandleWire implements AcceptedWire {
 
   get remotePort(): number {
     return this.#peerName().port ?? 0
+  }
+
+  facts(): ProxyFacts {
+    return factsOfHandle(this.#handle, this.#peerName())
   }
 
   writeText(text: string): boolean {
@@ -272,6 +278,12 @@ export function connectHandle(ip: string, port: number, done: (handle: StreamHan
     over = true
     handle.close()
   }
+}
+
+export function factsOfHandle(handle: StreamHandle, remote: { address?: string; port?: number }): ProxyFacts {
+  const own: { address?: string; port?: number } = {}
+  handle.getsockname?.(own)
+  return factsOfEnds(remote, own)
 }
 
 function onRead(this: StreamHandle): void {

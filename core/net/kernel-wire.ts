@@ -5,8 +5,9 @@
 
 import type { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
-import { HandleWire, type StreamHandle } from './handle-wire.ts'
+import { factsOfHandle, HandleWire, type StreamHandle } from './handle-wire.ts'
 import { EAGAIN, EPOLLIN, EPOLLOUT, getKernel, type Kernel, type Watched } from './kernel.ts'
+import type { ProxyFacts } from './proxy-protocol-writer.ts'
 import type { AcceptedWire, WireOwner } from './wire.ts'
 
 const SHARED_BYTES = 16384
@@ -68,6 +69,10 @@ export class KernelWire implements AcceptedWire, Watched {
 
   get remotePort(): number {
     return this.#peerName().port ?? 0
+  }
+
+  facts(): ProxyFacts {
+    return factsOfHandle(this.#handle, this.#peerName())
   }
 
   writeText(text: string): boolean {

@@ -11,6 +11,20 @@ export interface ProxyFacts {
   readonly tls: ProxyTls | null
 }
 
+interface End {
+  readonly address?: string | undefined
+  readonly port?: number | undefined
+}
+
+/** Of a socket; an end without an address is a unix socket's. */
+export function factsOfEnds(remote: End, own: End, tls: ProxyTls | null = null): ProxyFacts {
+  return { source: addressOf(remote), destination: addressOf(own), tls }
+}
+
+function addressOf({ address, port }: End): SocketAddress | null {
+  return address === undefined || port === undefined ? null : { ip: address, port }
+}
+
 export interface ProxyTls {
   readonly serverName: string | null
   readonly alpn: string | null

@@ -3,6 +3,8 @@
  * stays lent; what was written before `end` arrives, close_notify included, unless the wire is destroyed.
  */
 import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { factsOfEnds, type ProxyFacts, type ProxyTls } from './proxy-protocol-writer.ts'
 import type { AcceptedWire, WireOwner } from './wire.ts'
 
 const nobody: WireOwner = { onBytes() {}, onDrain() {}, onEnd() {}, onClose() {} }
@@ -32,6 +34,10 @@ export class SocketWire implements AcceptedWire {
     socket.on('end', this.#onEnd)
     socket.on('error', this.#onError)
     socket.on('close', this.#onClose)
+  }
+
+  facts(): ProxyFacts {
+    return factsOfSocket(this.#socket)
   }
 
   writeText(text: string): boolean {
@@ -124,5 +130,24 @@ export class SocketWire implements AcceptedWire {
     if (this.closed) return
     this.closed = true
     this.owner.onClose(this.#error)
+  }
+}
+
+export function factsOfSocket(socket: Socket | TLSSocket): ProxyFacts {
+  const remote = { address: socket.remoteAddress, port: socket.remotePort }
+  return factsOfEnds(remote, { address: socket.localAddress, port: socket.localPort }, 'encrypted' in socket ? factsOfTls(socket) : null)
+}
+
+/** Nothing is asked of a client's certificate: there is none. */
+function factsOfTls(socket: TLSSocket): ProxyTls {
+  // The name is there on the server's side; @types/node knows it of no side.
+  const { servername } = socket as { servername?: string | false | null }
+  const { alpnProtocol } = socket
+  return {
+    serverName: typeof servername === 'string' && servername !== '' ? servername : null,
+    alpn: typeof alpnProtocol === 'string' ? alpnProtocol : null,
+    version: socket.getProtocol(),
+    cipher: socket.getCipher()?.name ?? null,
+    commonName: null,
   }
 }

@@ -41,6 +41,8 @@ export function makeOrigination({ servername, ca, cert, key }: OriginationTexts)
 export interface DialOptions {
   readonly target: EndpointPlan['target']
   readonly tls: Origination | null
+  /** Goes before everything else, TLS too. */
+  readonly header: Buffer | null
   readonly dns: DnsCache
 }
 
@@ -92,21 +94,59 @@ function tryEach(
 function connectIp(options: DialOptions, ip: string, port: number, done: Dialled): () => void {
   if (options.tls !== null || !canUseHandles) return connectSocket(options, { host: ip, port }, done)
   return connectHandle(ip, port, (handle, error) => {
-    if (handle !== null) done(wireOver(handle, true), null, null)
+    if (handle !== null) done(announced(wireOver(handle, true), options.header), null, null)
     else done(null, connectError(error!), `${error} ${ip}:${port}`)
   })
+}
+
+/** So soon after the connect there is room for it: nothing has been written before. */
+function announced(wire: Wire, header: Buffer | null): Wire {
+  if (header !== null) wire.writeText(header.latin1Slice())
+  return wire
 }
 
 type Where = { readonly host: string; readonly port: number } | { readonly path: string }
 
 function connectSocket(options: DialOptions, where: Where, done: Dialled): () => void {
-  if (options.tls !== null) return connectTls(options.target, options.tls, where, done)
+  if (options.tls !== null) {
+    if (options.header === null) return connectTls(options.target, options.tls, where, done)
+    return connectAnnounced({ ...options, tls: options.tls, header: options.header }, where, done)
+  }
   const socket = net.connect({ ...where, noDelay: true })
   const toError = (error: NodeJS.ErrnoException) => connectError(error.code ?? '')
-  return whenOpen(socket, { event: 'connect', toError }, done)
+  const { header } = options
+  return whenOpen(socket, { event: 'connect', toError }, (wire, error, detail) => done(wire && announced(wire, header), error, detail))
 }
 
-function connectTls(target: EndpointPlan['target'], origination: Origination, where: Where, done: Dialled): () => void {
+/** The header leaves in plain text, then TLS begins. */
+function connectAnnounced(
+  { target, tls, header }: DialOptions & { readonly tls: Origination; readonly header: Buffer },
+  where: Where,
+  done: Dialled,
+): () => void {
+  const socket = net.connect({ ...where, noDelay: true })
+  let abort = (): void => {
+    socket.destroy()
+  }
+  const failed = (error: NodeJS.ErrnoException) => {
+    socket.destroy()
+    done(null, connectError(error.code ?? ''), error.message)
+  }
+  socket.once('error', failed)
+  socket.once('connect', () => {
+    socket.write(header)
+    socket.off('error', failed)
+    abort = connectTls(target, tls, { socket }, done)
+  })
+  return () => abort()
+}
+
+function connectTls(
+  target: EndpointPlan['target'],
+  origination: Origination,
+  where: Where | { readonly socket: net.Socket },
+  done: Dialled,
+): () => void {
   const tls = loadTls()
   const name = origination.servername ?? (target.kind === 'unix' ? 'localhost' : target.host)
   const options: ConnectionOptions = {

@@ -4,6 +4,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { EndpointPlan, UpstreamPlan } from '../plan/plan.ts'
 import type { UpstreamConnection } from './connection.ts'
 import type { Pool } from './pool.ts'
+import type { PrivateConnections } from './private-connections.ts'
 
 export interface UpstreamEvents {
   dialled(upstream: string, endpoint: string, ok: boolean): void
@@ -49,9 +50,10 @@ export class Upstream {
     return index < 0 ? null : endpoints[index]!
   }
 
-  /** Opens a connection. Returns how to give up; or null, with `onDialFailed` called, if the limit of connections is reached. */
-  dial(endpoint: Endpoint, acquirer: Acquirer): (() => void) | null {
-    if (this.#open() >= this.plan.connections) {
+  /** Opens a connection, for one client alone if it has a header. Returns how to give up; or null, with `onDialFailed` called, if the limit of connections is reached. */
+  dial(endpoint: Endpoint, acquirer: Acquirer, privates: PrivateConnections | null): (() => void) | null {
+    // What is idle for one client must not keep another one out.
+    if (this.#open() >= this.plan.connections && !this.#endpoints.some(({ pool }) => pool.dropPrivate())) {
       acquirer.onDialFailed('connection_limit', null)
       return null
     }
@@ -63,7 +65,7 @@ export class Upstream {
         connection.onGone = toldGone(this.#events, name, address)
         acquirer.onConnected(connection)
       } else acquirer.onDialFailed(error ?? 'connect_failed', detail)
-    })
+    }, privates)
   }
 
   #open(): number {
