@@ -424,11 +424,12 @@ interface UpstreamCommon {
   retries?: Retries | undefined
   /** Default `roundRobin()`. */
   balancer?: Balancer | undefined
+  /** Begin each connection with a header of the PROXY protocol that names the client. It then serves that client's connection alone. */
+  proxyProtocol?: 1 | 2 | undefined
   /** Planned, as all below. */
   healthCheck?: HealthCheck | undefined
   outlier?: OutlierDetection | undefined
   circuitBreaker?: CircuitBreaker | undefined
-  proxyProtocol?: 1 | 2 | undefined
   sticky?: { cookie: string } | undefined
   slowStart?: Duration | undefined
   parent?: string | undefined

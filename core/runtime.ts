@@ -297,8 +297,9 @@ export class Runtime {
 
   #poolFor(plan: UpstreamPlan, endpoint: EndpointPlan, tls: Origination | null, pools: Map<string, Pool>): Pool {
     const { connect, keepAlive } = plan.timeouts
-    const options: PoolOptions = { target: endpoint.target, tls, connectMs: connect, keepAliveMs: keepAlive, maxIdle: plan.idleConnections }
-    const key = JSON.stringify([endpoint.target, tls?.identity ?? null])
+    const { idleConnections: maxIdle, proxyProtocol } = plan
+    const options: PoolOptions = { target: endpoint.target, tls, proxyProtocol, connectMs: connect, keepAliveMs: keepAlive, maxIdle }
+    const key = JSON.stringify([endpoint.target, tls?.identity ?? null, proxyProtocol])
     const known = pools.get(key) ?? this.#pools.get(key)
     const pool = known ?? new Pool(options, this.#poolEnvironment())
     known?.configure(options)

@@ -7,6 +7,7 @@ import { Http1Connection } from '../../core/connection/http1.ts'
 import { Deadlines } from '../../core/deadlines.ts'
 import type { Service } from '../../core/http/service.ts'
 import { Tally } from '../../core/http/tally.ts'
+import type { ProxyFacts } from '../../core/net/proxy-protocol-writer.ts'
 import type { Wire, WireOwner } from '../../core/net/wire.ts'
 import type { ListenerPlan, UpstreamPlan } from '../../core/plan/plan.ts'
 import type { Conditions } from '../../core/route/conditions.ts'
@@ -38,6 +39,9 @@ class MemoryWire implements Wire {
   /** As the kernel would: every text is made flat once. */
   readonly #out = Buffer.alloc(65536)
   written = 0
+  facts(): ProxyFacts {
+    return { source: null, destination: null, tls: null }
+  }
   writeText(text: string): boolean {
     this.written += this.#out.latin1Write(text)
     return true
@@ -59,7 +63,7 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
   const deadlines = new Deadlines()
   const target = { kind: 'ip', host: '127.0.0.1', port: 1 } as const
   const pool = new Pool(
-    { target, tls: null, connectMs: 1000, keepAliveMs: 60_000, maxIdle: 16 },
+    { target, tls: null, proxyProtocol: null, connectMs: 1000, keepAliveMs: 60_000, maxIdle: 16 },
     { dns: new DnsCache(), deadlines, counted() {} },
   )
   const upstreamWire = new MemoryWire()
@@ -73,6 +77,7 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
     timeouts: { connect: 1000, response: 60_000, idle: 60_000, keepAlive: 60_000 },
     idleConnections: 16,
     attempts: 1,
+    proxyProtocol: null,
     connections: Number.POSITIVE_INFINITY,
   }
   const nothing = () => {}

@@ -9,6 +9,7 @@ import { Tunnel } from '../../core/connection/tunnel.ts'
 import { Deadlines } from '../../core/deadlines.ts'
 import { type Answer, makeHook } from '../../core/hooks.ts'
 import { RequestHead } from '../../core/net/http1/head.ts'
+import type { ProxyFacts } from '../../core/net/proxy-protocol-writer.ts'
 import { FrameWriter, OPCODE } from '../../core/net/websocket/frame.ts'
 import type { Wire, WireOwner } from '../../core/net/wire.ts'
 
@@ -25,6 +26,9 @@ class MemoryWire implements Wire {
   readonly remotePort = 1
   readonly #out = Buffer.alloc(4 << 20)
   written = 0
+  facts(): ProxyFacts {
+    return { source: null, destination: null, tls: null }
+  }
   writeText(text: string): boolean {
     this.written += this.#out.latin1Write(text)
     return true

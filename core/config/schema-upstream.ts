@@ -69,12 +69,12 @@ const options = object({
   limits: object({ connections: whole(1), ...planned({ pending: whole(0) }) }),
   retries: object({ attempts: whole(1, 10), on: list(retryOn), ...planned({ budget: ratio }) }),
   balancer,
+  proxyProtocol: oneOf(1, 2),
   discovery: notYet('discovery', discovery),
   ...planned({
     healthCheck: object({ path: text, interval: duration, timeout: duration, unhealthyAfter: whole(1), healthyAfter: whole(1) }),
     outlier: object({ consecutiveFailures: whole(1), ejectFor: duration, maxEjected: ratio }),
     circuitBreaker: object({ failureRatio: ratio, minRequests: whole(1), openFor: duration }),
-    proxyProtocol: oneOf(1, 2),
     sticky: object({ cookie: text }, ['cookie']),
     slowStart: duration,
     parent: text,

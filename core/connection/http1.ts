@@ -6,14 +6,16 @@ import type { Deadlines, Timed } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Downstream, HopMemo } from '../http/downstream.ts'
 import { Exchange } from '../http/exchange.ts'
-import { plainAddress } from '../http/identity.ts'
 import type { RelayedMessages } from '../http/message-hooks.ts'
 import type { Service } from '../http/service.ts'
 import type { TunnelEnded } from '../http/tunnel-end.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
 import { readRequestHead } from '../net/http1/request.ts'
+import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
+import { PrivateConnections } from '../upstream/private-connections.ts'
+import { factsOf, peerOf } from './announced.ts'
 import type { Accepted, ConnectionHome } from './home.ts'
 import { httpDate } from './http-date.ts'
 import { MessageRelay } from './message-relay.ts'
@@ -38,6 +40,8 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   slot = -1
   passesFraming = true
   readonly #wire: Wire
+  readonly #header: ProxyHeader | null
+  #privates: PrivateConnections | null = null
   readonly #home: ConnectionHome
   readonly #deadlines: Deadlines
   /** What the exchange under way began with. Null between two: an idle connection would keep an old plan alive. */
@@ -65,17 +69,23 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   #endsChunked = false
   #http10 = false
 
-  /** `peer`: who it is that connected, if that is not whom the wire leads to. */
-  constructor(wire: Wire, home: ConnectionHome, scheme: 'http' | 'https', peer = wire.remoteAddress) {
+  /** `header`: what came before it. */
+  constructor(wire: Wire, home: ConnectionHome, scheme: 'http' | 'https', header: ProxyHeader | null = null) {
     this.#wire = wire
     this.#home = home
     this.#deadlines = home.service.deadlines
     this.scheme = scheme
-    this.peer = plainAddress(peer)
+    this.peer = peerOf(wire.remoteAddress, header)
+    this.#header = header
     wire.owner = this
     this.#deadlines.add(this)
     this.dueAt = this.#in(this.#service.listener.timeouts.requestHead)
     wire.resume()
+  }
+
+  get privates(): PrivateConnections {
+    this.#privates ??= new PrivateConnections(() => factsOf(this.#wire.facts(), this.#header))
+    return this.#privates
   }
 
   get congested(): boolean {
@@ -351,6 +361,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     this.#exchange = null
     this.#began = null
     deadlines.remove(this)
+    this.#privates?.close()
     this.#home.becameTunnel()
     const head101 = `HTTP/1.1 101 ${head.reason}\r\n${head.lines()}Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n`
     const left: TunnelEnded = (fromClient, fromEndpoint, why) => {
@@ -472,6 +483,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     this.#state = 'closed'
     this.#began = null
     this.#deadlines.remove(this)
+    this.#privates?.close()
     this.#home.connectionClosed(this)
   }
 

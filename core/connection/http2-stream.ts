@@ -12,11 +12,13 @@ import { passableTrailers } from '../net/http1/chunked.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
 import { parseRequestFields, responseFields, trailerFields, trailerLines } from '../net/http2/head.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
+import type { PrivateConnections } from '../upstream/private-connections.ts'
 import { httpDate } from './http-date.ts'
 
 export interface StreamHome {
   readonly peer: string
   readonly memo: HopMemo
+  readonly privates: PrivateConnections
   streamClosed(): void
 }
 
@@ -59,6 +61,10 @@ export class Http2Stream implements Downstream, Timed {
     // What is wrong with a stream resets it, and `close` follows.
     stream.on('error', () => {})
     stream.on('close', () => this.#onClose())
+  }
+
+  get privates(): PrivateConnections {
+    return this.#home.privates
   }
 
   // ── the request ──────────────────────────────────────────────────────────────────────────────────────────────────

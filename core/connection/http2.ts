@@ -10,7 +10,10 @@ import type http2 from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { HopMemo } from '../http/downstream.ts'
-import { plainAddress } from '../http/identity.ts'
+import type { ProxyHeader } from '../net/proxy-protocol.ts'
+import { factsOfSocket } from '../net/socket-wire.ts'
+import { PrivateConnections } from '../upstream/private-connections.ts'
+import { factsOf, peerOf } from './announced.ts'
 import type { Accepted, ConnectionHome } from './home.ts'
 import { Http2Stream, type StreamHome } from './http2-stream.ts'
 
@@ -27,6 +30,7 @@ const NO_ERROR = 0
 
 export class Http2Connection implements Accepted, Timed, StreamHome {
   readonly peer: string
+  readonly privates: PrivateConnections
   readonly memo: HopMemo = { host: '', minor: 1, service: 0, lines: '' }
   dueAt = Number.POSITIVE_INFINITY
   slot = -1
@@ -38,12 +42,13 @@ export class Http2Connection implements Accepted, Timed, StreamHome {
   /** RFC 9113 §6.8: first it is announced that there will be an end, then new streams are refused. */
   #state: 'open' | 'announced' | 'closing' = 'open'
 
-  /** Takes over a socket whose handshake is just done, in the same turn. `peer`: who it is that connected. */
-  constructor(socket: TLSSocket, home: ConnectionHome, peer = socket.remoteAddress ?? '') {
+  /** Takes over a socket whose handshake is just done, in the same turn. `header`: what came before it. */
+  constructor(socket: TLSSocket, home: ConnectionHome, header: ProxyHeader | null = null) {
     this.#home = home
     const { deadlines, listener } = home.service
     this.#deadlines = deadlines
-    this.peer = plainAddress(peer)
+    this.peer = peerOf(socket.remoteAddress ?? '', header)
+    this.privates = new PrivateConnections(() => factsOf(factsOfSocket(socket), header))
     // Half of a connection is of no use here: when the client ends its side, all of it ends.
     socket.allowHalfOpen = false
     this.#session = loadHttp2().performServerHandshake(socket, {
@@ -111,6 +116,7 @@ export class Http2Connection implements Accepted, Timed, StreamHome {
 
   #closed(): void {
     this.#deadlines.remove(this)
+    this.privates.close()
     this.#home.connectionClosed(this)
   }
 

@@ -7,6 +7,7 @@ import type { Deadlines } from '../deadlines.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
+import { PrivateConnections } from '../upstream/private-connections.ts'
 import type { Acquirer, Endpoint, Upstream } from '../upstream/upstream.ts'
 import type { Accepted, ConnectionHome } from './home.ts'
 import { Tunnel } from './tunnel.ts'
@@ -30,6 +31,7 @@ export interface RelayOptions {
 export class Relay implements Accepted, Acquirer, WireOwner {
   readonly #wire: Wire
   readonly #home: RelayHome
+  readonly #privates: PrivateConnections
   readonly #facts: TunnelFacts
   /** Null once it is a tunnel, or over. */
   #options: RelayOptions | null
@@ -43,6 +45,7 @@ export class Relay implements Accepted, Acquirer, WireOwner {
     this.#home = home
     this.#facts = options.facts
     this.#options = options
+    this.#privates = new PrivateConnections(() => ({ ...wire.facts(), authority: options.facts.sni }))
     wire.owner = this
   }
 
@@ -68,7 +71,7 @@ export class Relay implements Accepted, Acquirer, WireOwner {
     this.#facts.endpoint = endpoint.plan.address
     this.#facts.attempts++
     this.#dialledAt = monotonicMs()
-    this.#giveUp = upstream.dial(endpoint, this, this.#options!.alpn)
+    this.#giveUp = upstream.dial(endpoint, this, this.#privates, this.#options!.alpn)
   }
 
   onConnected(connection: UpstreamConnection): void {

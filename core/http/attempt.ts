@@ -7,6 +7,7 @@ import { type ErrorCode, errorTable, type RetryRule } from '../errors.ts'
 import type { Hook, Verdict } from '../hooks.ts'
 import { ResponseHead } from '../net/http1/head.ts'
 import type { ResponseSink, UpstreamConnection } from '../upstream/connection.ts'
+import type { PrivateConnections } from '../upstream/private-connections.ts'
 import type { Acquirer } from '../upstream/upstream.ts'
 import { codingOf } from './content-coding.ts'
 import { ExchangeFacts } from './exchange-facts.ts'
@@ -49,11 +50,16 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
       if (endpoint === null) return this.fail('no_endpoint', null)
       this.chosen = endpoint
       this.attempts++
-      const connection = endpoint.pool.take()
+      const connection = endpoint.pool.take(this.privates())
       if (connection !== null) return this.send(connection)
     }
     this.waited = true
-    this.cancelDial = upstream.dial(this.chosen!, this)
+    this.cancelDial = upstream.dial(this.chosen!, this, this.privates())
+  }
+
+  /** Whose connection to the endpoint it must be; null: anybody's. */
+  private privates(): PrivateConnections | null {
+    return this.target!.plan.proxyProtocol === null ? null : this.downstream.privates
   }
 
   /** Nothing more of this attempt is wanted: the endpoint sees the connection close. */

@@ -5,6 +5,7 @@
 import type { EndedExchange } from '../events.ts'
 import type { ResponseHead } from '../net/http1/head.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
+import type { PrivateConnections } from '../upstream/private-connections.ts'
 import type { RelayedMessages } from './message-hooks.ts'
 import type { TunnelEnded } from './tunnel-end.ts'
 
@@ -21,8 +22,10 @@ export interface Downstream {
   readonly memo: HopMemo
   readonly protocol: EndedExchange['protocol']
   readonly scheme: 'http' | 'https'
-  /** The socket's address, IPv4-mapped ones as IPv4. */
+  /** The socket's address, or that of the PROXY header before it; IPv4-mapped ones as IPv4. */
   readonly peer: string
+  /** Of the connection, which many streams may have in common. */
+  readonly privates: PrivateConnections
   /** Chunk framing may be passed on as the endpoint sent it. */
   readonly passesFraming: boolean
   /** Written, but the client has not taken it. */

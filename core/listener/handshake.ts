@@ -8,6 +8,7 @@ import type { Deadlines, Timed } from '../deadlines.ts'
 import type { HandshakeFailure } from '../events.ts'
 import { answerBare } from '../net/bare-tls.ts'
 import { type PeekResult, type Protocol, peek } from '../net/peek.ts'
+import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import { answerTls, ready } from '../net/tls.ts'
 import type { AcceptedWire, Wire, WireOwner } from '../net/wire.ts'
 import type { Termination } from './termination.ts'
@@ -24,10 +25,10 @@ export interface HandshakeOptions {
   readonly termination: Termination
   readonly deadlines: Deadlines
   readonly limitMs: number
-  /** Who it is that connected: the wire's address, or what a PROXY header says. */
-  readonly peer: string
   /** What was read already: the first message of TLS. */
   readonly hello?: Buffer
+  /** What came before it, if anything did. */
+  readonly header: ProxyHeader | null
 }
 
 const LINGER_MS = 2000
@@ -37,7 +38,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
   slot = -1
   /** Of the socket, at the accept; `''` on a unix socket. */
   readonly remoteAddress: string
-  readonly peer: string
+  readonly header: ProxyHeader | null
   readonly #wire: AcceptedWire
   readonly #home: HandshakeHome
   readonly #options: HandshakeOptions
@@ -49,7 +50,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
 
   constructor(wire: AcceptedWire, home: HandshakeHome, options: HandshakeOptions) {
     this.remoteAddress = wire.remoteAddress
-    this.peer = options.peer
+    this.header = options.header
     this.#wire = wire
     this.#home = home
     this.#options = options

@@ -39,7 +39,7 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
   admit(wire: Wire, scheme: 'http' | 'https'): boolean {
     if (this.isFull()) return false
     this.count()
-    this.keep(new Http1Connection(wire, this, scheme, wire.remoteAddress))
+    this.keep(new Http1Connection(wire, this, scheme, null))
     return true
   }
 
@@ -52,10 +52,10 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
     const termination = this.#termination
     if (termination !== null) {
       const { deadlines, listener } = this.service
-      const options = { termination, deadlines, limitMs: listener.timeouts.requestHead, peer: wire.remoteAddress, hello: early }
+      const options = { termination, deadlines, limitMs: listener.timeouts.requestHead, header: null, hello: early }
       return this.keep(new Handshake(wire, this, options), place)
     }
-    const connection = new Http1Connection(wire, this, 'http', wire.remoteAddress)
+    const connection = new Http1Connection(wire, this, 'http', null)
     this.keep(connection, place)
     if (early.length > 0) connection.onBytes(early, early.length)
     if (hasEnded && !wire.closed) connection.onEnd()
@@ -68,17 +68,17 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
       secured.destroy()
       return this.connectionClosed(handshake)
     }
-    const { peer } = handshake
+    const { header } = handshake
     const isHttp2 = alpn === 'h2' && 'encrypted' in secured
     this.replace(
       handshake,
-      isHttp2 ? new Http2Connection(secured, this, peer) : new Http1Connection(wireOfSecured(secured), this, 'https', peer),
+      isHttp2 ? new Http2Connection(secured, this, header) : new Http1Connection(wireOfSecured(secured), this, 'https', header),
     )
   }
 
-  headerRead(awaited: AwaitedHeader, { isLocal, source }: ProxyHeader, rest: Buffer): void {
+  headerRead(awaited: AwaitedHeader, header: ProxyHeader, rest: Buffer): void {
     const { wire } = awaited
-    this.#carry(wire, isLocal ? wire.remoteAddress : (source?.ip ?? ''), this.release(awaited))
+    this.#carry(wire, header, this.release(awaited))
     if (rest.length > 0) wire.owner.onBytes(rest, rest.length)
   }
 
@@ -93,7 +93,7 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
 
   protected start(wire: AcceptedWire): void {
     const { deadlines, listener } = this.service
-    if (!listener.requiresProxyHeader) return this.#carry(wire, wire.remoteAddress)
+    if (!listener.requiresProxyHeader) return this.#carry(wire, null)
     // Whoever reaches a unix socket is trusted.
     if (wire.remoteAddress === '' || listener.trust?.has(wire.remoteAddress) === true)
       return this.keep(new AwaitedHeader(wire, this, { deadlines, limitMs: listener.timeouts.requestHead }))
@@ -103,10 +103,10 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
   }
 
   /** From its own first byte on. */
-  #carry(wire: AcceptedWire, peer: string, place?: Place): void {
+  #carry(wire: AcceptedWire, header: ProxyHeader | null, place?: Place): void {
     const termination = this.#termination
-    if (termination === null) return this.keep(new Http1Connection(wire, this, 'http', peer), place)
+    if (termination === null) return this.keep(new Http1Connection(wire, this, 'http', header), place)
     const { deadlines, listener } = this.service
-    this.keep(new Handshake(wire, this, { termination, deadlines, limitMs: listener.timeouts.requestHead, peer }), place)
+    this.keep(new Handshake(wire, this, { termination, deadlines, limitMs: listener.timeouts.requestHead, header }), place)
   }
 }

@@ -112,7 +112,7 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome {
         },
         connectionClosed: (one) => this.connectionClosed(one),
       },
-      { termination: this.service.terminationOf(route), deadlines: options.deadlines, limitMs: HANDSHAKE_MS, peer: facts.ip, hello: early },
+      { termination: this.service.terminationOf(route), deadlines: options.deadlines, limitMs: HANDSHAKE_MS, header: null, hello: early },
     )
     this.replace(stage, handshake)
   }

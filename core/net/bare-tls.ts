@@ -3,6 +3,8 @@
  * which cost more than the handshake. It does what lib/internal/tls/wrap.js does for a server that verifies no clients.
  */
 import { bindings, type StreamHandle } from './bindings.ts'
+import { factsOfHandle } from './handle-wire.ts'
+import type { ProxyFacts } from './proxy-protocol-writer.ts'
 import type { TlsAnswer } from './tls.ts'
 import { TlsWire } from './tls-wire.ts'
 import type { Wire } from './wire.ts'
@@ -30,6 +32,16 @@ export function answerBare(below: AcceptedHandle, hello: Uint8Array, { context, 
     // Writes under way refer to it: it goes after they are told that they failed, and not on OpenSSL's stack.
     handle.close(() => tls.destroySSL())
   }
+  const facts = (): ProxyFacts => ({
+    ...factsOfHandle(handle, { address: remoteAddress, port: remotePort }),
+    tls: {
+      serverName: tls.getServername() || null,
+      alpn: tls.getALPNNegotiatedProtocol() || null,
+      version: tls.getProtocol(),
+      cipher: tls.getCipher()?.name ?? null,
+      commonName: null,
+    },
+  })
   const fail = (code: string | null) => {
     if (isOver) return
     isOver = true
@@ -52,7 +64,7 @@ export function answerBare(below: AcceptedHandle, hello: Uint8Array, { context, 
   tls.onhandshakedone = () => {
     if (isOver) return
     isOver = true
-    wire = new TlsWire(tls, { remoteAddress, remotePort, close }, [])
+    wire = new TlsWire(tls, { remoteAddress, remotePort, facts, close }, [])
     told.secured(wire, tls.getALPNNegotiatedProtocol() || null)
   }
   tls.onread = () => {

@@ -31,6 +31,7 @@ export interface StreamHandle {
   close(done?: () => void): void
   reset?(done?: () => void): number
   getpeername?(out: { address?: string; port?: number }): number
+  getsockname?(out: { address?: string; port?: number }): number
   setNoDelay?(on: boolean): number
   setKeepAlive?(on: boolean, seconds: number): number
 }
@@ -53,6 +54,9 @@ export interface TlsHandle extends StreamHandle {
   onerror: ((error: NodeJS.ErrnoException) => void) | null
   /** Names in the form of RFC 7301 §3.1. */
   setALPNProtocols(names: Uint8Array): void
+  getServername(): string | null
+  getProtocol(): string | null
+  getCipher(): { readonly name: string } | undefined
   /** False: none. */
   getALPNNegotiatedProtocol(): string | false
   /** What arrived before TLS did. */

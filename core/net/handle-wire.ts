@@ -5,6 +5,7 @@
 import { Socket, type SocketConstructorOpts } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { bindings, type HandleOwner, type RequestOwner, type StreamHandle, type WriteRequest } from './bindings.ts'
+import { factsOfEnds, type ProxyFacts } from './proxy-protocol-writer.ts'
 import { type AcceptedWire, nobody, type WireOwner } from './wire.ts'
 
 const UV_EOF = -4095
@@ -47,6 +48,10 @@ export class HandleWire implements AcceptedWire, HandleOwner, RequestOwner {
 
   get remotePort(): number {
     return this.#peerName().port ?? 0
+  }
+
+  facts(): ProxyFacts {
+    return factsOfHandle(this.#handle, this.#peerName())
   }
 
   writeText(text: string): boolean {
@@ -227,6 +232,12 @@ export function connectHandle(ip: string, port: number, done: (handle: StreamHan
     over = true
     handle.close()
   }
+}
+
+export function factsOfHandle(handle: StreamHandle, remote: { address?: string; port?: number }): ProxyFacts {
+  const own: { address?: string; port?: number } = {}
+  handle.getsockname?.(own)
+  return factsOfEnds(remote, own)
 }
 
 function onRead(this: StreamHandle): void {

@@ -6,8 +6,9 @@
 import type { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import type { StreamHandle } from './bindings.ts'
-import { HandleWire } from './handle-wire.ts'
+import { factsOfHandle, HandleWire } from './handle-wire.ts'
 import { EAGAIN, EPOLLIN, EPOLLOUT, getKernel, type Kernel, type Watched } from './kernel.ts'
+import type { ProxyFacts } from './proxy-protocol-writer.ts'
 import { type AcceptedWire, nobody, type WireOwner } from './wire.ts'
 
 const SHARED_BYTES = 16384
@@ -68,6 +69,10 @@ export class KernelWire implements AcceptedWire, Watched {
 
   get remotePort(): number {
     return this.#peerName().port ?? 0
+  }
+
+  facts(): ProxyFacts {
+    return factsOfHandle(this.#handle, this.#peerName())
   }
 
   writeText(text: string): boolean {

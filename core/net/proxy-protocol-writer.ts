@@ -9,6 +9,22 @@ export interface ProxyFacts {
   readonly source: SocketAddress | null
   readonly destination: SocketAddress | null
   readonly tls: ProxyTls | null
+  /** The name that a client asked for whose TLS is passed on unread. */
+  readonly authority?: string | null
+}
+
+interface End {
+  readonly address?: string | undefined
+  readonly port?: number | undefined
+}
+
+/** Of a socket; an end without an address is a unix socket's. */
+export function factsOfEnds(remote: End, own: End, tls: ProxyTls | null = null): ProxyFacts {
+  return { source: addressOf(remote), destination: addressOf(own), tls }
+}
+
+function addressOf({ address, port }: End): SocketAddress | null {
+  return address === undefined || port === undefined ? null : { ip: address, port }
 }
 
 export interface ProxyTls {
@@ -21,10 +37,12 @@ export interface ProxyTls {
   readonly commonName: string | null
 }
 
-export function writeProxyHeader(version: 1 | 2, { source, destination, tls }: ProxyFacts): Buffer {
+export function writeProxyHeader(version: 1 | 2, { source, destination, tls, authority = null }: ProxyFacts): Buffer {
   const from = placed(source)
   const to = placed(destination)
-  return version === 1 ? writeText(from, to) : writeBinary(from, to, tls)
+  return version === 1
+    ? writeText(from, to)
+    : writeBinary(from, to, tls !== null ? writeTls(tls) : canTell(authority) ? [tlv(TLV.authority, Buffer.from(authority, 'latin1'))] : [])
 }
 
 interface Placed {
@@ -57,10 +75,10 @@ const PROXY = 0x21
 const STREAM = { unspecified: 0x00, ipv4: 0x11, ipv6: 0x21 }
 const CHECKSUM_BYTES = 7
 
-function writeBinary(from: Placed | null, to: Placed | null, tls: ProxyTls | null): Buffer {
+function writeBinary(from: Placed | null, to: Placed | null, told: readonly Buffer[]): Buffer {
   const addresses = from === null || to === null ? [] : writeAddresses(from, to)
   const family = addresses.length === 0 ? STREAM.unspecified : addresses[0]!.length === 4 ? STREAM.ipv4 : STREAM.ipv6
-  const parts = [...addresses, ...(tls === null ? [] : writeTls(tls))]
+  const parts = [...addresses, ...told]
   const size = parts.reduce((sum, part) => sum + part.length, 0) + CHECKSUM_BYTES
   const header = Buffer.concat([SIGNATURE, Buffer.from([PROXY, family, size >> 8, size & 255]), ...parts, tlv(TLV.crc32c, Buffer.alloc(4))])
   header.writeUInt32BE(crc32c(header), header.length - 4)

@@ -3,6 +3,8 @@
  * stays lent; what was written before `end` arrives, close_notify included, unless the wire is destroyed.
  */
 import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { factsOfEnds, type ProxyFacts, type ProxyTls } from './proxy-protocol-writer.ts'
 import { type AcceptedWire, nobody, type WireOwner } from './wire.ts'
 
 export class SocketWire implements AcceptedWire {
@@ -30,6 +32,10 @@ export class SocketWire implements AcceptedWire {
     socket.on('end', this.#onEnd)
     socket.on('error', this.#onError)
     socket.on('close', this.#onClose)
+  }
+
+  facts(): ProxyFacts {
+    return factsOfSocket(this.#socket)
   }
 
   writeText(text: string): boolean {
@@ -126,5 +132,24 @@ export class SocketWire implements AcceptedWire {
     if (this.closed) return
     this.closed = true
     this.owner.onClose(this.#error)
+  }
+}
+
+export function factsOfSocket(socket: Socket | TLSSocket): ProxyFacts {
+  const remote = { address: socket.remoteAddress, port: socket.remotePort }
+  return factsOfEnds(remote, { address: socket.localAddress, port: socket.localPort }, 'encrypted' in socket ? factsOfTls(socket) : null)
+}
+
+/** Nothing is asked of a client's certificate: there is none. */
+function factsOfTls(socket: TLSSocket): ProxyTls {
+  // The name is there on the server's side; @types/node knows it of no side.
+  const { servername } = socket as { servername?: string | false | null }
+  const { alpnProtocol } = socket
+  return {
+    serverName: typeof servername === 'string' && servername !== '' ? servername : null,
+    alpn: typeof alpnProtocol === 'string' ? alpnProtocol : null,
+    version: socket.getProtocol(),
+    cipher: socket.getCipher()?.name ?? null,
+    commonName: null,
   }
 }

@@ -6,7 +6,8 @@
 import type { TLSSocket } from 'node:tls'
 import { getSystemErrorName } from 'node:util'
 import { bindings, canUseHandles, type HandleOwner, type RequestOwner, type StreamHandle, type WriteRequest } from './bindings.ts'
-import { SocketWire } from './socket-wire.ts'
+import type { ProxyFacts } from './proxy-protocol-writer.ts'
+import { factsOfSocket, SocketWire } from './socket-wire.ts'
 import { nobody, type Wire, type WireOwner } from './wire.ts'
 
 const UV_EOF = -4095
@@ -24,7 +25,7 @@ export function wireOverTls(socket: TLSSocket): Wire {
   const held: Buffer[] = []
   for (let bytes = socket.read(); bytes !== null; bytes = socket.read()) held.push(bytes)
   const { remoteAddress = '', remotePort = 0 } = socket
-  const wire = new TlsWire(handle, { remoteAddress, remotePort, close: () => socket.destroy() }, held)
+  const wire = new TlsWire(handle, { remoteAddress, remotePort, facts: () => factsOfSocket(socket), close: () => socket.destroy() }, held)
   handle.reading = false
   socket.allowHalfOpen = true
   socket.on('error', (error: NodeJS.ErrnoException) => wire.lost(error.code ?? error.message))
@@ -40,6 +41,7 @@ export function wireOfSecured(secured: TLSSocket | Wire): Wire {
 export interface TlsBelow {
   readonly remoteAddress: string
   readonly remotePort: number
+  facts(): ProxyFacts
   close(): void
 }
 
@@ -75,6 +77,10 @@ export class TlsWire implements Wire, HandleOwner, RequestOwner {
     handle.useUserBuffer(sharedBuffer)
     handle.onread = onRead
     handle.readStop()
+  }
+
+  facts(): ProxyFacts {
+    return this.#below.facts()
   }
 
   writeText(text: string): boolean {

@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import type { StreamHandle } from './bindings.ts'
+import type { ProxyFacts } from './proxy-protocol-writer.ts'
 
 export interface WireOwner {
   /**
@@ -31,6 +32,8 @@ export interface Wire {
   readonly congested: boolean
   readonly remoteAddress: string
   readonly remotePort: number
+  /** Both ends, and what TLS agreed on, as far as the carrier knows. */
+  facts(): ProxyFacts
   /** Latin1 text, copied at once. False: wait for `onDrain` before writing more. */
   writeText(text: string): boolean
   /** `text`, then bytes [from, to), as one write. False: wait for `onDrain`, and leave the bytes untouched until then. */

@@ -57,6 +57,7 @@ export class UpstreamCompiler {
       timeouts: compileTimeouts(options.timeouts ?? {}),
       idleConnections: options.idleConnections ?? 256,
       attempts: countAttempts(options.retries ?? {}),
+      proxyProtocol: options.proxyProtocol ?? null,
       connections: options.limits?.connections ?? Number.POSITIVE_INFINITY,
     })
   }

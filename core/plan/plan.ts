@@ -167,6 +167,8 @@ export interface UpstreamPlan {
   readonly idleConnections: number
   /** Tries in all for one exchange. Default 1; a stale kept-alive connection is replaced beside it. */
   readonly attempts: number
+  /** Version of the PROXY header that each connection begins with; null: none. */
+  readonly proxyProtocol: 1 | 2 | null
   /** Connections an upstream and worker; Infinity. */
   readonly connections: number
 }

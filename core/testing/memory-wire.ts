@@ -2,6 +2,7 @@
  * Wires that join two ends inside this process: nothing is opened. What is written to one end is read from the other a turn of the
  * event loop later, in pieces no larger than a socket's, and an end that does not read makes the other wait.
  */
+import type { ProxyFacts } from '../net/proxy-protocol-writer.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
 
 /** One read, and as much as may lie unread before the writer has to wait. */
@@ -66,6 +67,10 @@ export class MemoryWire implements Wire {
 
   join(other: MemoryWire): void {
     this.#other = other
+  }
+
+  facts(): ProxyFacts {
+    return { source: { ip: this.remoteAddress, port: this.remotePort }, destination: null, tls: null }
   }
 
   writeText(text: string): boolean {

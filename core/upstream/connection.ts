@@ -8,6 +8,7 @@ import { ChunkedReader } from '../net/http1/chunked.ts'
 import type { ResponseHead } from '../net/http1/head.ts'
 import { readResponseHead } from '../net/http1/response.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
+import type { PrivateConnections } from './private-connections.ts'
 
 const NOTHING = Buffer.alloc(0)
 /** Most heads end here; more is turned into text only for those that do not. */
@@ -61,6 +62,8 @@ export class UpstreamConnection implements WireOwner, Timed {
   idleMs = 60_000
   /** Whoever had it opened wants to know that it is gone. */
   onGone: (() => void) | null = null
+  /** Those of the client that it speaks for; null: it speaks for anybody. */
+  privates: PrivateConnections | null = null
   readonly #home: ConnectionHome
   #sink: ResponseSink | null = null
   #reading: Reading = 'nothing'

@@ -7,6 +7,7 @@ import { connectHandle } from '../net/handle-wire.ts'
 import { wireOver } from '../net/kernel-wire.ts'
 import { SocketWire } from '../net/socket-wire.ts'
 import { loadTls } from '../net/tls.ts'
+import { wireOverTls } from '../net/tls-wire.ts'
 import type { Wire } from '../net/wire.ts'
 import type { EndpointPlan } from '../plan/plan.ts'
 import type { DnsCache } from './dns.ts'
@@ -44,6 +45,8 @@ export interface DialOptions {
   readonly tls: Origination | null
   /** What is offered over TLS. Default: HTTP/1.1. */
   readonly alpn?: readonly string[]
+  /** Goes before everything else, TLS too. */
+  readonly header: Buffer | null
   readonly dns: DnsCache
 }
 
@@ -95,23 +98,62 @@ function tryEach(
 function connectIp(options: DialOptions, ip: string, port: number, done: Dialled): () => void {
   if (options.tls !== null || !canUseHandles) return connectSocket(options, { host: ip, port }, done)
   return connectHandle(ip, port, (handle, error) => {
-    if (handle !== null) done(wireOver(handle, true), null, null)
+    if (handle !== null) done(announced(wireOver(handle, true), options.header), null, null)
     else done(null, connectError(error!), `${error} ${ip}:${port}`)
   })
 }
 
-const HTTP = ['http/1.1'] as const
+/** So soon after the connect there is room for it: nothing has been written before. */
+function announced(wire: Wire, header: Buffer | null): Wire {
+  if (header !== null) wire.writeText(header.latin1Slice())
+  return wire
+}
 
 type Where = { readonly host: string; readonly port: number } | { readonly path: string }
 
 function connectSocket(options: DialOptions, where: Where, done: Dialled): () => void {
-  if (options.tls !== null) return connectTls(options, options.tls, where, done)
+  if (options.tls !== null) {
+    if (options.header === null) return connectTls(options, options.tls, where, done)
+    return connectAnnounced({ ...options, tls: options.tls, header: options.header }, where, done)
+  }
   const socket = net.connect({ ...where, noDelay: true })
   const toError = (error: NodeJS.ErrnoException) => connectError(error.code ?? '')
-  return whenOpen(socket, { event: 'connect', toError }, done)
+  const { header } = options
+  return whenOpen(socket, { event: 'connect', toError }, (wire, error, detail) => done(wire && announced(wire, header), error, detail))
 }
 
-function connectTls({ target, alpn = HTTP }: DialOptions, origination: Origination, where: Where, done: Dialled): () => void {
+/** The header leaves in plain text, then TLS begins. */
+function connectAnnounced(
+  options: DialOptions & { readonly tls: Origination; readonly header: Buffer },
+  where: Where,
+  done: Dialled,
+): () => void {
+  const { tls, header } = options
+  const socket = net.connect({ ...where, noDelay: true })
+  let abort = (): void => {
+    socket.destroy()
+  }
+  const failed = (error: NodeJS.ErrnoException) => {
+    socket.destroy()
+    done(null, connectError(error.code ?? ''), error.message)
+  }
+  socket.once('error', failed)
+  socket.once('connect', () => {
+    socket.write(header)
+    socket.off('error', failed)
+    abort = connectTls(options, tls, { socket }, done)
+  })
+  return () => abort()
+}
+
+const HTTP = ['http/1.1'] as const
+
+function connectTls(
+  { target, alpn = HTTP }: DialOptions,
+  origination: Origination,
+  where: Where | { readonly socket: net.Socket },
+  done: Dialled,
+): () => void {
   const tls = loadTls()
   const name = origination.servername ?? (target.kind === 'unix' ? 'localhost' : target.host)
   const options: ConnectionOptions = {
@@ -142,7 +184,7 @@ function whenOpen(socket: net.Socket, { event, toError }: Opening, done: Dialled
   socket.once('error', failed)
   socket.once(event, () => {
     socket.removeListener('error', failed)
-    done(new SocketWire(socket), null, null)
+    done('encrypted' in socket ? wireOverTls(socket as TLSSocket) : new SocketWire(socket), null, null)
   })
   return () => {
     socket.removeListener('error', failed)

@@ -1,17 +1,21 @@
 /**
  * Idle connections to one endpoint, the latest used first, so that the others can age out. The key is what makes two connections
- * interchangeable: address and TLS identity, never the upstream's name alone.
+ * interchangeable: address, TLS identity and PROXY header, never the upstream's name alone. One with a header is idle for its client only.
  */
 import type { Deadlines } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
+import { writeProxyHeader } from '../net/proxy-protocol-writer.ts'
 import type { EndpointPlan } from '../plan/plan.ts'
 import { UpstreamConnection } from './connection.ts'
 import { type Dial, dial as dialEndpoint, type Origination } from './dial.ts'
 import type { DnsCache } from './dns.ts'
+import type { PrivateConnections } from './private-connections.ts'
 
 export interface PoolOptions {
   readonly target: EndpointPlan['target']
   readonly tls: Origination | null
+  /** Version of the header that connections begin with; null: none. */
+  readonly proxyProtocol: 1 | 2 | null
   readonly connectMs: number
   readonly keepAliveMs: number
   readonly maxIdle: number
@@ -38,6 +42,8 @@ export class Pool {
   #options: PoolOptions
   readonly #environment: PoolEnvironment
   readonly #idle: UpstreamConnection[] = []
+  /** Idle, and kept by the client that they are for. */
+  readonly #idlePrivate = new Set<UpstreamConnection>()
   #retired = false
   /** Open connections, idle or not. */
   open = 0
@@ -53,8 +59,13 @@ export class Pool {
     this.#retired = false
   }
 
-  /** An idle connection, or null. */
-  take(): UpstreamConnection | null {
+  /** An idle connection, or null. `privates`: of a client that needs its own. */
+  take(privates: PrivateConnections | null = null): UpstreamConnection | null {
+    if (privates !== null) {
+      const connection = privates.take(this)
+      if (connection !== null) this.#idlePrivate.delete(connection)
+      return connection
+    }
     for (;;) {
       const connection = this.#idle.pop()
       if (connection === undefined) return null
@@ -63,15 +74,21 @@ export class Pool {
   }
 
   /** Opens a connection; `done` is called once, unless given up by the function returned. */
-  dial(done: Opened, alpn?: readonly string[]): () => void {
+  dial(done: Opened, privates: PrivateConnections | null = null, alpn?: readonly string[]): () => void {
     const { dns, deadlines, dial = dialEndpoint } = this.#environment
     const wait = { dueAt: deadlines.in(this.#options.connectMs), slot: -1, onDeadline: () => timedOut() }
     this.#count(1)
     deadlines.add(wait)
-    const asked = { target: this.#options.target, tls: this.#options.tls, dns, ...(alpn === undefined ? {} : { alpn }) }
+    const { target, tls, proxyProtocol } = this.#options
+    const header = proxyProtocol === null || privates === null ? null : writeProxyHeader(proxyProtocol, privates.facts())
+    const asked = { target, tls, header, dns, ...(alpn === undefined ? {} : { alpn }) }
     const abort = dial(asked, (wire, error, detail) => {
       deadlines.remove(wait)
-      if (wire !== null) return done(new UpstreamConnection(wire, this, deadlines), null, null)
+      if (wire !== null) {
+        const connection = new UpstreamConnection(wire, this, deadlines)
+        connection.privates = privates
+        return done(connection, null, null)
+      }
       this.#count(-1)
       done(null, error, detail)
     })
@@ -88,7 +105,13 @@ export class Pool {
   }
 
   release(connection: UpstreamConnection): void {
-    if (this.#retired || this.#idle.length >= this.#options.maxIdle) return connection.wire.destroy()
+    const { privates } = connection
+    if (this.#retired || this.#idle.length + this.#idlePrivate.size >= this.#options.maxIdle) return connection.wire.destroy()
+    if (privates !== null) {
+      if (!privates.keep(connection, this)) return connection.wire.destroy()
+      this.#idlePrivate.add(connection)
+      return connection.rest(this.#options.keepAliveMs)
+    }
     connection.rest(this.#options.keepAliveMs)
     this.#idle.push(connection)
   }
@@ -96,6 +119,8 @@ export class Pool {
   closed(connection: UpstreamConnection): void {
     this.#count(-1)
     connection.onGone?.()
+    connection.privates?.remove(connection)
+    this.#idlePrivate.delete(connection)
     const at = this.#idle.indexOf(connection)
     if (at >= 0) this.#idle.splice(at, 1)
   }
@@ -103,7 +128,16 @@ export class Pool {
   /** No plan names this endpoint any more: idle connections go now, busy ones when they are done. */
   retire(): void {
     this.#retired = true
-    for (const connection of this.#idle.splice(0)) connection.wire.destroy()
+    for (const connection of [...this.#idle.splice(0), ...this.#idlePrivate]) connection.wire.destroy()
+  }
+
+  /** Closes the one that has been idle longest of those that are for one client only. False: there is none. */
+  dropPrivate(): boolean {
+    for (const connection of this.#idlePrivate) {
+      connection.wire.destroy()
+      return true
+    }
+    return false
   }
 
   #count(change: 1 | -1): void {

@@ -4,6 +4,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { EndpointPlan, UpstreamPlan } from '../plan/plan.ts'
 import type { UpstreamConnection } from './connection.ts'
 import type { Pool } from './pool.ts'
+import type { PrivateConnections } from './private-connections.ts'
 
 export interface UpstreamEvents {
   dialled(upstream: string, endpoint: string, ok: boolean): void
@@ -50,23 +51,28 @@ export class Upstream {
   }
 
   /**
-   * Opens a connection. Returns how to give up; or null, with `onDialFailed` called, if the limit of connections is reached. `alpn`: what
-   * is offered over TLS; default HTTP/1.1.
+   * Opens a connection, for one client alone if it has a header. Returns how to give up; or null, with `onDialFailed` called, if the
+   * limit of connections is reached. `alpn`: what is offered over TLS; default HTTP/1.1.
    */
-  dial(endpoint: Endpoint, acquirer: Acquirer, alpn?: readonly string[]): (() => void) | null {
-    if (this.#open() >= this.plan.connections) {
+  dial(endpoint: Endpoint, acquirer: Acquirer, privates: PrivateConnections | null, alpn?: readonly string[]): (() => void) | null {
+    // What is idle for one client must not keep another one out.
+    if (this.#open() >= this.plan.connections && !this.#endpoints.some(({ pool }) => pool.dropPrivate())) {
       acquirer.onDialFailed('connection_limit', null)
       return null
     }
-    return endpoint.pool.dial((connection, error, detail) => {
-      const { name } = this.plan
-      const { address } = endpoint.plan
-      this.#events.dialled(name, address, connection !== null)
-      if (connection !== null) {
-        connection.onGone = toldGone(this.#events, name, address)
-        acquirer.onConnected(connection)
-      } else acquirer.onDialFailed(error ?? 'connect_failed', detail)
-    }, alpn)
+    return endpoint.pool.dial(
+      (connection, error, detail) => {
+        const { name } = this.plan
+        const { address } = endpoint.plan
+        this.#events.dialled(name, address, connection !== null)
+        if (connection !== null) {
+          connection.onGone = toldGone(this.#events, name, address)
+          acquirer.onConnected(connection)
+        } else acquirer.onDialFailed(error ?? 'connect_failed', detail)
+      },
+      privates,
+      alpn,
+    )
   }
 
   #open(): number {

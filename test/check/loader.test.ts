@@ -15,7 +15,7 @@ test('a valid config has no problems, and a bundle', async () => {
       use: [{ onRequest() {}, onMessage() {} }, false], routes: [
         null,
         { name: 'a', host: ['x', '*.y', 'bücher.de'], path: ['/a/:id', /^\\/b(?<id>.)/], method: 'get', headers: { 'X-A': true }, query: { q: ['1', /2/] }, cookies: { c: false }, from: '10.0.0.0/8',
-          when: (req: any) => true, to: split([[upstream('u', { endpoints: ['a:1', { address: 'b:2', weight: 0 }], balancer: roundRobin(), tls: { servername: 'x' }, retries: { attempts: 2, on: ['connect'] } }), 1], ['https://example.com', 9.5]]), rewrite: '/:id?x' },
+          when: (req: any) => true, to: split([[upstream('u', { endpoints: ['a:1', { address: 'b:2', weight: 0 }], balancer: roundRobin(), proxyProtocol: 2, tls: { servername: 'x' }, retries: { attempts: 2, on: ['connect'] } }), 1], ['https://example.com', 9.5]]), rewrite: '/:id?x' },
         { host: 'z', routes: [{ path: '/old/*', redirect: redirect('https://x.y/*', 302) }, { to: respond(204, '', { 'x-a': 'b' }) }] },
         { to: '127.0.0.1:3000' } ] }) },
     log: { access: false }, admin: { listen: '127.0.0.1:9900' } })`)

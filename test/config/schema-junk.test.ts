@@ -17,6 +17,7 @@ function makeValid(): Config {
     balancer: roundRobin(),
     retries: { attempts: 2, on: ['connect'] },
     limits: { connections: 5 },
+    proxyProtocol: 1,
     tls: { servername: 'x' },
   })
   return {

@@ -99,6 +99,7 @@ test('an upstream() keeps the client’s Host, a URL sends its own name', () => 
     timeouts: { connect: '1s' },
     retries: { attempts: 3 },
     limits: { connections: 7 },
+    proxyProtocol: 2,
   })
   const plan = compile({
     ...site([{ path: '/a', to: 'https://example.com' }, { path: '/b', to: '127.0.0.1:3000' }, { to: api }]),
@@ -110,8 +111,8 @@ test('an upstream() keeps the client’s Host, a URL sends its own name', () => 
   assert.equal(pick(plan.upstreams.get('127.0.0.1:3000')!), { host: 'name', hostName: '127.0.0.1:3000', tls: null })
   assert.equal(pick(plan.upstreams.get('api')!), { host: 'preserve', hostName: 'api', tls: null })
   assert.equal(pick(plan.upstreams.get('named')!), { host: 'name', hostName: 'named', tls })
-  const { endpoints, timeouts, attempts, connections, idleConnections } = plan.upstreams.get('named')!
-  assert.equal([timeouts.connect, timeouts.response, attempts, connections, idleConnections], [1000, 60_000, 3, 7, 256])
+  const { endpoints, timeouts, attempts, connections, idleConnections, proxyProtocol } = plan.upstreams.get('named')!
+  assert.equal([timeouts.connect, timeouts.response, attempts, connections, idleConnections, proxyProtocol], [1000, 60_000, 3, 7, 256, 2])
   assert.equal(endpoints, [{ address: 'a:1', target: { kind: 'name', host: 'a', port: 1 }, weight: 1 }])
   assert.equal(
     plan.upstreams.get('api')!.endpoints.map(({ address, weight }) => [address, weight]),

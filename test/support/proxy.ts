@@ -253,8 +253,17 @@ export function makePlan(options: ProxyOptions, generation: number): Plan {
 
 function makeUpstream(name: string, { endpoints = [], timeouts = {}, ...rest }: UpstreamOptions): UpstreamPlan {
   return {
-    ...{ name, host: 'preserve', hostName: name, tls: null, idleConnections: 256, attempts: 1, connections: Number.POSITIVE_INFINITY },
-    ...pick(rest, ['host', 'hostName', 'tls', 'idleConnections', 'attempts', 'connections']),
+    ...{
+      name,
+      host: 'preserve',
+      hostName: name,
+      tls: null,
+      idleConnections: 256,
+      attempts: 1,
+      connections: Number.POSITIVE_INFINITY,
+      proxyProtocol: null,
+    },
+    ...pick(rest, ['host', 'hostName', 'tls', 'idleConnections', 'attempts', 'connections', 'proxyProtocol']),
     endpoints: endpoints.map((endpoint) => makeEndpoint(typeof endpoint === 'string' ? endpoint : endpoint.address)),
     timeouts: { connect: 5_000, response: 60_000, idle: 60_000, keepAlive: 60_000, ...timeouts },
   }

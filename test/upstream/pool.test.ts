@@ -22,7 +22,7 @@ class Rig implements AsyncDisposable {
     this.origin = origin
     const target: EndpointPlan['target'] = { kind: 'ip', host: '127.0.0.1', port: origin.port }
     this.pool = new Pool(
-      { target, tls: null, connectMs: 5_000, keepAliveMs: 1_000, maxIdle: 8, ...options },
+      { target, tls: null, proxyProtocol: null, connectMs: 5_000, keepAliveMs: 1_000, maxIdle: 8, ...options },
       {
         dns: this.dns,
         deadlines: this.deadlines,
