@@ -13,6 +13,7 @@ export interface Entrance {
  * that speaks the scheme. Throws with all there are.
  */
 export function chooseListener(listeners: readonly ListenerPlan[], { url, listener: name }: Entrance): ListenerPlan {
+  if (listeners.length === 0) throw new Error('the config has no HTTP listener')
   if (name !== null) return byName(listeners, name)
   const { protocol, port } = new URL(url)
   const fitting = listeners.filter((listener) => (listener.tls !== null) === (protocol === 'https:'))
