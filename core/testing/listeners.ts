@@ -43,7 +43,7 @@ function hasPort({ addresses }: ListenerPlan, port: number): boolean {
 function list(listeners: readonly ListenerPlan[]): string {
   const texts = listeners.map(({ name, addresses, tls }) => {
     const where = addresses.map((address) => (address.kind === 'unix' ? address.path : `${address.host ?? ''}:${address.port}`))
-    return `${name} (${tls === null ? 'http' : 'https'}, ${where.join(', ')})`
+    return `${name} (${[tls === null ? 'http' : 'https', ...where].join(', ')})`
   })
   return `${texts.length === 1 ? 'is' : 'are'} ${texts.join(', ')}`
 }
