@@ -80,9 +80,9 @@ export class Runtime {
     return open
   }
 
-  /** Of HTTP. */
+  /** Of HTTP, in a route of a TCP listener too. */
   listener(name: string): Listener | undefined {
-    const listener = this.#listeners.get(name)
+    const listener = this.#listeners.get(name) ?? this.#inside.values().find((one) => one.name === name)
     return listener instanceof Listener ? listener : undefined
   }
 

@@ -68,6 +68,11 @@ export abstract class Acceptor<Service extends InForce> {
     return this.#service
   }
 
+  /** No plan names it any more, and nothing may begin here. */
+  get isGone(): boolean {
+    return this.#service === null
+  }
+
   get connections(): number {
     return this.#connections.size
   }

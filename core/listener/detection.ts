@@ -69,7 +69,7 @@ export class Detection implements Accepted, Timed, WireOwner {
     const hello = readClientHello(this.#held, this.#length)
     if (hello === 'malformed') return this.#fail('bad_hello', null)
     if (hello === 'too_large') return this.#fail('hello_too_large', null)
-    if (hello !== null) this.#done({ ...hello, serverName: withoutRoot(hello.serverName) }, false)
+    if (hello !== null) this.#done({ ...hello, serverName: normalName(hello.serverName) }, false)
   }
 
   onDrain(): void {}
@@ -126,7 +126,7 @@ function looksLikeTls(bytes: Buffer, length: number): boolean {
   return bytes[0] === 22 && (length < 2 || bytes[1] === 3)
 }
 
-/** `example.com.` asks for the same server (RFC 6066 §3 leaves the dot out). */
-function withoutRoot(name: string | null): string | null {
-  return name?.endsWith('.') === true ? name.slice(0, -1) : name
+/** Names are the same in any case; `example.com.` asks for the same server (RFC 6066 §3 leaves the dot out). */
+function normalName(name: string | null): string | null {
+  return name === null ? null : name.toLowerCase().replace(/\.$/, '')
 }

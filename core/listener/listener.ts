@@ -45,7 +45,7 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
 
   /** Takes over what another listener has accepted and begun to read. */
   enter(wire: AcceptedWire, { early, hasEnded }: { readonly early: Buffer; readonly hasEnded: boolean }, place: Place): void {
-    if (this.isFull()) {
+    if (this.isGone || this.isFull()) {
       this.keep(new Interim(wire, this), place)
       return wire.reset()
     }

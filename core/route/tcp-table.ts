@@ -4,6 +4,7 @@
  */
 import type { CidrSet } from '../net/cidr.ts'
 import type { ClientHello } from '../net/client-hello.ts'
+import { NameIndex } from './name-index.ts'
 
 export interface TcpConditions {
   /** `example.com` or `*.example.com`, lower case. Any may match; null: every name, and none. */
@@ -23,37 +24,43 @@ export interface TcpRule<Route> {
   readonly conditions: TcpConditions
 }
 
+interface Entry<Route> extends TcpRule<Route> {
+  readonly ordinal: number
+}
+
 export class TcpTable<Route> {
-  readonly #rules: readonly TcpRule<Route>[]
+  readonly routes: readonly Route[]
+  readonly #entries: readonly Entry<Route>[]
+  readonly #plain: readonly Entry<Route>[]
+  readonly #byName = new NameIndex<Entry<Route>>()
 
   constructor(rules: readonly TcpRule<Route>[]) {
-    this.#rules = rules
-  }
-
-  get routes(): readonly Route[] {
-    return this.#rules.map(({ route }) => route)
+    this.routes = rules.map(({ route }) => route)
+    this.#entries = rules.map((rule, ordinal) => ({ ...rule, ordinal }))
+    this.#plain = this.#entries.filter(({ conditions }) => !conditions.isTls)
+    for (const entry of this.#entries) this.#byName.add(entry.conditions.sni, entry)
   }
 
   /** `greeting` null: not known yet. `undecided`: it has to be. Null: no route matches. */
   match(ip: string, greeting: Greeting | null): Route | 'undecided' | null {
-    for (const { route, conditions } of this.#rules) {
-      if (conditions.from !== null && !conditions.from.has(ip)) continue
-      if (!conditions.isTls) return route
-      if (greeting === null) return 'undecided'
-      if (greeting !== 'none' && greets(conditions, greeting)) return route
+    if (greeting === null) {
+      const first = this.#entries.find(({ conditions }) => isFrom(conditions, ip))
+      return first === undefined ? null : first.conditions.isTls ? 'undecided' : first.route
     }
-    return null
+    if (greeting === 'none') return this.#plain.find(({ conditions }) => isFrom(conditions, ip))?.route ?? null
+    let found: Entry<Route> | null = null
+    for (const list of this.#byName.candidates(greeting.serverName)) {
+      const first = list.find(({ conditions }) => isFrom(conditions, ip) && isOffered(conditions, greeting.alpn))
+      if (first !== undefined && (found === null || first.ordinal < found.ordinal)) found = first
+    }
+    return found?.route ?? null
   }
 }
 
-function greets({ sni, alpn }: TcpConditions, hello: Exclude<Greeting, 'none'>): boolean {
-  if (alpn !== null && !alpn.some((name) => hello.alpn.includes(name))) return false
-  const name = hello.serverName
-  return sni === null || (name !== null && sni.some((pattern) => coversName(pattern, name)))
+function isFrom({ from }: TcpConditions, ip: string): boolean {
+  return from === null || from.has(ip)
 }
 
-/** Whether every name that `name` stands for is one that `pattern` stands for. */
-export function coversName(pattern: string, name: string): boolean {
-  if (!pattern.startsWith('*.')) return name === pattern
-  return name === pattern || (name.length > pattern.length - 1 && name.endsWith(pattern.slice(1)))
+function isOffered({ alpn }: TcpConditions, offered: readonly string[]): boolean {
+  return alpn === null || alpn.some((name) => offered.includes(name))
 }

@@ -13,6 +13,7 @@ export interface Entrance {
  * that speaks the scheme. Throws with all there are.
  */
 export function chooseListener(listeners: readonly ListenerPlan[], { url, listener: name }: Entrance): ListenerPlan {
+  if (listeners.length === 0) throw new Error('the config has no HTTP listener')
   if (name !== null) return byName(listeners, name)
   const { protocol, port } = new URL(url)
   const fitting = listeners.filter((listener) => (listener.tls !== null) === (protocol === 'https:'))
@@ -42,7 +43,7 @@ function hasPort({ addresses }: ListenerPlan, port: number): boolean {
 function list(listeners: readonly ListenerPlan[]): string {
   const texts = listeners.map(({ name, addresses, tls }) => {
     const where = addresses.map((address) => (address.kind === 'unix' ? address.path : `${address.host ?? ''}:${address.port}`))
-    return `${name} (${tls === null ? 'http' : 'https'}, ${where.join(', ')})`
+    return `${name} (${[tls === null ? 'http' : 'https', ...where].join(', ')})`
   })
   return `${texts.length === 1 ? 'is' : 'are'} ${texts.join(', ')}`
 }

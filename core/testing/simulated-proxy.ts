@@ -8,6 +8,7 @@ import type { EndedExchange, Observer } from '../events.ts'
 import { type Answer, type Ask, type BodyHook, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
 import { Exchange } from '../http/exchange.ts'
 import { LogQueue } from '../observe/log-queue.ts'
+import { httpListenersOf } from '../plan/http-listeners.ts'
 import type { Plan } from '../plan/plan.ts'
 import { createProxy, type Proxy as WorkerProxy } from '../proxy.ts'
 import { SimulatedClient } from './client.ts'
@@ -95,10 +96,7 @@ export class SimulatedProxy {
   }
 
   async fetch(id: number, request: ClientRequest): Promise<Outcome> {
-    const listener = chooseListener(
-      this.#plan!.listeners.filter((one) => one.kind === 'http'),
-      request,
-    )
+    const listener = chooseListener(httpListenersOf(this.#plan!.listeners), request)
     const { near, far } = this.#network.connect(request.from)
     if (!this.#proxy.admit(listener.name, near, listener.tls === null ? 'http' : 'https')) {
       throw new Error(`the listener ${listener.name} has as many connections as it takes`)

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import { formatPath } from '../../core/config/positions.ts'
 import { Report } from '../../core/config/report.ts'
 import { checkShape } from '../../core/config/schema.ts'
-import { http, respond, upstream } from '../../core/index.ts'
+import { http, respond, tcp, upstream } from '../../core/index.ts'
 import { certificates, withCertificates } from '../support/certificates.ts'
 import { makeFolder } from './support.ts'
 
@@ -63,6 +63,25 @@ withOpenssl('a certificate that ends soon, or has ended, is a warning', () => {
   const at = (days: number): string[] => say({ cert: 'web.pem', key: 'web.key' }, Date.now() + days * DAY_MS).said
   assert.equal(at(0.5), ['warning: listeners.web.tls.cert: the certificate in web.pem expires in 1 day, on DATE'])
   assert.equal(at(3), ['warning: listeners.web.tls.cert: the certificate in web.pem expired on DATE'])
+})
+
+const api = upstream('api', { endpoints: ['127.0.0.1:1'] })
+
+withOpenssl('of a TCP route the files are looked at, and whether they are for its names', () => {
+  const routes = [
+    { sni: ['example.com', '*.example.com', 'a.example.com'], tls: { cert: 'web.pem', key: 'web.key' }, to: api },
+    { sni: ['other.test', '*.a.example.com', 'a.example.com'], tls: { cert: 'web.pem', key: 'web.key' }, to: api },
+    { tls: { cert: 'web.pem', key: 'other.key' }, to: http({ routes: [{ to: api }] }) },
+  ]
+  const { said, named } = sayOf({ listeners: { edge: tcp({ listen: ':8443', routes }) } }, Date.now())
+  assert.equal(
+    said.filter((line) => !line.includes('expires')),
+    [
+      'warning: listeners.edge.routes[1].tls.cert: the certificate is not for other.test, *.a.example.com: clients that ask for it will refuse it',
+      'error: listeners.edge.routes[2].tls.key: the key does not fit the certificate: it is the key of another one',
+    ],
+  )
+  assert.equal([...named], [join(folder, 'web.pem'), join(folder, 'web.key'), join(folder, 'other.key')])
 })
 
 withOpenssl('every certificate of a chain is looked at', () => {

@@ -18,6 +18,7 @@ import {
 } from '../../core/index.ts'
 import { type Certificates, type Pair, withCertificates } from '../support/certificates.ts'
 import type { Client } from '../support/client.ts'
+import { makeHello } from '../support/hello.ts'
 import { answer, startOrigin } from '../support/origin.ts'
 import { type RunningProxy, startProxy } from '../support/proxy.ts'
 
@@ -193,6 +194,21 @@ secure('a client that is slow with its hello, byte by byte, is shaken hands with
   const [bytes] = (await once(socket, 'data')) as [Buffer]
   assert.match(bytes.toString(), /^HTTP\/1\.1 200/)
   socket.destroy()
+})
+
+secure('a client that was still speaking when its listener went is reset, and nobody else notices', async (made) => {
+  await using proxy = await startProxy(edge([{ sni: 'www.example.com', tls: ending(made.server), to: saying('hi') }]))
+  using late = await proxy.connect()
+  const hello = makeHello({ serverName: 'www.example.com' })
+  late.send(hello.subarray(0, 40))
+  await proxy.open(1)
+  proxy.use({})
+  // The HTTP in it has nobody: its plan is let go meanwhile.
+  await new Promise(setImmediate)
+  await new Promise(setImmediate)
+  late.send(hello.subarray(40))
+  assert.is(await late.closed(), 'reset')
+  await proxy.open(0)
 })
 
 secure('HTTP inside goes on through reloads with the clients that get there, wherever its route stands', async (made) => {

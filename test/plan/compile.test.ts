@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Hook, makeHook } from '../../core/hooks.ts'
-import { type Config, http, redirect, respond, split, upstream } from '../../core/index.ts'
+import { type Config, http, redirect, respond, split, tcp, upstream } from '../../core/index.ts'
 import { compilePlan } from '../../core/plan/compile.ts'
 import { httpListenersOf } from '../../core/plan/http-listeners.ts'
 import type { Destination, Plan, UpstreamPlan } from '../../core/plan/plan.ts'
@@ -147,6 +147,43 @@ test('groups are dissolved: conditions and hooks of all levels, and what no rout
   assert.is(match(plan, '/y', 'a', 'PUT')!.id, 'web/deep[0]')
   assert.is(match(plan, '/y', 'a')!.id, 'web[1]')
   assert.is(match(plan, '/x', 'b')!.id, 'web[1]')
+})
+
+test('a listener of TCP, with HTTP in a route', () => {
+  const tls = { cert: './c.pem', key: './k.pem' }
+  const inside = http({ use: [{ onRequest() {} }], routes: [{ name: 'me', path: '/me', to: api }, { to: api }] })
+  const routes = [
+    { name: 'raw', sni: 'A.Example.com', tls, to: api },
+    null,
+    { from: '10.0.0.0/8', tls, to: inside },
+    { to: 'tcp://10.0.0.1:443' },
+  ]
+  const config: Config = { use: [{ onRequest() {} }], listeners: { edge: tcp({ listen: ':1', routes, timeouts: { tunnelIdle: '2m' } }) } }
+  const [edge] = compile(config).listeners
+  assert.ok(edge?.kind === 'tcp')
+  assert.equal([edge.limits, edge.timeouts], [{ connections: 10_000 }, { detect: 3_000, tunnelIdle: 120_000 }])
+  const files = { cert: '/etc/proxy/c.pem', key: '/etc/proxy/k.pem' }
+  assert.equal(
+    edge.routes.routes.map(({ id, tls: ends, destination }) => [id, ends, destination.kind]),
+    [
+      ['edge/raw', { ...files, alpn: [] }, 'upstream'],
+      ['edge[2]', null, 'http'],
+      ['edge[3]', null, 'upstream'],
+    ],
+  )
+  assert.is(edge.routes.match('1.1.1.1', { serverName: 'a.example.com', alpn: [] }), edge.routes.routes[0])
+  const [web] = httpListenersOf([edge])
+  assert.equal([web!.name, web!.addresses, web!.tls], ['edge[2]/web', [], { ...files, alpn: ['http/1.1'] }])
+  assert.equal(
+    web!.hooks.map(({ name }) => name),
+    ['use[0]', 'edge[2]/web/use[0]'],
+  )
+  assert.equal(
+    web!.routes.routes.map(({ id }) => id),
+    ['edge[2]/web/me', 'edge[2]/web[1]'],
+  )
+  const last = edge.routes.routes[2]!.destination
+  assert.equal(last.kind === 'upstream' && last.upstream.endpoints[0]!.address, '10.0.0.1:443')
 })
 
 test('the config’s use comes first in every listener, and is bound once', () => {

@@ -1,7 +1,7 @@
 /** What one config changed of another, as the line of a reload tells it. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Config, type HttpRoute, http, respond, split, upstream } from '../../core/index.ts'
+import { type Config, type HttpRoute, http, respond, split, type TcpOptions, tcp, upstream } from '../../core/index.ts'
 import { compareParts, describeDifference } from '../../core/plan/difference.ts'
 import { partsOf } from '../../core/plan/parts.ts'
 
@@ -83,6 +83,78 @@ test('listeners: come, gone, at another address, under another name, with TLS, w
     '1 listener between TLS and plain text',
   )
   assert.is(difference(of({ web }), of({ web: listener(':8080', { limits: { fields: 7 } }) })), '1 listener changed')
+})
+
+test('a listener of TCP: its routes, those of HTTP inside, and what is around both', () => {
+  const edge = (routes: TcpOptions['routes'], more: Partial<TcpOptions> = {}): Config => ({
+    listeners: { edge: tcp({ listen: ':8443', routes, ...more }) },
+  })
+  const tls = { cert: 'c', key: 'k' }
+  const inside = (text: string, more: object = {}) => http({ routes: [{ path: '/', respond: respond(200, text) }], ...more })
+  const before = edge([
+    { sni: 'a.test', to: api },
+    { tls, to: inside('a') },
+  ])
+  assert.is(
+    difference(
+      before,
+      edge([
+        { sni: 'a.test', to: api },
+        { tls, to: inside('a') },
+      ]),
+    ),
+    'nothing changed',
+  )
+  assert.is(
+    difference(
+      before,
+      edge([
+        { sni: 'b.test', to: api },
+        { tls, to: inside('a') },
+      ]),
+    ),
+    '1 route changed',
+  )
+  assert.is(
+    difference(
+      before,
+      edge([
+        { sni: 'a.test', to: api },
+        { tls, to: inside('b') },
+      ]),
+    ),
+    '1 route changed',
+  )
+  assert.is(
+    difference(
+      before,
+      edge([
+        { sni: 'a.test', to: api },
+        { tls, to: inside('a', { via: false }) },
+      ]),
+    ),
+    '1 route changed',
+  )
+  assert.is(difference(before, edge([{ sni: 'a.test', to: api }])), '2 routes removed')
+  const limited = edge(
+    [
+      { sni: 'a.test', to: api },
+      { tls, to: inside('a') },
+    ],
+    { timeouts: { detect: '1s' } },
+  )
+  assert.is(difference(before, limited), '1 listener changed')
+  const other = upstream('api', { endpoints: ['127.0.0.1:3002'] })
+  assert.is(
+    difference(
+      before,
+      edge([
+        { sni: 'a.test', to: other },
+        { tls, to: inside('a') },
+      ]),
+    ),
+    '1 upstream changed',
+  )
 })
 
 test('a plugin that changed is told by itself, not with what uses it', () => {

@@ -138,4 +138,16 @@ test('a stub for what is not there is refused, with the nearest name', async () 
   assert.match(error!.stack!, /upstreams\.test\.ts:\d+:\d+/)
 })
 
+test('HTTP in a route of a TCP listener is asked by its name, or where there is no other', async () => {
+  const edge = `edge: tcp({ listen: ':8443', routes: [{ sni: 'a.test', to: '10.0.0.1:443' }, { to: http({ routes: [{ respond: respond(200, 'inside') }] }) }] })`
+  const more = config(`{ respond: respond(200, 'web') }`, { before: `import { tcp } from 'sluice'`, more: edge })
+  const both = await simulate(more)
+  try {
+    assert.is(await (await both.fetch('/', { listener: 'edge[1]/web' })).text(), 'inside')
+    assert.is(await (await both.fetch('/')).text(), 'web')
+  } finally {
+    await both.close()
+  }
+})
+
 test.run()
