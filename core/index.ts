@@ -59,8 +59,8 @@ export type Listener = HttpListener | TcpListener | ForwardListener | SocksListe
 export type Listen = OneOrMany<string | number>
 
 export interface HttpOptions {
-  /** Serve HTTPS. */
-  tls?: TlsTermination | undefined
+  /** Serve HTTPS. Of several certificates, the names in them choose by the name that a client asks for; the first is for all others. */
+  tls?: TlsTermination | List<TlsTermination> | undefined
   /** Policies, plugins and inline hooks, in this order; on the response in reverse. */
   use?: List<HttpUse> | undefined
   /** Tried in this order: the first whose every field matches wins. */

@@ -4,7 +4,8 @@
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { makeTermination, type Termination } from './listener/termination.ts'
+import type { Termination } from './listener/termination.ts'
+import { makeTerminations } from './listener/terminations.ts'
 import type { ListenerPlan, Plan, TlsPlan, UpstreamPlan } from './plan/plan.ts'
 import { makeOrigination, type Origination } from './upstream/dial.ts'
 
@@ -44,9 +45,10 @@ export function gatherMaterials(plan: Plan, before: Materials | null = null): Ma
 
 type Reuse = <T extends Termination | Origination>(user: string, texts: object, make: () => T) => T
 
-function readTermination({ name }: ListenerPlan, { cert, key, alpn }: TlsPlan, reuse: Reuse): Termination {
-  const texts = { cert: readPem(cert)!, key: readPem(key)!, alpn }
-  return naming([cert, key], () => reuse(`listener ${name}`, texts, () => makeTermination(texts)))
+function readTermination({ name }: ListenerPlan, tls: readonly TlsPlan[], reuse: Reuse): Termination {
+  const texts = tls.map(({ cert, key, alpn }) => ({ cert: readPem(cert)!, key: readPem(key)!, alpn }))
+  const files = tls.flatMap(({ cert, key }) => [cert, key])
+  return naming(files, () => reuse(`listener ${name}`, texts, () => makeTerminations(texts)))
 }
 
 function readOrigination(

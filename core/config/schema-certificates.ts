@@ -6,6 +6,7 @@ import { createSecureContext } from 'node:tls'
 import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report } from './report.ts'
 import type { Parts } from './schema-parts.ts'
+import { checkServedNames } from './schema-served-names.ts'
 
 export interface CertificateOptions {
   /** Paths are from here. */
@@ -21,7 +22,7 @@ const SOON_DAYS = 14
 
 export function checkCertificates({ listeners, upstreams }: Parts, report: Report, options: CertificateOptions): void {
   const check = new CertificateCheck(report, options)
-  for (const { kind, options, path } of listeners) if (kind === 'http') check.both(options.tls, [...path, 'tls'])
+  for (const { kind, options, path } of listeners) if (kind === 'http') check.served(options.tls, [...path, 'tls'])
   for (const { value, path } of upstreams) {
     if (!isObject(value) || !isObject(value.options)) continue
     const at: Path = [...path, { hidden: 'options' }, 'tls']
@@ -39,16 +40,30 @@ class CertificateCheck {
     this.#options = options
   }
 
-  /** A certificate and its key, as far as they are there. */
-  both(tls: unknown, path: Path): void {
-    if (!isObject(tls)) return
+  /** One certificate, or several for the names in them. */
+  served(tls: unknown, path: Path): void {
+    if (!Array.isArray(tls)) {
+      this.both(tls, path)
+      return
+    }
+    const found = tls.entries().flatMap(([i, one]) => {
+      const certificate = this.both(one, [...path, i])
+      return certificate === null ? [] : [{ certificate, options: one as Plain, path: [...path, i] }]
+    })
+    checkServedNames([...found], this.#report)
+  }
+
+  /** A certificate and its key, as far as they are there; the certificate, if it can be read. */
+  both(tls: unknown, path: Path): X509Certificate | null {
+    if (!isObject(tls)) return null
     const chain = this.#certificates(tls.cert, [...path, 'cert'])
     const key = this.#key(tls.key, [...path, 'key'])
     const [own] = chain ?? []
-    if (own === undefined || key === null) return
-    if (!own.checkPrivateKey(key))
+    if (own === undefined) return null
+    if (key !== null && !own.checkPrivateKey(key))
       this.#report.error([...path, 'key'], 'the key does not fit the certificate: it is the key of another one')
-    else this.#use(tls, path)
+    else if (key !== null) this.#use(tls, path)
+    return own
   }
 
   authorities(ca: unknown, path: Path): void {

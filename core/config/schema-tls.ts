@@ -1,7 +1,13 @@
 /** The shape of TLS options. What is in the files is looked at by schema-certificates.ts. */
-import { chosen, flag, list, object, oneOf, type Schema, text } from './schema-values.ts'
+import { chosen, flag, list, object, oneOf, refused, type Schema, text } from './schema-values.ts'
 
 export const tlsTermination: Schema = object({ cert: text, key: text, alpn: list(oneOf('h2', 'http/1.1')) }, ['cert', 'key'])
 
 const origination = object({ servername: text, ca: text, cert: text, key: text })
 export const tlsOrigination: Schema = chosen((value) => (typeof value === 'boolean' ? flag : origination))
+
+/** One, or several of which the client's SNI chooses. */
+export const tlsTerminations: Schema = chosen((value) => {
+  if (!Array.isArray(value)) return tlsTermination
+  return value.some((entry) => entry) ? list(tlsTermination) : refused('an empty list: there is no certificate to serve')
+})

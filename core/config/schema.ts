@@ -9,7 +9,7 @@ import { findingsOf } from './schema-findings.ts'
 import { type Parts, partsOf } from './schema-parts.ts'
 import { network, routeList } from './schema-route.ts'
 import { checkRouting } from './schema-routing.ts'
-import { tlsTermination } from './schema-tls.ts'
+import { tlsTermination, tlsTerminations } from './schema-tls.ts'
 import { upstreamGroup } from './schema-upstream.ts'
 import { checkUpstreams } from './schema-upstreams.ts'
 import { useList } from './schema-use.ts'
@@ -78,7 +78,7 @@ const viaName = textThat((name) => {
 
 const httpOptions = object(
   {
-    tls: tlsTermination,
+    tls: tlsTerminations,
     use: useList,
     trust: oneOrMany(network),
     via: chosen((value) => (value === false ? anything : viaName)),

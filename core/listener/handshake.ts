@@ -6,10 +6,11 @@ import type { TLSSocket } from 'node:tls'
 import type { Accepted } from '../connection/home.ts'
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { HandshakeFailure } from '../events.ts'
-import { type PeekResult, type Protocol, peek } from '../net/peek.ts'
+import { type ClientHello, readClientHello } from '../net/client-hello.ts'
+import { type PeekResult, type Protocol, peek, readUntil } from '../net/peek.ts'
 import { answerTls, ready } from '../net/tls.ts'
 import type { AcceptedWire, Wire, WireOwner } from '../net/wire.ts'
-import type { Termination } from './termination.ts'
+import { type Termination, terminationFor } from './termination.ts'
 
 export interface HandshakeHome {
   /** The connection is the home's from now on. To be used at once: what the client has sent already comes next. */
@@ -70,17 +71,27 @@ export class Handshake implements Accepted, Timed, PeekResult {
   }
 
   onRecognised(protocol: Protocol, bytes: Buffer): void {
-    if (protocol === 'tls') return this.#shakeHands(bytes)
+    if (protocol === 'tls') return this.#readHello(bytes)
     this.#fail('not_tls', protocol)
     if (protocol === 'unknown') this.destroy()
     else this.#refuse()
   }
 
-  #shakeHands(hello: Buffer): void {
+  /** Which certificate, and what is asked of the client, goes by the name it wants: that is known before TLS begins. */
+  #readHello(bytes: Buffer): void {
+    const { termination } = this.#options
+    if (termination.others === null) return this.#shakeHands(bytes, termination)
+    const shake = ({ servername }: ClientHello, all: Buffer) => this.#shakeHands(all, terminationFor(termination, servername))
+    const hello = readClientHello(bytes)
+    if (hello !== null) return shake(hello, bytes)
+    readUntil(this.#wire, { look: readClientHello, onFound: shake, onGone: (error) => this.onGone(error) }, bytes)
+  }
+
+  #shakeHands(hello: Buffer, termination: Termination): void {
     const below = this.#wire.detach(hello)
     // Its errors come out of the TLS socket as well.
     below.on('error', () => {})
-    const socket = answerTls(below, this.#options.termination)
+    const socket = answerTls(below, termination)
     this.#socket = socket
     const onError = (error: NodeJS.ErrnoException) => {
       const code = error.code ?? error.message
@@ -97,6 +108,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
     socket.on('close', onGone)
     socket.once('secure', () => {
       if (this.#over) return
+      if (terminationFor(this.#options.termination, socket.servername || null) !== termination) return onError(new Error('another name'))
       socket.off('error', onError)
       socket.off('end', onGone)
       socket.off('close', onGone)

@@ -7,13 +7,25 @@ import { entriesOf, toList } from '../config/lists.ts'
 import { compileMatch } from '../config/match.ts'
 import { parseDuration, parseSize } from '../config/units.ts'
 import type { Hook } from '../hooks.ts'
-import type { Config, HttpListener, HttpOptions, HttpRoute, HttpTarget, HttpUse, List, Listen, LogOptions } from '../index.ts'
+import type {
+  Config,
+  HttpListener,
+  HttpOptions,
+  HttpRoute,
+  HttpTarget,
+  HttpUse,
+  List,
+  Listen,
+  LogOptions,
+  TlsTermination,
+} from '../index.ts'
 import { parseListen } from '../net/address.ts'
 import { CidrSet } from '../net/cidr.ts'
 import type { Conditions } from '../route/conditions.ts'
 import { type RouteRule, RouteTable } from '../route/table.ts'
 import { templateNames } from '../route/template.ts'
-import { resolveFile, UpstreamCompiler } from './compile-upstream.ts'
+import { compileTls } from './compile-tls.ts'
+import { UpstreamCompiler } from './compile-upstream.ts'
 import type {
   Destination,
   ListenAddress,
@@ -85,10 +97,10 @@ class Compiler {
     })
   }
 
-  #tls({ tls }: HttpOptions): TlsPlan | null {
+  #tls({ tls }: HttpOptions): readonly TlsPlan[] | null {
     if (tls === undefined) return null
-    const file = (text: string): string => resolveFile(this.#options.folder, text)
-    return Object.freeze({ cert: file(tls.cert), key: file(tls.key), alpn: Object.freeze([...(tls.alpn ?? ['http/1.1'])]) })
+    const list = Array.isArray(tls) ? entriesOf<TlsTermination>(tls).map(([, one]) => one) : [tls as TlsTermination]
+    return Object.freeze(list.map((one) => compileTls(one, this.#options.folder)))
   }
 
   /** Groups are dissolved: each route gets the conditions and hooks of those around it. */

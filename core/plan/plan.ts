@@ -26,7 +26,8 @@ export interface LogPlan {
 export interface ListenerPlan {
   readonly name: string
   readonly addresses: readonly ListenAddress[]
-  readonly tls: TlsPlan | null
+  /** At least one, the first is for clients that name none of them; null: plain text. */
+  readonly tls: readonly TlsPlan[] | null
   /** Addresses whose `X-Forwarded-For` is believed; null: nobody's. */
   readonly trust: CidrSet | null
   /** Name in `Via`, null: no Via. Default `sluice`. */

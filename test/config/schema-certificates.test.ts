@@ -6,8 +6,8 @@ import * as assert from 'uvu/assert'
 import { formatPath } from '../../core/config/positions.ts'
 import { Report } from '../../core/config/report.ts'
 import { checkShape } from '../../core/config/schema.ts'
-import { http, respond, upstream } from '../../core/index.ts'
-import { certificates, withCertificates } from '../support/certificates.ts'
+import { http, respond, type TlsTermination, upstream } from '../../core/index.ts'
+import { certificates, issue, withCertificates } from '../support/certificates.ts'
 import { makeFolder } from './support.ts'
 
 /** The certificates of these tests live for two days. */
@@ -32,7 +32,7 @@ if (certificates !== null) {
 }
 
 /** What is said of a listener with these TLS options, and the files that were asked for. */
-function say(tls: { cert: string; key: string }, now = Date.now()): { said: string[]; named: Set<string> } {
+function say(tls: TlsTermination | TlsTermination[], now = Date.now()): { said: string[]; named: Set<string> } {
   return sayOf({ listeners: { web: http({ listen: ':8443', tls, routes: [{ respond: respond(200) }] }) } }, now)
 }
 
@@ -101,6 +101,33 @@ withOpenssl('a file of another kind is named for what it is', () => {
     say({ cert: 'broken.pem', key: 'web.key' }).said[0]!,
     /^error: listeners\.web\.tls\.cert: a certificate in broken\.pem cannot be read: /,
   )
+})
+
+withOpenssl('of several certificates each is looked at, and names that two of a kind cover', ({ server }) => {
+  const twin = issue('twin', { names: 'DNS:example.com,DNS:*.example.com', rsa: true })
+  const again = issue('again', { names: 'DNS:new.test,DNS:example.com' })
+  const nameless = issue('nameless')
+  const pair = ({ cert, key }: { cert: string; key: string }): TlsTermination => ({ cert, key })
+  const { said, named } = say([
+    { cert: 'web.pem', key: 'web.key' },
+    pair(twin),
+    pair(again),
+    pair(nameless),
+    { cert: 'no.pem', key: 'other.key' },
+    { cert: server.cert, key: 'other.key' },
+  ])
+  assert.equal(
+    said.filter((line) => !line.includes('expires')),
+    [
+      'error: listeners.web.tls[4].cert: there is no file no.pem',
+      'error: listeners.web.tls[5].key: the key does not fit the certificate: it is the key of another one',
+      'warning: listeners.web.tls[2].cert: example.com is covered by listeners.web.tls[0] already: this certificate is not served for it',
+      'warning: listeners.web.tls[3].cert: the certificate names no host in its subjectAltName: only the first one is served for names that no certificate has',
+      'warning: listeners.web.tls[5].cert: example.com, *.example.com is covered by listeners.web.tls[0] already: this certificate is not served for it',
+    ],
+  )
+  assert.ok(named.has(join(folder, 'web.pem')) && named.has(join(folder, 'no.pem')))
+  assert.equal(say([]).said, ['error: listeners.web.tls: an empty list: there is no certificate to serve'])
 })
 
 withOpenssl('PEM text in the config is taken as it is', ({ server }) => {
