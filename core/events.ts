@@ -4,6 +4,7 @@
  */
 import type { ErrorCode } from './errors.ts'
 import type { Hook } from './hooks.ts'
+import type { ClientCertificate } from './net/client-certificate.ts'
 
 /** What an ended exchange or tunnel was. The exchange itself implements it; read it inside the call only. */
 export interface EndedExchange {
@@ -48,12 +49,14 @@ export interface EndedExchange {
   readonly upstreamMs: number
   readonly attempts: number
   readonly tunnel: boolean
+  /** Null: the client showed none. */
+  readonly clientCertificate: ClientCertificate | null
   /** Hooks that are to be asked about its access line, in order; null: none. The same list for all that have the same. It may be kept. */
   readonly logHooks: readonly Hook[] | null
 }
 
-/** Why a connection to a TLS listener never carried a request: late, not TLS at all, closed before, or refused by TLS itself. */
-export type HandshakeFailure = 'timeout' | 'not_tls' | 'gone' | 'tls'
+/** Why a connection to a TLS listener never carried a request: late, not TLS at all, closed before, refused by TLS itself, or for its certificate. */
+export type HandshakeFailure = 'timeout' | 'not_tls' | 'gone' | 'tls' | 'client_certificate'
 
 export interface SourcePlace {
   readonly file: string
@@ -65,8 +68,8 @@ export interface SourcePlace {
 export interface Observer {
   connectionOpened(listener: string): void
   connectionClosed(listener: string): void
-  /** `detail`: OpenSSL's or the system's code, or what the client spoke instead. */
-  handshakeFailed(listener: string, why: HandshakeFailure, detail: string | null): void
+  /** `detail`: OpenSSL's or the system's code, or what the client spoke instead. `address`: the client's. */
+  handshakeFailed(listener: string, why: HandshakeFailure, detail: string | null, address: string): void
   exchangeEnded(exchange: EndedExchange): void
   /** A connection to an endpoint: opened, failed to open, closed. */
   dialled(upstream: string, endpoint: string, ok: boolean): void

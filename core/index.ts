@@ -317,6 +317,12 @@ export interface TlsTermination {
   readonly key: string
   /** `'http/1.1'`, `'h2'`, the preferred first. Default `['http/1.1']`. */
   readonly alpn?: readonly string[] | undefined
+  /** Ask clients for a certificate; `'require'`: without a right one there is no connection. Needs `ca`. Default: do not ask. */
+  readonly clientCertificate?: 'require' | 'request' | undefined
+  /** The authorities of client certificates: a file, from the config's folder, or PEM text. */
+  readonly ca?: string | undefined
+  /** Tell endpoints of a client's verified certificate in `Client-Cert` and `Client-Cert-Chain` (RFC 9440). Default false. */
+  readonly forwardClientCertificate?: boolean | undefined
 }
 /** The same as the plain object. */
 export function terminate(options: TlsTermination): TlsTermination {

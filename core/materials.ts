@@ -46,8 +46,11 @@ export function gatherMaterials(plan: Plan, before: Materials | null = null): Ma
 type Reuse = <T extends Termination | Origination>(user: string, texts: object, make: () => T) => T
 
 function readTermination({ name }: ListenerPlan, tls: readonly TlsPlan[], reuse: Reuse): Termination {
-  const texts = tls.map(({ cert, key, alpn }) => ({ cert: readPem(cert)!, key: readPem(key)!, alpn }))
-  const files = tls.flatMap(({ cert, key }) => [cert, key])
+  const texts = tls.map(({ cert, key, alpn, clients }) => ({
+    ...{ cert: readPem(cert)!, key: readPem(key)!, alpn },
+    clients: clients === null ? null : { ...clients, ca: readPem(clients.ca)! },
+  }))
+  const files = tls.flatMap(({ cert, key, clients }) => [cert, key, clients?.ca ?? null])
   return naming(files, () => reuse(`listener ${name}`, texts, () => makeTerminations(texts)))
 }
 

@@ -7,6 +7,7 @@ import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report } from './report.ts'
 import type { Parts } from './schema-parts.ts'
 import { checkServedNames } from './schema-served-names.ts'
+import { checkTermination } from './schema-terminations.ts'
 
 export interface CertificateOptions {
   /** Paths are from here. */
@@ -43,11 +44,11 @@ class CertificateCheck {
   /** One certificate, or several for the names in them. */
   served(tls: unknown, path: Path): void {
     if (!Array.isArray(tls)) {
-      this.both(tls, path)
+      this.#terminated(tls, path)
       return
     }
     const found = tls.entries().flatMap(([i, one]) => {
-      const certificate = this.both(one, [...path, i])
+      const certificate = this.#terminated(one, [...path, i])
       return certificate === null ? [] : [{ certificate, options: one as Plain, path: [...path, i] }]
     })
     checkServedNames([...found], this.#report)
@@ -64,6 +65,13 @@ class CertificateCheck {
       this.#report.error([...path, 'key'], 'the key does not fit the certificate: it is the key of another one')
     else if (key !== null) this.#use(tls, path)
     return own
+  }
+
+  #terminated(tls: unknown, path: Path): X509Certificate | null {
+    if (!isObject(tls)) return null
+    checkTermination(tls, path, this.#report)
+    this.authorities(tls.ca, [...path, 'ca'])
+    return this.both(tls, path)
   }
 
   authorities(ca: unknown, path: Path): void {

@@ -20,6 +20,14 @@ export function checkServedNames(served: readonly ServedCertificate[], report: R
     if (names.length === 0 && i > 0)
       report.warn(at, 'the certificate names no host in its subjectAltName: only the first one is served for names that no certificate has')
     const twice = new Map<ServedCertificate, string[]>()
+    const unlike = served
+      .slice(0, i)
+      .find((other) => !isAlike(one, other) && names.some((name) => namesOf(other.certificate).includes(name)))
+    if (unlike !== undefined)
+      report.error(
+        at,
+        `it shares a name with ${formatPath(unlike.path)}, but not its options: for one name there is one answer, so write the same in both`,
+      )
     for (const name of names) {
       const key = `${keyKind(one.certificate)} ${name}`
       const first = claimed.get(key)
@@ -29,6 +37,12 @@ export function checkServedNames(served: readonly ServedCertificate[], report: R
     for (const [first, shared] of twice)
       report.warn(at, `${listed(shared)} is covered by ${formatPath(first.path)} already: this certificate is not served for it`)
   }
+}
+
+/** But for the certificate itself. */
+function isAlike(one: ServedCertificate, other: ServedCertificate): boolean {
+  const shared = ({ options: { cert: _, key: __, ...rest } }: ServedCertificate): string => JSON.stringify(Object.entries(rest).sort())
+  return shared(one) === shared(other)
 }
 
 function listed(names: readonly string[]): string {

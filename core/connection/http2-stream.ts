@@ -11,12 +11,15 @@ import type { Service } from '../http/service.ts'
 import { passableTrailers } from '../net/http1/chunked.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
 import { parseRequestFields, responseFields, trailerFields, trailerLines } from '../net/http2/head.ts'
+import type { Secured } from '../net/secured.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import { httpDate } from './http-date.ts'
 
 export interface StreamHome {
   readonly peer: string
   readonly memo: HopMemo
+  readonly secured: Secured
+  isMisdirected(host: string): boolean
   streamClosed(): void
 }
 
@@ -69,6 +72,7 @@ export class Http2Stream implements Downstream, Timed {
     const head = parseRequestFields(raw, ended, { ...this.#service.rules, headBytes: limits.headBytes })
     if (typeof head === 'string') return this.#refuse(head)
     if (head.contentLength > limits.bodyBytes) return this.#refuse('body_too_large')
+    head.clientCertificate = this.#home.secured.certificate
     const exchange = new Exchange(this.#service, this, head, this.#service.nextSerial())
     this.#exchange = exchange
     if (!ended) this.#expectBody(head)
@@ -88,6 +92,14 @@ export class Http2Stream implements Downstream, Timed {
     this.#left = chunked ? this.#service.listener.limits.bodyBytes : contentLength
     this.#stream.on('trailers', (_fields, _flags, raw: readonly string[]) => this.#onTrailers(raw))
     this.#stream.on('end', () => this.#onEnd())
+  }
+
+  get certificateLines(): string {
+    return this.#home.secured.lines
+  }
+
+  isMisdirected(host: string): boolean {
+    return this.#home.isMisdirected(host)
   }
 
   get congested(): boolean {

@@ -11,6 +11,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { HopMemo } from '../http/downstream.ts'
 import { plainAddress } from '../http/identity.ts'
+import type { Secured } from '../net/secured.ts'
 import type { Accepted, ConnectionHome } from './home.ts'
 import { Http2Stream, type StreamHome } from './http2-stream.ts'
 
@@ -27,6 +28,7 @@ const NO_ERROR = 0
 
 export class Http2Connection implements Accepted, Timed, StreamHome {
   readonly peer: string
+  readonly secured: Secured
   readonly memo: HopMemo = { host: '', minor: 1, service: 0, lines: '' }
   dueAt = Number.POSITIVE_INFINITY
   slot = -1
@@ -39,7 +41,8 @@ export class Http2Connection implements Accepted, Timed, StreamHome {
   #state: 'open' | 'announced' | 'closing' = 'open'
 
   /** Takes over a socket whose handshake is just done, in the same turn. */
-  constructor(socket: TLSSocket, home: ConnectionHome) {
+  constructor(socket: TLSSocket, home: ConnectionHome, secured: Secured) {
+    this.secured = secured
     this.#home = home
     const { deadlines, listener } = home.service
     this.#deadlines = deadlines
@@ -65,6 +68,10 @@ export class Http2Connection implements Accepted, Timed, StreamHome {
 
   drain(): void {
     this.#announceEnd()
+  }
+
+  isMisdirected(host: string): boolean {
+    return this.#home.isMisdirected(host, this.secured.rule)
   }
 
   destroy(): void {

@@ -8,15 +8,16 @@ import type { Deadlines, Timed } from '../deadlines.ts'
 import type { HandshakeFailure } from '../events.ts'
 import { type ClientHello, readClientHello } from '../net/client-hello.ts'
 import { type PeekResult, type Protocol, peek, readUntil } from '../net/peek.ts'
+import { type Secured, secure } from '../net/secured.ts'
 import { answerTls, ready } from '../net/tls.ts'
 import type { AcceptedWire, Wire, WireOwner } from '../net/wire.ts'
 import { type Termination, terminationFor } from './termination.ts'
 
 export interface HandshakeHome {
   /** The connection is the home's from now on. To be used at once: what the client has sent already comes next. */
-  handshakeDone(handshake: Handshake, socket: TLSSocket): void
-  /** `connectionClosed` follows. */
-  handshakeFailed(why: HandshakeFailure, detail: string | null): void
+  handshakeDone(handshake: Handshake, socket: TLSSocket, secured: Secured): void
+  /** `connectionClosed` follows. `address`: the client's. */
+  handshakeFailed(why: HandshakeFailure, detail: string | null, address: string): void
   connectionClosed(handshake: Handshake): void
 }
 
@@ -27,6 +28,11 @@ export interface HandshakeOptions {
 }
 
 const LINGER_MS = 2000
+const FAILURES: ReadonlyMap<string, HandshakeFailure> = new Map([
+  ['ECONNRESET', 'gone'],
+  ['EPIPE', 'gone'],
+  ['ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE', 'client_certificate'],
+])
 
 export class Handshake implements Accepted, Timed, PeekResult {
   dueAt: number
@@ -91,11 +97,12 @@ export class Handshake implements Accepted, Timed, PeekResult {
     const below = this.#wire.detach(hello)
     // Its errors come out of the TLS socket as well.
     below.on('error', () => {})
-    const socket = answerTls(below, termination)
+    const { context, alpn, clients } = termination
+    const socket = answerTls(below, { context, alpn, clientCertificate: clients?.mode ?? null })
     this.#socket = socket
     const onError = (error: NodeJS.ErrnoException) => {
       const code = error.code ?? error.message
-      this.#fail(code === 'ECONNRESET' || code === 'EPIPE' ? 'gone' : 'tls', code)
+      this.#fail(FAILURES.get(code) ?? 'tls', code)
       this.destroy()
     }
     const onGone = () => {
@@ -109,13 +116,18 @@ export class Handshake implements Accepted, Timed, PeekResult {
     socket.once('secure', () => {
       if (this.#over) return
       if (terminationFor(this.#options.termination, socket.servername || null) !== termination) return onError(new Error('another name'))
+      const secured = secure(socket, clients)
+      if ('problem' in secured) {
+        this.#fail('client_certificate', secured.problem)
+        return this.destroy()
+      }
       socket.off('error', onError)
       socket.off('end', onGone)
       socket.off('close', onGone)
       this.#over = true
       this.#options.deadlines.remove(this)
       ready(socket)
-      this.#home.handshakeDone(this, socket)
+      this.#home.handshakeDone(this, socket, secured)
     })
   }
 
@@ -131,7 +143,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
   #fail(why: HandshakeFailure, detail: string | null): void {
     if (this.#failed || this.#over) return
     this.#failed = true
-    this.#home.handshakeFailed(why, detail)
+    this.#home.handshakeFailed(why, detail, this.remoteAddress)
   }
 
   #close(): void {

@@ -9,13 +9,16 @@ import type { Accepted, ConnectionHome } from '../connection/home.ts'
 import { Http1Connection } from '../connection/http1.ts'
 import { Http2Connection } from '../connection/http2.ts'
 import type { HandshakeFailure, Observer } from '../events.ts'
+import { plainAddress } from '../http/identity.ts'
+import { hostName } from '../http/request-view.ts'
 import type { Service } from '../http/service.ts'
 import { canUseHandles, HandleWire, type StreamHandle } from '../net/handle-wire.ts'
 import { wireOver } from '../net/kernel-wire.ts'
+import type { Secured } from '../net/secured.ts'
 import { SocketWire } from '../net/socket-wire.ts'
 import type { AcceptedWire, Wire } from '../net/wire.ts'
 import { Handshake, type HandshakeHome } from './handshake.ts'
-import type { Termination } from './termination.ts'
+import { type Termination, terminationFor } from './termination.ts'
 
 export interface ListenerEnvironment {
   readonly observer: Observer
@@ -133,22 +136,30 @@ export class Listener implements ConnectionHome, HandshakeHome {
     this.#letGo()
   }
 
-  handshakeDone(handshake: Handshake, socket: TLSSocket): void {
+  /** By what holds now: a client that was let in before a certificate was asked for has to come again. */
+  isMisdirected(host: string, rule: string): boolean {
+    const termination = this.#termination
+    return termination !== null && (terminationFor(termination, hostName(host)).clients?.id ?? '') !== rule
+  }
+
+  handshakeDone(handshake: Handshake, socket: TLSSocket, secured: Secured): void {
     // Reset since: who sent what may follow cannot be told any more.
     if (handshake.remoteAddress !== '' && !socket.remoteAddress) {
       socket.on('error', () => {}).destroy()
       return this.connectionClosed(handshake)
     }
     const connection =
-      socket.alpnProtocol === 'h2' ? new Http2Connection(socket, this) : new Http1Connection(new SocketWire(socket), this, 'https')
+      socket.alpnProtocol === 'h2'
+        ? new Http2Connection(socket, this, secured)
+        : new Http1Connection(new SocketWire(socket), this, 'https', secured)
     // It stays one connection, in every count.
     const name = this.#connections.get(handshake) ?? this.#name
     this.#connections.delete(handshake)
     this.#keep(connection, name)
   }
 
-  handshakeFailed(why: HandshakeFailure, detail: string | null): void {
-    this.#environment.observer.handshakeFailed(this.#name, why, detail)
+  handshakeFailed(why: HandshakeFailure, detail: string | null, address: string): void {
+    this.#environment.observer.handshakeFailed(this.#name, why, detail, plainAddress(address))
   }
 
   /** A listener that is gone keeps its plan while somebody may ask it, and itself while somebody is connected. */

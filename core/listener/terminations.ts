@@ -5,12 +5,11 @@
 import { X509Certificate } from 'node:crypto'
 import { keyKind, namesOf } from '../net/certificate-names.ts'
 import { NameTable } from '../net/name-table.ts'
-import { makeTermination, type Termination } from './termination.ts'
+import { makeTermination, type Termination, type TerminationTexts } from './termination.ts'
 
-export interface OneTerminationTexts {
+export interface OneTerminationTexts extends TerminationTexts {
   readonly cert: string
   readonly key: string
-  readonly alpn: readonly string[]
 }
 
 interface Entry {

@@ -9,12 +9,26 @@ export function loadTls(): typeof tls {
 export interface TlsAnswer {
   readonly context: tls.SecureContext
   readonly alpn: readonly string[]
+  /** `require`: without a certificate OpenSSL refuses the client. Whether it is a right one is to be asked: `verifyProblem`. */
+  readonly clientCertificate: 'require' | 'request' | null
 }
 
 /** Answers the handshake of a client; `secure` on the socket says that it is done, and `ready` has to follow at once. */
-export function answerTls(below: Socket, { context, alpn }: TlsAnswer): tls.TLSSocket {
+export function answerTls(below: Socket, { context, alpn, clientCertificate }: TlsAnswer): tls.TLSSocket {
   const { TLSSocket } = loadTls()
-  return new TLSSocket(below, { isServer: true, secureContext: context, ALPNProtocols: [...alpn] })
+  const asks = { requestCert: clientCertificate !== null, rejectUnauthorized: clientCertificate === 'require' }
+  return new TLSSocket(below, { isServer: true, secureContext: context, ALPNProtocols: [...alpn], ...asks })
+}
+
+/**
+ * What OpenSSL has against the certificate that the client showed, as its code; null: nothing. Node lets every certificate through the
+ * handshake and leaves the rest to tls.Server; where that cannot be asked, no certificate is right.
+ */
+export function verifyProblem(socket: tls.TLSSocket): string | null {
+  const handle = (socket as unknown as { readonly _handle: { verifyError?(): NodeJS.ErrnoException | null | undefined } | null })._handle
+  if (typeof handle?.verifyError !== 'function') return 'NOT_VERIFIED'
+  const error = handle.verifyError()
+  return error ? (error.code ?? error.message) : null
 }
 
 /**

@@ -3,7 +3,13 @@ import type { TlsTermination } from '../index.ts'
 import { resolveFile } from './compile-upstream.ts'
 import type { TlsPlan } from './plan.ts'
 
-export function compileTls({ cert, key, alpn = ['http/1.1'] }: TlsTermination, folder: string): TlsPlan {
+export function compileTls(options: TlsTermination, folder: string): TlsPlan {
+  const { cert, key, alpn = ['http/1.1'], clientCertificate: mode, ca, forwardClientCertificate: forward = false } = options
   const file = (text: string): string => resolveFile(folder, text)
-  return Object.freeze({ cert: file(cert), key: file(key), alpn: Object.freeze([...alpn]) })
+  return Object.freeze({
+    cert: file(cert),
+    key: file(key),
+    alpn: Object.freeze([...alpn]),
+    clients: mode === undefined || ca === undefined ? null : Object.freeze({ mode, ca: file(ca), forward }),
+  })
 }

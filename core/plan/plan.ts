@@ -48,6 +48,13 @@ export interface TlsPlan {
   readonly cert: string
   readonly key: string
   readonly alpn: readonly string[]
+  /** Null: clients are not asked for certificates. */
+  readonly clients: {
+    readonly mode: 'require' | 'request'
+    readonly ca: string
+    /** Tell endpoints of the certificate. */
+    readonly forward: boolean
+  } | null
 }
 
 export interface ListenerLimits {

@@ -130,6 +130,31 @@ withOpenssl('of several certificates each is looked at, and names that two of a 
   assert.equal(say([]).said, ['error: listeners.web.tls: an empty list: there is no certificate to serve'])
 })
 
+withOpenssl('options about client certificates go together, and alike for one name', ({ server, ca }) => {
+  const { cert, key } = server
+  const only = (tls: TlsTermination | TlsTermination[]): string[] => say(tls).said.filter((line) => line.startsWith('error'))
+  const at = 'error: listeners.web.tls'
+  assert.equal(only({ cert, key, clientCertificate: 'require' }), [
+    `${at}.clientCertificate: whose certificates? add ca: './ca.pem', the authorities that sign those of clients`,
+  ])
+  const unasked = "clients are not asked for certificates: add clientCertificate: 'require' or 'request'"
+  assert.equal(only({ cert, key, ca: ca.cert, forwardClientCertificate: true }), [
+    `${at}.ca: ${unasked}`,
+    `${at}.forwardClientCertificate: ${unasked}`,
+  ])
+  assert.equal(only({ cert, key, clientCertificate: 'request', ca: './no.pem' }), [`${at}.ca: there is no file no.pem`])
+  const rsa = issue('rsa-twin', { names: 'DNS:example.com', rsa: true })
+  assert.equal(
+    only([
+      { cert, key, clientCertificate: 'require', ca: ca.cert },
+      { cert: rsa.cert, key: rsa.key },
+    ]),
+    [
+      `${at}[1].cert: it shares a name with listeners.web.tls[0], but not its options: for one name there is one answer, so write the same in both`,
+    ],
+  )
+})
+
 withOpenssl('PEM text in the config is taken as it is', ({ server }) => {
   const { said, named } = say({ cert: server.cert, key: server.key }, Date.now() + 3 * DAY_MS)
   assert.equal(said, ['warning: listeners.web.tls.cert: the certificate in the text given expired on DATE'])

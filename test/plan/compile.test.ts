@@ -57,7 +57,7 @@ test('what is given is parsed', () => {
   assert.is(web!.timeouts.keepAlive, 120_000)
   assert.ok(web!.trust!.has('10.1.2.3'))
   assert.is(web!.via, null)
-  assert.equal(web!.tls, [{ cert: '/etc/proxy/c.pem', key: '-----BEGIN KEY', alpn: ['http/1.1'] }])
+  assert.equal(web!.tls, [{ cert: '/etc/proxy/c.pem', key: '-----BEGIN KEY', alpn: ['http/1.1'], clients: null }])
   assert.equal(web!.addresses[1], { kind: 'unix', path: '/x' })
 })
 

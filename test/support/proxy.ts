@@ -176,7 +176,7 @@ export class RunningProxy implements AsyncDisposable {
 const keys = [
   ...(['listener', 'route', 'upstream', 'endpoint', 'id', 'protocol', 'method', 'host', 'path', 'search', 'userAgent', 'referer'] as const),
   ...(['ip', 'peer', 'status', 'reason', 'detail', 'decidedBy', 'bytesIn', 'bytesOut', 'startedAt', 'durationMs'] as const),
-  ...(['upstreamMs', 'attempts', 'tunnel', 'serial', 'generation', 'scheme', 'received', 'logHooks'] as const),
+  ...(['upstreamMs', 'attempts', 'tunnel', 'serial', 'generation', 'scheme', 'received', 'logHooks', 'clientCertificate'] as const),
 ] satisfies (keyof EndedExchange)[]
 
 function copyOf(exchange: EndedExchange): Ended {

@@ -3,6 +3,7 @@
  * slices they arrived in. HTTP/1 writes `lines()`; HTTP/2 reads `forEach`. Names are matched in any case.
  */
 
+import type { ClientCertificate } from '../client-certificate.ts'
 import { findLine, isFieldValue, isToken, trimmed } from './fields.ts'
 import { reasonPhrases } from './reason.ts'
 
@@ -199,6 +200,8 @@ export class RequestHead extends Head {
   upgrade: string | null = null
   /** It carries a field that tells of the client or of proxies before: `X-Forwarded-*`, `Forwarded`, `X-Real-IP`, their twins. */
   hasIdentity = false
+  /** What its connection has shown, not the request. */
+  clientCertificate: ClientCertificate | null = null
   /** `TE: trailers`. */
   acceptsTrailers = false
   /** For the parser: where the request line starts. */
