@@ -323,6 +323,12 @@ export interface TlsTermination {
   readonly ca?: string | undefined
   /** Tell endpoints of a client's verified certificate in `Client-Cert` and `Client-Cert-Chain` (RFC 9440). Default false. */
   readonly forwardClientCertificate?: boolean | undefined
+  /** The oldest version that is spoken. Default `'TLSv1.2'`. */
+  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined
+  /** An OCSP response in DER for clients that ask for one, renewed by whoever renews the certificate. */
+  readonly ocsp?: string | undefined
+  /** For debugging: a file that gets the keys of every connection, as Wireshark reads them. Whoever has it can read all traffic. */
+  readonly keyLog?: string | undefined
 }
 /** The same as the plain object. */
 export function terminate(options: TlsTermination): TlsTermination {

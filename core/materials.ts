@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Termination } from './listener/termination.ts'
 import { makeTerminations } from './listener/terminations.ts'
+import type { TicketKeys } from './net/ticket-keys.ts'
 import type { ListenerPlan, Plan, TlsPlan, UpstreamPlan } from './plan/plan.ts'
 import { makeOrigination, type Origination } from './upstream/dial.ts'
 
@@ -18,8 +19,8 @@ export interface Materials {
   readonly made: ReadonlyMap<string, Termination | Origination>
 }
 
-/** Throws with the file's name. `before`: the materials in use. */
-export function gatherMaterials(plan: Plan, before: Materials | null = null): Materials {
+/** Throws with the file's name. `before`: the materials in use; `ticketKeys`: null where each context has keys of its own. */
+export function gatherMaterials(plan: Plan, before: Materials | null = null, ticketKeys: TicketKeys | null = null): Materials {
   const made = new Map<string, Termination | Origination>()
   const certificates = new Map<string, string>()
   const reuse = <T extends Termination | Origination>(user: string, texts: object, make: () => T): T => {
@@ -35,7 +36,7 @@ export function gatherMaterials(plan: Plan, before: Materials | null = null): Ma
   const terminations = new Map<ListenerPlan, Termination>()
   const originations = new Map<UpstreamPlan, Origination>()
   for (const listener of plan.listeners) {
-    if (listener.tls !== null) terminations.set(listener, readTermination(listener, listener.tls, reuse))
+    if (listener.tls !== null) terminations.set(listener, readTermination(listener, listener.tls, { reuse, ticketKeys }))
   }
   for (const upstream of plan.upstreams.values()) {
     if (upstream.tls !== null) originations.set(upstream, readOrigination(upstream, upstream.tls, reuse))
@@ -43,15 +44,20 @@ export function gatherMaterials(plan: Plan, before: Materials | null = null): Ma
   return { terminations, originations, certificates, made }
 }
 
+interface Making {
+  readonly reuse: Reuse
+  readonly ticketKeys: TicketKeys | null
+}
+
 type Reuse = <T extends Termination | Origination>(user: string, texts: object, make: () => T) => T
 
-function readTermination({ name }: ListenerPlan, tls: readonly TlsPlan[], reuse: Reuse): Termination {
-  const texts = tls.map(({ cert, key, alpn, clients }) => ({
-    ...{ cert: readPem(cert)!, key: readPem(key)!, alpn },
+function readTermination({ name }: ListenerPlan, tls: readonly TlsPlan[], { reuse, ticketKeys }: Making): Termination {
+  const texts = tls.map(({ cert, key, alpn, clients, minVersion, ocsp, keyLog }) => ({
+    ...{ cert: readPem(cert)!, key: readPem(key)!, alpn, minVersion, keyLog, staple: ocsp === null ? null : readFileSync(ocsp, 'base64') },
     clients: clients === null ? null : { ...clients, ca: readPem(clients.ca)! },
   }))
-  const files = tls.flatMap(({ cert, key, clients }) => [cert, key, clients?.ca ?? null])
-  return naming(files, () => reuse(`listener ${name}`, texts, () => makeTerminations(texts)))
+  const files = tls.flatMap(({ cert, key, clients, keyLog }) => [cert, key, clients?.ca ?? null, keyLog])
+  return naming(files, () => reuse(`listener ${name}`, texts, () => makeTerminations(texts, ticketKeys)))
 }
 
 function readOrigination(

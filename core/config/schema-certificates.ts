@@ -3,6 +3,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { createSecureContext } from 'node:tls'
+import { goodUntil, isOcspResponse } from '../net/ocsp.ts'
 import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report } from './report.ts'
 import type { Parts } from './schema-parts.ts'
@@ -70,6 +71,7 @@ class CertificateCheck {
   #terminated(tls: unknown, path: Path): X509Certificate | null {
     if (!isObject(tls)) return null
     checkTermination(tls, path, this.#report)
+    this.#staple(tls.ocsp, [...path, 'ocsp'])
     this.authorities(tls.ca, [...path, 'ca'])
     return this.both(tls, path)
   }
@@ -93,6 +95,32 @@ class CertificateCheck {
       return certificates
     } catch (error) {
       this.#report.error(path, `a certificate in ${pem.name} cannot be read: ${reasonOf(error)}`)
+      return null
+    }
+  }
+
+  #staple(value: unknown, path: Path): void {
+    if (typeof value !== 'string' || value === '') return
+    const file = resolve(this.#options.folder, value)
+    this.#options.named.add(file)
+    const bytes = this.#reading(file, path, () => readFileSync(file))
+    if (bytes === null) return
+    if (!isOcspResponse(bytes)) {
+      const how = 'openssl ocsp -issuer CA.pem -cert CERT.pem -url URL -respout FILE'
+      this.#report.error(path, `there is no good OCSP response in DER form in ${file}: ${how}`)
+      return
+    }
+    const until = goodUntil(bytes)
+    if (until !== null && until.getTime() <= this.#options.now)
+      this.#report.warn(path, `the OCSP response in ${file} was good until ${until.toISOString().slice(0, 16)}Z: clients refuse it`)
+  }
+
+  #reading<T>(file: string, path: Path, read: () => T): T | null {
+    try {
+      return read()
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+      this.#report.error(path, code === 'ENOENT' ? `there is no file ${file}` : `the file ${file} cannot be read: ${code}`)
       return null
     }
   }
@@ -143,13 +171,7 @@ class CertificateCheck {
     if (isPem(value)) return { text: value, name: 'the text given' }
     const file = resolve(this.#options.folder, value)
     this.#options.named.add(file)
-    try {
-      return { text: this.#textOf(value), name: file }
-    } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
-      this.#report.error(path, code === 'ENOENT' ? `there is no file ${file}` : `the file ${file} cannot be read: ${code}`)
-      return null
-    }
+    return this.#reading(file, path, () => ({ text: this.#textOf(value), name: file }))
   }
 
   #textOf(fileOrPem: string): string {

@@ -28,6 +28,12 @@ export function checkServedNames(served: readonly ServedCertificate[], report: R
         at,
         `it shares a name with ${formatPath(unlike.path)}, but not its options: for one name there is one answer, so write the same in both`,
       )
+    const twin = served.find((other) => other !== one && names.some((name) => namesOf(other.certificate).includes(name)))
+    if (twin !== undefined && one.options.ocsp !== undefined)
+      report.error(
+        [...one.path, 'ocsp'],
+        `a staple is for one certificate, and ${formatPath(twin.path)} shares a name with this one: leave ocsp out`,
+      )
     for (const name of names) {
       const key = `${keyKind(one.certificate)} ${name}`
       const first = claimed.get(key)
@@ -41,7 +47,8 @@ export function checkServedNames(served: readonly ServedCertificate[], report: R
 
 /** But for the certificate itself. */
 function isAlike(one: ServedCertificate, other: ServedCertificate): boolean {
-  const shared = ({ options: { cert: _, key: __, ...rest } }: ServedCertificate): string => JSON.stringify(Object.entries(rest).sort())
+  const shared = ({ options: { cert: _, key: __, ocsp: ___, ...rest } }: ServedCertificate): string =>
+    JSON.stringify(Object.entries(rest).sort())
   return shared(one) === shared(other)
 }
 

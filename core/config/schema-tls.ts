@@ -9,6 +9,9 @@ export const tlsTermination: Schema = object(
     clientCertificate: oneOf('require', 'request'),
     ca: text,
     forwardClientCertificate: flag,
+    minVersion: oneOf('TLSv1.2', 'TLSv1.3'),
+    ocsp: text,
+    keyLog: text,
   },
   ['cert', 'key'],
 )

@@ -97,8 +97,8 @@ export class Handshake implements Accepted, Timed, PeekResult {
     const below = this.#wire.detach(hello)
     // Its errors come out of the TLS socket as well.
     below.on('error', () => {})
-    const { context, alpn, clients } = termination
-    const socket = answerTls(below, { context, alpn, clientCertificate: clients?.mode ?? null })
+    const { clients } = termination
+    const socket = answerTls(below, { ...termination, clientCertificate: clients?.mode ?? null })
     this.#socket = socket
     const onError = (error: NodeJS.ErrnoException) => {
       const code = error.code ?? error.message
@@ -115,7 +115,9 @@ export class Handshake implements Accepted, Timed, PeekResult {
     socket.on('close', onGone)
     socket.once('secure', () => {
       if (this.#over) return
-      if (terminationFor(this.#options.termination, socket.servername || null) !== termination) return onError(new Error('another name'))
+      // Of a TLS 1.2 session that is resumed OpenSSL does not tell the name; where clients are asked for certificates none is.
+      const isSame = socket.isSessionReused() || terminationFor(this.#options.termination, socket.servername || null) === termination
+      if (!isSame) return onError(new Error('another name'))
       const secured = secure(socket, clients)
       if ('problem' in secured) {
         this.#fail('client_certificate', secured.problem)

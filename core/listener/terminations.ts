@@ -5,6 +5,7 @@
 import { X509Certificate } from 'node:crypto'
 import { keyKind, namesOf } from '../net/certificate-names.ts'
 import { NameTable } from '../net/name-table.ts'
+import type { TicketKeys } from '../net/ticket-keys.ts'
 import { makeTermination, type Termination, type TerminationTexts } from './termination.ts'
 
 export interface OneTerminationTexts extends TerminationTexts {
@@ -19,10 +20,10 @@ interface Entry {
 }
 
 /** Throws as `makeTermination` does. */
-export function makeTerminations(list: readonly OneTerminationTexts[]): Termination {
+export function makeTerminations(list: readonly OneTerminationTexts[], ticketKeys: TicketKeys | null = null): Termination {
   const [first] = list
   if (first === undefined) throw new Error('there is no certificate')
-  if (list.length === 1) return makeTermination(first)
+  if (list.length === 1) return makeTermination(first, ticketKeys)
   const entries = list.map((texts): Entry => {
     const certificate = new X509Certificate(texts.cert)
     return { texts, names: namesOf(certificate), kind: keyKind(certificate) }
@@ -30,14 +31,14 @@ export function makeTerminations(list: readonly OneTerminationTexts[]): Terminat
   const made = new Map<string, Termination>()
   const terminationOf = (group: readonly Entry[]): Termination => {
     const key = group.map((entry) => entries.indexOf(entry)).join()
-    const known = made.get(key) ?? makeGroup(group)
+    const known = made.get(key) ?? makeTermination(textsOf(group), ticketKeys)
     made.set(key, known)
     return known
   }
   const others = new NameTable<Termination>()
   for (const [name, group] of groupByName(entries)) others.set(name, terminationOf(group))
   const [name] = entries[0]!.names
-  const byDefault = (name === undefined ? null : others.find(name)) ?? makeTermination(first)
+  const byDefault = (name === undefined ? null : others.find(name)) ?? makeTermination(first, ticketKeys)
   return { ...byDefault, others }
 }
 
@@ -53,7 +54,9 @@ function groupByName(entries: readonly Entry[]): Map<string, Entry[]> {
   return groups
 }
 
-/** What is not of one certificate alone is what the first of them says. */
-function makeGroup(group: readonly Entry[]): Termination {
-  return makeTermination({ ...group[0]!.texts, cert: group.map(({ texts }) => texts.cert), key: group.map(({ texts }) => texts.key) })
+/** What is not of one certificate alone is what the first of them says; a staple is, and which of them a client gets is not known. */
+function textsOf(group: readonly Entry[]): TerminationTexts {
+  const [first, second] = group
+  if (second === undefined) return first!.texts
+  return { ...first!.texts, cert: group.map(({ texts }) => texts.cert), key: group.map(({ texts }) => texts.key), staple: null }
 }

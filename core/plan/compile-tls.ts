@@ -5,11 +5,13 @@ import type { TlsPlan } from './plan.ts'
 
 export function compileTls(options: TlsTermination, folder: string): TlsPlan {
   const { cert, key, alpn = ['http/1.1'], clientCertificate: mode, ca, forwardClientCertificate: forward = false } = options
+  const { minVersion = 'TLSv1.2', ocsp, keyLog } = options
   const file = (text: string): string => resolveFile(folder, text)
   return Object.freeze({
     cert: file(cert),
     key: file(key),
     alpn: Object.freeze([...alpn]),
+    ...{ minVersion, ocsp: ocsp === undefined ? null : file(ocsp), keyLog: keyLog === undefined ? null : file(keyLog) },
     clients: mode === undefined || ca === undefined ? null : Object.freeze({ mode, ca: file(ca), forward }),
   })
 }

@@ -55,6 +55,10 @@ export interface TlsPlan {
     /** Tell endpoints of the certificate. */
     readonly forward: boolean
   } | null
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
+  /** Files; null: none. */
+  readonly ocsp: string | null
+  readonly keyLog: string | null
 }
 
 export interface ListenerLimits {

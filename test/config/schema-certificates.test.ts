@@ -155,6 +155,44 @@ withOpenssl('options about client certificates go together, and alike for one na
   )
 })
 
+withOpenssl('a staple is read and watched, and is for one certificate; a key log is warned of', ({ server }) => {
+  const { cert, key } = server
+  const at = 'listeners.web.tls'
+  writeFileSync(join(folder, 'no.der'), server.cert)
+  writeFileSync(
+    join(folder, 'old.der'),
+    Buffer.from(`300e0a0100a0000a${Buffer.from('').toString('hex')}a011180f${Buffer.from('20260101120000Z').toString('hex')}`, 'hex'),
+  )
+  const { said, named } = say({ cert, key, ocsp: 'no.der', keyLog: 'keys.log' })
+  assert.ok(
+    said.includes(
+      `error: ${at}.ocsp: there is no good OCSP response in DER form in no.der: openssl ocsp -issuer CA.pem -cert CERT.pem -url URL -respout FILE`,
+    ),
+  )
+  assert.ok(
+    said.includes(
+      `warning: ${at}.keyLog: whoever reads this file can read all traffic of the listener: for debugging alone, not for production`,
+    ),
+  )
+  assert.equal([...named], [join(folder, 'no.der')], 'the key log changes by itself')
+  assert.ok(
+    say({ cert, key, ocsp: 'old.der' }).said.includes(
+      `warning: ${at}.ocsp: the OCSP response in old.der was good until DATET12:00Z: clients refuse it`,
+    ),
+  )
+  assert.ok(say({ cert, key, ocsp: 'none.der' }).said.includes(`error: ${at}.ocsp: there is no file none.der`))
+  const twin = issue('stapled-twin', { names: 'DNS:example.com', rsa: true })
+  const { said: twice } = say([
+    { cert, key, ocsp: 'old.der' },
+    { cert: twin.cert, key: twin.key },
+  ])
+  assert.ok(
+    twice.includes(
+      `error: ${at}[0].ocsp: a staple is for one certificate, and listeners.web.tls[1] shares a name with this one: leave ocsp out`,
+    ),
+  )
+})
+
 withOpenssl('PEM text in the config is taken as it is', ({ server }) => {
   const { said, named } = say({ cert: server.cert, key: server.key }, Date.now() + 3 * DAY_MS)
   assert.equal(said, ['warning: listeners.web.tls.cert: the certificate in the text given expired on DATE'])

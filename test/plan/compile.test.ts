@@ -57,7 +57,8 @@ test('what is given is parsed', () => {
   assert.is(web!.timeouts.keepAlive, 120_000)
   assert.ok(web!.trust!.has('10.1.2.3'))
   assert.is(web!.via, null)
-  assert.equal(web!.tls, [{ cert: '/etc/proxy/c.pem', key: '-----BEGIN KEY', alpn: ['http/1.1'], clients: null }])
+  const plain = { alpn: ['http/1.1'], clients: null, minVersion: 'TLSv1.2', ocsp: null, keyLog: null }
+  assert.equal(web!.tls, [{ cert: '/etc/proxy/c.pem', key: '-----BEGIN KEY', ...plain }])
   assert.equal(web!.addresses[1], { kind: 'unix', path: '/x' })
 })
 

@@ -48,7 +48,16 @@ export function withCertificates(test: Test): Register {
 /** A listener's TLS with these certificates, the first for all names that none of them has. */
 export function terminate(pairs: Pair | readonly Pair[], options: Partial<Omit<TlsPlan, 'cert' | 'key'>> = {}): TlsPlan[] {
   const list = Array.isArray(pairs) ? (pairs as readonly Pair[]) : [pairs as Pair]
-  return list.map(({ certFile: cert, keyFile: key }) => ({ cert, key, alpn: ['http/1.1'], clients: null, ...options }))
+  return list.map(({ certFile: cert, keyFile: key }) => ({
+    cert,
+    key,
+    alpn: ['http/1.1'],
+    clients: null,
+    minVersion: 'TLSv1.2',
+    ocsp: null,
+    keyLog: null,
+    ...options,
+  }))
 }
 
 export interface IssueOptions {

@@ -9,6 +9,7 @@ import { type Hook, type HookCall, makeHook, PENDING } from '../../core/hooks.ts
 import { gatherMaterials } from '../../core/materials.ts'
 import { canUseHandles } from '../../core/net/handle-wire.ts'
 import { getKernel } from '../../core/net/kernel.ts'
+import type { TicketKeys } from '../../core/net/ticket-keys.ts'
 import type {
   Destination,
   EndpointPlan,
@@ -51,6 +52,8 @@ export interface ProxyOptions extends UpstreamOptions {
   readonly routes?: readonly RouteOptions[]
   /** Listen here instead of on 127.0.0.1. */
   readonly path?: string
+  /** Shared with other proxies. */
+  readonly ticketKeys?: TicketKeys
 }
 
 /** What an exchange was, copied while that was allowed. */
@@ -103,7 +106,7 @@ export class RunningProxy implements AsyncDisposable {
   /** Takes another plan into use, as a reload does. */
   use(options: ProxyOptions): void {
     const plan = makePlan(options, ++this.#generation)
-    this.runtime.use(plan, gatherMaterials(plan))
+    this.runtime.use(plan, gatherMaterials(plan, null, options.ticketKeys ?? null))
   }
 
   connect(options: ConnectOptions = {}): Promise<Client> {
