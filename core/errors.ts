@@ -45,6 +45,13 @@ export const errorTable = {
   request_denied: row(403, 'http_request_denied', 'plugin', 'never', 'A plugin refused the request body.'),
   request_timeout: row(408, 'http_request_error', 'downstream', 'never', 'The request did not arrive in time.'),
   client_gone: row(0, 'http_request_error', 'downstream', 'never', 'The client closed the connection.'),
+  misdirected_request: row(
+    421,
+    'http_request_error',
+    'downstream',
+    'never',
+    'This connection was opened under other rules about client certificates: ask for this host on a connection of its own.',
+  ),
   no_route: row(404, 'destination_not_found', 'config', 'never', 'No route matches this request.'),
   loop_detected: row(502, 'proxy_loop_detected', 'config', 'never', 'The request came back to this proxy.'),
   unknown_upstream: row(500, 'proxy_configuration_error', 'config', 'never', 'A plugin named an upstream that does not exist.'),

@@ -4,6 +4,7 @@
  */
 import type { ErrorCode } from './errors.ts'
 import type { Hook } from './hooks.ts'
+import type { ClientCertificate } from './net/client-certificate.ts'
 
 /** What an ended exchange or tunnel was. The exchange itself implements it; read it inside the call only. */
 export interface EndedExchange {
@@ -48,6 +49,8 @@ export interface EndedExchange {
   readonly upstreamMs: number
   readonly attempts: number
   readonly tunnel: boolean
+  /** Null: the client showed none. */
+  readonly clientCertificate: ClientCertificate | null
   /** Hooks that are to be asked about its access line, in order; null: none. The same list for all that have the same. It may be kept. */
   readonly logHooks: readonly Hook[] | null
 }
@@ -82,10 +85,10 @@ export interface EndedTunnel {
 }
 
 /**
- * Why a connection never carried a request. Of TLS: late, not TLS at all, closed before, or refused by TLS itself. Of the PROXY
+ * Why a connection never carried a request. Of TLS: late, not TLS at all, closed before, refused by TLS itself, or for the client's certificate. Of the PROXY
  * protocol: late, closed before, no such header, or from somebody who is not trusted to send one.
  */
-export type HandshakeFailure = 'timeout' | 'not_tls' | 'gone' | 'tls' | 'proxy_header' | 'untrusted'
+export type HandshakeFailure = 'timeout' | 'not_tls' | 'gone' | 'tls' | 'client_certificate' | 'proxy_header' | 'untrusted'
 
 export interface SourcePlace {
   readonly file: string
@@ -97,8 +100,8 @@ export interface SourcePlace {
 export interface Observer {
   connectionOpened(listener: string): void
   connectionClosed(listener: string): void
-  /** `detail`: OpenSSL's or the system's code, what the client spoke instead, or the address that is not trusted. */
-  handshakeFailed(listener: string, why: HandshakeFailure, detail: string | null): void
+  /** `detail`: OpenSSL's or the system's code, what the client spoke instead, or the address that is not trusted. `address`: the client's. */
+  handshakeFailed(listener: string, why: HandshakeFailure, detail: string | null, address: string): void
   exchangeEnded(exchange: EndedExchange): void
   tunnelEnded(tunnel: EndedTunnel): void
   /** A connection to an endpoint: opened, failed to open, closed. */

@@ -3,7 +3,7 @@
  * and sandboxed plugins stand behind it. A stage without hooks costs one length check.
  */
 import type { ProxyError } from './errors.ts'
-import { RequestHead, type ResponseHead } from './net/http1/head.ts'
+import type { RequestHead, ResponseHead } from './net/http1/head.ts'
 
 /** A hook's answer that ends, redirects or changes what was asked about. `null` instead of a verdict: go on, nothing else to do. */
 export type Verdict =
@@ -167,9 +167,6 @@ export function makeHook(name: string, parts: Partial<Omit<Hook, 'name'>>): Hook
     ...parts,
   }
 }
-
-/** In the place of a request where there is none. */
-export const noRequest: RequestHead = new RequestHead('', 0, '-', 1)
 
 let lastState = 0
 /** A number for what a hook keeps of one body or WebSocket. */

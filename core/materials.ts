@@ -4,7 +4,9 @@
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { makeTermination, type Termination } from './listener/termination.ts'
+import type { Termination } from './listener/termination.ts'
+import { makeTerminations } from './listener/terminations.ts'
+import type { TicketKeys } from './net/ticket-keys.ts'
 import { httpListenersOf } from './plan/http-listeners.ts'
 import type { ListenerPlan, Plan, TcpRoutePlan, TlsPlan, UpstreamPlan } from './plan/plan.ts'
 import { makeOrigination, type Origination } from './upstream/dial.ts'
@@ -18,8 +20,8 @@ export interface Materials {
   readonly made: ReadonlyMap<string, Termination | Origination>
 }
 
-/** Throws with the file's name. `before`: the materials in use. */
-export function gatherMaterials(plan: Plan, before: Materials | null = null): Materials {
+/** Throws with the file's name. `before`: the materials in use; `ticketKeys`: null where each context has keys of its own. */
+export function gatherMaterials(plan: Plan, before: Materials | null = null, ticketKeys: TicketKeys | null = null): Materials {
   const made = new Map<string, Termination | Origination>()
   const certificates = new Map<string, string>()
   const reuse = <T extends Termination | Origination>(user: string, texts: object, make: () => T): T => {
@@ -35,10 +37,10 @@ export function gatherMaterials(plan: Plan, before: Materials | null = null): Ma
   const terminations = new Map<ListenerPlan | TcpRoutePlan, Termination>()
   const originations = new Map<UpstreamPlan, Origination>()
   for (const listener of httpListenersOf(plan.listeners)) {
-    if (listener.tls !== null) terminations.set(listener, readTermination(listener.name, listener.tls, reuse))
+    if (listener.tls !== null) terminations.set(listener, readTermination(listener.name, listener.tls, { reuse, ticketKeys }))
   }
   for (const route of plan.listeners.flatMap((listener) => (listener.kind === 'tcp' ? listener.routes.routes : []))) {
-    if (route.tls !== null) terminations.set(route, readTermination(route.id, route.tls, reuse))
+    if (route.tls !== null) terminations.set(route, readTermination(route.id, route.tls, { reuse, ticketKeys }))
   }
   for (const upstream of plan.upstreams.values()) {
     if (upstream.tls !== null) originations.set(upstream, readOrigination(upstream, upstream.tls, reuse))
@@ -46,11 +48,20 @@ export function gatherMaterials(plan: Plan, before: Materials | null = null): Ma
   return { terminations, originations, certificates, made }
 }
 
+interface Making {
+  readonly reuse: Reuse
+  readonly ticketKeys: TicketKeys | null
+}
+
 type Reuse = <T extends Termination | Origination>(user: string, texts: object, make: () => T) => T
 
-function readTermination(name: string, { cert, key, alpn }: TlsPlan, reuse: Reuse): Termination {
-  const texts = { cert: readPem(cert)!, key: readPem(key)!, alpn }
-  return naming([cert, key], () => reuse(`listener ${name}`, texts, () => makeTermination(texts)))
+function readTermination(name: string, tls: readonly TlsPlan[], { reuse, ticketKeys }: Making): Termination {
+  const texts = tls.map(({ cert, key, alpn, clients, minVersion, ocsp, keyLog }) => ({
+    ...{ cert: readPem(cert)!, key: readPem(key)!, alpn, minVersion, keyLog, staple: ocsp === null ? null : readFileSync(ocsp, 'base64') },
+    clients: clients === null ? null : { ...clients, ca: readPem(clients.ca)! },
+  }))
+  const files = tls.flatMap(({ cert, key, clients, keyLog }) => [cert, key, clients?.ca ?? null, keyLog])
+  return naming(files, () => reuse(`listener ${name}`, texts, () => makeTerminations(texts, ticketKeys)))
 }
 
 function readOrigination(

@@ -53,6 +53,22 @@ export interface RequestView {
   /** Host, and port if there is one, as the client asked for it. */
   readonly host: string
   readonly ip: string
+  /** What the client showed; null: nothing, or it was not asked. */
+  readonly clientCertificate: ClientCertificate | null
+}
+/** Of a client, where the listener's `tls` asks for one. */
+export interface ClientCertificate {
+  /** As in RFC 4514: `CN=ann,O=Example`. */
+  readonly subject: string
+  readonly issuer: string
+  /** Hexadecimal. */
+  readonly serial: string
+  /** Its subjectAltName: `DNS:ann.example.com`, `URI:spiffe://example.com/ann`, `email:ann@example.com`. */
+  readonly names: readonly string[]
+  /** SHA-256, hexadecimal in lower case. */
+  readonly fingerprint: string
+  /** One of the listener's authorities stands behind it, and it is in date. Always so with `clientCertificate: 'require'`. */
+  readonly verified: boolean
 }
 /** A request on its way to the upstream. Read it while the hook runs: once it has answered, nothing can be read or changed. */
 export interface Request {
@@ -67,6 +83,7 @@ export interface Request {
   readonly host: string
   /** The client's address by the listener's `trust`. */
   readonly ip: string
+  readonly clientCertificate: ClientCertificate | null
 }
 /** A response on its way to the client. */
 export interface Response {
@@ -168,6 +185,8 @@ export interface LogEntry {
   readonly peer: string
   readonly userAgent: string | null
   readonly referer: string | null
+  /** Of the client's certificate, null without one. Written anew or taken out, nothing of the certificate is in the line. */
+  readonly clientSubject: string | null
   readonly reason: string | null
   readonly decidedBy: string | null
   readonly bytesIn: number

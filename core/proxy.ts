@@ -12,6 +12,7 @@ import type { Hook } from './hooks.ts'
 import { inlineHook } from './http/inline.ts'
 import type { Tally } from './http/tally.ts'
 import { gatherMaterials, type Materials } from './materials.ts'
+import type { TicketKeys } from './net/ticket-keys.ts'
 import type { Wire } from './net/wire.ts'
 import { compilePlan } from './plan/compile.ts'
 import { compareParts, type Difference } from './plan/difference.ts'
@@ -69,6 +70,8 @@ export interface ProxyOptions {
   readonly maxConnections: number
   /** What plugins may have done for them; default: nothing. */
   readonly capabilities?: Capabilities
+  /** Of all workers; default: each certificate has keys of its own. */
+  readonly ticketKeys?: TicketKeys
   /** What a simulation puts in the place of the machine's. */
   readonly simulated?: Simulated
 }
@@ -89,11 +92,13 @@ class WorkerProxy implements Proxy {
   readonly #runtime: Runtime
   readonly #sandbox: Sandbox
   readonly #simulated: Simulated | null
+  readonly #ticketKeys: TicketKeys | null
   #current: Candidate | null = null
   #pressed = false
 
-  constructor({ observer, maxConnections, simulated, capabilities }: ProxyOptions) {
+  constructor({ observer, maxConnections, simulated, capabilities, ticketKeys }: ProxyOptions) {
     this.#simulated = simulated ?? null
+    this.#ticketKeys = ticketKeys ?? null
     this.#sandbox = new Sandbox({ observer, ...(capabilities === undefined ? {} : { capabilities }) })
     this.#runtime = new Runtime({ observer, onDescriptors: (open) => this.#descriptors(open, maxConnections), ...simulated })
   }
@@ -117,7 +122,7 @@ class WorkerProxy implements Proxy {
         },
       })
       await turn()
-      const materials = gatherMaterials(plan, before?.materials)
+      const materials = gatherMaterials(plan, before?.materials, this.#ticketKeys)
       const parts = partsOf(config, { code: bundle.code, certificates: materials.certificates })
       const difference = before === null ? null : compareParts(before.parts, parts)
       const plugins = uses.flatMap((use, i) => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { withCertificates } from './support/certificates.ts'
+import { issue, withCertificates } from './support/certificates.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
@@ -41,12 +41,12 @@ function named(name: string): string {
   return source!
 }
 
+const secured = withCertificates(test)
+
 test('the config passes check', () => {
   const { status, output } = sluice({ 'proxy.config.ts': config }, 'check')
   assert.is(status, 0, output)
 })
-
-const secured = withCertificates(test)
 
 secured('the config of a TCP listener passes check', ({ server }) => {
   const files = Object.fromEntries(
@@ -64,6 +64,22 @@ test('the plugin and the config that uses it pass check', () => {
   const files = { 'plugins/tag/index.ts': named('plugins/tag/index.ts'), 'proxy.config.ts': named('proxy.config.ts\n') }
   const { status, output } = sluice(files, 'check')
   assert.is(status, 0, output)
+})
+
+secured('the config about TLS passes check with certificates of its names', ({ ca, server, other }) => {
+  const tlsConfig = sources.find((text) => text.includes('forwardClientCertificate'))!
+  const rsa = issue('readme-rsa', { names: 'DNS:example.com,DNS:*.example.com', rsa: true })
+  const pairs = { example: server, 'example-rsa': rsa, internal: other }
+  const files = Object.entries(pairs).flatMap(([name, { cert, key }]) => [
+    [`certs/${name}.pem`, cert],
+    [`certs/${name}.key`, key],
+  ])
+  const { status, output } = sluice(
+    { ...Object.fromEntries(files), 'certs/clients-ca.pem': ca.cert, 'proxy.config.ts': tlsConfig },
+    'check',
+  )
+  assert.is(status, 0, output)
+  assert.not.match(output, 'error:')
 })
 
 test('the problem shown is the problem printed', () => {

@@ -31,6 +31,7 @@ class Ended implements EndedExchange {
   readonly bytesOut = 95
   readonly attempts = 1
   readonly tunnel = false
+  readonly clientCertificate = null
   readonly logHooks: readonly Hook[] | null
   readonly generation = 1
   readonly scheme = 'http'

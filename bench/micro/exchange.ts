@@ -148,7 +148,11 @@ const rounds = 100_000
 for (const [name, text] of Object.entries(requests)) {
   const { service, upstreamWire } = createService()
   const client = new MemoryWire()
-  new Http1Connection(client, { service, draining: false, becameTunnel() {}, tunnelClosed() {}, connectionClosed() {} }, 'http')
+  new Http1Connection(
+    client,
+    { service, draining: false, isMisdirected: () => false, becameTunnel() {}, tunnelClosed() {}, connectionClosed() {} },
+    'http',
+  )
   const request = Buffer.from(text)
   const costs: number[] = []
   for (let round = 0; round < 20; round++) {

@@ -10,6 +10,7 @@ import {
   controlOf,
   listOf,
   readAddress,
+  readDays,
   readDuration,
   readFormat,
   readHeader,
@@ -80,6 +81,16 @@ async function runCommand({ command, options, rest }: ParsedCommand, cacheFolder
       const { runPluginProfile } = await import('./plugin-profile.ts')
       const seconds = readSeconds(textOf(options, 'seconds') ?? '5')
       return runPluginProfile(choiceOf(options), { plugin: rest[0]!, seconds, output: textOf(options, 'output') })
+    }
+    case commands.certDev: {
+      const { faultOfName, runCertDev } = await import('./cert-dev.ts')
+      const names = rest.map((name) => name.toLowerCase())
+      const client = textOf(options, 'client')
+      for (const fault of names.map(faultOfName)) if (fault !== null) throw new UsageError(fault)
+      if (client !== null && !/^[\w.-]{1,64}$/.test(client))
+        throw new UsageError('the name of a client is made of letters, digits, ., - and _')
+      const days = readDays(textOf(options, 'days') ?? '90')
+      return runCertDev({ names, dir: textOf(options, 'dir') ?? 'certs', days, client, force: options.force === true })
     }
     case commands.completion: {
       const { completionScript, shells } = await import('./completion.ts')

@@ -48,6 +48,15 @@ export function readSeconds(text: string): number {
   throw new UsageError(`--seconds takes a number from 0.1 to ${maxProfileSeconds}, not ${text}`)
 }
 
+/** Clients refuse certificates that are good for longer. */
+const maxCertificateDays = 397
+
+export function readDays(text: string): number {
+  const days = /^\d{1,3}$/.test(text) ? Number(text) : 0
+  if (days >= 1 && days <= maxCertificateDays) return days
+  throw new UsageError(`--days takes a whole number from 1 to ${maxCertificateDays}, not ${text}`)
+}
+
 export function readFormat(options: Options, env: NodeJS.ProcessEnv = process.env): CheckFormat {
   const format = textOf(options, 'format')
   if (options.json === true) {

@@ -3,9 +3,12 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { createSecureContext } from 'node:tls'
+import { goodUntil, isOcspResponse } from '../net/ocsp.ts'
 import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report } from './report.ts'
 import type { Parts } from './schema-parts.ts'
+import { checkServedNames } from './schema-served-names.ts'
+import { checkTermination } from './schema-terminations.ts'
 
 export interface CertificateOptions {
   /** Paths are from here. */
@@ -21,8 +24,9 @@ const SOON_DAYS = 14
 
 export function checkCertificates({ listeners, tcpRoutes, upstreams }: Parts, report: Report, options: CertificateOptions): void {
   const check = new CertificateCheck(report, options)
-  for (const { kind, options, path, inside } of listeners) if (kind === 'http' && inside === null) check.both(options.tls, [...path, 'tls'])
-  for (const { route, path } of tcpRoutes) check.both(route.tls, [...path, 'tls'], [route.sni ?? []].flat())
+  for (const { kind, options, path, inside } of listeners)
+    if (kind === 'http' && inside === null) check.served(options.tls, [...path, 'tls'])
+  for (const { route, path } of tcpRoutes) check.served(route.tls, [...path, 'tls'], [route.sni ?? []].flat())
   for (const { value, path } of upstreams) {
     if (!isObject(value) || !isObject(value.options)) continue
     const at: Path = [...path, { hidden: 'options' }, 'tls']
@@ -40,17 +44,39 @@ class CertificateCheck {
     this.#options = options
   }
 
-  /** A certificate and its key, as far as they are there. `names`: servers that it is for. */
-  both(tls: unknown, path: Path, names: readonly unknown[] = []): void {
-    if (!isObject(tls)) return
+  /** One certificate, or several for the names in them. */
+  served(tls: unknown, path: Path, names: readonly unknown[] = []): void {
+    if (!Array.isArray(tls)) {
+      const own = this.#terminated(tls, path)
+      if (own !== null) this.#checkNames(own, names, [...path, 'cert'])
+      return
+    }
+    const found = tls.entries().flatMap(([i, one]) => {
+      const certificate = this.#terminated(one, [...path, i])
+      return certificate === null ? [] : [{ certificate, options: one as Plain, path: [...path, i] }]
+    })
+    checkServedNames([...found], this.#report)
+  }
+
+  /** A certificate and its key, as far as they are there; the certificate, if it can be read. */
+  both(tls: unknown, path: Path): X509Certificate | null {
+    if (!isObject(tls)) return null
     const chain = this.#certificates(tls.cert, [...path, 'cert'])
     const key = this.#key(tls.key, [...path, 'key'])
     const [own] = chain ?? []
-    if (own !== undefined) this.#checkNames(own, names, [...path, 'cert'])
-    if (own === undefined || key === null) return
-    if (!own.checkPrivateKey(key))
+    if (own === undefined) return null
+    if (key !== null && !own.checkPrivateKey(key))
       this.#report.error([...path, 'key'], 'the key does not fit the certificate: it is the key of another one')
-    else this.#use(tls, path)
+    else if (key !== null) this.#use(tls, path)
+    return own
+  }
+
+  #terminated(tls: unknown, path: Path): X509Certificate | null {
+    if (!isObject(tls)) return null
+    checkTermination(tls, path, this.#report)
+    this.#staple(tls.ocsp, [...path, 'ocsp'])
+    this.authorities(tls.ca, [...path, 'ca'])
+    return this.both(tls, path)
   }
 
   authorities(ca: unknown, path: Path): void {
@@ -80,6 +106,32 @@ class CertificateCheck {
     const missing = names.filter((name) => typeof name === 'string' && /^[\x21-\x7e]+$/.test(name) && !isFor(certificate, name))
     if (missing.length > 0)
       this.#report.warn(path, `the certificate is not for ${missing.join(', ')}: clients that ask for it will refuse it`)
+  }
+
+  #staple(value: unknown, path: Path): void {
+    if (typeof value !== 'string' || value === '') return
+    const file = resolve(this.#options.folder, value)
+    this.#options.named.add(file)
+    const bytes = this.#reading(file, path, () => readFileSync(file))
+    if (bytes === null) return
+    if (!isOcspResponse(bytes)) {
+      const how = 'openssl ocsp -issuer CA.pem -cert CERT.pem -url URL -respout FILE'
+      this.#report.error(path, `there is no good OCSP response in DER form in ${file}: ${how}`)
+      return
+    }
+    const until = goodUntil(bytes)
+    if (until !== null && until.getTime() <= this.#options.now)
+      this.#report.warn(path, `the OCSP response in ${file} was good until ${until.toISOString().slice(0, 16)}Z: clients refuse it`)
+  }
+
+  #reading<T>(file: string, path: Path, read: () => T): T | null {
+    try {
+      return read()
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+      this.#report.error(path, code === 'ENOENT' ? `there is no file ${file}` : `the file ${file} cannot be read: ${code}`)
+      return null
+    }
   }
 
   #checkDates({ validFromDate, validToDate }: X509Certificate, path: Path, name: string): void {
@@ -128,13 +180,7 @@ class CertificateCheck {
     if (isPem(value)) return { text: value, name: 'the text given' }
     const file = resolve(this.#options.folder, value)
     this.#options.named.add(file)
-    try {
-      return { text: this.#textOf(value), name: file }
-    } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
-      this.#report.error(path, code === 'ENOENT' ? `there is no file ${file}` : `the file ${file} cannot be read: ${code}`)
-      return null
-    }
+    return this.#reading(file, path, () => ({ text: this.#textOf(value), name: file }))
   }
 
   #textOf(fileOrPem: string): string {

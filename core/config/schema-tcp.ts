@@ -1,9 +1,11 @@
 /** TCP listeners: their shape, and that a route and what it goes to fit together. */
+
 import { isHostName, isIp } from '../net/address.ts'
 import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report, show } from './report.ts'
 import type { Parts, TcpRoutePart } from './schema-parts.ts'
 import { network } from './schema-route.ts'
+import { tlsTerminationOfRoute } from './schema-tls.ts'
 import { splitTarget, tcpAddress, upstreamGroup } from './schema-upstream.ts'
 import {
   anything,
@@ -55,7 +57,7 @@ export function tcpListener(listen: Schema, inside: Schema): Schema {
       sni: oneOrMany(serverName),
       alpn: oneOrMany(text),
       from: oneOrMany(network),
-      tls: object({ cert: text, key: text, alpn: list(text) }, ['cert', 'key']),
+      tls: tlsTerminationOfRoute,
       use: notYet('use on a route of TCP', anything),
       to: target,
     },

@@ -11,7 +11,7 @@ import { checkProxyProtocol } from './schema-proxy-protocol.ts'
 import { network, routeList } from './schema-route.ts'
 import { checkRouting } from './schema-routing.ts'
 import { checkTcp, tcpListener } from './schema-tcp.ts'
-import { tlsTermination } from './schema-tls.ts'
+import { tlsTerminations } from './schema-tls.ts'
 import { upstreamGroup } from './schema-upstream.ts'
 import { checkUpstreams } from './schema-upstreams.ts'
 import { useList } from './schema-use.ts'
@@ -99,7 +99,7 @@ const httpFields: Fields = {
   routes: routeList,
 }
 
-const httpOptions = object({ tls: tlsTermination, ...httpFields, listen }, ['listen', 'routes'])
+const httpOptions = object({ tls: tlsTerminations, ...httpFields, listen }, ['listen', 'routes'])
 
 /** In a route of a TCP listener. */
 const insideOptions = object(

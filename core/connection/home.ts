@@ -13,6 +13,8 @@ export interface ConnectionHome {
   readonly service: Service
   /** No further exchange after the one under way. */
   readonly draining: boolean
+  /** Clients that ask for this host are asked for another certificate than `rule` says (secured.ts). */
+  isMisdirected(host: string, rule: string): boolean
   /** It relays bytes from now on: no plan has a say in it any more, and no drain but the end of the process. */
   becameTunnel(): void
   tunnelClosed(connection: Accepted): void

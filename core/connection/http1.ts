@@ -12,6 +12,7 @@ import type { TunnelEnded } from '../http/tunnel-end.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
 import { readRequestHead } from '../net/http1/request.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
+import type { Secured } from '../net/secured.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import { PrivateConnections } from '../upstream/private-connections.ts'
@@ -42,6 +43,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   readonly #wire: Wire
   readonly #header: ProxyHeader | null
   #privates: PrivateConnections | null = null
+  readonly #secured: Secured | null
   readonly #home: ConnectionHome
   readonly #deadlines: Deadlines
   /** What the exchange under way began with. Null between two: an idle connection would keep an old plan alive. */
@@ -69,9 +71,16 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   #endsChunked = false
   #http10 = false
 
-  /** `header`: what came before it. */
-  constructor(wire: Wire, home: ConnectionHome, scheme: 'http' | 'https', header: ProxyHeader | null = null) {
+  /** `header`: what came before it. `secured`: what TLS has found out, where this proxy speaks it. */
+  constructor(
+    wire: Wire,
+    home: ConnectionHome,
+    scheme: 'http' | 'https',
+    header: ProxyHeader | null = null,
+    secured: Secured | null = null,
+  ) {
     this.#wire = wire
+    this.#secured = secured
     this.#home = home
     this.#deadlines = home.service.deadlines
     this.scheme = scheme
@@ -90,6 +99,14 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
 
   get congested(): boolean {
     return this.#wire.congested
+  }
+
+  get certificateLines(): string {
+    return this.#secured === null ? '' : this.#secured.lines
+  }
+
+  isMisdirected(host: string): boolean {
+    return this.#secured !== null && this.#home.isMisdirected(host, this.#secured.rule)
   }
 
   /** Between two requests: nothing is lost when it closes. */
@@ -208,6 +225,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     }
     this.#state = 'exchange'
     this.dueAt = this.#ended ? this.#in(service.listener.timeouts.halfClosed) : Number.POSITIVE_INFINITY
+    if (this.#secured !== null) head.clientCertificate = this.#secured.certificate
     const exchange = new Exchange(service, this, head, service.nextSerial())
     this.#exchange = exchange
     // Until somebody takes the body, no more of it is read.

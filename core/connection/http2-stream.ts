@@ -11,6 +11,7 @@ import type { Service } from '../http/service.ts'
 import { passableTrailers } from '../net/http1/chunked.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
 import { parseRequestFields, responseFields, trailerFields, trailerLines } from '../net/http2/head.ts'
+import type { Secured } from '../net/secured.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { PrivateConnections } from '../upstream/private-connections.ts'
 import { httpDate } from './http-date.ts'
@@ -19,6 +20,8 @@ export interface StreamHome {
   readonly peer: string
   readonly memo: HopMemo
   readonly privates: PrivateConnections
+  readonly secured: Secured
+  isMisdirected(host: string): boolean
   streamClosed(): void
 }
 
@@ -75,6 +78,7 @@ export class Http2Stream implements Downstream, Timed {
     const head = parseRequestFields(raw, ended, { ...this.#service.rules, headBytes: limits.headBytes })
     if (typeof head === 'string') return this.#refuse(head)
     if (head.contentLength > limits.bodyBytes) return this.#refuse('body_too_large')
+    head.clientCertificate = this.#home.secured.certificate
     const exchange = new Exchange(this.#service, this, head, this.#service.nextSerial())
     this.#exchange = exchange
     if (!ended) this.#expectBody(head)
@@ -94,6 +98,14 @@ export class Http2Stream implements Downstream, Timed {
     this.#left = chunked ? this.#service.listener.limits.bodyBytes : contentLength
     this.#stream.on('trailers', (_fields, _flags, raw: readonly string[]) => this.#onTrailers(raw))
     this.#stream.on('end', () => this.#onEnd())
+  }
+
+  get certificateLines(): string {
+    return this.#home.secured.lines
+  }
+
+  isMisdirected(host: string): boolean {
+    return this.#home.isMisdirected(host)
   }
 
   get congested(): boolean {

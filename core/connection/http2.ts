@@ -11,6 +11,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { HopMemo } from '../http/downstream.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
+import type { Secured } from '../net/secured.ts'
 import { factsOfSocket } from '../net/socket-wire.ts'
 import { PrivateConnections } from '../upstream/private-connections.ts'
 import { factsOf, peerOf } from './announced.ts'
@@ -31,6 +32,7 @@ const NO_ERROR = 0
 export class Http2Connection implements Accepted, Timed, StreamHome {
   readonly peer: string
   readonly privates: PrivateConnections
+  readonly secured: Secured
   readonly memo: HopMemo = { host: '', minor: 1, service: 0, lines: '' }
   dueAt = Number.POSITIVE_INFINITY
   slot = -1
@@ -43,7 +45,8 @@ export class Http2Connection implements Accepted, Timed, StreamHome {
   #state: 'open' | 'announced' | 'closing' = 'open'
 
   /** Takes over a socket whose handshake is just done, in the same turn. `header`: what came before it. */
-  constructor(socket: TLSSocket, home: ConnectionHome, header: ProxyHeader | null = null) {
+  constructor(socket: TLSSocket, home: ConnectionHome, secured: Secured, header: ProxyHeader | null = null) {
+    this.secured = secured
     this.#home = home
     const { deadlines, listener } = home.service
     this.#deadlines = deadlines
@@ -70,6 +73,10 @@ export class Http2Connection implements Accepted, Timed, StreamHome {
 
   drain(): void {
     this.#announceEnd()
+  }
+
+  isMisdirected(host: string): boolean {
+    return this.#home.isMisdirected(host, this.secured.rule)
   }
 
   destroy(): void {

@@ -111,14 +111,14 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
 
   /** And the empty line that ends the head. */
   private hopText(): string {
-    if (this.service.listener.trust?.has(this.downstream.peer)) return '\r\n'
-    const { memo } = this.downstream
+    const { memo, certificateLines } = this.downstream
+    if (this.service.listener.trust?.has(this.downstream.peer)) return `${certificateLines}\r\n`
     const { host, minor } = this.request
     if (memo.host !== host || memo.minor !== minor || memo.service !== this.service.number) {
       memo.host = host
       memo.minor = minor
       memo.service = this.service.number
-      memo.lines = `${hopLines(this.hop())}\r\n`
+      memo.lines = `${hopLines(this.hop())}${certificateLines}\r\n`
     }
     return memo.lines
   }

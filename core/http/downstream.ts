@@ -26,10 +26,14 @@ export interface Downstream {
   readonly peer: string
   /** Of the connection, which many streams may have in common. */
   readonly privates: PrivateConnections
+  /** Fields that tell endpoints of the client's certificate; `''`: none. */
+  readonly certificateLines: string
   /** Chunk framing may be passed on as the endpoint sent it. */
   readonly passesFraming: boolean
   /** Written, but the client has not taken it. */
   readonly congested: boolean
+  /** Whoever asks for this host has to show another certificate than this connection was asked for (RFC 9110 §7.4). */
+  isMisdirected(host: string): boolean
   sendInformational(head: ResponseHead): void
   /** Edits the head for this hop and keeps it for the first flush. `length`: bytes of body, -1 chunked framing follows, -2 unknown. */
   sendHead(head: ResponseHead, length: number, answersHead: boolean): void

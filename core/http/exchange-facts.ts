@@ -7,6 +7,7 @@ import { monotonicMs, toEpochMs } from '../clock.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { EndedExchange } from '../events.ts'
 import type { CallPart, Hook } from '../hooks.ts'
+import type { ClientCertificate } from '../net/client-certificate.ts'
 import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
 import type { RouteMatch } from '../route/table.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
@@ -186,6 +187,9 @@ export abstract class ExchangeFacts implements EndedExchange {
   }
   get referer(): string | null {
     return this.request.referer
+  }
+  get clientCertificate(): ClientCertificate | null {
+    return this.request.clientCertificate
   }
   get peer(): string {
     return this.downstream.peer

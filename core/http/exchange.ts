@@ -28,7 +28,8 @@ export class Exchange extends Responding {
     this.firstBytes = firstBytes
     this.sendsNoMore = bodyDone
     this.bytesIn = firstBody.length + (firstBytes === null ? 0 : firstBytes.length)
-    this.askRequest()
+    if (this.downstream.isMisdirected(this.request.host)) this.fail('misdirected_request', null)
+    else this.askRequest()
   }
 
   /** Ends an exchange that never became one: the head could not be read. */
@@ -181,7 +182,7 @@ export class Exchange extends Responding {
   private sendTo(upstream: Upstream): void {
     this.stage = 'upstream'
     this.target = upstream
-    if (this.request.hasIdentity || this.service.listener.trust !== null) this.applyIdentity()
+    if (this.request.hasIdentity || this.service.listener.trust !== null || this.downstream.certificateLines !== '') this.applyIdentity()
     if (this.listenerAsked + this.routeAsked === 0 || this.prepareBodies()) this.attempt(false)
   }
 

@@ -29,7 +29,9 @@ export function clientAddress(head: RequestHead, peer: string, trust: CidrSet | 
 
 /** A line that may be a twin: `X_…`, or an underscore further on. */
 const TWIN = /^x(?:_|-(?:forwarded|real)[a-z-]*_)/im
-const DROPPED = /^(?:x[-_]forwarded(?:[-_][a-z]+)*|x[-_]real[-_]ip|forwarded)$/i
+const DROPPED = /^(?:x[-_]forwarded(?:[-_][a-z]+)*|x[-_]real[-_]ip|forwarded|client[-_]cert(?:[-_]chain)?)$/i
+/** Whose word for them counts is not known: a proxy that does not write them lets the client's pass (RFC 9440 §4). */
+const CERTIFICATE = /^client[-_]cert(?:[-_]chain)?$/i
 
 /** Takes out what a peer without trust says about who it speaks for. */
 export function dropIdentity(head: RequestHead): void {
@@ -67,6 +69,7 @@ export function hopLines(hop: Hop): string {
 export function extendIdentity(head: RequestHead, hop: Hop): void {
   // No proxy writes the twins: they are the client's, and endpoints that read `-` and `_` alike would join them to the chain.
   if (head.hasIdentity && TWIN.test(head.lines())) drop(head, (name) => name.includes('_') && DROPPED.test(name))
+  drop(head, (name) => CERTIFICATE.test(name))
   const chain = head.get('x-forwarded-for')
   head.set('X-Forwarded-For', chain === null ? named(hop.peer) : `${chain}, ${named(hop.peer)}`)
   if (!head.has('x-forwarded-proto')) head.set('X-Forwarded-Proto', hop.scheme)

@@ -102,6 +102,7 @@ function editRequest(call: HookCall): Request {
     query: editQuery(head),
     headers: editHeaders(head),
     ip: call.ip,
+    clientCertificate: head.clientCertificate,
   }
 }
 

@@ -40,6 +40,7 @@ export function makeRequestView(head: RequestHead, ip: string): RequestView {
     host: head.host,
     ip,
     headers: head,
+    clientCertificate: head.clientCertificate,
     get query() {
       return queryView(head.search)
     },
@@ -53,7 +54,7 @@ let lastAuthority = ''
 let lastName = ''
 
 /** Lower case, without the port and the dot of the root: connections ask for the same host again and again. */
-function hostName(authority: string): string {
+export function hostName(authority: string): string {
   if (authority === lastAuthority) return lastName
   lastAuthority = authority
   lastName = authority.toLowerCase().replace(/\.?(?::\d+)?$/, '')

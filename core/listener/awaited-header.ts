@@ -12,7 +12,7 @@ export interface AwaitedHeaderHome {
   /** The wire is the home's from now on. `rest`: what was read behind the header. */
   headerRead(awaited: AwaitedHeader, header: ProxyHeader, rest: Buffer): void
   /** `connectionClosed` follows. */
-  handshakeFailed(why: HandshakeFailure, detail: string | null): void
+  handshakeFailed(why: HandshakeFailure, detail: string | null, address: string): void
   connectionClosed(awaited: AwaitedHeader): void
 }
 
@@ -85,7 +85,7 @@ export class AwaitedHeader implements Accepted, Timed, WireOwner {
   #tell(why: HandshakeFailure, detail: string | null): void {
     if (this.#failed) return
     this.#failed = true
-    this.#home.handshakeFailed(why, detail)
+    this.#home.handshakeFailed(why, detail, this.wire.remoteAddress)
   }
 
   #end(): void {

@@ -7,17 +7,19 @@ import type { Accepted } from '../connection/home.ts'
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { HandshakeFailure } from '../events.ts'
 import { answerBare } from '../net/bare-tls.ts'
-import { type PeekResult, type Protocol, peek } from '../net/peek.ts'
+import { type ClientHello, readClientHello } from '../net/client-hello.ts'
+import { type PeekResult, type Protocol, peek, readUntil } from '../net/peek.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
+import { ANYBODY, type Secured, secure } from '../net/secured.ts'
 import { answerTls, ready } from '../net/tls.ts'
 import type { AcceptedWire, Wire, WireOwner } from '../net/wire.ts'
-import type { Termination } from './termination.ts'
+import { type Termination, terminationFor } from './termination.ts'
 
 export interface HandshakeHome {
   /** The connection is the home's from now on. To be used at once: what the client has sent already comes next. */
-  handshakeDone(handshake: Handshake, secured: TLSSocket | Wire, alpn: string | null): void
-  /** `connectionClosed` follows. */
-  handshakeFailed(why: HandshakeFailure, detail: string | null): void
+  handshakeDone(handshake: Handshake, carrier: TLSSocket | Wire, secured: Secured, alpn: string | null): void
+  /** `connectionClosed` follows. `address`: the client's. */
+  handshakeFailed(why: HandshakeFailure, detail: string | null, address: string): void
   connectionClosed(handshake: Handshake): void
 }
 
@@ -32,6 +34,11 @@ export interface HandshakeOptions {
 }
 
 const LINGER_MS = 2000
+const FAILURES: ReadonlyMap<string, HandshakeFailure> = new Map([
+  ['ECONNRESET', 'gone'],
+  ['EPIPE', 'gone'],
+  ['ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE', 'client_certificate'],
+])
 
 export class Handshake implements Accepted, Timed, PeekResult {
   dueAt: number
@@ -57,7 +64,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
     this.dueAt = options.deadlines.in(options.limitMs)
     options.deadlines.add(this)
     if (options.hello === undefined) peek(wire, this)
-    else this.#shakeHands(options.hello)
+    else this.#readHello(options.hello)
   }
 
   /** It may still become a connection, which then drains. */
@@ -82,22 +89,41 @@ export class Handshake implements Accepted, Timed, PeekResult {
   }
 
   onRecognised(protocol: Protocol, bytes: Buffer): void {
-    if (protocol === 'tls') return this.#shakeHands(bytes)
+    if (protocol === 'tls') return this.#readHello(bytes)
     this.#fail('not_tls', protocol)
     if (protocol === 'unknown') this.destroy()
     else this.#refuse()
   }
 
-  #shakeHands(hello: Buffer): void {
+  /** Which certificate, and what is asked of the client, goes by the name it wants: that is known before TLS begins. */
+  #readHello(bytes: Buffer): void {
+    const { termination } = this.#options
+    if (termination.others === null) return this.#shakeHands(bytes, termination)
+    const look = (all: Buffer) => readClientHello(all, all.length)
+    // What is no hello OpenSSL has to refuse.
+    const shake = (hello: ClientHello | string, all: Buffer) =>
+      this.#shakeHands(all, terminationFor(termination, typeof hello === 'string' ? null : hello.serverName))
+    const hello = look(bytes)
+    if (hello !== null) return shake(hello, bytes)
+    readUntil(this.#wire, { look, onFound: shake, onGone: (error) => this.onGone(error) }, bytes)
+  }
+
+  #shakeHands(hello: Buffer, termination: Termination): void {
     const { remoteAddress, remotePort } = this.#wire
-    // HTTP/2 is spoken by node:http2, which wants a TLSSocket.
-    const handle = this.#options.termination.alpn.includes('h2') ? null : this.#wire.detachHandle()
-    if (handle === null) return this.#shakeHandsOnSocket(hello)
-    this.#giveUp = answerBare({ handle, remoteAddress, remotePort }, hello, this.#options.termination, {
-      secured: (wire, alpn) => {
+    // HTTP/2 is spoken by node:http2, which wants a TLSSocket; so do certificates of clients, and keys that are logged.
+    const wantsSocket = termination.alpn.includes('h2') || termination.clients !== null || termination.keyLog !== null
+    const handle = wantsSocket ? null : this.#wire.detachHandle()
+    if (handle === null) return this.#shakeHandsOnSocket(hello, termination)
+    this.#giveUp = answerBare({ handle, remoteAddress, remotePort }, hello, termination, {
+      secured: (wire, { servername, alpn, isResumed }) => {
+        if (!isResumed && !this.#isFor(termination, servername)) {
+          this.#tlsFailed('another name')
+          this.#close()
+          return wire.destroy()
+        }
         this.#over = true
         this.#options.deadlines.remove(this)
-        this.#home.handshakeDone(this, wire, alpn)
+        this.#home.handshakeDone(this, wire, ANYBODY, alpn)
       },
       failed: (code) => {
         this.#tlsFailed(code)
@@ -106,11 +132,17 @@ export class Handshake implements Accepted, Timed, PeekResult {
     })
   }
 
-  #shakeHandsOnSocket(hello: Buffer): void {
+  /** Of a TLS 1.2 session that is resumed OpenSSL does not tell the name; where clients are asked for certificates none is. */
+  #isFor(termination: Termination, servername: string | null): boolean {
+    return terminationFor(this.#options.termination, servername) === termination
+  }
+
+  #shakeHandsOnSocket(hello: Buffer, termination: Termination): void {
     const below = this.#wire.detach(hello)
     // Its errors come out of the TLS socket as well.
     below.on('error', () => {})
-    const socket = answerTls(below, this.#options.termination)
+    const { clients } = termination
+    const socket = answerTls(below, { ...termination, clientCertificate: clients?.mode ?? null })
     this.#socket = socket
     const onError = (error: NodeJS.ErrnoException) => {
       this.#tlsFailed(error.code ?? error.message)
@@ -126,13 +158,20 @@ export class Handshake implements Accepted, Timed, PeekResult {
     socket.on('close', onGone)
     socket.once('secure', () => {
       if (this.#over) return
+      const isSame = socket.isSessionReused() || this.#isFor(termination, socket.servername || null)
+      if (!isSame) return onError(new Error('another name'))
+      const secured = secure(socket, clients)
+      if ('problem' in secured) {
+        this.#fail('client_certificate', secured.problem)
+        return this.destroy()
+      }
       socket.off('error', onError)
       socket.off('end', onGone)
       socket.off('close', onGone)
       this.#over = true
       this.#options.deadlines.remove(this)
       ready(socket)
-      this.#home.handshakeDone(this, socket, socket.alpnProtocol || null)
+      this.#home.handshakeDone(this, socket, secured, socket.alpnProtocol || null)
     })
   }
 
@@ -146,13 +185,13 @@ export class Handshake implements Accepted, Timed, PeekResult {
   }
 
   #tlsFailed(code: string | null): void {
-    this.#fail(code === null || code === 'ECONNRESET' || code === 'EPIPE' ? 'gone' : 'tls', code)
+    this.#fail(code === null ? 'gone' : (FAILURES.get(code) ?? 'tls'), code)
   }
 
   #fail(why: HandshakeFailure, detail: string | null): void {
     if (this.#failed || this.#over) return
     this.#failed = true
-    this.#home.handshakeFailed(why, detail)
+    this.#home.handshakeFailed(why, detail, this.remoteAddress)
   }
 
   #close(): void {

@@ -7,15 +7,18 @@ import type { ConnectionHome } from '../connection/home.ts'
 import { Http1Connection } from '../connection/http1.ts'
 import { Http2Connection } from '../connection/http2.ts'
 import type { HandshakeFailure } from '../events.ts'
+import { plainAddress } from '../http/identity.ts'
+import { hostName } from '../http/request-view.ts'
 import type { Service } from '../http/service.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
+import type { Secured } from '../net/secured.ts'
 import { wireOfSecured } from '../net/tls-wire.ts'
 import type { AcceptedWire, Wire } from '../net/wire.ts'
 import { Acceptor, type ListenerEnvironment, type Place } from './acceptor.ts'
 import { AwaitedHeader, type AwaitedHeaderHome } from './awaited-header.ts'
 import { Handshake, type HandshakeHome } from './handshake.ts'
 import { Interim } from './interim.ts'
-import type { Termination } from './termination.ts'
+import { type Termination, terminationFor } from './termination.ts'
 
 export class Listener extends Acceptor<Service> implements ConnectionHome, HandshakeHome, AwaitedHeaderHome {
   #termination: Termination | null
@@ -61,18 +64,26 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
     if (hasEnded && !wire.closed) connection.onEnd()
   }
 
-  handshakeDone(handshake: Handshake, secured: TLSSocket | Wire, alpn: string | null): void {
+  /** By what holds now: a client that was let in before a certificate was asked for has to come again. */
+  isMisdirected(host: string, rule: string): boolean {
+    const termination = this.#termination
+    return termination !== null && (terminationFor(termination, hostName(host)).clients?.id ?? '') !== rule
+  }
+
+  handshakeDone(handshake: Handshake, carrier: TLSSocket | Wire, secured: Secured, alpn: string | null): void {
     // Reset since: who sent what may follow cannot be told any more.
-    if (handshake.remoteAddress !== '' && !secured.remoteAddress) {
-      if ('encrypted' in secured) secured.on('error', () => {})
-      secured.destroy()
+    if (handshake.remoteAddress !== '' && !carrier.remoteAddress) {
+      if ('encrypted' in carrier) carrier.on('error', () => {})
+      carrier.destroy()
       return this.connectionClosed(handshake)
     }
     const { header } = handshake
-    const isHttp2 = alpn === 'h2' && 'encrypted' in secured
+    const isHttp2 = alpn === 'h2' && 'encrypted' in carrier
     this.replace(
       handshake,
-      isHttp2 ? new Http2Connection(secured, this, header) : new Http1Connection(wireOfSecured(secured), this, 'https', header),
+      isHttp2
+        ? new Http2Connection(carrier, this, secured, header)
+        : new Http1Connection(wireOfSecured(carrier), this, 'https', header, secured),
     )
   }
 
@@ -82,8 +93,8 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
     if (rest.length > 0) wire.owner.onBytes(rest, rest.length)
   }
 
-  handshakeFailed(why: HandshakeFailure, detail: string | null): void {
-    this.environment.observer.handshakeFailed(this.name, why, detail)
+  handshakeFailed(why: HandshakeFailure, detail: string | null, address: string): void {
+    this.environment.observer.handshakeFailed(this.name, why, detail, plainAddress(address))
   }
 
   /** Under TLS the socket reads by itself. */
@@ -97,7 +108,7 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
     // Whoever reaches a unix socket is trusted.
     if (wire.remoteAddress === '' || listener.trust?.has(wire.remoteAddress) === true)
       return this.keep(new AwaitedHeader(wire, this, { deadlines, limitMs: listener.timeouts.requestHead }))
-    this.handshakeFailed('untrusted', wire.remoteAddress)
+    this.handshakeFailed('untrusted', wire.remoteAddress, wire.remoteAddress)
     this.keep(new Interim(wire, this))
     wire.destroy()
   }

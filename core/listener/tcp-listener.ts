@@ -10,6 +10,7 @@ import type { Deadlines } from '../deadlines.ts'
 import type { Observer } from '../events.ts'
 import { plainAddress } from '../http/identity.ts'
 import type { Tally } from '../http/tally.ts'
+import type { Secured } from '../net/secured.ts'
 import { wireOfSecured } from '../net/tls-wire.ts'
 import type { AcceptedWire, Wire } from '../net/wire.ts'
 import type { SplitDestination, TcpListenerPlan, TcpRoutePlan, UpstreamPlan } from '../plan/plan.ts'
@@ -99,14 +100,14 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome {
   #terminate(stage: Accepted, route: TcpRoutePlan, decided: Decided): void {
     const { facts, early } = decided
     const options = this.#relayOptions(route, { ...decided, early: NOTHING })
-    const done = (handshake: Handshake, secured: TLSSocket | Wire, alpn: string | null): void =>
-      this.#relay(handshake, wireOfSecured(secured), { ...options, alpn: alpn === null ? [] : [alpn] })
+    const done = (handshake: Handshake, carrier: TLSSocket | Wire, _: Secured, alpn: string | null): void =>
+      this.#relay(handshake, wireOfSecured(carrier), { ...options, alpn: alpn === null ? [] : [alpn] })
     const handshake = new Handshake(
       decided.wire,
       {
         handshakeDone: done,
         handshakeFailed: (why, detail) => {
-          this.environment.observer.handshakeFailed(this.name, why, detail)
+          this.environment.observer.handshakeFailed(this.name, why, detail, facts.ip)
           facts.bytesIn = early.length
           facts.end('handshake_failed', detail ?? why)
         },

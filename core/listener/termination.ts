@@ -1,26 +1,79 @@
 /** What a listener needs to answer TLS: made when a plan is prepared, so that a wrong certificate is told before the swap. */
-import { constants } from 'node:crypto'
-import type { SecureContext } from 'node:tls'
+import { constants, hash } from 'node:crypto'
+import { closeSync, openSync } from 'node:fs'
+import type { SecureContext, SecureVersion } from 'node:tls'
+import type { NameTable } from '../net/name-table.ts'
+import type { ClientRule } from '../net/secured.ts'
+import type { TicketKeys } from '../net/ticket-keys.ts'
 import { loadTls } from '../net/tls.ts'
 
 export interface Termination {
   readonly context: SecureContext
   readonly alpn: readonly string[]
+  /** Null: clients are not asked for certificates. */
+  readonly clients: ClientRule | null
+  /** An OCSP response in DER, for clients that ask for one. */
+  readonly staple: Buffer | null
+  /** A file that gets the keys of every connection. */
+  readonly keyLog: string | null
+  /** Terminations for some names; this one is for all others. Null: it is for every name. */
+  readonly others: NameTable<Termination> | null
 }
 
 export interface TerminationTexts {
-  /** PEM. */
-  readonly cert: string
-  readonly key: string
+  /** PEM: one certificate with its chain, or several of unlike kinds (ECDSA, RSA) for the same names, of which the client's abilities choose. */
+  readonly cert: string | readonly string[]
+  readonly key: string | readonly string[]
   readonly alpn: readonly string[]
+  readonly clients?: ClientTexts | null
+  /** Default: TLS 1.2. */
+  readonly minVersion?: SecureVersion
+  /** DER in base64. */
+  readonly staple?: string | null
+  readonly keyLog?: string | null
 }
 
+export interface ClientTexts {
+  readonly mode: 'require' | 'request'
+  /** PEM: who may have signed a client's certificate. */
+  readonly ca: string
+  readonly forward: boolean
+}
+
+/**
+ * Mozilla's "intermediate", in which the client chooses: it knows whether its processor has AES. Without DHE, which needs parameters of
+ * its own and nobody else needs.
+ */
+const CIPHERS = [
+  ...['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'],
+  ...['ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-RSA-AES128-GCM-SHA256', 'ECDHE-ECDSA-AES256-GCM-SHA384'],
+  ...['ECDHE-RSA-AES256-GCM-SHA384', 'ECDHE-ECDSA-CHACHA20-POLY1305', 'ECDHE-RSA-CHACHA20-POLY1305'],
+].join(':')
+/** A ticket is good for less than its key is. */
+const SESSION_S = 7_200
+
 /** Throws if the certificate and the key cannot be used, or not together. */
-export function makeTermination({ cert, key, alpn }: TerminationTexts): Termination {
+export function makeTermination(texts: TerminationTexts, ticketKeys: TicketKeys | null = null): Termination {
+  const { cert, key, alpn, clients = null, minVersion = 'TLSv1.2', staple = null, keyLog = null } = texts
+  const rule = clients === null ? null : { ...clients, id: hash('sha256', JSON.stringify(clients), 'base64url') }
   const context = loadTls().createSecureContext({
-    ...{ cert, key, minVersion: 'TLSv1.2', honorCipherOrder: true, sessionIdContext: 'sluice' },
-    // A client could make us shake hands again and again, which costs us far more than it.
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+    ...{ cert: cert as string | string[], key: key as string | string[] },
+    ...(clients === null ? {} : { ca: clients.ca }),
+    ...{ minVersion, ciphers: CIPHERS, honorCipherOrder: false, sessionTimeout: SESSION_S },
+    ...{ sessionIdContext: rule?.id.slice(0, 32) ?? 'sluice' },
+    // A client could make us shake hands again and again, which costs us far more than it. Who has to show a certificate shows it each
+    // time: a ticket would keep neither its chain nor the authorities that count by now.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (rule === null ? 0 : constants.SSL_OP_NO_TICKET),
   })
-  return { context, alpn }
+  if (rule === null) ticketKeys?.applyTo(context)
+  if (keyLog !== null) closeSync(openSync(keyLog, 'a', 0o600))
+  return {
+    ...{ context, alpn, clients: rule },
+    ...{ staple: staple === null ? null : Buffer.from(staple, 'base64'), keyLog, others: null },
+  }
+}
+
+/** `servername`: in lower case; null: the client names none. */
+export function terminationFor(termination: Termination, servername: string | null): Termination {
+  return (servername === null ? null : termination.others?.find(servername.toLowerCase())) ?? termination
 }

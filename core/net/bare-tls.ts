@@ -9,9 +9,15 @@ import type { TlsAnswer } from './tls.ts'
 import { TlsWire } from './tls-wire.ts'
 import type { Wire } from './wire.ts'
 
+export interface BareSecured {
+  readonly servername: string | null
+  readonly alpn: string | null
+  readonly isResumed: boolean
+}
+
 export interface BareHandshake {
   /** The wire is nobody's, and does not read yet: to be used at once, for what the client has sent already comes next. */
-  secured(wire: Wire, alpn: string | null): void
+  secured(wire: Wire, told: BareSecured): void
   /** `code`: of OpenSSL or an errno; null: the client closed. It is closed. Not said after it was given up. */
   failed(code: string | null): void
 }
@@ -20,7 +26,12 @@ const UV_EOF = -4095
 const nothing = (): void => {}
 
 /** Answers the handshake that begins with `hello`. Returns how to give it up, after which nobody is told. */
-export function answerBare(below: AcceptedHandle, hello: Uint8Array, { context, alpn }: TlsAnswer, told: BareHandshake): () => void {
+export function answerBare(
+  below: AcceptedHandle,
+  hello: Uint8Array,
+  { context, alpn, staple }: Pick<TlsAnswer, 'context' | 'alpn' | 'staple'>,
+  told: BareHandshake,
+): () => void {
   const { handle, remoteAddress, remotePort } = below
   const tls = bindings!.wrapTls(handle, context.context, true, false)
   let [isOver, isClosed, isGivenUp] = [false, false, false]
@@ -65,13 +76,15 @@ export function answerBare(below: AcceptedHandle, hello: Uint8Array, { context, 
     if (isOver) return
     isOver = true
     wire = new TlsWire(tls, { remoteAddress, remotePort, facts, close }, [])
-    told.secured(wire, tls.getALPNNegotiatedProtocol() || null)
+    const [servername, alpn] = [tls.getServername() || null, tls.getALPNNegotiatedProtocol() || null]
+    told.secured(wire, { servername, alpn, isResumed: tls.isSessionReused() })
   }
   tls.onread = () => {
     const length = bindings!.state[bindings!.kRead]!
     if (length < 0) fail(length === UV_EOF ? null : 'ECONNRESET')
   }
-  tls.setALPNProtocols(alpnNames(alpn))
+  if (alpn.length > 0) tls.setALPNProtocols(alpnNames(alpn))
+  if (staple !== null) tls.setOCSPResponse(staple)
   tls.receive(hello)
   if (!isOver) tls.readStart()
   return () => {

@@ -55,6 +55,8 @@ export interface TlsHandle extends StreamHandle {
   /** Names in the form of RFC 7301 §3.1. */
   setALPNProtocols(names: Uint8Array): void
   getServername(): string | null
+  isSessionReused(): boolean
+  setOCSPResponse(response: Uint8Array): void
   getProtocol(): string | null
   getCipher(): { readonly name: string } | undefined
   /** False: none. */

@@ -30,29 +30,44 @@ export interface PeekResult {
 
 /** Starts reading; the deadline is the caller's. */
 export function peek(wire: Wire, result: PeekResult): void {
-  wire.owner = new Peek(wire, result)
+  const look = (bytes: Buffer): Protocol | null => recognise(bytes, bytes.length)
+  readUntil(wire, { look, onFound: (protocol, bytes) => result.onRecognised(protocol, bytes), onGone: (error) => result.onGone(error) })
+}
+
+export interface Sought<T> {
+  /** In all that was read; null if that takes more of it. */
+  look(bytes: Buffer): T | null
+  /** As `onRecognised`. */
+  onFound(found: T, bytes: Buffer): void
+  onGone(error: string | null): void
+}
+
+/** Reads until something is found. `held`: what was read before, without it. */
+export function readUntil<T>(wire: Wire, sought: Sought<T>, held: Buffer | null = null): void {
+  wire.owner = new Search(wire, sought, held)
   wire.resume()
 }
 
-class Peek implements WireOwner {
+class Search<T> implements WireOwner {
   readonly #wire: Wire
-  readonly #result: PeekResult
-  #held: Buffer | null = null
+  readonly #sought: Sought<T>
+  #held: Buffer | null
 
-  constructor(wire: Wire, result: PeekResult) {
+  constructor(wire: Wire, sought: Sought<T>, held: Buffer | null) {
     this.#wire = wire
-    this.#result = result
+    this.#sought = sought
+    this.#held = held
   }
 
   onBytes(bytes: Buffer, length: number): void {
     const fresh = bytes.subarray(0, length)
     const held = this.#held === null ? Buffer.from(fresh) : Buffer.concat([this.#held, fresh])
     this.#held = held
-    const protocol = recognise(held, held.length)
-    if (protocol === null) return
+    const found = this.#sought.look(held)
+    if (found === null) return
     this.#wire.pause()
     this.#wire.owner = nobody
-    this.#result.onRecognised(protocol, held)
+    this.#sought.onFound(found, held)
   }
 
   onDrain(): void {}
@@ -62,7 +77,7 @@ class Peek implements WireOwner {
   }
 
   onClose(error: string | null): void {
-    this.#result.onGone(error)
+    this.#sought.onGone(error)
   }
 }
 

@@ -3,7 +3,10 @@
  * ASCII, never longer than a pipe keeps whole, and whatever a client sent cannot break out of it.
  */
 import type { EndedExchange } from '../events.ts'
+import type { ClientCertificate } from '../net/client-certificate.ts'
 import { maxLineBytes } from './line-sink.ts'
+
+const LOGGED_NAMES = 5
 
 export type AccessFormat = 'json' | 'combined' | 'pretty'
 
@@ -55,7 +58,15 @@ function jsonFormatter(): FormatLine {
 
 /** Nothing beyond what every exchange has. */
 function isPlain(x: EndedExchange): boolean {
-  return x.reason === null && x.decidedBy === null && x.referer === null && x.attempts <= 1 && !x.tunnel && x.peer === x.ip
+  return (
+    x.reason === null &&
+    x.decidedBy === null &&
+    x.referer === null &&
+    x.attempts <= 1 &&
+    !x.tunnel &&
+    x.peer === x.ip &&
+    x.clientCertificate === null
+  )
 }
 
 function extras(x: EndedExchange): string {
@@ -67,7 +78,36 @@ function extras(x: EndedExchange): string {
   if (x.tunnel) text += ',"tunnel":true'
   if (x.peer !== x.ip) text += `,"peer":"${escaped(x.peer)}"`
   if (x.referer !== null) text += `,"referer":"${escaped(x.referer)}"`
+  if (x.clientCertificate !== null) text += certificateText(x.clientCertificate)
   return text
+}
+
+/** Made once a certificate: all requests of a connection have the same. Some names will do. */
+const certificateTexts = new WeakMap<ClientCertificate, string>()
+
+function certificateText(certificate: ClientCertificate): string {
+  const known = certificateTexts.get(certificate)
+  if (known !== undefined) return known
+  const { subject, issuer, serial, names, fingerprint, verified } = certificate
+  const quoted = (text: string): string => `"${escaped(text)}"`
+  const some = names.slice(0, LOGGED_NAMES).map((name) => quoted(name.slice(0, 100)))
+  const texts = `"subject":${quoted(subject)},"issuer":${quoted(issuer)},"serial":${quoted(serial)},"names":[${some.join()}]`
+  const made = flat(`,"clientCertificate":{${texts},"fingerprint":${quoted(fingerprint)},"verified":${verified}}`)
+  certificateTexts.set(certificate, made)
+  return made
+}
+
+export interface RefusedHandshake {
+  readonly listener: string
+  readonly why: string
+  readonly detail: string | null
+  readonly address: string
+}
+
+/** The line of a connection that was refused before it could ask for anything: JSON in every format. */
+export function handshakeLine({ listener, why, detail, address }: RefusedHandshake): string {
+  const more = detail === null ? '' : `,"detail":"${escaped(detail.slice(0, 200))}"`
+  return `{"time":"${isoTime(Date.now())}","listener":"${escaped(listener)}","ip":"${escaped(address)}","reason":"handshake_${why}"${more}}\n`
 }
 
 /** From the end of the status to where the path begins. */
@@ -122,6 +162,7 @@ function shortened(x: EndedExchange, keep: number): EndedExchange {
     ...{ listener: x.listener, route: x.route, upstream: x.upstream, endpoint: x.endpoint, protocol: x.protocol, reason: x.reason },
     ...{ status: x.status, bytesIn: x.bytesIn, bytesOut: x.bytesOut, attempts: x.attempts, tunnel: x.tunnel, decidedBy: x.decidedBy },
     ...{ startedAt: x.startedAt, durationMs: x.durationMs, upstreamMs: x.upstreamMs },
+    clientCertificate: x.clientCertificate,
     ...{ serial: x.serial, generation: x.generation, scheme: x.scheme, received: x.received, logHooks: null },
     ...{
       id: cut(x.id),

@@ -5,11 +5,21 @@
 import type { ErrorCode } from '../errors.ts'
 import type { EndedExchange } from '../events.ts'
 import type { LogFields } from '../hooks.ts'
+import type { ClientCertificate } from '../net/client-certificate.ts'
 import type { LogEntry } from '../plugin.ts'
 import { isoTime } from './access-line.ts'
 
 /** What a hook may write anew. */
-const TEXTS = ['host', 'path', 'query', 'userAgent', 'referer', 'ip', 'peer'] as const satisfies readonly (keyof LogEntry)[]
+const TEXTS = [
+  'host',
+  'path',
+  'query',
+  'userAgent',
+  'referer',
+  'ip',
+  'peer',
+  'clientSubject',
+] as const satisfies readonly (keyof LogEntry)[]
 /** Of each: more than any request line has. */
 const MOST_TEXT = 8_192
 const MASK = '-'
@@ -46,6 +56,7 @@ export class PendingLine implements EndedExchange {
   referer: string | null
   ip: string
   peer: string
+  clientCertificate: ClientCertificate | null
   isMasked = false
 
   constructor(x: EndedExchange) {
@@ -80,6 +91,7 @@ export class PendingLine implements EndedExchange {
     const referer = take()
     this.referer = x.referer === null ? null : referer
     this.peer = x.peer
+    this.clientCertificate = x.clientCertificate
   }
 
   /** As hooks see it. */
@@ -101,6 +113,7 @@ export class PendingLine implements EndedExchange {
       peer: this.peer,
       userAgent: this.userAgent,
       referer: this.referer,
+      clientSubject: this.clientCertificate?.subject ?? null,
       reason: this.reason,
       decidedBy: this.decidedBy,
       bytesIn: this.bytesIn,
@@ -123,6 +136,8 @@ export class PendingLine implements EndedExchange {
     this.search = query === '' || query.startsWith('?') ? query : `?${query}`
     this.userAgent = textOf(entry.userAgent)
     this.referer = textOf(entry.referer)
+    // The rest of a certificate tells as much as its subject.
+    if (entry.clientSubject !== this.clientCertificate?.subject) this.clientCertificate = null
   }
 
   /** Nothing that a hook might have hidden is left in it. */
@@ -130,6 +145,7 @@ export class PendingLine implements EndedExchange {
     this.isMasked = true
     this.host = this.path = this.ip = this.peer = MASK
     this.search = ''
+    this.clientCertificate = null
     if (this.userAgent !== null) this.userAgent = MASK
     if (this.referer !== null) this.referer = MASK
   }

@@ -6,7 +6,7 @@ import type { Deadlines } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { EndedExchange, EndedTunnel, HandshakeFailure, Observer, SourcePlace } from '../events.ts'
 import type { LogPlan } from '../plan/plan.ts'
-import { type FormatLine, formatter } from './access-line.ts'
+import { type FormatLine, formatter, handshakeLine } from './access-line.ts'
 import type { Counters } from './counters.ts'
 import type { LineSink } from './line-sink.ts'
 import { LogQueue } from './log-queue.ts'
@@ -100,7 +100,9 @@ export class Traffic implements Observer {
     this.#counters.values[this.#listener(listener).open]! -= 1
   }
 
-  handshakeFailed(listener: string, why: HandshakeFailure): void {
+  handshakeFailed(listener: string, why: HandshakeFailure, detail: string | null, address: string): void {
+    // Whoever is kept out will ask why; the others are mostly noise of the network.
+    if (why === 'client_certificate' && this.#format !== null) this.#sink.append(handshakeLine({ listener, why, detail, address }))
     const key = `${listener} ${why}`
     let slot = this.#handshakes.get(key)
     if (slot === undefined) {

@@ -29,7 +29,8 @@ import type { Conditions } from '../route/conditions.ts'
 import { type RouteRule, RouteTable } from '../route/table.ts'
 import { type TcpRule, TcpTable } from '../route/tcp-table.ts'
 import { templateNames } from '../route/template.ts'
-import { resolveFile, UpstreamCompiler } from './compile-upstream.ts'
+import { compileTls } from './compile-tls.ts'
+import { UpstreamCompiler } from './compile-upstream.ts'
 import type {
   AnyListenerPlan,
   Destination,
@@ -138,11 +139,10 @@ class Compiler {
     return { kind: 'http', listener: this.#httpListener(place, to.options, shared), key }
   }
 
-  #tls(tls: TlsTermination | undefined, alpn: readonly string[]): TlsPlan | null {
+  #tls(tls: HttpOptions['tls'], alpn: readonly string[]): readonly TlsPlan[] | null {
     if (tls === undefined) return null
-    const file = (text: string): string => resolveFile(this.#options.folder, text)
-    const offered = tls.alpn === undefined || tls.alpn.length === 0 ? alpn : tls.alpn
-    return Object.freeze({ cert: file(tls.cert), key: file(tls.key), alpn: Object.freeze([...offered]) })
+    const list = Array.isArray(tls) ? entriesOf<TlsTermination>(tls).map(([, one]) => one) : [tls as TlsTermination]
+    return Object.freeze(list.map((one) => compileTls(one, this.#options.folder, alpn)))
   }
 
   /** Groups are dissolved: each route gets the conditions and hooks of those around it. */

@@ -31,7 +31,8 @@ export interface ListenerPlan {
   readonly kind: 'http'
   readonly name: string
   readonly addresses: readonly ListenAddress[]
-  readonly tls: TlsPlan | null
+  /** At least one, the first is for clients that name none of them; null: plain text. */
+  readonly tls: readonly TlsPlan[] | null
   /** Addresses whose `X-Forwarded-For` is believed; null: nobody's. */
   readonly trust: CidrSet | null
   /** A connection begins with a header of the PROXY protocol, from a trusted address or over a unix socket. */
@@ -71,7 +72,7 @@ export interface TcpRoutePlan {
   /** `edge/bank`, `edge[0]`. */
   readonly id: string
   /** In front of an upstream; HTTP terminates by itself. */
-  readonly tls: TlsPlan | null
+  readonly tls: readonly TlsPlan[] | null
   readonly destination: TcpDestination
 }
 
@@ -90,6 +91,17 @@ export interface TlsPlan {
   readonly cert: string
   readonly key: string
   readonly alpn: readonly string[]
+  /** Null: clients are not asked for certificates. */
+  readonly clients: {
+    readonly mode: 'require' | 'request'
+    readonly ca: string
+    /** Tell endpoints of the certificate. */
+    readonly forward: boolean
+  } | null
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3'
+  /** Files; null: none. */
+  readonly ocsp: string | null
+  readonly keyLog: string | null
 }
 
 export interface ListenerLimits {

@@ -10,6 +10,7 @@ import { Restarts } from './restarts.ts'
 import type { Bound, Sockets } from './sockets.ts'
 import { StandIns } from './stand-ins.ts'
 import type { SupervisorOptions } from './supervisor.ts'
+import { TICKET_ROTATION_MS, TicketRotation } from './ticket-rotation.ts'
 import { type WorkerEvents, WorkerProcess } from './worker-process.ts'
 
 export interface Committed {
@@ -38,6 +39,7 @@ export class Crew {
   readonly #standIns = new StandIns()
   /** Of the plugins of all workers; it outlives each of them. */
   readonly #kv = new LocalKvStore()
+  readonly #tickets: TicketRotation
   readonly culprits: Culprits
   #watch: NodeJS.Timeout | null = null
   #watchedAt = 0
@@ -50,6 +52,9 @@ export class Crew {
     this.#parts = parts
     this.#options = parts.options
     this.#slots = Array.from({ length: parts.options.workers }, () => null)
+    this.#tickets = new TicketRotation(parts.options.ticketRotationMs ?? TICKET_ROTATION_MS, (keys) => {
+      for (const worker of this.running) worker.useTicketKeys(keys)
+    })
     this.culprits = new Culprits({ tell: (entry) => parts.options.events.log(entry) })
     this.#restarts = new Restarts({
       slots: parts.options.workers,
@@ -158,13 +163,16 @@ export class Crew {
   #beginEnd(): void {
     this.#isEnding = true
     this.#restarts.stop()
+    this.#tickets.stop()
     if (this.#watch !== null) clearInterval(this.#watch)
   }
 
   #create(slot: number): WorkerProcess {
     const { workerFile: file, hangMs, drainMs, logTarget } = this.#options
     const toProcess = [...this.culprits.moved]
-    const worker = new WorkerProcess({ file, slot, heartbeatMs: hangMs / 5, drainMs, logTarget, toProcess }, this.#workerEvents)
+    const ticketKeys = this.#tickets.keys
+    const options = { file, slot, heartbeatMs: hangMs / 5, drainMs, logTarget, toProcess, ticketKeys }
+    const worker = new WorkerProcess(options, this.#workerEvents)
     this.running.add(worker)
     return worker
   }

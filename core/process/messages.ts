@@ -58,6 +58,7 @@ export type ToWorker =
       readonly noteFd: number | null
       /** Sources of plugins that run in processes. */
       readonly toProcess: readonly string[]
+      readonly ticketKeys: readonly Uint8Array[]
     }
   | { readonly kind: 'prepare'; readonly id: number; readonly bundle: Bundle; readonly generation: number }
   | { readonly kind: 'commit'; readonly id: number; readonly generation: number }
@@ -83,6 +84,8 @@ export type ToWorker =
   /** Of the plugin of that name, for so long. */
   | { readonly kind: 'profile'; readonly id: number; readonly plugin: string; readonly ms: number }
   | { readonly kind: 'reopen-log' }
+  /** Of TLS sessions, the newest first. */
+  | { readonly kind: 'ticket-keys'; readonly keys: readonly Uint8Array[] }
   /** One outcome for each operation of that batch. */
   | { readonly kind: 'kv-answers'; readonly batch: number; readonly outcomes: readonly KvOutcome[] }
   /** Answered when it accepts no more. Said again it can only make it end sooner. */

@@ -25,6 +25,8 @@ export interface SupervisorOptions {
   readonly drainMs: number
   /** For evaluating the config and loading plugins. */
   readonly prepareMs: number
+  /** Another key for TLS session tickets each so often. Default: 8 h. */
+  readonly ticketRotationMs?: number
   /** Workers bind by themselves, as where the runtime cannot bind without accepting: a dead worker's queue is lost. */
   readonly bindAlone?: boolean
   /** What a test wants to happen when all is prepared, just before the commit point of a reload. */

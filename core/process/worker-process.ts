@@ -24,6 +24,7 @@ export interface WorkerOptions {
   readonly logTarget: LogTarget
   /** Sources of plugins that run in processes. */
   readonly toProcess: readonly string[]
+  readonly ticketKeys: readonly Uint8Array[]
 }
 
 export interface WorkerEvents {
@@ -140,9 +141,9 @@ export class WorkerProcess {
       setTimeout(end, lastWordsMs, why).unref()
     })
     this.#child.once('error', (error) => end(error.message))
-    const { slot, heartbeatMs, drainMs, logTarget, toProcess } = options
+    const { slot, heartbeatMs, drainMs, logTarget, toProcess, ticketKeys } = options
     const noteFd = noteFile.fd === null ? null : NOTE_FD
-    this.#send({ kind: 'begin', slot, heartbeatMs, drainMs, logTarget, noteFd, toProcess })
+    this.#send({ kind: 'begin', slot, heartbeatMs, drainMs, logTarget, noteFd, toProcess, ticketKeys })
   }
 
   /** Its modules are loaded: from now on it answers. */
@@ -218,6 +219,10 @@ export class WorkerProcess {
 
   answerKv(batch: number, outcomes: readonly KvOutcome[]): void {
     this.#send({ kind: 'kv-answers', batch, outcomes })
+  }
+
+  useTicketKeys(keys: readonly Uint8Array[]): void {
+    this.#send({ kind: 'ticket-keys', keys })
   }
 
   reopenLog(): void {

@@ -8,6 +8,7 @@ import type { KvStore } from '../capability/kv-store.ts'
 import { RemoteKvStore } from '../capability/remote-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Observer } from '../events.ts'
+import { TicketKeys } from '../net/ticket-keys.ts'
 import { Counters } from '../observe/counters.ts'
 import { LineSink } from '../observe/line-sink.ts'
 import { Traffic } from '../observe/traffic.ts'
@@ -56,6 +57,7 @@ interface ProxyParts {
   readonly observer: Observer
   readonly maxConnections: number
   readonly capabilities: Capabilities
+  readonly ticketKeys: TicketKeys
 }
 
 type CreateProxy<P extends Prepared> = (options: ProxyParts) => WorkerProxy<P>
@@ -79,6 +81,7 @@ class WorkerSide<P extends Prepared> {
   readonly #traffic: Traffic
   readonly #log = new ForwardedLog((entries) => send({ kind: 'log', entries }))
   readonly #kv = new RemoteKvStore({ send: (batch, operations) => send({ kind: 'kv', batch, operations }) })
+  readonly #ticketKeys: TicketKeys
   readonly #pulse: Pulse
   readonly #drainMs: number
   readonly #slot: number
@@ -102,8 +105,11 @@ class WorkerSide<P extends Prepared> {
       onPluginLine: ({ plugin, level, text, at }) =>
         this.#log.write({ level, text, fields: at === undefined ? { plugin } : { plugin, at } }),
     })
+    this.#ticketKeys = new TicketKeys(begin.ticketKeys)
     const capabilities = capabilitiesWith(this.#kv)
-    this.#proxy = createProxy({ observer: this.#traffic, maxConnections: maxConnections(), capabilities })
+    this.#proxy = createProxy({
+      ...{ observer: this.#traffic, maxConnections: maxConnections(), capabilities, ticketKeys: this.#ticketKeys },
+    })
     if (begin.noteFd !== null) openFlightNote(begin.noteFd)
     for (const sourceId of begin.toProcess) this.#proxy.moveToProcess(sourceId)
     this.#proxy.onPressure = (pressed) => this.#onPressure(pressed)
@@ -158,6 +164,9 @@ class WorkerSide<P extends Prepared> {
         return
       case 'reopen-log':
         this.#reopenLog()
+        return
+      case 'ticket-keys':
+        this.#ticketKeys.replace(message.keys)
         return
       case 'drain':
         void this.#drain(message.deadlineMs, () => send({ kind: 'done', id: message.id }))

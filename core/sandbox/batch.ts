@@ -1,5 +1,6 @@
 /** The calls of one crossing, written as numbers, one string and bytes (wire.ts). What a plugin may not see is left out here, on the host. */
 import type { CallPart, HookCall } from '../hooks.ts'
+import { certificateJson } from '../net/client-certificate.ts'
 import { isHostOwned } from '../net/http1/fields.ts'
 import type { Head } from '../net/http1/head.ts'
 import {
@@ -14,6 +15,7 @@ import {
   LEAST_BYTES_IN,
   MESSAGE_FROM_UPSTREAM,
   MESSAGE_IS_TEXT,
+  NEEDS_CERTIFICATE,
   NEEDS_FIELDS,
   NEEDS_HOST,
   NEEDS_IP,
@@ -133,11 +135,14 @@ export class Batch {
       else ints[at + 7] = NOT_SENT
       if ((needs & NEEDS_HOST) !== 0) this.#put(at + 8, 4, request.host)
       else ints[at + 9] = NOT_SENT
-      at = this.#putFields(at + REQUEST_HEAD_INTS, 5, request, (needs & NEEDS_FIELDS) !== 0, shape)
+      if ((needs & NEEDS_CERTIFICATE) === 0) ints[at + 11] = NOT_SENT
+      else if (request.clientCertificate === null) ints[at + 11] = ABSENT
+      else this.#put(at + 10, 5, certificateJson(request.clientCertificate))
+      at = this.#putFields(at + REQUEST_HEAD_INTS, 6, request, (needs & NEEDS_FIELDS) !== 0, shape)
     }
-    if (response !== null) at = this.#putFields(at, 5 + names, response, (shape.responseNeeds & NEEDS_FIELDS) !== 0, shape)
+    if (response !== null) at = this.#putFields(at, 6 + names, response, (shape.responseNeeds & NEEDS_FIELDS) !== 0, shape)
     ints[end + 3] = response === null ? 0 : response.status
-    if (kind >= FIRST_PART_KIND) at = this.#putPart(at, 5 + 2 * names, call.part)
+    if (kind >= FIRST_PART_KIND) at = this.#putPart(at, 6 + 2 * names, call.part)
     ints[end] = at - end
     ints[end + 1] =
       (shape.index << USE_SHIFT) | (kind << KIND_SHIFT) | (response === null ? 0 : IS_RESPONSE) | (withRequest ? HAS_REQUEST : 0)

@@ -1,7 +1,7 @@
 /** One use of a plugin in the config, as a hook of the data path: what does not match or has no hook costs no crossing. */
 import { ProxyError } from '../errors.ts'
-import { type Ask, type BodyHook, type BodyPart, type Hook, type HookCall, noRequest, PENDING, type Verdict } from '../hooks.ts'
-import type { Head, RequestHead } from '../net/http1/head.ts'
+import { type Ask, type BodyHook, type BodyPart, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
+import { type Head, noRequest, type RequestHead } from '../net/http1/head.ts'
 import type { CallShape } from './batch.ts'
 import type { Matcher } from './match.ts'
 import type { RunningPlugin } from './running.ts'

@@ -32,7 +32,8 @@ export const TAPE_INTS = OUT_AT + OUT_INTS
  * A call is
  *
  *     length in ints · tag · id · status
- *     with HAS_REQUEST: method, path, search, ip, host, each offset and length in the text, then the request's fields
+ *     with HAS_REQUEST: method, path, search, ip, host, client certificate as JSON (length -1: none), each offset and length in the text, then the
+ *     request's fields
  *     with IS_RESPONSE: the response's fields
  *     of the kinds from FIRST_PART_KIND on: offset and length in the bytes, state, offset and length in the text of what else is told
  *
@@ -40,7 +41,7 @@ export const TAPE_INTS = OUT_AT + OUT_INTS
  * every name the plugin `sees` (length -1: absent), or, if it says nothing, one such pair for all lines it may see. What the hook does not need has NOT_SENT for its length.
  */
 export const CALL_HEAD_INTS = 4
-export const REQUEST_HEAD_INTS = 10
+export const REQUEST_HEAD_INTS = 12
 export const PART_INTS = 5
 export const IS_RESPONSE = 1
 export const HAS_REQUEST = 2
@@ -77,7 +78,8 @@ export const NEEDS_SEARCH = 4
 export const NEEDS_IP = 8
 export const NEEDS_FIELDS = 16
 export const NEEDS_HOST = 32
-export const NEEDS_ALL = 63
+export const NEEDS_CERTIFICATE = 64
+export const NEEDS_ALL = 127
 
 /**
  * Answers are records of an operation and its numbers; their strings follow one another in the text. `ANSWER` opens the records of

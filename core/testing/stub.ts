@@ -49,6 +49,8 @@ export class StubRequest implements RequestView {
   readonly host: string
   /** The client's address, by the listener's `trust`. */
   readonly ip: string
+  /** No client of a simulation shows one. */
+  readonly clientCertificate = null
   /** Name of the upstream, or its URL as the config has it. */
   readonly upstream: string
   /** Address of the endpoint that was chosen. */

@@ -6,8 +6,8 @@ import * as assert from 'uvu/assert'
 import { formatPath } from '../../core/config/positions.ts'
 import { Report } from '../../core/config/report.ts'
 import { checkShape } from '../../core/config/schema.ts'
-import { http, respond, tcp, upstream } from '../../core/index.ts'
-import { certificates, withCertificates } from '../support/certificates.ts'
+import { http, respond, type TlsTermination, tcp, upstream } from '../../core/index.ts'
+import { certificates, issue, withCertificates } from '../support/certificates.ts'
 import { makeFolder } from './support.ts'
 
 /** The certificates of these tests live for two days. */
@@ -32,7 +32,7 @@ if (certificates !== null) {
 }
 
 /** What is said of a listener with these TLS options, and the files that were asked for. */
-function say(tls: { cert: string; key: string }, now = Date.now()): { said: string[]; named: Set<string> } {
+function say(tls: TlsTermination | TlsTermination[], now = Date.now()): { said: string[]; named: Set<string> } {
   return sayOf({ listeners: { web: http({ listen: ':8443', tls, routes: [{ respond: respond(200) }] }) } }, now)
 }
 
@@ -119,6 +119,96 @@ withOpenssl('a file of another kind is named for what it is', () => {
   assert.match(
     say({ cert: 'broken.pem', key: 'web.key' }).said[0]!,
     /^error: listeners\.web\.tls\.cert: a certificate in broken\.pem cannot be read: /,
+  )
+})
+
+withOpenssl('of several certificates each is looked at, and names that two of a kind cover', ({ server }) => {
+  const twin = issue('twin', { names: 'DNS:example.com,DNS:*.example.com', rsa: true })
+  const again = issue('again', { names: 'DNS:new.test,DNS:example.com' })
+  const nameless = issue('nameless')
+  const pair = ({ cert, key }: { cert: string; key: string }): TlsTermination => ({ cert, key })
+  const { said, named } = say([
+    { cert: 'web.pem', key: 'web.key' },
+    pair(twin),
+    pair(again),
+    pair(nameless),
+    { cert: 'no.pem', key: 'other.key' },
+    { cert: server.cert, key: 'other.key' },
+  ])
+  assert.equal(
+    said.filter((line) => !line.includes('expires')),
+    [
+      'error: listeners.web.tls[4].cert: there is no file no.pem',
+      'error: listeners.web.tls[5].key: the key does not fit the certificate: it is the key of another one',
+      'warning: listeners.web.tls[2].cert: example.com is covered by listeners.web.tls[0] already: this certificate is not served for it',
+      'warning: listeners.web.tls[3].cert: the certificate names no host in its subjectAltName: only the first one is served for names that no certificate has',
+      'warning: listeners.web.tls[5].cert: example.com, *.example.com is covered by listeners.web.tls[0] already: this certificate is not served for it',
+    ],
+  )
+  assert.ok(named.has(join(folder, 'web.pem')) && named.has(join(folder, 'no.pem')))
+  assert.equal(say([]).said, ['error: listeners.web.tls: an empty list: there is no certificate to serve'])
+})
+
+withOpenssl('options about client certificates go together, and alike for one name', ({ server, ca }) => {
+  const { cert, key } = server
+  const only = (tls: TlsTermination | TlsTermination[]): string[] => say(tls).said.filter((line) => line.startsWith('error'))
+  const at = 'error: listeners.web.tls'
+  assert.equal(only({ cert, key, clientCertificate: 'require' }), [
+    `${at}.clientCertificate: whose certificates? add ca: './ca.pem', the authorities that sign those of clients`,
+  ])
+  const unasked = "clients are not asked for certificates: add clientCertificate: 'require' or 'request'"
+  assert.equal(only({ cert, key, ca: ca.cert, forwardClientCertificate: true }), [
+    `${at}.ca: ${unasked}`,
+    `${at}.forwardClientCertificate: ${unasked}`,
+  ])
+  assert.equal(only({ cert, key, clientCertificate: 'request', ca: './no.pem' }), [`${at}.ca: there is no file no.pem`])
+  const rsa = issue('rsa-twin', { names: 'DNS:example.com', rsa: true })
+  assert.equal(
+    only([
+      { cert, key, clientCertificate: 'require', ca: ca.cert },
+      { cert: rsa.cert, key: rsa.key },
+    ]),
+    [
+      `${at}[1].cert: it shares a name with listeners.web.tls[0], but not its options: for one name there is one answer, so write the same in both`,
+    ],
+  )
+})
+
+withOpenssl('a staple is read and watched, and is for one certificate; a key log is warned of', ({ server }) => {
+  const { cert, key } = server
+  const at = 'listeners.web.tls'
+  writeFileSync(join(folder, 'no.der'), server.cert)
+  writeFileSync(
+    join(folder, 'old.der'),
+    Buffer.from(`300e0a0100a0000a${Buffer.from('').toString('hex')}a011180f${Buffer.from('20260101120000Z').toString('hex')}`, 'hex'),
+  )
+  const { said, named } = say({ cert, key, ocsp: 'no.der', keyLog: 'keys.log' })
+  assert.ok(
+    said.includes(
+      `error: ${at}.ocsp: there is no good OCSP response in DER form in no.der: openssl ocsp -issuer CA.pem -cert CERT.pem -url URL -respout FILE`,
+    ),
+  )
+  assert.ok(
+    said.includes(
+      `warning: ${at}.keyLog: whoever reads this file can read all traffic of the listener: for debugging alone, not for production`,
+    ),
+  )
+  assert.equal([...named], [join(folder, 'no.der')], 'the key log changes by itself')
+  assert.ok(
+    say({ cert, key, ocsp: 'old.der' }).said.includes(
+      `warning: ${at}.ocsp: the OCSP response in old.der was good until DATET12:00Z: clients refuse it`,
+    ),
+  )
+  assert.ok(say({ cert, key, ocsp: 'none.der' }).said.includes(`error: ${at}.ocsp: there is no file none.der`))
+  const twin = issue('stapled-twin', { names: 'DNS:example.com', rsa: true })
+  const { said: twice } = say([
+    { cert, key, ocsp: 'old.der' },
+    { cert: twin.cert, key: twin.key },
+  ])
+  assert.ok(
+    twice.includes(
+      `error: ${at}[0].ocsp: a staple is for one certificate, and listeners.web.tls[1] shares a name with this one: leave ocsp out`,
+    ),
   )
 })
 

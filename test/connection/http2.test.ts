@@ -6,7 +6,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { HookCall } from '../../core/hooks.ts'
 import { bodyHook, bytes, deny } from '../support/body-hooks.ts'
-import { type Certificates, withCertificates } from '../support/certificates.ts'
+import { type Certificates, terminate, withCertificates } from '../support/certificates.ts'
 import { type ConnectOptions, request } from '../support/client.ts'
 import { eventually, within } from '../support/deadline.ts'
 import { connectFrames, END_STREAM, frameType } from '../support/http2-frames.ts'
@@ -428,7 +428,7 @@ secure('a stream keeps the plan it began with, the next one of the same connecti
   })
   const options = (body: string): ProxyOptions => ({
     origin,
-    listener: { tls: { cert: made.server.cert, key: made.server.key, alpn: ['h2'] } },
+    listener: { tls: terminate(made.server, { alpn: ['h2'] }) },
     routes: [{ id: `web/${body}`, path: '/slow' }, { to: { kind: 'respond', status: 200, body, headers: {} } }],
   })
   await using proxy = await startProxy(options('one'))
@@ -465,7 +465,7 @@ interface Answered {
 function start(made: Certificates, options: ProxyOptions): Promise<RunningProxy> {
   return startProxy({
     ...options,
-    listener: { tls: { cert: made.server.cert, key: made.server.key, alpn: ['h2', 'http/1.1'] }, ...options.listener },
+    listener: { tls: terminate(made.server, { alpn: ['h2', 'http/1.1'] }), ...options.listener },
   })
 }
 

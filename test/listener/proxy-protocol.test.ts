@@ -10,7 +10,7 @@ import * as assert from 'uvu/assert'
 import { CidrSet } from '../../core/net/cidr.ts'
 import { writeProxyHeader } from '../../core/net/proxy-protocol.ts'
 import type { ListenerPlan } from '../../core/plan/plan.ts'
-import { type Certificates, withCertificates } from '../support/certificates.ts'
+import { type Certificates, terminate, withCertificates } from '../support/certificates.ts'
 import { Client, connect } from '../support/client.ts'
 import { DEFAULT_DEADLINE_MS, within } from '../support/deadline.ts'
 import { answer, startOrigin } from '../support/origin.ts'
@@ -194,7 +194,7 @@ function start(options: ProxyOptions): Promise<RunningProxy> {
 }
 
 function terminating({ server }: Certificates): Pick<ListenerPlan, 'tls'> {
-  return { tls: { cert: server.certFile, key: server.keyFile, alpn: ['h2', 'http/1.1'] } }
+  return { tls: terminate(server, { alpn: ['h2', 'http/1.1'] }) }
 }
 
 async function securedAfterHeader(proxy: RunningProxy, { ca }: Certificates, protocol: string): Promise<tls.TLSSocket> {

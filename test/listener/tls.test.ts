@@ -6,7 +6,7 @@ import * as tls from 'node:tls'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { gatherMaterials } from '../../core/materials.ts'
-import { type Certificates, type Pair, withCertificates } from '../support/certificates.ts'
+import { type Certificates, terminate, withCertificates } from '../support/certificates.ts'
 import { type Client, type ConnectOptions, connect } from '../support/client.ts'
 import { eventually } from '../support/deadline.ts'
 import { answer, startOrigin } from '../support/origin.ts'
@@ -256,8 +256,9 @@ secure('a new certificate is for the next handshake; open connections go on', as
 })
 
 secure('a wrong certificate is told when the plan is prepared', (made) => {
-  const pair = { cert: made.server.certFile, key: made.other.keyFile, alpn: [] }
-  const listener = { kind: 'http', name: 'web', tls: pair } as unknown as Parameters<typeof gatherMaterials>[0]['listeners'][number]
+  const listener = { kind: 'http', name: 'web', tls: terminate({ ...made.server, keyFile: made.other.keyFile }) } as unknown as Parameters<
+    typeof gatherMaterials
+  >[0]['listeners'][number]
   const plan = { listeners: [listener], upstreams: new Map() } as unknown as Parameters<typeof gatherMaterials>[0]
   assert.throws(
     () => gatherMaterials(plan),
@@ -295,14 +296,6 @@ secure('connections that shake hands count towards the limit, and are closed wit
 })
 
 test.run()
-
-function files(pair: Pair): { cert: string; key: string } {
-  return { cert: pair.certFile, key: pair.keyFile }
-}
-
-function terminate(pair: Pair): { cert: string; key: string; alpn: string[] } {
-  return { ...files(pair), alpn: ['http/1.1'] }
-}
 
 function start(made: Certificates, options: ProxyOptions): Promise<RunningProxy> {
   return startProxy({ ...options, listener: { tls: terminate(made.server), ...options.listener } })

@@ -28,7 +28,7 @@ async function pair({ server: { cert, key } }: Certificates, version: tls.Secure
   await once(server, 'listening')
   const secured = new Promise<Wire>((resolve) => {
     server.once('connection', (below) => {
-      const socket = answerTls(below, { context, alpn: ['http/1.1'] })
+      const socket = answerTls(below, { context, alpn: ['http/1.1'], clientCertificate: null, staple: null, keyLog: null })
       socket.once('secure', () => {
         ready(socket)
         resolve(wireOverTls(socket))

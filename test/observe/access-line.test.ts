@@ -2,7 +2,7 @@
 import * as fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { formatter } from '../../core/observe/access-line.ts'
+import { formatter, handshakeLine } from '../../core/observe/access-line.ts'
 import { maxLineBytes } from '../../core/observe/line-sink.ts'
 import { anExchange } from '../support/exchange.ts'
 
@@ -15,6 +15,21 @@ test('a JSON line tells where an exchange went, and what came of it', () => {
     ...{ endpoint: '127.0.0.1:3001', status: 200, ms: 1.3, upstreamMs: 0.9, in: 0, out: 95, protocol: 'HTTP/1.1', method: 'GET' },
     ...{ ip: '10.0.0.1', userAgent: 'curl/8.1', host: 'example.com', path: '/v1/me?a=1' },
   })
+})
+
+test("a client's certificate is told, and its texts cannot break out", () => {
+  const names = Array.from({ length: 9 }, (_, i) => `DNS:${i}.test`)
+  const clientCertificate = { subject: 'CN="ann"\n,O=ü', issuer: 'CN=ca', serial: '1F', names, fingerprint: 'ab', verified: true }
+  const line = json(anExchange({ clientCertificate }))
+  assert.match(line, /^[\x20-\x7e]+\n$/)
+  assert.equal(JSON.parse(line).clientCertificate, { ...clientCertificate, names: names.slice(0, 5) })
+})
+
+test('a refused handshake is a line of its own', () => {
+  const line = handshakeLine({ listener: 'web', why: 'client_certificate', detail: 'CERT_HAS_EXPIRED', address: '10.0.0.1' })
+  const { time, ...rest } = JSON.parse(line)
+  assert.match(time, /^\d{4}-.*Z$/)
+  assert.equal(rest, { listener: 'web', ip: '10.0.0.1', reason: 'handshake_client_certificate', detail: 'CERT_HAS_EXPIRED' })
 })
 
 test('what most exchanges lack is told only of those that have it', () => {

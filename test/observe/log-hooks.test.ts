@@ -24,10 +24,33 @@ test('a hook sees exactly the fields of an entry, and a line it says nothing abo
     {
       ...{ time: '2026-09-21T14:13:20.123Z', id: '0123456789abcdef', listener: 'web', route: 'web[0]', upstream: 'api' },
       ...{ endpoint: '127.0.0.1:3001', protocol: 'HTTP/1.1', method: 'GET', status: 200, host: 'example.com', path: '/v1/me' },
-      ...{ query: '?a=1', ip: '10.0.0.1', peer: '10.0.0.1', userAgent: 'curl/8.1', referer: 'http://a/', reason: null },
+      ...{
+        query: '?a=1',
+        ip: '10.0.0.1',
+        peer: '10.0.0.1',
+        userAgent: 'curl/8.1',
+        referer: 'http://a/',
+        clientSubject: null,
+        reason: null,
+      },
       ...{ decidedBy: 'tag', bytesIn: 0, bytesOut: 95, durationMs: 1.268 },
     } satisfies LogEntry,
   ])
+})
+
+test("whoever takes the subject of a client's certificate out, or writes another, takes out all of it", () => {
+  const clientCertificate = { subject: 'CN=ann', issuer: 'CN=ca', serial: '1F', names: [], fingerprint: 'ab', verified: true }
+  const subjects: Record<string, (entry: LogFields) => LogFields> = {
+    kept: (entry) => ({ ...entry, path: '/' }),
+    hidden: (entry) => ({ ...entry, clientSubject: null }),
+    written: (entry) => ({ ...entry, clientSubject: 'somebody' }),
+  }
+  for (const [name, change] of Object.entries(subjects)) {
+    using it = new Told('json')
+    it.end(anExchange({ clientCertificate }), [logging((entries) => entries.map(change))])
+    it.passMs(50)
+    assert.is(JSON.parse(it.lines()[0]!).clientCertificate?.subject, name === 'kept' ? 'CN=ann' : undefined, name)
+  }
 })
 
 for (const format of ['json', 'combined', 'pretty'] as const) {

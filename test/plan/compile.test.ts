@@ -62,7 +62,8 @@ test('what is given is parsed', () => {
   assert.ok(web!.trust!.has('10.1.2.3'))
   assert.is(web!.via, null)
   assert.is(web!.requiresProxyHeader, true)
-  assert.equal(web!.tls, { cert: '/etc/proxy/c.pem', key: '-----BEGIN KEY', alpn: ['http/1.1'] })
+  const plain = { alpn: ['http/1.1'], clients: null, minVersion: 'TLSv1.2', ocsp: null, keyLog: null }
+  assert.equal(web!.tls, [{ cert: '/etc/proxy/c.pem', key: '-----BEGIN KEY', ...plain }])
   assert.equal(web!.addresses[1], { kind: 'unix', path: '/x' })
 })
 
@@ -162,18 +163,18 @@ test('a listener of TCP, with HTTP in a route', () => {
   const [edge] = compile(config).listeners
   assert.ok(edge?.kind === 'tcp')
   assert.equal([edge.limits, edge.timeouts], [{ connections: 10_000 }, { detect: 3_000, tunnelIdle: 120_000 }])
-  const files = { cert: '/etc/proxy/c.pem', key: '/etc/proxy/k.pem' }
+  const files = { cert: '/etc/proxy/c.pem', key: '/etc/proxy/k.pem', clients: null, minVersion: 'TLSv1.2', ocsp: null, keyLog: null }
   assert.equal(
     edge.routes.routes.map(({ id, tls: ends, destination }) => [id, ends, destination.kind]),
     [
-      ['edge/raw', { ...files, alpn: [] }, 'upstream'],
+      ['edge/raw', [{ ...files, alpn: [] }], 'upstream'],
       ['edge[2]', null, 'http'],
       ['edge[3]', null, 'upstream'],
     ],
   )
   assert.is(edge.routes.match('1.1.1.1', { serverName: 'a.example.com', alpn: [] }), edge.routes.routes[0])
   const [web] = httpListenersOf([edge])
-  assert.equal([web!.name, web!.addresses, web!.tls], ['edge[2]/web', [], { ...files, alpn: ['http/1.1'] }])
+  assert.equal([web!.name, web!.addresses, web!.tls], ['edge[2]/web', [], [{ ...files, alpn: ['http/1.1'] }]])
   assert.equal(
     web!.hooks.map(({ name }) => name),
     ['use[0]', 'edge[2]/web/use[0]'],

@@ -203,6 +203,19 @@ function describeViews(check: Check): void {
     assert.is(response!.get('x-host'), 'a.example:8080')
   })
 
+  check("shows the client's certificate, and null without one", async (it) => {
+    const hook = await it.plugin(`return {
+      onRequest(req) { return respond(200, JSON.stringify(req.clientCertificate)) },
+      onResponse(res, req) { res.headers.set('x-subject', req.clientCertificate?.subject ?? 'none') },
+    }`)
+    const facts = { subject: 'CN=ann', issuer: 'CN=ca', serial: '1F', names: ['DNS:ann.test'], fingerprint: 'ab', verified: true }
+    const request = Object.assign(requestHead(), { clientCertificate: facts })
+    assert.equal(JSON.parse(bodyOf(await ask(hook, { request }))), facts)
+    assert.is((await ask(hook, { request, response: responseHead() })).response!.get('x-subject'), 'CN=ann')
+    assert.is(bodyOf(await ask(hook, { request: requestHead() })), 'null')
+    assert.is((await ask(hook, { response: responseHead() })).response!.get('x-subject'), 'none')
+  })
+
   check('has the globals of the sandbox and no others', async (it) => {
     const hook = await it.plugin(`return { onRequest() {
       const url = new URL('/b?x=1#h', 'https://example.com:8443/a'); url.searchParams.set('y', 'ü')

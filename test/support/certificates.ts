@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'uvu'
+import type { TlsPlan } from '../../core/plan/plan.ts'
 
 export interface Pair {
   /** PEM texts. */
@@ -28,6 +29,9 @@ export interface Certificates {
   readonly client: Pair
 }
 
+const P256 = ['ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1']
+export const certificateFolder = mkdtempSync(join(tmpdir(), 'sluice-certificates-'))
+
 /** Null without `openssl`. */
 export const certificates: Certificates | null = makeAll()
 
@@ -41,8 +45,39 @@ export function withCertificates(test: Test): Register {
   }
 }
 
+/** A listener's TLS with these certificates, the first for all names that none of them has. */
+export function terminate(pairs: Pair | readonly Pair[], options: Partial<Omit<TlsPlan, 'cert' | 'key'>> = {}): TlsPlan[] {
+  const list = Array.isArray(pairs) ? (pairs as readonly Pair[]) : [pairs as Pair]
+  return list.map(({ certFile: cert, keyFile: key }) => ({
+    cert,
+    key,
+    alpn: ['http/1.1'],
+    clients: null,
+    minVersion: 'TLSv1.2',
+    ocsp: null,
+    keyLog: null,
+    ...options,
+  }))
+}
+
+export interface IssueOptions {
+  /** `DNS:example.com`; more than one by commas. */
+  readonly names?: string
+  readonly issuer?: Pair | null
+  readonly rsa?: boolean
+  readonly extensions?: readonly string[]
+  /** What follows `/CN=NAME` in its subject. */
+  readonly subject?: string
+}
+
+/** One more certificate, for the files of one test. */
+export function issue(name: string, { names, issuer = null, rsa = false, extensions = [], subject = '' }: IssueOptions = {}): Pair {
+  const all = names === undefined ? extensions : [`subjectAltName=${names}`, ...extensions]
+  return make(certificateFolder, name, all, issuer, rsa ? ['rsa:2048'] : undefined, subject)
+}
+
 function makeAll(): Certificates | null {
-  const folder = mkdtempSync(join(tmpdir(), 'sluice-certificates-'))
+  const folder = certificateFolder
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
   try {
     const ca = make(folder, 'ca', ['basicConstraints=critical,CA:TRUE'], null)
@@ -61,14 +96,14 @@ function makeAll(): Certificates | null {
   }
 }
 
-function make(folder: string, name: string, extensions: readonly string[], issuer: Pair | null): Pair {
+function make(folder: string, name: string, extensions: readonly string[], issuer: Pair | null, kind = P256, subject = ''): Pair {
   const certFile = join(folder, `${name}.pem`)
   const keyFile = join(folder, `${name}.key`)
   const signer = issuer === null ? [] : ['-CA', issuer.certFile, '-CAkey', issuer.keyFile]
   execFileSync(
     'openssl',
     [
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', `/CN=${name}`],
+      ...['req', '-x509', '-newkey', ...kind, '-nodes', '-days', '2', '-subj', `/CN=${name}${subject}`],
       ...['-keyout', keyFile, '-out', certFile, ...signer, ...extensions.flatMap((extension) => ['-addext', extension])],
     ],
     { stdio: 'pipe' },

@@ -11,6 +11,7 @@ import type { Config } from '../../core/index.ts'
 import { gatherMaterials } from '../../core/materials.ts'
 import { canUseHandles } from '../../core/net/bindings.ts'
 import { getKernel } from '../../core/net/kernel.ts'
+import type { TicketKeys } from '../../core/net/ticket-keys.ts'
 import { compilePlan } from '../../core/plan/compile.ts'
 import type {
   Destination,
@@ -57,6 +58,8 @@ export interface ProxyOptions extends UpstreamOptions {
   readonly path?: string
   /** Instead of all else: its first listener is listened on. */
   readonly config?: Config
+  /** Shared with other proxies. */
+  readonly ticketKeys?: TicketKeys
 }
 
 /** What an exchange was, copied while that was allowed. */
@@ -111,7 +114,7 @@ export class RunningProxy implements AsyncDisposable {
   /** Takes another plan into use, as a reload does. */
   use(options: ProxyOptions): void {
     const plan = planOf(options, ++this.#generation)
-    this.runtime.use(plan, gatherMaterials(plan))
+    this.runtime.use(plan, gatherMaterials(plan, null, options.ticketKeys ?? null))
   }
 
   connect(options: ConnectOptions = {}): Promise<Client> {
@@ -197,7 +200,7 @@ export class RunningProxy implements AsyncDisposable {
 const keys = [
   ...(['listener', 'route', 'upstream', 'endpoint', 'id', 'protocol', 'method', 'host', 'path', 'search', 'userAgent', 'referer'] as const),
   ...(['ip', 'peer', 'status', 'reason', 'detail', 'decidedBy', 'bytesIn', 'bytesOut', 'startedAt', 'durationMs'] as const),
-  ...(['upstreamMs', 'attempts', 'tunnel', 'serial', 'generation', 'scheme', 'received', 'logHooks'] as const),
+  ...(['upstreamMs', 'attempts', 'tunnel', 'serial', 'generation', 'scheme', 'received', 'logHooks', 'clientCertificate'] as const),
 ] satisfies (keyof EndedExchange)[]
 
 function copyOf(exchange: EndedExchange): Ended {

@@ -6,7 +6,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { CidrSet } from '../../core/net/cidr.ts'
 import { type ProxyHeader, readProxyHeader, writeProxyHeader } from '../../core/net/proxy-protocol.ts'
-import { withCertificates } from '../support/certificates.ts'
+import { terminate, withCertificates } from '../support/certificates.ts'
 import type { Client } from '../support/client.ts'
 import { within } from '../support/deadline.ts'
 import { answer, type Origin, startOrigin } from '../support/origin.ts'
@@ -121,7 +121,7 @@ test('other upstreams at the same address go without', async () => {
 
 secure('to an endpoint with TLS the header goes before it', async ({ ca, server }) => {
   await using origin = await startOrigin()
-  const terminating = { tls: { cert: server.certFile, key: server.keyFile, alpn: ['http/1.1'] } }
+  const terminating = { tls: terminate(server) }
   await using behind = await startProxy({ origin, listener: { ...required, ...terminating } })
   const tls = { servername: 'example.com', ca: ca.certFile, cert: null, key: null }
   await using proxy = await startProxy({ origin: addressOf(behind), proxyProtocol: 2, tls })
@@ -145,7 +145,7 @@ secure('an endpoint with TLS that is not there, or never shakes hands', async ({
 
 secure('what TLS with the client agreed on', async ({ server }) => {
   await using origin = await startOrigin(undefined, { raw: true })
-  const terminating = { tls: { cert: server.certFile, key: server.keyFile, alpn: ['http/1.1'] } }
+  const terminating = { tls: terminate(server) }
   await using proxy = await startProxy({ origin, proxyProtocol: 2, listener: terminating })
   using client = await proxy.connect({ tls: { servername: 'a.example.com', ALPNProtocols: ['http/1.1'] } })
   client.send(GET)
@@ -157,7 +157,7 @@ secure('what TLS with the client agreed on', async ({ server }) => {
 secure('all streams of HTTP/2 are of one client', async ({ server }) => {
   await using origin = await startOrigin()
   await using behind = await startProxy({ origin, listener: required })
-  const terminating = { tls: { cert: server.certFile, key: server.keyFile, alpn: ['h2'] } }
+  const terminating = { tls: terminate(server, { alpn: ['h2'] }) }
   await using proxy = await startProxy({ origin: addressOf(behind), proxyProtocol: 2, listener: terminating })
   const client = await proxy.connect({ localAddress: '127.0.0.5', tls: { servername: 'example.com', ALPNProtocols: ['h2'] } })
   const session = http2.connect('https://example.com', { createConnection: () => client.socket })

@@ -3,6 +3,7 @@
  * slices they arrived in. HTTP/1 writes `lines()`; HTTP/2 reads `forEach`. Names are matched in any case.
  */
 
+import type { ClientCertificate } from '../client-certificate.ts'
 import { findLine, isFieldValue, isToken, trimmed } from './fields.ts'
 import { reasonPhrases } from './reason.ts'
 
@@ -199,6 +200,8 @@ export class RequestHead extends Head {
   upgrade: string | null = null
   /** It carries a field that tells of the client or of proxies before: `X-Forwarded-*`, `Forwarded`, `X-Real-IP`, their twins. */
   hasIdentity = false
+  /** What its connection has shown, not the request. */
+  clientCertificate: ClientCertificate | null = null
   /** `TE: trailers`. */
   acceptsTrailers = false
   /** For the parser: where the request line starts. */
@@ -320,3 +323,6 @@ function checkLine(name: string, value: string): void {
   if (!isToken(name)) throw new TypeError(`not a field name: ${JSON.stringify(name)}`)
   if (!isFieldValue(value)) throw new TypeError(`not a value for the field ${name}: ${JSON.stringify(value)}`)
 }
+
+/** In the place of a request where there is none. */
+export const noRequest: RequestHead = new RequestHead('', 0, '-', 1)

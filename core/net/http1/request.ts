@@ -47,6 +47,7 @@ const NAME = {
   proxyAuthorization: nameBytes('proxy-authorization'),
 } as const
 const IDENTITY = /^(?:x[-_]forwarded(?:[-_][a-z]+)*|x[-_]real[-_]ip)$/i
+const CERTIFICATE = /^client[-_]cert(?:[-_]chain)?$/i
 
 /** SP HTTP/1.1 CRLF */
 const VERSION_BYTES = 11
@@ -218,10 +219,16 @@ class FieldScan implements LineReader {
     this.#head.cut(at, end + 2)
   }
 
-  /** X-Forwarded-*, X-Real-IP, their twins with underscores, and Forwarded: told by the first letter, then exactly. */
+  /** X-Forwarded-*, X-Real-IP, Client-Cert*, their twins with underscores, and Forwarded: told by the first letter, then exactly. */
   #identity(text: string, bytes: Uint8Array, at: number, colon: number): void {
     const first = bytes[at]! | 32
-    if (first === 120 ? IDENTITY.test(text.slice(at, colon)) : first === 102 && colon - at === 9 && isNameAt(bytes, at, NAME.forwarded)) {
+    if (
+      first === 120
+        ? IDENTITY.test(text.slice(at, colon))
+        : first === 99
+          ? (colon - at === 11 || colon - at === 17) && CERTIFICATE.test(text.slice(at, colon))
+          : first === 102 && colon - at === 9 && isNameAt(bytes, at, NAME.forwarded)
+    ) {
       this.#head.hasIdentity = true
     }
   }

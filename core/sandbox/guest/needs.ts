@@ -2,7 +2,7 @@
  * Which parts of a call a hook can look at, read off its source: what it provably never touches need not cross. Whenever the source
  * is not plain enough to tell, it is everything; a part that was left out and is read all the same throws.
  */
-import { NEEDS_ALL, NEEDS_FIELDS, NEEDS_HOST, NEEDS_IP, NEEDS_METHOD, NEEDS_PATH, NEEDS_SEARCH } from '../wire.ts'
+import { NEEDS_ALL, NEEDS_CERTIFICATE, NEEDS_FIELDS, NEEDS_HOST, NEEDS_IP, NEEDS_METHOD, NEEDS_PATH, NEEDS_SEARCH } from '../wire.ts'
 import type { AnyHook } from './definition.ts'
 import { functionText } from './primordials.ts'
 
@@ -45,6 +45,8 @@ function needOf(property: string, after: string): number {
       return NEEDS_IP
     case 'host':
       return NEEDS_HOST
+    case 'clientCertificate':
+      return NEEDS_CERTIFICATE
     case 'status':
     case 'last':
     case 'type':

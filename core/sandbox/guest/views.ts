@@ -13,7 +13,7 @@ import {
   PART_INTS,
   REQUEST_HEAD_INTS,
 } from '../wire.ts'
-import { Failure, indexOf, matches, slice, toLowerCase } from './primordials.ts'
+import { Failure, indexOf, matches, parse, slice, toLowerCase } from './primordials.ts'
 import { readQuery, writeQuery } from './query.ts'
 
 const PATH = /^\/[\x21\x22\x24-\x3e\x40-\x7e\x80-\xff]*$/
@@ -228,6 +228,9 @@ export class RequestView {
   get host(): string {
     return part(this.#call, 8)
   }
+  get clientCertificate(): unknown {
+    return certificateOf(this.#call)
+  }
   get headers(): HeadersView {
     this.#headers ??= new HeadersView(this.#call, REQUEST_FIELDS)
     return this.#headers
@@ -268,6 +271,9 @@ export class Request {
   }
   get host(): string {
     return part(this.#call, 8)
+  }
+  get clientCertificate(): unknown {
+    return certificateOf(this.#call)
   }
   get headers(): Headers {
     this.#headers ??= new Headers(this.#call, REQUEST_FIELDS)
@@ -324,6 +330,11 @@ function responseFields(call: Call): number {
 
 function part(call: Call, n: number): string {
   return call.read(CALL_HEAD_INTS + n) ?? ''
+}
+
+function certificateOf(call: Call): unknown {
+  const json = call.read(CALL_HEAD_INTS + 10)
+  return json === null ? null : parse(json)
 }
 
 function searchOf(call: Call): string {

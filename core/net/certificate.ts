@@ -1,0 +1,143 @@
+/**
+ * Makes X.509 certificates (RFC 5280) with ECDSA P-256: an authority, and what it signs. Written by hand, for the libraries that do
+ * it bring 20 packages and 5 MB for what are two functions here.
+ */
+import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
+import { bitString, boolean, integer, objectId, octetString, sequence, set, tagged, time, utf8String } from './der.ts'
+
+export interface Issued {
+  /** PEM. */
+  readonly cert: string
+  readonly key: string
+}
+
+export interface IssueOptions {
+  /** Common name. */
+  readonly name: string
+  readonly from: Date
+  readonly to: Date
+}
+
+export interface LeafOptions extends IssueOptions {
+  readonly issuer: Issued
+  readonly use: 'server' | 'client'
+  /** Hosts, `*.example.com`, and IP addresses. */
+  readonly hosts: readonly string[]
+}
+
+const ECDSA_SHA256 = sequence(objectId('1.2.840.10045.4.3.2'))
+const OID = {
+  commonName: '2.5.4.3',
+  subjectKeyIdentifier: '2.5.29.14',
+  keyUsage: '2.5.29.15',
+  subjectAltName: '2.5.29.17',
+  basicConstraints: '2.5.29.19',
+  authorityKeyIdentifier: '2.5.29.35',
+  extendedKeyUsage: '2.5.29.37',
+} as const
+const EXTENDED_USE = { server: '1.3.6.1.5.5.7.3.1', client: '1.3.6.1.5.5.7.3.2' } as const
+/** Bits from the left: digitalSignature is the first, keyCertSign the sixth, cRLSign the seventh. */
+const SIGNS_DATA = bitString(Buffer.from([0x80]), 7)
+const SIGNS_CERTIFICATES = bitString(Buffer.from([0x06]), 1)
+
+/** May sign certificates, but no further authorities. */
+export function makeAuthority({ name, from, to }: IssueOptions): Issued {
+  const keys = makeKeys()
+  const subject = nameOf(name)
+  const extensions = [
+    extension(OID.basicConstraints, sequence(boolean(true), integer(Buffer.from([0]))), true),
+    extension(OID.keyUsage, SIGNS_CERTIFICATES, true),
+    extension(OID.subjectKeyIdentifier, octetString(keyId(keys.spki))),
+  ]
+  return seal({ issuer: subject, subject, keys, from, to, extensions, signer: keys.privateKey })
+}
+
+export function issueCertificate({ name, from, to, issuer, use, hosts }: LeafOptions): Issued {
+  const keys = makeKeys()
+  const authority = new X509Certificate(issuer.cert)
+  const authoritySpki = authority.publicKey.export({ type: 'spki', format: 'der' })
+  const alternative = hosts.length === 0 ? [] : [extension(OID.subjectAltName, sequence(...hosts.map(generalName)))]
+  const extensions = [
+    extension(OID.basicConstraints, sequence(), true),
+    extension(OID.keyUsage, SIGNS_DATA, true),
+    extension(OID.extendedKeyUsage, sequence(objectId(EXTENDED_USE[use]))),
+    extension(OID.subjectKeyIdentifier, octetString(keyId(keys.spki))),
+    extension(OID.authorityKeyIdentifier, sequence(tagged(0x80, keyId(authoritySpki)))),
+    ...alternative,
+  ]
+  const commonName = /^CN=(.*)$/m.exec(authority.subject)?.[1] ?? ''
+  return seal({ issuer: nameOf(commonName), subject: nameOf(name), keys, from, to, extensions, signer: createPrivateKey(issuer.key) })
+}
+
+interface Keys {
+  readonly privateKey: KeyObject
+  readonly spki: Buffer
+}
+
+function makeKeys(): Keys {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  return { privateKey, spki: publicKey.export({ type: 'spki', format: 'der' }) }
+}
+
+interface Parts {
+  readonly issuer: Buffer
+  readonly subject: Buffer
+  readonly keys: Keys
+  readonly from: Date
+  readonly to: Date
+  readonly extensions: readonly Buffer[]
+  readonly signer: KeyObject
+}
+
+function seal({ issuer, subject, keys, from, to, extensions, signer }: Parts): Issued {
+  const serial = randomBytes(16)
+  // Not zero, and not longer for its sign.
+  serial[0] = (serial[0]! & 0x7f) | 0x40
+  const version3 = tagged(0xa0, integer(Buffer.from([2])))
+  const validity = sequence(time(from), time(to))
+  const signed = sequence(
+    ...[version3, integer(serial), ECDSA_SHA256, issuer, validity, subject, keys.spki],
+    tagged(0xa3, sequence(...extensions)),
+  )
+  const der = sequence(signed, ECDSA_SHA256, bitString(sign('sha256', signed, signer)))
+  const lines = der.toString('base64').replaceAll(/.{64}(?=.)/g, '$&\n')
+  return {
+    cert: `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`,
+    key: keys.privateKey.export({ type: 'pkcs8', format: 'pem' }),
+  }
+}
+
+function nameOf(commonName: string): Buffer {
+  return sequence(set(sequence(objectId(OID.commonName), utf8String(commonName))))
+}
+
+function extension(id: string, value: Buffer, isCritical = false): Buffer {
+  return sequence(objectId(id), ...(isCritical ? [boolean(true)] : []), octetString(value))
+}
+
+/** RFC 5280 §4.2.1.2, of the key inside: the structure around it is 26 bytes for P-256. */
+function keyId(spki: Buffer): Buffer {
+  return createHash('sha1').update(spki.subarray(26)).digest()
+}
+
+function generalName(host: string): Buffer {
+  switch (isIP(host)) {
+    case 4:
+      return tagged(0x87, Buffer.from(host.split('.').map(Number)))
+    case 6:
+      return tagged(0x87, addressBytes(host))
+    default:
+      return tagged(0x82, Buffer.from(host, 'latin1'))
+  }
+}
+
+/** The sixteen bytes of an IPv6 address, which URL brings to groups of hexadecimal digits with one gap. */
+function addressBytes(address: string): Buffer {
+  const [front = '', back] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::')
+  const groups = (text: string | undefined): string[] => (text === undefined || text === '' ? [] : text.split(':'))
+  const zeros = Array<string>(back === undefined ? 0 : 8 - groups(front).length - groups(back).length).fill('0')
+  const bytes = Buffer.alloc(16)
+  for (const [i, group] of [...groups(front), ...zeros, ...groups(back)].entries()) bytes.writeUInt16BE(Number.parseInt(group, 16), i * 2)
+  return bytes
+}
