@@ -82,9 +82,12 @@ export class SocketWire implements AcceptedWire {
   }
 
   reset(): void {
+    const socket = this.#socket
+    // While a FIN is on its way resetAndDestroy fails, and leaves the socket open for ever.
+    const sendsFin = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0
     // Unix sockets have no RST, and resetAndDestroy throws for them; TLS tells by the missing close_notify.
-    if (this.remoteAddress !== '' && !('encrypted' in this.#socket)) this.#socket.resetAndDestroy()
-    else this.#socket.destroy()
+    if (this.remoteAddress !== '' && !('encrypted' in socket) && !sendsFin) socket.resetAndDestroy()
+    else socket.destroy()
     this.#closed()
   }
 
