@@ -1,7 +1,5 @@
 #!/usr/bin/env node
 /** The command line's entry: refuses an old runtime with one clear line before it loads anything that needs a new one. */
-import process from 'node:process'
-
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 if (major < 26 || (major === 26 && minor < 9)) {
   process.stderr.write(

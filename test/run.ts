@@ -12,7 +12,7 @@ import { readImports } from './support/imports.ts'
 import { nodeFlags, root } from './support/process.ts'
 
 const AT_ONCE = 2
-const FILE_DEADLINE_MS = 120_000
+const FILE_DEADLINE_MS = 240_000
 /** A file that has told its totals ends soon, or something in it was left open. */
 const ENDING_DEADLINE_MS = 10_000
 const LEFTOVER_GRACE_MS = 2_000

@@ -3,7 +3,8 @@
  * nothing in the project, and where it cannot be done says why.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { type Problem, placeIn } from '../config/problems.ts'
@@ -38,7 +39,7 @@ interface Diagnostic {
 
 export class TypeCheck {
   readonly #options: TypeCheckOptions
-  readonly #compiler: string | null
+  readonly #compiler: Compiler | null
   readonly #skipped: string | null
   readonly #config: Promise<readonly Diagnostic[] | null>
   readonly #ended = new AbortController()
@@ -48,7 +49,7 @@ export class TypeCheck {
     this.#options = options
     const found = findCompiler(dirname(options.file))
     this.#skipped = typeof found === 'string' ? found : null
-    this.#compiler = typeof found === 'string' ? null : found.path
+    this.#compiler = typeof found === 'string' ? null : found
     this.#config = this.#compiler === null ? Promise.resolve(null) : this.#run([options.file], hostTypes)
     setTimeout(() => this.#ended.abort(), options.deadlineMs ?? 30_000).unref()
   }
@@ -114,7 +115,8 @@ export class TypeCheck {
     }
     const path = join(folder, 'tsconfig.json')
     writeFileSync(path, JSON.stringify(config))
-    const text = await outputOf(process.execPath, [this.#compiler!, '-p', path, '--pretty', 'false'], folder, this.#ended.signal)
+    const { program, args } = this.#compiler!
+    const text = await outputOf(program, [...args, '-p', path, '--pretty', 'false'], folder, this.#ended.signal)
     return text === null ? null : parseDiagnostics(text, folder)
   }
 }
@@ -171,14 +173,31 @@ const sandboxTypes: BaseOptions = {
   files: (own) => [own.sandboxTypes],
 }
 
+interface Compiler {
+  readonly program: string
+  readonly args: readonly string[]
+}
+
 /** The project's own compiler, or why there is none to use. */
-function findCompiler(folder: string): { readonly path: string } | string {
+function findCompiler(folder: string): Compiler | string {
   const manifest = findUp('node_modules/typescript/package.json', folder)
   const install = 'npm i -D typescript'
   if (manifest === null) return `this project has no TypeScript 7 (${install})`
   const version = versionIn(manifest)
   if (!(Number.parseInt(version, 10) >= 7)) return `this project has TypeScript ${version}, not 7 (${install}@7)`
-  return { path: join(dirname(manifest), 'bin/tsc') }
+  const program = nativeProgram(manifest)
+  return program === null ? { program: process.execPath, args: [join(dirname(manifest), 'bin/tsc')] } : { program, args: [] }
+}
+
+/** What `bin/tsc` would start, without the start of Node before it; null if it lies elsewhere. */
+function nativeProgram(manifest: string): string | null {
+  try {
+    const found = createRequire(realpathSync(manifest)).resolve(`@typescript/typescript-${process.platform}-${process.arch}/package.json`)
+    const program = join(dirname(found), 'lib', process.platform === 'win32' ? 'tsc.exe' : 'tsc')
+    return existsSync(program) ? program : null
+  } catch {
+    return null
+  }
 }
 
 function versionIn(manifest: string): string {

@@ -36,7 +36,7 @@ function makeProject(files: Files, typescript?: string): string {
   return folder
 }
 
-async function check(folder: string, deadlineMs = 30_000): Promise<TypeErrors> {
+async function check(folder: string, deadlineMs = 90_000): Promise<TypeErrors> {
   const file = join(folder, 'proxy.config.ts')
   const plugin = join(folder, 'plugins/tag.ts')
   const compiler = new TypeCheck({ ...types, file, deadlineMs })

@@ -136,13 +136,13 @@ test('ten thousand routes take well under 50 ms', () => {
     to: 'a:1',
   }))
   const config = { listeners: { web: { kind: 'http', options: { listen: ':1', routes } } } }
-  const times = Array.from({ length: 5 }, () => {
+  const times = Array.from({ length: 15 }, () => {
     const { user, system } = process.threadCpuUsage()
     hashOf(dataOf(config))
     const now = process.threadCpuUsage()
     return (now.user + now.system - user - system) / 1000
   }).sort((a, b) => a - b)
-  console.log(`  ${times[2]!.toFixed(1)} ms`)
+  console.log(`  ${times[7]!.toFixed(1)} ms`)
   assert.ok(times[0]! < 100, `${times[0]} ms`)
 })
 

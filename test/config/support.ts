@@ -33,7 +33,7 @@ export function bundle(files: Files): Promise<Bundle> {
 
 export function load(files: Files | string, options: LoaderOptions & LoadOptions = {}): Promise<Loaded> {
   const all = typeof files === 'string' ? { 'proxy.config.ts': files } : files
-  return loadConfig(join(makeFolder(all), 'proxy.config.ts'), options)
+  return loadConfig(join(makeFolder(all), 'proxy.config.ts'), { deadlineMs: 60_000, ...options })
 }
 
 /** As `load`, in this process: no deadline, and much faster. */

@@ -23,7 +23,7 @@ class Rig implements AsyncDisposable {
 
   constructor(options: Partial<SupervisorOptions> = {}) {
     this.supervisor = new Supervisor({
-      ...{ workers: 2, workerFile, logTarget: '/dev/null', cacheFolder: null, hangMs: 5_000, drainMs: 2_000, prepareMs: 5_000 },
+      ...{ workers: 2, workerFile, logTarget: '/dev/null', cacheFolder: null, hangMs: 15_000, drainMs: 2_000, prepareMs: 15_000 },
       events: {
         log: (entry) => {
           this.logged.push(entry)
@@ -119,7 +119,7 @@ test('a worker whose event loop stands still is killed and replaced', async () =
   const port = await rig.start()
   using client = await connect(port)
   client.send('GET /hang HTTP/1.1\r\nHost: a\r\n\r\n')
-  const entry = await rig.said(/event loop stood still for 0.4 s/, 5_000)
+  const entry = await rig.said(/event loop stood still for 0.4 s/, 15_000)
   assert.is(entry.level, 'error')
   assert.type(await ask(port), 'number')
   assert.equal(rig.supervisor.restartCounts, { hang: 1 })
@@ -236,11 +236,11 @@ test('counters of workers come with their names first, then as numbers', async (
   await using rig = new Rig({ workers: 1 })
   const port = await rig.start()
   await ask(port)
-  await rig.supervisor.collect(1_000)
+  await rig.supervisor.collect(5_000)
   const families = rig.snapshots.flatMap(({ delta }) => delta.map(({ family }) => family))
   assert.ok(families.includes('requests_total'))
   const known = families.length
-  await rig.supervisor.collect(1_000)
+  await rig.supervisor.collect(5_000)
   assert.is(rig.snapshots.flatMap(({ delta }) => delta).length, known)
 })
 

@@ -1,8 +1,8 @@
 /** Waiting in tests: no sleeps, every wait has a deadline, and one that passes tells what was there so far. */
 
-export const DEFAULT_DEADLINE_MS = 2_000
+export const DEFAULT_DEADLINE_MS = 5_000
 
-/** The promise, or an error `nothing for 2000 ms: <what>` after `ms`. Does not keep the process alive by itself once it is settled. */
+/** The promise, or an error `nothing for 5000 ms: <what>` after `ms`. Does not keep the process alive by itself once it is settled. */
 export async function within<T>(promise: Promise<T>, what: string | (() => string), ms = DEFAULT_DEADLINE_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {

@@ -14,8 +14,8 @@ import { eventually, Waiting, within } from './deadline.ts'
 export const root: string = join(import.meta.dirname, '../..')
 /** For processes that load isolated-vm themselves; the command line is started without, as users start it. */
 export const nodeFlags: readonly string[] = ['--no-node-snapshot', '--no-concurrent-osr']
-const READY_DEADLINE_MS = 15_000
-const STOP_DEADLINE_MS = 10_000
+const READY_DEADLINE_MS = 40_000
+const STOP_DEADLINE_MS = 20_000
 
 export interface CommandOptions {
   /** Text of `proxy.config.ts`. */
