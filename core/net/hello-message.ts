@@ -30,8 +30,10 @@ export function readHelloMessage(bytes: Uint8Array, from: number, to: number): H
   if (to - from < MESSAGE_HEADER_BYTES) return null
   const size = messageBytes(bytes, from)
   if (size > MAX_HELLO_BYTES) return 'too_large'
-  cursor.start(bytes, from + MESSAGE_HEADER_BYTES, { have: Math.min(to, from + size), end: from + size })
+  cursor.start(bytes, from + MESSAGE_HEADER_BYTES, from + size)
+  cursor.have = Math.min(to, from + size)
   walkHello(cursor)
+  cursor.release()
   if (cursor.state === WRONG) return 'malformed'
   return cursor.state === SHORT ? null : answer(bytes)
 }
@@ -46,6 +48,7 @@ const CLIENT_HELLO = 1
 /** RFC 6066 §3, RFC 7301 §3.1, RFC 8446 §4.2.1 and §4.2.11, RFC 9849 §5. */
 const EXTENSION = { serverName: 0, alpn: 16, preSharedKey: 41, supportedVersions: 43, encryptedClientHello: 0xfe0d }
 
+const nothing = new Uint8Array()
 const FINE = 0
 const SHORT = 1
 const WRONG = 2
@@ -56,15 +59,15 @@ class Cursor {
   at = 0
   /** Where the vector ends that is being read. */
   end = 0
-  #bytes: Uint8Array = new Uint8Array()
-  #have = 0
+  /** Where the bytes end that are there. */
+  have = 0
+  #bytes: Uint8Array = nothing
 
-  start(bytes: Uint8Array, at: number, { have, end }: { have: number; end: number }): void {
+  start(bytes: Uint8Array, at: number, end: number): void {
     this.state = FINE
     this.at = at
     this.end = end
     this.#bytes = bytes
-    this.#have = have
   }
 
   get hasMore(): boolean {
@@ -74,7 +77,7 @@ class Cursor {
   skip(count: number): boolean {
     if (this.state !== FINE) return false
     if (this.at + count > this.end) this.state = WRONG
-    else if (this.at + count > this.#have) this.state = SHORT
+    else if (this.at + count > this.have) this.state = SHORT
     else this.at += count
     return this.state === FINE
   }
@@ -117,7 +120,6 @@ class Cursor {
 
 /** What the walk found, as places in the bytes; 0: not there. Reused, as the cursor is: nothing can come in between. */
 const found = { legacyVersion: 0, name: 0, nameEnd: 0, alpn: 0, alpnEnd: 0, versions: 0, versionsEnd: 0, isEch: false }
-const nothing = new Uint8Array()
 const cursor = new Cursor()
 /** A bit a type of extension. */
 const seen = new Uint8Array(8192)
@@ -218,7 +220,6 @@ function walkEch(c: Cursor): void {
 }
 
 function answer(bytes: Uint8Array): ClientHello | 'malformed' {
-  cursor.release()
   const { legacyVersion, name, nameEnd, isEch } = found
   const serverName = name === 0 ? null : readName(text(bytes, name, nameEnd).toLowerCase())
   if (serverName === MALFORMED) return 'malformed'
