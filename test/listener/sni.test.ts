@@ -1,4 +1,5 @@
 /** Several certificates behind one listener: the client's SNI chooses, before the handshake, and whoever names none gets the first. */
+import { writeFileSync } from 'node:fs'
 import type * as tls from 'node:tls'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -68,6 +69,22 @@ secure('an ECDSA and an RSA certificate for one name: each client gets the one i
   assert.is(await served(proxy, 'example.com', { sigalgs: 'rsa_pss_rsae_sha256' }), 'rsa')
   assert.is(await served(proxy, 'rsa.test'), 'rsa')
   assert.is(await served(proxy, '', only('RSA')), 'rsa', 'the default, too')
+})
+
+secure('each of two kinds comes with the chain of its own', async (made) => {
+  const middle = (name: string): Pair => issue(name, { issuer: made.ca, extensions: ['basicConstraints=critical,CA:TRUE'] })
+  const chained = (pair: Pair, by: Pair): Pair => {
+    writeFileSync(pair.certFile, pair.cert + by.cert)
+    return pair
+  }
+  const [one, two] = [middle('middle-one'), middle('middle-two')]
+  const ec = chained(issue('chained-ec', { names: 'DNS:chain.test', issuer: one }), one)
+  const rsa = chained(issue('chained-rsa', { names: 'DNS:chain.test', issuer: two, rsa: true }), two)
+  await using proxy = await startProxy({ listener: { tls: terminate([made.server, ec, rsa]) } })
+  const verified = { ca: made.ca.cert, rejectUnauthorized: true }
+  assert.is(await served(proxy, 'chain.test', verified), 'chained-ec')
+  const rsaOnly = { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-RSA-AES128-GCM-SHA256' } as const
+  assert.is(await served(proxy, 'chain.test', { ...verified, ...rsaOnly }), 'chained-rsa')
 })
 
 secure('each has its own protocols', async (made) => {

@@ -286,6 +286,36 @@ test('what a worker has stored is there for the one that replaces it', async () 
   assert.equal(await perform('kv.get', { key: 'a' }), ['kept'])
 })
 
+test('all workers seal TLS tickets with one key, which changes for all of them, and a new worker has it too', async () => {
+  await using rig = new Rig({ ticketRotationMs: 400 })
+  const port = await rig.start()
+  const keys = async (): Promise<Map<string, string>> => {
+    const byPid = new Map<string, string>()
+    for (let i = 0; byPid.size < 2 && i < 60; i++) {
+      using client = await connect(port)
+      client.send('GET /ticket-key HTTP/1.1\r\nHost: a\r\n\r\n')
+      const [pid = '', key = ''] = (await client.response()).text.split(' ')
+      byPid.set(pid, key)
+    }
+    return byPid
+  }
+  /** The key of both, once it is another one than that. */
+  const shared = (before: string): Promise<string> =>
+    eventually(
+      async () => {
+        const [a, b] = [...(await keys()).values()]
+        return a !== undefined && a === b && a !== before ? a : undefined
+      },
+      'they do not have one key',
+      10_000,
+    )
+  const first = await shared('')
+  const second = await shared(first)
+  process.kill(rig.pids()[0]!, 'SIGKILL')
+  await rig.said(/is back/, 20_000)
+  await shared(second)
+})
+
 test.run()
 
 interface FakeOptions {

@@ -1,11 +1,13 @@
 /**
  * A worker for tests of the supervisor: the real worker's side with a proxy of a few lines behind it, which answers by the path. Its
  * "bundle" is the plan's data. `/pid` tells who answered, `/hang` stops the event loop, `/crash` throws, `/wait` answers when drained,
- * `/perform/TIMES/METHOD/ARGS` asks what a plugin may ask, so many times at once.
+ * `/ticket-key` tells what seals TLS tickets, `/perform/TIMES/METHOD/ARGS` asks what a plugin may ask, so many times at once.
  */
 import { existsSync, writeFileSync } from 'node:fs'
 import type * as net from 'node:net'
+import type { SecureContext } from 'node:tls'
 import type { Observer } from '../../core/events.ts'
+import type { TicketKeys } from '../../core/net/ticket-keys.ts'
 import type { Plan } from '../../core/plan/plan.ts'
 import { type Prepared, serveAsWorker, type WorkerProxy } from '../../core/process/worker-side.ts'
 import type { Capabilities } from '../../core/sandbox/capabilities.ts'
@@ -25,14 +27,22 @@ class FakeProxy implements WorkerProxy<Prepared> {
   readonly plugins = []
   readonly #observer: Observer
   readonly #capabilities: Capabilities
+  /** What node:tls has beneath a context: it asks for the key that seals. */
+  readonly #tls: {
+    onticketkeycallback?: (name: Buffer, iv: Buffer, seals: boolean) => readonly Buffer[]
+    enableTicketKeyCallback(): void
+  } = {
+    enableTicketKeyCallback() {},
+  }
   readonly #servers = new Set<net.Server>()
   readonly #sockets = new Set<net.Socket>()
   readonly #waiting = new Set<net.Socket>()
   #draining = false
   #marker = ''
 
-  constructor(observer: Observer, capabilities: Capabilities) {
+  constructor(observer: Observer, capabilities: Capabilities, ticketKeys: TicketKeys) {
     this.#observer = observer
+    ticketKeys.applyTo({ context: this.#tls } as unknown as SecureContext)
     this.#capabilities = capabilities
   }
 
@@ -99,6 +109,7 @@ class FakeProxy implements WorkerProxy<Prepared> {
     if (path === '/crash') throw new Error('a mistake of the proxy')
     if (path === '/stay') return
     if (path === '/wait') this.#wait(socket)
+    else if (path === '/ticket-key') this.#reply(socket, `${process.pid} ${this.#sealingKey()}`)
     else if (path === '/press') this.#press(socket)
     else if (path.startsWith('/perform/')) void this.#perform(socket, path.split('/').slice(2))
     else if (path.startsWith('/log/')) this.#log(socket, Number(path.slice(5)))
@@ -115,6 +126,11 @@ class FakeProxy implements WorkerProxy<Prepared> {
   #wait(socket: net.Socket): void {
     this.#waiting.add(socket)
     socket.write('HTTP/1.1 100 Continue\r\n\r\n')
+  }
+
+  #sealingKey(): string {
+    const none = Buffer.alloc(16)
+    return this.#tls.onticketkeycallback!(none, none, true)[3]!.toString('hex')
   }
 
   #press(socket: net.Socket): void {
@@ -136,4 +152,4 @@ class FakeProxy implements WorkerProxy<Prepared> {
   }
 }
 
-serveAsWorker(({ observer, capabilities }) => new FakeProxy(observer, capabilities))
+serveAsWorker(({ observer, capabilities, ticketKeys }) => new FakeProxy(observer, capabilities, ticketKeys))
