@@ -44,6 +44,7 @@ export class Detection implements Accepted, Timed, WireOwner {
   readonly #deadlines: Deadlines
   #held = Buffer.alloc(0)
   #length = 0
+  #isLate = false
 
   constructor(wire: AcceptedWire, home: DetectionHome, { facts, deadlines, limitMs }: DetectionOptions) {
     this.#wire = wire
@@ -80,6 +81,12 @@ export class Detection implements Accepted, Timed, WireOwner {
   }
 
   onDeadline(): void {
+    if (!this.#isLate) {
+      // What came while this process was busy is read first.
+      this.#isLate = true
+      this.dueAt = this.#deadlines.in(0)
+      return
+    }
     // Half a hello is TLS, and the name it asks for may stand in the other half.
     if (this.#length === 0) this.#done('none', false)
     else this.#fail('hello_timeout', null)
