@@ -43,6 +43,7 @@ export const errorTable = {
     'A hook has to read the request body, and its content coding is not understood: gzip, deflate, br and zstd are.',
   ),
   request_denied: row(403, 'http_request_denied', 'plugin', 'never', 'A plugin refused the request body.'),
+  connection_denied: row(0, 'http_request_denied', 'plugin', 'never', 'A plugin refused the connection.'),
   request_timeout: row(408, 'http_request_error', 'downstream', 'never', 'The request did not arrive in time.'),
   client_gone: row(0, 'http_request_error', 'downstream', 'never', 'The client closed the connection.'),
   misdirected_request: row(

@@ -130,7 +130,7 @@ export function http(options: unknown): unknown {
 
 export interface TcpOptions {
   listen: Listen
-  /** Planned. */
+  /** Plugins and hooks of connections: `onConnection`, `onClientHello`, `onData`. Asked in this order, before a route is chosen. */
   use?: List<ConnectionUse> | undefined
   /** Tried in this order: the first whose every field matches wins. */
   routes: List<TcpRoute>

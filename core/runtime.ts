@@ -237,7 +237,7 @@ export class Runtime {
 
   #makeService(listener: ListenerPlan, shared: Shared): Service {
     const { limits, encodedSlashes } = listener
-    const { plan, upstreams } = shared
+    const { plan } = shared
     return {
       ...this.#makeShared(shared),
       number: ++this.#services,
@@ -245,21 +245,21 @@ export class Runtime {
       listener,
       rules: { requestLineBytes: limits.requestLineBytes, fields: limits.fields, encodedSlashes },
       logHooks: LogHooks.of(listener),
-      upstreamNamed: (name) => {
-        const upstream = plan.upstreams.get(name)
-        return upstream === undefined ? null : upstreams.get(upstream)!
-      },
     }
   }
 
   /** What services of every kind have. */
-  #makeShared({ upstreams }: Shared) {
+  #makeShared({ plan, upstreams }: Shared) {
     const turns = new Map<SplitDestination, Balancer>()
     return {
       tally: this.#tally!,
       deadlines: this.deadlines,
       observer: this.#options.observer,
       upstreamFor: (upstream: UpstreamPlan) => upstreams.get(upstream)!,
+      upstreamNamed: (name: string) => {
+        const upstream = plan.upstreams.get(name)
+        return upstream === undefined ? null : upstreams.get(upstream)!
+      },
       nextOf: (split: SplitDestination) => {
         let turn = turns.get(split)
         if (turn === undefined) {

@@ -74,6 +74,7 @@ export async function checkUses({ bundle, located, onUse }: PluginCheck): Promis
   const uses: CheckedUse[] = []
   const config = located.config as Config
   const paths = pathsOf(config)
+  const ofTcp = tcpUses(config)
   const see = (tried: Tried): void => {
     const { use, missing, error, loaded } = tried
     const path = paths.get(use.key) ?? []
@@ -83,10 +84,30 @@ export async function checkUses({ bundle, located, onUse }: PluginCheck): Promis
     if (error !== null) problems.push(...words.ofError(error))
     if (loaded === null) return
     const { match: _, ...facts } = factsOf(tried, loaded)
+    const idle = neverAsked(facts.hooks, ofTcp.has(use.key))
+    if (idle !== null) problems.push(errorProblem(`plugin ${use.name}: ${idle}`, located.placeOf(path), name))
     uses.push({ ...facts, where: name })
   }
   await eachUse(config, bundle, see, onUse)
   return { problems, uses }
+}
+
+const CONNECTION_HOOKS = ['onConnection', 'onClientHello', 'onData']
+
+/** Of a plugin whose hooks are all for listeners of the other kind. */
+function neverAsked(hooks: readonly string[], isTcp: boolean): string | null {
+  const asked = hooks.filter((hook) => hook !== 'onReload')
+  if (asked.length === 0 || asked.some((hook) => CONNECTION_HOOKS.includes(hook) === isTcp)) return null
+  if (isTcp) return `a TCP listener asks ${CONNECTION_HOOKS.join(', ')} alone, and it has ${asked.join(', ')}`
+  return `${asked.join(', ')} are asked by TCP listeners alone`
+}
+
+function tcpUses(config: Config): Set<string> {
+  return new Set(
+    Object.entries(config.listeners).flatMap(([name, listener]) =>
+      listener.kind === 'tcp' ? keyedUses(name, listener.options.use).map(([key]) => key) : [],
+    ),
+  )
 }
 
 interface Tried {
@@ -204,6 +225,8 @@ function pathsOf(config: Config): Map<string, Path> {
     add(name, options.use, path)
     addRoutes(name, name, options.routes, [...path, 'routes'])
   }
+  for (const [name, listener] of Object.entries(config.listeners))
+    if (listener.kind === 'tcp') add(name, listener.options.use, ['listeners', name, { hidden: 'options' }])
   return paths
 }
 

@@ -7,6 +7,7 @@ import type { Parts, TcpRoutePart } from './schema-parts.ts'
 import { network } from './schema-route.ts'
 import { tlsTerminationOfRoute } from './schema-tls.ts'
 import { splitTarget, tcpAddress, upstreamGroup } from './schema-upstream.ts'
+import { connectionUseList } from './schema-use.ts'
 import {
   anything,
   chosen,
@@ -70,7 +71,7 @@ export function tcpListener(listen: Schema, inside: Schema): Schema {
       limits: object({ connections: whole(1) }),
       timeouts: object({ detect: duration, tunnelIdle: duration }),
       ...planned({ proxyProtocol: oneOf('require') }),
-      use: notYet('use on a TCP listener', anything),
+      use: connectionUseList,
     },
     ['listen', 'routes'],
   )

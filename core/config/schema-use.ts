@@ -8,14 +8,27 @@ import { chosen, duration, list, made, object, oneOf, refused, type Schema, size
 
 /** Hooks that run; the others of the contract are refused until they do. */
 const HOOKS = ['onRequest', 'onResponse', 'onRequestBody', 'onResponseBody', 'onUpgrade', 'onMessage', 'onError', 'onLog']
-const PLANNED_HOOKS = ['onConnection', 'onClientHello', 'onData', 'onReload']
+const CONNECTION_HOOKS = ['onConnection', 'onClientHello', 'onData']
+const PLANNED_HOOKS = ['onReload']
 
 const inlineHooks = telling((hooks, say) => {
   for (const [name, hook] of Object.entries(isObject(hooks) ? hooks : {})) {
     if (BODY_HOOKS.includes(name)) tellBodyHook(hook, (path, message, at) => say([name, ...path], message, at))
     else if (HOOKS.includes(name)) {
       if (hook !== undefined && typeof hook !== 'function') say([name], `expected a function, got ${show(hook)}`)
+    } else if (CONNECTION_HOOKS.includes(name)) say([name], `the hook ${name} is for a listener of the kind tcp`, 'key')
+    else if (PLANNED_HOOKS.includes(name)) say([name], `the hook ${name} is not supported yet`, 'key')
+    else say([name], noSuchHook(name), 'key')
+  }
+})
+
+const connectionHooks = telling((hooks, say) => {
+  for (const [name, hook] of Object.entries(isObject(hooks) ? hooks : {})) {
+    if (CONNECTION_HOOKS.includes(name)) {
+      if (hook !== undefined && typeof hook !== 'function') say([name], `expected a function, got ${show(hook)}`)
     } else if (PLANNED_HOOKS.includes(name)) say([name], `the hook ${name} is not supported yet`, 'key')
+    else if ([...HOOKS, ...BODY_HOOKS].includes(name))
+      say([name], `the hook ${name} is for HTTP; a TCP listener asks ${CONNECTION_HOOKS.join(', ')}`, 'key')
     else say([name], noSuchHook(name), 'key')
   }
 })
@@ -48,15 +61,21 @@ const uncalled = refused(
 const misplaced = refused((value) => `${show(value)} does not belong into use`)
 const unsupported = refused((value) => `${wordOf((value as Plain).name)} is not supported yet`)
 
-export const useList: Schema = list(
-  chosen((value) => {
-    if (typeof value === 'function') return uncalled
-    if (!isObject(value)) return wrong('a plugin, a policy or an object of hooks')
-    if (value.kind === 'policy') return unsupported
-    if (value.kind === 'plugin') return typeof value.plugin === 'string' ? pluginUse : notImported
-    return 'kind' in value ? misplaced : inlineHooks
-  }),
-)
+export const useList: Schema = listOf(inlineHooks)
+/** Of a TCP listener. */
+export const connectionUseList: Schema = listOf(connectionHooks)
+
+function listOf(hooks: Schema): Schema {
+  return list(
+    chosen((value) => {
+      if (typeof value === 'function') return uncalled
+      if (!isObject(value)) return wrong('a plugin, a policy or an object of hooks')
+      if (value.kind === 'policy') return unsupported
+      if (value.kind === 'plugin') return typeof value.plugin === 'string' ? pluginUse : notImported
+      return 'kind' in value ? misplaced : hooks
+    }),
+  )
+}
 
 type Say = (path: (string | number)[], message: string, at?: 'key' | 'value') => void
 

@@ -9,7 +9,9 @@ import type { Wire, WireOwner } from '../net/wire.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import { PrivateConnections } from '../upstream/private-connections.ts'
 import type { Acquirer, Endpoint, Upstream } from '../upstream/upstream.ts'
+import type { ConnectionHooks, Decision } from './connection-hooks.ts'
 import type { Accepted, ConnectionHome } from './home.ts'
+import { inspected } from './inspected-wire.ts'
 import { Tunnel } from './tunnel.ts'
 import type { TunnelFacts } from './tunnel-facts.ts'
 
@@ -22,6 +24,8 @@ export interface RelayOptions {
   readonly early: Buffer
   /** The client has said already that it sends no more. */
   readonly hasEnded: boolean
+  /** Those of the listener; null: none. */
+  readonly hooks: ConnectionHooks | null
   /** What is offered to an endpoint that is spoken to over TLS. */
   readonly alpn: readonly string[]
   readonly deadlines: Deadlines
@@ -75,7 +79,7 @@ export class Relay implements Accepted, Acquirer, WireOwner {
   }
 
   onConnected(connection: UpstreamConnection): void {
-    const { early, hasEnded, deadlines, idleMs } = this.#options!
+    const { early, hasEnded, hooks, deadlines, idleMs } = this.#options!
     const facts = this.#facts
     facts.connectMs = monotonicMs() - this.#dialledAt
     this.#options = null
@@ -83,18 +87,28 @@ export class Relay implements Accepted, Acquirer, WireOwner {
     this.#tried = null
     this.#chosen = null
     this.#home.becameTunnel()
-    const right = connection.takeWire()
-    if (early.length > 0) right.write('', early, 0, early.length)
-    const left = this.#wire
+    const isInspected = hooks?.wantsData === true
+    const denied = ({ code, detail }: Decision): void => {
+      facts.reason = code
+      facts.detail = detail
+    }
+    const endpoint = connection.takeWire()
+    const right = isInspected ? inspected(endpoint, hooks, 'upstream', denied) : endpoint
+    const left = isInspected ? inspected(this.#wire, hooks, 'client', denied) : this.#wire
+    // What was read before goes the way of all that follows.
+    const isHeld = isInspected && early.length > 0
+    if (early.length > 0 && !isHeld) right.write('', early, 0, early.length)
     const ended = (fromClient: number, fromEndpoint: number, isIdle: boolean): void => {
       connection.left()
-      facts.bytesIn = fromClient + early.length
+      hooks?.close()
+      facts.bytesIn = fromClient + (isHeld ? 0 : early.length)
       facts.bytesOut = fromEndpoint
-      facts.end(isIdle ? 'tunnel_idle' : null, null)
+      facts.end(facts.reason ?? (isIdle ? 'tunnel_idle' : null), facts.detail)
       this.#home.tunnelClosed(this)
     }
     new Tunnel({ left, right }, { deadlines, idleMs, ended })
-    if (hasEnded) left.owner.onEnd()
+    if (isHeld) this.#wire.owner.onBytes(early, early.length)
+    if (hasEnded) this.#wire.owner.onEnd()
   }
 
   onDialFailed(code: ErrorCode, detail: string | null): void {
@@ -107,6 +121,7 @@ export class Relay implements Accepted, Acquirer, WireOwner {
 
   #fail(code: ErrorCode, detail: string | null): void {
     this.#facts.end(code, detail)
+    this.#options?.hooks?.close()
     // An orderly end could be taken for an empty answer.
     this.#wire.reset()
   }
@@ -118,6 +133,7 @@ export class Relay implements Accepted, Acquirer, WireOwner {
   onEnd(): void {}
 
   onClose(error: string | null): void {
+    this.#options?.hooks?.close()
     this.#options = null
     this.#giveUp?.()
     this.#giveUp = null

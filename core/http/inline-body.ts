@@ -23,6 +23,13 @@ export class BodyStates {
     return kept
   }
 
+  /** Of what has no last piece. */
+  kept(state: number): Record<string, unknown> {
+    const kept = this.#kept.get(state) ?? {}
+    this.#kept.set(state, kept)
+    return kept
+  }
+
   forget(state: number): void {
     this.#kept.delete(state)
   }

@@ -5,6 +5,7 @@ import { isHostOwned } from '../net/http1/fields.ts'
 import type { Head, RequestHead, ResponseHead } from '../net/http1/head.ts'
 import type { Headers, HttpHooks, LogEntry, Query, Reply, Request, Reroute, Response } from '../plugin.ts'
 import { BodyStates, inlineBody } from './inline-body.ts'
+import { inlineConnection } from './inline-connection.ts'
 import { inlineMessages } from './inline-messages.ts'
 import { makeRequestView } from './request-view.ts'
 
@@ -28,6 +29,7 @@ export function inlineHook(name: string, hooks: HttpHooks): Hook {
     onRequestBody: inlineBody(hooks.onRequestBody, body),
     onResponseBody: inlineBody(hooks.onResponseBody, body),
     onMessage: messages.onMessage ?? null,
+    ...inlineConnection(hooks, (state) => states.kept(state), settle),
     onLog: onLog === undefined ? null : (call) => settle(call, onLog.call(hooks, entriesOf(call)), toEntries),
     forget(state) {
       states.forget(state)

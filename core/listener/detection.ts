@@ -2,6 +2,8 @@
  * One connection to a TCP listener until it is known what its client speaks: reads the first message of TLS as it comes, alters
  * nothing and answers nothing. What is no TLS is known by its first bytes; a client that says nothing is told from others by a deadline.
  */
+
+import type { ConnectionHooks } from '../connection/connection-hooks.ts'
 import type { Accepted } from '../connection/home.ts'
 import type { TunnelFacts } from '../connection/tunnel-facts.ts'
 import type { Deadlines, Timed } from '../deadlines.ts'
@@ -13,6 +15,7 @@ import type { Greeting } from '../route/tcp-table.ts'
 export interface Detected {
   readonly wire: AcceptedWire
   readonly facts: TunnelFacts
+  readonly hooks: ConnectionHooks | null
   readonly greeting: Greeting
   /** All that was read. */
   readonly early: Buffer
@@ -28,6 +31,7 @@ export interface DetectionHome {
 
 export interface DetectionOptions {
   readonly facts: TunnelFacts
+  readonly hooks: ConnectionHooks | null
   readonly deadlines: Deadlines
   readonly limitMs: number
 }
@@ -41,15 +45,17 @@ export class Detection implements Accepted, Timed, WireOwner {
   readonly #wire: AcceptedWire
   readonly #home: DetectionHome
   readonly #facts: TunnelFacts
+  readonly #hooks: ConnectionHooks | null
   readonly #deadlines: Deadlines
   #held = Buffer.alloc(0)
   #length = 0
   #isLate = false
 
-  constructor(wire: AcceptedWire, home: DetectionHome, { facts, deadlines, limitMs }: DetectionOptions) {
+  constructor(wire: AcceptedWire, home: DetectionHome, { facts, hooks, deadlines, limitMs }: DetectionOptions) {
     this.#wire = wire
     this.#home = home
     this.#facts = facts
+    this.#hooks = hooks
     this.#deadlines = deadlines
     this.dueAt = deadlines.in(limitMs)
     deadlines.add(this)
@@ -95,6 +101,7 @@ export class Detection implements Accepted, Timed, WireOwner {
   onClose(error: string | null): void {
     this.#deadlines.remove(this)
     this.#facts.end('client_gone', error)
+    this.#hooks?.close()
     this.#home.connectionClosed(this)
   }
 
@@ -106,7 +113,7 @@ export class Detection implements Accepted, Timed, WireOwner {
       facts.protocol = 'TLS'
       facts.sni = greeting.serverName
     }
-    this.#home.detected(this, { wire, facts, greeting, early: this.#held.subarray(0, this.#length), hasEnded })
+    this.#home.detected(this, { wire, facts, hooks: this.#hooks, greeting, early: this.#held.subarray(0, this.#length), hasEnded })
   }
 
   #fail(code: ErrorCode, detail: string | null): void {

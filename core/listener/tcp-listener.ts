@@ -3,6 +3,7 @@
  * it is, past its TLS to an endpoint, or to HTTP. Nothing reaches an endpoint before the route is decided.
  */
 import type { TLSSocket } from 'node:tls'
+import { ConnectionHooks, type Decision } from '../connection/connection-hooks.ts'
 import type { Accepted } from '../connection/home.ts'
 import { Relay, type RelayOptions } from '../connection/relay.ts'
 import { TunnelFacts } from '../connection/tunnel-facts.ts'
@@ -29,6 +30,7 @@ export interface TcpService {
   readonly deadlines: Deadlines
   readonly observer: Observer
   upstreamFor(plan: UpstreamPlan): Upstream
+  upstreamNamed(name: string): Upstream | null
   nextOf(split: SplitDestination): Upstream
   /** Of a route that terminates TLS in front of an upstream. */
   terminationOf(route: TcpRoutePlan): Termination
@@ -60,26 +62,76 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome {
 
   protected start(wire: AcceptedWire): void {
     const { service } = this
-    const { listener, deadlines, observer } = service
+    const { listener, observer } = service
     const begun = { listener: listener.name, id: service.requestId(service.nextSerial()), ip: plainAddress(wire.remoteAddress) }
     const facts = new TunnelFacts(begun, observer)
-    const route = listener.routes.match(facts.ip, null)
-    if (route === 'undecided') return this.keep(new Detection(wire, this, { facts, deadlines, limitMs: listener.timeouts.detect }))
+    const hooks = listener.hooks.length === 0 ? null : new ConnectionHooks(listener.hooks, { ...begun, port: wire.remotePort })
+    if (hooks === null) return this.#begin(null, wire, facts, null)
     const stage = new Interim(wire, this)
     this.keep(stage)
-    this.#goOn(stage, route, { wire, facts, early: NOTHING, hasEnded: false })
+    hooks.ask('onConnection', null, (decision) => {
+      if (this.#mayGoOn(decision, { wire, facts, early: NOTHING, hasEnded: false, hooks }, stage)) this.#begin(stage, wire, facts, hooks)
+    })
+  }
+
+  /** `stage`: what it was so far; null: nothing. */
+  #begin(stage: Accepted | null, wire: AcceptedWire, facts: TunnelFacts, hooks: ConnectionHooks | null): void {
+    const { listener, deadlines } = this.service
+    const route = listener.routes.match(facts.ip, null)
+    if (route === 'undecided' || hooks?.wantsHello === true) {
+      const detection = new Detection(wire, this, { facts, hooks, deadlines, limitMs: listener.timeouts.detect })
+      return stage === null ? this.keep(detection) : this.replace(stage, detection)
+    }
+    const from = stage ?? new Interim(wire, this)
+    if (stage === null) this.keep(from)
+    this.#goOn(from, route, { wire, facts, early: NOTHING, hasEnded: false, hooks })
   }
 
   detected(detection: Detection, { greeting, ...decided }: Detected): void {
-    const route = this.service.listener.routes.match(decided.facts.ip, greeting)
-    if (route === 'undecided') throw new Error('a route is decided once the greeting is known')
-    this.#goOn(detection, route, decided)
+    const goOn = (): void => {
+      const route = this.service.listener.routes.match(decided.facts.ip, greeting)
+      if (route === 'undecided') throw new Error('a route is decided once the greeting is known')
+      this.#goOn(detection, route, decided)
+    }
+    const { hooks } = decided
+    if (greeting === 'none' || hooks === null || !hooks.wantsHello) return goOn()
+    hooks.ask('onClientHello', greeting, (decision) => {
+      if (this.#mayGoOn(decision, decided, detection)) goOn()
+    })
+  }
+
+  /** What hooks have decided is carried out. True: they leave it to the routes. */
+  #mayGoOn(decision: Decision | null, decided: Decided, stage: Accepted): boolean {
+    const { wire, facts, hooks } = decided
+    // Gone meanwhile, or with its listener.
+    if (wire.closed || this.isGone) {
+      facts.end('client_gone', null)
+      hooks?.close()
+      if (!wire.closed) wire.reset()
+      return false
+    }
+    if (decision === null) return true
+    const upstream = decision.upstream === null ? null : this.service.upstreamNamed(decision.upstream)
+    if (upstream !== null) {
+      const { deadlines, listener } = this.service
+      const { early, hasEnded } = decided
+      this.#relay(stage, wire, { facts, upstream, early, hasEnded, hooks, alpn: [], deadlines, idleMs: listener.timeouts.tunnelIdle })
+      return false
+    }
+    facts.bytesIn = decided.early.length
+    if (decision.upstream === null) facts.end(decision.code, decision.detail)
+    else facts.end('unknown_upstream', decision.upstream)
+    hooks?.close()
+    this.replace(stage, new Interim(wire, this))
+    wire.reset()
+    return false
   }
 
   /** `stage`: what the connection was so far. */
   #goOn(stage: Accepted, route: TcpRoutePlan | null, decided: Decided): void {
     const { wire, facts, early } = decided
     if (route === null) {
+      decided.hooks?.close()
       facts.bytesIn = early.length
       facts.end('no_route', whatCame(facts, early))
       this.replace(stage, new Interim(wire, this))
@@ -91,7 +143,9 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome {
     else this.#terminate(stage, route, decided)
   }
 
-  #enter(listener: Listener, stage: Accepted, { wire, early, hasEnded }: Decided): void {
+  #enter(listener: Listener, stage: Accepted, { wire, early, hasEnded, hooks }: Decided): void {
+    // What follows are requests, with hooks of their own.
+    hooks?.close()
     const { name } = this.release(stage)
     this.#inside++
     listener.enter(wire, { early, hasEnded }, { name, left: () => this.#inside-- })
@@ -124,12 +178,12 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome {
     relay.start()
   }
 
-  #relayOptions({ destination }: TcpRoutePlan, { facts, early, hasEnded }: Decided): RelayOptions {
+  #relayOptions({ destination }: TcpRoutePlan, { facts, early, hasEnded, hooks }: Decided): RelayOptions {
     if (destination.kind === 'http') throw new Error('HTTP is not relayed')
     const { service } = this
     const { deadlines, listener } = service
     const upstream = destination.kind === 'split' ? service.nextOf(destination) : service.upstreamFor(destination.upstream)
-    return { facts, upstream, early, hasEnded, alpn: [], deadlines, idleMs: listener.timeouts.tunnelIdle }
+    return { facts, upstream, early, hasEnded, hooks, alpn: [], deadlines, idleMs: listener.timeouts.tunnelIdle }
   }
 }
 

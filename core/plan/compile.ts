@@ -13,7 +13,6 @@ import type {
   HttpOptions,
   HttpRoute,
   HttpTarget,
-  HttpUse,
   List,
   Listen,
   LogOptions,
@@ -48,7 +47,7 @@ import type {
   TcpTimeouts,
   TlsPlan,
 } from './plan.ts'
-import { keyedUses, type UseConfig } from './uses.ts'
+import { type AnyUse, keyedUses, type UseConfig } from './uses.ts'
 
 export interface CompileOptions {
   readonly generation: number
@@ -128,6 +127,7 @@ class Compiler {
       addresses: compileListen(options.listen),
       limits: Object.freeze({ connections: options.limits?.connections ?? 10_000 }),
       timeouts: compileTcpTimeouts(options.timeouts ?? {}),
+      hooks: Object.freeze(this.#bind(name, options.use)),
       routes: new TcpTable(rules),
     })
   }
@@ -175,7 +175,7 @@ class Compiler {
     return { kind: 'split', parts: Object.freeze(compiled), rewrite }
   }
 
-  #bind(owner: string, list: List<HttpUse> | undefined): Hook[] {
+  #bind(owner: string, list: List<AnyUse> | undefined): Hook[] {
     return keyedUses(owner, list).map(([key, use]) => this.#options.bindUse(use, key))
   }
 }

@@ -7,10 +7,10 @@ import { dataOf } from '../config/data.ts'
 import { routeId } from '../config/flat-routes.ts'
 import { insideName, tcpRouteId } from '../config/http-listeners.ts'
 import { entriesOf, toList } from '../config/lists.ts'
-import type { Config, HttpRoute, HttpUse, List, Listen, TcpOptions, TcpRoute, Upstream } from '../index.ts'
+import type { Config, HttpRoute, List, Listen, TcpOptions, TcpRoute, Upstream } from '../index.ts'
 import { parseListen } from '../net/address.ts'
 import { addressesOf } from './addresses.ts'
-import { isPlugin, keyedUses, pluginUses } from './uses.ts'
+import { type AnyUse, isPlugin, keyedUses, pluginUses } from './uses.ts'
 
 export interface Part {
   readonly id: string
@@ -82,8 +82,13 @@ class Collector {
   }
 
   /** HTTP inside is what its routes are, and else a part of the route that it stands in. */
-  #collectTcp(name: string, { routes, listen, ...rest }: TcpOptions, shared: unknown): void {
-    this.listeners.push({ id: name, content: fingerprint(['tcp', rest]), addresses: addressKeys(name, listen), isSecure: false })
+  #collectTcp(name: string, { routes, listen, use, ...rest }: TcpOptions, shared: unknown): void {
+    this.listeners.push({
+      id: name,
+      content: fingerprint(['tcp', rest, usesOf(name, use)]),
+      addresses: addressKeys(name, listen),
+      isSecure: false,
+    })
     for (const [i, { to, ...route }] of entriesOf<TcpRoute>(routes)) {
       const id = tcpRouteId(name, i, route.name)
       if (typeof to === 'string' || to.kind !== 'http') {
@@ -134,7 +139,7 @@ function isUpstream(to: unknown): to is Upstream {
 }
 
 /** Plugins by their names: what one consists of is told apart. */
-function usesOf(owner: string, list: List<HttpUse> | undefined): unknown[] {
+function usesOf(owner: string, list: List<AnyUse> | undefined): unknown[] {
   return keyedUses(owner, list).map(([, use]) => (isPlugin(use) ? `plugin ${use.name}` : use))
 }
 

@@ -57,6 +57,8 @@ export interface TcpListenerPlan {
   /** Connections a worker, those of HTTP listeners inside too. Default 10,000. */
   readonly limits: { readonly connections: number }
   readonly timeouts: TcpTimeouts
+  /** In order. */
+  readonly hooks: readonly Hook[]
   readonly routes: TcpTable<TcpRoutePlan>
 }
 

@@ -3,11 +3,12 @@ import { routeId } from '../config/flat-routes.ts'
 import { httpListeners } from '../config/http-listeners.ts'
 import { entriesOf } from '../config/lists.ts'
 import { parseDuration, parseSize } from '../config/units.ts'
-import type { Config, HttpRoute, HttpUse, List } from '../index.ts'
+import type { Config, ConnectionUse, HttpRoute, HttpUse, List } from '../index.ts'
 import type { HttpHooks, UseOptions } from '../plugin.ts'
 
 /** What a `use` list may hold at run time. */
 export type UseConfig = PluginStub | HttpHooks
+export type AnyUse = HttpUse | ConnectionUse
 
 /** What a plugin's stub in a config returns (config/bundle.ts makes it). */
 export interface PluginStub {
@@ -38,7 +39,7 @@ export interface PluginUseConfig {
 /** All of them, in the order they stand. */
 export function pluginUses(config: Config): PluginUseConfig[] {
   const uses: PluginUseConfig[] = []
-  const add = (owner: string, list: List<HttpUse> | undefined): void => {
+  const add = (owner: string, list: List<AnyUse> | undefined): void => {
     for (const [key, use] of keyedUses(owner, list)) if (isPlugin(use)) uses.push(withLimits(key, use))
   }
   add('', config.use)
@@ -46,11 +47,12 @@ export function pluginUses(config: Config): PluginUseConfig[] {
     add(name, options.use)
     eachRoute(name, options.routes, (id, route) => add(id, route.use))
   }
+  for (const [name, listener] of Object.entries(config.listeners)) if (listener.kind === 'tcp') add(name, listener.options.use)
   return uses
 }
 
 /** The entries of a list with their keys; `owner` is '' for the config's own. */
-export function keyedUses(owner: string, list: List<HttpUse> | undefined): (readonly [key: string, use: UseConfig])[] {
+export function keyedUses(owner: string, list: List<AnyUse> | undefined): (readonly [key: string, use: UseConfig])[] {
   // A policy is refused when the config is loaded, until there is one; and the stub's fields are what bundling put into it.
   return entriesOf(list).map(([i, use]) => [`${owner}${owner === '' ? '' : '/'}use[${i}]`, use as UseConfig] as const)
 }
