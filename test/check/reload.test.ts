@@ -121,26 +121,35 @@ test('whoever closes it does not wait for a config that loops', () =>
     assert.ok(performance.now() - startedAt < 5_000)
   }))
 
-test('a process that loops ahead of time ends with the one that started it', async () => {
-  const program = `import { ConfigLoader } from ${JSON.stringify(new URL('../../core/check/loader.ts', import.meta.url).href)}
-const loader = new ConfigLoader(process.argv[1])
-loader.warm()
-await loader.load()`
-  const pidFile = join(makeFolder({}), 'pid')
-  const config = `import { writeFileSync } from 'node:fs'\nwriteFileSync(${JSON.stringify(pidFile)}, String(process.pid))\nfor (;;);\n`
-  const file = join(makeFolder({ 'proxy.config.ts': config }), 'proxy.config.ts')
-  const parent = spawn(process.execPath, ['--input-type=module', '-e', program, file], { stdio: 'inherit' })
-  const pid = await eventually(
-    () => (existsSync(pidFile) && Number(readFileSync(pidFile, 'utf8'))) || undefined,
-    () => 'the config does not run',
-  )
-  parent.kill('SIGKILL')
-  await eventually(
-    () => (isRunning(pid) ? undefined : true),
-    () => `process ${pid} is still there`,
-    10_000,
-  )
-})
+for (const [by, noFfi] of [
+  ['the kernel', '0'],
+  ['a thread', '1'],
+] as const) {
+  test(`a process that loops ahead of time ends with the one that started it, by ${by}`, async () => {
+    const program = `import { ConfigLoader } from ${JSON.stringify(new URL('../../core/check/loader.ts', import.meta.url).href)}
+  const loader = new ConfigLoader(process.argv[1])
+  loader.warm()
+  await loader.load()`
+    const pidFile = join(makeFolder({}), 'pid')
+    const config = `import { writeFileSync } from 'node:fs'\nwriteFileSync(${JSON.stringify(pidFile)}, String(process.pid))\nfor (;;);\n`
+    const file = join(makeFolder({ 'proxy.config.ts': config }), 'proxy.config.ts')
+    const parent = spawn(process.execPath, ['--input-type=module', '-e', program, file], {
+      env: { ...process.env, SLUICE_NO_FFI: noFfi },
+      stdio: 'inherit',
+    })
+    const pid = await eventually(
+      () => (existsSync(pidFile) && Number(readFileSync(pidFile, 'utf8'))) || undefined,
+      () => 'the config does not run',
+      15_000,
+    )
+    parent.kill('SIGKILL')
+    await eventually(
+      () => (isRunning(pid) ? undefined : true),
+      () => `process ${pid} is still there`,
+      10_000,
+    )
+  })
+}
 
 test('a bundler whose process was killed is replaced', () =>
   withRig(FILES, async (rig) => {
