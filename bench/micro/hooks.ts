@@ -117,7 +117,14 @@ function hosts(): string[] {
 
 /** Pages that several processes share, such as Node's own code, are split among them. */
 function heldMb(): number {
-  const kilobytes = (pid: string): number => Number(/^Pss: +(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))![1])
+  const kilobytes = (pid: string): number => {
+    try {
+      return Number(/^Pss: +(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))![1])
+    } catch {
+      // One of the measurement before that has just ended.
+      return 0
+    }
+  }
   return ['self', ...hosts()].reduce((sum, pid) => sum + kilobytes(pid), 0) / 1024
 }
 
