@@ -8,7 +8,7 @@ import { pluginsConfig, projectFiles, projectOptions } from './types.ts'
 export interface Template {
   readonly name: string
   readonly help: string
-  /** What this version still lacks to run it; null when it runs. Then, and only then, its config passes `check`: a test holds the two together. */
+  /** What this version still lacks to run it, or its test; null when both run. */
   readonly lacks: string | null
   /** What to try once it runs. */
   readonly tryOut: string
@@ -17,7 +17,7 @@ export interface Template {
 export const templates: readonly Template[] = [
   { name: 'reverse', help: 'a reverse proxy before your servers', lacks: null, tryOut: 'curl localhost:8080/health' },
   { name: 'forward', help: 'a forward proxy', lacks: 'forward()', tryOut: 'curl -x localhost:3128 https://example.com' },
-  { name: 'l4', help: 'TCP and TLS by server name', lacks: 'plugins on tcp()', tryOut: 'curl -k https://localhost:8443' },
+  { name: 'l4', help: 'TCP and TLS by server name', lacks: 'tests of tcp()', tryOut: 'curl -k https://localhost:8443' },
 ]
 
 /** By path in the project. */

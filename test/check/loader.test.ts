@@ -126,7 +126,10 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
   ['use: [^rateLimit({ key: "ip", limit: 1, window: "1s" })], routes: []', 'listeners.web.use[0]: rateLimit is not supported yet'],
   ['use: [{ ^onRequst() {} }], routes: []', 'listeners.web.use[0].onRequst: there is no such hook; did you mean onRequest?'],
   ['use: [{ onMessage: ^7 }], routes: []', 'listeners.web.use[0].onMessage: expected a function, got 7'],
-  ['use: [{ ^onConnection() {} }], routes: []', 'listeners.web.use[0].onConnection: the hook onConnection is not supported yet'],
+  [
+    'use: [{ ^onConnection() {} }], routes: []',
+    'listeners.web.use[0].onConnection: the hook onConnection is for a listener of the kind tcp',
+  ],
   ['use: [{ onError: ^true }], routes: []', 'listeners.web.use[0].onError: expected a function, got true'],
   [
     'use: [{ onRequestBody: ^"x" }], routes: []',

@@ -28,9 +28,9 @@ for (const { name } of templates.filter(({ lacks }) => lacks === null)) {
   })
 }
 
-// When a kind of listener is there, its template is to be offered: this fails on that day.
+// When a kind of listener is there, its template is to be offered: this fails on that day. A TCP listener runs; it cannot be simulated yet.
 for (const { name } of templates.filter(({ lacks }) => lacks !== null)) {
-  test(`${name}: is refused with what it lacks, as its config is by check`, () => {
+  test(`${name}: is refused with what it lacks`, () => {
     using project = new Project()
     const refused = project.sluice('init', '--template', name)
     assert.is(refused.code, 1)
@@ -40,7 +40,7 @@ for (const { name } of templates.filter(({ lacks }) => lacks !== null)) {
     )
     assert.not(project.has('proxy.config.ts'))
     cpSync(join(root, 'core/cli/templates', name), project.folder, { recursive: true })
-    assert.is(project.sluice('check').code, 1)
+    assert.is(project.sluice('check').code, name === 'l4' ? 0 : 1)
   })
 }
 
