@@ -53,12 +53,22 @@ test('it is not ready while it drains, and what is under way finishes', async ()
     return answer('late')
   })
   await using sluice = await startSluice({ config: proxyTo(origin.port), args: ['--workers', '2'] })
-  using client = await connect(await sluice.port('web'))
+  const port = await sluice.port('web')
+  using client = await connect(port)
   client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
   await eventually(() => (origin.requests.length > 0 ? true : undefined), 'no request')
   const admin = await sluice.port('admin')
   sluice.signal('SIGTERM')
   await eventually(async () => ((await request(admin, get('/readyz'))).status === 503 ? true : undefined), 'still ready')
+  // By then every worker drains.
+  await eventually(
+    () =>
+      connect(port).then(
+        (late) => void late[Symbol.dispose](),
+        () => true as const,
+      ),
+    'connections are still taken',
+  )
   release.resolve()
   const response = await client.response()
   assert.equal([response.text, response.headers.connection], ['late', 'close'])

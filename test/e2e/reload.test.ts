@@ -28,7 +28,7 @@ import { text } from './text.ts'
 writeFileSync(join(import.meta.dirname, 'text.ts'), "export const text = 'one' // " + process.hrtime.bigint())
 ${saying('one').replace("'one'", 'text')}`
   await using sluice = await startSluice({ config, files: { 'text.ts': `export const text = 'one'` }, args: ['--workers', '1'] })
-  await sluice.line(/change whenever it is loaded: does it write one of them\?/, 20_000)
+  await sluice.line(/change whenever it is loaded: does it write one of them\?/, 90_000)
   assert.is((await request(await sluice.port('web'), getOnce('/'))).text, 'one')
 })
 
