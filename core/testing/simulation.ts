@@ -23,6 +23,8 @@ export interface SimulationOptions {
 /** As workers have them: isolated-vm needs the first, and the second keeps a looping plugin within its memory. */
 const FLAGS = ['--no-node-snapshot', '--no-concurrent-osr', '--disable-warning=ExperimentalWarning']
 const PING_MS = 1_000
+/** So many turns of the event loop a stub has that is about to answer. */
+const STUB_TURNS = 20
 /** Pings without an answer, after which the process is given up. */
 const MOST_SILENT = 15
 const CLOSE_MS = 2_000
@@ -48,7 +50,10 @@ export class Simulation implements AsyncDisposable {
   #source: Source
   #nextId = 1
   /** Stubs that were asked; those that answered. */
+  #asked = 0
   #answered = 0
+  /** Requests that are about to be sent. */
+  readonly #preparing = new Set<Promise<unknown>>()
   #silent = 0
   #ping: NodeJS.Timeout | null = null
   #over: string | null = null
@@ -93,7 +98,9 @@ export class Simulation implements AsyncDisposable {
   async fetch(url: string | URL, init: SimulatedInit = {}): Promise<SimulatedResponse> {
     const { signal } = init
     signal?.throwIfAborted()
-    const request = await toClientRequest(url, init)
+    const prepared = toClientRequest(url, init)
+    this.#preparing.add(prepared)
+    const request = await prepared.finally(() => this.#preparing.delete(prepared))
     const id = this.#nextId
     const onAbort = (): void => {
       this.#send({ kind: 'abort', fetch: id })
@@ -130,8 +137,10 @@ export class Simulation implements AsyncDisposable {
     // Stubs that are about to answer are let finish, for in real time they would.
     for (let answered = -1; answered !== this.#answered; ) {
       answered = this.#answered
+      await Promise.all(this.#preparing)
       await this.#ask((id) => ({ kind: 'settle', id }))
-      await new Promise((resolve) => setImmediate(resolve))
+      for (let turn = 0; turn === 0 || (turn < STUB_TURNS && this.#asked > this.#answered); turn++)
+        await new Promise((resolve) => setImmediate(resolve))
     }
     await this.#ask((id) => ({ kind: 'advance', id, duration }))
   }
@@ -186,12 +195,14 @@ export class Simulation implements AsyncDisposable {
   }
 
   async #callStub({ call, key, request }: FromSimulation & { kind: 'call' }): Promise<void> {
+    this.#asked++
     const answer = await askStub(this.#stubs.get(key), request)
     this.#answered++
     this.#send({ kind: 'stubbed', call, answer })
   }
 
   async #callFetch({ call, request }: FromSimulation & { kind: 'fetching' }): Promise<void> {
+    this.#asked++
     const answer = await askFetchStub(this.#fetch, request)
     this.#answered++
     this.#send({ kind: 'fetched', call, answer })
