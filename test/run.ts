@@ -18,8 +18,6 @@ const ENDING_DEADLINE_MS = 10_000
 const LEFTOVER_GRACE_MS = 2_000
 /** Processes of a file are found by this variable in their environment, also when their parent is gone. */
 const MARK = 'SLUICE_TEST_FILE'
-/** More than these fail for a reason. */
-const MOST_AGAIN = 4
 
 interface FileResult {
   readonly file: string
@@ -41,7 +39,6 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const results: FileResult[] = []
 const queue = [...files]
 await Promise.all(Array.from({ length: AT_ONCE }, work))
-if (process.argv.length === 2) await runAgain()
 report(results)
 
 async function work(): Promise<void> {
@@ -49,17 +46,6 @@ async function work(): Promise<void> {
     const result = await runFile(file)
     results.push(result)
     printFile(result)
-  }
-}
-
-/** Of the whole suite, a few files that failed beside others have a second run alone: a machine that stands still for seconds is not their fault. It is said. */
-async function runAgain(): Promise<void> {
-  const failed = results.filter((result) => result.failed > 0)
-  if (failed.length > MOST_AGAIN) return
-  for (const first of failed) {
-    const again = await runFile(first.file)
-    console.log(again.failed === 0 ? `!! ${first.file} failed beside others, and passed alone` : `!! ${first.file} failed again, alone`)
-    if (again.failed === 0) results[results.indexOf(first)] = again
   }
 }
 
