@@ -12,7 +12,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['errors', 'clock', 'deadlines', 'environment', 'events', 'hooks', 'permissions', 'plugin-api', 'end-with-parent'],
   ['net', 'route', 'balancer'],
   // The vocabulary that a config and a plugin are written in belongs to the config.
-  ['config', 'index', 'plugin'],
+  ['config', 'dsl', 'index', 'plugin'],
   ['plan'],
   // All but the first two attach through hooks.ts, events.ts and sandbox/capabilities.ts: see ATTACHED.
   ['upstream', 'policy', 'sandbox', 'capability', 'observe', 'admin'],

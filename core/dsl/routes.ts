@@ -1,0 +1,92 @@
+/** Routes of HTTP, and where they lead. */
+import type { Reply, RequestView } from '../plugin.ts'
+import type { List, OneOrMany } from './lists.ts'
+import type { HttpUse } from './policies.ts'
+import type { Upstream } from './upstreams.ts'
+
+export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS' | 'CONNECT' | 'TRACE' | (string & {})
+/** `true` present, `false` absent, text equal, RegExp found. */
+export type FieldMatch = OneOrMany<string | RegExp> | boolean
+
+/** Every field that is given must match. */
+export interface HttpMatch {
+  /** In logs and metrics the route is `listener/name`; else `listener[0]`, which shifts when a route is inserted. */
+  name?: string | undefined
+  /** `'example.com'`; `'*.example.com'`: one or more labels before it, not the bare name. */
+  host?: OneOrMany<string> | undefined
+  /** `'/a'`, `'/a/*'` (which `/a` matches too), `'/users/:id'`, or a RegExp, on the normalised path. */
+  path?: OneOrMany<string | RegExp> | undefined
+  method?: OneOrMany<HttpMethod> | undefined
+  headers?: Readonly<Record<string, FieldMatch>> | undefined
+  query?: Readonly<Record<string, FieldMatch>> | undefined
+  cookies?: Readonly<Record<string, FieldMatch>> | undefined
+  /** The client's address: `'10.0.0.0/8'`. */
+  from?: OneOrMany<string> | undefined
+  /** Your own condition, asked last. It runs on the host; one that throws answers 500. */
+  when?: ((req: RequestView) => boolean) | undefined
+  /** After those of the listener. */
+  use?: List<HttpUse> | undefined
+}
+
+/** Never a value: what the compiler names when a route has two destinations. */
+export interface OneDestination {
+  'a route has exactly one of: to, respond, redirect, routes': never
+}
+/** Never a value either. */
+export interface OnlyWithTo {
+  'rewrite changes what is sent, so it goes with to': never
+}
+export interface RouteTo extends HttpMatch {
+  to: HttpTarget
+  /** The path that is sent: `'/*'` is what the `*` of `path` matched, `'/v2/:id'` takes params. */
+  rewrite?: string | undefined
+  respond?: OneDestination
+  redirect?: OneDestination
+  routes?: OneDestination
+}
+export interface RouteRespond extends HttpMatch {
+  respond: Reply
+  to?: OneDestination
+  rewrite?: OnlyWithTo
+  redirect?: OneDestination
+  routes?: OneDestination
+}
+export interface RouteRedirect extends HttpMatch {
+  redirect: Redirect
+  to?: OneDestination
+  rewrite?: OnlyWithTo
+  respond?: OneDestination
+  routes?: OneDestination
+}
+/** Adds its fields to those of its routes; when none of them matches, the routes after the group are tried. */
+export interface RouteGroup extends HttpMatch {
+  routes: List<HttpRoute>
+  to?: OneDestination
+  rewrite?: OnlyWithTo
+  respond?: OneDestination
+  redirect?: OneDestination
+}
+export type HttpRoute = RouteTo | RouteRespond | RouteRedirect | RouteGroup
+/** A string is a URL, `'https://example.com'`, or an address, `'127.0.0.1:3000'`. */
+export type HttpTarget = Upstream | Split | Reply | Redirect | string
+
+export type RedirectStatus = 301 | 302 | 303 | 307 | 308
+export interface Redirect {
+  readonly kind: 'redirect'
+  readonly to: string
+  readonly status: RedirectStatus
+}
+/** `'/new/*'`, `'https://example.com/:id'`; the query is kept. Default 308. */
+export function redirect(to: string, status: RedirectStatus = 308): Redirect {
+  return { kind: 'redirect', to, status }
+}
+
+export type SplitPart = readonly [to: Upstream | string, weight: number]
+export interface Split {
+  readonly kind: 'split'
+  readonly parts: readonly SplitPart[]
+}
+/** Shares requests by relative weights: `split([[api, 95], [next, 5]])`. */
+export function split(parts: readonly SplitPart[]): Split {
+  return { kind: 'split', parts }
+}

@@ -1,0 +1,130 @@
+/** Upstreams: groups of endpoints, how one is chosen, and how they are spoken to. */
+import type { Duration } from '../plugin.ts'
+import type { List } from './lists.ts'
+
+export interface Upstream {
+  readonly kind: 'upstream'
+  readonly name: string
+  readonly options: UpstreamOptions | DiscoveredUpstreamOptions
+}
+export interface EndpointOptions {
+  /** `'127.0.0.1:3001'`, `'name:3001'`, `'unix:/run/x.sock'`. */
+  address: string
+  /** A whole number; 0 takes nothing. Default 1. */
+  weight?: number | undefined
+}
+/** Planned. */
+export interface HealthCheck {
+  path?: string | undefined
+  interval?: Duration | undefined
+  timeout?: Duration | undefined
+  unhealthyAfter?: number | undefined
+  healthyAfter?: number | undefined
+}
+/** Planned. */
+export interface OutlierDetection {
+  consecutiveFailures?: number | undefined
+  ejectFor?: Duration | undefined
+  maxEjected?: number | undefined
+}
+/** Planned. */
+export interface CircuitBreaker {
+  failureRatio?: number | undefined
+  minRequests?: number | undefined
+  openFor?: Duration | undefined
+}
+export interface Limits {
+  /** Open connections, a worker. Default: no limit. */
+  connections?: number | undefined
+  /** Planned. */
+  pending?: number | undefined
+}
+export interface Retries {
+  /** Tries in all. Default 1. */
+  attempts?: number | undefined
+  /** What is tried again: `'connect'`, before anything was sent. The others are planned. */
+  on?: readonly ('connect' | 'reset' | 'timeout' | number)[] | undefined
+  /** Planned. */
+  budget?: number | undefined
+}
+export interface Timeouts {
+  /** Look-up of the name and connect. Default `5s`. */
+  connect?: Duration | undefined
+  /** Until the head of the response is complete. Default `60s`. */
+  response?: Duration | undefined
+  /** Between two pieces of a response's body. Default `60s`. */
+  idle?: Duration | undefined
+  /** A kept connection that nobody uses. Default `60s`. */
+  keepAlive?: Duration | undefined
+}
+export interface OriginationOptions {
+  /** Default: the endpoint's name. */
+  servername?: string | undefined
+  /** A file, from the config's folder, or PEM text. Default: the authorities that Node trusts. */
+  ca?: string | undefined
+  cert?: string | undefined
+  key?: string | undefined
+}
+interface UpstreamCommon {
+  /** The Host that is sent: the client's (`preserve`, the default), the endpoint's, or the upstream's name. */
+  host?: 'preserve' | 'endpoint' | 'name' | undefined
+  /** HTTPS to the endpoints. */
+  tls?: boolean | OriginationOptions | undefined
+  timeouts?: Timeouts | undefined
+  /** Connections kept open for reuse, an endpoint and worker. Default 256. */
+  idleConnections?: number | undefined
+  limits?: Limits | undefined
+  retries?: Retries | undefined
+  /** Default `roundRobin()`. */
+  balancer?: Balancer | undefined
+  /** Begin each connection with a header of the PROXY protocol that names the client. It then serves that client's connection alone. */
+  proxyProtocol?: 1 | 2 | undefined
+  /** Planned, as all below. */
+  healthCheck?: HealthCheck | undefined
+  outlier?: OutlierDetection | undefined
+  circuitBreaker?: CircuitBreaker | undefined
+  sticky?: { cookie: string } | undefined
+  slowStart?: Duration | undefined
+  parent?: string | undefined
+}
+export interface UpstreamOptions extends UpstreamCommon {
+  endpoints: List<string | EndpointOptions>
+  discovery?: never
+}
+export interface DiscoveredUpstreamOptions extends UpstreamCommon {
+  /** Planned. */
+  discovery: Discovery
+  endpoints?: never
+}
+export interface Discovery {
+  readonly kind: 'discovery'
+}
+
+/** A named group of endpoints. The name stands in logs, metrics and `routeTo`. */
+export function upstream(name: string, options: UpstreamOptions | DiscoveredUpstreamOptions): Upstream {
+  return { kind: 'upstream', name, options }
+}
+
+export interface Balancer {
+  readonly kind: 'balancer'
+  readonly name: 'roundRobin' | 'leastRequest' | 'ringHash'
+  readonly options: LeastRequestOptions | RingHashOptions
+}
+export interface LeastRequestOptions {
+  choices?: number | undefined
+}
+export interface RingHashOptions {
+  key?: 'ip' | 'path' | { header: string } | { cookie: string } | undefined
+}
+/** Endpoints take turns by their weights. */
+export function roundRobin(): Balancer {
+  return { kind: 'balancer', name: 'roundRobin', options: {} }
+}
+/** Planned. */
+export function leastRequest(options: LeastRequestOptions = {}): Balancer {
+  return { kind: 'balancer', name: 'leastRequest', options }
+}
+/** Planned. */
+export function ringHash(options: Required<RingHashOptions>): Balancer {
+  return { kind: 'balancer', name: 'ringHash', options }
+}
