@@ -11,6 +11,7 @@ import { root } from './support/process.ts'
 const LAYERS: readonly (readonly string[])[] = [
   ['errors', 'clock', 'deadlines', 'environment', 'events', 'hooks', 'permissions', 'plugin-api', 'end-with-parent'],
   ['net', 'route', 'balancer'],
+  ['forward'],
   // The vocabulary that a config and a plugin are written in belongs to the config.
   ['config', 'dsl', 'index', 'plugin'],
   ['plan'],

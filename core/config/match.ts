@@ -29,7 +29,7 @@ export function compileTcpMatch({ sni, alpn, from, tls }: TcpRoute): TcpConditio
 }
 
 /** Null: `*` among them takes every host. Names above ASCII are written as they are sent. */
-function compileHosts(hosts: OneOrMany<string>): readonly string[] | null {
+export function compileHosts(hosts: OneOrMany<string>): readonly string[] | null {
   const list = toList(hosts)
   if (list.includes('*')) return null
   return list.map((host) => (/^[\x20-\x7e]*$/.test(host) ? host.toLowerCase() : toAscii(host)))

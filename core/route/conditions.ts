@@ -72,7 +72,7 @@ export class HostCondition implements Condition {
     this.#names = hosts.filter((host) => !host.startsWith('*.'))
     this.#suffixes = hosts.filter((host) => host.startsWith('*.')).map((host) => host.slice(1))
   }
-  passes({ host }: RouteRequest): boolean {
+  passes({ host }: Pick<RouteRequest, 'host'>): boolean {
     for (const name of this.#names) if (host === name) return true
     for (const suffix of this.#suffixes) if (host.length > suffix.length && host.endsWith(suffix)) return true
     return false

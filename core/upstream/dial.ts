@@ -2,6 +2,7 @@
 import net from 'node:net'
 import type { ConnectionOptions, PeerCertificate, SecureContext, TLSSocket } from 'node:tls'
 import type { ErrorCode } from '../errors.ts'
+import type { Guard } from '../forward/guard.ts'
 import { canUseHandles } from '../net/bindings.ts'
 import { connectHandle } from '../net/handle-wire.ts'
 import { wireOver } from '../net/kernel-wire.ts'
@@ -48,6 +49,8 @@ export interface DialOptions {
   /** Goes before everything else, TLS too. */
   readonly header: Buffer | null
   readonly dns: DnsCache
+  /** Asked about each address that the target's name resolves to, which is then the one dialled. Null: it may be. */
+  readonly guard?: Guard | null
 }
 
 export type Dialled = (wire: Wire | null, error: ErrorCode | null, detail: string | null) => void
@@ -68,8 +71,10 @@ export function dial(options: DialOptions, done: Dialled): () => void {
   else {
     options.dns.resolve(target.host, (addresses, error) => {
       if (over) return
-      if (addresses === null) process.nextTick(finish, null, error, target.host)
-      else tryEach(options, addresses, target.port, 0, finish, (give) => (abort = give))
+      if (addresses === null) return process.nextTick(finish, null, error, target.host)
+      const admitted = options.guard ? addresses.filter((address) => options.guard!(address) === null) : addresses
+      if (admitted.length > 0) tryEach(options, admitted, target.port, 0, finish, (give) => (abort = give))
+      else process.nextTick(finish, null, 'address_refused', options.guard!(addresses[0]!))
     })
   }
   return () => {

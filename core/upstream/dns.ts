@@ -14,6 +14,8 @@ const MAX_TTL_MS = 300_000
 const NEGATIVE_TTL_MS = 1000
 /** So long after its TTL an address still answers while a new query is on its way. */
 const MAX_STALE_MS = 60_000
+/** Clients of the forward side choose the names: of more than so many, the one asked for first is forgotten. */
+const MAX_NAMES = 10_000
 const HOSTS = '/etc/hosts'
 const HOSTS_CHECK_MS = 5000
 
@@ -62,7 +64,9 @@ export class DnsCache {
 
   #query(name: string, entry: Entry, done: Resolved): void {
     entry.waiting = [done]
+    this.#entries.delete(name)
     this.#entries.set(name, entry)
+    if (this.#entries.size > MAX_NAMES) this.#forgetOldest()
     const found: { address: string; ttl: number }[] = []
     let failed: string | null = null
     let left = 2
@@ -73,6 +77,15 @@ export class DnsCache {
     }
     this.#resolver.resolve4(name, { ttl: true }, collect)
     this.#resolver.resolve6(name, { ttl: true }, collect)
+  }
+
+  /** One that is being asked for stays: many are at most as many as there are connections. */
+  #forgetOldest(): void {
+    for (const [name, { waiting }] of this.#entries) {
+      if (waiting !== null) continue
+      this.#entries.delete(name)
+      return
+    }
   }
 
   #settle(entry: Entry, found: readonly { address: string; ttl: number }[], failed: string | null): void {

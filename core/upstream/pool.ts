@@ -4,6 +4,7 @@
  */
 import type { Deadlines } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
+import type { Guard } from '../forward/guard.ts'
 import { writeProxyHeader } from '../net/proxy-protocol-writer.ts'
 import type { EndpointPlan } from '../plan/plan.ts'
 import { UpstreamConnection } from './connection.ts'
@@ -19,6 +20,8 @@ export interface PoolOptions {
   readonly connectMs: number
   readonly keepAliveMs: number
   readonly maxIdle: number
+  /** Of addresses that a name resolves to; default: every one may be dialled. */
+  readonly guard?: Guard
 }
 
 export interface PoolEnvironment {
@@ -79,9 +82,9 @@ export class Pool {
     const wait = { dueAt: deadlines.in(this.#options.connectMs), slot: -1, onDeadline: () => timedOut() }
     this.#count(1)
     deadlines.add(wait)
-    const { target, tls, proxyProtocol } = this.#options
+    const { target, tls, proxyProtocol, guard = null } = this.#options
     const header = proxyProtocol === null || privates === null ? null : writeProxyHeader(proxyProtocol, privates.facts())
-    const asked = { target, tls, header, dns, ...(alpn === undefined ? {} : { alpn }) }
+    const asked = { target, tls, header, dns, guard, ...(alpn === undefined ? {} : { alpn }) }
     const abort = dial(asked, (wire, error, detail) => {
       deadlines.remove(wait)
       if (wire !== null) {
