@@ -4,6 +4,7 @@
  */
 import { isObject, type Plain, type Report, show } from './report.ts'
 import { checkAddresses } from './schema-addresses.ts'
+import { blocklistOptions, checkBlocklists } from './schema-blocklists.ts'
 import { checkCertificates } from './schema-certificates.ts'
 import { findingsOf } from './schema-findings.ts'
 import { type Parts, partsOf } from './schema-parts.ts'
@@ -63,6 +64,7 @@ export function checkShape(config: unknown, { report, folder, named = new Set(),
   checkRouting(parts, report)
   checkTcp(parts, report)
   checkCertificates(parts, report, { folder, named, now })
+  checkBlocklists(parts.listeners, report, { folder, named })
   return parts
 }
 
@@ -123,7 +125,7 @@ const forwardFields: Fields = {
   listen,
   auth: object({ users: record(text) }, ['users']),
   allow: object({ ports: list(whole(1, 65535)), hosts, networks, clients: networks }),
-  block: wrapped('blocklist', object({ files: list(text), hosts: list(text) })),
+  block: wrapped('blocklist', blocklistOptions),
   parent: text,
   open: oneOf(true),
   proxyProtocol: oneOf('require'),

@@ -106,6 +106,20 @@ export interface TlsPlan {
   readonly keyLog: string | null
 }
 
+/** Names that are not reached. */
+export interface BlocklistPlan {
+  /** Of what `hosts` blocks. */
+  readonly name: string
+  /** In ASCII and lower case: `example.com`, `*.example.com`, `||example.com^`. */
+  readonly hosts: readonly string[]
+  readonly allow: readonly string[]
+  readonly files: readonly {
+    readonly name: string
+    /** Absolute. */
+    readonly file: string
+  }[]
+}
+
 export interface ListenerLimits {
   /** Bytes of a request head, request line included. Default 32 KiB. */
   readonly headBytes: number
