@@ -44,6 +44,10 @@ export const errorTable = {
   ),
   request_denied: row(403, 'http_request_denied', 'plugin', 'never', 'A plugin refused the request body.'),
   connection_denied: row(0, 'http_request_denied', 'plugin', 'never', 'A plugin refused the connection.'),
+  unauthorized: row(401, 'http_request_denied', 'downstream', 'never', 'This needs credentials, and they were not there or not right.'),
+  forbidden: row(403, 'http_request_denied', 'downstream', 'never', 'This is not allowed.'),
+  rate_limited: row(429, 'http_request_denied', 'downstream', 'never', 'Too many requests: try again later.'),
+  policy_busy: row(503, 'connection_limit_reached', 'internal', 'never', 'The proxy cannot look into this request now: try again later.'),
   request_timeout: row(408, 'http_request_error', 'downstream', 'never', 'The request did not arrive in time.'),
   client_gone: row(0, 'http_request_error', 'downstream', 'never', 'The client closed the connection.'),
   misdirected_request: row(

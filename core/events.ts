@@ -51,6 +51,8 @@ export interface EndedExchange {
   readonly tunnel: boolean
   /** Null: the client showed none. */
   readonly clientCertificate: ClientCertificate | null
+  /** Who the client has proved to be; null: nobody asked. */
+  readonly user: string | null
   /** Hooks that are to be asked about its access line, in order; null: none. The same list for all that have the same. It may be kept. */
   readonly logHooks: readonly Hook[] | null
 }

@@ -9,7 +9,8 @@ import type { RequestHead, ResponseHead } from './net/http1/head.ts'
 export type Verdict =
   | { readonly kind: 'respond'; readonly status: number; readonly body: string; readonly headers: Readonly<Record<string, string>> }
   | { readonly kind: 'routeTo'; readonly upstream: string }
-  | { readonly kind: 'fail'; readonly error: ProxyError }
+  /** `fields`: of the answer that stands for the error. */
+  | { readonly kind: 'fail'; readonly error: ProxyError; readonly fields?: Readonly<Record<string, string>> }
   /** Of a body, a message or data: these bytes in the place of those asked about. `isText`: of a message, text in UTF-8. */
   | { readonly kind: 'bytes'; readonly bytes: Buffer; readonly isText: boolean }
   /** Of a body, a message or a connection: it ends here, and so does its connection. */

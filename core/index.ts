@@ -2,6 +2,7 @@
  * The public door `sluice`: what a `proxy.config.ts` is written with. Helpers only wrap what they are given; whether it is right is
  * decided when the config is loaded, all of it at once. What a comment below calls planned is refused then, never ignored.
  */
+export * from './dsl/access-policies.ts'
 export * from './dsl/config.ts'
 export * from './dsl/forward.ts'
 export * from './dsl/http.ts'

@@ -187,6 +187,8 @@ export interface LogEntry {
   readonly referer: string | null
   /** Of the client's certificate, null without one. Written anew or taken out, nothing of the certificate is in the line. */
   readonly clientSubject: string | null
+  /** Who the client has proved to be to a policy such as `basicAuth`; null if none asked. */
+  readonly user: string | null
   readonly reason: string | null
   readonly decidedBy: string | null
   readonly bytesIn: number

@@ -18,7 +18,8 @@ import { compilePlan } from './plan/compile.ts'
 import { compareParts, type Difference } from './plan/difference.ts'
 import { type Parts, partsOf } from './plan/parts.ts'
 import type { Plan } from './plan/plan.ts'
-import { isPlugin, type PluginUseConfig, pluginUses } from './plan/uses.ts'
+import { isPlugin, isPolicy, type PluginUseConfig, pluginUses } from './plan/uses.ts'
+import { Policies } from './policy/policies.ts'
 import { Runtime } from './runtime.ts'
 import type { Capabilities } from './sandbox/capabilities.ts'
 import type { PluginProfile } from './sandbox/profiling.ts'
@@ -91,6 +92,7 @@ class WorkerProxy implements Proxy {
   onPressure: ((pressed: boolean) => void) | null = null
   readonly #runtime: Runtime
   readonly #sandbox: Sandbox
+  readonly #policies: Policies
   readonly #simulated: Simulated | null
   readonly #ticketKeys: TicketKeys | null
   #current: Candidate | null = null
@@ -101,6 +103,7 @@ class WorkerProxy implements Proxy {
     this.#ticketKeys = ticketKeys ?? null
     this.#sandbox = new Sandbox({ observer, ...(capabilities === undefined ? {} : { capabilities }) })
     this.#runtime = new Runtime({ observer, onDescriptors: (open) => this.#descriptors(open, maxConnections), ...simulated })
+    this.#policies = new Policies(this.#runtime.deadlines)
   }
 
   async prepare(bundle: Bundle, generation: number): Promise<Candidate> {
@@ -109,15 +112,20 @@ class WorkerProxy implements Proxy {
     const before = this.#current
     const uses = pluginUses(config).map((use) => withSource(use, bundle))
     const hooks = await this.#sandbox.load(uses, before?.hooks)
-    const release = () => this.#sandbox.release(hooks)
+    const folder = dirname(bundle.file)
+    const policies = this.#policies.open(folder)
+    const release = () => {
+      this.#sandbox.release(hooks)
+      policies.release()
+    }
     try {
       await turn()
       const byKey = new Map(uses.map((use, i) => [use.key, hooks[i]!]))
       const plan = compilePlan(config, {
         generation,
-        folder: dirname(bundle.file),
+        folder,
         bindUse: (use, key): Hook => {
-          const hook = isPlugin(use) ? byKey.get(key)! : inlineHook(key, use)
+          const hook = isPlugin(use) ? byKey.get(key)! : isPolicy(use) ? policies.hookOf(use) : inlineHook(key, use)
           return this.#simulated === null ? hook : this.#simulated.wrapHook(hook)
         },
       })
@@ -180,6 +188,7 @@ class WorkerProxy implements Proxy {
   close(): void {
     this.#runtime.close()
     this.#sandbox.close()
+    this.#policies.close()
   }
 
   #descriptors(open: number, limit: number): void {

@@ -60,6 +60,13 @@ secured('the config of a TCP listener passes check', ({ server }) => {
   assert.match(output, /is valid: 1 listener, 5 routes, 4 upstreams/)
 })
 
+test('the config with policies passes check', () => {
+  process.env.OPS = 'tuesday'
+  const { status, output } = sluice({ 'proxy.config.ts': named('policies: proxy.config.ts') }, 'check')
+  delete process.env.OPS
+  assert.is(status, 0, output)
+})
+
 test('the plugin and the config that uses it pass check', () => {
   const files = { 'plugins/tag/index.ts': named('plugins/tag/index.ts'), 'proxy.config.ts': named('proxy.config.ts\n') }
   const { status, output } = sluice(files, 'check')

@@ -32,6 +32,7 @@ class Ended implements EndedExchange {
   readonly attempts = 1
   readonly tunnel = false
   readonly clientCertificate = null
+  readonly user = null
   readonly logHooks: readonly Hook[] | null
   readonly generation = 1
   readonly scheme = 'http'

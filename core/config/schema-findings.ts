@@ -55,6 +55,7 @@ const WRAPPED: Readonly<Record<string, string>> = {
   blocklist: 'options',
   intercept: 'options',
   split: 'parts',
+  policy: 'options',
 }
 
 function toStep(container: unknown, step: PropertyKey): Step {

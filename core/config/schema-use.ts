@@ -1,9 +1,10 @@
-/** Entries of a `use` list: plugins, inline hooks, and the policies that are planned. */
+/** Entries of a `use` list: plugins, policies and inline hooks. */
 import * as z from 'zod/mini'
 import { isPermission, permissionNames } from '../permissions.ts'
 import { nearest } from './nearest.ts'
-import { isObject, type Plain, show, wordOf } from './report.ts'
+import { isObject, show } from './report.ts'
 import { BODY_HOOKS, tellBodyHook } from './schema-body-hook.ts'
+import { policyUse } from './schema-policies.ts'
 import { chosen, duration, list, made, object, oneOf, refused, type Schema, size, textThat, wordsOf, wrong } from './schema-values.ts'
 
 /** Hooks that run; the others of the contract are refused until they do. */
@@ -59,18 +60,17 @@ const uncalled = refused(
   (value) => `expected a plugin, a policy or an object of hooks, got ${show(value)}; a plugin is called with its options`,
 )
 const misplaced = refused((value) => `${show(value)} does not belong into use`)
-const unsupported = refused((value) => `${wordOf((value as Plain).name)} is not supported yet`)
 
-export const useList: Schema = listOf(inlineHooks)
+export const useList: Schema = listOf(inlineHooks, 'http')
 /** Of a TCP listener. */
-export const connectionUseList: Schema = listOf(connectionHooks)
+export const connectionUseList: Schema = listOf(connectionHooks, 'connection')
 
-function listOf(hooks: Schema): Schema {
+function listOf(hooks: Schema, layer: 'http' | 'connection'): Schema {
   return list(
     chosen((value) => {
       if (typeof value === 'function') return uncalled
       if (!isObject(value)) return wrong('a plugin, a policy or an object of hooks')
-      if (value.kind === 'policy') return unsupported
+      if (value.kind === 'policy') return policyUse(value, layer)
       if (value.kind === 'plugin') return typeof value.plugin === 'string' ? pluginUse : notImported
       return 'kind' in value ? misplaced : hooks
     }),

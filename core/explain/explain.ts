@@ -9,7 +9,6 @@ import { errorTable } from '../errors.ts'
 import { makeHook } from '../hooks.ts'
 import { RequestFacts } from '../http/request-view.ts'
 import type { Config } from '../index.ts'
-import type { RequestHead } from '../net/http1/head.ts'
 import { compilePlan } from '../plan/compile.ts'
 import { httpListenersOf } from '../plan/http-listeners.ts'
 import type { ListenerPlan, Plan, RoutePlan, UpstreamPlan } from '../plan/plan.ts'
@@ -20,7 +19,7 @@ import { addressesOf, type Choice, chooseListener, parseTarget, schemeOf } from 
 import { type ReadRequest, readRequest } from './request.ts'
 import { type Tried, tryRoutes } from './routes.ts'
 import { clean, shownField } from './shown.ts'
-import { type PluginFacts, pathOfUse, useStep } from './use.ts'
+import { type AskedHead, type PluginFacts, pathOfUse, useStep } from './use.ts'
 
 export interface Subject {
   /** A valid one. */
@@ -86,7 +85,7 @@ class Explainer {
     const tried = tryRoutes(this.#routes, new RequestFacts(head, read.ip), { all: asked.all, ...this.#subject })
     const index = tried.route === null ? -1 : this.#routes.indexOf(tried.route)
     const route = index < 0 ? null : this.#listener.routes.routes[index]!
-    const steps = this.#useSteps(head, route)
+    const steps = this.#useSteps({ head, ip: read.ip, folder: this.#subject.folder }, route)
     const { outcome: end, upstream } =
       route === null ? { outcome: unmatched(tried), upstream: null } : this.#destination(route, tried, read)
     return {
@@ -113,13 +112,13 @@ class Explainer {
   }
 
   /** The listener's, then the route's. */
-  #useSteps(head: RequestHead, route: RoutePlan | null): UseStep[] {
+  #useSteps(asked: AskedHead, route: RoutePlan | null): UseStep[] {
     const { name, hooks } = this.#listener
     const owners = new Map<string, Path>([[name, this.#path]])
     for (const { levels } of this.#routes) for (const { id, path } of levels) owners.set(id, path)
     return [...hooks, ...(route?.hooks ?? [])].map(({ name: key }) => {
       const facts = this.#subject.plugins.find((one) => one.key === key) ?? null
-      return useStep({ key, use: this.#compiled.uses.get(key)!, facts }, head, this.#subject.nameOf(pathOfUse(key, owners)))
+      return useStep({ key, use: this.#compiled.uses.get(key)!, facts }, asked, this.#subject.nameOf(pathOfUse(key, owners)))
     })
   }
 

@@ -73,7 +73,7 @@ export interface UseStep {
   readonly name: string
   /** The package that it came in: `sluice-plugin-geo 2.1.0`; null if it came in none. */
   readonly release: string | null
-  readonly kind: 'plugin' | 'inline'
+  readonly kind: 'plugin' | 'policy' | 'inline'
   readonly place: string
   /** `onRequest`, `onResponse`. */
   readonly hooks: readonly string[]
@@ -85,6 +85,16 @@ export interface UseStep {
   readonly sees: readonly SeenField[] | null
   readonly grant: readonly string[]
   readonly limits: UseLimits | null
+  /** Of a policy: what it does, and what it says to this request. */
+  readonly policy: PolicyStep | null
+}
+
+export interface PolicyStep {
+  readonly does: string
+  /** The answer it gives in the place of what follows; null: it lets the request pass, or cannot tell without acting. */
+  readonly answer: { readonly status: number; readonly code: ErrorCode | null; readonly because: string } | null
+  /** Whether its answer was asked for: it counts nothing and asks nobody. */
+  readonly isAsked: boolean
 }
 
 /** `value` is null if the request has none; hidden: it has one, but the plugin may not see it. */

@@ -1,5 +1,16 @@
 /** An explanation as text for a terminal: what happens to the request from top to bottom, the place in the config beside each step. */
-import type { Explanation, ListenerStep, MatchedRoute, Mismatch, Outcome, RequestStep, RoutesStep, Sent, UseStep } from './explanation.ts'
+import type {
+  Explanation,
+  ListenerStep,
+  MatchedRoute,
+  Mismatch,
+  Outcome,
+  PolicyStep,
+  RequestStep,
+  RoutesStep,
+  Sent,
+  UseStep,
+} from './explanation.ts'
 
 export interface TextOptions {
   readonly color: boolean
@@ -58,10 +69,11 @@ function requestSections({ method, host, path, search, writtenPath, client }: Re
 
 function useLines(use: readonly UseStep[], paint: Paint): string[] {
   const width = widest(use.map(({ name }) => name))
-  return use.flatMap(({ name, release, kind, key, place, hooks, isAsked, match, sees, grant, limits }) => {
+  return use.flatMap(({ name, release, kind, key, place, hooks, isAsked, match, sees, grant, limits, policy }) => {
     const mark = isAsked ? paint(GREEN, '✓') : paint(DIM, '·')
     const what = isAsked ? hooks.join(', ') || 'no hook' : paint(DIM, `not asked: its match is ${match}`)
     const lines = [`${mark} ${name.padEnd(width)}  ${what}  ${paint(DIM, name === key ? place : `${key} ${place}`)}`]
+    if (policy !== null) lines.push(...policyLines(policy, paint))
     if (kind === 'plugin' && limits === null) lines.push(paint(RED, '    could not be loaded: see sluice check'))
     if (!isAsked || sees === null || limits === null) return lines
     lines.push(...seenLines(sees, paint))
@@ -71,6 +83,14 @@ function useLines(use: readonly UseStep[], paint: Paint): string[] {
     lines.push(paint(DIM, `    ${release === null ? '' : `${release}; `}${granted}; ${times}; on failure: ${onFailure}`))
     return lines
   })
+}
+
+function policyLines({ does, answer, isAsked }: PolicyStep, paint: Paint): string[] {
+  const says =
+    answer === null
+      ? []
+      : [`    ${paint(RED, `answers ${answer.status}${answer.code === null ? '' : ` ${answer.code}`}`)}: ${answer.because}`]
+  return [paint(DIM, `    ${does}${isAsked && answer === null ? '; lets this request pass' : ''}`), ...says]
 }
 
 function seenLines(sees: Exclude<UseStep['sees'], null>, paint: Paint): string[] {

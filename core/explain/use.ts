@@ -1,8 +1,9 @@
 /** The entries of `use` that a request passes, in their order: which are asked about it, and what each may see of it. */
 import type { Path, Step } from '../config/positions.ts'
 import type { RequestHead } from '../net/http1/head.ts'
-import type { UseConfig } from '../plan/uses.ts'
+import { isPolicy, type UseConfig } from '../plan/uses.ts'
 import type { SeenField, UseLimits, UseStep } from './explanation.ts'
+import { policyStep } from './policy.ts'
 import { clean, isSecret, shownValue } from './shown.ts'
 
 /** What is known of one use of a plugin once it was loaded. */
@@ -27,19 +28,28 @@ export interface KnownUse {
   readonly facts: PluginFacts | null
 }
 
-export function useStep({ key, use, facts }: KnownUse, head: RequestHead, place: string): UseStep {
+export interface AskedHead {
+  readonly head: RequestHead
+  readonly ip: string
+  /** Of the config. */
+  readonly folder: string
+}
+
+export function useStep({ key, use, facts }: KnownUse, asked: AskedHead, place: string): UseStep {
+  const { head } = asked
+  if (isPolicy(use)) return { ...policyStep(use, asked), key, place }
   if (facts === null) {
     const isInline = !('kind' in use)
     const hooks = isInline
       ? Object.entries(use).flatMap(([name, hook]) => (typeof hook === 'function' || isBodyHook(hook) ? [name] : []))
       : []
     const step = { key, name: isInline ? key : use.name, kind: isInline ? 'inline' : 'plugin', place, hooks } as const
-    return { ...step, release: null, isAsked: true, match: null, sees: null, grant: [], limits: null }
+    return { ...step, release: null, isAsked: true, match: null, sees: null, grant: [], limits: null, policy: null }
   }
   const { name, release, hooks, match, grant, timeoutMs, deadlineMs, memoryMb, isolation, onFailure } = facts
   const limits = { timeoutMs, deadlineMs, memoryMb, isolation, onFailure }
   const step = { key, name, release, kind: 'plugin', place } as const
-  return { ...step, hooks, isAsked: facts.matches(head), match, sees: seenFields(facts, head), grant, limits }
+  return { ...step, hooks, isAsked: facts.matches(head), match, sees: seenFields(facts, head), grant, limits, policy: null }
 }
 
 /** `{ mode, max, types, handle }` */

@@ -24,6 +24,12 @@ export abstract class Answering extends Attempt implements HookCall {
     this.askResponse()
   }
 
+  /** A hook has refused it. */
+  protected refuseBy(verdict: Verdict & { readonly kind: 'fail' }): void {
+    this.refusal = verdict
+    this.fail(verdict.error.code, verdict.error.message)
+  }
+
   protected fail(code: ErrorCode, detail: string | null): void {
     if (this.stage !== 'ended') this.failTo(code, detail, this.asked())
   }
@@ -70,7 +76,9 @@ export abstract class Answering extends Attempt implements HookCall {
   protected errorReply(code: ErrorCode, detail: string | null): Reply {
     this.reason = code
     this.detail = detail
-    return makeErrorReply(code, this.request, this.id, this.service.listener.via ?? 'proxy')
+    const { refusal, request, id } = this
+    const fields = refusal?.error.code === code ? refusal.fields : undefined
+    return makeErrorReply(code, request, id, { proxy: this.service.listener.via ?? 'proxy', fields })
   }
 
   protected setLocal(make: () => Reply): void {

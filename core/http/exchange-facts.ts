@@ -6,7 +6,7 @@
 import { monotonicMs, toEpochMs } from '../clock.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { EndedExchange } from '../events.ts'
-import type { CallPart, Hook } from '../hooks.ts'
+import type { CallPart, Hook, Verdict } from '../hooks.ts'
 import type { ClientCertificate } from '../net/client-certificate.ts'
 import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
 import type { RouteMatch } from '../route/table.ts'
@@ -86,6 +86,8 @@ export abstract class ExchangeFacts implements EndedExchange {
   protected listenerAsked = 0
   protected routeAsked = 0
   protected asking: Hook | null = null
+  /** The verdict that ended it. */
+  protected refusal: (Verdict & { readonly kind: 'fail' }) | null = null
   /** A hook owes an answer. */
   protected isAsking = false
   /** Hooks still to be asked about an upgrade or an error, the next one last. */
@@ -190,6 +192,9 @@ export abstract class ExchangeFacts implements EndedExchange {
   }
   get clientCertificate(): ClientCertificate | null {
     return this.request.clientCertificate
+  }
+  get user(): string | null {
+    return this.request.user
   }
   get peer(): string {
     return this.downstream.peer

@@ -66,7 +66,7 @@ export class Exchange extends Responding {
 
   private decide(verdict: Verdict): void {
     this.decidedBy = this.asking?.name ?? null
-    if (verdict.kind === 'fail') return this.fail(verdict.error.code, verdict.error.message)
+    if (verdict.kind === 'fail') return this.refuseBy(verdict)
     if (verdict.kind === 'respond') return this.answer(() => makeReply(verdict.status, verdict.body, verdict.headers))
     if (verdict.kind !== 'routeTo') return this.fail('hook_failed', `an answer of the wrong kind: ${verdict.kind}`)
     const upstream = this.service.upstreamNamed(verdict.upstream)

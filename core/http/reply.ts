@@ -27,18 +27,26 @@ export function makeRedirect(status: number, location: string): Reply {
   return makeReply(status, '', { Location: location })
 }
 
+export interface ErrorReplyOptions {
+  /** Its name. */
+  readonly proxy: string
+  /** Beside those that every error has. */
+  readonly fields?: Readonly<Record<string, string>> | undefined
+}
+
 /**
  * A short body that says what happened, as RFC 9457 JSON when the client prefers that; `Proxy-Status` (RFC 9209) with the stable
  * token. Nothing of the request is echoed.
  */
-export function makeErrorReply(code: ErrorCode, request: RequestHead | null, id: string, proxy: string): Reply {
+export function makeErrorReply(code: ErrorCode, request: RequestHead | null, id: string, { proxy, fields }: ErrorReplyOptions): Reply {
   const row = errorTable[code]
   const title = reasonPhrases[row.status] ?? ''
   const headers: Record<string, string> = {
     'Proxy-Status': `${proxy}; error=${row.token}`,
     'Cache-Control': 'no-store',
+    ...(row.status === 503 && { 'Retry-After': '1' }),
+    ...fields,
   }
-  if (row.status === 503) headers['Retry-After'] = '1'
   if (!prefersJson(request))
     return makeReply(row.status, `${row.status} ${title}\n\n${row.text}\nreason: ${code}, request: ${id}\n`, headers)
   headers['Content-Type'] = 'application/problem+json'

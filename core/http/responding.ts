@@ -131,7 +131,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
     if (verdict.kind === 'respond') this.replace(() => makeReply(verdict.status, verdict.body, verdict.headers))
     else if (verdict.kind === 'fail') {
       this.dropResponse()
-      this.fail(verdict.error.code, verdict.error.message)
+      this.refuseBy(verdict)
       return false
     }
     return true

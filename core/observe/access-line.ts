@@ -65,6 +65,7 @@ function isPlain(x: EndedExchange): boolean {
     x.attempts <= 1 &&
     !x.tunnel &&
     x.peer === x.ip &&
+    x.user === null &&
     x.clientCertificate === null
   )
 }
@@ -77,6 +78,7 @@ function extras(x: EndedExchange): string {
   if (x.attempts > 1) text += `,"attempts":${x.attempts}`
   if (x.tunnel) text += ',"tunnel":true'
   if (x.peer !== x.ip) text += `,"peer":"${escaped(x.peer)}"`
+  if (x.user !== null) text += `,"user":"${escaped(x.user)}"`
   if (x.referer !== null) text += `,"referer":"${escaped(x.referer)}"`
   if (x.clientCertificate !== null) text += certificateText(x.clientCertificate)
   return text
@@ -163,6 +165,7 @@ function shortened(x: EndedExchange, keep: number): EndedExchange {
     ...{ status: x.status, bytesIn: x.bytesIn, bytesOut: x.bytesOut, attempts: x.attempts, tunnel: x.tunnel, decidedBy: x.decidedBy },
     ...{ startedAt: x.startedAt, durationMs: x.durationMs, upstreamMs: x.upstreamMs },
     clientCertificate: x.clientCertificate,
+    user: cutOrNull(x.user),
     ...{ serial: x.serial, generation: x.generation, scheme: x.scheme, received: x.received, logHooks: null },
     ...{
       id: cut(x.id),
@@ -181,7 +184,7 @@ function shortened(x: EndedExchange, keep: number): EndedExchange {
 function combinedLine(x: EndedExchange): string {
   const field = (text: string | null, keep: number): string => (text === null || text === '' ? '-' : escaped(text.slice(0, keep)))
   const request = `${field(x.method, 30)} ${field(x.path + x.search, 250)} ${x.protocol}`
-  return `${field(x.ip, 60)} - - [${commonTime(x.startedAt)}] "${request}" ${x.status} ${x.bytesOut} "${field(x.referer, 120)}" "${field(x.userAgent, 120)}"\n`
+  return `${field(x.ip, 60)} - ${field(x.user, 60).replaceAll(' ', '+')} [${commonTime(x.startedAt)}] "${request}" ${x.status} ${x.bytesOut} "${field(x.referer, 120)}" "${field(x.userAgent, 120)}"\n`
 }
 
 export function painter(color: boolean): (code: number, text: string) => string {

@@ -17,6 +17,7 @@ const TEXTS = [
   'userAgent',
   'referer',
   'ip',
+  'user',
   'peer',
   'clientSubject',
 ] as const satisfies readonly (keyof LogEntry)[]
@@ -57,6 +58,7 @@ export class PendingLine implements EndedExchange {
   ip: string
   peer: string
   clientCertificate: ClientCertificate | null
+  user: string | null
   isMasked = false
 
   constructor(x: EndedExchange) {
@@ -92,6 +94,7 @@ export class PendingLine implements EndedExchange {
     this.referer = x.referer === null ? null : referer
     this.peer = x.peer
     this.clientCertificate = x.clientCertificate
+    this.user = x.user
   }
 
   /** As hooks see it. */
@@ -114,6 +117,7 @@ export class PendingLine implements EndedExchange {
       userAgent: this.userAgent,
       referer: this.referer,
       clientSubject: this.clientCertificate?.subject ?? null,
+      user: this.user,
       reason: this.reason,
       decidedBy: this.decidedBy,
       bytesIn: this.bytesIn,
@@ -136,6 +140,7 @@ export class PendingLine implements EndedExchange {
     this.search = query === '' || query.startsWith('?') ? query : `?${query}`
     this.userAgent = textOf(entry.userAgent)
     this.referer = textOf(entry.referer)
+    this.user = textOf(entry.user)
     // The rest of a certificate tells as much as its subject.
     if (entry.clientSubject !== this.clientCertificate?.subject) this.clientCertificate = null
   }
@@ -146,6 +151,7 @@ export class PendingLine implements EndedExchange {
     this.host = this.path = this.ip = this.peer = MASK
     this.search = ''
     this.clientCertificate = null
+    if (this.user !== null) this.user = MASK
     if (this.userAgent !== null) this.userAgent = MASK
     if (this.referer !== null) this.referer = MASK
   }

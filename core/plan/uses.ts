@@ -3,11 +3,11 @@ import { routeId } from '../config/flat-routes.ts'
 import { httpListeners } from '../config/http-listeners.ts'
 import { entriesOf } from '../config/lists.ts'
 import { parseDuration, parseSize } from '../config/units.ts'
-import type { Config, ConnectionUse, HttpRoute, HttpUse, List } from '../index.ts'
+import type { Config, ConnectionUse, HttpRoute, HttpUse, List, Policy } from '../index.ts'
 import type { HttpHooks, UseOptions } from '../plugin.ts'
 
 /** What a `use` list may hold at run time. */
-export type UseConfig = PluginStub | HttpHooks
+export type UseConfig = PluginStub | Policy | HttpHooks
 export type AnyUse = HttpUse | ConnectionUse
 
 /** What a plugin's stub in a config returns (config/bundle.ts makes it). */
@@ -53,12 +53,16 @@ export function pluginUses(config: Config): PluginUseConfig[] {
 
 /** The entries of a list with their keys; `owner` is '' for the config's own. */
 export function keyedUses(owner: string, list: List<AnyUse> | undefined): (readonly [key: string, use: UseConfig])[] {
-  // A policy is refused when the config is loaded, until there is one; and the stub's fields are what bundling put into it.
+  // The stub's fields are what bundling put into it.
   return entriesOf(list).map(([i, use]) => [`${owner}${owner === '' ? '' : '/'}use[${i}]`, use as UseConfig] as const)
 }
 
 export function isPlugin(use: UseConfig): use is PluginStub {
   return 'kind' in use && use.kind === 'plugin'
+}
+
+export function isPolicy(use: UseConfig): use is Policy {
+  return 'kind' in use && use.kind === 'policy'
 }
 
 function eachRoute(listener: string, routes: List<HttpRoute>, see: (id: string, route: HttpRoute) => void, parent = listener): void {

@@ -25,6 +25,14 @@ test("a client's certificate is told, and its texts cannot break out", () => {
   assert.equal(JSON.parse(line).clientCertificate, { ...clientCertificate, names: names.slice(0, 5) })
 })
 
+test('who has proved to be somebody is named, and the name cannot break out', () => {
+  const user = 'ann "the" boss\n'
+  assert.is(JSON.parse(json(anExchange({ user }))).user, user)
+  assert.match(combined(anExchange({ user })), /^10\.0\.0\.1 - ann\+\\"the\\"\+boss\\u000a \[/)
+  const long = json(anExchange({ user: 'x'.repeat(9000) }))
+  assert.ok(long.length <= maxLineBytes)
+})
+
 test('a refused handshake is a line of its own', () => {
   const line = handshakeLine({ listener: 'web', why: 'client_certificate', detail: 'CERT_HAS_EXPIRED', address: '10.0.0.1' })
   const { time, ...rest } = JSON.parse(line)

@@ -31,6 +31,7 @@ test('a hook sees exactly the fields of an entry, and a line it says nothing abo
         userAgent: 'curl/8.1',
         referer: 'http://a/',
         clientSubject: null,
+        user: null,
         reason: null,
       },
       ...{ decidedBy: 'tag', bytesIn: 0, bytesOut: 95, durationMs: 1.268 },

@@ -23,6 +23,7 @@ export function anExchange(changes: Partial<EndedExchange> = {}): EndedExchange 
       tunnel: false,
       logHooks: null,
       clientCertificate: null,
+      user: null,
     },
     ...changes,
   }

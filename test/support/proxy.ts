@@ -23,7 +23,9 @@ import type {
   UpstreamPlan,
   UpstreamTimeouts,
 } from '../../core/plan/plan.ts'
+import { isPolicy, type UseConfig } from '../../core/plan/uses.ts'
 import type { HttpHooks } from '../../core/plugin.ts'
+import { Policies, type PolicySet } from '../../core/policy/policies.ts'
 import type { Conditions } from '../../core/route/conditions.ts'
 import { compilePath } from '../../core/route/pattern.ts'
 import { RouteTable } from '../../core/route/table.ts'
@@ -87,6 +89,8 @@ export class RunningProxy implements AsyncDisposable {
   port = 0
   #generation = 0
   #server: Server | null = null
+  readonly #policies: Policies
+  #inUse: PolicySet | null = null
   readonly #waiting = new Waiting()
 
   constructor() {
@@ -97,6 +101,7 @@ export class RunningProxy implements AsyncDisposable {
         this.#waiting.poke()
       },
     })
+    this.#policies = new Policies(this.runtime.deadlines)
   }
 
   async start(options: ProxyOptions): Promise<void> {
@@ -113,8 +118,11 @@ export class RunningProxy implements AsyncDisposable {
 
   /** Takes another plan into use, as a reload does. */
   use(options: ProxyOptions): void {
-    const plan = planOf(options, ++this.#generation)
+    const policies = this.#policies.open('/')
+    const plan = planOf(options, ++this.#generation, policies)
     this.runtime.use(plan, gatherMaterials(plan, null, options.ticketKeys ?? null))
+    this.#inUse?.release()
+    this.#inUse = policies
   }
 
   connect(options: ConnectOptions = {}): Promise<Client> {
@@ -167,6 +175,7 @@ export class RunningProxy implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.runtime.close()
+    this.#policies.close()
     if (this.#server?.listening) await new Promise((resolve) => this.#server!.close(resolve))
   }
 
@@ -200,7 +209,7 @@ export class RunningProxy implements AsyncDisposable {
 const keys = [
   ...(['listener', 'route', 'upstream', 'endpoint', 'id', 'protocol', 'method', 'host', 'path', 'search', 'userAgent', 'referer'] as const),
   ...(['ip', 'peer', 'status', 'reason', 'detail', 'decidedBy', 'bytesIn', 'bytesOut', 'startedAt', 'durationMs'] as const),
-  ...(['upstreamMs', 'attempts', 'tunnel', 'serial', 'generation', 'scheme', 'received', 'logHooks', 'clientCertificate'] as const),
+  ...(['upstreamMs', 'attempts', 'tunnel', 'serial', 'generation', 'scheme', 'received', 'logHooks', 'clientCertificate', 'user'] as const),
 ] satisfies (keyof EndedExchange)[]
 
 function copyOf(exchange: EndedExchange): Ended {
@@ -216,9 +225,10 @@ function copyOfTunnel(tunnel: EndedTunnel): EndedTunnel {
   }
 }
 
-function planOf(options: ProxyOptions, generation: number): Plan {
+function planOf(options: ProxyOptions, generation: number, policies: PolicySet): Plan {
   if (options.config === undefined) return makePlan(options, generation)
-  return compilePlan(options.config, { generation, folder: '/', bindUse: (use, key) => inlineHook(key, use as HttpHooks) })
+  const bindUse = (use: UseConfig, key: string): Hook => (isPolicy(use) ? policies.hookOf(use) : inlineHook(key, use as HttpHooks))
+  return compilePlan(options.config, { generation, folder: '/', bindUse })
 }
 
 export function makePlan(options: ProxyOptions, generation: number): Plan {

@@ -202,6 +202,8 @@ export class RequestHead extends Head {
   hasIdentity = false
   /** What its connection has shown, not the request. */
   clientCertificate: ClientCertificate | null = null
+  /** Who the client has proved to be, by a policy that asked. */
+  user: string | null = null
   /** `TE: trailers`. */
   acceptsTrailers = false
   /** For the parser: where the request line starts. */

@@ -1,0 +1,13 @@
+/** All built-in policies by their names. */
+import { basicAuth } from './basic-auth.ts'
+import { ipAccess } from './ip-access.ts'
+import type { PolicyKind } from './policy.ts'
+
+/** Options are each kind's own; which ones belong to which name was checked with the config. */
+const kinds: ReadonlyMap<string, PolicyKind<never>> = new Map<string, PolicyKind<never>>(Object.entries({ basicAuth, ipAccess }))
+
+export function policyKind(name: string): PolicyKind<unknown> {
+  const kind = kinds.get(name)
+  if (kind === undefined) throw new Error(`there is no policy ${name}`)
+  return kind as PolicyKind<unknown>
+}

@@ -1,0 +1,89 @@
+/**
+ * The policies of a worker through its reloads: each plan has a set of hooks, and what a policy keeps (counters, verified passwords)
+ * goes on in the next set that has the same policy with the same options.
+ */
+import { hash } from 'node:crypto'
+import { dataOf } from '../config/data.ts'
+import type { Deadlines } from '../deadlines.ts'
+import type { Policy } from '../dsl/policies.ts'
+import type { Hook } from '../hooks.ts'
+import { policyKind } from './kinds.ts'
+import type { Kept, PolicyContext } from './policy.ts'
+
+interface Entry {
+  readonly value: Kept
+  /** Sets that have it. */
+  sets: number
+}
+
+export class Policies {
+  readonly #deadlines: Deadlines
+  /** As many as there are policies in the plans that are in use. */
+  readonly #kept = new Map<string, Entry>()
+
+  constructor(deadlines: Deadlines) {
+    this.#deadlines = deadlines
+  }
+
+  /** For one plan. */
+  open(folder: string): PolicySet {
+    return new PolicySet({ folder, deadlines: this.#deadlines }, this.#kept)
+  }
+
+  close(): void {
+    for (const { value } of this.#kept.values()) value.close()
+    this.#kept.clear()
+  }
+}
+
+export class PolicySet {
+  readonly #context: Omit<PolicyContext, 'keep'>
+  readonly #kept: Map<string, Entry>
+  readonly #hooks = new Map<Policy, Hook>()
+  /** How many policies of this plan were equal so far. */
+  readonly #equal = new Map<string, number>()
+  readonly #held: string[] = []
+
+  constructor(context: Omit<PolicyContext, 'keep'>, kept: Map<string, Entry>) {
+    this.#context = context
+    this.#kept = kept
+  }
+
+  /** The same for the same object: one that stands in two lists counts for both together. */
+  hookOf(use: Policy): Hook {
+    const known = this.#hooks.get(use)
+    if (known !== undefined) return known
+    const hook = policyKind(use.name).bind(use.options, { ...this.#context, keep: (make) => this.#keep(this.#identify(use), make) })
+    this.#hooks.set(use, hook)
+    return hook
+  }
+
+  /** Its plan is not in use any more, or never will be. */
+  release(): void {
+    for (const id of this.#held.splice(0)) {
+      const entry = this.#kept.get(id)!
+      if (--entry.sets > 0) continue
+      this.#kept.delete(id)
+      entry.value.close()
+    }
+  }
+
+  #identify({ name, options }: Policy): string {
+    const content = hash('sha256', dataOf([name, options]).join('\n'), 'base64url')
+    const number = this.#equal.get(content) ?? 0
+    this.#equal.set(content, number + 1)
+    return `${content} ${number}`
+  }
+
+  #keep<T extends Kept>(id: string, make: () => T): T {
+    let entry = this.#kept.get(id)
+    if (entry === undefined) {
+      entry = { value: make(), sets: 0 }
+      this.#kept.set(id, entry)
+    }
+    entry.sets++
+    this.#held.push(id)
+    // The same name and options make the same kind of thing.
+    return entry.value as T
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * What a built-in policy is to the rest: how its options become a hook, what of it goes on through reloads, and what `explain` says
+ * of it. Options are valid by then: config/schema-policies.ts has seen them.
+ */
+import { Deadlines } from '../deadlines.ts'
+import type { Hook } from '../hooks.ts'
+
+export interface PolicyKind<Options> {
+  /** The hook of one use; a policy that stands in several lists is bound once. */
+  bind(options: Options, context: PolicyContext): Hook
+  /** What it does, in a few words and without secrets. */
+  describe(options: Options): string
+  /** Its `onRequest` asks nobody and counts nothing: `explain` may ask it. */
+  readonly isPure: boolean
+}
+
+export interface PolicyContext {
+  /** Files of the config are looked for in here. */
+  readonly folder: string
+  readonly deadlines: Deadlines
+  /**
+   * What outlives this plan: made once, and the same in every next plan that has this policy with the same options, whichever place it
+   * moved to. Gone with the last plan that had it. Asked once a policy.
+   */
+  keep<T extends Kept>(make: () => T): T
+}
+
+export interface Kept {
+  /** No plan has it any more. */
+  close(): void
+}
+
+/** For whoever only looks: nothing is kept. */
+export function contextForOne(folder: string): PolicyContext {
+  return { folder, deadlines: new Deadlines(), keep: (make) => make() }
+}
