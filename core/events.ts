@@ -109,6 +109,8 @@ export interface Observer {
   /** A connection to an endpoint: opened, failed to open, closed. */
   dialled(upstream: string, endpoint: string, ok: boolean): void
   upstreamClosed(upstream: string, endpoint: string): void
+  /** A request was not sent once more, for too many were. */
+  retryRefused(upstream: string): void
   /** One crossing into a plugin: how many calls went, and how long it took. 0 ms: a call that was answered without one. */
   pluginCalled(plugin: string, calls: number, tookMs: number): void
   /** A call of a plugin that failed: threw, timed out, ran out of memory, was parked. */

@@ -86,6 +86,11 @@ export class Runtime {
     return listener instanceof Listener ? listener : undefined
   }
 
+  /** Of the plan in use. */
+  upstream(name: string): Upstream | null {
+    return this.#upstreams.get(name)?.upstream ?? null
+  }
+
   /** Takes a plan into use. Cannot fail. */
   use(plan: Plan, materials: Materials): Swap {
     const upstreams = this.#useUpstreams(plan, materials)

@@ -58,6 +58,7 @@ const sandbox = new Sandbox({
     tunnelEnded: quiet,
     dialled: quiet,
     upstreamClosed: quiet,
+    retryRefused: quiet,
     handshakeFailed: quiet,
     pluginCalled: quiet,
     pluginFailed: (_plugin, why, detail) => console.error(why, detail),

@@ -28,6 +28,7 @@ const observer: Observer = {
   tunnelEnded: quiet,
   dialled: quiet,
   upstreamClosed: quiet,
+  retryRefused: quiet,
   handshakeFailed: quiet,
   pluginCalled: quiet,
   pluginFailed: (plugin, why, detail) => console.error(plugin, why, detail),

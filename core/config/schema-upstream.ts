@@ -53,10 +53,7 @@ const balancer = chosen((value) => {
 
 const discovery = chosen((value) => (isObject(value) && value.kind === 'discovery' ? anything : wrong('a discovery')))
 
-const retryOn = chosen((value) => {
-  const isPlanned = value === 'reset' || value === 'timeout' || (Number.isInteger(value) && Number(value) >= 400 && Number(value) <= 599)
-  return isPlanned ? refused(`to try again on ${show(value)} is not supported yet`) : oneOf('connect')
-})
+const retryOn = chosen((value) => (typeof value === 'number' ? whole(400, 599) : oneOf('connect', 'reset', 'timeout')))
 
 const ratio = between(0, 1)
 
@@ -64,10 +61,10 @@ const options = object({
   endpoints: list(endpoint),
   host: oneOf('preserve', 'endpoint', 'name'),
   tls: tlsOrigination,
-  timeouts: object({ connect: duration, response: duration, idle: duration, keepAlive: duration }),
+  timeouts: object({ connect: duration, response: duration, idle: duration, keepAlive: duration, total: duration }),
   idleConnections: whole(0),
   limits: object({ connections: whole(1), ...planned({ pending: whole(0) }) }),
-  retries: object({ attempts: whole(1, 10), on: list(retryOn), ...planned({ budget: ratio }) }),
+  retries: object({ attempts: whole(1, 10), on: list(retryOn), budget: ratio, perTry: duration }),
   balancer,
   proxyProtocol: oneOf(1, 2),
   discovery: notYet('discovery', discovery),

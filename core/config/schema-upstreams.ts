@@ -2,6 +2,7 @@
 import { parseEndpoint } from '../net/address.ts'
 import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report, show } from './report.ts'
+import { checkSafeguards } from './safeguards.ts'
 import { findingsOf } from './schema-findings.ts'
 import type { UpstreamPart } from './schema-parts.ts'
 import { wholeUpstream } from './schema-upstream.ts'
@@ -12,7 +13,10 @@ export function checkUpstreams(upstreams: readonly UpstreamPart[], report: Repor
     const { value, path } = part
     if (isObject(value)) {
       report.findings.push(...findingsOf(wholeUpstream, value, path))
-      if (isObject(value.options)) checkOptions(value.options, [...path, { hidden: 'options' }], report)
+      if (isObject(value.options)) {
+        checkOptions(value.options, [...path, { hidden: 'options' }], report)
+        checkSafeguards(value.options, [...path, { hidden: 'options' }], report)
+      }
     }
     const name = isObject(value) ? value.name : value
     if (typeof name !== 'string') continue

@@ -4,7 +4,8 @@
  */
 import { monotonicMs } from '../clock.ts'
 import type { Deadlines } from '../deadlines.ts'
-import { type ErrorCode, errorTable } from '../errors.ts'
+import type { ErrorCode } from '../errors.ts'
+import { repeatable } from '../http/retry-rules.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import { PrivateConnections } from '../upstream/private-connections.ts'
@@ -114,7 +115,9 @@ export class Relay implements Accepted, Acquirer, WireOwner {
   onDialFailed(code: ErrorCode, detail: string | null): void {
     this.#giveUp = null
     const { upstream } = this.#options!
-    if (errorTable[code].retry !== 'safe' || this.#facts.attempts >= upstream.plan.attempts) return this.#fail(code, detail)
+    const { retries } = upstream.plan
+    if (retries === null || repeatable(code, retries) !== 'connect' || this.#facts.attempts >= retries.attempts)
+      return this.#fail(code, detail)
     this.#tried = [...(this.#tried ?? []), this.#chosen!]
     this.#attempt(upstream)
   }

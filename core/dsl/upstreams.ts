@@ -40,12 +40,21 @@ export interface Limits {
   pending?: number | undefined
 }
 export interface Retries {
-  /** Tries in all. Default 1. */
+  /** Tries in all, the first included. Default 2; without `retries` there is one. */
   attempts?: number | undefined
-  /** What is tried again: `'connect'`, before anything was sent. The others are planned. */
-  on?: readonly ('connect' | 'reset' | 'timeout' | number)[] | undefined
-  /** Planned. */
+  /**
+   * What is tried again, on another endpoint if there is one. `'connect'`: no connection came about, so nothing was sent. `'reset'`: it was lost before the head
+   * of the response was complete. `'timeout'`: the head did not come in time. A status of 400 to 599: that answer. All but `'connect'` are for requests
+   * that may be sent twice (GET, HEAD, PUT, DELETE, OPTIONS, TRACE; RFC 9110 §9.2.2) with a body of up to 64 KiB. Default `['connect']`.
+   */
+  on?: List<'connect' | 'reset' | 'timeout' | number> | undefined
+  /**
+   * How many requests may be sent once more, as a share of those of the last ten seconds; three a second may be in any case, a worker. What did
+   * not connect is not counted. Default 0.2.
+   */
   budget?: number | undefined
+  /** For one try, connecting included, until the head of its response is complete. Default: no limit but those of `timeouts`. */
+  perTry?: Duration | undefined
 }
 export interface Timeouts {
   /** Look-up of the name and connect. Default `5s`. */
@@ -56,6 +65,8 @@ export interface Timeouts {
   idle?: Duration | undefined
   /** A kept connection that nobody uses. Default `60s`. */
   keepAlive?: Duration | undefined
+  /** Of HTTP: all tries together, until the head of the response that is passed on; the sending of the request counts. Default: no limit. */
+  total?: Duration | undefined
 }
 export interface OriginationOptions {
   /** Default: the endpoint's name. */

@@ -7,7 +7,7 @@ import { requestText } from '../http/forward.ts'
 import { dropIdentity, extendIdentity, type Hop, hopLines } from '../http/identity.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import { normalisePath } from '../net/path.ts'
-import type { Destination, EndpointPlan, ListenerPlan, UpstreamPlan } from '../plan/plan.ts'
+import type { Destination, EndpointPlan, ListenerPlan, RetryPlan, UpstreamPlan } from '../plan/plan.ts'
 import type { Params } from '../route/pattern.ts'
 import { expand } from '../route/template.ts'
 import type { NamedValue, Outcome, Sent } from './explanation.ts'
@@ -84,7 +84,7 @@ function explainSending({ rewrite }: { readonly rewrite: string | null }, sendin
     ...{ kind: 'upstream', upstream: upstream.name, place: null, split },
     endpoints: upstream.endpoints.map(({ address, weight }) => ({ address, weight })),
     first: first.address,
-    ...{ balancing: balancingOf(upstream), attempts: upstream.attempts },
+    ...{ balancing: balancingOf(upstream), retries: upstream.retries === null ? null : retriesOf(upstream.retries) },
     ...{ requestLine: clean(requestLine), isRewritten: rewrite !== null },
     host: { value: clean(after.find(isHost)?.value ?? ''), because: hostBecause(upstream) },
     tls: upstream.tls === null ? null : { servername: servernameOf(upstream.tls.servername, first) },
@@ -124,6 +124,11 @@ function fieldsOf(head: RequestHead): NamedValue[] {
     if (colon > 0) fields.push({ name: line.slice(0, colon), value: line.slice(colon + 1).trim() })
   }
   return fields
+}
+
+function retriesOf({ attempts, onConnect, onReset, onTimeout, statuses }: RetryPlan): string {
+  const causes = [...(onConnect ? ['connect'] : []), ...(onReset ? ['reset'] : []), ...(onTimeout ? ['timeout'] : []), ...statuses]
+  return `up to ${attempts} tries, on ${causes.join(', ')}`
 }
 
 function balancingOf({ endpoints }: UpstreamPlan): string {

@@ -140,7 +140,7 @@ class Explainer {
   #timeouts(upstream: UpstreamPlan | null): Explanation['timeouts'] {
     const { requestHead, requestBodyIdle, sendIdle, keepAlive } = this.#listener.timeouts
     const own = Object.entries({ requestHead, requestBodyIdle, sendIdle, keepAlive })
-    const theirs = upstream === null ? [] : Object.entries(upstream.timeouts)
+    const theirs = upstream === null ? [] : Object.entries(upstream.timeouts).filter(([, ms]) => ms !== Number.POSITIVE_INFINITY)
     return [
       ...own.map(([name, ms]) => ({ name, ms, of: this.#listener.name })),
       ...theirs.map(([name, ms]) => ({ name, ms, of: upstream!.name })),

@@ -172,7 +172,8 @@ export interface Sent {
   /** Which is the next one, and how it goes on. */
   readonly first: string | null
   readonly balancing: string
-  readonly attempts: number
+  /** Words; null: one try. */
+  readonly retries: string | null
   readonly requestLine: string
   /** The path came about by `rewrite`. */
   readonly isRewritten: boolean

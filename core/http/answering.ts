@@ -36,6 +36,7 @@ export abstract class Answering extends Attempt implements HookCall {
 
   /** `asked`: hooks that may put something else in the place of the error. */
   protected failTo(code: ErrorCode, detail: string | null, asked: readonly Hook[]): void {
+    this.tryClock?.stop()
     this.reason = code
     this.detail = detail
     this.part = null

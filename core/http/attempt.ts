@@ -1,22 +1,24 @@
 /**
  * The request's way to an endpoint: chooses one, takes or dials a connection, sends, and tries again where that is safe. What of the
- * body has come is kept as long as it can still be sent again, and no more of it than one read.
+ * body has come is kept as long as it can still be sent again, and no more of it than one read, or 64 KiB where retries may need it.
  */
 import { monotonicMs } from '../clock.ts'
-import { type ErrorCode, errorTable, type RetryRule } from '../errors.ts'
+import { type ErrorCode, errorTable } from '../errors.ts'
 import type { Hook, Verdict } from '../hooks.ts'
 import { ResponseHead } from '../net/http1/head.ts'
 import type { ResponseSink, UpstreamConnection } from '../upstream/connection.ts'
 import type { PrivateConnections } from '../upstream/private-connections.ts'
-import type { Acquirer } from '../upstream/upstream.ts'
+import type { Acquirer, Endpoint, Upstream } from '../upstream/upstream.ts'
 import { codingOf } from './content-coding.ts'
 import { ExchangeFacts } from './exchange-facts.ts'
 import { isIdempotent, requestText } from './forward.ts'
 import { dropIdentity, extendIdentity, type Hop, hopLines } from './identity.ts'
 import { messageHooks } from './message-hooks.ts'
 import { RequestFilter } from './request-filter.ts'
+import { KEPT_BODY_BYTES, pauseMs, repeatable } from './retry-rules.ts'
+import { TryClock, type TryClockOwner } from './try-clock.ts'
 
-export abstract class Attempt extends ExchangeFacts implements Acquirer, ResponseSink {
+export abstract class Attempt extends ExchangeFacts implements Acquirer, ResponseSink, TryClockOwner {
   // ── for the exchange ─────────────────────────────────────────────────────────────────────────────────────────────
 
   protected abstract fail(code: ErrorCode, detail: string | null): void
@@ -42,19 +44,32 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
     else dropIdentity(this.request)
   }
 
-  /** `fresh`: on a connection of its own, for the one before was stale. */
-  protected attempt(fresh: boolean): void {
+  protected attempt(): void {
     const upstream = this.target!
-    if (!fresh) {
-      const endpoint = upstream.choose(this.tried)
-      if (endpoint === null) return this.fail('no_endpoint', null)
-      this.chosen = endpoint
-      this.attempts++
-      const connection = endpoint.pool.take(this.privates())
-      if (connection !== null) return this.send(connection)
-    }
+    const endpoint = upstream.choose(null)
+    if (endpoint === null) return this.fail('no_endpoint', null)
+    upstream.safeguards?.budget?.count(this.service.deadlines.now)
+    this.tryOn(endpoint)
+  }
+
+  private tryOn(endpoint: Endpoint): void {
+    const upstream = this.target!
+    this.chosen = endpoint
+    this.attempts++
+    if (upstream.safeguards?.isTimed === true) this.clock(upstream).begin(upstream.plan.retries?.perTry ?? Number.POSITIVE_INFINITY)
+    const connection = endpoint.pool.take(this.privates())
+    if (connection !== null) this.send(connection)
+    else this.dial()
+  }
+
+  private dial(): void {
     this.waited = true
-    this.cancelDial = upstream.dial(this.chosen!, this, this.privates())
+    this.cancelDial = this.target!.dial(this.chosen!, this, this.privates())
+  }
+
+  private clock({ plan }: Upstream): TryClock {
+    this.tryClock ??= new TryClock(this, this.service.deadlines, plan.timeouts.total)
+    return this.tryClock
   }
 
   /** Whose connection to the endpoint it must be; null: anybody's. */
@@ -64,6 +79,7 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
 
   /** Nothing more of this attempt is wanted: the endpoint sees the connection close. */
   protected giveUp(): void {
+    this.tryClock?.stop()
     this.cancelDial?.()
     this.cancelDial = null
     this.connection?.abort()
@@ -90,11 +106,22 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
     connection.start(this)
     if (this.request.upgrade !== null) this.messages = messageHooks(this.request, this.ip, this.asked())
     const text = requestText(this.request, upstream, this.chosen!.plan.address, this.hopText())
+    if (!this.sendsNoMore) this.beforeMore()
     const first = this.firstBytes
     const flowing = first === null ? connection.wire.writeText(text + this.firstBody) : connection.wire.write(text, first, 0, first.length)
     if (this.sendsNoMore) this.requestSent()
     else if (flowing) this.askForMore()
     else connection.dueAt = connection.deadlines.in(connection.idleMs)
+  }
+
+  /** More of the body is to come from the client. */
+  private beforeMore(): void {
+    // It is not the endpoint that takes its time.
+    this.tryClock?.begin(Number.POSITIVE_INFINITY)
+    // Lent bytes are others when the next ones come.
+    if (this.firstBytes === null || !this.keepsBody()) return
+    this.firstBody = this.firstBytes.latin1Slice()
+    this.firstBytes = null
   }
 
   private askForMore(): void {
@@ -196,7 +223,7 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
       else this.firstBytes = Buffer.concat([this.firstBytes, Buffer.from(more, 'latin1')])
       return false
     }
-    this.bodyStreamed = true
+    this.keep(prefix, bytes, from, to)
     const flowing = lent ? connection.wire.write(prefix, bytes, from, to) : connection.wire.writeText(prefix + bytes.latin1Slice(from, to))
     if (!flowing) connection.dueAt = connection.deadlines.in(connection.idleMs)
     return flowing
@@ -208,15 +235,35 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
       this.firstBody += text
       return
     }
+    if (!this.bodyStreamed) this.firstBody += text
     if (text !== '') this.connection.wire.writeText(text)
+    if (this.response === null) this.tryClock?.begin(this.target!.plan.retries?.perTry ?? Number.POSITIVE_INFINITY)
     this.requestSent()
+  }
+
+  /** What goes out is kept for another try, if there may be one. */
+  private keep(prefix: string, bytes: Buffer, from: number, to: number): void {
+    if (this.bodyStreamed) return
+    if (this.keepsBody() && this.firstBody.length + prefix.length + to - from <= KEPT_BODY_BYTES) {
+      this.firstBody += prefix + bytes.latin1Slice(from, to)
+      return
+    }
+    this.bodyStreamed = true
+    this.firstBody = ''
+    this.firstBytes = null
+  }
+
+  private keepsBody(): boolean {
+    const retries = this.target!.plan.retries
+    if (retries === null || this.response !== null || !isIdempotent(this.request.method)) return false
+    return retries.onReset || retries.onTimeout || retries.statuses.length > 0
   }
 
   /** A hook has made up its mind about all of the body: now the request is sent. */
   sendWhole(body: Buffer | null): void {
     this.firstBytes = body
     this.sendsNoMore = true
-    this.attempt(false)
+    this.attempt()
   }
 
   /** The client may go on sending. */
@@ -231,23 +278,75 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
     const connection = this.connection
     this.connection = null
     if (this.response !== null) return this.breakOff(code, detail)
-    if (this.mayRetry(errorTable[code].retry, connection)) return
-    this.fail(code, detail)
+    if (this.isStale(code, connection)) {
+      this.staleRetried = true
+      return this.dial()
+    }
+    if (!this.repeatsAfter(code)) this.fail(code, detail)
   }
 
-  /** Starts another attempt if this failure allows it. */
-  private mayRetry(rule: RetryRule, connection: UpstreamConnection | null): boolean {
-    if (this.bodyStreamed || rule === 'never' || this.stage !== 'upstream') return false
-    if (rule === 'if-reused') {
-      if (connection?.reused !== true || this.staleRetried || !this.sendsNoMore || !isIdempotent(this.request.method)) return false
-      this.staleRetried = true
-      this.attempt(true)
-      return true
-    }
-    if (this.attempts >= this.target!.plan.attempts) return false
-    this.tried = [...(this.tried ?? []), this.chosen!]
-    this.attempt(false)
+  /** A kept connection that was closed while nobody used it is replaced once, whatever the plan says of retries. */
+  private isStale(code: ErrorCode, connection: UpstreamConnection | null): boolean {
+    if (errorTable[code].retry !== 'if-reused' || connection?.reused !== true || this.staleRetried) return false
+    return !this.bodyStreamed && this.sendsNoMore && this.stage === 'upstream' && isIdempotent(this.request.method)
+  }
+
+  /** Begins another try if this failure allows it. */
+  private repeatsAfter(code: ErrorCode): boolean {
+    const retries = this.target!.plan.retries
+    if (retries === null || this.stage !== 'upstream') return false
+    const how = repeatable(code, retries)
+    const endpoint = how === null ? null : this.nextEndpoint()
+    if (endpoint === null || (how === 'replay' && !this.mayReplay())) return false
+    this.tryNext(endpoint)
     return true
+  }
+
+  /** Begins another try in place of this answer, which nobody gets to see, if its status asks for it. */
+  protected repeatsInsteadOf(status: number): boolean {
+    const retries = this.target!.plan.retries
+    if (retries === null || !retries.statuses.includes(status)) return false
+    const endpoint = this.nextEndpoint()
+    if (endpoint === null || !this.mayReplay()) return false
+    this.connection!.discard()
+    this.connection = null
+    this.tryNext(endpoint)
+    return true
+  }
+
+  /** For another try, one that has not failed this request if there is any; null: there is no other try. */
+  private nextEndpoint(): Endpoint | null {
+    const upstream = this.target!
+    if (this.attempts >= upstream.plan.retries!.attempts || this.bodyStreamed) return null
+    this.tried = [...(this.tried ?? []), this.chosen!]
+    return upstream.choose(this.tried)
+  }
+
+  /** The endpoint may have done already what it was asked for. */
+  private mayReplay(): boolean {
+    if (!isIdempotent(this.request.method)) return false
+    const { plan, safeguards } = this.target!
+    if (safeguards!.budget!.take(this.service.deadlines.now)) return true
+    this.service.observer.retryRefused(plan.name)
+    return false
+  }
+
+  private tryNext(endpoint: Endpoint): void {
+    if (!this.tried!.includes(endpoint)) return this.tryOn(endpoint)
+    this.chosen = endpoint
+    this.waited = true
+    this.clock(this.target!).pause(pauseMs(this.attempts, Math.random()))
+  }
+
+  onPauseOver(): void {
+    this.tryOn(this.chosen!)
+  }
+
+  onTimeUp(what: 'try' | 'all'): void {
+    const code = this.cancelDial === null ? 'response_timeout' : 'connect_timeout'
+    this.giveUp()
+    if (what === 'try') this.onFailed(code, 'the time for one try')
+    else this.fail(code, 'the time for all tries')
   }
 }
 

@@ -18,6 +18,7 @@ import type { MessageHooks } from './message-hooks.ts'
 import type { RequestFilter } from './request-filter.ts'
 import type { ResponseFilter } from './response-filter.ts'
 import type { Service } from './service.ts'
+import type { TryClock } from './try-clock.ts'
 
 /** Where the exchange is: what a hook's late answer goes on with. `filtering`: a body hook has its body, and the head waits for it. */
 export type Stage =
@@ -78,6 +79,8 @@ export abstract class ExchangeFacts implements EndedExchange {
   protected tried: Endpoint[] | null = null
   protected cancelDial: (() => void) | null = null
   protected staleRetried = false
+  /** Null: no time but those of connections. */
+  protected tryClock: TryClock | null = null
 
   // ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

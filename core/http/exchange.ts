@@ -183,7 +183,7 @@ export class Exchange extends Responding {
     this.stage = 'upstream'
     this.target = upstream
     if (this.request.hasIdentity || this.service.listener.trust !== null || this.downstream.certificateLines !== '') this.applyIdentity()
-    if (this.listenerAsked + this.routeAsked === 0 || this.prepareBodies()) this.attempt(false)
+    if (this.listenerAsked + this.routeAsked === 0 || this.prepareBodies()) this.attempt()
   }
 
   /** Returns whether the request may be sent now. */

@@ -32,6 +32,11 @@ export abstract class Responding extends Answering implements ResponseTaker {
   }
 
   onHead(head: ResponseHead, length: number): void {
+    if (this.target!.safeguards !== null) {
+      if (this.repeatsInsteadOf(head.status)) return
+      this.firstBody = ''
+    }
+    this.tryClock?.stop()
     this.answeredAt = monotonicMs()
     this.upstreamMs = this.answeredAt - this.sentAt
     this.response = head
@@ -87,6 +92,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
   }
 
   onUpgraded(head: ResponseHead, connection: UpstreamConnection, rest: Buffer): void {
+    this.tryClock?.stop()
     this.connection = null
     if (this.request.upgrade === null || head.upgrade?.toLowerCase() !== this.request.upgrade.toLowerCase()) {
       connection.wire.destroy()

@@ -35,6 +35,7 @@ export const families = {
   ]),
   upstream_response_seconds: histogram('From the first byte sent to the head of the response.', ['upstream']),
   upstream_retries_total: counter('Attempts after the first.', ['upstream']),
+  upstream_retries_refused_total: counter('Requests that were not sent once more because too many were: the budget.', ['upstream']),
   upstream_dials_total: counter('Connections to endpoints, opened or failed.', ['upstream', 'endpoint', 'outcome']),
   upstream_connections: gauge('Connections to endpoints open now.', ['upstream', 'endpoint']),
   plugin_calls_total: counter('Calls of a plugin.', ['plugin']),

@@ -149,6 +149,10 @@ export class Traffic implements Observer {
     this.#counters.values[this.#endpoint(this.#upstream(upstream), endpoint).open]! -= 1
   }
 
+  retryRefused(upstream: string): void {
+    this.#counters.values[this.#upstream(upstream).refused]! += 1
+  }
+
   pluginCalled(plugin: string, calls: number, tookMs: number): void {
     const slots = this.#plugin(plugin)
     const values = this.#counters.values
@@ -242,6 +246,7 @@ export class Traffic implements Observer {
         name,
         response: this.#counters.add('upstream_response_seconds', name),
         retries: this.#counters.add('upstream_retries_total', name),
+        refused: this.#counters.add('upstream_retries_refused_total', name),
         endpoints: new Map(),
       }
       this.#upstreams.set(name, slots)
@@ -305,6 +310,7 @@ interface UpstreamSlots {
   readonly name: string
   readonly response: number
   readonly retries: number
+  readonly refused: number
   readonly endpoints: Map<string, EndpointSlots>
 }
 

@@ -12,7 +12,7 @@ import type {
   UpstreamOptions,
 } from '../index.ts'
 import { parseEndpoint } from '../net/address.ts'
-import type { EndpointPlan, UpstreamPlan, UpstreamTimeouts } from './plan.ts'
+import type { EndpointPlan, RetryPlan, UpstreamPlan, UpstreamTimeouts } from './plan.ts'
 
 export class UpstreamCompiler {
   readonly byName = new Map<string, UpstreamPlan>()
@@ -56,7 +56,7 @@ export class UpstreamCompiler {
       tls: tls === false ? null : this.#origination(tls === true ? {} : tls),
       timeouts: compileTimeouts(options.timeouts ?? {}),
       idleConnections: options.idleConnections ?? 256,
-      attempts: countAttempts(options.retries ?? {}),
+      retries: options.retries === undefined ? null : compileRetries(options.retries),
       proxyProtocol: options.proxyProtocol ?? null,
       connections: options.limits?.connections ?? Number.POSITIVE_INFINITY,
     })
@@ -87,11 +87,25 @@ function addressOf(endpoint: string | EndpointOptions): string {
   return typeof endpoint === 'string' ? endpoint : endpoint.address
 }
 
-function countAttempts({ attempts = 1, on = ['connect'] }: Retries): number {
-  return on.includes('connect') ? attempts : 1
+function compileRetries({ attempts = 2, on = ['connect'], budget = 0.2, perTry }: Retries): RetryPlan | null {
+  const causes = entriesOf<'connect' | 'reset' | 'timeout' | number>(on).map(([, cause]) => cause)
+  if (attempts === 1 || causes.length === 0) return null
+  return Object.freeze({
+    attempts,
+    ...{ onConnect: causes.includes('connect'), onReset: causes.includes('reset'), onTimeout: causes.includes('timeout') },
+    statuses: Object.freeze(causes.filter((cause) => typeof cause === 'number')),
+    budget,
+    perTry: perTry === undefined ? Number.POSITIVE_INFINITY : toMs(perTry),
+  })
 }
 
-function compileTimeouts({ connect = '5s', response = '60s', idle = '60s', keepAlive = '60s' }: Timeouts): UpstreamTimeouts {
-  const ms = (text: string): number => parseDuration(text)!
-  return Object.freeze({ connect: ms(connect), response: ms(response), idle: ms(idle), keepAlive: ms(keepAlive) })
+function compileTimeouts({ connect = '5s', response = '60s', idle = '60s', keepAlive = '60s', total }: Timeouts): UpstreamTimeouts {
+  return Object.freeze({
+    ...{ connect: toMs(connect), response: toMs(response), idle: toMs(idle), keepAlive: toMs(keepAlive) },
+    total: total === undefined ? Number.POSITIVE_INFINITY : toMs(total),
+  })
+}
+
+function toMs(text: string): number {
+  return parseDuration(text)!
 }

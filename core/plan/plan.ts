@@ -193,12 +193,25 @@ export interface UpstreamPlan {
   readonly timeouts: UpstreamTimeouts
   /** Connections kept open and idle, an endpoint and worker. Default 256. */
   readonly idleConnections: number
-  /** Tries in all for one exchange. Default 1; a stale kept-alive connection is replaced beside it. */
-  readonly attempts: number
+  /** Null: one try; a stale kept-alive connection is replaced beside it. */
+  readonly retries: RetryPlan | null
   /** Version of the PROXY header that each connection begins with; null: none. */
   readonly proxyProtocol: 1 | 2 | null
   /** Connections an upstream and worker; Infinity. */
   readonly connections: number
+}
+
+export interface RetryPlan {
+  /** Tries in all for one exchange, 2 or more. */
+  readonly attempts: number
+  readonly onConnect: boolean
+  readonly onReset: boolean
+  readonly onTimeout: boolean
+  readonly statuses: readonly number[]
+  /** Of the requests of the last ten seconds, how many may be sent once more. Default 0.2. */
+  readonly budget: number
+  /** Milliseconds for one try, until the head of its response is complete. Default Infinity. */
+  readonly perTry: number
 }
 
 export interface EndpointPlan {
@@ -222,4 +235,6 @@ export interface UpstreamTimeouts {
   readonly idle: number
   /** A kept-alive connection that nobody uses. Default 60 s. */
   readonly keepAlive: number
+  /** From the first try until the head of the response that is passed on. Default Infinity. */
+  readonly total: number
 }

@@ -218,6 +218,7 @@ export class SimulatedProxy {
       },
       dialled() {},
       upstreamClosed() {},
+      retryRefused() {},
       pluginCalled() {},
       pluginFailed: (plugin, why, detail) => this.#log({ plugin, level: 'error', text: `failed (${why}): ${detail}` }),
       pluginLogged: (plugin, level, text, at) =>

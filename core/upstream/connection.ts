@@ -116,6 +116,11 @@ export class UpstreamConnection implements WireOwner, Timed {
     this.wire.reset()
   }
 
+  /** To be called inside of `onHead`: nobody wants this response. What is left of it is read if it has come already; else the connection closes. */
+  discard(): void {
+    this.#sink = new Unwanted(this)
+  }
+
   /** Stops and goes on reading the response; while stopped no deadline runs, for it is not the endpoint that is slow. */
   pause(): void {
     this.#paused = true
@@ -130,10 +135,13 @@ export class UpstreamConnection implements WireOwner, Timed {
   }
 
   onBytes(bytes: Buffer, length: number): void {
-    const sink = this.#sink
+    let sink = this.#sink
     if (sink === null) return this.wire.destroy()
     let at = 0
-    if (this.#reading === 'head') at = this.#readHead(sink, bytes, length)
+    if (this.#reading === 'head') {
+      at = this.#readHead(sink, bytes, length)
+      if (this.#sink instanceof Unwanted) sink = this.#sink
+    }
     if (at >= 0 && this.#sink === sink && this.#reading !== 'head') this.#readBody(sink, bytes, at, length)
     if (this.#sink === sink || this.#answered) {
       this.#answered = false
@@ -305,4 +313,30 @@ export class UpstreamConnection implements WireOwner, Timed {
     if (keep) this.#home.release(this)
     else this.wire.destroy()
   }
+}
+
+/** In the place of a sink that has begun another attempt. */
+class Unwanted implements ResponseSink {
+  readonly answersHead = false
+  readonly keepsFraming = false
+  readonly #connection: UpstreamConnection
+  #isOver = false
+
+  constructor(connection: UpstreamConnection) {
+    this.#connection = connection
+  }
+
+  onInformational(): void {}
+  onHead(): void {}
+  onBody(): void {}
+  onBodyText(): void {}
+  onBodyEnd(): void {
+    this.#isOver = true
+  }
+  onReadEnd(): void {
+    if (!this.#isOver) this.#connection.abort()
+  }
+  onUpgraded(): void {}
+  onSendable(): void {}
+  onFailed(): void {}
 }

@@ -5,6 +5,7 @@ import type { EndpointPlan, UpstreamPlan } from '../plan/plan.ts'
 import type { UpstreamConnection } from './connection.ts'
 import type { Pool } from './pool.ts'
 import type { PrivateConnections } from './private-connections.ts'
+import { Safeguards } from './safeguards.ts'
 
 export interface UpstreamEvents {
   dialled(upstream: string, endpoint: string, ok: boolean): void
@@ -29,12 +30,15 @@ export class Endpoint {
 
 export class Upstream {
   readonly plan: UpstreamPlan
+  /** Null: its plan asks for none. */
+  readonly safeguards: Safeguards | null
   readonly #endpoints: readonly Endpoint[]
   readonly #balancer: Balancer
   readonly #events: UpstreamEvents
 
   constructor(plan: UpstreamPlan, endpoints: readonly Endpoint[], balancer: Balancer, events: UpstreamEvents) {
     this.plan = plan
+    this.safeguards = Safeguards.of(plan)
     this.#endpoints = endpoints
     this.#balancer = balancer
     this.#events = events

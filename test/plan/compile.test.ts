@@ -112,8 +112,11 @@ test('an upstream() keeps the client’s Host, a URL sends its own name', () => 
   assert.equal(pick(plan.upstreams.get('127.0.0.1:3000')!), { host: 'name', hostName: '127.0.0.1:3000', tls: null })
   assert.equal(pick(plan.upstreams.get('api')!), { host: 'preserve', hostName: 'api', tls: null })
   assert.equal(pick(plan.upstreams.get('named')!), { host: 'name', hostName: 'named', tls })
-  const { endpoints, timeouts, attempts, connections, idleConnections, proxyProtocol } = plan.upstreams.get('named')!
-  assert.equal([timeouts.connect, timeouts.response, attempts, connections, idleConnections, proxyProtocol], [1000, 60_000, 3, 7, 256, 2])
+  const { endpoints, timeouts, retries, connections, idleConnections, proxyProtocol } = plan.upstreams.get('named')!
+  assert.equal(
+    [timeouts.connect, timeouts.response, retries?.attempts, connections, idleConnections, proxyProtocol],
+    [1000, 60_000, 3, 7, 256, 2],
+  )
   assert.equal(endpoints, [{ address: 'a:1', target: { kind: 'name', host: 'a', port: 1 }, weight: 1 }])
   assert.equal(
     plan.upstreams.get('api')!.endpoints.map(({ address, weight }) => [address, weight]),

@@ -32,8 +32,20 @@ function linesOf(fields: Fields): string {
 /** One that preserves the Host. */
 export function anUpstream(changes: Partial<UpstreamPlan> = {}): UpstreamPlan {
   return {
-    ...{ name: 'api', endpoints: [], host: 'preserve', hostName: 'api', tls: null, idleConnections: 256, attempts: 1, proxyProtocol: null },
-    ...{ connections: Number.POSITIVE_INFINITY, timeouts: { connect: 5_000, response: 60_000, idle: 60_000, keepAlive: 60_000 } },
+    ...{
+      name: 'api',
+      endpoints: [],
+      host: 'preserve',
+      hostName: 'api',
+      tls: null,
+      idleConnections: 256,
+      retries: null,
+      proxyProtocol: null,
+    },
+    ...{
+      connections: Number.POSITIVE_INFINITY,
+      timeouts: { connect: 5_000, response: 60_000, idle: 60_000, keepAlive: 60_000, total: Number.POSITIVE_INFINITY },
+    },
     ...changes,
   }
 }

@@ -20,6 +20,7 @@ import type {
   ListenerPlan,
   ListenerTimeouts,
   Plan,
+  RetryPlan,
   UpstreamPlan,
   UpstreamTimeouts,
 } from '../../core/plan/plan.ts'
@@ -33,10 +34,14 @@ import { Runtime } from '../../core/runtime.ts'
 import { type Client, type ConnectOptions, connect } from './client.ts'
 import { Waiting } from './deadline.ts'
 
-export interface UpstreamOptions extends Partial<Omit<UpstreamPlan, 'endpoints' | 'timeouts'>> {
+export interface UpstreamOptions extends Partial<Omit<UpstreamPlan, 'endpoints' | 'timeouts' | 'retries'>> {
   /** `127.0.0.1:3001`, `name:3001` or `unix:/path`; or what has such an address. */
   readonly endpoints?: readonly (string | { readonly address: string })[]
   readonly timeouts?: Partial<UpstreamTimeouts>
+  /** Tries in all, of what did not connect. Default 1. */
+  readonly attempts?: number
+  /** Instead of `attempts`. */
+  readonly retries?: Partial<RetryPlan>
 }
 
 export interface RouteOptions {
@@ -83,6 +88,7 @@ export class RunningProxy implements AsyncDisposable {
   readonly tunnels: EndedTunnel[] = []
   readonly handshakesFailed: { readonly why: HandshakeFailure; readonly detail: string | null }[] = []
   readonly dialled: { readonly endpoint: string; readonly ok: boolean }[] = []
+  retriesRefused = 0
   readonly runtime: Runtime
   /** Open connections of both sides, as the runtime counts them. */
   descriptors = 0
@@ -199,6 +205,9 @@ export class RunningProxy implements AsyncDisposable {
         this.dialled.push({ endpoint, ok })
       },
       upstreamClosed() {},
+      retryRefused: () => {
+        this.retriesRefused++
+      },
       pluginCalled() {},
       pluginFailed() {},
       pluginLogged() {},
@@ -264,7 +273,7 @@ export function makePlan(options: ProxyOptions, generation: number): Plan {
   return { generation, listeners: [listener], upstreams, log, admin: null }
 }
 
-function makeUpstream(name: string, { endpoints = [], timeouts = {}, ...rest }: UpstreamOptions): UpstreamPlan {
+function makeUpstream(name: string, { endpoints = [], timeouts = {}, attempts, retries, ...rest }: UpstreamOptions): UpstreamPlan {
   return {
     ...{
       name,
@@ -272,13 +281,22 @@ function makeUpstream(name: string, { endpoints = [], timeouts = {}, ...rest }: 
       hostName: name,
       tls: null,
       idleConnections: 256,
-      attempts: 1,
+      retries: makeRetries(attempts, retries),
       connections: Number.POSITIVE_INFINITY,
       proxyProtocol: null,
     },
-    ...pick(rest, ['host', 'hostName', 'tls', 'idleConnections', 'attempts', 'connections', 'proxyProtocol']),
+    ...pick(rest, ['host', 'hostName', 'tls', 'idleConnections', 'connections', 'proxyProtocol']),
     endpoints: endpoints.map((endpoint) => makeEndpoint(typeof endpoint === 'string' ? endpoint : endpoint.address)),
-    timeouts: { connect: 5_000, response: 60_000, idle: 60_000, keepAlive: 60_000, ...timeouts },
+    timeouts: { connect: 5_000, response: 60_000, idle: 60_000, keepAlive: 60_000, total: Number.POSITIVE_INFINITY, ...timeouts },
+  }
+}
+
+function makeRetries(attempts = 1, retries: Partial<RetryPlan> | undefined): RetryPlan | null {
+  if (attempts === 1 && retries === undefined) return null
+  return {
+    ...{ attempts: retries === undefined ? attempts : 2, onConnect: true, onReset: false, onTimeout: false, statuses: [] },
+    ...{ budget: 0.2, perTry: Number.POSITIVE_INFINITY },
+    ...retries,
   }
 }
 

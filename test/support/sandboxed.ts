@@ -165,6 +165,7 @@ function observerOf(told: Told): Observer {
     tunnelEnded: quiet,
     dialled: quiet,
     upstreamClosed: quiet,
+    retryRefused: quiet,
     handshakeFailed: quiet,
     pluginCalled: (_plugin, calls) => void told.calls.push(calls),
     pluginFailed: (plugin, why, detail) => void told.failures.push({ plugin, why, detail }),
