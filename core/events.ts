@@ -98,6 +98,20 @@ export interface SourcePlace {
   readonly line: number
 }
 
+/** An endpoint, or an upstream as a whole, is in another state. */
+export interface UpstreamChange {
+  readonly upstream: string
+  /** Null: the upstream as a whole. */
+  readonly endpoint: string | null
+  /**
+   * Of an endpoint: `ejected` until it is `available` again, for what came of its requests; `unhealthy` until it is `healthy`, for what came of its health checks.
+   * Of an upstream: in `panic` it uses all endpoints, for too few are available; until `calm`.
+   */
+  readonly state: 'ejected' | 'available' | 'unhealthy' | 'healthy' | 'panic' | 'calm'
+  /** A few words for the log. */
+  readonly why: string
+}
+
 /** Every call is synchronous, must not throw, and costs nothing when it does nothing. */
 export interface Observer {
   connectionOpened(listener: string): void
@@ -111,6 +125,7 @@ export interface Observer {
   upstreamClosed(upstream: string, endpoint: string): void
   /** A request was not sent once more, for too many were. */
   retryRefused(upstream: string): void
+  upstreamChanged(change: UpstreamChange): void
   /** One crossing into a plugin: how many calls went, and how long it took. 0 ms: a call that was answered without one. */
   pluginCalled(plugin: string, calls: number, tookMs: number): void
   /** A call of a plugin that failed: threw, timed out, ran out of memory, was parked. */

@@ -19,7 +19,7 @@ import type { AnyListenerPlan, EndpointPlan, ListenerPlan, Plan, SplitDestinatio
 import type { Dial, Origination } from './upstream/dial.ts'
 import { DnsCache } from './upstream/dns.ts'
 import { Pool, type PoolEnvironment, type PoolOptions } from './upstream/pool.ts'
-import { Endpoint, Upstream } from './upstream/upstream.ts'
+import { Endpoint, Upstream, type UpstreamEnvironment } from './upstream/upstream.ts'
 
 export interface RuntimeOptions {
   readonly observer: Observer
@@ -290,11 +290,13 @@ export class Runtime {
       // Also for what is kept: its pools must outlive this plan.
       const endpoints = upstream.endpoints.map((endpoint) => new Endpoint(endpoint, this.#poolFor(upstream, endpoint, tls, pools)))
       const same = before?.text === text ? before.upstream : null
-      const made = same ?? new Upstream(upstream, endpoints, createBalancer(upstream), this.#options.observer)
+      const made = same ?? new Upstream(upstream, endpoints, createBalancer(upstream), this.#upstreamEnvironment())
       known.set(upstream.name, { text, upstream: made })
+      if (made !== before?.upstream) before?.upstream.safeguards?.close(endpoints)
       byPlan.set(upstream, made)
     }
     for (const [key, pool] of this.#pools) if (!pools.has(key)) pool.retire()
+    for (const [name, { upstream }] of this.#upstreams) if (!known.has(name)) upstream.safeguards?.close([])
     this.#pools = pools
     this.#upstreams = known
     return byPlan
@@ -310,6 +312,10 @@ export class Runtime {
     known?.configure(options)
     pools.set(key, pool)
     return pool
+  }
+
+  #upstreamEnvironment(): UpstreamEnvironment {
+    return { events: this.#options.observer, deadlines: this.deadlines }
   }
 
   #poolEnvironment(): PoolEnvironment {

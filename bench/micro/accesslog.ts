@@ -89,7 +89,7 @@ for (const [what, hook] of Object.entries(hooks)) {
 
 async function measure(configure: (traffic: Traffic) => void, logHooks: readonly Hook[] | null = null): Promise<number> {
   const sink = new LineSink({ path, onDrops: () => {} })
-  const traffic = new Traffic({ counters: new Counters(), sink, onPluginLine: () => {} })
+  const traffic = new Traffic({ counters: new Counters(), sink, onChangeLine: () => {}, onPluginLine: () => {} })
   configure(traffic)
   const differences: number[] = []
   for (let round = 0; round < ROUNDS; round++) {

@@ -77,6 +77,8 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
     timeouts: { connect: 1000, response: 60_000, idle: 60_000, keepAlive: 60_000, total: Number.POSITIVE_INFINITY },
     idleConnections: 16,
     retries: null,
+    outlier: null,
+    panic: 0.5,
     proxyProtocol: null,
     connections: Number.POSITIVE_INFINITY,
   }
@@ -88,13 +90,14 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
     tunnelEnded: nothing,
     dialled: nothing,
     upstreamClosed: nothing,
+    upstreamChanged: nothing,
     retryRefused: nothing,
     pluginCalled: nothing,
     pluginFailed: nothing,
     handshakeFailed: nothing,
     pluginLogged: nothing,
   }
-  const upstream = new Upstream(plan, [new Endpoint(plan.endpoints[0]!, pool)], createBalancer(plan), observer)
+  const upstream = new Upstream(plan, [new Endpoint(plan.endpoints[0]!, pool)], createBalancer(plan), { events: observer, deadlines })
   const conditions: Conditions = { hosts: null, paths: null, methods: null, headers: [], query: [], cookies: [], from: null, when: null }
   const route = { id: 'web[0]', hooks: [], destination: { kind: 'upstream', upstream: plan, rewrite: null } as const }
   const listener: ListenerPlan = {

@@ -58,6 +58,7 @@ const sandbox = new Sandbox({
     tunnelEnded: quiet,
     dialled: quiet,
     upstreamClosed: quiet,
+    upstreamChanged: quiet,
     retryRefused: quiet,
     handshakeFailed: quiet,
     pluginCalled: quiet,

@@ -28,6 +28,7 @@ const observer: Observer = {
   tunnelEnded: quiet,
   dialled: quiet,
   upstreamClosed: quiet,
+  upstreamChanged: quiet,
   retryRefused: quiet,
   handshakeFailed: quiet,
   pluginCalled: quiet,

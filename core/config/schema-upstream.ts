@@ -56,6 +56,8 @@ const discovery = chosen((value) => (isObject(value) && value.kind === 'discover
 const retryOn = chosen((value) => (typeof value === 'number' ? whole(400, 599) : oneOf('connect', 'reset', 'timeout')))
 
 const ratio = between(0, 1)
+/** Of 0 everything would be too much. */
+const share = between(0.01, 1)
 
 const options = object({
   endpoints: list(endpoint),
@@ -65,12 +67,16 @@ const options = object({
   idleConnections: whole(0),
   limits: object({ connections: whole(1), ...planned({ pending: whole(0) }) }),
   retries: object({ attempts: whole(1, 10), on: list(retryOn), budget: ratio, perTry: duration }),
+  outlier: object({
+    ...{ consecutiveFailures: whole(1), failureRatio: share, minRequests: whole(1), latency: duration, window: duration },
+    ...{ ejectFor: duration, maxEjected: ratio },
+  }),
+  panic: ratio,
   balancer,
   proxyProtocol: oneOf(1, 2),
   discovery: notYet('discovery', discovery),
   ...planned({
     healthCheck: object({ path: text, interval: duration, timeout: duration, unhealthyAfter: whole(1), healthyAfter: whole(1) }),
-    outlier: object({ consecutiveFailures: whole(1), ejectFor: duration, maxEjected: ratio }),
     circuitBreaker: object({ failureRatio: ratio, minRequests: whole(1), openFor: duration }),
     sticky: object({ cookie: text }, ['cookie']),
     slowStart: duration,

@@ -83,6 +83,7 @@ export class Relay implements Accepted, Acquirer, WireOwner {
     const { early, hasEnded, hooks, deadlines, idleMs } = this.#options!
     const facts = this.#facts
     facts.connectMs = monotonicMs() - this.#dialledAt
+    this.#options!.upstream.safeguards?.answered(this.#chosen!, 0, facts.connectMs)
     this.#options = null
     this.#giveUp = null
     this.#tried = null
@@ -115,6 +116,7 @@ export class Relay implements Accepted, Acquirer, WireOwner {
   onDialFailed(code: ErrorCode, detail: string | null): void {
     this.#giveUp = null
     const { upstream } = this.#options!
+    upstream.safeguards?.failed(this.#chosen!, code)
     const { retries } = upstream.plan
     if (retries === null || repeatable(code, retries) !== 'connect' || this.#facts.attempts >= retries.attempts)
       return this.#fail(code, detail)

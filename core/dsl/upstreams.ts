@@ -21,10 +21,24 @@ export interface HealthCheck {
   unhealthyAfter?: number | undefined
   healthyAfter?: number | undefined
 }
-/** Planned. */
+/**
+ * An endpoint is ejected, that is, gets no requests for a while, for what came of those it got: it did not connect, broke off, did not answer in time, or answered
+ * with 500 or more. Each worker sees its own requests and decides for itself.
+ */
 export interface OutlierDetection {
+  /** Default 5. */
   consecutiveFailures?: number | undefined
+  /** Also when this share of the requests within `window` failed. Default: not looked at. */
+  failureRatio?: number | undefined
+  /** Also when answers take as long as that on average within `window`, until their head. Default: not looked at. */
+  latency?: Duration | undefined
+  /** `failureRatio` and `latency` count from so many requests within `window`. Default 20. */
+  minRequests?: number | undefined
+  /** Default `10s`. */
+  window?: Duration | undefined
+  /** The first time; then two, three and up to ten times as long, if it fails again soon. Default `30s`. */
   ejectFor?: Duration | undefined
+  /** No more than this share of the endpoints at a time, but one of several in any case; 0: none. Default 0.5. */
   maxEjected?: number | undefined
 }
 /** Planned. */
@@ -90,9 +104,12 @@ interface UpstreamCommon {
   balancer?: Balancer | undefined
   /** Begin each connection with a header of the PROXY protocol that names the client. It then serves that client's connection alone. */
   proxyProtocol?: 1 | 2 | undefined
+  /** Keep off endpoints whose requests fail. `{}`: with all its defaults. */
+  outlier?: OutlierDetection | undefined
+  /** If less than this share of the endpoints is available, all of them are used: rather some bad answers than all the load on a few. 0: never. Default 0.5. */
+  panic?: number | undefined
   /** Planned, as all below. */
   healthCheck?: HealthCheck | undefined
-  outlier?: OutlierDetection | undefined
   circuitBreaker?: CircuitBreaker | undefined
   sticky?: { cookie: string } | undefined
   slowStart?: Duration | undefined

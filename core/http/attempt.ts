@@ -8,6 +8,7 @@ import type { Hook, Verdict } from '../hooks.ts'
 import { ResponseHead } from '../net/http1/head.ts'
 import type { ResponseSink, UpstreamConnection } from '../upstream/connection.ts'
 import type { PrivateConnections } from '../upstream/private-connections.ts'
+import type { Safeguards } from '../upstream/safeguards.ts'
 import type { Acquirer, Endpoint, Upstream } from '../upstream/upstream.ts'
 import { codingOf } from './content-coding.ts'
 import { ExchangeFacts } from './exchange-facts.ts'
@@ -277,11 +278,15 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
   onFailed(code: ErrorCode, detail: string | null): void {
     const connection = this.connection
     this.connection = null
-    if (this.response !== null) return this.breakOff(code, detail)
+    if (this.response !== null) {
+      this.target!.safeguards?.failed(this.chosen!, code)
+      return this.breakOff(code, detail)
+    }
     if (this.isStale(code, connection)) {
       this.staleRetried = true
       return this.dial()
     }
+    this.target!.safeguards?.failed(this.chosen!, code)
     if (!this.repeatsAfter(code)) this.fail(code, detail)
   }
 
@@ -302,8 +307,17 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
     return true
   }
 
+  /** An endpoint has answered, and somebody wants to know. Returns whether another try has begun in place of the answer. */
+  protected answered(safeguards: Safeguards, status: number): boolean {
+    if (status >= 500) safeguards.answered(this.chosen!, status, 0)
+    if (this.repeatsInsteadOf(status)) return true
+    this.isGood = status < 500
+    this.firstBody = ''
+    return false
+  }
+
   /** Begins another try in place of this answer, which nobody gets to see, if its status asks for it. */
-  protected repeatsInsteadOf(status: number): boolean {
+  private repeatsInsteadOf(status: number): boolean {
     const retries = this.target!.plan.retries
     if (retries === null || !retries.statuses.includes(status)) return false
     const endpoint = this.nextEndpoint()

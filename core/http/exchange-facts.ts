@@ -81,6 +81,8 @@ export abstract class ExchangeFacts implements EndedExchange {
   protected staleRetried = false
   /** Null: no time but those of connections. */
   protected tryClock: TryClock | null = null
+  /** If the rest of the answer comes, the endpoint has done well, and somebody wants to know. */
+  protected isGood = false
 
   // ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

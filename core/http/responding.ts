@@ -32,10 +32,8 @@ export abstract class Responding extends Answering implements ResponseTaker {
   }
 
   onHead(head: ResponseHead, length: number): void {
-    if (this.target!.safeguards !== null) {
-      if (this.repeatsInsteadOf(head.status)) return
-      this.firstBody = ''
-    }
+    const { safeguards } = this.target!
+    if (safeguards !== null && this.answered(safeguards, head.status)) return
     this.tryClock?.stop()
     this.answeredAt = monotonicMs()
     this.upstreamMs = this.answeredAt - this.sentAt
@@ -65,6 +63,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
 
   onBodyEnd(trailers: string): void {
     if (this.responseFilter !== null) this.source = this.connection
+    if (this.isGood) this.target!.safeguards!.answered(this.chosen!, 200, this.upstreamMs)
     this.connection = null
     this.complete = true
     this.trailers = trailers
@@ -93,6 +92,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
 
   onUpgraded(head: ResponseHead, connection: UpstreamConnection, rest: Buffer): void {
     this.tryClock?.stop()
+    this.target!.safeguards?.answered(this.chosen!, head.status, monotonicMs() - this.sentAt)
     this.connection = null
     if (this.request.upgrade === null || head.upgrade?.toLowerCase() !== this.request.upgrade.toLowerCase()) {
       connection.wire.destroy()

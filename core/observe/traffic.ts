@@ -4,7 +4,7 @@
  */
 import type { Deadlines } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { EndedExchange, EndedTunnel, HandshakeFailure, Observer, SourcePlace } from '../events.ts'
+import type { EndedExchange, EndedTunnel, HandshakeFailure, Observer, SourcePlace, UpstreamChange } from '../events.ts'
 import type { LogPlan } from '../plan/plan.ts'
 import { type FormatLine, formatter, handshakeLine } from './access-line.ts'
 import type { Counters } from './counters.ts'
@@ -13,6 +13,7 @@ import { LogQueue } from './log-queue.ts'
 import type { PendingLine } from './pending-line.ts'
 import { FlightRecorder, type Recalled } from './recorder.ts'
 import { type FormatTunnel, tunnelFormatter } from './tunnel-line.ts'
+import { type ChangeLine, changeLine, UpstreamChanges } from './upstream-changes.ts'
 
 export interface PluginLine {
   readonly plugin: string
@@ -27,6 +28,8 @@ export interface TrafficOptions {
   readonly sink: LineSink
   /** console.* of plugins, and failures of hooks: these are rare, or should be. */
   readonly onPluginLine: (line: PluginLine) => void
+  /** Endpoints and upstreams that change. */
+  readonly onChangeLine: (line: ChangeLine) => void
   /** The clock of batches for `onLog`. Default: one of its own. */
   readonly deadlines?: Deadlines
 }
@@ -48,6 +51,7 @@ export class Traffic implements Observer {
   readonly #plugins = new Map<string, PluginSlots>()
   readonly #errors = new Map<ErrorCode, number>()
   readonly #handshakes = new Map<string, number>()
+  readonly #changes: UpstreamChanges
   readonly #recorder = new FlightRecorder()
   readonly #queue: LogQueue
   #endpointCount = 0
@@ -57,6 +61,7 @@ export class Traffic implements Observer {
     this.#options = options
     this.#counters = options.counters
     this.#sink = options.sink
+    this.#changes = new UpstreamChanges(options.counters)
     const slots = { leftOut: options.counters.add('log_left_out_total'), masked: options.counters.add('log_masked_total') }
     this.#queue = new LogQueue({
       write: (line) => this.#write(line),
@@ -147,6 +152,11 @@ export class Traffic implements Observer {
 
   upstreamClosed(upstream: string, endpoint: string): void {
     this.#counters.values[this.#endpoint(this.#upstream(upstream), endpoint).open]! -= 1
+  }
+
+  upstreamChanged(change: UpstreamChange): void {
+    this.#changes.count(change)
+    this.#options.onChangeLine(changeLine(change))
   }
 
   retryRefused(upstream: string): void {

@@ -6,13 +6,14 @@ import type {
   DiscoveredUpstreamOptions,
   EndpointOptions,
   OriginationOptions,
+  OutlierDetection,
   Retries,
   Timeouts,
   Upstream,
   UpstreamOptions,
 } from '../index.ts'
 import { parseEndpoint } from '../net/address.ts'
-import type { EndpointPlan, RetryPlan, UpstreamPlan, UpstreamTimeouts } from './plan.ts'
+import type { EndpointPlan, OutlierPlan, RetryPlan, UpstreamPlan, UpstreamTimeouts } from './plan.ts'
 
 export class UpstreamCompiler {
   readonly byName = new Map<string, UpstreamPlan>()
@@ -57,6 +58,8 @@ export class UpstreamCompiler {
       timeouts: compileTimeouts(options.timeouts ?? {}),
       idleConnections: options.idleConnections ?? 256,
       retries: options.retries === undefined ? null : compileRetries(options.retries),
+      outlier: options.outlier === undefined ? null : compileOutlier(options.outlier),
+      panic: options.panic ?? 0.5,
       proxyProtocol: options.proxyProtocol ?? null,
       connections: options.limits?.connections ?? Number.POSITIVE_INFINITY,
     })
@@ -96,6 +99,15 @@ function compileRetries({ attempts = 2, on = ['connect'], budget = 0.2, perTry }
     statuses: Object.freeze(causes.filter((cause) => typeof cause === 'number')),
     budget,
     perTry: perTry === undefined ? Number.POSITIVE_INFINITY : toMs(perTry),
+  })
+}
+
+function compileOutlier(options: OutlierDetection): OutlierPlan {
+  const { consecutiveFailures = 5, failureRatio, minRequests = 20, latency, window = '10s', ejectFor = '30s', maxEjected = 0.5 } = options
+  return Object.freeze({
+    ...{ consecutiveFailures, minRequests, maxEjected, window: toMs(window), ejectFor: toMs(ejectFor) },
+    failureRatio: failureRatio ?? Number.POSITIVE_INFINITY,
+    latency: latency === undefined ? Number.POSITIVE_INFINITY : toMs(latency),
   })
 }
 

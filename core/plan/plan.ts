@@ -195,6 +195,10 @@ export interface UpstreamPlan {
   readonly idleConnections: number
   /** Null: one try; a stale kept-alive connection is replaced beside it. */
   readonly retries: RetryPlan | null
+  /** Null: no endpoint is ejected. */
+  readonly outlier: OutlierPlan | null
+  /** Below this share of available endpoints, all are used. Default 0.5. */
+  readonly panic: number
   /** Version of the PROXY header that each connection begins with; null: none. */
   readonly proxyProtocol: 1 | 2 | null
   /** Connections an upstream and worker; Infinity. */
@@ -212,6 +216,24 @@ export interface RetryPlan {
   readonly budget: number
   /** Milliseconds for one try, until the head of its response is complete. Default Infinity. */
   readonly perTry: number
+}
+
+/** When an endpoint is kept off for what came of its requests. */
+export interface OutlierPlan {
+  /** Default 5. */
+  readonly consecutiveFailures: number
+  /** Of the requests within `window`, failed. Default Infinity. */
+  readonly failureRatio: number
+  /** So many within `window`, before their share or their times count. Default 20. */
+  readonly minRequests: number
+  /** Milliseconds on average within `window`, until the head of an answer. Default Infinity. */
+  readonly latency: number
+  /** Milliseconds. Default 10 s. */
+  readonly window: number
+  /** Milliseconds, the first time. Default 30 s. */
+  readonly ejectFor: number
+  /** Default 0.5. */
+  readonly maxEjected: number
 }
 
 export interface EndpointPlan {

@@ -104,6 +104,7 @@ class WorkerSide<P extends Prepared> {
       sink: this.#sink,
       onPluginLine: ({ plugin, level, text, at }) =>
         this.#log.write({ level, text, fields: at === undefined ? { plugin } : { plugin, at } }),
+      onChangeLine: (line) => this.#log.write(line),
     })
     this.#ticketKeys = new TicketKeys(begin.ticketKeys)
     const capabilities = capabilitiesWith(this.#kv)

@@ -218,6 +218,7 @@ export class SimulatedProxy {
       },
       dialled() {},
       upstreamClosed() {},
+      upstreamChanged() {},
       retryRefused() {},
       pluginCalled() {},
       pluginFailed: (plugin, why, detail) => this.#log({ plugin, level: 'error', text: `failed (${why}): ${detail}` }),

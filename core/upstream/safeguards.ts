@@ -1,21 +1,45 @@
 /** What keeps an upstream in service while some of it fails; an upstream that asks for none of it has none of these, and pays one look for that. */
+import { type ErrorCode, errorTable } from '../errors.ts'
 import type { UpstreamPlan } from '../plan/plan.ts'
+import { Availability, type AvailabilityEnvironment } from './availability.ts'
 import { RetryBudget } from './retry-budget.ts'
+import type { Endpoint } from './upstream.ts'
 
 export class Safeguards {
   /** Null: nothing is sent twice. */
   readonly budget: RetryBudget | null
+  /** Null: all endpoints are used, whatever comes of it. */
+  readonly availability: Availability | null
   /** Tries have times of their own. */
   readonly isTimed: boolean
 
   /** Null: the plan asks for none. */
-  static of(plan: UpstreamPlan): Safeguards | null {
-    const isTimed = plan.timeouts.total !== Number.POSITIVE_INFINITY || (plan.retries?.perTry ?? Infinity) !== Number.POSITIVE_INFINITY
-    return isTimed || plan.retries !== null ? new Safeguards(plan, isTimed) : null
+  static of(plan: UpstreamPlan, endpoints: readonly Endpoint[], environment: AvailabilityEnvironment): Safeguards | null {
+    const { retries, outlier, timeouts } = plan
+    if (retries === null && outlier === null && timeouts.total === Number.POSITIVE_INFINITY) return null
+    return new Safeguards(plan, endpoints, environment)
   }
 
-  private constructor({ retries }: UpstreamPlan, isTimed: boolean) {
+  private constructor(plan: UpstreamPlan, endpoints: readonly Endpoint[], environment: AvailabilityEnvironment) {
+    const { retries, outlier, timeouts } = plan
     this.budget = retries === null ? null : new RetryBudget(retries.budget)
-    this.isTimed = isTimed
+    this.availability = outlier === null ? null : new Availability(plan, endpoints, environment)
+    this.isTimed = Math.min(timeouts.total, retries?.perTry ?? Number.POSITIVE_INFINITY) !== Number.POSITIVE_INFINITY
+  }
+
+  /** An endpoint has answered, in so many milliseconds. */
+  answered(endpoint: Endpoint, status: number, ms: number): void {
+    this.availability?.record(endpoint, status < 500 ? null : `status ${status}`, ms)
+  }
+
+  failed(endpoint: Endpoint, code: ErrorCode): void {
+    const { origin, status } = errorTable[code]
+    // 503: it was not asked at all.
+    if (origin === 'upstream' && status !== 503) this.availability?.record(endpoint, code, 0)
+  }
+
+  /** Another plan is in use, which goes on with these of its endpoints. */
+  close(left: readonly Endpoint[]): void {
+    this.availability?.close(left)
   }
 }

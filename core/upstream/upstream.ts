@@ -1,15 +1,22 @@
 /** A named group of endpoints at run time: chooses one, lends a connection from its pool or opens a new one. */
 import type { Balancer } from '../balancer/balancer.ts'
+import type { Deadlines } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { EndpointPlan, UpstreamPlan } from '../plan/plan.ts'
+import type { AvailabilityEvents, EndpointHealth } from './availability.ts'
 import type { UpstreamConnection } from './connection.ts'
 import type { Pool } from './pool.ts'
 import type { PrivateConnections } from './private-connections.ts'
 import { Safeguards } from './safeguards.ts'
 
-export interface UpstreamEvents {
+export interface UpstreamEvents extends AvailabilityEvents {
   dialled(upstream: string, endpoint: string, ok: boolean): void
   upstreamClosed(upstream: string, endpoint: string): void
+}
+
+export interface UpstreamEnvironment {
+  readonly events: UpstreamEvents
+  readonly deadlines: Deadlines
 }
 
 /** What an exchange gets when it asked for a connection that had to be opened. */
@@ -21,6 +28,8 @@ export interface Acquirer {
 export class Endpoint {
   readonly plan: EndpointPlan
   readonly pool: Pool
+  /** Null: nobody looks at it. */
+  health: EndpointHealth | null = null
 
   constructor(plan: EndpointPlan, pool: Pool) {
     this.plan = plan
@@ -35,22 +44,25 @@ export class Upstream {
   readonly #endpoints: readonly Endpoint[]
   readonly #balancer: Balancer
   readonly #events: UpstreamEvents
+  readonly #isAvailable = (index: number): boolean => this.#endpoints[index]!.health!.isAvailable
 
-  constructor(plan: UpstreamPlan, endpoints: readonly Endpoint[], balancer: Balancer, events: UpstreamEvents) {
+  constructor(plan: UpstreamPlan, endpoints: readonly Endpoint[], balancer: Balancer, environment: UpstreamEnvironment) {
     this.plan = plan
-    this.safeguards = Safeguards.of(plan)
+    this.safeguards = Safeguards.of(plan, endpoints, environment)
     this.#endpoints = endpoints
     this.#balancer = balancer
-    this.#events = events
+    this.#events = environment.events
   }
 
   /** The endpoint for the next attempt, one that was not tried yet if there is any; null if none takes requests. */
   choose(tried: readonly Endpoint[] | null): Endpoint | null {
     const endpoints = this.#endpoints
-    if (endpoints.length === 1) return endpoints[0]!.plan.weight > 0 ? endpoints[0]! : null
+    const isNarrow = this.safeguards?.availability?.narrows === true
+    if (endpoints.length === 1) return endpoints[0]!.plan.weight > 0 && !isNarrow ? endpoints[0]! : null
     let index = -1
-    if (tried !== null) index = this.#balancer.pick((i) => !tried.includes(endpoints[i]!))
-    if (index < 0) index = this.#balancer.pick(null)
+    if (tried !== null)
+      index = this.#balancer.pick((i) => !tried.includes(endpoints[i]!) && (!isNarrow || endpoints[i]!.health!.isAvailable))
+    if (index < 0) index = this.#balancer.pick(isNarrow ? this.#isAvailable : null)
     return index < 0 ? null : endpoints[index]!
   }
 

@@ -119,7 +119,7 @@ function newWorker(): { traffic: Traffic; counters: Counters; lines: string[] } 
   counters.add('log_dropped_total')
   const lines: string[] = []
   const sink = new LineSink({ path: '/dev/null', onDrops: () => {} })
-  const traffic = new Traffic({ counters, sink, onPluginLine: ({ text }) => lines.push(text) })
+  const traffic = new Traffic({ counters, sink, onChangeLine: () => {}, onPluginLine: ({ text }) => lines.push(text) })
   return { traffic, counters, lines }
 }
 

@@ -40,6 +40,8 @@ export function anUpstream(changes: Partial<UpstreamPlan> = {}): UpstreamPlan {
       tls: null,
       idleConnections: 256,
       retries: null,
+      outlier: null,
+      panic: 0.5,
       proxyProtocol: null,
     },
     ...{

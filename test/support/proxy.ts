@@ -4,7 +4,8 @@
  */
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
-import type { EndedExchange, EndedTunnel, HandshakeFailure, Observer } from '../../core/events.ts'
+import type { Deadlines } from '../../core/deadlines.ts'
+import type { EndedExchange, EndedTunnel, HandshakeFailure, Observer, UpstreamChange } from '../../core/events.ts'
 import { type Hook, type HookCall, makeHook, PENDING } from '../../core/hooks.ts'
 import { inlineHook } from '../../core/http/inline.ts'
 import type { Config } from '../../core/index.ts'
@@ -19,6 +20,7 @@ import type {
   ListenerLimits,
   ListenerPlan,
   ListenerTimeouts,
+  OutlierPlan,
   Plan,
   RetryPlan,
   UpstreamPlan,
@@ -34,7 +36,7 @@ import { Runtime } from '../../core/runtime.ts'
 import { type Client, type ConnectOptions, connect } from './client.ts'
 import { Waiting } from './deadline.ts'
 
-export interface UpstreamOptions extends Partial<Omit<UpstreamPlan, 'endpoints' | 'timeouts' | 'retries'>> {
+export interface UpstreamOptions extends Partial<Omit<UpstreamPlan, 'endpoints' | 'timeouts' | 'retries' | 'outlier'>> {
   /** `127.0.0.1:3001`, `name:3001` or `unix:/path`; or what has such an address. */
   readonly endpoints?: readonly (string | { readonly address: string })[]
   readonly timeouts?: Partial<UpstreamTimeouts>
@@ -42,6 +44,7 @@ export interface UpstreamOptions extends Partial<Omit<UpstreamPlan, 'endpoints' 
   readonly attempts?: number
   /** Instead of `attempts`. */
   readonly retries?: Partial<RetryPlan>
+  readonly outlier?: Partial<OutlierPlan>
 }
 
 export interface RouteOptions {
@@ -67,6 +70,8 @@ export interface ProxyOptions extends UpstreamOptions {
   readonly config?: Config
   /** Shared with other proxies. */
   readonly ticketKeys?: TicketKeys
+  /** On a clock that the test turns. */
+  readonly deadlines?: Deadlines
 }
 
 /** What an exchange was, copied while that was allowed. */
@@ -77,7 +82,7 @@ export async function startProxy(options: ProxyOptions = {}): Promise<RunningPro
   if (canUseHandles !== asked) throw new Error(`bare handles are ${canUseHandles ? '' : 'not '}in use`)
   const askedKernel = asked && process.env.SLUICE_NO_FFI !== '1' && process.platform === 'linux'
   if ((getKernel() !== null) !== askedKernel) throw new Error(`system calls are ${askedKernel ? 'not ' : ''}in use`)
-  const proxy = new RunningProxy()
+  const proxy = new RunningProxy(options.deadlines)
   await proxy.start(options)
   return proxy
 }
@@ -88,6 +93,7 @@ export class RunningProxy implements AsyncDisposable {
   readonly tunnels: EndedTunnel[] = []
   readonly handshakesFailed: { readonly why: HandshakeFailure; readonly detail: string | null }[] = []
   readonly dialled: { readonly endpoint: string; readonly ok: boolean }[] = []
+  readonly changes: UpstreamChange[] = []
   retriesRefused = 0
   readonly runtime: Runtime
   /** Open connections of both sides, as the runtime counts them. */
@@ -99,8 +105,9 @@ export class RunningProxy implements AsyncDisposable {
   #inUse: PolicySet | null = null
   readonly #waiting = new Waiting()
 
-  constructor() {
+  constructor(deadlines?: Deadlines) {
     this.runtime = new Runtime({
+      ...(deadlines === undefined ? {} : { deadlines }),
       observer: this.#observer(),
       onDescriptors: (open) => {
         this.descriptors = open
@@ -205,6 +212,10 @@ export class RunningProxy implements AsyncDisposable {
         this.dialled.push({ endpoint, ok })
       },
       upstreamClosed() {},
+      upstreamChanged: (change) => {
+        this.changes.push(change)
+        this.#waiting.poke()
+      },
       retryRefused: () => {
         this.retriesRefused++
       },
@@ -273,7 +284,7 @@ export function makePlan(options: ProxyOptions, generation: number): Plan {
   return { generation, listeners: [listener], upstreams, log, admin: null }
 }
 
-function makeUpstream(name: string, { endpoints = [], timeouts = {}, attempts, retries, ...rest }: UpstreamOptions): UpstreamPlan {
+function makeUpstream(name: string, { endpoints = [], timeouts = {}, attempts, retries, outlier, ...rest }: UpstreamOptions): UpstreamPlan {
   return {
     ...{
       name,
@@ -282,10 +293,12 @@ function makeUpstream(name: string, { endpoints = [], timeouts = {}, attempts, r
       tls: null,
       idleConnections: 256,
       retries: makeRetries(attempts, retries),
+      outlier: outlier === undefined ? null : makeOutlier(outlier),
+      panic: 0.5,
       connections: Number.POSITIVE_INFINITY,
       proxyProtocol: null,
     },
-    ...pick(rest, ['host', 'hostName', 'tls', 'idleConnections', 'connections', 'proxyProtocol']),
+    ...pick(rest, ['host', 'hostName', 'tls', 'idleConnections', 'panic', 'connections', 'proxyProtocol']),
     endpoints: endpoints.map((endpoint) => makeEndpoint(typeof endpoint === 'string' ? endpoint : endpoint.address)),
     timeouts: { connect: 5_000, response: 60_000, idle: 60_000, keepAlive: 60_000, total: Number.POSITIVE_INFINITY, ...timeouts },
   }
@@ -297,6 +310,14 @@ function makeRetries(attempts = 1, retries: Partial<RetryPlan> | undefined): Ret
     ...{ attempts: retries === undefined ? attempts : 2, onConnect: true, onReset: false, onTimeout: false, statuses: [] },
     ...{ budget: 0.2, perTry: Number.POSITIVE_INFINITY },
     ...retries,
+  }
+}
+
+function makeOutlier(outlier: Partial<OutlierPlan>): OutlierPlan {
+  return {
+    ...{ consecutiveFailures: 5, failureRatio: Number.POSITIVE_INFINITY, minRequests: 20, latency: Number.POSITIVE_INFINITY },
+    ...{ window: 10_000, ejectFor: 30_000, maxEjected: 0.5 },
+    ...outlier,
   }
 }
 

@@ -165,6 +165,7 @@ function observerOf(told: Told): Observer {
     tunnelEnded: quiet,
     dialled: quiet,
     upstreamClosed: quiet,
+    upstreamChanged: quiet,
     retryRefused: quiet,
     handshakeFailed: quiet,
     pluginCalled: (_plugin, calls) => void told.calls.push(calls),

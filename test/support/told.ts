@@ -8,10 +8,12 @@ import { type Ask, type Hook, type LogFields, makeHook } from '../../core/hooks.
 import { Counters, type Family, slotsOf } from '../../core/observe/counters.ts'
 import { LineSink } from '../../core/observe/line-sink.ts'
 import { type PluginLine, Traffic } from '../../core/observe/traffic.ts'
+import type { ChangeLine } from '../../core/observe/upstream-changes.ts'
 
 export class Told implements Disposable {
   readonly traffic: Traffic
   readonly warnings: PluginLine[] = []
+  readonly changes: ChangeLine[] = []
   readonly #counters = new Counters()
   readonly #series: { readonly family: Family }[] = []
   readonly #folder = mkdtempSync(join(tmpdir(), 'sluice-log-'))
@@ -21,7 +23,13 @@ export class Told implements Disposable {
 
   constructor(format: 'json' | 'combined' | 'pretty' = 'json', access = true) {
     const onPluginLine = (line: PluginLine) => void this.warnings.push(line)
-    this.traffic = new Traffic({ counters: this.#counters, sink: this.#sink, onPluginLine, deadlines: this.#deadlines })
+    this.traffic = new Traffic({
+      counters: this.#counters,
+      sink: this.#sink,
+      onPluginLine,
+      onChangeLine: (line) => void this.changes.push(line),
+      deadlines: this.#deadlines,
+    })
     this.traffic.configure({ access, level: 'info', format })
   }
 
@@ -55,6 +63,11 @@ export class Told implements Disposable {
       at += slotsOf(series.family)
     }
     return sum
+  }
+
+  /** How many there are, as of the last count. */
+  get series(): number {
+    return this.#series.length
   }
 
   [Symbol.dispose](): void {

@@ -1,0 +1,157 @@
+/**
+ * Which endpoints of an upstream get requests: not those that were ejected for what came of theirs, nor those that fail their health
+ * checks. If too few are left all are used: rather some bad answers than one endpoint that falls under the load of all.
+ */
+import type { Deadlines, Timed } from '../deadlines.ts'
+import type { UpstreamChange } from '../events.ts'
+import type { OutlierPlan, UpstreamPlan } from '../plan/plan.ts'
+import { ejectionMs, mostEjected, OutlierRecord } from './outlier.ts'
+import type { Endpoint } from './upstream.ts'
+
+/** How one endpoint is. It belongs to the endpoint: another plan that has the same one finds it as it was. */
+export class EndpointHealth {
+  /** Null: nothing is ejected here. */
+  record: OutlierRecord | null = null
+  /** When it gets requests again, on the clock of deadlines; NaN: it is not ejected. */
+  ejectedUntil = Number.NaN
+  /** The last ejection and those before it without a longer time in service in between. */
+  ejections = 0
+  /** When the last ejection was over, and how long it was. */
+  returnedAt = Number.NEGATIVE_INFINITY
+  lastMs = 0
+  /** By the latest health checks; null: they have not said yet, or there are none. */
+  isHealthy: boolean | null = null
+  /** Why it is as it is; '': nothing is known against it. */
+  why = ''
+
+  get isEjected(): boolean {
+    return !Number.isNaN(this.ejectedUntil)
+  }
+  get isAvailable(): boolean {
+    return !this.isEjected && this.isHealthy !== false
+  }
+}
+
+export interface AvailabilityEvents {
+  upstreamChanged(change: UpstreamChange): void
+}
+
+export interface AvailabilityEnvironment {
+  readonly deadlines: Deadlines
+  readonly events: AvailabilityEvents
+}
+
+export class Availability implements Timed {
+  dueAt = Number.POSITIVE_INFINITY
+  slot = -1
+  /** Some endpoints are to be kept off. False: all are used, since all are available, or too few. */
+  narrows = false
+  readonly #plan: UpstreamPlan
+  readonly #outlier: OutlierPlan | null
+  readonly #environment: AvailabilityEnvironment
+  /** Those with a weight. */
+  #endpoints: readonly Endpoint[] = []
+  #ejected = 0
+  #isPanicking = false
+  #isClosed = false
+
+  constructor(plan: UpstreamPlan, endpoints: readonly Endpoint[], environment: AvailabilityEnvironment) {
+    this.#plan = plan
+    this.#outlier = plan.outlier
+    this.#environment = environment
+    this.use(endpoints)
+  }
+
+  /** Takes over these endpoints as they are. */
+  use(endpoints: readonly Endpoint[]): void {
+    for (const endpoint of endpoints) {
+      endpoint.health ??= new EndpointHealth()
+      endpoint.health.record = this.#outlier === null ? null : new OutlierRecord(this.#outlier)
+    }
+    this.#endpoints = endpoints.filter(({ plan }) => plan.weight > 0)
+    this.#ejected = this.#endpoints.filter(({ health }) => health!.isEjected).length
+    this.#weigh()
+    this.#wait()
+  }
+
+  /** What came of one request, or of one connection where there are no requests. `failure`: why it failed; null: it was answered. */
+  record(endpoint: Endpoint, failure: string | null, ms: number): void {
+    const health = endpoint.health!
+    const plan = this.#outlier
+    const { record } = health
+    if (plan === null || record === null || health.isEjected || this.#isClosed) return
+    const { now } = this.#environment.deadlines
+    const why = record.add(failure, ms, now)
+    if (why === null || this.#ejected >= mostEjected(plan, this.#endpoints.length)) return
+    health.ejections = now - health.returnedAt <= health.lastMs ? health.ejections + 1 : 1
+    health.lastMs = ejectionMs(plan, health.ejections)
+    health.ejectedUntil = now + health.lastMs
+    record.clear()
+    this.#ejected++
+    this.#change(endpoint, 'ejected', `for ${health.lastMs / 1000} s: ${why}`)
+    this.#wait()
+  }
+
+  /** What health checks found. */
+  check(endpoint: Endpoint, isHealthy: boolean, why: string): void {
+    const health = endpoint.health!
+    const before = health.isHealthy
+    health.isHealthy = isHealthy
+    if (before === isHealthy || (before === null && isHealthy) || this.#isClosed) return
+    this.#change(endpoint, isHealthy ? 'healthy' : 'unhealthy', why)
+  }
+
+  onDeadline(): void {
+    const { now } = this.#environment.deadlines
+    for (const endpoint of this.#endpoints) {
+      const health = endpoint.health!
+      if (!(health.ejectedUntil <= now)) continue
+      health.ejectedUntil = Number.NaN
+      health.returnedAt = now
+      this.#ejected--
+      this.#change(endpoint, 'available', 'its time is over')
+    }
+    this.#wait()
+  }
+
+  /** Another one takes over those of its endpoints that are left. */
+  close(left: readonly Endpoint[]): void {
+    this.#isClosed = true
+    this.#environment.deadlines.remove(this)
+    for (const endpoint of this.#endpoints) {
+      const { isEjected, isHealthy } = endpoint.health!
+      if (left.includes(endpoint)) continue
+      if (isEjected) this.#tell(endpoint, 'available', 'it is not in the config any more')
+      if (isHealthy === false) this.#tell(endpoint, 'healthy', 'it is not in the config any more')
+    }
+  }
+
+  #change(endpoint: Endpoint, state: UpstreamChange['state'], why: string): void {
+    endpoint.health!.why = endpoint.health!.isAvailable ? '' : why
+    this.#tell(endpoint, state, why)
+    this.#weigh()
+  }
+
+  #tell(endpoint: Endpoint | null, state: UpstreamChange['state'], why: string): void {
+    this.#environment.events.upstreamChanged({ upstream: this.#plan.name, endpoint: endpoint?.plan.address ?? null, state, why })
+  }
+
+  #weigh(): void {
+    const all = this.#endpoints.length
+    const available = this.#endpoints.filter(({ health }) => health!.isAvailable).length
+    const isPanicking = available / all < this.#plan.panic
+    this.narrows = available < all && !isPanicking
+    if (isPanicking === this.#isPanicking) return
+    this.#isPanicking = isPanicking
+    this.#tell(null, isPanicking ? 'panic' : 'calm', `${available} of ${all} endpoints are available`)
+  }
+
+  /** For the next that is over. */
+  #wait(): void {
+    let next = Number.POSITIVE_INFINITY
+    for (const { health } of this.#endpoints) if (health!.ejectedUntil < next) next = health!.ejectedUntil
+    if (next === Number.POSITIVE_INFINITY) return this.#environment.deadlines.remove(this)
+    if (this.slot < 0) this.#environment.deadlines.add(this)
+    this.dueAt = next
+  }
+}

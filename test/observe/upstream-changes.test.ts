@@ -1,0 +1,51 @@
+/** What is told of endpoints that change: one line of the log for each change, and counters that come out even. */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { changeLine } from '../../core/observe/upstream-changes.ts'
+import { Told } from '../support/told.ts'
+
+test('each change is one line that says who, what and why', () => {
+  const change = {
+    upstream: 'api',
+    endpoint: '10.0.0.1:80',
+    state: 'ejected',
+    why: 'for 30 s: 5 failures in a row, the last: connect_refused',
+  } as const
+  assert.equal(changeLine(change), {
+    level: 'warn',
+    text: 'endpoint 10.0.0.1:80 of api is ejected for 30 s: 5 failures in a row, the last: connect_refused',
+    fields: { upstream: 'api', endpoint: '10.0.0.1:80', state: 'ejected' },
+  })
+  assert.equal(changeLine({ upstream: 'api', endpoint: null, state: 'panic', why: '1 of 3 endpoints are available' }), {
+    level: 'warn',
+    text: 'upstream api uses all its endpoints, for only 1 of 3 endpoints are available',
+    fields: { upstream: 'api', state: 'panic' },
+  })
+})
+
+test('counters say how often endpoints were ejected, and how many are kept off now', () => {
+  using told = new Told()
+  const change = (endpoint: string | null, state: Parameters<typeof changeLine>[0]['state']): void =>
+    told.traffic.upstreamChanged({ upstream: 'api', endpoint, state, why: 'x' })
+  for (const endpoint of ['a', 'b']) change(endpoint, 'ejected')
+  change('a', 'unhealthy')
+  change(null, 'panic')
+  const counted = () => [told.count('upstream_ejections_total'), told.count('upstream_unavailable'), told.count('upstream_panic')]
+  assert.equal(counted(), [2, 3, 1])
+  for (const endpoint of ['a', 'b']) change(endpoint, 'available')
+  change('a', 'healthy')
+  change(null, 'calm')
+  assert.equal(counted(), [2, 0, 0])
+  assert.is(told.changes.length, 8)
+})
+
+test('endpoints that come and go do not make the counters grow without end', () => {
+  using told = new Told()
+  for (let i = 0; i < 5_000; i++)
+    for (const state of ['ejected', 'available'] as const)
+      told.traffic.upstreamChanged({ upstream: 'api', endpoint: `e${i}`, state, why: 'x' })
+  assert.equal([told.count('upstream_ejections_total'), told.count('upstream_unavailable')], [5_000, 0])
+  assert.ok(told.series < 2_100, `${told.series} series`)
+})
+
+test.run()
