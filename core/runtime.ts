@@ -7,6 +7,8 @@ import { type Balancer, createBalancer } from './balancer/balancer.ts'
 import { roundRobin } from './balancer/round-robin.ts'
 import { Deadlines } from './deadlines.ts'
 import type { Observer } from './events.ts'
+import type { Forwarding } from './http/forwarding.ts'
+import { Forwardings } from './http/forwardings.ts'
 import { LogHooks } from './http/log-hooks.ts'
 import type { Service } from './http/service.ts'
 import { Tally } from './http/tally.ts'
@@ -62,6 +64,7 @@ export class Runtime {
   #owners: ReadonlyMap<string, AnyListener> = new Map()
   #pools = new Map<string, Pool>()
   #upstreams = new Map<string, KnownUpstream>()
+  readonly #forwardings = new Forwardings()
   #tally: Tally | null = null
   #descriptors = 0
   #serial = 0
@@ -94,6 +97,7 @@ export class Runtime {
   /** Takes a plan into use. Cannot fail. */
   use(plan: Plan, materials: Materials): Swap {
     const upstreams = this.#useUpstreams(plan, materials)
+    const forwardings = this.#forwardings.use(plan, { events: this.#options.observer, environment: this.#poolEnvironment() })
     const before = this.#tally
     this.#tally = new Tally()
     const gone = new Map(this.#listeners)
@@ -102,7 +106,7 @@ export class Runtime {
     this.#inside = new Map()
     for (const listener of plan.listeners) {
       const known = this.#knownListener(listener, plan, gone)
-      const shared = { plan, materials, upstreams }
+      const shared = { plan, materials, upstreams, forwardings }
       const used =
         listener.kind === 'http'
           ? this.#useHttp(listener, known instanceof Listener ? known : null, shared)
@@ -166,6 +170,7 @@ export class Runtime {
     this.stopAccepting()
     for (const listener of this.#everyListener()) listener.destroy()
     for (const pool of this.#pools.values()) pool.retire()
+    this.#forwardings.close()
     this.deadlines.stop()
   }
 
@@ -248,7 +253,8 @@ export class Runtime {
       number: ++this.#services,
       generation: plan.generation,
       listener,
-      rules: { requestLineBytes: limits.requestLineBytes, fields: limits.fields, encodedSlashes },
+      rules: { requestLineBytes: limits.requestLineBytes, fields: limits.fields, encodedSlashes, forward: listener.forward !== null },
+      forward: shared.forwardings.get(listener) ?? null,
       logHooks: LogHooks.of(listener),
     }
   }
@@ -335,6 +341,7 @@ interface Shared {
   readonly plan: Plan
   readonly materials: Materials
   readonly upstreams: ReadonlyMap<UpstreamPlan, Upstream>
+  readonly forwardings: ReadonlyMap<ListenerPlan, Forwarding>
 }
 
 /** Whether it can go on as that one. */

@@ -67,6 +67,11 @@ test('the config with policies passes check', () => {
   assert.is(status, 0, output)
 })
 
+test('the config of a forward proxy passes check', () => {
+  const { status, output } = sluice({ 'proxy.config.ts': named('out: proxy.config.ts') }, 'check')
+  assert.is(status, 0, output)
+})
+
 test('the plugin and the config that uses it pass check', () => {
   const files = { 'plugins/tag/index.ts': named('plugins/tag/index.ts'), 'proxy.config.ts': named('proxy.config.ts\n') }
   const { status, output } = sluice(files, 'check')

@@ -110,6 +110,7 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
     via: 'sluice',
     forwarded: false,
     encodedSlashes: false,
+    forward: null,
     limits: {
       headBytes: 32768,
       requestLineBytes: 8192,
@@ -136,6 +137,7 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
     generation: 1,
     listener,
     rules: { requestLineBytes: 8192, fields: 100, encodedSlashes: false },
+    forward: null,
     deadlines,
     observer,
     logHooks: null,

@@ -1,5 +1,5 @@
 /**
- * The HTTP listeners of a config by their names: those that listen themselves, and those that stand in routes of TCP listeners
+ * The HTTP listeners of a config by their names: those that listen themselves, forward proxies among them, and those that stand in routes of TCP listeners
  * (`edge[1]/web`). For a config that was found valid.
  */
 import type { Config, HttpOptions, TcpRoute } from '../index.ts'
@@ -17,6 +17,8 @@ export function httpListeners({ listeners }: Pick<Config, 'listeners'>): HttpPar
   return Object.entries(listeners).flatMap(([name, listener]): HttpPart[] => {
     const path: Path = ['listeners', name, { hidden: 'options' }]
     if (listener.kind === 'http') return [{ name, options: listener.options, path }]
+    // It has no routes: requests name where they go.
+    if (listener.kind === 'forward') return [{ name, options: { use: listener.options.use, routes: [] }, path }]
     return listener.kind === 'tcp' ? listenersInside(name, listener.options.routes as readonly TcpRoute[], path) : []
   })
 }

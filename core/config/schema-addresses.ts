@@ -66,7 +66,7 @@ function coversAll(a: string, b: string): boolean {
   return a === 'any' || (a === ANY_IPV4 && !b.includes(':'))
 }
 
-function isLoopback(address: ListenAddress): boolean {
+export function isLoopback(address: ListenAddress): boolean {
   if (address.kind === 'unix') return true
   return address.host !== null && (address.host === 'localhost' || /^127\.\d+\.\d+\.\d+$/.test(address.host) || address.host === '::1')
 }

@@ -32,7 +32,9 @@ const userName = textThat((name) =>
   /^[^:\x00-\x1f\x7f]+$/.test(name) ? null : 'the name of a user is not empty, and has no colon or control character',
 )
 const users = record(password, userName)
-const someUsers = chosen((value) => (isObject(value) && Object.keys(value).length === 0 ? refused('without users nobody gets in') : users))
+export const someUsers: Schema = chosen((value) =>
+  isObject(value) && Object.keys(value).length === 0 ? refused('without users nobody gets in') : users,
+)
 const realm = textThat((written) => (/^[\x20-\x7e]*$/.test(written) ? null : 'a realm is printable ASCII'))
 
 const ipAccessOptions = object({ allow: networks, deny: networks })

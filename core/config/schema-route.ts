@@ -27,7 +27,7 @@ import {
   wrong,
 } from './schema-values.ts'
 
-const host = textThat((written) => {
+export const hostPattern = textThat((written) => {
   const name = written.startsWith('*.') ? written.slice(2) : written
   if (written === '*' || isHostName(name) || (name.startsWith('[') && isIp(name.slice(1, -1))) || isIp(name)) return null
   if (/:\d+$/.test(name)) return `a host has no port: ${show(written)}`
@@ -104,7 +104,7 @@ const target = chosen((value) => {
 })
 
 const route: Schema = object({
-  host: oneOrMany(host),
+  host: oneOrMany(hostPattern),
   path: oneOrMany(pathPattern),
   method: oneOrMany(method),
   headers: record(fieldMatch, fieldName),

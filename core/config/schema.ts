@@ -4,9 +4,10 @@
  */
 import { isObject, type Plain, type Report, show } from './report.ts'
 import { checkAddresses } from './schema-addresses.ts'
-import { blocklistOptions, checkBlocklists } from './schema-blocklists.ts'
+import { checkBlocklists } from './schema-blocklists.ts'
 import { checkCertificates } from './schema-certificates.ts'
 import { findingsOf } from './schema-findings.ts'
+import { checkForward, forwardOptions, socksListener } from './schema-forward.ts'
 import { type Parts, partsOf } from './schema-parts.ts'
 import { checkProxyProtocol } from './schema-proxy-protocol.ts'
 import { network, routeList } from './schema-route.ts'
@@ -24,7 +25,6 @@ import {
   flag,
   list,
   made,
-  notYet,
   object,
   oneOf,
   oneOrMany,
@@ -61,6 +61,7 @@ export function checkShape(config: unknown, { report, folder, named = new Set(),
   checkAddresses(parts.listens, report)
   checkUpstreams(parts.upstreams, report)
   checkProxyProtocol(parts.listeners, report)
+  checkForward(parts, report)
   checkRouting(parts, report)
   checkTcp(parts, report)
   checkCertificates(parts, report, { folder, named, now })
@@ -119,29 +120,10 @@ function wrapped(kind: string, options: Schema): Schema {
   return chosen((value) => (isObject(value) && value.kind === kind ? right : wrong(`${kind}({ … })`)))
 }
 
-const hosts = oneOrMany(text)
-const networks = oneOrMany(network)
-const forwardFields: Fields = {
-  listen,
-  auth: object({ users: record(text) }, ['users']),
-  allow: object({ ports: list(whole(1, 65535)), hosts, networks, clients: networks }),
-  block: wrapped('blocklist', blocklistOptions),
-  parent: text,
-  open: oneOf(true),
-  proxyProtocol: oneOf('require'),
-}
-
-/** Kinds that are types only. Their shape is checked so far as it is flat. */
-const plannedListeners: Readonly<Record<string, Schema>> = Object.fromEntries(
-  Object.entries({
-    forward: object({ ...forwardFields, intercept: anything, anonymity: oneOf('none', 'anonymous', 'high'), use: useList }, ['listen']),
-    socks: object({ ...forwardFields, udp: flag }, ['listen']),
-  }).map(([kind, options]) => [kind, notYet(`a listener of the kind ${kind}`, wrapped(kind, options))]),
-)
-
 const httpListener = wrapped('http', httpOptions)
 const otherListeners: Readonly<Record<string, Schema>> = {
-  ...plannedListeners,
+  forward: wrapped('forward', forwardOptions(listen)),
+  socks: socksListener(listen),
   tcp: wrapped('tcp', tcpListener(listen, insideOptions)),
 }
 const listener = chosen((value) => (isObject(value) && typeof value.kind === 'string' && otherListeners[value.kind]) || httpListener)

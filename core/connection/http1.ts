@@ -8,7 +8,7 @@ import type { Downstream, HopMemo } from '../http/downstream.ts'
 import { Exchange } from '../http/exchange.ts'
 import type { RelayedMessages } from '../http/message-hooks.ts'
 import type { Service } from '../http/service.ts'
-import type { TunnelEnded } from '../http/tunnel-end.ts'
+import type { TunnelEnded, TunnelFailure } from '../http/tunnel-end.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
 import { readRequestHead } from '../net/http1/request.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
@@ -31,6 +31,8 @@ const LINGER_MS = 2000
 const DRAIN_IDLE_MS = 1000
 /** Small pieces of a response are kept together up to here, then written as one. */
 const TOGETHER_BYTES = 4096
+
+const idled: TunnelFailure = { reason: 'tunnel_idle', detail: null, decidedBy: null }
 
 export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   readonly protocol = 'HTTP/1.1'
@@ -381,7 +383,8 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     deadlines.remove(this)
     this.#privates?.close()
     this.#home.becameTunnel()
-    const head101 = `HTTP/1.1 101 ${head.reason}\r\n${head.lines()}Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n`
+    const upgrade = head.upgrade === null ? '' : `Connection: upgrade\r\nUpgrade: ${head.upgrade}\r\n`
+    const text = `HTTP/1.1 ${head.status} ${head.reason}\r\n${head.lines()}${upgrade}\r\n`
     const left: TunnelEnded = (fromClient, fromEndpoint, why) => {
       upstream.left()
       ended(fromClient, fromEndpoint, why)
@@ -389,18 +392,23 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
       this.#home.tunnelClosed(this)
     }
     if (messages !== null) {
-      this.#wire.writeText(head101)
+      this.#wire.writeText(text)
       const came = { early: Buffer.from(early, 'latin1'), rest }
       new MessageRelay({ client: this.#wire, upstream: upstream.wire }, { deadlines, idleMs, ended: left, messages, ...came })
       return
     }
-    this.#wire.writeText(head101 + rest.latin1Slice(0, rest.length))
+    this.#wire.writeText(text + rest.latin1Slice(0, rest.length))
     if (early !== '') upstream.wire.writeText(early)
     const [earlyBytes, restBytes] = [early.length, rest.length]
     new Tunnel(
       { left: this.#wire, right: upstream.wire },
-      { deadlines, idleMs, ended: (fromClient, fromEndpoint) => left(fromClient + earlyBytes, fromEndpoint + restBytes) },
+      {
+        ...{ deadlines, idleMs },
+        ended: (fromClient, fromEndpoint, isIdle) => left(fromClient + earlyBytes, fromEndpoint + restBytes, isIdle ? idled : null),
+      },
     )
+    // It said so before there was a tunnel.
+    if (this.#ended) this.#wire.owner.onEnd()
   }
 
   /** The beginning of what is not used yet: part of a head, at the most. */

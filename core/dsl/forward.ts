@@ -4,23 +4,48 @@ import type { List, OneOrMany } from './lists.ts'
 import type { HttpUse } from './policies.ts'
 
 export interface Allow {
+  /** The ports that tunnels reach, instead of 443 alone. Plain HTTP reaches every port but those of other protocols, and these. */
   ports?: readonly number[] | undefined
+  /** The only hosts that are reached: `'example.com'`, `'*.example.com'` (one or more labels), an address. Default: every one. */
   hosts?: OneOrMany<string> | undefined
+  /**
+   * Addresses that may be reached although they are refused by default: loopback, link-local, those of metadata services, and this machine's
+   * own. Looked at when they are dialled, whatever name led to them. `'127.0.0.0/8'`
+   */
   networks?: OneOrMany<string> | undefined
+  /** The only clients that are served: `'10.0.0.0/8'`. Default: every one. */
   clients?: OneOrMany<string> | undefined
 }
 interface ForwardSide {
   listen: Listen
+  /**
+   * Who may use it, by name and password. A password may be written as a hash: `{SHA}…` as of `htpasswd -s`, or
+   * `$scrypt$ln=14,r=8,p=1$SALT$HASH`.
+   */
   auth?: { users: Readonly<Record<string, string>> } | undefined
   allow?: Allow | undefined
+  /** Planned. */
   block?: Blocklist | undefined
+  /** Planned. */
   parent?: string | undefined
+  /** Whoever reaches it may use it, from other machines too. */
   open?: true | undefined
+  /** Planned. */
   proxyProtocol?: 'require' | undefined
 }
 export interface ForwardOptions extends ForwardSide {
+  /** Planned. */
   intercept?: Intercept | undefined
+  /**
+   * What servers learn of clients by plain HTTP: `'none'` (the default) tells them the client's address (`X-Forwarded-For`) and of this proxy
+   * (`Via`); `'anonymous'` of this proxy alone; `'high'` nothing. In the latter two, fields with which clients and other proxies tell of
+   * themselves are taken out.
+   */
   anonymity?: 'none' | 'anonymous' | 'high' | undefined
+  /**
+   * Policies, plugins and inline hooks, in this order; on the response in reverse. Asked about every request of plain HTTP. Of `CONNECT` they are
+   * asked `onRequest` alone, with an empty path.
+   */
   use?: List<HttpUse> | undefined
 }
 export interface SocksOptions extends ForwardSide {
@@ -70,7 +95,10 @@ export interface Intercept {
   readonly options: InterceptOptions
 }
 
-/** Planned: a forward proxy for HTTP and CONNECT. */
+/**
+ * A forward proxy for HTTP: for clients that name it as their proxy. Plain requests by their whole URL, everything else by tunnels
+ * (`CONNECT`), which reach port 443 alone. Nothing local to the machine is reached, until `allow` opens it.
+ */
 export function forward(options: ForwardOptions): ForwardListener {
   return { kind: 'forward', options }
 }

@@ -10,6 +10,7 @@ import { normalisePath } from '../net/path.ts'
 import type { Destination, EndpointPlan, ListenerPlan, RetryPlan, UpstreamPlan } from '../plan/plan.ts'
 import type { Params } from '../route/pattern.ts'
 import { expand } from '../route/template.ts'
+import { planTo } from '../upstream/destinations.ts'
 import type { NamedValue, Outcome, Sent } from './explanation.ts'
 import { schemeOf } from './listener.ts'
 import { clean, shownField } from './shown.ts'
@@ -42,6 +43,8 @@ export function explainDestination(destination: Destination, arrived: Arrived): 
       const location = clean(expand(destination.to, params, head.search))
       return { outcome: { kind: 'redirect', status: destination.status, location }, upstream: null }
     }
+    case 'named':
+      return explainSending({ rewrite: null }, { ...arrived, upstream: planTo(head.destination!), split: null })
     case 'upstream':
       return explainSending(destination, { ...arrived, upstream: destination.upstream, split: null })
     case 'split': {

@@ -13,6 +13,7 @@ import type { Acquirer, Endpoint, Upstream } from '../upstream/upstream.ts'
 import { codingOf } from './content-coding.ts'
 import { ExchangeFacts } from './exchange-facts.ts'
 import { isIdempotent, requestText } from './forward.ts'
+import { forwardLines } from './forwarding.ts'
 import { dropIdentity, extendIdentity, type Hop, hopLines } from './identity.ts'
 import { messageHooks } from './message-hooks.ts'
 import { RequestFilter } from './request-filter.ts'
@@ -36,6 +37,8 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
   abstract onBodyEnd(trailers: string): void
   abstract onReadEnd(): void
   abstract onUpgraded(head: ResponseHead, connection: UpstreamConnection, rest: Buffer): void
+  /** CONNECT: the endpoint is there. */
+  protected abstract beginTunnel(connection: UpstreamConnection): void
   abstract stopBody(verdict: Verdict, by: Hook | null): void
 
   /** Who the client is, as the endpoint is told. */
@@ -58,9 +61,10 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
     this.chosen = endpoint
     this.attempts++
     if (upstream.safeguards?.isTimed === true) this.clock(upstream).begin(upstream.plan.retries?.perTry ?? Number.POSITIVE_INFINITY)
-    const connection = endpoint.pool.take(this.privates())
-    if (connection !== null) this.send(connection)
-    else this.dial()
+    const connection = this.connects ? null : endpoint.pool.take(this.privates())
+    if (connection !== null) return this.send(connection)
+    if (this.connects) this.sentAt = monotonicMs()
+    this.dial()
   }
 
   private dial(): void {
@@ -91,7 +95,8 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
 
   onConnected(connection: UpstreamConnection): void {
     this.cancelDial = null
-    this.send(connection)
+    if (this.connects) this.beginTunnel(connection)
+    else this.send(connection)
   }
 
   onDialFailed(code: ErrorCode, detail: string | null): void {
@@ -146,7 +151,9 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
       memo.host = host
       memo.minor = minor
       memo.service = this.service.number
-      memo.lines = `${hopLines(this.hop())}${certificateLines}\r\n`
+      const { forward } = this.service
+      const lines = forward === null ? hopLines(this.hop()) : forwardLines(this.hop(), forward.plan.anonymity)
+      memo.lines = `${lines}${certificateLines}\r\n`
     }
     return memo.lines
   }

@@ -54,7 +54,7 @@ export interface Downstream {
   /** All of the request body has left. */
   bodyTaken(): void
   /**
-   * 101: sends the head and relays both ways from now on; `ended` when both sides are closed. `messages`: of a WebSocket, with hooks
+   * 101, or 200 to CONNECT: sends the head and relays both ways from now on; `ended` when both sides are closed. `messages`: of a WebSocket, with hooks
    * to ask about each.
    */
   becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: TunnelEnded, messages: RelayedMessages | null): void

@@ -56,6 +56,8 @@ export abstract class ExchangeFacts implements EndedExchange {
   protected match: RouteMatch | null = null
   /** Where it is sent. */
   protected target: Upstream | null = null
+  /** CONNECT on the forward side: the client wants a tunnel, not an answer. */
+  protected connects = false
   /** The endpoint tried last. */
   protected chosen: Endpoint | null = null
 
@@ -157,7 +159,8 @@ export abstract class ExchangeFacts implements EndedExchange {
     return this.match?.route.id ?? null
   }
   get upstream(): string | null {
-    return this.target?.plan.name ?? null
+    // Without a name it is a destination of the client's own.
+    return this.target?.plan.name || null
   }
   get endpoint(): string | null {
     return this.chosen?.plan.address ?? null

@@ -2,7 +2,7 @@
  * One request and its response, from the head we read to the last byte we write. A synchronous state machine: it waits only where
  * a hook, a dial or a peer really makes it wait.
  *
- *   begin:  ask the listener's hooks → match the route → ask the route's hooks → answer (answering.ts), or
+ *   begin:  may it come in, and go where it names (entering.ts, on the forward side) → ask the listener's hooks → match the route → ask the route's hooks → answer (answering.ts), or
  *           choose an endpoint, connect, send, try again (attempt.ts; hooks of the body: request-filter.ts)
  *           → response head → ask hooks in reverse → reply (responding.ts; hooks of the body: response-filter.ts) → tell
  */
@@ -15,11 +15,12 @@ import { expand } from '../route/template.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { ask, errorText } from './ask.ts'
 import { askForPlain, requestHooks, responseHooks } from './body-hooks.ts'
+import { Entering } from './entering.ts'
+import { hideClient } from './forwarding.ts'
 import { makeRedirect, makeReply } from './reply.ts'
 import { RequestFacts } from './request-view.ts'
-import { Responding } from './responding.ts'
 
-export class Exchange extends Responding {
+export class Exchange extends Entering {
   // ── the request ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** `firstBody`, or many `firstBytes` to keep: what of the body came with the head, framed for HTTP/1.1; `bodyDone`: there is no more. */
@@ -29,6 +30,7 @@ export class Exchange extends Responding {
     this.sendsNoMore = bodyDone
     this.bytesIn = firstBody.length + (firstBytes === null ? 0 : firstBytes.length)
     if (this.downstream.isMisdirected(this.request.host)) this.fail('misdirected_request', null)
+    else if (this.service.forward !== null) this.enter(this.service.forward)
     else this.askRequest()
   }
 
@@ -38,7 +40,7 @@ export class Exchange extends Responding {
     this.fail(code, detail)
   }
 
-  private askRequest(): void {
+  protected askRequest(): void {
     const { hooks } = this.service.listener
     while (this.listenerAsked < hooks.length) {
       if (!this.ask(hooks[this.listenerAsked++]!)) return
@@ -127,10 +129,12 @@ export class Exchange extends Responding {
 
   /** A hook may have written any path, and any method. */
   private normalise(when = 'set by a hook'): boolean {
-    if (this.request.method === 'CONNECT') {
+    if ((this.request.method === 'CONNECT') !== this.connects) {
       this.fail('unsupported_method', when)
       return false
     }
+    // What a client of the forward side names is the origin's to read (RFC 9110 §7.7).
+    if (this.service.forward !== null) return true
     const path = this.request.path === '*' ? '*' : normalisePath(this.request.path, this.service.listener)
     if (path === null) this.fail('bad_path', when)
     else this.request.path = path
@@ -147,6 +151,8 @@ export class Exchange extends Responding {
       case 'split':
         if (destination.rewrite !== null && !this.rewrite(destination.rewrite)) return
         return this.sendTo(this.service.nextOf(destination))
+      case 'named':
+        return this.sendTo(this.service.forward!.upstreamTo(this.request.destination!))
       case 'respond':
         return this.answer(() => makeReply(destination.status, destination.body, destination.headers))
       case 'redirect':
@@ -182,7 +188,10 @@ export class Exchange extends Responding {
   private sendTo(upstream: Upstream): void {
     this.stage = 'upstream'
     this.target = upstream
-    if (this.request.hasIdentity || this.service.listener.trust !== null || this.downstream.certificateLines !== '') this.applyIdentity()
+    const { forward } = this.service
+    if (forward !== null) hideClient(this.request, forward.plan.anonymity)
+    else if (this.request.hasIdentity || this.service.listener.trust !== null || this.downstream.certificateLines !== '')
+      this.applyIdentity()
     if (this.listenerAsked + this.routeAsked === 0 || this.prepareBodies()) this.attempt()
   }
 

@@ -45,6 +45,7 @@ export function makeErrorReply(code: ErrorCode, request: RequestHead | null, id:
     'Proxy-Status': `${proxy}; error=${row.token}`,
     'Cache-Control': 'no-store',
     ...(row.status === 503 && { 'Retry-After': '1' }),
+    ...(row.status === 407 && { 'Proxy-Authenticate': 'Basic realm="sluice", charset="UTF-8"' }),
     ...fields,
   }
   if (!prefersJson(request))

@@ -4,12 +4,13 @@
  */
 import { monotonicMs } from '../clock.ts'
 import { type Hook, PENDING, type Verdict } from '../hooks.ts'
-import type { ResponseHead } from '../net/http1/head.ts'
+import { ResponseHead } from '../net/http1/head.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import { Answering, bodyFailure } from './answering.ts'
 import { ask } from './ask.ts'
 import { loosenResponse, mediaType, wantsType } from './body-hooks.ts'
 import { type Coding, codingOf } from './content-coding.ts'
+import type { RelayedMessages } from './message-hooks.ts'
 import { makeReply } from './reply.ts'
 import { ResponseFilter, type ResponseTaker } from './response-filter.ts'
 import { tunnelEnd } from './tunnel-end.ts'
@@ -103,9 +104,18 @@ export abstract class Responding extends Answering implements ResponseTaker {
       connection.wire.destroy()
       return this.fail('upgrade_failed', 'with an extension that the hooks of its messages cannot read')
     }
+    this.becomeTunnel(head, connection, rest, messages)
+  }
+
+  protected beginTunnel(connection: UpstreamConnection): void {
+    connection.takeWire()
+    this.becomeTunnel(new ResponseHead('', 0, 200, 'Connection established', 1), connection, EMPTY, null)
+  }
+
+  private becomeTunnel(head: ResponseHead, connection: UpstreamConnection, rest: Buffer, messages: RelayedMessages | null): void {
     this.upstreamMs = monotonicMs() - this.sentAt
     this.response = head
-    this.status = 101
+    this.status = head.status
     this.tunnel = true
     this.stage = 'ended'
     // It may outlive this plan and many more: what is told of it in the end holds none.

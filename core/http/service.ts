@@ -4,6 +4,7 @@ import type { Observer } from '../events.ts'
 import type { RequestRules } from '../net/http1/request.ts'
 import type { ListenerPlan, SplitDestination, UpstreamPlan } from '../plan/plan.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import type { Forwarding } from './forwarding.ts'
 import type { LogHooks } from './log-hooks.ts'
 import type { Tally } from './tally.ts'
 
@@ -17,6 +18,8 @@ export interface Service {
   readonly listener: ListenerPlan
   /** What its codec is strict about. */
   readonly rules: RequestRules
+  /** Null: its routes say where requests go. Else they say it themselves. */
+  readonly forward: Forwarding | null
   readonly deadlines: Deadlines
   readonly observer: Observer
   /** Null: nothing of this listener has an `onLog`. */

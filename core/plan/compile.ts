@@ -10,6 +10,7 @@ import { parseDuration, parseSize } from '../config/units.ts'
 import type { Hook } from '../hooks.ts'
 import type {
   Config,
+  ForwardOptions,
   HttpOptions,
   HttpRoute,
   HttpTarget,
@@ -28,6 +29,7 @@ import type { Conditions } from '../route/conditions.ts'
 import { type RouteRule, RouteTable } from '../route/table.ts'
 import { type TcpRule, TcpTable } from '../route/tcp-table.ts'
 import { templateNames } from '../route/template.ts'
+import { compileForward, viaName } from './compile-forward.ts'
 import { compileTls } from './compile-tls.ts'
 import { UpstreamCompiler } from './compile-upstream.ts'
 import type {
@@ -85,6 +87,7 @@ class Compiler {
     const shared = this.#bind('', this.#config.use)
     const listeners = Object.entries(this.#config.listeners).map(([name, listener]) => {
       if (listener.kind === 'tcp') return this.#tcpListener(name, listener, shared)
+      if (listener.kind === 'forward') return this.#forwardListener(name, listener.options, shared)
       if (listener.kind !== 'http') throw new Error(`the listener ${name}: ${listener.kind} is not supported yet`)
       const { listen, tls } = listener.options
       return this.#httpListener({ name, addresses: compileListen(listen), tls: this.#tls(tls, HTTP) }, listener.options, shared)
@@ -105,8 +108,22 @@ class Compiler {
       encodedSlashes: options.encodedSlashes ?? false,
       limits: compileLimits(options.limits ?? {}),
       timeouts: compileTimeouts(options.timeouts ?? {}),
+      forward: null,
       hooks: Object.freeze([...shared, ...this.#bind(name, options.use)]),
       routes: new RouteTable(this.#rules(name, options.routes, { id: name, hooks: [], conditions: [] })),
+    })
+  }
+
+  /** HTTP as any other, but for where it goes. */
+  #forwardListener(name: string, options: ForwardOptions, shared: readonly Hook[]): ListenerPlan {
+    const place = { name, addresses: compileListen(options.listen), tls: null }
+    const forward = compileForward(options)
+    const route: RoutePlan = Object.freeze({ id: name, hooks: [], destination: Object.freeze({ kind: 'named' }) })
+    return Object.freeze({
+      ...this.#httpListener(place, { routes: [], use: options.use, via: viaName(name, options) }, shared),
+      ...(forward.anonymity === 'high' ? { via: null } : {}),
+      forward,
+      routes: new RouteTable([{ route, conditions: [compileMatch({})], captures: false }]),
     })
   }
 
@@ -190,7 +207,7 @@ interface Around {
 }
 
 function needsCaptures(destination: Destination): boolean {
-  if (destination.kind === 'respond') return false
+  if (destination.kind === 'respond' || destination.kind === 'named') return false
   const template = destination.kind === 'redirect' ? destination.to : destination.rewrite
   return template !== null && templateNames(template).length > 0
 }

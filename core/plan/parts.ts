@@ -7,7 +7,7 @@ import { dataOf } from '../config/data.ts'
 import { routeId } from '../config/flat-routes.ts'
 import { insideName, tcpRouteId } from '../config/http-listeners.ts'
 import { entriesOf, toList } from '../config/lists.ts'
-import type { Config, HttpRoute, List, Listen, TcpOptions, TcpRoute, Upstream } from '../index.ts'
+import type { Config, ForwardOptions, HttpRoute, List, Listen, TcpOptions, TcpRoute, Upstream } from '../index.ts'
 import { parseListen } from '../net/address.ts'
 import { addressesOf } from './addresses.ts'
 import { type AnyUse, isPlugin, keyedUses, pluginUses } from './uses.ts'
@@ -72,6 +72,7 @@ class Collector {
     const shared = usesOf('', config.use)
     for (const [name, listener] of Object.entries(config.listeners)) {
       if (listener.kind === 'tcp') this.#collectTcp(name, listener.options, shared)
+      if (listener.kind === 'forward') this.#collectForward(name, listener.options, shared)
       if (listener.kind !== 'http') continue
       const { routes, listen, use, ...rest } = listener.options
       const content = fingerprint([rest, shared, usesOf(name, use)])
@@ -79,6 +80,11 @@ class Collector {
       this.#collectRoutes(name, routes, { id: name, content: '' })
     }
     for (const [, upstream] of entriesOf(config.upstreams)) this.#collectUpstream(upstream)
+  }
+
+  #collectForward(name: string, { listen, use, ...rest }: ForwardOptions, shared: unknown): void {
+    const content = fingerprint(['forward', rest, shared, usesOf(name, use)])
+    this.listeners.push({ id: name, content, addresses: addressKeys(name, listen), isSecure: false })
   }
 
   /** HTTP inside is what its routes are, and else a part of the route that it stands in. */

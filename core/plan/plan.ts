@@ -1,4 +1,5 @@
 /** The plan: what the data path runs on. Compiled from a Config, frozen, without defaults left to fill in or units left to parse. */
+import type { Access } from '../forward/access.ts'
 import type { Hook } from '../hooks.ts'
 import type { CidrSet } from '../net/cidr.ts'
 import type { RouteTable } from '../route/table.ts'
@@ -45,9 +46,24 @@ export interface ListenerPlan {
   readonly encodedSlashes: boolean
   readonly limits: ListenerLimits
   readonly timeouts: ListenerTimeouts
+  /** Null: its routes say where requests go. Else the requests name it themselves, and there is one route for all of them. */
+  readonly forward: ForwardPlan | null
   /** The config's and the listener's `use`, in order. */
   readonly hooks: readonly Hook[]
   readonly routes: RouteTable
+}
+
+/** Of a listener for clients that name their destination themselves. */
+export interface ForwardPlan {
+  readonly access: Access
+  /** Passwords, or hashes of them, by name; null: nobody is asked who it is. */
+  readonly users: Readonly<Record<string, string>> | null
+  /** Addresses that may be dialled although they are local to the machine; null: none. */
+  readonly opened: CidrSet | null
+  /** What origins are told: `none` the client's address and this proxy, `anonymous` this proxy, `high` neither. Default `none`. */
+  readonly anonymity: 'none' | 'anonymous' | 'high'
+  /** The same as long as connections that are open would be opened again, and in the same way. */
+  readonly dialKey: string
 }
 
 export interface TcpListenerPlan {
@@ -172,6 +188,8 @@ export type Destination =
       readonly rewrite: string | null
     }
   | SplitDestination
+  /** Of the forward side: the place that the request names. */
+  | { readonly kind: 'named' }
   | { readonly kind: 'respond'; readonly status: number; readonly body: string; readonly headers: Readonly<Record<string, string>> }
   | { readonly kind: 'redirect' /** Template: `/new/*`, `https://x/:id`. */; readonly to: string; readonly status: number }
 

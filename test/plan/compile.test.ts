@@ -24,6 +24,7 @@ test('what is left out has its default', () => {
     via: 'sluice',
     forwarded: false,
     encodedSlashes: false,
+    forward: null,
     limits: {
       headBytes: 32768,
       requestLineBytes: 8192,

@@ -266,6 +266,7 @@ export function makePlan(options: ProxyOptions, generation: number): Plan {
       via: 'sluice',
       forwarded: false,
       encodedSlashes: false,
+      forward: null,
       hooks: [],
     },
     ...options.listener,

@@ -4,6 +4,7 @@
  */
 
 import type { ClientCertificate } from '../client-certificate.ts'
+import type { NamedDestination } from '../destination.ts'
 import { findLine, isFieldValue, isToken, trimmed } from './fields.ts'
 import { reasonPhrases } from './reason.ts'
 
@@ -200,6 +201,8 @@ export class RequestHead extends Head {
   upgrade: string | null = null
   /** It carries a field that tells of the client or of proxies before: `X-Forwarded-*`, `Forwarded`, `X-Real-IP`, their twins. */
   hasIdentity = false
+  /** What a client of a forward proxy has named; null for others. */
+  destination: NamedDestination | null = null
   /** What its connection has shown, not the request. */
   clientCertificate: ClientCertificate | null = null
   /** Who the client has proved to be, by a policy that asked. */
@@ -238,7 +241,10 @@ export class RequestHead extends Head {
     this.#lineFrom = -1
   }
 
-  /** Normalised: starts with `/`, dot segments and needless escapes resolved; or `*` of `OPTIONS *`. */
+  /**
+   * Normalised: starts with `/`, dot segments and needless escapes resolved; or `*` of `OPTIONS *`. On the forward side as received, and `''`
+   * of CONNECT.
+   */
   get path(): string {
     return this.#path
   }

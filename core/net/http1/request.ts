@@ -4,6 +4,7 @@
  * reaches an endpoint.
  */
 import type { ErrorCode } from '../../errors.ts'
+import { parseDestination } from '../destination.ts'
 import { escapeRawBytes, hasRawBytes, normalisePath, type PathRules } from '../path.ts'
 import { parseLength, trimmed } from './fields.ts'
 import { RequestHead } from './head.ts'
@@ -26,6 +27,11 @@ import {
 export interface RequestRules extends PathRules {
   readonly requestLineBytes: number
   readonly fields: number
+  /**
+   * Of a forward proxy: a target names its destination, as a whole URL or as that of CONNECT, and its path goes on as it is
+   * (RFC 9110 §7.7).
+   */
+  readonly forward?: boolean
 }
 
 /** host [ ":" port ] of RFC 3986 §3.2, as names that DNS and virtual hosts use; IPv6 in brackets. */
@@ -112,7 +118,8 @@ export function isAuthority(text: string): boolean {
 }
 
 /** RFC 9112 §3.2: origin-form, absolute-form, and the asterisk of OPTIONS. */
-function readTarget(head: RequestHead, target: string, lineFrom: number, rules: PathRules): ErrorCode | null {
+function readTarget(head: RequestHead, target: string, lineFrom: number, rules: RequestRules): ErrorCode | null {
+  if (rules.forward === true) return readNamingTarget(head, target)
   if (target.charCodeAt(0) === 47) return readOriginForm(head, target, lineFrom, rules)
   if (head.method === 'CONNECT') return 'unsupported_method'
   if (target === '*') {
@@ -129,6 +136,33 @@ function readTarget(head: RequestHead, target: string, lineFrom: number, rules: 
     return null
   }
   return readOriginForm(head, rest.startsWith('/') ? rest : `/${rest}`, -1, rules)
+}
+
+/** RFC 9112 §3.2.2 and §3.2.3, as a proxy is asked. */
+function readNamingTarget(head: RequestHead, target: string): ErrorCode | null {
+  if (head.method === 'CONNECT') {
+    head.destination = parseDestination(target, null)
+    head.host = target
+    head.path = ''
+    return head.destination === null ? 'bad_host' : null
+  }
+  if (target.startsWith('/') || target === '*') return 'no_destination'
+  const absolute = ABSOLUTE.exec(target)
+  if (absolute === null || absolute[0].slice(0, 5).toLowerCase() === 'https')
+    return /^(?!http:)[a-z][a-z0-9+.-]*:\/\//i.test(target) ? 'unsupported_scheme' : 'bad_request'
+  const [, authority, rest] = absolute as unknown as readonly [string, string, string]
+  head.destination = parseDestination(authority, 80)
+  head.host = authority
+  if (head.destination === null) return 'bad_host'
+  if (rest === '' && head.method === 'OPTIONS') {
+    head.path = '*'
+    return null
+  }
+  const mark = rest.indexOf('?')
+  const path = mark < 0 ? rest : rest.slice(0, mark)
+  head.path = path === '' ? '/' : escapeRawBytes(path)
+  if (mark >= 0) head.search = escapeRawBytes(rest.slice(mark))
+  return null
 }
 
 /** `lineFrom`: where the line starts that goes on as it is if it turns out to be normal; -1: it never does. */
@@ -251,6 +285,8 @@ class FieldScan implements LineReader {
 
   /** RFC 9112 §6: one way to tell the length, or none. */
   #applyFraming(): ErrorCode | null {
+    // What follows CONNECT is the tunnel's (RFC 9110 §9.3.6): a length would have it read in two ways.
+    if (this.#head.method === 'CONNECT') return this.#codings > 0 || this.#lengths > 0 ? 'bad_framing' : null
     if (this.#codings > 0) {
       if (this.#lengths > 0 || this.#codings > 1 || this.#head.minor === 0) return 'bad_framing'
       if (this.#coding.toLowerCase() !== 'chunked') return /chunked|^$/i.test(this.#coding) ? 'bad_framing' : 'unsupported_transfer_coding'
@@ -301,7 +337,7 @@ class FieldScan implements LineReader {
 
 /** One protocol, without a body, and never `h2c`: its frames would pass unread (RFC 9113 §3.1). */
 function passableUpgrade(head: RequestHead, protocol: string): string | null {
-  if (head.minor === 0 || head.contentLength !== 0 || !/^[A-Za-z0-9.\-/]+$/.test(protocol)) return null
+  if (head.minor === 0 || head.contentLength !== 0 || head.method === 'CONNECT' || !/^[A-Za-z0-9.\-/]+$/.test(protocol)) return null
   return /^h2c?$/i.test(protocol) ? null : protocol
 }
 

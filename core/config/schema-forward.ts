@@ -1,0 +1,92 @@
+/** Listeners of the forward side: their shape, and that no one is open to other machines unless it says so. */
+import { formatListen, parseListen } from '../net/address.ts'
+import type { Path } from './positions.ts'
+import { isObject, type Report } from './report.ts'
+import { isLoopback } from './schema-addresses.ts'
+import { blocklistOptions } from './schema-blocklists.ts'
+import type { ListenerPart, Parts } from './schema-parts.ts'
+import { someUsers } from './schema-policies.ts'
+import { hostPattern, network } from './schema-route.ts'
+import { useList } from './schema-use.ts'
+import {
+  chosen,
+  type Fields,
+  flag,
+  list,
+  made,
+  notYet,
+  object,
+  oneOf,
+  oneOrMany,
+  planned,
+  type Schema,
+  text,
+  whole,
+  wrong,
+} from './schema-values.ts'
+
+function helped(kind: string, options: Schema): Schema {
+  const right = made({ options })
+  return chosen((value) => (isObject(value) && value.kind === kind ? right : wrong(`${kind}({ … })`)))
+}
+
+const fields: Fields = {
+  auth: object({ users: someUsers }, ['users']),
+  allow: object({
+    ports: list(whole(1, 65535)),
+    hosts: oneOrMany(hostPattern),
+    networks: oneOrMany(network),
+    clients: oneOrMany(network),
+  }),
+  open: oneOf(true),
+  ...planned({
+    parent: text,
+    proxyProtocol: oneOf('require'),
+  }),
+}
+
+const block = helped('blocklist', blocklistOptions)
+
+const interception = object(
+  { ca: object({ cert: text, key: text, create: flag }, ['cert', 'key']), except: list(text), verifyUpstream: chosen(verification) },
+  ['ca'],
+)
+
+function verification(value: unknown): Schema {
+  return value === false ? flag : object({ ca: text })
+}
+
+/** Options of `forward({ … })`. */
+export function forwardOptions(listen: Schema): Schema {
+  const own = {
+    anonymity: oneOf('none', 'anonymous', 'high'),
+    use: useList,
+    ...planned({ block, intercept: helped('intercept', interception) }),
+  }
+  return object({ listen, ...fields, ...own }, ['listen'])
+}
+
+/** Of `socks({ … })`. */
+export function socksListener(listen: Schema): Schema {
+  return notYet('a listener of the kind socks', helped('socks', object({ listen, ...fields, block, udp: flag }, ['listen'])))
+}
+
+export function checkForward({ listeners }: Parts, report: Report): void {
+  for (const part of listeners) if (part.kind === 'forward') refuseOpen(part, report)
+}
+
+/** A proxy that anybody may use is found within hours, and used. */
+function refuseOpen({ options, path, name }: ListenerPart, report: Report): void {
+  const clients = isObject(options.allow) ? options.allow.clients : undefined
+  if (options.open === true || options.auth !== undefined || clients !== undefined) return
+  const listens = Array.isArray(options.listen) ? options.listen.map((one, i) => [one, i] as const) : [[options.listen, null] as const]
+  for (const [written, i] of listens) {
+    const address = typeof written === 'string' || typeof written === 'number' ? parseListen(written) : null
+    if (address === null || isLoopback(address)) continue
+    const at: Path = [...path, 'listen', ...(i === null ? [] : [i])]
+    report.error(
+      at,
+      `${name} on ${formatListen(address)} can be reached from other machines, and whoever reaches it may use it: say who may with auth: { users } or allow: { clients }, listen on 127.0.0.1, or write open: true`,
+    )
+  }
+}

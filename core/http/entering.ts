@@ -1,0 +1,53 @@
+/**
+ * The door of a forward listener: who asks, whether the request was here before, and whether it may go where it wants. Asked before any
+ * hook, so that none can be made to work for somebody who may not come in.
+ */
+import type { Refusal, Use } from '../forward/access.ts'
+import { BUSY, credentialsIn } from '../policy/passwords.ts'
+import { type Forwarding, hasPassed, proxyAuthorization } from './forwarding.ts'
+import { Responding } from './responding.ts'
+
+export abstract class Entering extends Responding {
+  protected abstract askRequest(): void
+
+  protected enter(forward: Forwarding): void {
+    this.connects = this.request.method === 'CONNECT'
+    const refused = forward.plan.access.refuseClient(this.ip)
+    if (refused !== null) return this.fail(refused.code, refused.detail)
+    if (forward.passwords === null) return this.admit(forward)
+    const field = proxyAuthorization(this.request)
+    const credentials = field === null ? null : credentialsIn(field)
+    const found = credentials === null ? null : forward.passwords.check(credentials)
+    if (!(found instanceof Promise)) return this.identified(forward, found)
+    found.then(
+      (user) => this.identified(forward, user),
+      (error: unknown) => this.fail('internal', `a password could not be checked: ${String(error)}`),
+    )
+  }
+
+  private identified(forward: Forwarding, user: string | null | typeof BUSY): void {
+    // Over meanwhile: the client is gone.
+    if (this.stage !== 'listenerHooks') return
+    if (user === BUSY) return this.fail('policy_busy', 'too many passwords are being checked')
+    if (user === null) return this.fail('proxy_auth_required', null)
+    this.request.user = user
+    this.admit(forward)
+  }
+
+  private admit(forward: Forwarding): void {
+    const { via } = this.service.listener
+    if (via !== null && hasPassed(this.request, via)) return this.fail('loop_detected', null)
+    const refused = this.whyNot(forward)
+    if (refused === null) this.askRequest()
+    else this.fail(refused.code, refused.detail)
+  }
+
+  private whyNot({ plan, guard, blocks }: Forwarding): Refusal | null {
+    const destination = this.request.destination!
+    const use: Use = this.connects ? 'tunnel' : 'http'
+    const refused = plan.access.refuseDestination(destination, use, guard)
+    if (refused !== null || blocks === null) return refused
+    const blocked = blocks(destination.host)
+    return blocked === null ? null : { code: 'host_blocked', detail: `${blocked.rule} in ${blocked.list}` }
+  }
+}

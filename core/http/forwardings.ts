@@ -1,0 +1,53 @@
+/** The forward listeners of a plan at work: their guards, and their connections, which go on into the next plan if it would open them alike. */
+import type { Deadlines } from '../deadlines.ts'
+import { makeGuard } from '../forward/guard.ts'
+import { OwnAddresses } from '../forward/own-addresses.ts'
+import type { ForwardPlan, ListenerPlan, Plan } from '../plan/plan.ts'
+import { Passwords, rememberedUsers } from '../policy/passwords.ts'
+import { Destinations, type DestinationsOptions } from '../upstream/destinations.ts'
+import type { Forwarding } from './forwarding.ts'
+
+type Environment = Pick<DestinationsOptions, 'events' | 'environment'>
+
+interface Known {
+  /** The plan's `dialKey`. */
+  readonly key: string
+  readonly destinations: Destinations
+  readonly users: string
+  readonly passwords: Passwords | null
+}
+
+export class Forwardings {
+  readonly #ownAddresses = new OwnAddresses()
+  /** By the names of their listeners. */
+  #known = new Map<string, Known>()
+
+  /** Takes a plan into use. */
+  use(plan: Plan, environment: Environment): ReadonlyMap<ListenerPlan, Forwarding> {
+    const known = new Map<string, Known>()
+    const byPlan = new Map<ListenerPlan, Forwarding>()
+    for (const listener of plan.listeners) {
+      if (listener.kind !== 'http' || listener.forward === null) continue
+      const { name, forward } = listener
+      const guard = makeGuard({ opened: forward.opened, isOwn: (address) => this.#ownAddresses.has(address) })
+      const before = this.#known.get(name)
+      const isSame = before?.key === forward.dialKey
+      const destinations = isSame ? before.destinations : new Destinations({ name, guard, ...environment })
+      const users = JSON.stringify(forward.users)
+      const passwords = before?.users === users ? before.passwords : passwordsOf(forward, environment.environment.deadlines)
+      known.set(name, { key: forward.dialKey, destinations, users, passwords })
+      byPlan.set(listener, { plan: forward, guard, passwords, blocks: null, upstreamTo: (destination) => destinations.to(destination) })
+    }
+    for (const [name, { destinations }] of this.#known) if (known.get(name)?.destinations !== destinations) destinations.retire()
+    this.#known = known
+    return byPlan
+  }
+
+  close(): void {
+    for (const { destinations } of this.#known.values()) destinations.retire()
+  }
+}
+
+function passwordsOf({ users }: ForwardPlan, deadlines: Deadlines): Passwords | null {
+  return users === null ? null : new Passwords(users, rememberedUsers(), () => deadlines.in(0))
+}

@@ -1,0 +1,44 @@
+/** The options of a listener of the forward side → ForwardPlan: what was left out filled in, rules ready to be asked. */
+import { hash } from 'node:crypto'
+import { hostname } from 'node:os'
+import { toList } from '../config/lists.ts'
+import { compileHosts } from '../config/match.ts'
+import { Access } from '../forward/access.ts'
+import type { Allow, ForwardOptions } from '../index.ts'
+import { CidrSet } from '../net/cidr.ts'
+import { canonicalAddress } from '../net/destination.ts'
+import type { ForwardPlan } from './plan.ts'
+
+const TUNNEL_PORTS = [443]
+
+export function compileForward({ auth, allow = {}, anonymity = 'none' }: ForwardOptions): ForwardPlan {
+  const networks = toList(allow.networks ?? [])
+  return Object.freeze({
+    access: compileAccess(allow),
+    users: auth === undefined ? null : Object.freeze({ ...auth.users }),
+    opened: networks.length === 0 ? null : new CidrSet(networks),
+    anonymity,
+    dialKey: JSON.stringify([networks]),
+  })
+}
+
+export function compileAccess({ clients, hosts, ports = TUNNEL_PORTS }: Allow): Access {
+  return new Access({
+    clients: clients === undefined ? null : new CidrSet(toList(clients)),
+    hosts: hosts === undefined ? null : (compileHosts(hosts)?.map(canonicalHost) ?? null),
+    ports: new Set(ports),
+  })
+}
+
+/** As a NamedDestination has it. */
+function canonicalHost(host: string): string {
+  return canonicalAddress(host.replace(/^\[|\]$/g, '')) ?? host.replace(/\.$/, '')
+}
+
+/**
+ * Its name in Via: the same in all workers and after a restart, and another one on every other machine, for a request that comes back is
+ * known by it.
+ */
+export function viaName(listener: string, { listen }: Pick<ForwardOptions, 'listen'>): string {
+  return `sluice-${hash('sha256', JSON.stringify([hostname(), listener, listen]), 'hex').slice(0, 10)}`
+}

@@ -1,0 +1,102 @@
+/**
+ * Upstreams of the forward side: one for each host and port that clients name, made when it is first asked for. Of more than so many, the
+ * one asked for longest ago is let go: what it has idle closes, what is busy ends by itself.
+ */
+import type { Guard } from '../forward/guard.ts'
+import { formatDestination, type NamedDestination } from '../net/destination.ts'
+import { UpstreamCompiler } from '../plan/compile-upstream.ts'
+import type { EndpointPlan, UpstreamPlan } from '../plan/plan.ts'
+import { Pool, type PoolEnvironment } from './pool.ts'
+import { Endpoint, Upstream, type UpstreamEvents } from './upstream.ts'
+
+/** A worker and listener; idle connections are at most so many times IDLE. */
+const MOST_DESTINATIONS = 512
+const IDLE = 8
+/**
+ * Its name is empty: it is no upstream of the config. Idle connections go sooner than those to endpoints of a config: whether a client comes
+ * again is not known.
+ */
+const template = new UpstreamCompiler('/').compile({
+  kind: 'upstream',
+  name: '',
+  options: { endpoints: ['127.0.0.1:80'], timeouts: { connect: '10s', keepAlive: '15s' }, idleConnections: IDLE },
+})
+
+export interface DestinationsOptions {
+  /** Of the listener: what is counted of connections is counted under it, whatever host they go to. */
+  readonly name: string
+  readonly guard: Guard
+  readonly events: UpstreamEvents
+  readonly environment: PoolEnvironment
+  readonly most?: number
+}
+
+export class Destinations {
+  readonly #options: DestinationsOptions
+  readonly #events: UpstreamEvents
+  readonly #upstreams = new Map<string, Known>()
+
+  constructor(options: DestinationsOptions) {
+    const { name, events } = options
+    this.#options = options
+    this.#events = {
+      dialled: (_, __, ok) => events.dialled(name, ANY, ok),
+      upstreamClosed: () => events.upstreamClosed(name, ANY),
+    }
+  }
+
+  to(destination: NamedDestination): Upstream {
+    const key = formatDestination(destination)
+    const known = this.#upstreams.get(key)
+    this.#upstreams.delete(key)
+    const one = known ?? this.#make(destination)
+    this.#upstreams.set(key, one)
+    if (this.#upstreams.size > (this.#options.most ?? MOST_DESTINATIONS)) this.#retireOldest()
+    return one.upstream
+  }
+
+  /** Nobody will ask again. */
+  retire(): void {
+    for (const { pool } of this.#upstreams.values()) pool.retire()
+    this.#upstreams.clear()
+  }
+
+  #retireOldest(): void {
+    const [key, { pool }] = this.#upstreams.entries().next().value!
+    this.#upstreams.delete(key)
+    pool.retire()
+  }
+
+  #make(destination: NamedDestination): Known {
+    const { guard, environment } = this.#options
+    const plan = planTo(destination)
+    const [endpoint] = plan.endpoints as readonly [EndpointPlan]
+    const { connect: connectMs, keepAlive: keepAliveMs } = plan.timeouts
+    const options = {
+      target: endpoint.target,
+      tls: null,
+      proxyProtocol: null,
+      connectMs,
+      keepAliveMs,
+      maxIdle: plan.idleConnections,
+      guard,
+    }
+    const pool = new Pool(options, environment)
+    return { pool, upstream: new Upstream(plan, [new Endpoint(endpoint, pool)], onlyOne, this.#events) }
+  }
+}
+
+interface Known {
+  readonly pool: Pool
+  readonly upstream: Upstream
+}
+
+/** In metrics: hosts that clients choose get no labels. */
+const ANY = 'any'
+const onlyOne = { pick: () => 0 }
+
+export function planTo(destination: NamedDestination): UpstreamPlan {
+  const { kind, host, port } = destination
+  const address = formatDestination(destination)
+  return { ...template, endpoints: [{ ...template.endpoints[0]!, address, target: { kind, host, port } }] }
+}
