@@ -3,8 +3,7 @@ import { createHash, scryptSync } from 'node:crypto'
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { compileForward } from '../../core/plan/compile-forward.ts'
-import { basic, forwarding, local, strictly } from '../support/forward.ts'
+import { basic, forwarding, local, strictly, timed } from '../support/forward.ts'
 import { answer, startOrigin } from '../support/origin.ts'
 import { startProxy } from '../support/proxy.ts'
 
@@ -81,7 +80,7 @@ test('whatever follows CONNECT, the proxy answers or closes, and goes on serving
 })
 
 test('a CONNECT that does not become complete ends in time', async () => {
-  await using proxy = await startProxy({ ...slow(), times: { requestHead: 20 } })
+  await using proxy = await startProxy(timed({ requestHead: 20 }))
   using c = await proxy.connect()
   const response = await c.send('CONNECT localhost:443 HTTP/1.1\r\nHo').response()
   assert.is(response.status, 408)
@@ -212,8 +211,3 @@ test('a request that was here before is not sent again', async () => {
 })
 
 test.run()
-
-/** Its times can be chosen. */
-function slow() {
-  return { listener: { forward: compileForward({ listen: 1 }) }, routes: [{ to: { kind: 'named' } as const }] }
-}

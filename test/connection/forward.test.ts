@@ -1,8 +1,7 @@
 /** A forward proxy: requests that name their destination, and tunnels. What it lets nobody do is in forward-access.test.ts. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { compileForward } from '../../core/plan/compile-forward.ts'
-import { forwarding, local } from '../support/forward.ts'
+import { forwarding, timed } from '../support/forward.ts'
 import { answer, startOrigin } from '../support/origin.ts'
 import { startProxy } from '../support/proxy.ts'
 
@@ -77,7 +76,7 @@ test('CONNECT is a tunnel once the destination has answered: early bytes first, 
 
 test('a tunnel whose client has closed its side before it stood still carries the answer', async () => {
   await using origin = await startOrigin(undefined, { raw: true })
-  await using proxy = await startProxy(forwarding({}, [origin.port]))
+  await using proxy = await startProxy(timed({ halfClosed: 60_000 }, [origin.port]))
   using c = await proxy.connect()
   c.send(`CONNECT ${origin.address} HTTP/1.0\r\n\r\nquestion`).end()
   const connection = await origin.connection()
@@ -169,8 +168,7 @@ test('a client that leaves while its tunnel is dialled leaves nothing behind', a
 
 test('an idle tunnel ends, and says why', async () => {
   await using origin = await startOrigin(undefined, { raw: true })
-  const named = compileForward({ listen: 1, allow: { ...local, ports: [origin.port] } })
-  await using proxy = await startProxy({ listener: { forward: named }, routes: [{ to: { kind: 'named' } }], times: { tunnelIdle: 20 } })
+  await using proxy = await startProxy(timed({ tunnelIdle: 20 }, [origin.port]))
   using c = await proxy.connect()
   await c.send(`CONNECT ${origin.address} HTTP/1.1\r\nHost: x\r\n\r\n`).until('\r\n\r\n')
   await c.closed()

@@ -1,7 +1,8 @@
 /** Forward proxies for tests: what they reach is on this machine, which a forward proxy refuses unless it is told otherwise. */
 
-import type { Allow } from '../../core/index.ts'
-import { type Config, defineConfig, type ForwardOptions, forward } from '../../core/index.ts'
+import { type Allow, type Config, defineConfig, type ForwardOptions, forward } from '../../core/index.ts'
+import { compileForward } from '../../core/plan/compile-forward.ts'
+import type { ProxyOptions } from './proxy.ts'
 
 export const local: Allow = { networks: ['127.0.0.0/8', '::1'] }
 
@@ -9,6 +10,11 @@ export const local: Allow = { networks: ['127.0.0.0/8', '::1'] }
 export function forwarding(options: Partial<ForwardOptions> = {}, ports: readonly number[] = []): { readonly config: Config } {
   const allow = { ...local, ports, ...options.allow }
   return strictly({ ...options, allow })
+}
+
+/** With times of one's own. */
+export function timed(times: NonNullable<ProxyOptions['times']>, ports: readonly number[] = []): ProxyOptions {
+  return { listener: { forward: compileForward({ listen: 1, allow: { ...local, ports } }) }, routes: [{ to: { kind: 'named' } }], times }
 }
 
 /** Just these options. */
