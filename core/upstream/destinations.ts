@@ -42,6 +42,8 @@ export class Destinations {
     this.#events = {
       dialled: (_, __, ok) => events.dialled(name, ANY, ok),
       upstreamClosed: () => events.upstreamClosed(name, ANY),
+      // Nobody watches over the health of hosts that clients choose.
+      upstreamChanged: () => {},
     }
   }
 
@@ -82,7 +84,8 @@ export class Destinations {
       guard,
     }
     const pool = new Pool(options, environment)
-    return { pool, upstream: new Upstream(plan, [new Endpoint(endpoint, pool)], onlyOne, this.#events) }
+    const { deadlines } = environment
+    return { pool, upstream: new Upstream(plan, [new Endpoint(endpoint, pool)], onlyOne, { events: this.#events, deadlines }) }
   }
 }
 
