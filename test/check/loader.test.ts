@@ -119,10 +119,6 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
     'routes: [{ to: upstream("x", { endpoints: ["a:1"], ^healthCheck: { path: "/" } }) }]',
     'listeners.web.routes[0].to.healthCheck: healthCheck is not supported yet',
   ],
-  [
-    'routes: [{ to: upstream("x", { endpoints: ["a:1"], retries: { on: [^503] } }) }]',
-    'listeners.web.routes[0].to.retries.on[0]: to try again on 503 is not supported yet',
-  ],
   ['use: [^rateLimit({ key: "ip", limit: 1, window: "1s" })], routes: []', 'listeners.web.use[0]: rateLimit is not supported yet'],
   ['use: [{ ^onRequst() {} }], routes: []', 'listeners.web.use[0].onRequst: there is no such hook; did you mean onRequest?'],
   ['use: [{ onMessage: ^7 }], routes: []', 'listeners.web.use[0].onMessage: expected a function, got 7'],
