@@ -57,7 +57,7 @@ export interface EndedExchange {
   readonly logHooks: readonly Hook[] | null
 }
 
-/** What an ended connection to a TCP listener was. Read it inside the call only. */
+/** What an ended connection to a TCP listener, or an ended session of UDP, was. Read it inside the call only. */
 export interface EndedTunnel {
   readonly listener: string
   /** `edge/bank`, `edge[0]`; null when no route was found. */
@@ -66,8 +66,8 @@ export interface EndedTunnel {
   /** Of the endpoint that was tried last. */
   readonly endpoint: string | null
   readonly id: string
-  /** `TLS`: its hello was read. */
-  readonly protocol: 'TCP' | 'TLS'
+  /** `TLS`, `QUIC`: its hello was read. */
+  readonly protocol: 'TCP' | 'TLS' | 'UDP' | 'QUIC'
   /** The server name that the client asked for; null if there was none, or nobody looked. */
   readonly sni: string | null
   /** `''` on a unix socket. */
@@ -78,6 +78,9 @@ export interface EndedTunnel {
   /** From the client, and to it. */
   readonly bytesIn: number
   readonly bytesOut: number
+  /** Of UDP; else 0. */
+  readonly datagramsIn: number
+  readonly datagramsOut: number
   /** Milliseconds since the epoch. */
   readonly startedAt: number
   readonly durationMs: number
@@ -91,6 +94,12 @@ export interface EndedTunnel {
  * protocol: late, closed before, no such header, or from somebody who is not trusted to send one.
  */
 export type HandshakeFailure = 'timeout' | 'not_tls' | 'gone' | 'tls' | 'client_certificate' | 'proxy_header' | 'untrusted'
+
+/**
+ * Why a datagram went nowhere, without a line in the log: more sessions than the limit, or its client's was refused, has too much
+ * waiting already, or cannot be answered at the moment.
+ */
+export type DatagramLoss = 'limit' | 'refused' | 'waiting' | 'not_sent'
 
 export interface SourcePlace {
   readonly file: string
@@ -120,6 +129,7 @@ export interface Observer {
   handshakeFailed(listener: string, why: HandshakeFailure, detail: string | null, address: string): void
   exchangeEnded(exchange: EndedExchange): void
   tunnelEnded(tunnel: EndedTunnel): void
+  datagramDropped(listener: string, why: DatagramLoss): void
   /** A connection to an endpoint: opened, failed to open, closed. */
   dialled(upstream: string, endpoint: string, ok: boolean): void
   upstreamClosed(upstream: string, endpoint: string): void

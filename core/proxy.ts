@@ -12,6 +12,7 @@ import type { Hook } from './hooks.ts'
 import { inlineHook } from './http/inline.ts'
 import type { Tally } from './http/tally.ts'
 import { gatherMaterials, type Materials } from './materials.ts'
+import type { DatagramSocket } from './net/datagrams.ts'
 import type { TicketKeys } from './net/ticket-keys.ts'
 import type { Wire } from './net/wire.ts'
 import { compilePlan } from './plan/compile.ts'
@@ -41,8 +42,8 @@ export interface Proxy {
   prepare(bundle: Bundle, generation: number): Promise<Prepared>
   /** Takes a plan into use. Cannot fail. Returns how many connections are told to end, for their listener is gone. */
   commit(prepared: Prepared): number
-  /** Takes over a listening server for the listener of that name in the plan in use. `key`: of its address (plan/addresses.ts). */
-  accept(listener: string, server: Server, key?: string): void
+  /** Takes over a listening server, or a UDP socket, for the listener of that name in the plan in use. `key`: of its address (plan/addresses.ts). */
+  accept(listener: string, source: Server | DatagramSocket, key?: string): void
   /** Takes over a connection that is past its handshake. False: there is no such listener, or it is full. */
   admit(listener: string, wire: Wire, scheme: 'http' | 'https'): boolean
   /** Closes its copies of the listening sockets. */
@@ -102,7 +103,12 @@ class WorkerProxy implements Proxy {
     this.#simulated = simulated ?? null
     this.#ticketKeys = ticketKeys ?? null
     this.#sandbox = new Sandbox({ observer, ...(capabilities === undefined ? {} : { capabilities }) })
-    this.#runtime = new Runtime({ observer, onDescriptors: (open) => this.#descriptors(open, maxConnections), ...simulated })
+    this.#runtime = new Runtime({
+      observer,
+      onDescriptors: (open) => this.#descriptors(open, maxConnections),
+      isShort: () => this.#pressed,
+      ...simulated,
+    })
     this.#policies = new Policies(this.#runtime.deadlines)
   }
 
@@ -153,8 +159,8 @@ class WorkerProxy implements Proxy {
     return swap.touched
   }
 
-  accept(listener: string, server: Server, key?: string): void {
-    this.#runtime.accept(listener, server, key)
+  accept(listener: string, source: Server | DatagramSocket, key?: string): void {
+    this.#runtime.accept(listener, source, key)
   }
 
   admit(listener: string, wire: Wire, scheme: 'http' | 'https'): boolean {

@@ -2,10 +2,10 @@
  * A plan at work: listeners, upstreams and pools of one worker. A new plan reuses what did not change: pools by their key,
  * listeners by their name; exchanges under way keep the service they began with.
  */
-import type { Server } from 'node:net'
 import { type Balancer, createBalancer } from './balancer/balancer.ts'
 import { roundRobin } from './balancer/round-robin.ts'
 import { Deadlines } from './deadlines.ts'
+import { type AnyListener, Doors, type Source } from './doors.ts'
 import type { Observer } from './events.ts'
 import type { Forwarding } from './http/forwarding.ts'
 import { Forwardings } from './http/forwardings.ts'
@@ -15,9 +15,20 @@ import { Tally } from './http/tally.ts'
 import type { ListenerEnvironment } from './listener/acceptor.ts'
 import { Listener } from './listener/listener.ts'
 import { TcpListener, type TcpService } from './listener/tcp-listener.ts'
+import { UdpListener, type UdpService } from './listener/udp-listener.ts'
 import type { Materials } from './materials.ts'
 import { addressesOf } from './plan/addresses.ts'
-import type { AnyListenerPlan, EndpointPlan, ListenerPlan, Plan, SplitDestination, TcpListenerPlan, UpstreamPlan } from './plan/plan.ts'
+import type {
+  AnyListenerPlan,
+  EndpointPlan,
+  ListenerPlan,
+  Plan,
+  SplitDestination,
+  TcpListenerPlan,
+  UdpListenerPlan,
+  UpstreamPlan,
+} from './plan/plan.ts'
+import { type OpenLink, openLink } from './upstream/datagram-link.ts'
 import type { Dial, Origination } from './upstream/dial.ts'
 import { DnsCache } from './upstream/dns.ts'
 import { Pool, type PoolEnvironment, type PoolOptions } from './upstream/pool.ts'
@@ -31,6 +42,10 @@ export interface RuntimeOptions {
   readonly deadlines?: Deadlines
   /** How connections to endpoints are opened. Default: over the network. */
   readonly dial?: Dial
+  /** The same for datagrams. */
+  readonly openLink?: OpenLink
+  /** Descriptors are short: no session of UDP begins. Default: never. */
+  readonly isShort?: () => boolean
 }
 
 /** What taking a plan into use did to those who were connected. */
@@ -41,15 +56,6 @@ export interface Swap {
   readonly before: Tally | null
 }
 
-/** A server that listens. */
-interface Door {
-  /** Of its address (plan/addresses.ts); null: it belongs to its listener, whatever plans say. */
-  readonly key: string | null
-  listener: AnyListener
-}
-
-type AnyListener = Listener | TcpListener
-
 export class Runtime {
   readonly deadlines: Deadlines
   readonly #options: RuntimeOptions
@@ -59,9 +65,7 @@ export class Runtime {
   #inside = new Map<string, Listener>()
   /** No plan names them any more, but somebody is still connected. */
   readonly #leaving = new Set<AnyListener>()
-  readonly #doors = new Map<Server, Door>()
-  /** By the key of an address. */
-  #owners: ReadonlyMap<string, AnyListener> = new Map()
+  readonly #doors = new Doors()
   #pools = new Map<string, Pool>()
   #upstreams = new Map<string, KnownUpstream>()
   readonly #forwardings = new Forwardings()
@@ -106,14 +110,9 @@ export class Runtime {
     this.#inside = new Map()
     for (const listener of plan.listeners) {
       const known = this.#knownListener(listener, plan, gone)
-      const shared = { plan, materials, upstreams, forwardings }
-      const used =
-        listener.kind === 'http'
-          ? this.#useHttp(listener, known instanceof Listener ? known : null, shared)
-          : this.#useTcp(listener, known instanceof TcpListener ? known : null, outside, shared)
-      this.#listeners.set(listener.name, used)
+      this.#listeners.set(listener.name, this.#useAny(listener, known, outside, { plan, materials, upstreams, forwardings }))
     }
-    this.#assignDoors(plan)
+    this.#doors.assign(plan, this.#listeners)
     let touched = 0
     for (const listener of [...gone.values(), ...outside.values()]) {
       touched += listener.touchable
@@ -123,23 +122,15 @@ export class Runtime {
     return { touched, before }
   }
 
-  /** Takes over a listening server for a listener. `key`: of its address, by which it follows that address from plan to plan. */
-  accept(name: string, server: Server, key: string | null = null): void {
+  /** Takes over a listening server, or a bound UDP socket, for a listener. `key`: of its address, by which it follows that from plan to plan. */
+  accept(name: string, source: Source, key: string | null = null): void {
     // The plan may be another one by now than that for which it was opened.
-    const listener = key === null ? this.#listeners.get(name) : this.#owners.get(key)
-    if (listener === undefined) {
-      server.close()
-      return
-    }
-    this.#doors.set(server, { key, listener })
-    server.once('close', () => this.#doors.delete(server))
-    listener.accept(server)
+    this.#doors.open(source, key, this.#listeners.get(name))
   }
 
-  /** Closes this process's copies of the listening sockets. */
+  /** Closes this process's copies of the listening sockets, but for UDP: there it would end who is connected. */
   stopAccepting(): void {
-    for (const server of this.#doors.keys()) server.close()
-    this.#doors.clear()
+    this.#doors.stopAccepting()
   }
 
   /**
@@ -178,6 +169,24 @@ export class Runtime {
     return [...this.#listeners.values(), ...this.#inside.values(), ...this.#leaving]
   }
 
+  #useAny(plan: AnyListenerPlan, known: AnyListener | null, outside: Map<string, Listener>, shared: Shared): AnyListener {
+    if (plan.kind === 'http') return this.#useHttp(plan, known instanceof Listener ? known : null, shared)
+    if (plan.kind === 'tcp') return this.#useTcp(plan, known instanceof TcpListener ? known : null, outside, shared)
+    return this.#useUdp(plan, known instanceof UdpListener ? known : null, shared)
+  }
+
+  #useUdp(plan: UdpListenerPlan, known: UdpListener | null, shared: Shared): UdpListener {
+    const open = this.#options.openLink ?? openLink
+    const service: UdpService = {
+      ...this.#makeShared(shared),
+      listener: plan,
+      openLink: (target, owner) => open(target, this.#dns, owner),
+    }
+    known?.use(service)
+    const isShort = this.#options.isShort ?? (() => false)
+    return known ?? new UdpListener(service, { ...this.#environment(), isShort })
+  }
+
   #useHttp(plan: ListenerPlan, known: Listener | null, shared: Shared): Listener {
     const termination = shared.materials.terminations.get(plan) ?? null
     const service = this.#makeService(plan, shared)
@@ -213,32 +222,12 @@ export class Runtime {
     for (const [name, listener] of gone) {
       if (!isOfKind(listener, plan)) continue
       const isSame = name === plan.name
-      const isRenamed = (): boolean => !names.has(name) && !gone.has(plan.name) && this.#hasDoor(listener, keys)
+      const isRenamed = (): boolean => !names.has(name) && !gone.has(plan.name) && this.#doors.has(listener, keys)
       if (!isSame && !isRenamed()) continue
       gone.delete(name)
       return listener
     }
     return null
-  }
-
-  #hasDoor(listener: AnyListener, keys: ReadonlySet<string>): boolean {
-    return this.#doors.values().some((door) => door.listener === listener && door.key !== null && keys.has(door.key))
-  }
-
-  /** Each server goes on with whoever has its address now; without anybody it closes. */
-  #assignDoors(plan: Plan): void {
-    this.#owners = new Map(addressesOf(plan.listeners).map(({ key, listener }) => [key, this.#listeners.get(listener)!]))
-    const kept = new Set(this.#listeners.values())
-    for (const [server, door] of this.#doors) {
-      const owner = door.key === null ? (kept.has(door.listener) ? door.listener : undefined) : this.#owners.get(door.key)
-      if (owner === door.listener) continue
-      door.listener = owner ?? door.listener
-      if (owner !== undefined) owner.accept(server)
-      else {
-        this.#doors.delete(server)
-        server.close()
-      }
-    }
   }
 
   #environment(): ListenerEnvironment {
@@ -347,6 +336,7 @@ interface Shared {
 /** Whether it can go on as that one. */
 function isOfKind(listener: AnyListener, plan: AnyListenerPlan): boolean {
   if (listener instanceof TcpListener) return plan.kind === 'tcp'
+  if (listener instanceof UdpListener) return plan.kind === 'udp'
   return plan.kind === 'http' && listener.isSecure === (plan.tls !== null)
 }
 

@@ -22,7 +22,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['explain'],
   ['connection'],
   ['listener'],
-  ['materials', 'runtime', 'proxy'],
+  ['doors', 'materials', 'runtime', 'proxy'],
   ['process', 'check'],
   ['cli'],
   ['main', 'testing'],

@@ -48,6 +48,12 @@ test('the config passes check', () => {
   assert.is(status, 0, output)
 })
 
+test('the config of UDP listeners passes check', () => {
+  const { status, output } = sluice({ 'proxy.config.ts': named('udp: proxy.config.ts') }, 'check')
+  assert.is(status, 0, output)
+  assert.match(output, /is valid: 2 listeners, 3 routes, 3 upstreams/)
+})
+
 secured('the config of a TCP listener passes check', ({ server }) => {
   const files = Object.fromEntries(
     ['mq', 'web'].flatMap((name) => [

@@ -88,6 +88,7 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
     connectionClosed: nothing,
     exchangeEnded: nothing,
     tunnelEnded: nothing,
+    datagramDropped: nothing,
     dialled: nothing,
     upstreamClosed: nothing,
     upstreamChanged: nothing,

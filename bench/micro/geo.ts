@@ -56,6 +56,7 @@ const sandbox = new Sandbox({
     connectionClosed: quiet,
     exchangeEnded: quiet,
     tunnelEnded: quiet,
+    datagramDropped: quiet,
     dialled: quiet,
     upstreamClosed: quiet,
     upstreamChanged: quiet,

@@ -26,6 +26,7 @@ const observer: Observer = {
   connectionClosed: quiet,
   exchangeEnded: quiet,
   tunnelEnded: quiet,
+  datagramDropped: quiet,
   dialled: quiet,
   upstreamClosed: quiet,
   upstreamChanged: quiet,

@@ -33,8 +33,8 @@ export interface HostName {
 export function factsOf(parts: Parts, placeOf: (path: Path) => Place): Facts {
   const hosts = [...hostNames(parts)].map(([name, path]) => ({ name, path: formatPath(path), place: placeOf(path) }))
   const plugins = new Map(parts.plugins.map(({ plugin, name }) => [plugin, wordOf(name)]))
-  const listens = parts.listens.flatMap(({ value, path }) => {
-    const address = typeof value === 'string' || typeof value === 'number' ? parseListen(value) : null
+  const listens = parts.listens.flatMap(({ value, path, protocol }) => {
+    const address = typeof value === 'string' || typeof value === 'number' ? parseListen(value, protocol) : null
     return address === null ? [] : [{ address: formatListen(address), path: formatPath(path), place: placeOf(path) }]
   })
   return { counts: { ...countParts(parts), plugins: plugins.size }, plugins: [...plugins.values()], hosts, listens }
@@ -48,10 +48,10 @@ export interface Counts {
   readonly plugins: number
 }
 
-function countParts({ listeners, routes, tcpRoutes, upstreams }: Parts): Omit<Counts, 'plugins'> {
+function countParts({ listeners, routes, tcpRoutes, udpRoutes, upstreams }: Parts): Omit<Counts, 'plugins'> {
   return {
     listeners: listeners.filter(({ inside }) => inside === null).length,
-    routes: routes.filter(({ route }) => route.routes === undefined).length + tcpRoutes.length,
+    routes: routes.filter(({ route }) => route.routes === undefined).length + tcpRoutes.length + udpRoutes.length,
     upstreams: upstreams.length,
   }
 }

@@ -19,7 +19,8 @@ export function compileMatch(match: HttpMatch): Conditions {
   }
 }
 
-export function compileTcpMatch({ sni, alpn, from, tls }: TcpRoute): TcpConditions {
+/** Of a route of TCP, or of one of UDP. */
+export function compileTcpMatch({ sni, alpn, from, tls }: Pick<TcpRoute, 'sni' | 'alpn' | 'from' | 'tls'>): TcpConditions {
   return {
     sni: sni === undefined ? null : compileHosts(sni),
     alpn: alpn === undefined ? null : toList(alpn),

@@ -12,13 +12,17 @@ interface Known {
 
 export function checkAddresses(listens: readonly ListenPart[], report: Report, adminToken = process.env.SLUICE_ADMIN_TOKEN): void {
   const known: Known[] = []
-  for (const { value, path, isAdmin } of listens) {
-    const address = typeof value === 'string' || typeof value === 'number' ? parseListen(value) : null
+  for (const { value, path, isAdmin, protocol } of listens) {
+    const address = typeof value === 'string' || typeof value === 'number' ? parseListen(value, protocol) : null
     if (address === null) {
       report.error(
         path,
         `expected an address such as ':8080', '127.0.0.1:8080', '[::1]:8080', 'unix:/run/x.sock' or a port, got ${show(value)}`,
       )
+      continue
+    }
+    if (address.kind === 'unix' && protocol === 'udp') {
+      report.error(path, `UDP has no unix sockets here: expected an address such as ':53' or '127.0.0.1:53', got ${show(value)}`)
       continue
     }
     const other = known.find((one) => isSame(one.address, address))
@@ -42,7 +46,7 @@ function takenBy(address: ListenAddress, { address: other, path }: Known): Messa
 
 function isSame(a: ListenAddress, b: ListenAddress): boolean {
   if (a.kind === 'unix' || b.kind === 'unix') return a.kind === 'unix' && b.kind === 'unix' && a.path === b.path
-  if (a.port !== b.port || a.port === 0) return false
+  if (a.kind !== b.kind || a.port !== b.port || a.port === 0) return false
   const [one, two] = [addressesOf(a.host), addressesOf(b.host)]
   return one.some((x) => two.some((y) => x === y || coversAll(x, y) || coversAll(y, x)))
 }

@@ -49,6 +49,7 @@ function follow(root: unknown, steps: readonly PropertyKey[], base: Path): { pat
 const WRAPPED: Readonly<Record<string, string>> = {
   http: 'options',
   tcp: 'options',
+  udp: 'options',
   forward: 'options',
   socks: 'options',
   upstream: 'options',

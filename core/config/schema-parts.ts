@@ -18,6 +18,7 @@ export interface ListenPart {
   readonly value: unknown
   readonly path: Path
   readonly isAdmin: boolean
+  readonly protocol: 'tcp' | 'udp'
 }
 
 export interface RoutePart {
@@ -36,6 +37,9 @@ export interface TcpRoutePart {
   readonly listener: string
 }
 
+/** Of UDP. */
+export type UdpRoutePart = TcpRoutePart
+
 /** One upstream, at the first place where it stands. */
 export interface UpstreamPart {
   /** What upstream(…) returned, or the address itself. */
@@ -48,6 +52,7 @@ export interface Parts {
   readonly listens: readonly ListenPart[]
   readonly routes: readonly RoutePart[]
   readonly tcpRoutes: readonly TcpRoutePart[]
+  readonly udpRoutes: readonly UdpRoutePart[]
   readonly upstreams: readonly UpstreamPart[]
   /** Lists of routes that stand in themselves, where they do so. */
   readonly circles: readonly Path[]
@@ -68,6 +73,7 @@ class Walk implements Parts {
   readonly listens: ListenPart[] = []
   readonly routes: RoutePart[] = []
   readonly tcpRoutes: TcpRoutePart[] = []
+  readonly udpRoutes: UdpRoutePart[] = []
   readonly upstreams: UpstreamPart[] = []
   readonly circles: Path[] = []
   readonly plugins: Plain[] = []
@@ -77,16 +83,17 @@ class Walk implements Parts {
     this.#use(use)
     if (isObject(listeners)) for (const [name, listener] of Object.entries(listeners)) this.#listener(name, listener)
     for (const [i, one] of entries(upstreams)) this.#upstream(one, ['upstreams', i])
-    if (isObject(admin)) this.#listen(admin.listen, ['admin', 'listen'], true)
+    if (isObject(admin)) this.#listen(admin.listen, { path: ['admin', 'listen'], isAdmin: true, protocol: 'tcp' })
   }
 
   #listener(name: string, listener: unknown): void {
     if (!isObject(listener) || !isObject(listener.options)) return
     const { kind, options } = listener
     const path: Path = ['listeners', name, { hidden: 'options' }]
-    this.#listen(options.listen, [...path, 'listen'], false)
+    this.#listen(options.listen, { path: [...path, 'listen'], isAdmin: false, protocol: kind === 'udp' ? 'udp' : 'tcp' })
     if (kind === 'http') return this.#http({ name, kind, options, path, inside: null })
     this.listeners.push({ name, kind: wordOf(kind), options, path, inside: null })
+    if (kind === 'udp') return this.#udpRoutes(name, options.routes, [...path, 'routes'])
     if (kind !== 'tcp') return this.#use(options.use)
     for (const [i, route] of entries(options.routes)) if (isObject(route)) this.#tcpRoute(route, [...path, 'routes', i], name, i)
   }
@@ -108,9 +115,17 @@ class Walk implements Parts {
     this.#http({ name: insideName(id), kind: 'http', options: to.options, path: [...path, 'to', { hidden: 'options' }], inside })
   }
 
-  #listen(listen: unknown, path: Path, isAdmin: boolean): void {
-    if (Array.isArray(listen)) for (const [i, value] of listen.entries()) this.listens.push({ value, path: [...path, i], isAdmin })
-    else if (listen !== undefined) this.listens.push({ value: listen, path, isAdmin })
+  #udpRoutes(listener: string, routes: unknown, path: Path): void {
+    for (const [i, route] of entries(routes)) {
+      if (!isObject(route)) continue
+      this.udpRoutes.push({ route, path: [...path, i], listener })
+      this.#target(route.to, [...path, i, 'to'])
+    }
+  }
+
+  #listen(listen: unknown, part: Omit<ListenPart, 'value'>): void {
+    if (Array.isArray(listen)) for (const [i, value] of listen.entries()) this.listens.push({ ...part, value, path: [...part.path, i] })
+    else if (listen !== undefined) this.listens.push({ ...part, value: listen })
   }
 
   #routes(routes: unknown, path: Path, around: Around): void {

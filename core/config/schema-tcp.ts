@@ -26,7 +26,7 @@ import {
   wrong,
 } from './schema-values.ts'
 
-const serverName = textThat((written) => {
+export const serverName = textThat((written) => {
   const name = written.startsWith('*.') ? written.slice(2) : written
   if (written === '*') return 'leave sni out to take every TLS client'
   if (isHostName(name)) return null
@@ -36,7 +36,7 @@ const serverName = textThat((written) => {
   return URL.canParse(`http://${name}`) && /[^\x00-\x7f]/.test(name) && !/[/?#@:]/.test(name) ? null : `not a server name: ${show(written)}`
 })
 
-const routeName = textThat((name) =>
+export const routeName = textThat((name) =>
   /^[\w.-]+$/.test(name) ? null : `the name of a route is made of letters, digits, - _ and ., got ${show(name)}`,
 )
 
@@ -78,10 +78,14 @@ export function tcpListener(listen: Schema, inside: Schema): Schema {
 }
 
 export function checkTcp({ tcpRoutes }: Parts, report: Report): void {
+  for (const part of tcpRoutes) checkTls(part, report)
+  checkNames(tcpRoutes, report)
+}
+
+/** Of routes without groups. */
+export function checkNames(routes: readonly TcpRoutePart[], report: Report): void {
   const names = new Map<string, Path>()
-  for (const part of tcpRoutes) {
-    checkTls(part, report)
-    const { route, path, listener } = part
+  for (const { route, path, listener } of routes) {
     if (typeof route.name !== 'string') continue
     const key = `${listener}/${route.name}`
     const other = names.get(key)

@@ -14,6 +14,7 @@ import { network, routeList } from './schema-route.ts'
 import { checkRouting } from './schema-routing.ts'
 import { checkTcp, tcpListener } from './schema-tcp.ts'
 import { tlsTerminations } from './schema-tls.ts'
+import { checkUdp, udpListener } from './schema-udp.ts'
 import { upstreamGroup } from './schema-upstream.ts'
 import { checkUpstreams } from './schema-upstreams.ts'
 import { useList } from './schema-use.ts'
@@ -64,6 +65,7 @@ export function checkShape(config: unknown, { report, folder, named = new Set(),
   checkForward(parts, report)
   checkRouting(parts, report)
   checkTcp(parts, report)
+  checkUdp(parts, report)
   checkCertificates(parts, report, { folder, named, now })
   checkBlocklists(parts.listeners, report, { folder, named })
   return parts
@@ -125,6 +127,7 @@ const otherListeners: Readonly<Record<string, Schema>> = {
   forward: wrapped('forward', forwardOptions(listen)),
   socks: socksListener(listen),
   tcp: wrapped('tcp', tcpListener(listen, insideOptions)),
+  udp: wrapped('udp', udpListener(listen)),
 }
 const listener = chosen((value) => (isObject(value) && typeof value.kind === 'string' && otherListeners[value.kind]) || httpListener)
 

@@ -12,10 +12,13 @@ import type { Report } from './report.ts'
 /** Of one listener; a loop that generates routes may be wrong ten thousand times. */
 const MOST_WARNINGS = 20
 
+/** Of TCP or UDP. */
+type Shadowed = Pick<TcpRoute, 'name' | 'sni' | 'alpn' | 'from' | 'tls'>
+
 /** For a config that was found valid. */
 export function warnOfUnreachable(config: Config, report: Report): void {
   for (const [name, listener] of Object.entries(config.listeners))
-    if (listener.kind === 'tcp') warnOfShadows(name, listener.options.routes, report)
+    if (listener.kind === 'tcp' || listener.kind === 'udp') warnOfShadows(name, listener.options.routes as List<Shadowed>, report)
   for (const { name } of httpListeners(config)) {
     const routes = flatRoutes(config, name) ?? []
     const found = findUnreachable(routes.map(({ levels }) => levels.map(({ conditions }) => conditions)))
@@ -25,8 +28,8 @@ export function warnOfUnreachable(config: Config, report: Report): void {
   }
 }
 
-function warnOfShadows(listener: string, routes: List<TcpRoute>, report: Report): void {
-  const entries = entriesOf<TcpRoute>(routes)
+function warnOfShadows(listener: string, routes: List<Shadowed>, report: Report): void {
+  const entries = entriesOf<Shadowed>(routes)
   const path = (rule: number): Path => ['listeners', listener, { hidden: 'options' }, 'routes', entries[rule]![0]]
   const idOf = (rule: number): string => tcpRouteId(listener, entries[rule]![0], entries[rule]![1].name)
   for (const { rule, by } of findTcpShadows(entries.map(([, route]) => compileTcpMatch(route))).slice(0, MOST_WARNINGS))

@@ -1,4 +1,4 @@
-/** What is told of one connection to a TCP listener when it ends. Facts alone: a tunnel keeps no plan alive. */
+/** What is told of one connection to a TCP listener, or of one session of UDP, when it ends. Facts alone: a tunnel keeps no plan alive. */
 import { monotonicMs, toEpochMs } from '../clock.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { EndedTunnel, Observer } from '../events.ts'
@@ -22,6 +22,8 @@ export class TunnelFacts implements EndedTunnel {
   detail: string | null = null
   bytesIn = 0
   bytesOut = 0
+  datagramsIn = 0
+  datagramsOut = 0
   durationMs = 0
   connectMs = Number.NaN
   attempts = 0

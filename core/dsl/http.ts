@@ -6,8 +6,9 @@ import type { HttpUse } from './policies.ts'
 import type { HttpRoute } from './routes.ts'
 import type { TcpListener } from './tcp.ts'
 import type { TlsTermination } from './tls.ts'
+import type { UdpListener } from './udp.ts'
 
-export type Listener = HttpListener | TcpListener | ForwardListener | SocksListener
+export type Listener = HttpListener | TcpListener | UdpListener | ForwardListener | SocksListener
 
 /** `8080`, `':8080'`, `'127.0.0.1:8080'`, `'[::1]:8080'`, `'unix:/run/x.sock'`, or several. */
 export type Listen = OneOrMany<string | number>

@@ -15,7 +15,7 @@ import type { ListenerPlan, Plan, RoutePlan, UpstreamPlan } from '../plan/plan.t
 import type { UseConfig } from '../plan/uses.ts'
 import { explainDestination } from './destination.ts'
 import type { Asked, Explanation, NamedValue, Outcome, UseStep } from './explanation.ts'
-import { addressesOf, type Choice, chooseListener, parseTarget, schemeOf } from './listener.ts'
+import { addressesOf, type Choice, chooseListener, explainDatagrams, parseTarget, schemeOf } from './listener.ts'
 import { type ReadRequest, readRequest } from './request.ts'
 import { type Tried, tryRoutes } from './routes.ts'
 import { clean, shownField } from './shown.ts'
@@ -34,8 +34,9 @@ export interface Subject {
 }
 
 export function explain(subject: Subject, asked: Asked): Explanation {
+  const isDatagrams = /^udp:\/\//i.test(asked.url)
   const target = parseTarget(asked.url)
-  if (target === null) return nothing(asked, `${clean(asked.url)} is no http or https URL`)
+  if (target === null && !isDatagrams) return nothing(asked, `${clean(asked.url)} is no http or https URL`)
   if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(asked.method)) return nothing(asked, `${clean(asked.method)} is no method`)
   const uses = new Map<string, UseConfig>()
   const plan = compilePlan(subject.config, {
@@ -46,6 +47,7 @@ export function explain(subject: Subject, asked: Asked): Explanation {
       return makeHook(key, {})
     },
   })
+  if (target === null) return nothing(asked, explainDatagrams(plan, asked.url, asked.from))
   const choice = chooseListener(plan, target, asked)
   if (typeof choice === 'string') return nothing(asked, choice)
   const because = asked.head === null ? choice.because : 'it took the request'

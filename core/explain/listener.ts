@@ -1,7 +1,8 @@
 /** Which listener a URL reaches: by its port, else by its scheme. */
-import { formatListen } from '../net/address.ts'
+import { formatListen, isIp } from '../net/address.ts'
 import { httpListenersOf } from '../plan/http-listeners.ts'
 import type { AnyListenerPlan, ListenerPlan, Plan, TcpListenerPlan } from '../plan/plan.ts'
+import { placesOf } from '../upstream/places.ts'
 import type { Asked } from './explanation.ts'
 
 export interface Target {
@@ -12,6 +13,26 @@ export interface Target {
   readonly port: number | null
   /** From the path on, as typed. */
   readonly target: string
+}
+
+/** What becomes of a client of UDP: `udp://example.com:443`, whose name a QUIC client asks for. */
+export function explainDatagrams(plan: Plan, url: string, from: string): string {
+  const [, host = '', digits] = /^udp:\/\/([^/?#\s]*?)(?::(\d{1,5}))?\/?$/i.exec(url) ?? []
+  const listeners = plan.listeners.filter((one) => one.kind === 'udp')
+  const [listener] = digits === undefined ? listeners : listeners.filter((one) => hasPort(one, Number(digits)))
+  if (listener === undefined) return digits === undefined ? 'the config has no UDP listener' : `no UDP listener listens on port ${digits}`
+  const name = host.toLowerCase()
+  const isQuic = name !== '' && !isIp(name.replace(/^\[|\]$/g, ''))
+  const decided = listener.routes.match(from, null)
+  const needsName = decided === 'undecided'
+  const route = needsName ? listener.routes.match(from, isQuic ? { serverName: name, alpn: ['h3'] } : 'none') : decided
+  const what = needsName && isQuic ? `QUIC for ${name} from ${from}` : needsName ? `what is no QUIC from ${from}` : `datagrams from ${from}`
+  if (route === null || route === 'undecided')
+    return `${listener.name} is a UDP listener, and none of its routes takes ${what}: they are dropped`
+  const { upstream, endpoints } = placesOf(route.destination, from)
+  const [first, ...others] = endpoints.map(({ address }) => address)
+  const then = others.length === 0 ? '' : `, and where nobody listens there, to ${others.join(', ')}`
+  return `${listener.name} is a UDP listener: ${route.id} passes ${what} on to ${upstream}, to ${first ?? 'nowhere: every weight is 0'}${then}`
 }
 
 /** Null for what is no URL of HTTP. A URL may lack its scheme, or be a path alone. */
@@ -61,7 +82,7 @@ export function chooseListener(plan: Plan, target: Target, { listener: name, fro
 }
 
 function hasPort({ addresses }: AnyListenerPlan, port: number): boolean {
-  return addresses.some((address) => address.kind === 'tcp' && address.port === port)
+  return addresses.some((address) => address.kind !== 'unix' && address.port === port)
 }
 
 /** Its routes choose connections: requests are seen only behind those to HTTP. */

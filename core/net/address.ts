@@ -93,20 +93,20 @@ export function formatIpv6(words: Uint16Array): string {
 }
 
 /** `8080`, `':8080'`, `'127.0.0.1:8080'`, `'[::1]:8080'`, `'localhost:8080'`, `'unix:/run/x.sock'`; null if it is none of them. */
-export function parseListen(text: string | number): ListenAddress | null {
-  if (typeof text === 'number') return isPort(text, 0) ? { kind: 'tcp', host: null, port: text } : null
+export function parseListen(text: string | number, kind: 'tcp' | 'udp' = 'tcp'): ListenAddress | null {
+  if (typeof text === 'number') return isPort(text, 0) ? { kind, host: null, port: text } : null
   if (text.startsWith('unix:')) return text.length > 5 ? { kind: 'unix', path: text.slice(5) } : null
-  if (/^\d+$/.test(text)) return parseListen(Number(text))
+  if (/^\d+$/.test(text)) return parseListen(Number(text), kind)
   const parts = splitPort(text)
   if (parts === null || parts.port === null || !isPort(parts.port, 0)) return null
-  if (parts.host === '' || parts.host === '*') return { kind: 'tcp', host: null, port: parts.port }
-  return isIp(parts.host) || isHostName(parts.host) ? { kind: 'tcp', host: parts.host, port: parts.port } : null
+  if (parts.host === '' || parts.host === '*') return { kind, host: null, port: parts.port }
+  return isIp(parts.host) || isHostName(parts.host) ? { kind, host: parts.host, port: parts.port } : null
 }
 
-/** How an address is written in logs and messages: `:8080`, `[::1]:8080`, `unix:/run/x.sock`. */
+/** How an address is written in logs and messages: `:8080`, `[::1]:8080`, `:53/udp`, `unix:/run/x.sock`. */
 export function formatListen(address: ListenAddress): string {
   if (address.kind === 'unix') return `unix:${address.path}`
-  return `${formatHost(address.host ?? '')}:${address.port}`
+  return `${formatHost(address.host ?? '')}:${address.port}${address.kind === 'udp' ? '/udp' : ''}`
 }
 
 /** An IPv6 address in brackets, everything else as it is. */

@@ -1,5 +1,5 @@
 /**
- * Node's own handles of streams. This is the only file that touches `process.binding`; where it is missing, `canUseHandles` is false and
+ * Node's own handles of streams, and of UDP sockets. This is the only file that touches `process.binding`; where it is missing, `canUseHandles` is false and
  * socket-wire.ts serves (about 3 µs a request dearer). `SLUICE_NO_HANDLES=1` chooses that, for tests.
  */
 
@@ -71,6 +71,18 @@ export interface ConnectRequest {
   oncomplete: ((status: number) => void) | null
 }
 
+/** src/udp_wrap.cc: a socket of UDP, bound or not. */
+export interface UdpHandle {
+  readonly fd: number
+  /** 0 or a negative libuv error. */
+  bind(address: string, port: number, flags: number): number
+  bind6(address: string, port: number, flags: number): number
+  getsockname(out: { address?: string; port?: number }): number
+  /** `size` 0 only asks. Undefined: it could not be done. */
+  bufferSize(size: number, isReceive: boolean, problem: object): number | undefined
+  close(done?: () => void): void
+}
+
 interface Bindings {
   readonly TCP: new (
     type: number,
@@ -80,6 +92,8 @@ interface Bindings {
   }
   readonly TCPConnectWrap: new () => ConnectRequest
   readonly tcpSocket: number
+  /** Loads Node's side of UDP: only for who needs it. */
+  readonly udp: () => { readonly UDP: new () => UdpHandle; readonly reusePort: number }
   readonly WriteWrap: new () => WriteRequest
   readonly ShutdownWrap: new () => WriteRequest
   /** `context`: what a SecureContext holds. */
@@ -102,6 +116,10 @@ function load(): Bindings | null {
       TCP: tcp.TCP as Bindings['TCP'],
       TCPConnectWrap: tcp.TCPConnectWrap as Bindings['TCPConnectWrap'],
       tcpSocket: (tcp.constants as { SOCKET: number }).SOCKET,
+      udp: () => {
+        const udp = binding!.call(process, 'udp_wrap')
+        return { UDP: udp.UDP as new () => UdpHandle, reusePort: (udp.constants as { UV_UDP_REUSEPORT: number }).UV_UDP_REUSEPORT }
+      },
       WriteWrap: stream.WriteWrap as Bindings['WriteWrap'],
       ShutdownWrap: stream.ShutdownWrap as Bindings['ShutdownWrap'],
       // Loads OpenSSL's side of Node: only for who needs it.

@@ -24,6 +24,7 @@ const EPOLL_CLOEXEC = 0x80000
 const UV_POLL = 8
 const UV_READABLE = 1
 const SHUT_WR = 1
+const MSG_DONTWAIT = 0x40
 /** Served in one turn; what else is ready is told in the next. */
 const MOST_EVENTS = 256
 /** struct epoll_event in 32-bit words: packed on x86-64 alone (epoll_ctl(2)). */
@@ -35,6 +36,9 @@ interface Calls {
   write(fd: number, pointer: bigint, length: number): number
   writev(fd: number, vector: bigint, count: number): number
   shutdown(fd: number, how: number): number
+  recvmsg(fd: number, message: bigint, flags: number): number
+  sendmsg(fd: number, message: bigint, flags: number): number
+  setsockopt(fd: number, level: number, name: number, value: Uint8Array, length: number): number
   epoll_create1(flags: number): number
   epoll_ctl(epoll: number, how: number, fd: number, event: Uint8Array): number
   epoll_wait(epoll: number, events: Uint8Array, most: number, ms: number): number
@@ -132,6 +136,23 @@ export class Kernel {
     return this.#calls.shutdown(fd, SHUT_WR) === 0 ? 0 : -this.#errno[0]!
   }
 
+  /** One datagram, by a struct msghdr (recvmsg(2)): its bytes, or minus errno. */
+  receive(fd: number, message: bigint): number {
+    const read = this.#calls.recvmsg(fd, message, MSG_DONTWAIT)
+    return read >= 0 ? read : -this.#errno[0]!
+  }
+
+  /** One datagram, by a struct msghdr (sendmsg(2)). Returns 0 or minus errno. */
+  send(fd: number, message: bigint): number {
+    return this.#calls.sendmsg(fd, message, MSG_DONTWAIT) >= 0 ? 0 : -this.#errno[0]!
+  }
+
+  /** Switches an option of a socket on (setsockopt(2)). Returns 0 or minus errno. */
+  switchOn(fd: number, level: number, option: number): number {
+    const on = new Uint8Array(Int32Array.of(1).buffer)
+    return this.#calls.setsockopt(fd, level, option, on, on.length) === 0 ? 0 : -this.#errno[0]!
+  }
+
   /** `mask` 0 only for errors and hang-ups. Returns 0 or minus errno. */
   watch(fd: number, mask: number, watched: Watched): number {
     this.#watched[fd] = watched
@@ -192,6 +213,9 @@ const signatures = {
   write: { arguments: ['int32', 'pointer', 'uint32'], return: 'int32' },
   writev: { arguments: ['int32', 'pointer', 'uint32'], return: 'int32' },
   shutdown: { arguments: ['int32', 'int32'], return: 'int32' },
+  recvmsg: { arguments: ['int32', 'pointer', 'int32'], return: 'int32' },
+  sendmsg: { arguments: ['int32', 'pointer', 'int32'], return: 'int32' },
+  setsockopt: { arguments: ['int32', 'int32', 'int32', 'buffer', 'uint32'], return: 'int32' },
   epoll_create1: { arguments: ['int32'], return: 'int32' },
   epoll_ctl: { arguments: ['int32', 'int32', 'int32', 'buffer'], return: 'int32' },
   epoll_wait: { arguments: ['int32', 'buffer', 'int32', 'int32'], return: 'int32' },

@@ -17,6 +17,11 @@ export class QuicHello {
   #datagrams = 0
   #answer: HelloAnswer = null
 
+  /** A packet of its client was read: it is QUIC. */
+  get isBegun(): boolean {
+    return this.#keys !== null
+  }
+
   /**
    * Null: more datagrams are needed. `malformed`: no connection begins like that. `version`: one of another version does. Once
    * packets of the client were read, datagrams that are none of its own are passed over; and what is answered then, stays.

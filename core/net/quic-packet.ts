@@ -59,6 +59,15 @@ export function versionAt(datagram: Buffer): number | null {
   return datagram.length >= 5 && datagram[0]! >= 0x80 ? datagram.readUInt32BE(1) : null
 }
 
+/** The Source Connection ID of the first packet, of whatever version (RFC 8999 §5.1); null if it has a short header or ends before. */
+export function sourceIdOf(datagram: Buffer): Buffer | null {
+  if (versionAt(datagram) === null) return null
+  const reader = new QuicReader(datagram, 5)
+  reader.take(reader.byte())
+  const id = reader.take(reader.byte())
+  return reader.failed ? null : id
+}
+
 export function isKnownVersion(version: number): boolean {
   return VERSIONS.has(version)
 }

@@ -4,7 +4,7 @@
  */
 import type { Deadlines } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { EndedExchange, EndedTunnel, HandshakeFailure, Observer, SourcePlace, UpstreamChange } from '../events.ts'
+import type { DatagramLoss, EndedExchange, EndedTunnel, HandshakeFailure, Observer, SourcePlace, UpstreamChange } from '../events.ts'
 import type { LogPlan } from '../plan/plan.ts'
 import { type FormatLine, formatter, handshakeLine } from './access-line.ts'
 import type { Counters } from './counters.ts'
@@ -45,13 +45,14 @@ export class Traffic implements Observer {
   #formatTunnel: FormatTunnel | null = null
   readonly #listeners = new Map<string, ListenerSlots>()
   readonly #routes = new Map<string, RouteSlots>()
-  /** Of TCP listeners. */
+  /** Of listeners of TCP and UDP. */
   readonly #tunnels = new Map<string, TunnelSlots>()
   readonly #upstreams = new Map<string, UpstreamSlots>()
   readonly #plugins = new Map<string, PluginSlots>()
   readonly #errors = new Map<ErrorCode, number>()
   readonly #handshakes = new Map<string, number>()
   readonly #changes: UpstreamChanges
+  readonly #losses = new Map<string, number>()
   readonly #recorder = new FlightRecorder()
   readonly #queue: LogQueue
   #endpointCount = 0
@@ -117,6 +118,16 @@ export class Traffic implements Observer {
     this.#counters.values[slot]! += 1
   }
 
+  datagramDropped(listener: string, why: DatagramLoss): void {
+    const key = `${listener} ${why}`
+    let slot = this.#losses.get(key)
+    if (slot === undefined) {
+      slot = this.#counters.add('dropped_datagrams_total', listener, why)
+      this.#losses.set(key, slot)
+    }
+    this.#counters.values[slot]! += 1
+  }
+
   exchangeEnded(x: EndedExchange): void {
     const hooks = x.logHooks
     if (hooks !== null) this.#queue.add(x, hooks)
@@ -140,6 +151,7 @@ export class Traffic implements Observer {
     values[slots.tunnels]! += 1
     values[slots.received]! += x.bytesIn
     values[slots.sent]! += x.bytesOut
+    if (x.datagramsIn > 0) this.#countDatagrams(x)
     if (x.reason !== null) this.#countError(x.reason)
     if (x.upstream !== null && x.attempts > 1) values[this.#upstream(x.upstream).retries]! += x.attempts - 1
   }
@@ -228,6 +240,16 @@ export class Traffic implements Observer {
     return slots
   }
 
+  #countDatagrams(x: EndedTunnel): void {
+    const slots = this.#tunnelRoute(x)
+    slots.datagrams ??= {
+      received: this.#counters.add('received_datagrams_total', x.listener, slots.label),
+      sent: this.#counters.add('sent_datagrams_total', x.listener, slots.label),
+    }
+    this.#counters.values[slots.datagrams.received]! += x.datagramsIn
+    this.#counters.values[slots.datagrams.sent]! += x.datagramsOut
+  }
+
   #otherRoute(x: EndedExchange): RouteSlots {
     const key = `${x.listener} other`
     let slots = this.#routes.get(key)
@@ -314,6 +336,9 @@ interface TunnelSlots {
   readonly received: number
   readonly sent: number
   readonly tunnels: number
+  readonly label: string
+  /** Of UDP; undefined until the first session has ended. */
+  datagrams: { readonly received: number; readonly sent: number } | undefined
 }
 
 interface UpstreamSlots {
@@ -373,6 +398,8 @@ function tunnelSlots(counters: Counters, listener: string, label: string): Tunne
     received: counters.add('received_bytes_total', listener, label),
     sent: counters.add('sent_bytes_total', listener, label),
     tunnels: counters.add('tunnels_total', listener, label),
+    label,
+    datagrams: undefined,
   }
 }
 

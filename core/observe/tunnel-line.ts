@@ -1,4 +1,4 @@
-/** The access line of an ended connection to a TCP listener, in the formats of access-line.ts. What a client chose is escaped and short. */
+/** The access line of an ended connection to a TCP listener, or of an ended UDP session, in the formats of access-line.ts. What a client chose is escaped and short. */
 import type { EndedTunnel } from '../events.ts'
 import { type AccessFormat, clockTime, commonTime, escaped, isoTime, painter, tenths } from './access-line.ts'
 
@@ -26,7 +26,8 @@ function jsonLine(x: EndedTunnel): string {
   const texts = fields.flatMap(([name, text]) => (text === null ? [] : [`"${name}":"${escaped(text)}"`]))
   const connect = Number.isNaN(x.connectMs) ? '' : `"connectMs":${tenths(x.connectMs)},`
   const attempts = x.attempts > 1 ? `,"attempts":${x.attempts}` : ''
-  return `{${texts.join(',')},"ms":${tenths(x.durationMs)},${connect}"in":${x.bytesIn},"out":${x.bytesOut}${attempts},"tunnel":true}\n`
+  const datagrams = isOfDatagrams(x) ? `,"datagramsIn":${x.datagramsIn},"datagramsOut":${x.datagramsOut}` : ''
+  return `{${texts.join(',')},"ms":${tenths(x.durationMs)},${connect}"in":${x.bytesIn},"out":${x.bytesOut}${datagrams}${attempts},"tunnel":true}\n`
 }
 
 /** The format has no place for tunnels: protocol and server name stand where a request would, 000 where its status. */
@@ -41,6 +42,11 @@ function prettyLine(x: EndedTunnel, color: boolean): string {
   const detail = x.detail === null ? '' : `: ${escaped(x.detail.slice(0, 200))}`
   const reason = x.reason === null ? '' : paint(31, ` ${x.reason}${detail}`)
   const where = escaped(x.sni ?? x.route ?? x.listener)
-  const size = paint(2, `${tenths(x.durationMs)}ms ${x.bytesIn} in ${x.bytesOut} out`)
+  const [into, out] = isOfDatagrams(x) ? [`${x.datagramsIn}/`, `${x.datagramsOut}/`] : ['', '']
+  const size = paint(2, `${tenths(x.durationMs)}ms ${into}${x.bytesIn} in ${out}${x.bytesOut} out`)
   return `${paint(2, clockTime(x.startedAt))} ${status} ${where} ${size}${to}${reason}${paint(2, `  ${escaped(x.id)}`)}\n`
+}
+
+function isOfDatagrams({ protocol }: EndedTunnel): boolean {
+  return protocol === 'UDP' || protocol === 'QUIC'
 }

@@ -19,6 +19,7 @@ export function addressesOf(listeners: readonly Pick<AnyListenerPlan, 'name' | '
 function keyOf(address: ListenAddress, place: string): string {
   if (address.kind === 'unix') return `unix:${address.path}`
   const host = address.host ?? '*'
+  const protocol = address.kind === 'udp' ? 'udp ' : ''
   // Port 0 is another port for each who asks.
-  return address.port === 0 ? `${host}:0 ${place}` : `${host}:${address.port}`
+  return protocol + (address.port === 0 ? `${host}:0 ${place}` : `${host}:${address.port}`)
 }

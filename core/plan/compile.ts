@@ -22,6 +22,8 @@ import type {
   TcpOptions,
   TcpRoute,
   TlsTermination,
+  UdpListener,
+  UdpRoute,
 } from '../index.ts'
 import { parseListen } from '../net/address.ts'
 import { CidrSet } from '../net/cidr.ts'
@@ -48,6 +50,8 @@ import type {
   TcpRoutePlan,
   TcpTimeouts,
   TlsPlan,
+  UdpListenerPlan,
+  UdpRoutePlan,
 } from './plan.ts'
 import { type AnyUse, keyedUses, type UseConfig } from './uses.ts'
 
@@ -88,6 +92,7 @@ class Compiler {
     const listeners = Object.entries(this.#config.listeners).map(([name, listener]) => {
       if (listener.kind === 'tcp') return this.#tcpListener(name, listener, shared)
       if (listener.kind === 'forward') return this.#forwardListener(name, listener.options, shared)
+      if (listener.kind === 'udp') return this.#udpListener(name, listener)
       if (listener.kind !== 'http') throw new Error(`the listener ${name}: ${listener.kind} is not supported yet`)
       const { listen, tls } = listener.options
       return this.#httpListener({ name, addresses: compileListen(listen), tls: this.#tls(tls, HTTP) }, listener.options, shared)
@@ -156,6 +161,27 @@ class Compiler {
     return { kind: 'http', listener: this.#httpListener(place, to.options, shared), key }
   }
 
+  #udpListener(name: string, { options }: UdpListener): UdpListenerPlan {
+    const rules = entriesOf<UdpRoute>(options.routes).map(([i, route]): TcpRule<UdpRoutePlan> => {
+      const { to, replies = null } = route
+      const destination = Object.freeze(
+        typeof to !== 'string' && to.kind === 'split'
+          ? this.#split(to, null)
+          : { kind: 'upstream' as const, upstream: this.upstreams.compile(to) },
+      )
+      const plan = Object.freeze({ id: tcpRouteId(name, i, route.name), replies, destination })
+      return { route: plan, conditions: compileTcpMatch(route) }
+    })
+    return Object.freeze({
+      kind: 'udp',
+      name,
+      addresses: compileListen(options.listen, 'udp'),
+      limits: Object.freeze({ sessions: options.limits?.sessions ?? 10_000 }),
+      timeouts: Object.freeze({ idle: parseDuration(options.timeouts?.idle ?? '60s')! }),
+      routes: new TcpTable(rules),
+    })
+  }
+
   #tls(tls: HttpOptions['tls'], alpn: readonly string[]): readonly TlsPlan[] | null {
     if (tls === undefined) return null
     const list = Array.isArray(tls) ? entriesOf<TlsTermination>(tls).map(([, one]) => one) : [tls as TlsTermination]
@@ -212,8 +238,8 @@ function needsCaptures(destination: Destination): boolean {
   return template !== null && templateNames(template).length > 0
 }
 
-function compileListen(listen: Listen): readonly ListenAddress[] {
-  return Object.freeze(toList(listen).map((text) => Object.freeze(parseListen(text)!)))
+function compileListen(listen: Listen, kind: 'tcp' | 'udp' = 'tcp'): readonly ListenAddress[] {
+  return Object.freeze(toList(listen).map((text) => Object.freeze(parseListen(text, kind)!)))
 }
 
 function compileLog({ access = true, level = 'info', format }: LogOptions): LogPlan {

@@ -7,7 +7,7 @@ import { dataOf } from '../config/data.ts'
 import { routeId } from '../config/flat-routes.ts'
 import { insideName, tcpRouteId } from '../config/http-listeners.ts'
 import { entriesOf, toList } from '../config/lists.ts'
-import type { Config, ForwardOptions, HttpRoute, List, Listen, TcpOptions, TcpRoute, Upstream } from '../index.ts'
+import type { Config, ForwardOptions, HttpRoute, List, Listen, TcpOptions, TcpRoute, UdpOptions, UdpRoute, Upstream } from '../index.ts'
 import { parseListen } from '../net/address.ts'
 import { addressesOf } from './addresses.ts'
 import { type AnyUse, isPlugin, keyedUses, pluginUses } from './uses.ts'
@@ -73,6 +73,7 @@ class Collector {
     for (const [name, listener] of Object.entries(config.listeners)) {
       if (listener.kind === 'tcp') this.#collectTcp(name, listener.options, shared)
       if (listener.kind === 'forward') this.#collectForward(name, listener.options, shared)
+      if (listener.kind === 'udp') this.#collectUdp(name, listener.options)
       if (listener.kind !== 'http') continue
       const { routes, listen, use, ...rest } = listener.options
       const content = fingerprint([rest, shared, usesOf(name, use)])
@@ -108,6 +109,14 @@ class Collector {
     }
   }
 
+  #collectUdp(name: string, { routes, listen, ...rest }: UdpOptions): void {
+    const content = fingerprint(['udp', rest])
+    this.listeners.push({ id: name, content, addresses: addressKeys(name, listen, 'udp'), isSecure: false })
+    for (const [i, { to, ...route }] of entriesOf<UdpRoute>(routes)) {
+      this.routes.push({ id: tcpRouteId(name, i, route.name), content: fingerprint([route, this.#destination(to)]) })
+    }
+  }
+
   /** What a group says belongs to each of its routes. */
   #collectRoutes(listener: string, routes: List<HttpRoute>, around: Part): void {
     for (const [i, route] of entriesOf<HttpRoute>(routes)) {
@@ -135,8 +144,8 @@ class Collector {
   }
 }
 
-function addressKeys(name: string, listen: Listen): string[] {
-  const addresses = toList(listen).map((text) => parseListen(text)!)
+function addressKeys(name: string, listen: Listen, kind: 'tcp' | 'udp' = 'tcp'): string[] {
+  const addresses = toList(listen).map((text) => parseListen(text, kind)!)
   return addressesOf([{ name, addresses }]).map(({ key }) => key)
 }
 

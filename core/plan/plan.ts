@@ -15,7 +15,7 @@ export interface Plan {
 }
 
 export type ListenAddress =
-  | { readonly kind: 'tcp' /** null: every address, IPv6 and IPv4. */; readonly host: string | null; readonly port: number }
+  | { readonly kind: 'tcp' | 'udp' /** null: every address, IPv6 and IPv4. */; readonly host: string | null; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string }
 
 export interface LogPlan {
@@ -25,7 +25,7 @@ export interface LogPlan {
   readonly format: 'json' | 'combined' | 'pretty' | null
 }
 
-export type AnyListenerPlan = ListenerPlan | TcpListenerPlan
+export type AnyListenerPlan = ListenerPlan | TcpListenerPlan | UdpListenerPlan
 
 /** Of HTTP. */
 export interface ListenerPlan {
@@ -103,6 +103,25 @@ export type TcpDestination =
       /** The same as long as the same clients get here: what is connected goes on with the next plan. */
       readonly key: string
     }
+
+export interface UdpListenerPlan {
+  readonly kind: 'udp'
+  readonly name: string
+  readonly addresses: readonly ListenAddress[]
+  /** Sessions a worker. Default 10,000. */
+  readonly limits: { readonly sessions: number }
+  /** In milliseconds: a session without a datagram either way. Default 60 s. */
+  readonly timeouts: { readonly idle: number }
+  readonly routes: TcpTable<UdpRoutePlan>
+}
+
+export interface UdpRoutePlan {
+  /** `dns/home`, `dns[0]`. */
+  readonly id: string
+  /** To each datagram of the client; with them a session ends. Null: nobody counts. */
+  readonly replies: number | null
+  readonly destination: { readonly kind: 'upstream'; readonly upstream: UpstreamPlan } | SplitDestination
+}
 
 export interface TlsPlan {
   /** The absolute path of a file, or PEM text. */

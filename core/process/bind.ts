@@ -1,12 +1,14 @@
 /**
  * Sockets that are bound and kept open by the supervisor, which never accepts on them: a worker that dies takes nothing with it,
  * what waits in the queue is accepted by whoever gets the handle next. On Linux every worker slot has its own `reusePort` socket,
- * elsewhere, and for unix sockets, all share one.
+ * elsewhere, and for unix sockets, all share one. As the group of such sockets stays the same, each client of UDP stays with its slot.
  */
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { unlinkSync } from 'node:fs'
 import net from 'node:net'
 import { getSystemErrorName } from 'node:util'
+import { bindings } from '../net/bindings.ts'
 import type { ListenAddress } from '../plan/plan.ts'
 
 /** The raw handle of a bound socket. Sent to a worker, which listens on its copy. */
@@ -30,7 +32,7 @@ export class BindError extends Error {
   readonly listener: string
   readonly address: ListenAddress
   constructor(listener: string, address: ListenAddress, why: string) {
-    super(`listener ${listener} cannot use ${describeAddress(address)}: ${why}`)
+    super(`listener ${listener} cannot use ${address.kind === 'udp' ? 'UDP ' : ''}${describeAddress(address)}: ${why}`)
     this.listener = listener
     this.address = address
   }
@@ -41,7 +43,9 @@ export const backlog = 4096
 type CreateHandle = (address: string | null, port: number, type: number, fd: undefined, flags: number) => BoundHandle | number
 
 /** libuv's UV_TCP_REUSEPORT. */
-const reusePort = 2
+const reusePortTcp = 2
+/** A burst must fit in it while a worker is busy or being replaced; the system may grant less. */
+const receiveBytes = 4 << 20
 
 /** node:net offers no public way to bind without accepting; this one has been there since 0.6 because node:cluster needs it. */
 const createHandle = (net as unknown as { _createServerHandle?: CreateHandle })._createServerHandle ?? null
@@ -56,17 +60,18 @@ export interface BindOptions {
 
 /** Binds one address for `slots` workers; gives one socket for each. Throws BindError, and then leaves nothing open. */
 export async function bindAddress(listener: string, address: ListenAddress, options: BindOptions): Promise<BoundSocket[]> {
-  const { slots, isOurs = false, create = createHandle } = options
+  const { slots, isOurs = false, create: createTcp = createHandle } = options
+  const create = address.kind === 'udp' && createTcp !== null ? createUdp : createTcp
   if (address.kind === 'unix') await removeStaleSocket(listener, address.path)
   if (create === null) return isOurs ? unbound(address, slots) : alone(listener, address, slots)
   const shared = address.kind === 'unix' || process.platform !== 'linux'
-  const first = bindOne(create, listener, address, isOurs && !shared ? reusePort : 0)
+  const first = bindOne(create, listener, address, isOurs && !shared ? reusePortOf(address) : 0)
   if (shared) return Array.from({ length: slots }, () => first)
   // The first bind was without reusePort, so that a port which another program shares is noticed; now the real ones.
   first.close()
   const sockets: BoundSocket[] = []
   try {
-    for (let slot = 0; slot < slots; slot++) sockets.push(bindOne(create, listener, first.address, reusePort))
+    for (let slot = 0; slot < slots; slot++) sockets.push(bindOne(create, listener, first.address, reusePortOf(address)))
   } catch (error) {
     for (const socket of sockets) socket.close()
     throw error
@@ -81,7 +86,7 @@ export function describeAddress(address: ListenAddress): string {
 }
 
 function bindOne(create: CreateHandle, listener: string, address: ListenAddress, flags: number): BoundSocket {
-  const handle = address.kind === 'unix' ? create(address.path, -1, -1, undefined, 0) : bindTcp(create, address, flags)
+  const handle = address.kind === 'unix' ? create(address.path, -1, -1, undefined, 0) : bindIp(create, address, flags)
   if (typeof handle === 'number') throw bindError(listener, address, handle)
   if (address.kind === 'unix') return open(handle, address)
   // libuv keeps "address in use" back until the next call on the handle.
@@ -94,9 +99,29 @@ function bindOne(create: CreateHandle, listener: string, address: ListenAddress,
   return open(handle, { ...address, port: name.port ?? address.port })
 }
 
-function bindTcp(create: CreateHandle, address: ListenAddress & { kind: 'tcp' }, flags: number): BoundHandle | number {
+function bindIp(create: CreateHandle, address: Exclude<ListenAddress, { kind: 'unix' }>, flags: number): BoundHandle | number {
   if (address.host === null) return create(null, address.port, 6, undefined, flags)
   return create(address.host, address.port, net.isIPv6(address.host) ? 6 : 4, undefined, flags)
+}
+
+function reusePortOf({ kind }: ListenAddress): number {
+  return kind === 'udp' ? (bindings?.udp().reusePort ?? 0) : reusePortTcp
+}
+
+/** As node:net has it for TCP: no address is all of both families, or of IPv4 where there is no other. */
+function createUdp(address: string | null, port: number, type: number, fd: undefined, flags: number): BoundHandle | number {
+  if (bindings === null) return -1
+  const handle = new (bindings.udp().UDP)()
+  const isV6 = address === null || type === 6
+  const error = isV6 ? handle.bind6(address ?? '::', port, flags) : handle.bind(address, port, flags)
+  if (error === 0) {
+    handle.bufferSize(receiveBytes, true, {})
+    return handle
+  }
+  handle.close()
+  return address === null && ['EAFNOSUPPORT', 'EINVAL', 'EADDRNOTAVAIL'].includes(getSystemErrorName(error))
+    ? createUdp('0.0.0.0', port, 4, fd, flags)
+    : error
 }
 
 function open(handle: BoundHandle, address: ListenAddress): BoundSocket {
@@ -112,9 +137,11 @@ function open(handle: BoundHandle, address: ListenAddress): BoundSocket {
 async function alone(listener: string, address: ListenAddress, slots: number): Promise<BoundSocket[]> {
   if (address.kind === 'unix')
     return Array.from({ length: slots }, () => ({ address, handle: null, close: () => removeQuietly(address.path) }))
-  const server = net.createServer()
+  const server = address.kind === 'udp' ? createSocket(udpType(address.host)) : net.createServer()
+  const where = { port: address.port, ...(address.host === null ? {} : { host: address.host, address: address.host }) }
   try {
-    server.listen({ port: address.port, ...(address.host === null ? {} : { host: address.host }) })
+    if (server instanceof net.Server) server.listen(where)
+    else server.bind({ ...where, exclusive: true })
     await once(server, 'listening')
   } catch (error) {
     throw bindError(listener, address, error instanceof Error && 'errno' in error ? Number(error.errno) : -1)
@@ -126,8 +153,15 @@ async function alone(listener: string, address: ListenAddress, slots: number): P
   return unbound({ ...address, port }, slots)
 }
 
+export function udpType(host: string | null): 'udp4' | 'udp6' {
+  return host === null || net.isIPv6(host) ? 'udp6' : 'udp4'
+}
+
 function unbound(address: ListenAddress, slots: number): BoundSocket[] {
-  return Array.from({ length: slots }, () => ({ address, handle: null, close: () => {} }))
+  const socket = (): BoundSocket => ({ address, handle: null, close: () => {} })
+  const shared = socket()
+  const isShared = address.kind === 'udp' && process.platform !== 'linux'
+  return Array.from({ length: slots }, () => (isShared ? shared : socket()))
 }
 
 /** A unix socket outlives a program that was killed: remove it if nobody answers there. */

@@ -7,7 +7,7 @@ import type { Bundle } from '../config/bundle.ts'
 import { Culprits } from './culprits.ts'
 import type { LogEntry } from './messages.ts'
 import { Restarts } from './restarts.ts'
-import type { Bound, Sockets } from './sockets.ts'
+import { type Bound, type Sockets, socketOf } from './sockets.ts'
 import { StandIns } from './stand-ins.ts'
 import type { SupervisorOptions } from './supervisor.ts'
 import { TICKET_ROTATION_MS, TicketRotation } from './ticket-rotation.ts'
@@ -274,7 +274,11 @@ export class Crew {
   }
 
   async #listen(worker: WorkerProcess, all: readonly Bound[]): Promise<void> {
-    await Promise.all(all.map((bound) => worker.listen(bound, bound.sockets[worker.slot]!)))
+    const listen = (bound: Bound): Promise<void> | null => {
+      const socket = socketOf(bound, worker.slot)
+      return socket === null ? null : worker.listen(bound, socket)
+    }
+    await Promise.all(all.map(listen))
   }
 
   #onLeaving(worker: WorkerProcess): void {

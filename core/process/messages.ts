@@ -10,7 +10,7 @@ import type { PluginProfile } from '../sandbox/profiling.ts'
 import type { PluginState, UseSummary } from '../sandbox/roster.ts'
 
 /** How a listener is told of: what its clients speak. */
-export type Scheme = 'http' | 'https' | 'tcp'
+export type Scheme = 'http' | 'https' | 'tcp' | 'udp'
 
 /** What the supervisor needs to know of a plan. It never runs the config itself: a worker prepares it and tells. */
 export interface PlanSummary {

@@ -15,6 +15,12 @@ export interface Bound {
   readonly sockets: readonly BoundSocket[]
 }
 
+/** Null: it is for another slot alone, or the datagrams of one client would be read now by this worker and now by that. */
+export function socketOf({ sockets }: Bound, slot: number): BoundSocket | null {
+  const socket = sockets[slot]!
+  return socket.address.kind === 'udp' && slot > 0 && socket === sockets[0] ? null : socket
+}
+
 export interface SocketChange {
   readonly added: readonly Bound[]
   /** Nothing of it is used yet: closes what was added. */
@@ -75,9 +81,9 @@ export class Sockets {
 
   #bind(listener: string, address: ListenAddress): Promise<BoundSocket[]> {
     const isOurs =
-      address.kind === 'tcp' &&
+      address.kind !== 'unix' &&
       address.port !== 0 &&
-      this.#bound.some(({ sockets: [first] }) => first?.address.kind === 'tcp' && first.address.port === address.port)
+      this.#bound.some(({ sockets: [first] }) => first?.address.kind === address.kind && first.address.port === address.port)
     return bindAddress(listener, address, { slots: this.#slots, isOurs, ...(this.#bindAlone ? { create: null } : {}) })
   }
 

@@ -2,7 +2,7 @@
  * While a slot has no worker, another worker accepts from its socket too: whoever connects does not wait for the replacement. Where
  * all workers share one socket there is nothing to do.
  */
-import type { Bound } from './sockets.ts'
+import { type Bound, socketOf } from './sockets.ts'
 import type { WorkerProcess } from './worker-process.ts'
 
 export class StandIns {
@@ -34,10 +34,11 @@ export class StandIns {
 
   #lend(standIn: WorkerProcess, slot: number, listening: readonly Bound[]): void {
     for (const bound of listening) {
-      const socket = bound.sockets[slot]!
+      const socket = socketOf(bound, slot)
       // If it cannot, the queue of the socket waits for the replacement.
       // Where workers bind by themselves they share the port already, and a socket made for a while would take its queue along.
-      if (socket.handle !== null && socket !== bound.sockets[standIn.slot]) standIn.listen(bound, socket, slot).catch(() => {})
+      if (socket !== null && socket.handle !== null && socket !== bound.sockets[standIn.slot])
+        standIn.listen(bound, socket, slot).catch(() => {})
     }
   }
 }

@@ -8,6 +8,7 @@ import type { KvStore } from '../capability/kv-store.ts'
 import { RemoteKvStore } from '../capability/remote-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Observer } from '../events.ts'
+import type { DatagramSocket } from '../net/datagrams.ts'
 import { TicketKeys } from '../net/ticket-keys.ts'
 import { Counters } from '../observe/counters.ts'
 import { LineSink } from '../observe/line-sink.ts'
@@ -20,6 +21,7 @@ import type { PluginProfile } from '../sandbox/profiling.ts'
 import type { PluginState, UseSummary } from '../sandbox/roster.ts'
 import { backlog } from './bind.ts'
 import { maxConnections } from './capacity.ts'
+import { DatagramDoors } from './datagram-doors.ts'
 import { ForwardedLog } from './forwarded-log.ts'
 import type { FromWorker, LogTarget, MetricsSnapshot, PlanSummary, ToWorker, Vitals } from './messages.ts'
 import { fillModuleCache } from './module-cache.ts'
@@ -42,7 +44,7 @@ export interface WorkerProxy<P extends Prepared> {
   prepare(bundle: Bundle, generation: number): Promise<P>
   /** Returns how many connections are told to end. */
   commit(prepared: P): number
-  accept(listener: string, server: net.Server, key: string): void
+  accept(listener: string, server: net.Server | DatagramSocket, key: string): void
   stopAccepting(): void
   drain(deadlineMs: number): Promise<number>
   readonly connections: number
@@ -86,7 +88,9 @@ class WorkerSide<P extends Prepared> {
   readonly #drainMs: number
   readonly #slot: number
   /** Servers on sockets of slots that have no worker at the moment. */
-  readonly #borrowed = new Map<number, net.Server[]>()
+  readonly #borrowed = new Map<number, { close(): void }[]>()
+  /** Of UDP, by slot and key. */
+  readonly #datagrams = new DatagramDoors()
   readonly #dropped: number
   /** What was asked for last, and not taken back. */
   #wanted = 0
@@ -226,20 +230,33 @@ class WorkerSide<P extends Prepared> {
   }
 
   /** Listening begins before the answer: from then on nothing that connects is lost. */
-  async #listen({ id, listener, key, address, alone, slot }: ToWorker & { kind: 'listen' }, handle: unknown): Promise<void> {
+  async #listen(message: ToWorker & { kind: 'listen' }, handle: unknown): Promise<void> {
+    const { id, listener, key, address, alone, slot } = message
     try {
+      if (address.kind === 'udp') {
+        const socket = await this.#datagrams.open(`${slot} ${key}`, address, handle)
+        if (socket !== null) {
+          this.#proxy.accept(listener, socket, key)
+          this.#borrow(slot, socket)
+        }
+        return send({ kind: 'done', id })
+      }
       // A connection is given to the proxy as it is: it decides about half-closing and delays.
       const server = net.createServer({ allowHalfOpen: true, noDelay: true })
       const listening = new Promise<void>((resolve, reject) => server.once('listening', resolve).once('error', reject))
       if (alone) server.listen(listenOptions(address))
       else server.listen(handle, backlog)
       this.#proxy.accept(listener, server, key)
-      if (slot !== this.#slot) this.#borrowed.set(slot, [...(this.#borrowed.get(slot) ?? []), server])
+      this.#borrow(slot, server)
       await listening
       send({ kind: 'done', id })
     } catch (error) {
       send({ kind: 'failed', id, error: readable(error), problems: [] })
     }
+  }
+
+  #borrow(slot: number, server: { close(): void }): void {
+    if (slot !== this.#slot) this.#borrowed.set(slot, [...(this.#borrowed.get(slot) ?? []), server])
   }
 
   #release(slot: number): void {
@@ -350,7 +367,7 @@ function summarize({ plan, plugins }: Prepared): PlanSummary {
     return {
       name,
       addresses,
-      scheme: listener.kind === 'tcp' ? ('tcp' as const) : listener.tls === null ? ('http' as const) : ('https' as const),
+      scheme: listener.kind !== 'http' ? listener.kind : listener.tls === null ? ('http' as const) : ('https' as const),
     }
   })
   return { listeners, log: plan.log, admin: plan.admin, plugins }

@@ -212,6 +212,7 @@ export class SimulatedProxy {
       connectionClosed() {},
       handshakeFailed() {},
       tunnelEnded() {},
+      datagramDropped() {},
       exchangeEnded: (exchange: EndedExchange) => {
         if (exchange instanceof Exchange) this.#journeyOf(exchange)?.ended(exchange)
         if (exchange.logHooks !== null) this.#accessLog.add(exchange, exchange.logHooks)

@@ -11,7 +11,7 @@ function aTunnel(changes: Partial<EndedTunnel> = {}): EndedTunnel {
   return {
     ...{ listener: 'edge', route: 'edge/bank', upstream: 'bank', endpoint: '10.0.0.5:443', id: 'abc-1', protocol: 'TLS' },
     ...{ sni: 'bank.test', ip: '192.0.2.1', reason: null, detail: null, bytesIn: 517, bytesOut: 4096, startedAt: 1_790_000_000_123 },
-    ...{ durationMs: 12.34, connectMs: 1.26, attempts: 1 },
+    ...{ durationMs: 12.34, connectMs: 1.26, attempts: 1, datagramsIn: 0, datagramsOut: 0 },
     ...changes,
   }
 }
@@ -23,6 +23,13 @@ test('a JSON line tells where a connection went, and how much passed', () => {
     ...{ time: '2026-09-21T14:13:20.123Z', id: 'abc-1', listener: 'edge', route: 'edge/bank', upstream: 'bank', endpoint: '10.0.0.5:443' },
     ...{ protocol: 'TLS', ip: '192.0.2.1', sni: 'bank.test', ms: 12.3, connectMs: 1.3, in: 517, out: 4096, tunnel: true },
   })
+})
+
+test('a session of UDP tells of its datagrams', () => {
+  const session = aTunnel({ protocol: 'QUIC', connectMs: Number.NaN, datagramsIn: 3, datagramsOut: 7 })
+  const line = JSON.parse(json(session))
+  assert.equal([line.protocol, line.datagramsIn, line.datagramsOut, line.in, line.out], ['QUIC', 3, 7, 517, 4096])
+  assert.match(tunnelFormatter('pretty', { color: false })(session), / QUIC bank\.test 12\.3ms 3\/517 in 7\/4096 out > 10\.0\.0\.5:443/)
 })
 
 test('one that went nowhere says why', () => {

@@ -5,11 +5,12 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import type { Deadlines } from '../../core/deadlines.ts'
-import type { EndedExchange, EndedTunnel, HandshakeFailure, Observer, UpstreamChange } from '../../core/events.ts'
+import type { DatagramLoss, EndedExchange, EndedTunnel, HandshakeFailure, Observer, UpstreamChange } from '../../core/events.ts'
 import { type Hook, type HookCall, makeHook, PENDING } from '../../core/hooks.ts'
 import { inlineHook } from '../../core/http/inline.ts'
 import type { Config } from '../../core/index.ts'
 import { gatherMaterials } from '../../core/materials.ts'
+import { parseListen } from '../../core/net/address.ts'
 import { canUseHandles } from '../../core/net/bindings.ts'
 import { getKernel } from '../../core/net/kernel.ts'
 import type { TicketKeys } from '../../core/net/ticket-keys.ts'
@@ -29,10 +30,12 @@ import type {
 import { isPolicy, type UseConfig } from '../../core/plan/uses.ts'
 import type { HttpHooks } from '../../core/plugin.ts'
 import { Policies, type PolicySet } from '../../core/policy/policies.ts'
+import { bindAddress } from '../../core/process/bind.ts'
+import { DatagramDoors } from '../../core/process/datagram-doors.ts'
 import type { Conditions } from '../../core/route/conditions.ts'
 import { compilePath } from '../../core/route/pattern.ts'
 import { RouteTable } from '../../core/route/table.ts'
-import { Runtime } from '../../core/runtime.ts'
+import { Runtime, type RuntimeOptions } from '../../core/runtime.ts'
 import { type Client, type ConnectOptions, connect } from './client.ts'
 import { Waiting } from './deadline.ts'
 
@@ -72,6 +75,8 @@ export interface ProxyOptions extends UpstreamOptions {
   readonly ticketKeys?: TicketKeys
   /** On a clock that the test turns. */
   readonly deadlines?: Deadlines
+  /** More of the runtime. */
+  readonly parts?: Partial<RuntimeOptions>
 }
 
 /** What an exchange was, copied while that was allowed. */
@@ -82,7 +87,8 @@ export async function startProxy(options: ProxyOptions = {}): Promise<RunningPro
   if (canUseHandles !== asked) throw new Error(`bare handles are ${canUseHandles ? '' : 'not '}in use`)
   const askedKernel = asked && process.env.SLUICE_NO_FFI !== '1' && process.platform === 'linux'
   if ((getKernel() !== null) !== askedKernel) throw new Error(`system calls are ${askedKernel ? 'not ' : ''}in use`)
-  const proxy = new RunningProxy(options.deadlines)
+  const { deadlines, parts } = options
+  const proxy = new RunningProxy({ ...parts, ...(deadlines === undefined ? {} : { deadlines }) })
   await proxy.start(options)
   return proxy
 }
@@ -91,6 +97,8 @@ export class RunningProxy implements AsyncDisposable {
   readonly ended: Ended[] = []
   /** Of TCP listeners. */
   readonly tunnels: EndedTunnel[] = []
+  /** Why datagrams went nowhere. */
+  readonly dropped: DatagramLoss[] = []
   readonly handshakesFailed: { readonly why: HandshakeFailure; readonly detail: string | null }[] = []
   readonly dialled: { readonly endpoint: string; readonly ok: boolean }[] = []
   readonly changes: UpstreamChange[] = []
@@ -105,9 +113,9 @@ export class RunningProxy implements AsyncDisposable {
   #inUse: PolicySet | null = null
   readonly #waiting = new Waiting()
 
-  constructor(deadlines?: Deadlines) {
+  constructor(parts: Partial<RuntimeOptions> = {}) {
     this.runtime = new Runtime({
-      ...(deadlines === undefined ? {} : { deadlines }),
+      ...parts,
       observer: this.#observer(),
       onDescriptors: (open) => {
         this.descriptors = open
@@ -119,6 +127,8 @@ export class RunningProxy implements AsyncDisposable {
 
   async start(options: ProxyOptions): Promise<void> {
     this.use(options)
+    const [name, listener] = Object.entries(options.config?.listeners ?? {})[0] ?? ['web', null]
+    if (listener?.kind === 'udp') return this.#startUdp(name, listener.options.listen as string)
     const server = createServer()
     if (options.path === undefined) server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 })
     else server.listen(options.path)
@@ -126,7 +136,18 @@ export class RunningProxy implements AsyncDisposable {
     const address = server.address()
     if (address !== null && typeof address === 'object') this.port = address.port
     this.#server = server
-    this.runtime.accept(Object.keys(options.config?.listeners ?? { web: null })[0]!, server)
+    this.runtime.accept(name, server)
+  }
+
+  /** As the supervisor and a worker do it together. `listen`: with port 0. */
+  async #startUdp(name: string, listen: string): Promise<void> {
+    const address = parseListen(listen, 'udp')
+    if (address?.kind !== 'udp') throw new Error(`no address of UDP: ${listen}`)
+    const [bound] = await bindAddress(name, address, { slots: 1, ...(canUseHandles ? {} : { create: null }) })
+    if (bound?.address.kind !== 'udp') throw new Error('nothing is bound')
+    const socket = await new DatagramDoors().open(name, bound.address, bound.handle ?? undefined)
+    this.port = bound.address.port
+    this.runtime.accept(name, socket!)
   }
 
   /** Takes another plan into use, as a reload does. */
@@ -172,6 +193,11 @@ export class RunningProxy implements AsyncDisposable {
     )
   }
 
+  /** Why the datagram went nowhere that did so as that number, counted from 1. */
+  datagramDropped(number = 1, ms?: number): Promise<DatagramLoss> {
+    return this.#waiting.until(() => this.dropped[number - 1], `no datagram ${number} that was dropped`, ms)
+  }
+
   /** Why the handshake failed that failed as that number, counted from 1. */
   handshakeFailed(number = 1, ms?: number): Promise<{ readonly why: HandshakeFailure; readonly detail: string | null }> {
     return this.#waiting.until(() => this.handshakesFailed[number - 1], `no failed handshake ${number}`, ms)
@@ -202,6 +228,10 @@ export class RunningProxy implements AsyncDisposable {
       },
       tunnelEnded: (tunnel) => {
         this.tunnels.push(copyOfTunnel(tunnel))
+        this.#waiting.poke()
+      },
+      datagramDropped: (_, why) => {
+        this.dropped.push(why)
         this.#waiting.poke()
       },
       exchangeEnded: (exchange) => {
@@ -238,10 +268,10 @@ function copyOf(exchange: EndedExchange): Ended {
 
 function copyOfTunnel(tunnel: EndedTunnel): EndedTunnel {
   const { listener, route, upstream, endpoint, id, protocol, sni, ip, reason, detail } = tunnel
-  const { bytesIn, bytesOut, startedAt, durationMs, connectMs, attempts } = tunnel
+  const { bytesIn, bytesOut, datagramsIn, datagramsOut, startedAt, durationMs, connectMs, attempts } = tunnel
   return {
     ...{ listener, route, upstream, endpoint, id, protocol, sni, ip, reason, detail },
-    ...{ bytesIn, bytesOut, startedAt, durationMs, connectMs, attempts },
+    ...{ bytesIn, bytesOut, datagramsIn, datagramsOut, startedAt, durationMs, connectMs, attempts },
   }
 }
 

@@ -163,6 +163,7 @@ function observerOf(told: Told): Observer {
     connectionClosed: quiet,
     exchangeEnded: quiet,
     tunnelEnded: quiet,
+    datagramDropped: quiet,
     dialled: quiet,
     upstreamClosed: quiet,
     upstreamChanged: quiet,

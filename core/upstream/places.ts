@@ -1,0 +1,20 @@
+/** Where the datagrams of a client go: the same client gets the same endpoint, whichever worker it reaches, as long as that is there. Pure. */
+import { ranked } from '../balancer/rendezvous.ts'
+import type { EndpointPlan, UdpRoutePlan } from '../plan/plan.ts'
+
+export interface Places {
+  /** Its name. */
+  readonly upstream: string
+  /** In the order in which they are tried. */
+  readonly endpoints: readonly EndpointPlan[]
+}
+
+export function placesOf(destination: UdpRoutePlan['destination'], ip: string): Places {
+  const parts = destination.kind === 'split' ? destination.parts : [{ upstream: destination.upstream, weight: 1 }]
+  const [first = 0] = ranked(
+    parts.map(({ upstream, weight }) => ({ address: upstream.name, weight })),
+    ip,
+  )
+  const { name, endpoints } = parts[first]!.upstream
+  return { upstream: name, endpoints: ranked(endpoints, ip).map((index) => endpoints[index]!) }
+}

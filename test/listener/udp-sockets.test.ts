@@ -1,0 +1,3 @@
+/** The same sessions as in udp.test.ts over sockets of Node's own. */
+process.env.SLUICE_NO_HANDLES = '1'
+await import('./udp.test.ts')
