@@ -119,6 +119,8 @@ export interface UpstreamChange {
   readonly state: 'ejected' | 'available' | 'unhealthy' | 'healthy' | 'panic' | 'calm'
   /** A few words for the log. */
   readonly why: string
+  /** Another worker has found it out, and told: it is counted here, and logged there. */
+  readonly isShared: boolean
 }
 
 /** Every call is synchronous, must not throw, and costs nothing when it does nothing. */

@@ -26,6 +26,8 @@ import type { Capabilities } from './sandbox/capabilities.ts'
 import type { PluginProfile } from './sandbox/profiling.ts'
 import { LoadedUse, type PluginState, type PluginUse, Sandbox, summarizeUse, type UseSummary } from './sandbox/sandbox.ts'
 import type { Dial } from './upstream/dial.ts'
+import type { HealthBoard } from './upstream/health-board.ts'
+import type { UpstreamState } from './upstream/upstream-state.ts'
 
 export interface Prepared {
   readonly plan: Plan
@@ -53,6 +55,10 @@ export interface Proxy {
   readonly connections: number
   /** How its plugins fare. */
   readonly plugins: readonly PluginState[]
+  /** How its upstreams fare. */
+  readonly upstreams: readonly UpstreamState[]
+  /** Off until it is told to check. */
+  readonly health: HealthBoard
   /** The plugin of that source runs in a process of its own from now on. */
   moveToProcess(sourceId: string): void
   /** What the plugin of that name spends the processor on, for so long. Rejects with a sentence. */
@@ -181,6 +187,14 @@ class WorkerProxy implements Proxy {
 
   get plugins(): readonly PluginState[] {
     return this.#sandbox.states
+  }
+
+  get upstreams(): readonly UpstreamState[] {
+    return this.#runtime.upstreamStates
+  }
+
+  get health(): HealthBoard {
+    return this.#runtime.health
   }
 
   moveToProcess(sourceId: string): void {

@@ -31,8 +31,10 @@ import type {
 import { type OpenLink, openLink } from './upstream/datagram-link.ts'
 import type { Dial, Origination } from './upstream/dial.ts'
 import { DnsCache } from './upstream/dns.ts'
+import { HealthBoard } from './upstream/health-board.ts'
 import { Pool, type PoolEnvironment, type PoolOptions } from './upstream/pool.ts'
 import { Endpoint, Upstream, type UpstreamEnvironment } from './upstream/upstream.ts'
+import { stateOf, type UpstreamState } from './upstream/upstream-state.ts'
 
 export interface RuntimeOptions {
   readonly observer: Observer
@@ -58,6 +60,8 @@ export interface Swap {
 
 export class Runtime {
   readonly deadlines: Deadlines
+  /** No worker checks endpoints unless it is told to. */
+  readonly health = new HealthBoard()
   readonly #options: RuntimeOptions
   readonly #dns = new DnsCache()
   readonly #listeners = new Map<string, AnyListener>()
@@ -96,6 +100,11 @@ export class Runtime {
   /** Of the plan in use. */
   upstream(name: string): Upstream | null {
     return this.#upstreams.get(name)?.upstream ?? null
+  }
+
+  /** How the upstreams of the plan in use are. */
+  get upstreamStates(): UpstreamState[] {
+    return [...this.#upstreams.values()].map(({ upstream }) => stateOf(upstream))
   }
 
   /** Takes a plan into use. Cannot fail. */
@@ -158,6 +167,7 @@ export class Runtime {
   }
 
   close(): void {
+    this.health.isOn = false
     this.stopAccepting()
     for (const listener of this.#everyListener()) listener.destroy()
     for (const pool of this.#pools.values()) pool.retire()
@@ -285,13 +295,14 @@ export class Runtime {
       // Also for what is kept: its pools must outlive this plan.
       const endpoints = upstream.endpoints.map((endpoint) => new Endpoint(endpoint, this.#poolFor(upstream, endpoint, tls, pools)))
       const same = before?.text === text ? before.upstream : null
+      if (same === null && before !== undefined) this.#closeUpstream(before.upstream, endpoints)
       const made = same ?? new Upstream(upstream, endpoints, createBalancer(upstream), this.#upstreamEnvironment())
       known.set(upstream.name, { text, upstream: made })
-      if (made !== before?.upstream) before?.upstream.safeguards?.close(endpoints)
       byPlan.set(upstream, made)
     }
     for (const [key, pool] of this.#pools) if (!pools.has(key)) pool.retire()
-    for (const [name, { upstream }] of this.#upstreams) if (!known.has(name)) upstream.safeguards?.close([])
+    for (const [name, { upstream }] of this.#upstreams) if (!known.has(name)) this.#closeUpstream(upstream, [])
+    this.health.use([...known.values()].map(({ upstream }) => upstream))
     this.#pools = pools
     this.#upstreams = known
     return byPlan
@@ -309,8 +320,15 @@ export class Runtime {
     return pool
   }
 
+  /** `left`: of its endpoints, those that the next plan goes on with. */
+  #closeUpstream(upstream: Upstream, left: readonly Endpoint[]): void {
+    this.health.remember(upstream)
+    upstream.safeguards?.close(left)
+  }
+
   #upstreamEnvironment(): UpstreamEnvironment {
-    return { events: this.#options.observer, deadlines: this.deadlines }
+    const { observer: events } = this.#options
+    return { events, deadlines: this.deadlines, random: Math.random, verdictChanged: () => this.health.changed() }
   }
 
   #poolEnvironment(): PoolEnvironment {

@@ -78,6 +78,7 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
     idleConnections: 16,
     retries: null,
     outlier: null,
+    healthCheck: null,
     panic: 0.5,
     proxyProtocol: null,
     connections: Number.POSITIVE_INFINITY,
@@ -98,7 +99,12 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
     handshakeFailed: nothing,
     pluginLogged: nothing,
   }
-  const upstream = new Upstream(plan, [new Endpoint(plan.endpoints[0]!, pool)], createBalancer(plan), { events: observer, deadlines })
+  const upstream = new Upstream(plan, [new Endpoint(plan.endpoints[0]!, pool)], createBalancer(plan), {
+    events: observer,
+    deadlines,
+    random: Math.random,
+    verdictChanged() {},
+  })
   const conditions: Conditions = { hosts: null, paths: null, methods: null, headers: [], query: [], cookies: [], from: null, when: null }
   const route = { id: 'web[0]', hooks: [], destination: { kind: 'upstream', upstream: plan, rewrite: null } as const }
   const listener: ListenerPlan = {

@@ -1,5 +1,5 @@
 /**
- * The admin listener: `/metrics`, `/healthz`, `/readyz`, `/api/status`, `/api/plugins`. It answers only who is meant: a page in a browser cannot reach
+ * The admin listener: `/metrics`, `/healthz`, `/readyz`, `/api/status`, `/api/plugins`, `/api/upstreams`. It answers only who is meant: a page in a browser cannot reach
  * it by a rebound name or from another origin, and beyond loopback it asks for a token.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
@@ -12,8 +12,11 @@ export interface AdminSource {
   metrics(): Promise<{ readonly type: string; readonly text: string }>
   /** null when all is ready, or what is missing. */
   unready(): string | null
-  status(): unknown
+  /** What is amiss though it is ready: a line each. */
+  remarks(): readonly string[]
+  status(): Promise<unknown>
   plugins(): Promise<unknown>
+  upstreams(): Promise<unknown>
 }
 
 export interface AdminOptions {
@@ -107,7 +110,7 @@ async function answer(
   if (path === '/healthz') return plain(200, 'ok')
   if (path === '/readyz') {
     const missing = source.unready()
-    return missing === null ? plain(200, 'ready') : plain(503, missing)
+    return missing === null ? plain(200, ['ready', ...source.remarks()].join('\n')) : plain(503, missing)
   }
   const authorized = token !== null && isToken(request.headers.authorization, token)
   if (token !== null && !authorized) return plain(401, 'set Authorization: Bearer TOKEN')
@@ -118,11 +121,13 @@ async function answer(
     case '/metrics':
       return { status: 200, ...(await source.metrics()) }
     case '/api/status':
-      return { status: 200, type: 'application/json', text: `${JSON.stringify(source.status())}\n` }
+      return { status: 200, type: 'application/json', text: `${JSON.stringify(await source.status())}\n` }
     case '/api/plugins':
       return { status: 200, type: 'application/json', text: `${JSON.stringify(await source.plugins())}\n` }
+    case '/api/upstreams':
+      return { status: 200, type: 'application/json', text: `${JSON.stringify(await source.upstreams())}\n` }
     default:
-      return plain(404, 'here are /metrics, /healthz, /readyz, /api/status and /api/plugins')
+      return plain(404, 'here are /metrics, /healthz, /readyz, /api/status, /api/plugins and /api/upstreams')
   }
 }
 

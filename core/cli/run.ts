@@ -18,6 +18,7 @@ import { exitCodes } from './exit-codes.ts'
 import { LiveConfig } from './live-config.ts'
 import { prepareLogFile } from './log-file.ts'
 import { loadLines, pluginNames, reportPlugins } from './plugin-report.ts'
+import { reportUpstreams, type UpstreamReport, upstreamLines, withoutHealthy } from './upstream-report.ts'
 
 export interface RunOptions {
   readonly source: { readonly kind: 'file'; readonly file: string } | { readonly kind: 'url'; readonly url: string }
@@ -115,7 +116,8 @@ class Program {
     })
     const source = {
       ...{ metrics: () => this.#scrape(), plugins: () => this.#plugins() },
-      ...{ unready: () => this.#unready(), status: () => this.#status() },
+      ...{ unready: () => this.#unready(), remarks: () => withoutHealthy(this.#supervisor.verdicts) },
+      ...{ status: () => this.#status(), upstreams: () => this.#upstreams() },
     }
     this.#admin = new AdminDoors({ token: process.env.SLUICE_ADMIN_TOKEN || null, source })
     this.#config = this.#createConfig()
@@ -234,8 +236,13 @@ class Program {
     return this.#supervisor.isReady ? null : 'not all workers carry traffic'
   }
 
-  #status(): unknown {
+  async #upstreams(): Promise<UpstreamReport[]> {
+    return reportUpstreams(await this.#supervisor.upstreams(scrapeMs))
+  }
+
+  async #status(): Promise<unknown> {
     const { source } = this.#options
+    const upstreams = upstreamLines(await this.#upstreams())
     const now = performance.now()
     const workers = this.#supervisor.workers.map(({ slot, pid, isLive, connections, memory, bornAt }) => {
       return { slot, pid, live: isLive, connections, memoryBytes: memory, uptimeSeconds: Math.round((now - bornAt) / 1000) }
@@ -254,6 +261,7 @@ class Program {
       connections: workers.reduce((sum, { connections }) => sum + connections, 0),
       listeners: this.#supervisor.describe(),
       plugins: pluginNames(this.#supervisor.summary?.plugins ?? []),
+      upstreams,
       workers,
     }
   }

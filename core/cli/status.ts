@@ -16,6 +16,7 @@ export interface Status {
   readonly connections?: number
   readonly listeners?: readonly string[]
   readonly plugins?: readonly string[]
+  readonly upstreams?: readonly string[]
   readonly workers?: readonly WorkerStatus[]
 }
 
@@ -50,6 +51,7 @@ export function formatStatus(status: Status, now: Date): string {
   if (connections !== undefined) rows.push(['connections', String(connections)])
   for (const [i, listener] of (status.listeners ?? []).entries()) rows.push([i === 0 ? 'listeners' : '', listener])
   for (const [i, plugin] of (status.plugins ?? []).entries()) rows.push([i === 0 ? 'plugins' : '', plugin])
+  for (const [i, upstream] of (status.upstreams ?? []).entries()) rows.push([i === 0 ? 'upstreams' : '', upstream])
   const blocks = [rows.map(([name, value]) => `${name.padEnd(12)} ${value}`).join('\n')]
   if (lastReload?.ok === false) blocks.push(lastReload.text)
   if (status.workers !== undefined && status.workers.length > 0) blocks.push(workerTable(status.workers))

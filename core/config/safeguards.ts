@@ -3,12 +3,19 @@ import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report, show } from './report.ts'
 import { parseDuration } from './units.ts'
 
-export function checkSafeguards({ retries, timeouts }: Plain, path: Path, report: Report): void {
+export function checkSafeguards({ retries, timeouts, healthCheck }: Plain, path: Path, report: Report): void {
+  if (isObject(healthCheck)) checkHealthCheck(healthCheck, [...path, 'healthCheck'], report)
   if (isObject(retries) && isObject(timeouts) && msOf(retries.perTry) > msOf(timeouts.total))
     report.error(
       [...path, 'retries', 'perTry'],
       `one try may take longer than all of them together: timeouts.total is ${show(timeouts.total)}`,
     )
+}
+
+function checkHealthCheck({ type, ...rest }: Plain, path: Path, report: Report): void {
+  for (const name of ['path', 'host', 'status'])
+    if ((type === 'tcp' || type === 'tls') && rest[name] !== undefined)
+      report.error([...path, name], `a check of the type ${show(type)} asks for nothing: ${name} is for 'http'`)
 }
 
 /** NaN, which is neither more nor less than anything: it is not given, or is no duration. */

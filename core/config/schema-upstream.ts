@@ -13,6 +13,7 @@ import {
   notYet,
   object,
   oneOf,
+  oneOrMany,
   planned,
   refused,
   type Schema,
@@ -55,6 +56,12 @@ const discovery = chosen((value) => (isObject(value) && value.kind === 'discover
 
 const retryOn = chosen((value) => (typeof value === 'number' ? whole(400, 599) : oneOf('connect', 'reset', 'timeout')))
 
+/** Both are sent as they are written. */
+const checkedPath = textThat((path) =>
+  /^\/[\x21-\x7e]*$/.test(path) && !path.includes('#') ? null : `expected a path such as '/healthz', got ${show(path)}`,
+)
+const checkedHost = textThat((host) => (/^[\w.:[\]-]+$/.test(host) ? null : `expected a name such as 'example.com', got ${show(host)}`))
+
 const ratio = between(0, 1)
 /** Of 0 everything would be too much. */
 const share = between(0.01, 1)
@@ -67,6 +74,10 @@ const options = object({
   idleConnections: whole(0),
   limits: object({ connections: whole(1), ...planned({ pending: whole(0) }) }),
   retries: object({ attempts: whole(1, 10), on: list(retryOn), budget: ratio, perTry: duration }),
+  healthCheck: object({
+    ...{ type: oneOf('http', 'tcp', 'tls'), path: checkedPath, host: checkedHost, status: oneOrMany(whole(200, 599)) },
+    ...{ interval: duration, timeout: duration, unhealthyAfter: whole(1), healthyAfter: whole(1) },
+  }),
   outlier: object({
     ...{ consecutiveFailures: whole(1), failureRatio: share, minRequests: whole(1), latency: duration, window: duration },
     ...{ ejectFor: duration, maxEjected: ratio },
@@ -76,7 +87,6 @@ const options = object({
   proxyProtocol: oneOf(1, 2),
   discovery: notYet('discovery', discovery),
   ...planned({
-    healthCheck: object({ path: text, interval: duration, timeout: duration, unhealthyAfter: whole(1), healthyAfter: whole(1) }),
     circuitBreaker: object({ failureRatio: ratio, minRequests: whole(1), openFor: duration }),
     sticky: object({ cookie: text }, ['cookie']),
     slowStart: duration,

@@ -1,6 +1,6 @@
 /** Upstreams: groups of endpoints, how one is chosen, and how they are spoken to. */
 import type { Duration } from '../plugin.ts'
-import type { List } from './lists.ts'
+import type { List, OneOrMany } from './lists.ts'
 
 export interface Upstream {
   readonly kind: 'upstream'
@@ -13,12 +13,26 @@ export interface EndpointOptions {
   /** A whole number; 0 takes nothing. Default 1. */
   weight?: number | undefined
 }
-/** Planned. */
+/**
+ * Each endpoint is asked again and again, over the upstream's own TLS and with its PROXY header. One worker asks, and tells the others. An endpoint of which
+ * nothing is known yet gets requests.
+ */
 export interface HealthCheck {
+  /** `'http'`: it answers `GET path`. `'tcp'`: it accepts a connection. `'tls'`: it shakes hands; any certificate will do unless the upstream has `tls`. Default `'http'`. */
+  type?: 'http' | 'tcp' | 'tls' | undefined
+  /** With a query if need be. Default `/`. */
   path?: string | undefined
+  /** The Host of the checks. Default: the upstream's name where `host: 'name'`, else the endpoint's address. */
+  host?: string | undefined
+  /** What a healthy endpoint answers. Default: 200 to 299. */
+  status?: OneOrMany<number> | undefined
+  /** Five times as often while a verdict may be about to change, and never exactly: checks of many endpoints keep apart. Default `5s`. */
   interval?: Duration | undefined
+  /** For one check, connecting included. Default `1s`. */
   timeout?: Duration | undefined
+  /** Failed checks in a row. Default 3. */
   unhealthyAfter?: number | undefined
+  /** Good checks in a row, after it was unhealthy. Default 2. */
   healthyAfter?: number | undefined
 }
 /**
@@ -108,8 +122,9 @@ interface UpstreamCommon {
   outlier?: OutlierDetection | undefined
   /** If less than this share of the endpoints is available, all of them are used: rather some bad answers than all the load on a few. 0: never. Default 0.5. */
   panic?: number | undefined
-  /** Planned, as all below. */
+  /** Keep off endpoints that do not answer when they are asked. `{}`: `GET /` with all its defaults. */
   healthCheck?: HealthCheck | undefined
+  /** Planned, as all below. */
   circuitBreaker?: CircuitBreaker | undefined
   sticky?: { cookie: string } | undefined
   slowStart?: Duration | undefined

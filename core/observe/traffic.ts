@@ -168,7 +168,7 @@ export class Traffic implements Observer {
 
   upstreamChanged(change: UpstreamChange): void {
     this.#changes.count(change)
-    this.#options.onChangeLine(changeLine(change))
+    if (!change.isShared) this.#options.onChangeLine(changeLine(change))
   }
 
   retryRefused(upstream: string): void {

@@ -1,10 +1,11 @@
 /** Upstreams of a config → UpstreamPlans: one `upstream()` is one plan wherever it stands, and so is one URL. */
 import { resolve } from 'node:path'
-import { entriesOf } from '../config/lists.ts'
+import { entriesOf, toList } from '../config/lists.ts'
 import { parseDuration } from '../config/units.ts'
 import type {
   DiscoveredUpstreamOptions,
   EndpointOptions,
+  HealthCheck,
   OriginationOptions,
   OutlierDetection,
   Retries,
@@ -13,7 +14,7 @@ import type {
   UpstreamOptions,
 } from '../index.ts'
 import { parseEndpoint } from '../net/address.ts'
-import type { EndpointPlan, OutlierPlan, RetryPlan, UpstreamPlan, UpstreamTimeouts } from './plan.ts'
+import type { EndpointPlan, HealthCheckPlan, OutlierPlan, RetryPlan, UpstreamPlan, UpstreamTimeouts } from './plan.ts'
 
 export class UpstreamCompiler {
   readonly byName = new Map<string, UpstreamPlan>()
@@ -59,6 +60,7 @@ export class UpstreamCompiler {
       idleConnections: options.idleConnections ?? 256,
       retries: options.retries === undefined ? null : compileRetries(options.retries),
       outlier: options.outlier === undefined ? null : compileOutlier(options.outlier),
+      healthCheck: options.healthCheck === undefined ? null : compileHealthCheck(options.healthCheck),
       panic: options.panic ?? 0.5,
       proxyProtocol: options.proxyProtocol ?? null,
       connections: options.limits?.connections ?? Number.POSITIVE_INFINITY,
@@ -108,6 +110,14 @@ function compileOutlier(options: OutlierDetection): OutlierPlan {
     ...{ consecutiveFailures, minRequests, maxEjected, window: toMs(window), ejectFor: toMs(ejectFor) },
     failureRatio: failureRatio ?? Number.POSITIVE_INFINITY,
     latency: latency === undefined ? Number.POSITIVE_INFINITY : toMs(latency),
+  })
+}
+
+function compileHealthCheck({ type = 'http', path = '/', host, status, ...rest }: HealthCheck): HealthCheckPlan {
+  const { interval = '5s', timeout = '1s', unhealthyAfter = 3, healthyAfter = 2 } = rest
+  return Object.freeze({
+    ...{ type, path, host: host ?? null, statuses: status === undefined ? null : Object.freeze([...toList(status)]) },
+    ...{ interval: toMs(interval), timeout: toMs(timeout), unhealthyAfter, healthyAfter },
   })
 }
 

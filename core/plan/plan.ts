@@ -234,6 +234,8 @@ export interface UpstreamPlan {
   readonly retries: RetryPlan | null
   /** Null: no endpoint is ejected. */
   readonly outlier: OutlierPlan | null
+  /** Null: none. */
+  readonly healthCheck: HealthCheckPlan | null
   /** Below this share of available endpoints, all are used. Default 0.5. */
   readonly panic: number
   /** Version of the PROXY header that each connection begins with; null: none. */
@@ -271,6 +273,24 @@ export interface OutlierPlan {
   readonly ejectFor: number
   /** Default 0.5. */
   readonly maxEjected: number
+}
+
+export interface HealthCheckPlan {
+  /** `tcp`: it accepts a connection; `tls`: it shakes hands, too; `http`: it answers a GET. */
+  readonly type: 'http' | 'tcp' | 'tls'
+  readonly path: string
+  /** Null: as requests name it, or the endpoint's own where they name their client's. */
+  readonly host: string | null
+  /** Null: 200 to 299. */
+  readonly statuses: readonly number[] | null
+  /** Milliseconds from one check to the next. Default 5 s. */
+  readonly interval: number
+  /** Milliseconds for one check. Default 1 s. */
+  readonly timeout: number
+  /** Default 3. */
+  readonly unhealthyAfter: number
+  /** Default 2. */
+  readonly healthyAfter: number
 }
 
 export interface EndpointPlan {

@@ -5,6 +5,7 @@
 import { LocalKvStore } from '../capability/local-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
 import { Culprits } from './culprits.ts'
+import { HealthWatch } from './health-watch.ts'
 import type { LogEntry } from './messages.ts'
 import { Restarts } from './restarts.ts'
 import { type Bound, type Sockets, socketOf } from './sockets.ts'
@@ -39,6 +40,7 @@ export class Crew {
   readonly #standIns = new StandIns()
   /** Of the plugins of all workers; it outlives each of them. */
   readonly #kv = new LocalKvStore()
+  readonly health = new HealthWatch<WorkerProcess>()
   readonly #tickets: TicketRotation
   readonly culprits: Culprits
   #watch: NodeJS.Timeout | null = null
@@ -137,8 +139,11 @@ export class Crew {
   /** Whoever connects after this meets one of the new ones. */
   async #dismiss(worker: WorkerProcess | null): Promise<void> {
     if (worker === null || !this.running.has(worker)) return
-    if (worker.takesPart) await worker.drain(dismissMs)
-    else if (!worker.isDraining) worker.kill('another one has its slot')
+    if (worker.takesPart) {
+      const drained = worker.drain(dismissMs)
+      this.health.appoint(this.workers)
+      await drained
+    } else if (!worker.isDraining) worker.kill('another one has its slot')
   }
 
   /** Resolves when every worker has ended. */
@@ -174,6 +179,7 @@ export class Crew {
     const options = { file, slot, heartbeatMs: hangMs / 5, drainMs, logTarget, toProcess, ticketKeys }
     const worker = new WorkerProcess(options, this.#workerEvents)
     this.running.add(worker)
+    this.health.greet(worker)
     return worker
   }
 
@@ -199,6 +205,8 @@ export class Crew {
         return
       case 'kv':
         return worker.answerKv(message.batch, this.#kv.performAll(message.operations))
+      case 'health':
+        return this.health.heard(worker, message.verdicts, this.running)
       case 'pressure':
         return this.#onPressure(worker, message.pressed)
       default:
@@ -215,6 +223,7 @@ export class Crew {
     if (this.#isEnding && this.running.size === 0) this.#allEnded.resolve()
     worker.isLive = false
     worker.takesPart = false
+    if (!this.#isEnding) this.health.appoint(this.workers)
     if (this.#isEnding || !this.#isUp || !hadSlot) return
     this.#standIns.cover(this.#slots, this.#parts.sockets.all)
     this.#restarts.ended(worker, why)
@@ -270,6 +279,7 @@ export class Crew {
     await this.#listen(worker, this.#parts.sockets.all)
     worker.isPressed = false
     worker.isLive = true
+    this.health.appoint(this.workers)
     this.#standIns.end(worker.slot)
   }
 
@@ -285,6 +295,7 @@ export class Crew {
     worker.isLive = false
     worker.takesPart = false
     worker.isDraining = true
+    this.health.appoint(this.workers)
     if (this.#isEnding || this.#slots[worker.slot] !== worker) return
     this.#standIns.cover(this.#slots, this.#parts.sockets.all)
     this.#log('info', `worker ${worker.slot} was told to end; another one takes its place`, { pid: worker.pid })

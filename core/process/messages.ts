@@ -8,6 +8,8 @@ import type { Difference } from '../plan/difference.ts'
 import type { ListenAddress, LogPlan } from '../plan/plan.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
 import type { PluginState, UseSummary } from '../sandbox/roster.ts'
+import type { EndpointVerdict } from '../upstream/health-checks.ts'
+import type { UpstreamState } from '../upstream/upstream-state.ts'
 
 /** How a listener is told of: what its clients speak. */
 export type Scheme = 'http' | 'https' | 'tcp' | 'udp'
@@ -84,6 +86,11 @@ export type ToWorker =
   /** Of the plugin of that name, for so long. */
   | { readonly kind: 'profile'; readonly id: number; readonly plugin: string; readonly ms: number }
   | { readonly kind: 'reopen-log' }
+  /** Whether it is the one that checks endpoints. */
+  | { readonly kind: 'check-health'; readonly isOn: boolean }
+  /** Those of the one that does, all of them. */
+  | { readonly kind: 'health'; readonly verdicts: readonly EndpointVerdict[] }
+  | { readonly kind: 'upstreams'; readonly id: number }
   /** Of TLS sessions, the newest first. */
   | { readonly kind: 'ticket-keys'; readonly keys: readonly Uint8Array[] }
   /** One outcome for each operation of that batch. */
@@ -101,6 +108,8 @@ export type FromWorker =
   /** It was told to end by somebody else: it drains, and the slot is free. */
   | { readonly kind: 'leaving' }
   | { readonly kind: 'log'; readonly entries: readonly LogEntry[] }
+  /** What checks of endpoints have shown, all of it. */
+  | { readonly kind: 'health'; readonly verdicts: readonly EndpointVerdict[] }
   /** What plugins ask of their store within one turn of the event loop. */
   | { readonly kind: 'kv'; readonly batch: number; readonly operations: readonly KvOperation[] }
   /** Its last words: nothing is left to do. */
@@ -117,5 +126,6 @@ export type Answer =
   | { readonly kind: 'failed'; readonly id: number; readonly error: string; readonly problems: readonly Problem[] }
   /** null: it knows nothing of that request. */
   | { readonly kind: 'recalled'; readonly id: number; readonly found: Recalled | null }
+  | { readonly kind: 'upstreams'; readonly id: number; readonly states: readonly UpstreamState[] }
   | ({ readonly kind: 'profiled'; readonly id: number } & PluginProfile)
   | ({ readonly kind: 'collected'; readonly id: number } & Vitals)

@@ -7,6 +7,8 @@ import type { Bundle } from '../config/bundle.ts'
 import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
+import type { EndpointVerdict } from '../upstream/health-checks.ts'
+import type { UpstreamState } from '../upstream/upstream-state.ts'
 import { type Committed, Crew } from './crew.ts'
 import type { Culprits } from './culprits.ts'
 import type { LogEntry, LogTarget, MetricsSnapshot, PlanSummary } from './messages.ts'
@@ -186,6 +188,18 @@ export class Supervisor {
       return found
     }
     return Promise.any([...this.#crew.running].map(ask)).catch(() => null)
+  }
+
+  /** How upstreams fare, by each worker that answers in time. */
+  async upstreams(deadlineMs: number): Promise<(readonly UpstreamState[])[]> {
+    const live = this.workers.filter(({ isLive }) => isLive)
+    const answers = await Promise.allSettled(live.map((worker) => worker.upstreams(deadlineMs)))
+    return answers.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+  }
+
+  /** What checks of endpoints have shown. */
+  get verdicts(): readonly EndpointVerdict[] {
+    return this.#crew.health.verdicts
   }
 
   /** What a plugin spends the processor on, in the worker that has the most connections. Rejects with a sentence. */

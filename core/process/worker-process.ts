@@ -10,6 +10,8 @@ import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
 import type { PluginState } from '../sandbox/roster.ts'
+import type { EndpointVerdict } from '../upstream/health-checks.ts'
+import type { UpstreamState } from '../upstream/upstream-state.ts'
 import type { BoundSocket } from './bind.ts'
 import { Suspects } from './culprits.ts'
 import type { Answer, FromWorker, LogTarget, MetricsSnapshot, PlanSummary, ToWorker } from './messages.ts'
@@ -199,6 +201,19 @@ export class WorkerProcess {
     this.memory = answer.memory
     this.plugins = answer.plugins
     return answer.metrics
+  }
+
+  async upstreams(deadlineMs: number): Promise<readonly UpstreamState[]> {
+    const answer = await this.#ask((id) => ({ kind: 'upstreams', id }), deadlineMs)
+    return answer.kind === 'upstreams' ? answer.states : []
+  }
+
+  checkHealth(isOn: boolean): void {
+    this.#send({ kind: 'check-health', isOn })
+  }
+
+  tellHealth(verdicts: readonly EndpointVerdict[]): void {
+    this.#send({ kind: 'health', verdicts })
   }
 
   /** Rejects with the worker's own words. */

@@ -19,6 +19,8 @@ import type { Capabilities } from '../sandbox/capabilities.ts'
 import { openFlightNote } from '../sandbox/engine/flight-note.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
 import type { PluginState, UseSummary } from '../sandbox/roster.ts'
+import type { HealthBoard } from '../upstream/health-board.ts'
+import type { UpstreamState } from '../upstream/upstream-state.ts'
 import { backlog } from './bind.ts'
 import { maxConnections } from './capacity.ts'
 import { DatagramDoors } from './datagram-doors.ts'
@@ -49,6 +51,8 @@ export interface WorkerProxy<P extends Prepared> {
   drain(deadlineMs: number): Promise<number>
   readonly connections: number
   readonly plugins: readonly PluginState[]
+  readonly upstreams: readonly UpstreamState[]
+  readonly health: Pick<HealthBoard, 'apply' | 'isOn' | 'onVerdicts'>
   moveToProcess(sourceId: string): void
   profilePlugin(name: string, ms: number): Promise<PluginProfile>
   onPressure: ((pressed: boolean) => void) | null
@@ -118,6 +122,7 @@ class WorkerSide<P extends Prepared> {
     if (begin.noteFd !== null) openFlightNote(begin.noteFd)
     for (const sourceId of begin.toProcess) this.#proxy.moveToProcess(sourceId)
     this.#proxy.onPressure = (pressed) => this.#onPressure(pressed)
+    this.#proxy.health.onVerdicts = (verdicts) => send({ kind: 'health', verdicts })
     this.#pulse = new Pulse(this.#counters, { slot: begin.slot, everyMs: begin.heartbeatMs, beat: () => this.#tellAlive() })
   }
 
@@ -160,6 +165,15 @@ class WorkerSide<P extends Prepared> {
         return
       case 'recall':
         send({ kind: 'recalled', id: message.id, found: this.#traffic.recall(message.requestId) })
+        return
+      case 'check-health':
+        this.#proxy.health.isOn = message.isOn
+        return
+      case 'health':
+        this.#proxy.health.apply(message.verdicts)
+        return
+      case 'upstreams':
+        send({ kind: 'upstreams', id: message.id, states: this.#proxy.upstreams })
         return
       case 'profile':
         void this.#profile(message)

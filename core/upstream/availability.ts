@@ -21,8 +21,10 @@ export class EndpointHealth {
   lastMs = 0
   /** By the latest health checks; null: they have not said yet, or there are none. */
   isHealthy: boolean | null = null
-  /** Why it is as it is; '': nothing is known against it. */
+  /** Why it was ejected the last time. */
   why = ''
+  /** The last that health checks had to say. */
+  checkWhy = ''
 
   get isEjected(): boolean {
     return !Number.isNaN(this.ejectedUntil)
@@ -46,13 +48,13 @@ export class Availability implements Timed {
   slot = -1
   /** Some endpoints are to be kept off. False: all are used, since all are available, or too few. */
   narrows = false
+  isPanicking = false
   readonly #plan: UpstreamPlan
   readonly #outlier: OutlierPlan | null
   readonly #environment: AvailabilityEnvironment
   /** Those with a weight. */
   #endpoints: readonly Endpoint[] = []
   #ejected = 0
-  #isPanicking = false
   #isClosed = false
 
   constructor(plan: UpstreamPlan, endpoints: readonly Endpoint[], environment: AvailabilityEnvironment) {
@@ -92,13 +94,15 @@ export class Availability implements Timed {
     this.#wait()
   }
 
-  /** What health checks found. */
-  check(endpoint: Endpoint, isHealthy: boolean, why: string): void {
+  /** What health checks have shown. `isShared`: those of another worker. */
+  check(endpoint: Endpoint, isHealthy: boolean, why: string, isShared = false): void {
     const health = endpoint.health!
     const before = health.isHealthy
+    if (this.#isClosed) return
     health.isHealthy = isHealthy
-    if (before === isHealthy || (before === null && isHealthy) || this.#isClosed) return
-    this.#change(endpoint, isHealthy ? 'healthy' : 'unhealthy', why)
+    health.checkWhy = why
+    if (before === isHealthy || (before === null && isHealthy)) return
+    this.#change(endpoint, isHealthy ? 'healthy' : 'unhealthy', why, isShared)
   }
 
   onDeadline(): void {
@@ -119,31 +123,35 @@ export class Availability implements Timed {
     this.#isClosed = true
     this.#environment.deadlines.remove(this)
     for (const endpoint of this.#endpoints) {
-      const { isEjected, isHealthy } = endpoint.health!
-      if (left.includes(endpoint)) continue
-      if (isEjected) this.#tell(endpoint, 'available', 'it is not in the config any more')
-      if (isHealthy === false) this.#tell(endpoint, 'healthy', 'it is not in the config any more')
+      const health = endpoint.health!
+      const isLeft = left.includes(endpoint)
+      if (health.isEjected && !isLeft) this.#tell(endpoint, 'available', 'it is not in the config any more')
+      // Whoever checks it next may mean something else by it.
+      if (health.isHealthy === false) this.#tell(endpoint, 'healthy', 'it is not in the config any more', isLeft)
+      health.isHealthy = null
     }
+    if (this.isPanicking) this.#tell(null, 'calm', 'it is not in the config any more', true)
   }
 
-  #change(endpoint: Endpoint, state: UpstreamChange['state'], why: string): void {
-    endpoint.health!.why = endpoint.health!.isAvailable ? '' : why
-    this.#tell(endpoint, state, why)
-    this.#weigh()
+  #change(endpoint: Endpoint, state: UpstreamChange['state'], why: string, isShared = false): void {
+    if (state === 'ejected') endpoint.health!.why = why
+    this.#tell(endpoint, state, why, isShared)
+    this.#weigh(isShared)
   }
 
-  #tell(endpoint: Endpoint | null, state: UpstreamChange['state'], why: string): void {
-    this.#environment.events.upstreamChanged({ upstream: this.#plan.name, endpoint: endpoint?.plan.address ?? null, state, why })
+  #tell(endpoint: Endpoint | null, state: UpstreamChange['state'], why: string, isShared = false): void {
+    const address = endpoint?.plan.address ?? null
+    this.#environment.events.upstreamChanged({ upstream: this.#plan.name, endpoint: address, state, why, isShared })
   }
 
-  #weigh(): void {
+  #weigh(isShared = false): void {
     const all = this.#endpoints.length
     const available = this.#endpoints.filter(({ health }) => health!.isAvailable).length
     const isPanicking = available / all < this.#plan.panic
     this.narrows = available < all && !isPanicking
-    if (isPanicking === this.#isPanicking) return
-    this.#isPanicking = isPanicking
-    this.#tell(null, isPanicking ? 'panic' : 'calm', `${available} of ${all} endpoints are available`)
+    if (isPanicking === this.isPanicking) return
+    this.isPanicking = isPanicking
+    this.#tell(null, isPanicking ? 'panic' : 'calm', `${available} of ${all} endpoints are available`, isShared)
   }
 
   /** For the next that is over. */

@@ -107,6 +107,27 @@ export class Pool {
     return giveUp
   }
 
+  /** For a health check: it is nobody else's, and not among the open ones. `tls`: instead of the pool's own. */
+  dialApart(tls: Origination | null, done: Opened): () => void {
+    const { dns, deadlines, counted, dial = dialEndpoint } = this.#environment
+    const { target, proxyProtocol, tls: own } = this.#options
+    const header = proxyProtocol === null ? null : writeProxyHeader(proxyProtocol, { source: null, destination: null, tls: null })
+    counted(1)
+    const home = {
+      ...{ headBytes: HEAD_BYTES, fields: MAX_FIELDS, closed: () => counted(-1) },
+      release: (connection: UpstreamConnection) => connection.wire.destroy(),
+    }
+    const giveUp = dial({ target, tls: tls ?? own, header, dns }, (wire, error, detail) => {
+      if (wire !== null) return done(new UpstreamConnection(wire, home, deadlines), null, null)
+      counted(-1)
+      done(null, error, detail)
+    })
+    return () => {
+      giveUp()
+      counted(-1)
+    }
+  }
+
   release(connection: UpstreamConnection): void {
     const { privates } = connection
     if (this.#retired || this.#idle.length + this.#idlePrivate.size >= this.#options.maxIdle) return connection.wire.destroy()

@@ -1,22 +1,20 @@
 /** A named group of endpoints at run time: chooses one, lends a connection from its pool or opens a new one. */
 import type { Balancer } from '../balancer/balancer.ts'
-import type { Deadlines } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { EndpointPlan, UpstreamPlan } from '../plan/plan.ts'
 import type { AvailabilityEvents, EndpointHealth } from './availability.ts'
 import type { UpstreamConnection } from './connection.ts'
 import type { Pool } from './pool.ts'
 import type { PrivateConnections } from './private-connections.ts'
-import { Safeguards } from './safeguards.ts'
+import { Safeguards, type SafeguardsEnvironment } from './safeguards.ts'
 
 export interface UpstreamEvents extends AvailabilityEvents {
   dialled(upstream: string, endpoint: string, ok: boolean): void
   upstreamClosed(upstream: string, endpoint: string): void
 }
 
-export interface UpstreamEnvironment {
+export interface UpstreamEnvironment extends SafeguardsEnvironment {
   readonly events: UpstreamEvents
-  readonly deadlines: Deadlines
 }
 
 /** What an exchange gets when it asked for a connection that had to be opened. */
@@ -41,22 +39,22 @@ export class Upstream {
   readonly plan: UpstreamPlan
   /** Null: its plan asks for none. */
   readonly safeguards: Safeguards | null
-  readonly #endpoints: readonly Endpoint[]
+  readonly endpoints: readonly Endpoint[]
   readonly #balancer: Balancer
   readonly #events: UpstreamEvents
-  readonly #isAvailable = (index: number): boolean => this.#endpoints[index]!.health!.isAvailable
+  readonly #isAvailable = (index: number): boolean => this.endpoints[index]!.health!.isAvailable
 
   constructor(plan: UpstreamPlan, endpoints: readonly Endpoint[], balancer: Balancer, environment: UpstreamEnvironment) {
     this.plan = plan
     this.safeguards = Safeguards.of(plan, endpoints, environment)
-    this.#endpoints = endpoints
+    this.endpoints = endpoints
     this.#balancer = balancer
     this.#events = environment.events
   }
 
   /** The endpoint for the next attempt, one that was not tried yet if there is any; null if none takes requests. */
   choose(tried: readonly Endpoint[] | null): Endpoint | null {
-    const endpoints = this.#endpoints
+    const endpoints = this.endpoints
     const isNarrow = this.safeguards?.availability?.narrows === true
     if (endpoints.length === 1) return endpoints[0]!.plan.weight > 0 && !isNarrow ? endpoints[0]! : null
     let index = -1
@@ -72,7 +70,7 @@ export class Upstream {
    */
   dial(endpoint: Endpoint, acquirer: Acquirer, privates: PrivateConnections | null, alpn?: readonly string[]): (() => void) | null {
     // What is idle for one client must not keep another one out.
-    if (this.#open() >= this.plan.connections && !this.#endpoints.some(({ pool }) => pool.dropPrivate())) {
+    if (this.#open() >= this.plan.connections && !this.endpoints.some(({ pool }) => pool.dropPrivate())) {
       acquirer.onDialFailed('connection_limit', null)
       return null
     }
@@ -94,7 +92,7 @@ export class Upstream {
   #open(): number {
     if (this.plan.connections === Number.POSITIVE_INFINITY) return 0
     let open = 0
-    for (const endpoint of this.#endpoints) open += endpoint.pool.open
+    for (const endpoint of this.endpoints) open += endpoint.pool.open
     return open
   }
 }

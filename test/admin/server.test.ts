@@ -15,6 +15,7 @@ test('it tells metrics, health, readiness and status', async () => {
   assert.is((await admin.get('/readyz')).status, 200)
   assert.equal(JSON.parse((await admin.get('/api/status')).text), { pid: 1 })
   assert.equal(JSON.parse((await admin.get('/api/plugins')).text), [{ name: 'geo' }])
+  assert.equal(JSON.parse((await admin.get('/api/upstreams')).text), [{ name: 'api' }])
   assert.is((await admin.get('/')).status, 404)
 })
 
@@ -23,6 +24,12 @@ test('it is not ready while something is missing', async () => {
   const response = await admin.get('/readyz')
   assert.equal([response.status, response.text], [503, 'draining\n'])
   assert.is((await admin.get('/healthz')).status, 200)
+})
+
+test('it is ready though something is amiss, and says what', async () => {
+  await using admin = await start({ remarks: ['upstream api: no endpoint is healthy'] })
+  const response = await admin.get('/readyz')
+  assert.equal([response.status, response.text], [200, 'ready\nupstream api: no endpoint is healthy\n'])
 })
 
 test('a page cannot reach it by a name that it rebound to this address', async () => {
@@ -75,11 +82,15 @@ interface Overrides {
   readonly listen?: readonly ListenAddress[]
   readonly token?: string
   readonly unready?: () => string | null
+  readonly remarks?: readonly string[]
 }
 
-function anAdmin({ listen = [loopback], token, unready = () => null }: Overrides = {}): AdminOptions {
+function anAdmin({ listen = [loopback], token, unready = () => null, remarks = [] }: Overrides = {}): AdminOptions {
   const metrics = async () => ({ type: 'text/plain', text: 'sluice_x 1\n' })
-  const source = { metrics, unready, status: () => ({ pid: 1 }), plugins: async () => [{ name: 'geo' }] }
+  const source = {
+    ...{ metrics, unready, remarks: () => remarks, status: async () => ({ pid: 1 }) },
+    ...{ plugins: async () => [{ name: 'geo' }], upstreams: async () => [{ name: 'api' }] },
+  }
   return { listen, token: token ?? null, source }
 }
 

@@ -10,13 +10,15 @@ test('each change is one line that says who, what and why', () => {
     endpoint: '10.0.0.1:80',
     state: 'ejected',
     why: 'for 30 s: 5 failures in a row, the last: connect_refused',
+    isShared: false,
   } as const
   assert.equal(changeLine(change), {
     level: 'warn',
     text: 'endpoint 10.0.0.1:80 of api is ejected for 30 s: 5 failures in a row, the last: connect_refused',
+    isShared: false,
     fields: { upstream: 'api', endpoint: '10.0.0.1:80', state: 'ejected' },
   })
-  assert.equal(changeLine({ upstream: 'api', endpoint: null, state: 'panic', why: '1 of 3 endpoints are available' }), {
+  assert.equal(changeLine({ upstream: 'api', endpoint: null, state: 'panic', why: '1 of 3 endpoints are available', isShared: false }), {
     level: 'warn',
     text: 'upstream api uses all its endpoints, for only 1 of 3 endpoints are available',
     fields: { upstream: 'api', state: 'panic' },
@@ -26,7 +28,7 @@ test('each change is one line that says who, what and why', () => {
 test('counters say how often endpoints were ejected, and how many are kept off now', () => {
   using told = new Told()
   const change = (endpoint: string | null, state: Parameters<typeof changeLine>[0]['state']): void =>
-    told.traffic.upstreamChanged({ upstream: 'api', endpoint, state, why: 'x' })
+    told.traffic.upstreamChanged({ upstream: 'api', endpoint, state, why: 'x', isShared: false })
   for (const endpoint of ['a', 'b']) change(endpoint, 'ejected')
   change('a', 'unhealthy')
   change(null, 'panic')
@@ -43,7 +45,7 @@ test('endpoints that come and go do not make the counters grow without end', () 
   using told = new Told()
   for (let i = 0; i < 5_000; i++)
     for (const state of ['ejected', 'available'] as const)
-      told.traffic.upstreamChanged({ upstream: 'api', endpoint: `e${i}`, state, why: 'x' })
+      told.traffic.upstreamChanged({ upstream: 'api', endpoint: `e${i}`, state, why: 'x', isShared: false })
   assert.equal([told.count('upstream_ejections_total'), told.count('upstream_unavailable')], [5_000, 0])
   assert.ok(told.series < 2_100, `${told.series} series`)
 })

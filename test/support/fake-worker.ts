@@ -25,6 +25,8 @@ export interface FakeBundle {
 class FakeProxy implements WorkerProxy<Prepared> {
   onPressure: ((pressed: boolean) => void) | null = null
   readonly plugins = []
+  readonly upstreams = []
+  readonly health = { isOn: false, onVerdicts: null, apply() {} }
   readonly #observer: Observer
   readonly #capabilities: Capabilities
   /** What node:tls has beneath a context: it asks for the key that seals. */

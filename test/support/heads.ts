@@ -41,6 +41,7 @@ export function anUpstream(changes: Partial<UpstreamPlan> = {}): UpstreamPlan {
       idleConnections: 256,
       retries: null,
       outlier: null,
+      healthCheck: null,
       panic: 0.5,
       proxyProtocol: null,
     },

@@ -18,6 +18,7 @@ import { compilePlan } from '../../core/plan/compile.ts'
 import type {
   Destination,
   EndpointPlan,
+  HealthCheckPlan,
   ListenerLimits,
   ListenerPlan,
   ListenerTimeouts,
@@ -39,7 +40,7 @@ import { Runtime, type RuntimeOptions } from '../../core/runtime.ts'
 import { type Client, type ConnectOptions, connect } from './client.ts'
 import { Waiting } from './deadline.ts'
 
-export interface UpstreamOptions extends Partial<Omit<UpstreamPlan, 'endpoints' | 'timeouts' | 'retries' | 'outlier'>> {
+export interface UpstreamOptions extends Partial<Omit<UpstreamPlan, 'endpoints' | 'timeouts' | 'retries' | 'outlier' | 'healthCheck'>> {
   /** `127.0.0.1:3001`, `name:3001` or `unix:/path`; or what has such an address. */
   readonly endpoints?: readonly (string | { readonly address: string })[]
   readonly timeouts?: Partial<UpstreamTimeouts>
@@ -48,6 +49,7 @@ export interface UpstreamOptions extends Partial<Omit<UpstreamPlan, 'endpoints' 
   /** Instead of `attempts`. */
   readonly retries?: Partial<RetryPlan>
   readonly outlier?: Partial<OutlierPlan>
+  readonly healthCheck?: Partial<HealthCheckPlan>
 }
 
 export interface RouteOptions {
@@ -315,7 +317,10 @@ export function makePlan(options: ProxyOptions, generation: number): Plan {
   return { generation, listeners: [listener], upstreams, log, admin: null }
 }
 
-function makeUpstream(name: string, { endpoints = [], timeouts = {}, attempts, retries, outlier, ...rest }: UpstreamOptions): UpstreamPlan {
+function makeUpstream(
+  name: string,
+  { endpoints = [], timeouts = {}, attempts, retries, outlier, healthCheck, ...rest }: UpstreamOptions,
+): UpstreamPlan {
   return {
     ...{
       name,
@@ -325,6 +330,7 @@ function makeUpstream(name: string, { endpoints = [], timeouts = {}, attempts, r
       idleConnections: 256,
       retries: makeRetries(attempts, retries),
       outlier: outlier === undefined ? null : makeOutlier(outlier),
+      healthCheck: healthCheck === undefined ? null : makeHealthCheck(healthCheck),
       panic: 0.5,
       connections: Number.POSITIVE_INFINITY,
       proxyProtocol: null,
@@ -349,6 +355,13 @@ function makeOutlier(outlier: Partial<OutlierPlan>): OutlierPlan {
     ...{ consecutiveFailures: 5, failureRatio: Number.POSITIVE_INFINITY, minRequests: 20, latency: Number.POSITIVE_INFINITY },
     ...{ window: 10_000, ejectFor: 30_000, maxEjected: 0.5 },
     ...outlier,
+  }
+}
+
+function makeHealthCheck(check: Partial<HealthCheckPlan>): HealthCheckPlan {
+  return {
+    ...{ type: 'http', path: '/', host: null, statuses: null, interval: 5_000, timeout: 1_000, unhealthyAfter: 3, healthyAfter: 2 },
+    ...check,
   }
 }
 

@@ -1,0 +1,88 @@
+/** What is told of the upstreams of a running proxy, for `/api/upstreams`, `sluice status` and `/readyz`: what each worker says, taken together. Pure. */
+import type { EndpointVerdict } from '../upstream/health-checks.ts'
+import type { EndpointState, UpstreamState } from '../upstream/upstream-state.ts'
+
+/** The shape is part of the contract: fields are added, never changed. */
+export interface UpstreamReport {
+  readonly name: string
+  /** Endpoints with a weight, and those of them that get requests from every worker. */
+  readonly endpoints: number
+  readonly available: number
+  /** Workers that use all endpoints, for too few are available. */
+  readonly panic: number
+  readonly workers: number
+  readonly list: readonly EndpointReport[]
+}
+
+export interface EndpointReport {
+  readonly address: string
+  readonly weight: number
+  readonly state: 'available' | 'ejected' | 'unhealthy'
+  /** By health checks; null: they have not said yet, or there are none. */
+  readonly healthy: boolean | null
+  /** Workers that have ejected it. */
+  readonly ejected: number
+  /** Why it gets no requests, or fewer; '' if it gets all that are its due. */
+  readonly why: string
+  readonly connections: number
+}
+
+/** `workers`: what each that answered has said. */
+export function reportUpstreams(workers: readonly (readonly UpstreamState[])[]): UpstreamReport[] {
+  const names = [...new Set(workers.flatMap((states) => states.map(({ name }) => name)))]
+  return names.map((name) => {
+    const states = workers.flatMap((one) => one.filter((state) => state.name === name))
+    const addresses = [...new Set(states.flatMap(({ endpoints }) => endpoints.map(({ address }) => address)))]
+    const list = addresses.map((address) =>
+      reportEndpoint(states.flatMap(({ endpoints }) => endpoints.filter((one) => one.address === address))),
+    )
+    const weighty = list.filter(({ weight }) => weight > 0)
+    return {
+      ...{ name, endpoints: weighty.length, available: weighty.filter(({ state }) => state === 'available').length },
+      ...{ panic: states.filter(({ isPanicking }) => isPanicking).length, workers: states.length, list },
+    }
+  })
+}
+
+/** One line for each upstream that has something wrong; or one for all. */
+export function upstreamLines(reports: readonly UpstreamReport[]): string[] {
+  const wrong = reports.filter(({ list, panic }) => panic > 0 || list.some(({ state }) => state !== 'available'))
+  if (wrong.length === 0) return reports.length === 0 ? [] : [`${reports.length}, every endpoint is available`]
+  const lines = wrong.slice(0, SHOWN).flatMap(linesOf)
+  return wrong.length > SHOWN ? [...lines, `and ${wrong.length - SHOWN} more: see /api/upstreams`] : lines
+}
+
+const SHOWN = 10
+
+/** A line for each upstream none of whose endpoints passes its health checks. */
+export function withoutHealthy(verdicts: readonly EndpointVerdict[]): string[] {
+  const names = [...new Set(verdicts.map(({ upstream }) => upstream))]
+  const isDown = (name: string): boolean => verdicts.every(({ upstream, isHealthy }) => upstream !== name || isHealthy === false)
+  return names.filter(isDown).map((name) => `upstream ${name}: no endpoint is healthy`)
+}
+
+function reportEndpoint(states: readonly EndpointState[]): EndpointReport {
+  const [{ address, weight }] = states as [EndpointState]
+  const ejected = states.filter(({ isEjected }) => isEjected).length
+  const isUnhealthy = states.some(({ isHealthy }) => isHealthy === false)
+  return {
+    ...{ address, weight, ejected },
+    state: isUnhealthy ? 'unhealthy' : ejected > 0 ? 'ejected' : 'available',
+    healthy: isUnhealthy ? false : states.some(({ isHealthy }) => isHealthy === true) ? true : null,
+    why: states.find(({ why }) => why !== '')?.why ?? '',
+    connections: states.reduce((sum, { connections }) => sum + connections, 0),
+  }
+}
+
+function linesOf({ name, endpoints, available, panic, workers, list }: UpstreamReport): string[] {
+  const all = panic > 0 ? '; all are used, for too few are available' : ''
+  const off = list.filter(({ state }) => state !== 'available')
+  return [
+    `${name}: ${available} of ${endpoints} endpoints available${all}`,
+    ...off.slice(0, SHOWN).map(({ address, state, ejected, why }) => {
+      const where = state === 'ejected' && ejected < workers ? ` in ${ejected} of ${workers} workers` : ''
+      return `  ${address} ${state}${where}: ${why}`
+    }),
+    ...(off.length > SHOWN ? [`  and ${off.length - SHOWN} more`] : []),
+  ]
+}
