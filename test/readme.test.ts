@@ -66,6 +66,11 @@ secured('the config of a TCP listener passes check', ({ server }) => {
   assert.match(output, /is valid: 1 listener, 5 routes, 4 upstreams/)
 })
 
+test('the config about endpoints that fail passes check', () => {
+  const { status, output } = sluice({ 'proxy.config.ts': named('survive: proxy.config.ts') }, 'check')
+  assert.is(status, 0, output)
+})
+
 test('the config with policies passes check', () => {
   process.env.OPS = 'tuesday'
   const { status, output } = sluice({ 'proxy.config.ts': named('policies: proxy.config.ts') }, 'check')

@@ -116,8 +116,12 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
     'listeners.web.routes[0].to.balancer: the balancer leastRequest is not supported yet',
   ],
   [
-    'routes: [{ to: upstream("x", { endpoints: ["a:1"], ^healthCheck: { path: "/" } }) }]',
-    'listeners.web.routes[0].to.healthCheck: healthCheck is not supported yet',
+    'routes: [{ to: upstream("x", { endpoints: ["a:1"], ^parent: "http://a:1" }) }]',
+    'listeners.web.routes[0].to.parent: parent is not supported yet',
+  ],
+  [
+    'routes: [{ to: upstream("x", { endpoints: ["a:1"], retries: { on: [^302] } }) }]',
+    'listeners.web.routes[0].to.retries.on[0]: expected a whole number from 400 to 599, got 302',
   ],
   ['use: [^rateLimit({ key: "ip", limit: 1, window: "1s" })], routes: []', 'listeners.web.use[0]: rateLimit is not supported yet'],
   ['use: [{ ^onRequst() {} }], routes: []', 'listeners.web.use[0].onRequst: there is no such hook; did you mean onRequest?'],
