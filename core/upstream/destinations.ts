@@ -84,8 +84,8 @@ export class Destinations {
       guard,
     }
     const pool = new Pool(options, environment)
-    const { deadlines } = environment
-    return { pool, upstream: new Upstream(plan, [new Endpoint(endpoint, pool)], onlyOne, { events: this.#events, deadlines }) }
+    const own = { events: this.#events, deadlines: environment.deadlines, random: Math.random, verdictChanged() {} }
+    return { pool, upstream: new Upstream(plan, [new Endpoint(endpoint, pool)], onlyOne, own) }
   }
 }
 
