@@ -17,6 +17,8 @@ export interface Lane {
   readonly newConnections: boolean
   /** The proxy terminates TLS; `resumed`: each connection resumes the session of the one before. */
   readonly tls: 'none' | 'full' | 'resumed'
+  /** Streams a connection, over HTTP/2; 0: HTTP/1.1. */
+  readonly streams: number
   /** Bytes are relayed unread. */
   readonly relays: boolean
 }
@@ -31,8 +33,10 @@ const plain: Lane = {
   uploadBytes: 0,
   newConnections: false,
   tls: 'none',
+  streams: 0,
   relays: false,
 }
+const h2: Lane = { ...plain, tls: 'full', streams: 8 }
 
 export const lanes: readonly Lane[] = [
   plain,
@@ -48,6 +52,10 @@ export const lanes: readonly Lane[] = [
   { ...plain, name: 'upload', title: 'keep-alive POST, 100 KB body', path: '/upload', uploadBytes: 100_000 },
   { ...plain, name: 'connections', title: 'a new connection a request, 95-byte answer', newConnections: true },
   { ...plain, name: 'https', title: 'keep-alive GET over TLS 1.3, 95-byte answer', tls: 'full' },
+  { ...h2, name: 'h2', title: 'HTTP/2 over TLS 1.3, GET, 95-byte answer, 8 streams on each of 8 connections' },
+  { ...h2, name: 'h2-single', title: 'HTTP/2 over TLS 1.3, GET, 95-byte answer, 1 stream on each of 64 connections', streams: 1 },
+  { ...h2, name: 'h2-10k', title: 'HTTP/2 over TLS 1.3, GET, 10 KB body, 8 streams on each of 8 connections', path: '/10k' },
+  { ...h2, name: 'h2-upload', title: 'HTTP/2 over TLS 1.3, POST, 100 KB body', path: '/upload', uploadBytes: 100_000 },
   { ...plain, name: 'handshakes', title: 'a new connection and a full TLS handshake a request', tls: 'full', newConnections: true },
   { ...plain, name: 'resumed', title: 'a new connection and a resumed TLS 1.2 handshake a request', tls: 'resumed', newConnections: true },
   { ...plain, name: 'relay', title: 'TCP relay, keep-alive GET, 95-byte answer', relays: true },

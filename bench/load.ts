@@ -1,4 +1,4 @@
-/** Load from wrk: 64 connections from one thread, and what it counted. */
+/** Load from wrk, or from h2load where HTTP/2 is spoken: 64 requests under way from one thread, and what it counted. */
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -24,6 +24,7 @@ export interface LoadOptions {
 
 export async function runLoad(options: LoadOptions): Promise<Load> {
   const { lane, port, seconds, cores, connections = 64 } = options
+  if (lane.streams > 0) return await multiplex(options)
   const args = ['-c', cores, 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '--timeout', '10s']
   args.push('-H', `User-Agent: ${USER_AGENT}`, '-H', 'Accept: */*')
   if (lane.newConnections) args.push('-H', 'Connection: close')
@@ -31,6 +32,24 @@ export async function runLoad(options: LoadOptions): Promise<Load> {
   if (lane.tls === 'resumed') return await resume(options)
   const scheme = lane.tls === 'none' ? 'http' : 'https'
   return readReport(await output('taskset', [...args, `${scheme}://127.0.0.1:${port}${lane.path}`]))
+}
+
+/** By h2load, as many requests under way as wrk has. It tells no percentiles. */
+async function multiplex({ lane, port, seconds, cores, connections = 64 }: LoadOptions): Promise<Load> {
+  const { streams, uploadBytes, path } = lane
+  const args = ['-c', cores, 'h2load', '-t1', `-c${connections / streams}`, `-m${streams}`, `-D${seconds}`]
+  args.push('-H', `user-agent: ${USER_AGENT}`, '-H', 'accept: */*')
+  if (uploadBytes > 0) args.push('-d', uploadFile(uploadBytes))
+  const report = await output('taskset', [...args, `https://127.0.0.1:${port}${path}`])
+  const number = (pattern: RegExp): number => Number(pattern.exec(report)?.[1] ?? 0)
+  const [done, good] = [number(/(\d+) done,/), number(/status codes: (\d+) 2xx/)]
+  return { requests: done, perSecond: done / seconds, p50Ms: Number.NaN, p99Ms: Number.NaN, errors: done - good + number(/(\d+) errored/) }
+}
+
+function uploadFile(bytes: number): string {
+  const path = join(folder, `upload-${bytes}`)
+  writeFileSync(path, Buffer.alloc(bytes, 'x'))
+  return path
 }
 
 /** One connection after the other, by `openssl s_time`: wrk does not resume sessions. */

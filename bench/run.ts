@@ -22,8 +22,8 @@ const { values } = parseArgs({
   },
 })
 
-for (const command of ['wrk', 'nginx', 'taskset']) {
-  if (!isInstalled(command)) fail(`${command} is needed for load and origin (apt-get install wrk nginx util-linux)`)
+for (const command of ['wrk', 'h2load', 'nginx', 'taskset']) {
+  if (!isInstalled(command)) fail(`${command} is needed for load and origin (apt-get install wrk nghttp2-client nginx util-linux)`)
 }
 const chosen = choose('lane', values.lanes, lanes, (lane) => lane.name)
 const rounds = Number(values.rounds ?? (values.quick ? 3 : 5))

@@ -49,6 +49,8 @@ export const errorTable = {
   rate_limited: row(429, 'http_request_denied', 'downstream', 'never', 'Too many requests: try again later.'),
   policy_busy: row(503, 'connection_limit_reached', 'internal', 'never', 'The proxy cannot look into this request now: try again later.'),
   request_timeout: row(408, 'http_request_error', 'downstream', 'never', 'The request did not arrive in time.'),
+  http2_error: row(0, 'http_request_error', 'downstream', 'never', 'The client broke the rules of HTTP/2.'),
+  http2_flood: row(0, 'http_request_error', 'downstream', 'never', 'The client sent more frames that only make work than are taken.'),
   client_gone: row(0, 'http_request_error', 'downstream', 'never', 'The client closed the connection.'),
   misdirected_request: row(
     421,

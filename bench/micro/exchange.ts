@@ -118,6 +118,7 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
     forwarded: false,
     encodedSlashes: false,
     forward: null,
+    h2c: false,
     limits: {
       headBytes: 32768,
       requestLineBytes: 8192,
@@ -163,7 +164,7 @@ for (const [name, text] of Object.entries(requests)) {
   const client = new MemoryWire()
   new Http1Connection(
     client,
-    { service, draining: false, isMisdirected: () => false, becameTunnel() {}, tunnelClosed() {}, connectionClosed() {} },
+    { service, draining: false, isMisdirected: () => false, becameTunnel() {}, speaksHttp2() {}, tunnelClosed() {}, connectionClosed() {} },
     'http',
   )
   const request = Buffer.from(text)

@@ -31,7 +31,7 @@ defaults
   option http-keep-alive
   http-reuse always
 frontend web
-  bind 127.0.0.1:${port} backlog 4096 ${lane.tls === 'none' ? '' : `ssl crt ${certificate().both}`}
+  bind 127.0.0.1:${port} backlog 4096 ${lane.tls === 'none' ? '' : `ssl crt ${certificate().both}${lane.streams > 0 ? ' alpn h2' : ''}`}
   ${accessLog ? `log global\n  capture request header User-Agent len 120\n  log-format ${JSON.stringify(format)}` : ''}
   http-request set-header X-Forwarded-For %[src]
   http-request set-header X-Forwarded-Proto http

@@ -53,8 +53,9 @@ http {
   ${lane.plugin && script === 'none' ? `map $http_user_agent $blocked { default 0; ~(${BLOCKED_AGENTS.join('|')}) 1; }` : ''}
   upstream origin { server 127.0.0.1:${originPort}; keepalive 64; keepalive_requests 100000000; keepalive_timeout 300s; }
   server {
-    listen 127.0.0.1:${port} backlog=4096 reuseport${lane.tls === 'none' ? '' : ' ssl'};
+    listen 127.0.0.1:${port} backlog=4096 reuseport${lane.tls === 'none' ? '' : ' ssl'}${lane.streams > 0 ? ' http2' : ''};
     ${lane.tls === 'none' ? '' : tlsLines()}
+    http2_max_concurrent_streams 128;
     location / {
       proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";
       proxy_set_header Host $http_host; proxy_set_header Via "1.1 nginx";

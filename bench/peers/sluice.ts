@@ -30,7 +30,8 @@ export function sluiceCommand(): string[] {
 function sluiceConfig({ lane, port, originPort, accessLog }: SubjectOptions, engine: Engine): string {
   if (lane.relays) return relayConfig(port, originPort)
   const { cert, key } = lane.tls === 'none' ? { cert: '', key: '' } : certificate()
-  const tls = cert === '' ? '' : `tls: { cert: ${JSON.stringify(cert)}, key: ${JSON.stringify(key)} },`
+  const tls =
+    cert === '' ? '' : `tls: { cert: ${JSON.stringify(cert)}, key: ${JSON.stringify(key)} }, limits: { requestsPerConnection: 1e9 },`
   const use = `use: [mark({ agents: ${JSON.stringify(BLOCKED_AGENTS)} }, { isolation: '${engine}' })],`
   return `import { defineConfig, http, upstream } from 'sluice'
 ${lane.plugin ? "import mark from './plugins/mark.ts'" : ''}

@@ -91,6 +91,7 @@ const httpFields: Fields = {
   via: chosen((value) => (value === false ? anything : viaName)),
   forwarded: flag,
   encodedSlashes: flag,
+  h2c: flag,
   limits: object({ head: size, requestLine: size, fields: whole(1), connections: whole(1), requestsPerConnection: whole(1), body: size }),
   timeouts: object({
     requestHead: duration,

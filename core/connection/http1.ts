@@ -8,7 +8,7 @@ import type { Downstream, HopMemo } from '../http/downstream.ts'
 import { Exchange } from '../http/exchange.ts'
 import type { RelayedMessages } from '../http/message-hooks.ts'
 import type { Service } from '../http/service.ts'
-import type { TunnelEnded, TunnelFailure } from '../http/tunnel-end.ts'
+import { idled, type TunnelEnded } from '../http/tunnel-end.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
 import { readRequestHead } from '../net/http1/request.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
@@ -31,8 +31,8 @@ const LINGER_MS = 2000
 const DRAIN_IDLE_MS = 1000
 /** Small pieces of a response are kept together up to here, then written as one. */
 const TOGETHER_BYTES = 4096
-
-const idled: TunnelFailure = { reason: 'tunnel_idle', detail: null, decidedBy: null }
+/** The request line that HTTP/2 begins with. */
+const HTTP2_LINE = 'PRI * HTTP/2.0\r\n'
 
 export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   readonly protocol = 'HTTP/1.1'
@@ -176,7 +176,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     const { limits } = service.listener
     received.skipEmptyLines()
     const head = received.mayEndHead ? this.#lookForHead(service) : null
-    if (typeof head === 'string') return this.#refuse(head, this.#unread())
+    if (typeof head === 'string') return this.#handOver(head, service) ? false : this.#refuse(head, this.#unread())
     if (head === null) {
       received.mayEndHead = false
       if (received.size > limits.headBytes) return this.#refuse('head_too_large', this.#unread())
@@ -188,6 +188,19 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     if (head.contentLength > limits.bodyBytes) return this.#refuse('body_too_large')
     received.at = head.end
     return this.#startExchange(head, service)
+  }
+
+  /** Whether these are the first bytes of HTTP/2 (RFC 9113 §3.4), for another to read: this connection is over then. */
+  #handOver(wrong: ErrorCode, { listener }: Service): boolean {
+    const received = this.#received
+    if (wrong !== 'unsupported_version' || this.#served > 0 || this.scheme === 'https' || !listener.h2c) return false
+    if (received.at > 0 || !received.text.startsWith(HTTP2_LINE)) return false
+    const bytes = Buffer.from(received.bytes.subarray(0, received.length))
+    received.clear()
+    this.#state = 'closed'
+    this.#deadlines.remove(this)
+    this.#home.speaksHttp2(this, this.#wire, this.#header, bytes)
+    return true
   }
 
   /** In the first bytes, and only if it does not end there in all of them: a body need not become text. */

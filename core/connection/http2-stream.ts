@@ -1,88 +1,127 @@
 /**
- * One stream of an HTTP/2 connection: reads a request, strictly, and writes what its exchange answers. What goes wrong ends this
- * stream alone, with an answer while there can be one and a reset after that.
+ * One stream of an HTTP/2 connection: reads a request's body, strictly, and writes what its exchange answers. What goes wrong ends this
+ * stream alone, with an answer while there can be one and a reset after that. Until somebody takes a body no more of it is kept than the
+ * window that the client was given.
  */
-import type { ServerHttp2Stream } from 'node:http2'
 import type { Timed } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Downstream, HopMemo } from '../http/downstream.ts'
 import { Exchange } from '../http/exchange.ts'
+import type { RelayedMessages } from '../http/message-hooks.ts'
 import type { Service } from '../http/service.ts'
+import type { TunnelEnded } from '../http/tunnel-end.ts'
 import { passableTrailers } from '../net/http1/chunked.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
-import { parseRequestFields, responseFields, trailerFields, trailerLines } from '../net/http2/head.ts'
+import { ERROR } from '../net/http2/frame.ts'
+import type { HpackEncoder } from '../net/http2/hpack-encoder.ts'
+import type { ProxyFacts } from '../net/proxy-protocol-writer.ts'
 import type { Secured } from '../net/secured.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { PrivateConnections } from '../upstream/private-connections.ts'
 import { httpDate } from './http-date.ts'
+import { type ReceivingHome, ReceivingStream } from './http2-receiving.ts'
+import { relayStream } from './http2-tunnel.ts'
+import { acceptOf, newKey } from './websocket-key.ts'
 
-export interface StreamHome {
+export interface StreamHome extends ReceivingHome {
   readonly peer: string
+  readonly scheme: 'http' | 'https'
   readonly memo: HopMemo
   readonly privates: PrivateConnections
-  readonly secured: Secured
+  readonly secured: Secured | null
+  readonly encoder: HpackEncoder
+  readonly remoteAddress: string
+  readonly remotePort: number
+  facts(): ProxyFacts
   isMisdirected(host: string): boolean
-  streamClosed(): void
+  reset(stream: Http2Stream, error: number): void
+  becameTunnel(): void
+  /** Nothing more comes or goes on it. */
+  streamClosed(stream: Http2Stream): void
 }
 
-/** RFC 9113 §7. */
-const NO_ERROR = 0
+/** Whoever takes a stream as bytes both ways. */
+export interface StreamRelay {
+  onBytes(bytes: Buffer): void
+  onEnd(): void
+  onDrain(): void
+  /** It is gone, both ways. */
+  onGone(error: string | null): void
+}
 
-export class Http2Stream implements Downstream, Timed {
+export class Http2Stream extends ReceivingStream implements Downstream, Timed {
   readonly protocol = 'HTTP/2'
-  readonly scheme = 'https'
-  readonly peer: string
-  readonly memo: HopMemo
   /** HTTP/2 frames by itself. */
   readonly passesFraming = false
   dueAt = Number.POSITIVE_INFINITY
   slot = -1
-  readonly #stream: ServerHttp2Stream
+  declare protected readonly home: StreamHome
+  /** It carries a WebSocket. */
+  isTunnel = false
   readonly #service: Service
-  readonly #home: StreamHome
   #exchange: Exchange | null = null
+  #relay: StreamRelay | null = null
+  #isClosed = false
 
-  #reading: 'nothing' | 'fixed' | 'chunked' = 'nothing'
+  /** How the request's body goes on to the endpoint. */
+  #framing: 'fixed' | 'chunked' = 'fixed'
   /** Bytes announced and not received yet, or that may still come. */
   #left = 0
   /** Ends the chunk before. */
   #chunkEnd = ''
   #trailers = ''
 
-  /** The response's body, if it has one. */
+  /** The response has a body. */
   #writing = false
   #sendsTrailers = false
+  /** The key that was made for an endpoint; `''`: no WebSocket was asked for. */
+  #key = ''
 
-  constructor(stream: ServerHttp2Stream, service: Service, home: StreamHome) {
-    this.#stream = stream
+  constructor(id: number, home: StreamHome, window: number, { service, ended }: { readonly service: Service; readonly ended: boolean }) {
+    super(id, home, { window, ended })
     this.#service = service
-    this.#home = home
-    this.peer = home.peer
-    this.memo = home.memo
     service.deadlines.add(this)
-    stream.on('drain', () => this.#onDrain())
-    // What is wrong with a stream resets it, and `close` follows.
-    stream.on('error', () => {})
-    stream.on('close', () => this.#onClose())
   }
 
+  get peer(): string {
+    return this.home.peer
+  }
+  get scheme(): 'http' | 'https' {
+    return this.home.scheme
+  }
+  get memo(): HopMemo {
+    return this.home.memo
+  }
   get privates(): PrivateConnections {
-    return this.#home.privates
+    return this.home.privates
+  }
+  get certificateLines(): string {
+    return this.home.secured === null ? '' : this.home.secured.lines
+  }
+  get remoteAddress(): string {
+    return this.home.remoteAddress
+  }
+  get remotePort(): number {
+    return this.home.remotePort
+  }
+  facts(): ProxyFacts {
+    return this.home.facts()
+  }
+  isMisdirected(host: string): boolean {
+    return this.home.isMisdirected(host)
   }
 
   // ── the request ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** `raw`: names and values by turns; `ended`: no body follows. */
-  begin(raw: readonly string[], ended: boolean): void {
-    const { limits } = this.#service.listener
-    const head = parseRequestFields(raw, ended, { ...this.#service.rules, headBytes: limits.headBytes })
+  begin(head: RequestHead | ErrorCode): void {
     if (typeof head === 'string') return this.#refuse(head)
-    if (head.contentLength > limits.bodyBytes) return this.#refuse('body_too_large')
-    head.clientCertificate = this.#home.secured.certificate
+    if (head.contentLength > this.#service.listener.limits.bodyBytes) return this.#refuse('body_too_large')
+    if (this.home.secured !== null) head.clientCertificate = this.home.secured.certificate
     const exchange = new Exchange(this.#service, this, head, this.#service.nextSerial())
     this.#exchange = exchange
-    if (!ended) this.#expectBody(head)
-    exchange.begin('', null, ended)
+    if (head.upgrade !== null) this.#expectTunnel(head)
+    else if (!this.hasEnded) this.#expectBody(head)
+    exchange.begin('', null, this.hasEnded || head.upgrade !== null)
   }
 
   #refuse(wrong: ErrorCode): void {
@@ -94,186 +133,243 @@ export class Http2Stream implements Downstream, Timed {
 
   #expectBody({ contentLength }: RequestHead): void {
     const chunked = contentLength === -1
-    this.#reading = chunked ? 'chunked' : 'fixed'
+    this.isReading = true
+    this.#framing = chunked ? 'chunked' : 'fixed'
     this.#left = chunked ? this.#service.listener.limits.bodyBytes : contentLength
-    this.#stream.on('trailers', (_fields, _flags, raw: readonly string[]) => this.#onTrailers(raw))
-    this.#stream.on('end', () => this.#onEnd())
   }
 
-  get certificateLines(): string {
-    return this.#home.secured.lines
+  /** RFC 8441 §5: over HTTP/2 there is no key, and endpoints want one. */
+  #expectTunnel(head: RequestHead): void {
+    this.isReading = true
+    this.#key = newKey()
+    head.set('Sec-WebSocket-Key', this.#key)
   }
 
-  isMisdirected(host: string): boolean {
-    return this.#home.isMisdirected(host)
-  }
-
-  get congested(): boolean {
-    return this.#stream.writableNeedDrain
+  /** Null: malformed. */
+  onTrailers(lines: string | null): void {
+    if (lines === null) {
+      this.endReceiving()
+      this.#rejectBody('bad_body')
+    } else {
+      this.#trailers = passableTrailers(lines)
+      this.onLast()
+    }
   }
 
   pauseBody(): void {
-    if (this.#reading === 'nothing') return
-    this.#stream.pause()
+    if (!this.isReading) return
+    this.pause()
     this.dueAt = Number.POSITIVE_INFINITY
   }
 
-  /** Its chunks are buffers of their own. */
+  /** What is kept is a buffer of its own. */
   bodyTaken(): void {}
 
   resumeBody(): void {
-    if (this.#reading === 'nothing' || this.#exchange === null) return
-    this.dueAt = this.#in(this.#service.listener.timeouts.requestBodyIdle)
-    // Before there is a listener nothing is read, and the client's window stays as it is.
-    if (this.#stream.listenerCount('data') === 0) this.#stream.on('data', (bytes: Buffer) => this.#onData(bytes))
-    this.#stream.resume()
+    if (!this.isReading) return
+    if (this.#relay === null) this.dueAt = this.#in(this.#service.listener.timeouts.requestBodyIdle)
+    this.resume()
   }
 
-  #onData(bytes: Buffer): void {
+  protected take(bytes: Buffer, from: number, to: number, lent: boolean): void {
+    if (this.#relay !== null) return this.#relay.onBytes(lent ? bytes : Buffer.from(bytes.subarray(from, to)))
     const exchange = this.#exchange
-    if (this.#reading === 'nothing' || exchange === null) return
-    this.#left -= bytes.length
-    if (this.#left < 0) return this.#rejectBody(this.#reading === 'fixed' ? 'bad_framing' : 'body_too_large')
+    if (exchange === null) return
+    const isChunked = this.#framing === 'chunked'
+    this.#left -= to - from
+    if (this.#left < 0) return this.#rejectBody(isChunked ? 'body_too_large' : 'bad_framing')
     this.dueAt = this.#in(this.#service.listener.timeouts.requestBodyIdle)
     let prefix = ''
-    if (this.#reading === 'chunked') {
-      prefix = `${this.#chunkEnd}${bytes.length.toString(16)}\r\n`
+    if (isChunked) {
+      prefix = `${this.#chunkEnd}${(to - from).toString(16)}\r\n`
       this.#chunkEnd = '\r\n'
     }
-    if (!exchange.pushBody(prefix, bytes, 0, bytes.length, true)) this.pauseBody()
+    if (!exchange.pushBody(prefix, bytes, from, to, lent)) this.pauseBody()
   }
 
-  #onTrailers(raw: readonly string[]): void {
-    const lines = trailerLines(raw)
-    if (lines === null) this.#rejectBody('bad_body')
-    else this.#trailers = passableTrailers(lines)
-  }
-
-  #onEnd(): void {
-    // A reset ends the readable side too: it must not be taken for the end of the body.
-    if (this.#reading === 'nothing' || this.#exchange === null || this.#stream.rstCode !== NO_ERROR) return
-    if (this.#reading === 'fixed' && this.#left > 0) return this.#rejectBody('bad_framing')
-    const text = this.#reading === 'chunked' ? `${this.#chunkEnd}0\r\n${this.#trailers}\r\n` : ''
-    this.#reading = 'nothing'
+  protected takeEnd(): void {
+    if (this.#relay === null && this.#exchange === null) return
+    const isChunked = this.#framing === 'chunked'
+    if (this.#relay === null && !isChunked && this.#left > 0) return this.#rejectBody('bad_framing')
+    this.isReading = false
+    if (this.#relay !== null) return this.#relay.onEnd()
     this.dueAt = Number.POSITIVE_INFINITY
-    this.#exchange.endBody(text)
+    this.#exchange!.endBody(isChunked ? `${this.#chunkEnd}0\r\n${this.#trailers}\r\n` : '')
   }
 
   #rejectBody(wrong: ErrorCode): void {
-    this.#reading = 'nothing'
+    this.stopReading()
     this.#exchange?.rejectBody(wrong, null)
   }
 
   // ── the response ─────────────────────────────────────────────────────────────────────────────────────────────────
 
+  get congested(): boolean {
+    return !this.isSendable
+  }
+
   sendInformational(head: ResponseHead): void {
-    if (this.#isGone || this.#stream.headersSent) return
-    this.#attempt(() => this.#stream.additionalHeaders(responseFields(head)))
+    // It stands for a change of protocols, which HTTP/2 has no need of (RFC 9113 §8.6).
+    if (this.#isClosed || head.status === 101) return
+    this.sendHeaders(this.home.encoder.encode(head.status, head.lines()), false, -1)
   }
 
   sendHead(head: ResponseHead, length: number, answersHead: boolean): void {
-    if (this.#isGone) return
-    const fields = responseFields(head)
-    if (head.status === 204) delete fields['content-length']
-    fields.date ??= httpDate()
+    if (this.#isClosed) return
+    // A client would take what follows for its WebSocket (RFC 8441 §5).
+    if (this.#key !== '' && head.status >= 200 && head.status < 300) return this.#reset(ERROR.connect)
+    if (head.status === 204) head.delete('content-length')
+    if (!head.hasDate) head.addLines(`Date: ${httpDate()}\r\n`)
     const bodyless = answersHead || head.status === 204 || head.status === 304 || length === 0
     this.#writing = !bodyless
     // Only where an HTTP/1.1 endpoint could send any.
     this.#sendsTrailers = this.#writing && length === -1
-    const options = { endStream: bodyless, waitForTrailers: this.#sendsTrailers, sendDate: false }
-    this.#attempt(() => this.#stream.respond(fields, options))
+    this.sendHeaders(this.home.encoder.encode(head.status, head.lines()), bodyless, length < 0 ? -1 : length)
   }
 
   sendBody(prefix: string, bytes: Buffer, from: number, to: number): boolean {
-    if (!this.#writing || this.#isGone) return true
-    const copy = Buffer.allocUnsafe(prefix.length + to - from)
-    copy.latin1Write(prefix, 0)
-    bytes.copy(copy, prefix.length, from, to)
-    if (this.#stream.write(copy)) return true
+    if (!this.#writing || this.#isClosed) return true
+    if (prefix !== '') this.sendDataText(prefix)
+    if (to > from) this.sendData(bytes, from, to)
+    return this.flush()
+  }
+
+  sendText(text: string): void {
+    if (this.#writing && !this.#isClosed && text !== '') this.sendDataText(text)
+  }
+
+  endBody(trailers: string): void {
+    if (!this.#writing || this.#isClosed) return
+    this.sendEnd(this.#sendsTrailers && trailers !== '' ? this.home.encoder.encode(0, trailers) : '')
+  }
+
+  flush(): boolean {
+    if (this.isSendable || this.#isClosed) return true
+    this.home.wait(this)
     this.dueAt = this.#in(this.#service.listener.timeouts.sendIdle)
     return false
   }
 
-  sendText(text: string): void {
-    if (this.#writing && !this.#isGone) this.#stream.write(text, 'latin1')
-  }
-
-  endBody(trailers: string): void {
-    if (!this.#writing || this.#isGone) return
-    if (this.#sendsTrailers) {
-      this.#stream.once('wantTrailers', () => this.#attempt(() => this.#stream.sendTrailers(trailerFields(trailers))))
-    }
-    this.#stream.end()
-  }
-
-  flush(): boolean {
-    return !this.congested
-  }
-
   finished(): void {
-    const unread = this.#reading !== 'nothing'
     this.#exchange = null
-    this.#reading = 'nothing'
-    this.dueAt = this.#in(this.#service.listener.timeouts.sendIdle)
-    // RFC 9113 §8.1: the rest of the request is not wanted; the response leaves whole before the reset.
-    if (unread) this.#stream.close(NO_ERROR)
-    this.#stream.resume()
+    this.stopReading()
+    if (this.hasSentAll) this.#close()
+    else this.dueAt = this.#in(this.#service.listener.timeouts.sendIdle)
   }
 
   abort(): void {
     this.#exchange = null
-    this.#reset()
+    this.#reset(ERROR.internal)
   }
 
-  /** RST_STREAM INTERNAL_ERROR. Not `close(code)`: that ends the body in good order first, as if it were complete. */
-  #reset(): void {
-    this.#stream.destroy(new Error('reset'))
-  }
-
-  /** An HTTP/2 request has no Connection field, so it never asks for this. */
-  becomeTunnel(_head: ResponseHead, upstream: UpstreamConnection, _rest: Buffer, ended: (bytesIn: number, bytesOut: number) => void): void {
-    upstream.wire.destroy()
-    this.abort()
-    ended(0, 0)
-  }
-
-  /** What node:http2 will not send (a status above 599) resets the stream. */
-  #attempt(send: () => void): void {
-    try {
-      send()
-    } catch {
-      this.#reset()
+  /** An endpoint has accepted a WebSocket, which goes on as the bytes of this stream (RFC 8441 §5). */
+  becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: TunnelEnded, messages: RelayedMessages | null): void {
+    this.#exchange = null
+    if (head.get('sec-websocket-accept') !== acceptOf(this.#key)) {
+      upstream.wire.destroy()
+      upstream.left()
+      this.#reset(ERROR.connect)
+      return ended(0, 0, { reason: 'upgrade_failed', detail: 'with another Sec-WebSocket-Accept', decidedBy: null })
     }
+    head.delete('sec-websocket-accept')
+    this.sendHeaders(this.home.encoder.encode(200, head.lines()), false, -1)
+    this.dueAt = Number.POSITIVE_INFINITY
+    this.isTunnel = true
+    this.home.becameTunnel()
+    const { tunnelIdle: idleMs } = this.#service.listener.timeouts
+    relayStream(this, upstream, { rest, ended, messages, deadlines: this.#service.deadlines, idleMs })
   }
 
-  get #isGone(): boolean {
-    return this.#stream.destroyed || this.#stream.closed
+  // ── a tunnel's side ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** What comes and goes from now on is the relay's. */
+  relayTo(relay: StreamRelay): void {
+    this.#relay = relay
+    this.#writing = true
+  }
+
+  /** Nothing more is sent. */
+  endRelay(): void {
+    if (!this.#isClosed) this.sendEnd('')
+  }
+
+  /** `error`: what the client is told if it has not all been said yet. */
+  closeRelay(error: number): void {
+    this.#relay = null
+    this.#reset(this.hasSentAll || error !== ERROR.none ? error : ERROR.cancel)
   }
 
   // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #onDrain(): void {
+  protected drained(): void {
+    if (this.#relay !== null) return this.#relay.onDrain()
     if (this.#exchange === null) return
     this.dueAt = Number.POSITIVE_INFINITY
     this.#exchange.onReceivable()
   }
 
-  onDeadline(): void {
-    const exchange = this.#exchange
-    if (exchange !== null && this.#reading !== 'nothing' && !exchange.replying) {
-      this.#reading = 'nothing'
-      return exchange.rejectBody('request_timeout', 'body idle')
-    }
-    this.#reset()
+  /** An exchange that is still there says by `finished` that it is over. */
+  protected sentAll(): void {
+    if (this.#exchange === null && (this.#relay === null || !this.isReading)) this.#close()
   }
 
-  #onClose(): void {
+  onDeadline(): void {
     const exchange = this.#exchange
+    if (exchange !== null && this.isReading && !exchange.replying) {
+      this.stopReading()
+      return exchange.rejectBody('request_timeout', 'body idle')
+    }
     this.#exchange = null
-    this.#reading = 'nothing'
+    exchange?.abandon('client_gone', 'it takes nothing')
+    this.#reset(ERROR.cancel)
+  }
+
+  /** The client has reset it, or its connection is gone. */
+  gone(code: ErrorCode, detail: string | null): void {
+    const [exchange, relay] = [this.#exchange, this.#relay]
+    this.#exchange = null
+    this.#relay = null
+    this.endReceiving()
+    this.dropQueue()
+    this.#leave()
+    exchange?.abandon(code, detail)
+    relay?.onGone(detail)
+  }
+
+  /** Instead of `begin`: there is only something to be told. */
+  neverBegan(code: ErrorCode, detail: string): void {
+    const head = new RequestHead('', 0, '-', 1)
+    head.path = ''
+    this.#exchange = new Exchange(this.#service, this, head, this.#service.nextSerial())
+    this.gone(code, detail)
+  }
+
+  protected bothEnded(): void {
+    if (this.#exchange === null) this.#leave()
+  }
+
+  /** RFC 9113 §8.1: who has answered before the end of the request wants no more of it, and says so. */
+  #close(): void {
+    if (!this.hasEnded) this.#reset(ERROR.none)
+    else this.#leave()
+  }
+
+  #reset(error: number): void {
+    if (this.#isClosed) return
+    if (!this.hasSentAll || !this.hasEnded) this.home.reset(this, error)
+    this.dropQueue()
+    this.#leave()
+  }
+
+  #leave(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.stopReading()
     this.#service.deadlines.remove(this)
-    exchange?.abandon('client_gone', `stream reset (${this.#stream.rstCode})`)
-    this.#home.streamClosed()
+    this.home.streamClosed(this)
+    const relay = this.#relay
+    this.#relay = null
+    relay?.onGone(null)
   }
 
   #in(ms: number): number {

@@ -28,6 +28,11 @@ export interface HttpOptions {
   forwarded?: boolean | undefined
   /** Let `%2F` and `%5C` in paths pass, undecoded. Default false: they are refused. */
   encodedSlashes?: boolean | undefined
+  /**
+   * Without `tls`: a client may speak HTTP/2 at once, by prior knowledge (RFC 9113 §3.3), as gRPC clients do. Default true; false answers
+   * 505. With `tls`, `alpn` says what is spoken.
+   */
+  h2c?: boolean | undefined
   limits?: ListenerLimits | undefined
   timeouts?: ListenerTimeouts | undefined
   /** Every connection begins with a header of the PROXY protocol (version 1 or 2), from an address in `trust`; others are closed. */
@@ -74,7 +79,7 @@ export interface HttpWithoutListen {
   readonly options: HttpOptions & { readonly listen?: undefined }
 }
 
-/** HTTP/1.1, and with `tls` HTTPS. */
+/** HTTP/1.1 and HTTP/2, and with `tls` HTTPS. */
 export function http<L extends Listen | undefined = undefined>(
   // An intersection: with HttpOptions<L> the compiler blames `listen` for a wrong key beside it.
   options: HttpOptions & { listen?: L },

@@ -4,7 +4,7 @@ export interface TlsTermination {
   /** A file, from the config's folder, or PEM text. */
   readonly cert: string
   readonly key: string
-  /** `'http/1.1'`, `'h2'`, the preferred first. Default `['http/1.1']`. */
+  /** What is offered, the preferred first (RFC 7301). Default `['h2', 'http/1.1']` before HTTP, nothing before other endpoints. */
   readonly alpn?: readonly string[] | undefined
   /** Ask clients for a certificate; `'require'`: without a right one there is no connection. Needs `ca`. Default: do not ask. */
   readonly clientCertificate?: 'require' | 'request' | undefined

@@ -38,12 +38,21 @@ export abstract class Responding extends Answering implements ResponseTaker {
     this.tryClock?.stop()
     this.answeredAt = monotonicMs()
     this.upstreamMs = this.answeredAt - this.sentAt
+    if (this.request.upgrade !== null && this.isTakenForUpgrade(head)) return
     this.response = head
     this.length = length
     this.stage = 'responseHooks'
     this.askResponse()
     // Whether its hooks want it may not be known yet: so may be the type.
     this.isUnframed = this.bodyHooks !== null && (this.responseFilter !== null || this.stage === 'responseHooks')
+  }
+
+  /** Over HTTP/2 success grants the upgrade (RFC 8441 §5), which only a 101 does for an endpoint. */
+  private isTakenForUpgrade({ status }: ResponseHead): boolean {
+    if (this.downstream.protocol !== 'HTTP/2' || status >= 300) return false
+    this.giveUp()
+    this.fail('upgrade_failed', `answered with ${status}`)
+    return true
   }
 
   onBody(prefix: string, bytes: Buffer, from: number, to: number): void {
@@ -115,7 +124,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
   private becomeTunnel(head: ResponseHead, connection: UpstreamConnection, rest: Buffer, messages: RelayedMessages | null): void {
     this.upstreamMs = monotonicMs() - this.sentAt
     this.response = head
-    this.status = head.status
+    this.status = this.downstream.protocol === 'HTTP/2' ? 200 : head.status
     this.tunnel = true
     this.stage = 'ended'
     // It may outlive this plan and many more: what is told of it in the end holds none.

@@ -7,6 +7,8 @@ import type { EndedExchange, Observer } from '../events.ts'
 
 /** What the proxy itself ended a WebSocket for. */
 export type TunnelFailure = Pick<EndedExchange, 'reason' | 'detail' | 'decidedBy'>
+/** No byte came either way for too long. */
+export const idled: TunnelFailure = { reason: 'tunnel_idle', detail: null, decidedBy: null }
 export type TunnelEnded = (bytesIn: number, bytesOut: number, why?: TunnelFailure | null) => void
 
 /** Returns what to call, once, when both sides are closed. */

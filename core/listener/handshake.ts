@@ -110,8 +110,8 @@ export class Handshake implements Accepted, Timed, PeekResult {
 
   #shakeHands(hello: Buffer, termination: Termination): void {
     const { remoteAddress, remotePort } = this.#wire
-    // HTTP/2 is spoken by node:http2, which wants a TLSSocket; so do certificates of clients, and keys that are logged.
-    const wantsSocket = termination.alpn.includes('h2') || termination.clients !== null || termination.keyLog !== null
+    // A TLSSocket tells of certificates of clients, and of keys that are logged.
+    const wantsSocket = termination.clients !== null || termination.keyLog !== null
     const handle = wantsSocket ? null : this.#wire.detachHandle()
     if (handle === null) return this.#shakeHandsOnSocket(hello, termination)
     this.#giveUp = answerBare({ handle, remoteAddress, remotePort }, hello, termination, {

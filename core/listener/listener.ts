@@ -3,7 +3,7 @@
  * force.
  */
 import type { TLSSocket } from 'node:tls'
-import type { ConnectionHome } from '../connection/home.ts'
+import type { Accepted, ConnectionHome } from '../connection/home.ts'
 import { Http1Connection } from '../connection/http1.ts'
 import { Http2Connection } from '../connection/http2.ts'
 import type { HandshakeFailure } from '../events.ts'
@@ -61,7 +61,7 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
     const connection = new Http1Connection(wire, this, 'http', null)
     this.keep(connection, place)
     if (early.length > 0) connection.onBytes(early, early.length)
-    if (hasEnded && !wire.closed) connection.onEnd()
+    if (hasEnded && !wire.closed) wire.owner.onEnd()
   }
 
   /** By what holds now: a client that was let in before a certificate was asked for has to come again. */
@@ -78,13 +78,20 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
       return this.connectionClosed(handshake)
     }
     const { header } = handshake
-    const isHttp2 = alpn === 'h2' && 'encrypted' in carrier
+    const wire = wireOfSecured(carrier)
+    const isHttp2 = alpn === 'h2'
     this.replace(
       handshake,
       isHttp2
-        ? new Http2Connection(carrier, this, secured, header)
-        : new Http1Connection(wireOfSecured(carrier), this, 'https', header, secured),
+        ? new Http2Connection(wire, this, { scheme: 'https', header, secured })
+        : new Http1Connection(wire, this, 'https', header, secured),
     )
+  }
+
+  speaksHttp2(connection: Accepted, wire: Wire, header: ProxyHeader | null, received: Buffer): void {
+    const next = new Http2Connection(wire, this, { scheme: 'http', header, secured: null })
+    this.replace(connection, next)
+    next.onBytes(received, received.length)
   }
 
   headerRead(awaited: AwaitedHeader, header: ProxyHeader, rest: Buffer): void {

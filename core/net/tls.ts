@@ -63,7 +63,7 @@ export function verifyProblem(socket: tls.TLSSocket): string | null {
 
 /**
  * What tls.Server does for its own sockets (onServerSocketSecure of lib/internal/tls/wrap.js) and only it can: without this, errors
- * after the handshake are swallowed, and node:http2 waits for ever. Both are tested.
+ * after the handshake are swallowed.
  */
 export function ready(socket: tls.TLSSocket): void {
   const inner = socket as tls.TLSSocket & { secureConnecting?: boolean; _releaseControl?: () => boolean }

@@ -111,6 +111,7 @@ class Compiler {
       via: options.via === false ? null : (options.via ?? 'sluice'),
       forwarded: options.forwarded ?? false,
       encodedSlashes: options.encodedSlashes ?? false,
+      h2c: options.h2c ?? true,
       limits: compileLimits(options.limits ?? {}),
       timeouts: compileTimeouts(options.timeouts ?? {}),
       forward: null,
@@ -125,7 +126,7 @@ class Compiler {
     const forward = compileForward(options)
     const route: RoutePlan = Object.freeze({ id: name, hooks: [], destination: Object.freeze({ kind: 'named' }) })
     return Object.freeze({
-      ...this.#httpListener(place, { routes: [], use: options.use, via: viaName(name, options) }, shared),
+      ...this.#httpListener(place, { routes: [], use: options.use, via: viaName(name, options), h2c: false }, shared),
       ...(forward.anonymity === 'high' ? { via: null } : {}),
       forward,
       routes: new RouteTable([{ route, conditions: [compileMatch({})], captures: false }]),
@@ -223,7 +224,7 @@ class Compiler {
   }
 }
 
-const HTTP = ['http/1.1']
+const HTTP = ['h2', 'http/1.1']
 
 /** What the groups around a route give to it. */
 interface Around {

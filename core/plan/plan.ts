@@ -44,6 +44,8 @@ export interface ListenerPlan {
   readonly forwarded: boolean
   /** Accept `%2f`, `%5c` in paths (they stay encoded). Default false. NUL is refused always. */
   readonly encodedSlashes: boolean
+  /** Clients of plain connections may speak HTTP/2 from the first byte on (RFC 9113 §3.3). Default true. */
+  readonly h2c: boolean
   readonly limits: ListenerLimits
   readonly timeouts: ListenerTimeouts
   /** Null: its routes say where requests go. Else the requests name it themselves, and there is one route for all of them. */

@@ -169,8 +169,8 @@ secure('a stream whose response a hook refuses in its middle is reset', async (m
   assert.is((await proxy.exchange()).reason, 'response_denied')
 })
 
-secure('64 MB reach a slow reader intact, and wait at the origin meanwhile', async (made) => {
-  const total = 64 * MB
+secure('16 MB reach a slow reader intact, and wait at the origin meanwhile', async (made) => {
+  const total = 16 * MB
   const part = randomBytes(MB)
   let written = 0
   await using origin = await startOrigin(async (_, connection) => {
@@ -183,7 +183,7 @@ secure('64 MB reach a slow reader intact, and wait at the origin meanwhile', asy
   const stream = session.open({ path: '/' })
   await once(stream, 'response')
   await stalled(() => written)
-  assert.ok(written < 32 * MB, `${written / MB} MB had left the origin before one byte was read`)
+  assert.ok(written < 8 * MB, `${written / MB} MB had left the origin before one byte was read`)
   // Others are not held up by it.
   const received = createHash('sha256')
   let bytes = 0
@@ -192,7 +192,7 @@ secure('64 MB reach a slow reader intact, and wait at the origin meanwhile', asy
     received.update(piece)
   }
   const expected = createHash('sha256')
-  for (let i = 0; i < 64; i++) expected.update(part)
+  for (let i = 0; i < 16; i++) expected.update(part)
   assert.is(bytes, total)
   assert.is(received.digest('hex'), expected.digest('hex'))
 })
@@ -206,14 +206,14 @@ secure('an upload waits for an endpoint that does not read, and arrives intact',
   })
   await using proxy = await start(made, { origin })
   await using session = await dial(proxy, made)
-  const body = randomBytes(32 * MB)
+  const body = randomBytes(12 * MB)
   const stream = session.open({ method: 'PUT', path: '/', fields: { 'content-length': `${body.length}` } })
   let taken = 0
   for (let at = 0; at < body.length; at += MB) stream.write(body.subarray(at, at + MB), () => (taken += MB))
   stream.end()
   const endpoint = await origin.connection()
   await stalled(() => taken)
-  assert.ok(taken < 16 * MB, `${taken / MB} MB were taken from the client`)
+  assert.ok(taken < 8 * MB, `${taken / MB} MB were taken from the client`)
   endpoint.resume()
   assert.is((await session.response(stream)).text, createHash('sha256').update(body).digest('hex'))
 })
@@ -251,7 +251,8 @@ secure('a body of another length than was announced never reaches the endpoint a
   for (const length of ['5', '2']) {
     using client = await connectFrames(proxy.port, { ca: made.ca.cert, servername: 'example.com' })
     client.headers(1, [...POST, 'content-length', length]).send(frameType.data, END_STREAM, 1, 'abc')
-    assert.is.not(await client.end(1), 'complete')
+    assert.is((await client.head(1)).status, 400)
+    assert.is((await proxy.exchange(proxy.ended.length)).reason, 'bad_framing')
   }
   using client = await connectFrames(proxy.port, { ca: made.ca.cert, servername: 'example.com' })
   client.headers(1, GET, END_STREAM)
@@ -292,13 +293,10 @@ secure('nothing that a field list could smuggle reaches the endpoint', async (ma
   for (const fields of cases) {
     using client = await connectFrames(proxy.port, { ca: made.ca.cert, servername: 'example.com' })
     client.headers(1, fields, END_STREAM)
-    await client.end(1)
-    // nghttp2 drops a field whose value is malformed, and lets the rest pass: then that is all that may arrive.
-    for (const { headers, target, method, framing } of origin.requests.splice(0)) {
-      const names = 'host x-forwarded-for x-forwarded-proto x-forwarded-host via'
-      assert.equal([method, target, framing, Object.keys(headers).join(' ')], ['GET', '/', 'none', names], JSON.stringify(fields))
-    }
+    const { status } = await client.head(1)
+    assert.ok(status === 400 || status === 501, `${status}: ${JSON.stringify(fields)}`)
   }
+  assert.is(origin.requests.length, 0)
   assert.equal(origin.malformed, [])
 })
 
@@ -368,7 +366,7 @@ secure('a request body that stops coming ends with 408', async (made) => {
   assert.is((await session.response(stream)).status, 408)
 })
 
-secure('fields that node:http2 is strict about do not take the worker down', async (made) => {
+secure('what HTTP/1.1 passes on is passed on: a status that nobody knows, bytes above ASCII, several values', async (made) => {
   await using origin = await startOrigin((req) =>
     req.target === '/600'
       ? answer('?', 799)
@@ -378,7 +376,7 @@ secure('fields that node:http2 is strict about do not take the worker down', asy
   await using session = await dial(proxy, made)
   const response = await session.ask({ path: '/' })
   assert.equal([response.status, response.fields['x-latin']], [200, 'caf\xe9'])
-  assert.instance(await session.ask({ path: '/600' }).catch((error: unknown) => error), Error)
+  assert.is((await session.ask({ path: '/600' })).status, 799)
   assert.is((await session.ask({ path: '/' })).status, 200)
 })
 

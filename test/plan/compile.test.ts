@@ -25,6 +25,7 @@ test('what is left out has its default', () => {
     forwarded: false,
     encodedSlashes: false,
     forward: null,
+    h2c: true,
     limits: {
       headBytes: 32768,
       requestLineBytes: 8192,
@@ -63,7 +64,7 @@ test('what is given is parsed', () => {
   assert.ok(web!.trust!.has('10.1.2.3'))
   assert.is(web!.via, null)
   assert.is(web!.requiresProxyHeader, true)
-  const plain = { alpn: ['http/1.1'], clients: null, minVersion: 'TLSv1.2', ocsp: null, keyLog: null }
+  const plain = { alpn: ['h2', 'http/1.1'], clients: null, minVersion: 'TLSv1.2', ocsp: null, keyLog: null }
   assert.equal(web!.tls, [{ cert: '/etc/proxy/c.pem', key: '-----BEGIN KEY', ...plain }])
   assert.equal(web!.addresses[1], { kind: 'unix', path: '/x' })
 })
@@ -178,7 +179,7 @@ test('a listener of TCP, with HTTP in a route', () => {
   )
   assert.is(edge.routes.match('1.1.1.1', { serverName: 'a.example.com', alpn: [] }), edge.routes.routes[0])
   const [web] = httpListenersOf([edge])
-  assert.equal([web!.name, web!.addresses, web!.tls], ['edge[2]/web', [], [{ ...files, alpn: ['http/1.1'] }]])
+  assert.equal([web!.name, web!.addresses, web!.tls], ['edge[2]/web', [], [{ ...files, alpn: ['h2', 'http/1.1'] }]])
   assert.equal(
     web!.hooks.map(({ name }) => name),
     ['use[0]', 'edge[2]/web/use[0]'],

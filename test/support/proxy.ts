@@ -299,6 +299,7 @@ export function makePlan(options: ProxyOptions, generation: number): Plan {
       forwarded: false,
       encodedSlashes: false,
       forward: null,
+      h2c: true,
       hooks: [],
     },
     ...options.listener,

@@ -117,8 +117,16 @@ export function isAuthority(text: string): boolean {
   return true
 }
 
-/** RFC 9112 §3.2: origin-form, absolute-form, and the asterisk of OPTIONS. */
-function readTarget(head: RequestHead, target: string, lineFrom: number, rules: RequestRules): ErrorCode | null {
+/** Does a field named so tell of the client or of proxies before? */
+export function tellsIdentity(name: string): boolean {
+  return IDENTITY.test(name) || CERTIFICATE.test(name) || name.toLowerCase() === 'forwarded'
+}
+
+/**
+ * RFC 9112 §3.2: origin-form, absolute-form, and the asterisk of OPTIONS. `lineFrom`: where the request line starts, if it may go on as it
+ * is; else -1.
+ */
+export function readTarget(head: RequestHead, target: string, lineFrom: number, rules: RequestRules): ErrorCode | null {
   if (rules.forward === true) return readNamingTarget(head, target)
   if (target.charCodeAt(0) === 47) return readOriginForm(head, target, lineFrom, rules)
   if (head.method === 'CONNECT') return 'unsupported_method'
