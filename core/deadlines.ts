@@ -26,6 +26,11 @@ export class Deadlines {
     this.now = clock()
   }
 
+  /** The clock itself: for what is counted finer than ticks are. */
+  read(): number {
+    return this.#clock()
+  }
+
   /** The clock value to put into `dueAt` for a deadline in `ms`. */
   in(ms: number): number {
     // Nobody ticks while there is nobody to tick for.

@@ -20,6 +20,7 @@ import { compareParts, type Difference } from './plan/difference.ts'
 import { type Parts, partsOf } from './plan/parts.ts'
 import type { Plan } from './plan/plan.ts'
 import { isPlugin, isPolicy, type PluginUseConfig, pluginUses } from './plan/uses.ts'
+import type { Counting } from './policy/counting.ts'
 import { Policies } from './policy/policies.ts'
 import { Runtime } from './runtime.ts'
 import type { Capabilities } from './sandbox/capabilities.ts'
@@ -80,6 +81,8 @@ export interface ProxyOptions {
   readonly capabilities?: Capabilities
   /** Of all workers; default: each certificate has keys of its own. */
   readonly ticketKeys?: TicketKeys
+  /** In what policies count; default: in this process alone. */
+  readonly counting?: Counting
   /** What a simulation puts in the place of the machine's. */
   readonly simulated?: Simulated
 }
@@ -105,7 +108,7 @@ class WorkerProxy implements Proxy {
   #current: Candidate | null = null
   #pressed = false
 
-  constructor({ observer, maxConnections, simulated, capabilities, ticketKeys }: ProxyOptions) {
+  constructor({ observer, maxConnections, simulated, capabilities, ticketKeys, counting }: ProxyOptions) {
     this.#simulated = simulated ?? null
     this.#ticketKeys = ticketKeys ?? null
     this.#sandbox = new Sandbox({ observer, ...(capabilities === undefined ? {} : { capabilities }) })
@@ -115,7 +118,7 @@ class WorkerProxy implements Proxy {
       isShort: () => this.#pressed,
       ...simulated,
     })
-    this.#policies = new Policies(this.#runtime.deadlines)
+    this.#policies = new Policies(this.#runtime.deadlines, counting)
   }
 
   async prepare(bundle: Bundle, generation: number): Promise<Candidate> {

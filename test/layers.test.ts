@@ -13,7 +13,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['net', 'route', 'balancer', 'blocking'],
   ['forward'],
   // The vocabulary that a config and a plugin are written in belongs to the config.
-  ['config', 'dsl', 'index', 'plugin'],
+  ['config', 'dsl', 'index', 'plugin', 'request-view'],
   ['plan'],
   // All but the first two attach through hooks.ts, events.ts and sandbox/capabilities.ts: see ATTACHED.
   ['upstream', 'policy', 'sandbox', 'capability', 'observe', 'admin'],

@@ -2,12 +2,29 @@
 import { isNetwork } from '../net/cidr.ts'
 import { passwordProblem } from './password-hash.ts'
 import { isObject, type Plain, show, wordOf } from './report.ts'
-import { chosen, flag, made, object, oneOrMany, record, refused, type Schema, textThat } from './schema-values.ts'
+import {
+  anything,
+  chosen,
+  duration,
+  flag,
+  made,
+  object,
+  oneOrMany,
+  record,
+  refused,
+  type Schema,
+  textThat,
+  whole,
+  wrong,
+} from './schema-values.ts'
+import { parseDuration } from './units.ts'
 
 /** The schema of one entry of a `use` list that is a policy. */
-export function policyUse({ name, layer }: Plain, where: 'http' | 'connection'): Schema {
+export function policyUse({ name, layer, options }: Plain, where: 'http' | 'connection'): Schema {
   const known = typeof name === 'string' ? policies.get(name) : undefined
-  if (known === undefined) return refused(`${wordOf(name)} is not supported yet`)
+  if (known === undefined) return refused(`there is no policy ${wordOf(name)}`)
+  if (where === 'connection' && name === 'rateLimit' && isObject(options) && options.key !== 'ip')
+    return refused("rateLimit on a listener of TCP counts connections: its key is 'ip'")
   if (layer === 'any' || layer === where) return known
   return refused(where === 'http' ? `${wordOf(name)} is for a listener of TCP` : `${wordOf(name)} is for HTTP; this is a listener of TCP`)
 }
@@ -18,6 +35,8 @@ const network = textThat((written) =>
 const networks = oneOrMany(network)
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+const fieldToken = textThat((name) => (TOKEN.test(name) ? null : `not the name of a field: ${show(name)}`))
+const rateName = textThat((name) => (/^[\w.-]+$/.test(name) ? null : 'the name of a limit is made of letters, digits, - _ and .'))
 /** A field that a policy sets or takes out. */
 export const fieldName = textThat((name) => {
   if (!TOKEN.test(name)) return `not the name of a field: ${show(name)}`
@@ -37,6 +56,35 @@ export const someUsers: Schema = chosen((value) =>
 )
 const realm = textThat((written) => (/^[\x20-\x7e]*$/.test(written) ? null : 'a realm is printable ASCII'))
 
+const notAKey = wrong("'ip', { header: 'x-key' }, { cookie: 'sid' } or a function")
+const headerKey = object({ header: fieldToken }, ['header'])
+const cookieKey = object({ cookie: textThat((name) => (TOKEN.test(name) ? null : `not the name of a cookie: ${show(name)}`)) }, ['cookie'])
+const requestKey = chosen((value) => {
+  if (value === 'ip' || typeof value === 'function') return anything
+  if (!isObject(value)) return notAKey
+  return 'cookie' in value && !('header' in value) ? cookieKey : headerKey
+})
+
+const rateFields = object({ key: requestKey, limit: whole(1), window: duration, burst: whole(1), fields: flag, name: rateName }, [
+  'key',
+  'limit',
+  'window',
+])
+const rateLimitOptions = chosen((value) => {
+  const { limit, window, burst = limit } = isObject(value) ? value : {}
+  const ms = typeof window === 'string' ? parseDuration(window) : null
+  if (ms === null || !isCount(limit) || !isCount(burst)) return rateFields
+  if (ms === 0) return refused('the window is empty')
+  if (limit > ms * 1000) return refused(`a limit is at most one in a microsecond: ${limit} in ${show(window)} is more`)
+  if ((ms * burst) / limit > LONGEST_MS) return refused('who has used all of it would be free again only after more than 30 days')
+  return rateFields
+})
+const LONGEST_MS = 30 * 86_400_000
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1
+}
+
 const ipAccessOptions = object({ allow: networks, deny: networks })
 
 const policies: ReadonlyMap<string, Schema> = new Map(
@@ -45,5 +93,6 @@ const policies: ReadonlyMap<string, Schema> = new Map(
     ipAccess: chosen((value) =>
       isObject(value) && value.allow === undefined && value.deny === undefined ? refused('expected allow, deny or both') : ipAccessOptions,
     ),
+    rateLimit: rateLimitOptions,
   }).map(([name, options]) => [name, made({ options })]),
 )

@@ -1,5 +1,5 @@
 /** Policies, which are built in, and what else `use` takes. */
-import type { ConnectionHooks, Duration, HttpHooks, PluginUse, RequestView } from '../plugin.ts'
+import type { ConnectionHooks, HttpHooks, PluginUse } from '../plugin.ts'
 
 export type HttpUse = HttpPolicy | AnyPolicy | PluginUse | HttpHooks
 export type ConnectionUse = ConnectionPolicy | AnyPolicy | PluginUse<'connection'> | ConnectionHooks
@@ -18,9 +18,4 @@ export interface ConnectionPolicy extends Policy {
 /** For listeners of HTTP and of TCP. */
 export interface AnyPolicy extends Policy {
   readonly layer: 'any'
-}
-
-/** Planned. */
-export function rateLimit(options: { key: 'ip' | ((req: RequestView) => string); limit: number; window: Duration }): HttpPolicy {
-  return { kind: 'policy', layer: 'http', name: 'rateLimit', options }
 }

@@ -11,6 +11,7 @@ import { type ErrorCode, ProxyError } from '../errors.ts'
 import { type Hook, PENDING, type Verdict } from '../hooks.ts'
 import { normalisePath } from '../net/path.ts'
 import type { RoutePlan } from '../plan/plan.ts'
+import { RequestFacts } from '../request-view.ts'
 import { expand } from '../route/template.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { ask, errorText } from './ask.ts'
@@ -18,7 +19,6 @@ import { askForPlain, requestHooks, responseHooks } from './body-hooks.ts'
 import { Entering } from './entering.ts'
 import { hideClient } from './forwarding.ts'
 import { makeRedirect, makeReply } from './reply.ts'
-import { RequestFacts } from './request-view.ts'
 
 export class Exchange extends Entering {
   // ── the request ──────────────────────────────────────────────────────────────────────────────────────────────────

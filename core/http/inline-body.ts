@@ -3,7 +3,7 @@ import { parseSize } from '../config/units.ts'
 import { ProxyError } from '../errors.ts'
 import type { Answer, BodyHook, BodyPart, HookCall, Verdict } from '../hooks.ts'
 import type { Body, BodyOptions, Deny, Reply, RequestBodyHook, RequestView, ResponseBodyHook } from '../plugin.ts'
-import { makeRequestView } from './request-view.ts'
+import { makeRequestView } from '../request-view.ts'
 
 // biome-ignore lint/suspicious/noConfusingVoidType: what a hook of the user may return, as its type says
 export type ReturnedOfBody = Uint8Array | string | Reply | Deny | undefined | void

@@ -4,10 +4,10 @@ import { type Answer, type ErrorPart, type Hook, type HookCall, makeHook, PENDIN
 import { isHostOwned } from '../net/http1/fields.ts'
 import type { Head, RequestHead, ResponseHead } from '../net/http1/head.ts'
 import type { Headers, HttpHooks, LogEntry, Query, Reply, Request, Reroute, Response } from '../plugin.ts'
+import { makeRequestView } from '../request-view.ts'
 import { BodyStates, inlineBody } from './inline-body.ts'
 import { inlineConnection } from './inline-connection.ts'
 import { inlineMessages } from './inline-messages.ts'
-import { makeRequestView } from './request-view.ts'
 
 /** The hook for an object `{ onRequest, onResponse, … }` of the config. `name`: where it stands, `web/use[0]`. */
 export function inlineHook(name: string, hooks: HttpHooks): Hook {

@@ -2,9 +2,10 @@
 import { basicAuth } from './basic-auth.ts'
 import { ipAccess } from './ip-access.ts'
 import type { PolicyKind } from './policy.ts'
+import { rateLimit } from './rate-limit.ts'
 
 /** Options are each kind's own; which ones belong to which name was checked with the config. */
-const kinds: ReadonlyMap<string, PolicyKind<never>> = new Map<string, PolicyKind<never>>(Object.entries({ basicAuth, ipAccess }))
+const kinds: ReadonlyMap<string, PolicyKind<never>> = new Map<string, PolicyKind<never>>(Object.entries({ basicAuth, ipAccess, rateLimit }))
 
 export function policyKind(name: string): PolicyKind<unknown> {
   const kind = kinds.get(name)

@@ -7,6 +7,7 @@ import { dataOf } from '../config/data.ts'
 import type { Deadlines } from '../deadlines.ts'
 import type { Policy } from '../dsl/policies.ts'
 import type { Hook } from '../hooks.ts'
+import { Counting } from './counting.ts'
 import { policyKind } from './kinds.ts'
 import type { Kept, PolicyContext } from './policy.ts'
 
@@ -18,16 +19,18 @@ interface Entry {
 
 export class Policies {
   readonly #deadlines: Deadlines
+  readonly #counting: Counting
   /** As many as there are policies in the plans that are in use. */
   readonly #kept = new Map<string, Entry>()
 
-  constructor(deadlines: Deadlines) {
+  constructor(deadlines: Deadlines, counting: Counting = new Counting()) {
     this.#deadlines = deadlines
+    this.#counting = counting
   }
 
   /** For one plan. */
   open(folder: string): PolicySet {
-    return new PolicySet({ folder, deadlines: this.#deadlines }, this.#kept)
+    return new PolicySet({ folder, deadlines: this.#deadlines, counting: this.#counting }, this.#kept)
   }
 
   close(): void {
@@ -37,14 +40,14 @@ export class Policies {
 }
 
 export class PolicySet {
-  readonly #context: Omit<PolicyContext, 'keep'>
+  readonly #context: Omit<PolicyContext, 'id' | 'keep'>
   readonly #kept: Map<string, Entry>
   readonly #hooks = new Map<Policy, Hook>()
   /** How many policies of this plan were equal so far. */
   readonly #equal = new Map<string, number>()
   readonly #held: string[] = []
 
-  constructor(context: Omit<PolicyContext, 'keep'>, kept: Map<string, Entry>) {
+  constructor(context: Omit<PolicyContext, 'id' | 'keep'>, kept: Map<string, Entry>) {
     this.#context = context
     this.#kept = kept
   }
@@ -53,7 +56,8 @@ export class PolicySet {
   hookOf(use: Policy): Hook {
     const known = this.#hooks.get(use)
     if (known !== undefined) return known
-    const hook = policyKind(use.name).bind(use.options, { ...this.#context, keep: (make) => this.#keep(this.#identify(use), make) })
+    const id = this.#identify(use)
+    const hook = policyKind(use.name).bind(use.options, { ...this.#context, id, keep: (make) => this.#keep(id, make) })
     this.#hooks.set(use, hook)
     return hook
   }

@@ -4,6 +4,7 @@
  */
 import { Deadlines } from '../deadlines.ts'
 import type { Hook } from '../hooks.ts'
+import { Counting } from './counting.ts'
 
 export interface PolicyKind<Options> {
   /** The hook of one use; a policy that stands in several lists is bound once. */
@@ -15,12 +16,15 @@ export interface PolicyKind<Options> {
 }
 
 export interface PolicyContext {
+  /** The same in every worker and every plan that has this policy with the same options; another for every other one. */
+  readonly id: string
   /** Files of the config are looked for in here. */
   readonly folder: string
   readonly deadlines: Deadlines
+  readonly counting: Counting
   /**
    * What outlives this plan: made once, and the same in every next plan that has this policy with the same options, whichever place it
-   * moved to. Gone with the last plan that had it. Asked once a policy.
+   * moved to. Gone with the last plan that had it.
    */
   keep<T extends Kept>(make: () => T): T
 }
@@ -30,7 +34,7 @@ export interface Kept {
   close(): void
 }
 
-/** For whoever only looks: nothing is kept. */
+/** For whoever only looks: nothing is kept, and nobody else counts. */
 export function contextForOne(folder: string): PolicyContext {
-  return { folder, deadlines: new Deadlines(), keep: (make) => make() }
+  return { id: '', folder, deadlines: new Deadlines(), counting: new Counting(), keep: (make) => make() }
 }

@@ -5,6 +5,6 @@ import type { Verdict } from '../hooks.ts'
 export type Fields = Readonly<Record<string, string>>
 
 /** `detail`: for the log alone. */
-export function refusal(code: ErrorCode, detail: string, fields: Fields = {}): Verdict {
+export function refusal(code: ErrorCode, detail: string, fields: Fields = {}): Verdict & { readonly kind: 'fail' } {
   return { kind: 'fail', error: new ProxyError(code, detail), fields }
 }

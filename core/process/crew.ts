@@ -4,6 +4,7 @@
  */
 import { LocalKvStore } from '../capability/local-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
+import { CountersFile } from './counters-file.ts'
 import { Culprits } from './culprits.ts'
 import { HealthWatch } from './health-watch.ts'
 import type { LogEntry } from './messages.ts'
@@ -42,6 +43,7 @@ export class Crew {
   readonly #kv = new LocalKvStore()
   readonly health = new HealthWatch<WorkerProcess>()
   readonly #tickets: TicketRotation
+  readonly #counters = new CountersFile()
   readonly culprits: Culprits
   #watch: NodeJS.Timeout | null = null
   #watchedAt = 0
@@ -173,10 +175,10 @@ export class Crew {
   }
 
   #create(slot: number): WorkerProcess {
-    const { workerFile: file, hangMs, drainMs, logTarget } = this.#options
+    const { workerFile: file, hangMs, drainMs, logTarget, workers } = this.#options
     const toProcess = [...this.culprits.moved]
     const ticketKeys = this.#tickets.keys
-    const options = { file, slot, heartbeatMs: hangMs / 5, drainMs, logTarget, toProcess, ticketKeys }
+    const options = { file, slot, heartbeatMs: hangMs / 5, drainMs, logTarget, toProcess, ticketKeys, counters: this.#counters.fd, workers }
     const worker = new WorkerProcess(options, this.#workerEvents)
     this.running.add(worker)
     this.health.greet(worker)
@@ -220,7 +222,10 @@ export class Crew {
     if (!this.#isEnding) this.#blame(worker, why)
     const hadSlot = this.#slots[worker.slot] === worker
     if (hadSlot) this.#slots[worker.slot] = null
-    if (this.#isEnding && this.running.size === 0) this.#allEnded.resolve()
+    if (this.#isEnding && this.running.size === 0) {
+      this.#allEnded.resolve()
+      this.#counters.close()
+    }
     worker.isLive = false
     worker.takesPart = false
     if (!this.#isEnding) this.health.appoint(this.workers)

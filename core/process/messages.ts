@@ -61,6 +61,9 @@ export type ToWorker =
       /** Sources of plugins that run in processes. */
       readonly toProcess: readonly string[]
       readonly ticketKeys: readonly Uint8Array[]
+      /** Of the memory that all workers count in; null: there is none. */
+      readonly countersFd: number | null
+      readonly workers: number
     }
   | { readonly kind: 'prepare'; readonly id: number; readonly bundle: Bundle; readonly generation: number }
   | { readonly kind: 'commit'; readonly id: number; readonly generation: number }

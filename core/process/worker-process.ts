@@ -27,6 +27,9 @@ export interface WorkerOptions {
   /** Sources of plugins that run in processes. */
   readonly toProcess: readonly string[]
   readonly ticketKeys: readonly Uint8Array[]
+  /** In this process: the memory that all workers count in. */
+  readonly counters: number | null
+  readonly workers: number
 }
 
 export interface WorkerEvents {
@@ -55,6 +58,7 @@ const commitMs = 5_000
 const profileMs = 30_000
 /** In the worker: the first after standard input, output, error and the channel. */
 const NOTE_FD = 4
+const COUNTERS_FD = 5
 const lastWordsMs = 200
 
 export interface PreparedPlan {
@@ -110,7 +114,7 @@ export class WorkerProcess {
     this.#child = fork(options.file, [], {
       execArgv: workerFlags,
       serialization: 'advanced',
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc', noteFile.fd ?? 'ignore'],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc', noteFile.fd ?? 'ignore', options.counters ?? 'ignore'],
     })
     this.pid = this.#child.pid ?? -1
     const { promise, resolve, reject } = Promise.withResolvers<{ readonly cold: boolean }>()
@@ -143,9 +147,10 @@ export class WorkerProcess {
       setTimeout(end, lastWordsMs, why).unref()
     })
     this.#child.once('error', (error) => end(error.message))
-    const { slot, heartbeatMs, drainMs, logTarget, toProcess, ticketKeys } = options
+    const { slot, heartbeatMs, drainMs, logTarget, toProcess, ticketKeys, workers } = options
     const noteFd = noteFile.fd === null ? null : NOTE_FD
-    this.#send({ kind: 'begin', slot, heartbeatMs, drainMs, logTarget, noteFd, toProcess, ticketKeys })
+    const countersFd = options.counters === null ? null : COUNTERS_FD
+    this.#send({ kind: 'begin', slot, heartbeatMs, drainMs, logTarget, noteFd, toProcess, ticketKeys, countersFd, workers })
   }
 
   /** Its modules are loaded: from now on it answers. */

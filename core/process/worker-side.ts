@@ -9,12 +9,15 @@ import { RemoteKvStore } from '../capability/remote-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Observer } from '../events.ts'
 import type { DatagramSocket } from '../net/datagrams.ts'
+import { mapShared } from '../net/shared-memory.ts'
 import { TicketKeys } from '../net/ticket-keys.ts'
 import { Counters } from '../observe/counters.ts'
 import { LineSink } from '../observe/line-sink.ts'
 import { Traffic } from '../observe/traffic.ts'
 import type { Difference } from '../plan/difference.ts'
 import type { ListenAddress, Plan } from '../plan/plan.ts'
+import { Counting } from '../policy/counting.ts'
+import { TABLE_BYTES } from '../policy/rate-table.ts'
 import type { Capabilities } from '../sandbox/capabilities.ts'
 import { openFlightNote } from '../sandbox/engine/flight-note.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
@@ -64,6 +67,7 @@ interface ProxyParts {
   readonly maxConnections: number
   readonly capabilities: Capabilities
   readonly ticketKeys: TicketKeys
+  readonly counting: Counting
 }
 
 type CreateProxy<P extends Prepared> = (options: ProxyParts) => WorkerProxy<P>
@@ -116,8 +120,9 @@ class WorkerSide<P extends Prepared> {
     })
     this.#ticketKeys = new TicketKeys(begin.ticketKeys)
     const capabilities = capabilitiesWith(this.#kv)
+    const counting = this.#counting(begin)
     this.#proxy = createProxy({
-      ...{ observer: this.#traffic, maxConnections: maxConnections(), capabilities, ticketKeys: this.#ticketKeys },
+      ...{ observer: this.#traffic, maxConnections: maxConnections(), capabilities, ticketKeys: this.#ticketKeys, counting },
     })
     if (begin.noteFd !== null) openFlightNote(begin.noteFd)
     for (const sourceId of begin.toProcess) this.#proxy.moveToProcess(sourceId)
@@ -136,6 +141,12 @@ class WorkerSide<P extends Prepared> {
     process.on('uncaughtException', (error) => this.#fail(error))
     process.on('unhandledRejection', (error) => this.#fail(error))
     this.#pulse.start()
+  }
+
+  #counting({ countersFd, workers, slot }: ToWorker & { kind: 'begin' }): Counting {
+    const shared = countersFd === null ? null : mapShared(countersFd, TABLE_BYTES)
+    const text = 'no memory can be shared here: each worker lets its part of a rate limit through, and refuses more'
+    return new Counting({ shared, workers, onSplit: () => slot === 0 && this.#log.write({ level: 'warn', text, fields: {} }) })
   }
 
   #receive(message: ToWorker, handle: unknown): void {

@@ -123,7 +123,10 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
     'routes: [{ to: upstream("x", { endpoints: ["a:1"], retries: { on: [^302] } }) }]',
     'listeners.web.routes[0].to.retries.on[0]: expected a whole number from 400 to 599, got 302',
   ],
-  ['use: [^rateLimit({ key: "ip", limit: 1, window: "1s" })], routes: []', 'listeners.web.use[0]: rateLimit is not supported yet'],
+  [
+    'use: [rateLimit({ key: "ip", limit: ^0, window: "1s" })], routes: []',
+    'listeners.web.use[0].limit: expected a whole number of 1 or more, got 0',
+  ],
   ['use: [{ ^onRequst() {} }], routes: []', 'listeners.web.use[0].onRequst: there is no such hook; did you mean onRequest?'],
   ['use: [{ onMessage: ^7 }], routes: []', 'listeners.web.use[0].onMessage: expected a function, got 7'],
   [

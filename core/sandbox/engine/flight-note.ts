@@ -3,7 +3,7 @@
  * memory can be mapped, a note costs a few nanoseconds; elsewhere it is written to the file, and taken back once a turn.
  */
 import { writeSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import { mapShared } from '../../net/shared-memory.ts'
 
 /** Bytes of the file. */
 export const NOTE_BYTES = 4096
@@ -71,23 +71,7 @@ function writingTo(fd: number): FlightNote {
   }
 }
 
-const PROT_READ_WRITE = 3
-const MAP_SHARED = 1
-const MAP_FAILED = 0xffff_ffff_ffff_ffffn
-
-interface Ffi {
-  dlopen(path: null, symbols: object): { readonly functions: { mmap(...values: (bigint | number)[]): bigint } }
-  toArrayBuffer(pointer: bigint, length: number, copy: boolean): ArrayBuffer
-}
-
-/** By `node:ffi`, an experiment of Node's: null where it is not to be had, or is not what it was. */
 function mapFile(fd: number): Int32Array | null {
-  try {
-    const { dlopen, toArrayBuffer } = createRequire(import.meta.url)('node:ffi') as Ffi
-    const mmap = { return: 'pointer', arguments: ['pointer', 'uint64', 'int32', 'int32', 'int32', 'int64'] }
-    const place = dlopen(null, { mmap }).functions.mmap(0n, BigInt(NOTE_BYTES), PROT_READ_WRITE, MAP_SHARED, fd, 0n)
-    return place === MAP_FAILED || place === 0n ? null : new Int32Array(toArrayBuffer(place, NOTE_BYTES, false))
-  } catch {
-    return null
-  }
+  const memory = mapShared(fd, NOTE_BYTES)
+  return memory === null ? null : new Int32Array(memory)
 }

@@ -1,7 +1,7 @@
 /** The request as routes and the user's own functions see it: lazily read from the head, never a copy of all of it. */
-import type { RequestHead } from '../net/http1/head.ts'
-import type { HeadersView, QueryView, RequestView } from '../plugin.ts'
-import type { RouteRequest } from '../route/conditions.ts'
+import type { RequestHead } from './net/http1/head.ts'
+import type { HeadersView, QueryView, RequestView } from './plugin.ts'
+import type { RouteRequest } from './route/conditions.ts'
 
 /** What routes are matched against. */
 export class RequestFacts implements RouteRequest {
@@ -66,13 +66,15 @@ export function queryView(search: string): QueryView {
   return { get: (name) => params.get(name), has: (name) => params.has(name) }
 }
 
-/** RFC 6265 §4.2; the first of two cookies with one name. */
 function cookieView(head: RequestHead): QueryView {
-  const cookies = new Map<string, string>()
+  return { get: (name) => cookieOf(head, name), has: (name) => cookieOf(head, name) !== null }
+}
+
+/** RFC 6265 §4.2; the first of two cookies with one name. */
+export function cookieOf(head: RequestHead, name: string): string | null {
   for (const pair of (head.get('cookie') ?? '').split(/; */)) {
     const equals = pair.indexOf('=')
-    const name = pair.slice(0, equals).trim()
-    if (equals > 0 && !cookies.has(name)) cookies.set(name, pair.slice(equals + 1).trim())
+    if (equals > 0 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim()
   }
-  return { get: (name) => cookies.get(name) ?? null, has: (name) => cookies.has(name) }
+  return null
 }

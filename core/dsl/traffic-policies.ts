@@ -1,0 +1,31 @@
+/** Policies that bound how much may come. */
+import type { Duration, RequestView } from '../plugin.ts'
+import type { AnyPolicy } from './policies.ts'
+
+/**
+ * By what requests are told apart: `'ip'`, the client's address (of IPv6 the network /64); the value of a field or a cookie, or else the
+ * address; or what a function says: null does not count.
+ */
+export type RequestKey = 'ip' | { readonly header: string } | { readonly cookie: string } | ((req: RequestView) => string | null)
+
+export interface RateLimitOptions {
+  key: RequestKey
+  /** So many in a window. */
+  limit: number
+  /** Up to `30d`. */
+  window: Duration
+  /** As many at once, for who has not come lately. Default: `limit`. */
+  burst?: number | undefined
+  /** Tell clients of it by `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers). Default false. */
+  fields?: boolean | undefined
+  /** Its name in these fields. Default `default`. */
+  name?: string | undefined
+}
+/**
+ * Lets `limit` requests a `window` through for each key, evenly, after `burst` at once (GCRA); more get 429 with `Retry-After`. Counted exactly
+ * over all workers of the machine; 131,072 keys are remembered, and where there are more, those that are nearest to having used nothing are forgotten. On a
+ * TCP listener connections are counted, by `'ip'` alone, and closed.
+ */
+export function rateLimit(options: RateLimitOptions): AnyPolicy {
+  return { kind: 'policy', layer: 'any', name: 'rateLimit', options }
+}

@@ -1,0 +1,30 @@
+/** The memory in which all workers count for policies: it outlives each of them. */
+import { closeSync, writeSync } from 'node:fs'
+import { tableSeed } from '../policy/counting.ts'
+import { TABLE_BYTES } from '../policy/rate-table.ts'
+import { openMemoryFile } from './memory-file.ts'
+
+export class CountersFile {
+  /** Null if there is no place for it, and once it is closed: then each worker counts by itself. */
+  fd: number | null = openFilled()
+
+  close(): void {
+    if (this.fd !== null) closeSync(this.fd)
+    this.fd = null
+  }
+}
+
+function openFilled(): number | null {
+  const fd = openMemoryFile(TABLE_BYTES)
+  if (fd === null) return null
+  try {
+    // All of it now: of a page that finds no place later, the kernel tells by a signal that ends whoever touched it.
+    const memory = Buffer.alloc(TABLE_BYTES)
+    memory.set(tableSeed())
+    if (writeSync(fd, memory, 0, TABLE_BYTES, 0) === TABLE_BYTES) return fd
+  } catch {
+    // Full.
+  }
+  closeSync(fd)
+  return null
+}
