@@ -3,12 +3,13 @@
  * using cannot. What reads as before is the same object as before.
  */
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import type { Termination } from './listener/termination.ts'
+import { existsSync, readFileSync } from 'node:fs'
+import type { Termination, TlsChallenges } from './listener/termination.ts'
 import { makeTerminations } from './listener/terminations.ts'
+import { type Issued, issueCertificate, makeAuthority } from './net/certificate.ts'
 import type { TicketKeys } from './net/ticket-keys.ts'
 import { httpListenersOf } from './plan/http-listeners.ts'
-import type { ListenerPlan, Plan, TcpRoutePlan, TlsPlan, UpstreamPlan } from './plan/plan.ts'
+import type { AcmePlan, ListenerPlan, Plan, TcpRoutePlan, TlsPlan, UpstreamPlan } from './plan/plan.ts'
 import { makeOrigination, type Origination } from './upstream/dial.ts'
 
 export interface Materials {
@@ -20,8 +21,17 @@ export interface Materials {
   readonly made: ReadonlyMap<string, Termination | Origination>
 }
 
-/** Throws with the file's name. `before`: the materials in use; `ticketKeys`: null where each context has keys of its own. */
-export function gatherMaterials(plan: Plan, before: Materials | null = null, ticketKeys: TicketKeys | null = null): Materials {
+export interface GatherOptions {
+  /** In use. */
+  readonly before?: Materials | null
+  /** Null: each context has keys of its own. */
+  readonly ticketKeys?: TicketKeys | null
+  /** What authorities are shown. */
+  readonly challenges?: TlsChallenges | null
+}
+
+/** Throws with the file's name. */
+export function gatherMaterials(plan: Plan, { before = null, ticketKeys = null, challenges = null }: GatherOptions = {}): Materials {
   const made = new Map<string, Termination | Origination>()
   const certificates = new Map<string, string>()
   const reuse = <T extends Termination | Origination>(user: string, texts: object, make: () => T): T => {
@@ -37,10 +47,10 @@ export function gatherMaterials(plan: Plan, before: Materials | null = null, tic
   const terminations = new Map<ListenerPlan | TcpRoutePlan, Termination>()
   const originations = new Map<UpstreamPlan, Origination>()
   for (const listener of httpListenersOf(plan.listeners)) {
-    if (listener.tls !== null) terminations.set(listener, readTermination(listener.name, listener.tls, { reuse, ticketKeys }))
+    if (listener.tls !== null) terminations.set(listener, readTermination(listener.name, listener.tls, { reuse, ticketKeys, challenges }))
   }
   for (const route of plan.listeners.flatMap((listener) => (listener.kind === 'tcp' ? listener.routes.routes : []))) {
-    if (route.tls !== null) terminations.set(route, readTermination(route.id, route.tls, { reuse, ticketKeys }))
+    if (route.tls !== null) terminations.set(route, readTermination(route.id, route.tls, { reuse, ticketKeys, challenges }))
   }
   for (const upstream of plan.upstreams.values()) {
     if (upstream.tls !== null) originations.set(upstream, readOrigination(upstream, upstream.tls, reuse))
@@ -51,17 +61,21 @@ export function gatherMaterials(plan: Plan, before: Materials | null = null, tic
 interface Making {
   readonly reuse: Reuse
   readonly ticketKeys: TicketKeys | null
+  readonly challenges: TlsChallenges | null
 }
 
 type Reuse = <T extends Termination | Origination>(user: string, texts: object, make: () => T) => T
 
-function readTermination(name: string, tls: readonly TlsPlan[], { reuse, ticketKeys }: Making): Termination {
-  const texts = tls.map(({ cert, key, alpn, clients, minVersion, ocsp, keyLog }) => ({
-    ...{ cert: readPem(cert)!, key: readPem(key)!, alpn, minVersion, keyLog, staple: ocsp === null ? null : readFileSync(ocsp, 'base64') },
+function readTermination(name: string, tls: readonly TlsPlan[], { reuse, ticketKeys, challenges }: Making): Termination {
+  const texts = tls.map(({ cert, key, acme, alpn, clients, minVersion, ocsp, keyLog }) => ({
+    ...(acme !== null && !existsSync(acme.file) ? placeholderFor(acme) : { cert: readPem(cert)!, key: readPem(key)! }),
+    ...{ alpn, minVersion, keyLog, staple: ocsp === null ? null : readFileSync(ocsp, 'base64') },
     clients: clients === null ? null : { ...clients, ca: readPem(clients.ca)! },
   }))
   const files = tls.flatMap(({ cert, key, clients, keyLog }) => [cert, key, clients?.ca ?? null, keyLog])
-  return naming(files, () => reuse(`listener ${name}`, texts, () => makeTerminations(texts, ticketKeys)))
+  const isLookedAt = tls.some(({ acme }) => acme?.challenge === 'tls-alpn-01')
+  const make = (): Termination => ({ ...makeTerminations(texts, ticketKeys), challenges: isLookedAt ? challenges : null })
+  return naming(files, () => reuse(`listener ${name}`, { texts, isLookedAt }, make))
 }
 
 function readOrigination(
@@ -72,6 +86,25 @@ function readOrigination(
   const texts = { servername, ca: readPem(ca), cert: readPem(cert), key: readPem(key) }
   return naming([ca, cert, key], () => reuse(`upstream ${name}`, texts, () => makeOrigination(texts)))
 }
+
+/** For as long as the authority has given nothing: who connects is told by the handshake, not by a refused connection. */
+const placeholders = new Map<string, Issued>()
+
+/** The same for the same names, or each reload would be another certificate. */
+function placeholderFor({ names }: AcmePlan): Issued {
+  const key = names.join(' ')
+  const known = placeholders.get(key)
+  if (known !== undefined) return known
+  const now = Date.now()
+  const period = { from: new Date(now - DAY_MS), to: new Date(now + PLACEHOLDER_DAYS * DAY_MS) }
+  const issuer = makeAuthority({ name: 'Sluice placeholder', ...period })
+  const made = issueCertificate({ name: names[0]!.slice(0, 64), issuer, use: 'server', hosts: names, ...period })
+  placeholders.set(key, made)
+  return made
+}
+
+const DAY_MS = 86_400_000
+const PLACEHOLDER_DAYS = 365
 
 /** OpenSSL does not say which file it could not use. */
 function naming<T>(files: readonly (string | null)[], make: () => T): T {

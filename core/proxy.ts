@@ -11,6 +11,7 @@ import type { Observer } from './events.ts'
 import type { Hook } from './hooks.ts'
 import { inlineHook } from './http/inline.ts'
 import type { Tally } from './http/tally.ts'
+import { type Challenge, Challenges } from './listener/challenges.ts'
 import { gatherMaterials, type Materials } from './materials.ts'
 import type { DatagramSocket } from './net/datagrams.ts'
 import type { TicketKeys } from './net/ticket-keys.ts'
@@ -62,6 +63,8 @@ export interface Proxy {
   readonly health: HealthBoard
   /** The plugin of that source runs in a process of its own from now on. */
   moveToProcess(sourceId: string): void
+  /** What authorities are shown from now on, while they look whether names are ours. Throws if a certificate cannot be used. */
+  showChallenges(challenges: readonly Challenge[]): void
   /** What the plugin of that name spends the processor on, for so long. Rejects with a sentence. */
   profilePlugin(name: string, ms: number): Promise<PluginProfile>
   /** Open descriptors near their limit (true), or far enough from it again (false). */
@@ -105,6 +108,7 @@ class WorkerProxy implements Proxy {
   readonly #policies: Policies
   readonly #simulated: Simulated | null
   readonly #ticketKeys: TicketKeys | null
+  readonly #challenges = new Challenges()
   #current: Candidate | null = null
   #pressed = false
 
@@ -139,13 +143,18 @@ class WorkerProxy implements Proxy {
       const plan = compilePlan(config, {
         generation,
         folder,
+        challengeHook: this.#challenges.hook,
         bindUse: (use, key): Hook => {
           const hook = isPlugin(use) ? byKey.get(key)! : isPolicy(use) ? policies.hookOf(use) : inlineHook(key, use)
           return this.#simulated === null ? hook : this.#simulated.wrapHook(hook)
         },
       })
       await turn()
-      const materials = gatherMaterials(plan, before?.materials, this.#ticketKeys)
+      const materials = gatherMaterials(plan, {
+        before: before?.materials ?? null,
+        ticketKeys: this.#ticketKeys,
+        challenges: this.#challenges,
+      })
       const parts = partsOf(config, { code: bundle.code, certificates: materials.certificates })
       const difference = before === null ? null : compareParts(before.parts, parts)
       const plugins = uses.flatMap((use, i) => {
@@ -202,6 +211,10 @@ class WorkerProxy implements Proxy {
 
   moveToProcess(sourceId: string): void {
     this.#sandbox.moveToProcess(sourceId)
+  }
+
+  showChallenges(challenges: readonly Challenge[]): void {
+    this.#challenges.replace(challenges)
   }
 
   profilePlugin(name: string, ms: number): Promise<PluginProfile> {

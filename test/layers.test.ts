@@ -23,7 +23,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['connection'],
   ['listener'],
   ['doors', 'materials', 'runtime', 'proxy'],
-  ['process', 'check'],
+  ['process', 'check', 'acme'],
   ['cli'],
   ['main', 'testing'],
   // Makes the npm package; not part of it.
@@ -39,7 +39,7 @@ const CONTRACTS = ['core/hooks.ts', 'core/events.ts', 'core/plan/plan.ts']
 
 /** What runs in a process that carries traffic. */
 const WORKER_ENTRIES = ['core/process/worker.ts', 'core/proxy.ts']
-const NEVER_IN_WORKERS = ['esbuild', 'zod', 'chokidar', 'acorn', 'lru-cache', 'semver']
+const NEVER_IN_WORKERS = ['esbuild', 'zod', 'chokidar', 'acorn', 'lru-cache', 'semver', 'acme-client']
 
 const sources = readSources(root, 'core')
 

@@ -71,6 +71,11 @@ test('the config about endpoints that fail passes check', () => {
   assert.is(status, 0, output)
 })
 
+test('the config with a certificate by ACME passes check before there is one', () => {
+  const { status, output } = sluice({ 'proxy.config.ts': named('acme: proxy.config.ts') }, 'check')
+  assert.is(status, 0, output)
+})
+
 test('the config with policies passes check', () => {
   process.env.OPS = 'tuesday'
   const { status, output } = sluice({ 'proxy.config.ts': named('policies: proxy.config.ts') }, 'check')

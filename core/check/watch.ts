@@ -223,7 +223,12 @@ export class FileWatch {
       const trace = tracer.trace(file)
       const isElsewhere = trace.real !== null && watched.trace.real !== null && trace.real !== watched.trace.real
       const seen = await see(file)
-      if (!isElsewhere && seen.signature === watched.signature) return void this.#hollow.delete(file)
+      if (!isElsewhere && seen.signature === watched.signature) {
+        // Still not there, but nearer: the folder it is to be in has come.
+        if (!isSame(trace, watched.trace)) isMoved = true
+        watched.trace = trace
+        return void this.#hollow.delete(file)
+      }
       if (seen.isHollow && this.#isFresh(file)) return
       this.#hollow.delete(file)
       const content = seen.content ?? (await contentOf(file, seen))

@@ -1,5 +1,6 @@
 /** `sluice run` and `sluice URL`: from the config to a proxy that accepts traffic, and from the first signal to a clean end. */
 import { fileURLToPath } from 'node:url'
+import type { CertificateKeeper } from '../acme/keeper.ts'
 import { AdminError } from '../admin/server.ts'
 import { bundleForUrl } from '../config/for-url.ts'
 import { ConfigError, type FormatOptions, formatProblems, type Problem } from '../config/problems.ts'
@@ -89,6 +90,8 @@ class Program {
   /** Told already. */
   #loadedPlugins: ReadonlySet<string> = new Set()
   #control: Control | null = null
+  /** Null until a plan has certificates that come by ACME. */
+  #certificates: CertificateKeeper | null = null
   /** It has accepted traffic. */
   #isUp = false
   readonly #drained = Promise.withResolvers<void>()
@@ -132,6 +135,7 @@ class Program {
       return exitCodes.ok
     }
     await this.#stop.promise
+    this.#certificates?.close()
     const closing = this.#config?.close()
     await this.#supervisor.drain()
     await closing
@@ -142,6 +146,7 @@ class Program {
   }
 
   kill(): void {
+    this.#certificates?.close()
     this.#supervisor.kill()
     void this.#config?.close()
   }
@@ -183,12 +188,27 @@ class Program {
     })
   }
 
-  #onLive({ log, plugins }: PlanSummary): void {
+  #onLive({ log, plugins, acme }: PlanSummary): void {
+    void this.#keepCertificates(acme)
     this.#log.level = log.level
     this.#loadedAt = new Date()
     const lines = loadLines(plugins)
     for (const { key, text, fields } of lines) if (!this.#loadedPlugins.has(key)) this.#log.info(fields, text)
     this.#loadedPlugins = new Set(lines.map(({ key }) => key))
+  }
+
+  async #keepCertificates(plans: PlanSummary['acme']): Promise<void> {
+    if (this.#certificates === null && plans.length > 0) {
+      const { createKeeper } = await import('../acme/create.ts')
+      this.#certificates ??= createKeeper({
+        show: (challenges) => this.#supervisor.showChallenges(challenges),
+        log: (level, text, fields) => this.#log[level](fields, text),
+        // Else the watch tells.
+        kept: () => this.#options.watch || void this.#config?.reload(),
+      })
+    }
+    // There may have been another reload meanwhile.
+    this.#certificates?.set(this.#supervisor.summary?.acme ?? plans)
   }
 
   #reload(): Promise<ReloadResult> {
@@ -262,6 +282,7 @@ class Program {
       listeners: this.#supervisor.describe(),
       plugins: pluginNames(this.#supervisor.summary?.plugins ?? []),
       upstreams,
+      certificates: this.#certificates?.states ?? [],
       workers,
     }
   }

@@ -17,7 +17,18 @@ export interface Status {
   readonly listeners?: readonly string[]
   readonly plugins?: readonly string[]
   readonly upstreams?: readonly string[]
+  readonly certificates?: readonly CertificateStatus[]
   readonly workers?: readonly WorkerStatus[]
+}
+
+/** Of one that comes by ACME. */
+export interface CertificateStatus {
+  readonly names?: readonly string[]
+  /** ISO 8601; null: there is none. */
+  readonly until?: string | null
+  /** When it is ordered next; null: it is being ordered. */
+  readonly nextAt?: string | null
+  readonly problem?: string | null
 }
 
 export interface LastReload {
@@ -52,10 +63,21 @@ export function formatStatus(status: Status, now: Date): string {
   for (const [i, listener] of (status.listeners ?? []).entries()) rows.push([i === 0 ? 'listeners' : '', listener])
   for (const [i, plugin] of (status.plugins ?? []).entries()) rows.push([i === 0 ? 'plugins' : '', plugin])
   for (const [i, upstream] of (status.upstreams ?? []).entries()) rows.push([i === 0 ? 'upstreams' : '', upstream])
+  for (const [i, one] of (status.certificates ?? []).entries()) rows.push([i === 0 ? 'certificates' : '', describeCertificate(one)])
   const blocks = [rows.map(([name, value]) => `${name.padEnd(12)} ${value}`).join('\n')]
   if (lastReload?.ok === false) blocks.push(lastReload.text)
   if (status.workers !== undefined && status.workers.length > 0) blocks.push(workerTable(status.workers))
   return `${blocks.join('\n\n')}\n`
+}
+
+/** `www.example.com until 2026-03-01, renewed 2026-01-30` */
+function describeCertificate({ names = [], until, nextAt, problem }: CertificateStatus): string {
+  const day = (at: string): string => at.slice(0, 10)
+  const parts = [until == null ? 'none yet' : `until ${day(until)}`]
+  if (nextAt === null) parts.push('being ordered')
+  else if (problem != null) parts.push(`the last order failed: ${problem}`, `next ${nextAt?.slice(0, 16)}Z`)
+  else if (nextAt !== undefined && until != null) parts.push(`renewed ${day(nextAt)}`)
+  return `${names.join(', ')} ${parts.join(', ')}`
 }
 
 function workerTable(workers: readonly WorkerStatus[]): string {

@@ -1,9 +1,10 @@
 /** Certificates, keys and authorities that a config names: that they can be read, are in date, and are used together. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { createSecureContext } from 'node:tls'
 import { goodUntil, isOcspResponse } from '../net/ocsp.ts'
+import { filesOfAcme } from './acme-files.ts'
 import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report } from './report.ts'
 import type { Parts } from './schema-parts.ts'
@@ -23,7 +24,8 @@ const DAY_MS = 86_400_000
 const SOON_DAYS = 14
 
 export function checkCertificates({ listeners, tcpRoutes, upstreams }: Parts, report: Report, options: CertificateOptions): void {
-  const check = new CertificateCheck(report, options)
+  const isPlain = listeners.some(({ kind, options: { tls }, inside }) => kind === 'http' && tls === undefined && inside?.isSecure !== true)
+  const check = new CertificateCheck(report, { ...options, hasPlainHttp: isPlain })
   for (const { kind, options, path, inside } of listeners)
     if (kind === 'http' && inside === null) check.served(options.tls, [...path, 'tls'])
   for (const { route, path } of tcpRoutes) check.served(route.tls, [...path, 'tls'], [route.sni ?? []].flat())
@@ -37,9 +39,9 @@ export function checkCertificates({ listeners, tcpRoutes, upstreams }: Parts, re
 
 class CertificateCheck {
   readonly #report: Report
-  readonly #options: CertificateOptions
+  readonly #options: CertificateOptions & { readonly hasPlainHttp: boolean }
 
-  constructor(report: Report, options: CertificateOptions) {
+  constructor(report: Report, options: CertificateOptions & { readonly hasPlainHttp: boolean }) {
     this.#report = report
     this.#options = options
   }
@@ -74,9 +76,24 @@ class CertificateCheck {
   #terminated(tls: unknown, path: Path): X509Certificate | null {
     if (!isObject(tls)) return null
     checkTermination(tls, path, this.#report)
+    if (isObject(tls.acme)) return this.#acme(tls.acme, [...path, 'acme'])
     this.#staple(tls.ocsp, [...path, 'ocsp'])
     this.authorities(tls.ca, [...path, 'ca'])
     return this.both(tls, path)
+  }
+
+  /** What there is so far: an authority that has given nothing yet is no fault of the config. */
+  #acme(options: Plain, path: Path): X509Certificate | null {
+    this.authorities(options.directoryCa, [...path, 'directoryCa'])
+    if (options.challenge === 'http-01' && !this.#options.hasPlainHttp)
+      this.#report.error(
+        [...path, 'challenge'],
+        "http-01 is answered over plain HTTP, and no listener speaks it: add one on port 80, or take 'tls-alpn-01'",
+      )
+    const { file } = filesOfAcme(options, this.#options.folder) ?? {}
+    if (file === undefined) return null
+    this.#options.named.add(file)
+    return existsSync(file) ? this.both({ cert: file, key: file }, path) : null
   }
 
   authorities(ca: unknown, path: Path): void {

@@ -1,9 +1,10 @@
 /** The shape of TLS options. What is in the files is looked at by schema-certificates.ts. */
-import { chosen, type Fields, flag, list, object, oneOf, refused, type Schema, text } from './schema-values.ts'
+import { isHostName } from '../net/address.ts'
+import { isObject } from './report.ts'
+import { chosen, type Fields, flag, list, object, oneOf, oneOrMany, refused, type Schema, text, textThat } from './schema-values.ts'
 
-const termination: Fields = {
-  cert: text,
-  key: text,
+const files: Fields = { cert: text, key: text }
+const common: Fields = {
   clientCertificate: oneOf('require', 'request'),
   ca: text,
   forwardClientCertificate: flag,
@@ -12,9 +13,42 @@ const termination: Fields = {
   keyLog: text,
 }
 
-export const tlsTermination: Schema = object({ ...termination, alpn: list(oneOf('h2', 'http/1.1')) }, ['cert', 'key'])
+/** A name that an authority can give a certificate for, by the challenges that are there. */
+const acmeName = textThat((name) => {
+  if (name.startsWith('*.'))
+    return `${name} takes a challenge by DNS, which is not there: get that certificate with another tool, and name its files`
+  if (isHostName(name) && name.includes('.') && !/^[\d.]+$/.test(name)) return null
+  return `${JSON.stringify(name)} is no name that an authority gives certificates for: www.example.com`
+})
+const httpsUrl = textThat((written) => {
+  if (URL.canParse(written) && new URL(written).protocol === 'https:') return null
+  return `expected an https:// URL, got ${JSON.stringify(written)}`
+})
+const email = textThat((written) => (/^[^@\s]+@[^@\s]+$/.test(written) ? null : `${JSON.stringify(written)} is no e-mail address`))
+const agreed = chosen((value) =>
+  value === true ? flag : refused('the authority gives no certificates to who has not agreed to its terms: read them, then write true'),
+)
+
+const acme = object(
+  {
+    names: oneOrMany(acmeName),
+    agreeToTerms: agreed,
+    ...{ email, directory: httpsUrl, directoryCa: text, challenge: oneOf('tls-alpn-01', 'http-01') },
+    externalAccount: object({ keyId: text, hmacKey: text }, ['keyId', 'hmacKey']),
+    storage: text,
+  },
+  ['names', 'agreeToTerms'],
+)
+
+function termination(alpn: Schema): Schema {
+  const ofFiles = object({ ...files, ...common, acme, alpn }, ['cert', 'key'])
+  const ofAcme = object({ acme, ...common, alpn }, ['acme'])
+  return chosen((value) => (isObject(value) && value.acme !== undefined ? ofAcme : ofFiles))
+}
+
+export const tlsTermination: Schema = termination(list(oneOf('h2', 'http/1.1')))
 /** Of a route of TCP: an endpoint may speak anything. */
-export const tlsTerminationOfRoute: Schema = object({ ...termination, alpn: list(text) }, ['cert', 'key'])
+export const tlsTerminationOfRoute: Schema = termination(list(text))
 
 const origination = object({ servername: text, ca: text, cert: text, key: text })
 export const tlsOrigination: Schema = chosen((value) => (typeof value === 'boolean' ? flag : origination))

@@ -94,7 +94,7 @@ interface Collection {
   readonly isSecret: boolean
 }
 
-const SECRET_KEY = /^(pass(word|wd|phrase)?|secret|token|api_?key|private_?key)$/i
+const SECRET_KEY = /^(pass(word|wd|phrase)?|secret|token|(?:api|private|hmac)_?key)$/i
 
 function collect(value: unknown, into: Collection): void {
   if (typeof value === 'string') {
@@ -123,7 +123,7 @@ function passwordsIn(text: string): string[] {
 /** Those that stand in a source as literals: for what is shown of a config that could not be evaluated. */
 function literalsIn(source: string): string[] {
   const found: string[] = []
-  const key = /\b(?:pass(?:word|wd|phrase)?|secret|token|api_?key|private_?key)['"]?\s*[:=]\s*(['"`])((?:\\.|(?!\1)[^\\\n])*)\1/gi
+  const key = /\b(?:pass(?:word|wd|phrase)?|secret|token|(?:api|private|hmac)_?key)['"]?\s*[:=]\s*(['"`])((?:\\.|(?!\1)[^\\\n])*)\1/gi
   for (const match of source.matchAll(key)) found.push(match[2]!)
   for (const users of source.matchAll(/\busers['"]?\s*[:=]\s*\{([^{}]*)\}?/g))
     for (const match of users[1]!.matchAll(/:\s*(['"`])((?:\\.|(?!\1)[^\\\n])*)\1/g)) found.push(match[2]!)

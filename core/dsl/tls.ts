@@ -1,9 +1,46 @@
 /** How TLS ends at a listener. */
+import type { OneOrMany } from './lists.ts'
 
-export interface TlsTermination {
+export type TlsTermination = TlsOfFiles | TlsOfAcme
+
+export interface TlsOfFiles extends TlsOptions {
   /** A file, from the config's folder, or PEM text. */
   readonly cert: string
   readonly key: string
+  readonly acme?: undefined
+}
+
+export interface TlsOfAcme extends TlsOptions {
+  /** Get the certificate from an authority, and renew it. */
+  readonly acme: AcmeOptions
+  readonly cert?: undefined
+  readonly key?: undefined
+}
+
+/** A certificate by ACME (RFC 8555). Until there is one, the listener serves a certificate of its own that nobody trusts. */
+export interface AcmeOptions {
+  /** The names that the certificate is for. */
+  readonly names: OneOrMany<string>
+  /** You have read the terms of the authority. Without it, it takes no orders. */
+  readonly agreeToTerms: true
+  /** Where the authority writes to, of certificates that are about to expire, say. Default: nowhere. */
+  readonly email?: string | undefined
+  /** The authority's directory. Default Let's Encrypt, `'https://acme-v02.api.letsencrypt.org/directory'`. */
+  readonly directory?: string | undefined
+  /** Whom to trust for the directory's own TLS: a file, from the config's folder, or PEM text. Default: the authorities that Node trusts. */
+  readonly directoryCa?: string | undefined
+  /**
+   * How control of the names is shown: `'tls-alpn-01'` (RFC 8737) on the listener itself, which the authority reaches on port 443, or
+   * `'http-01'` (RFC 8555 §8.3) on the listeners of plain HTTP, one of which it reaches on port 80. Default `'tls-alpn-01'`.
+   */
+  readonly challenge?: 'tls-alpn-01' | 'http-01' | undefined
+  /** Binds the account to one that you have with the authority already (RFC 8555 §7.3.4). */
+  readonly externalAccount?: { readonly keyId: string; readonly hmacKey: string } | undefined
+  /** Where the account's key and the certificates are kept, from the config's folder. Default `'.sluice/acme'`. */
+  readonly storage?: string | undefined
+}
+
+interface TlsOptions {
   /** What is offered, the preferred first (RFC 7301). Default `['h2', 'http/1.1']` before HTTP, nothing before other endpoints. */
   readonly alpn?: readonly string[] | undefined
   /** Ask clients for a certificate; `'require'`: without a right one there is no connection. Needs `ca`. Default: do not ask. */

@@ -54,6 +54,8 @@ export class Handshake implements Accepted, Timed, PeekResult {
   #giveUp: (() => void) | null = null
   #failed = false
   #over = false
+  /** An authority looks at a certificate, and that is all it came for (RFC 8737 §3). */
+  #isLook = false
 
   constructor(wire: AcceptedWire, home: HandshakeHome, options: HandshakeOptions) {
     this.remoteAddress = wire.remoteAddress
@@ -98,11 +100,16 @@ export class Handshake implements Accepted, Timed, PeekResult {
   /** Which certificate, and what is asked of the client, goes by the name it wants: that is known before TLS begins. */
   #readHello(bytes: Buffer): void {
     const { termination } = this.#options
-    if (termination.others === null) return this.#shakeHands(bytes, termination)
+    const { others, challenges } = termination
+    if (others === null && challenges?.areByTls !== true) return this.#shakeHands(bytes, termination)
     const look = (all: Buffer) => readClientHello(all, all.length)
     // What is no hello OpenSSL has to refuse.
-    const shake = (hello: ClientHello | string, all: Buffer) =>
-      this.#shakeHands(all, terminationFor(termination, typeof hello === 'string' ? null : hello.serverName))
+    const shake = (found: ClientHello | string, all: Buffer) => {
+      const hello = typeof found === 'string' ? null : found
+      const shown = hello === null ? null : (challenges?.terminationFor(hello) ?? null)
+      this.#isLook = shown !== null
+      this.#shakeHands(all, shown ?? terminationFor(termination, hello?.serverName ?? null))
+    }
     const hello = look(bytes)
     if (hello !== null) return shake(hello, bytes)
     readUntil(this.#wire, { look, onFound: shake, onGone: (error) => this.onGone(error) }, bytes)
@@ -116,8 +123,9 @@ export class Handshake implements Accepted, Timed, PeekResult {
     if (handle === null) return this.#shakeHandsOnSocket(hello, termination)
     this.#giveUp = answerBare({ handle, remoteAddress, remotePort }, hello, termination, {
       secured: (wire, { servername, alpn, isResumed }) => {
-        if (!isResumed && !this.#isFor(termination, servername)) {
-          this.#tlsFailed('another name')
+        const isWrong = !isResumed && !this.#isFor(termination, servername)
+        if (isWrong) this.#tlsFailed('another name')
+        if (isWrong || this.#isLook) {
           this.#close()
           return wire.destroy()
         }
@@ -134,7 +142,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
 
   /** Of a TLS 1.2 session that is resumed OpenSSL does not tell the name; where clients are asked for certificates none is. */
   #isFor(termination: Termination, servername: string | null): boolean {
-    return terminationFor(this.#options.termination, servername) === termination
+    return this.#isLook || terminationFor(this.#options.termination, servername) === termination
   }
 
   #shakeHandsOnSocket(hello: Buffer, termination: Termination): void {
@@ -160,6 +168,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
       if (this.#over) return
       const isSame = socket.isSessionReused() || this.#isFor(termination, socket.servername || null)
       if (!isSame) return onError(new Error('another name'))
+      if (this.#isLook) return this.destroy()
       const secured = secure(socket, clients)
       if ('problem' in secured) {
         this.#fail('client_certificate', secured.problem)

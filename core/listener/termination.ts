@@ -2,6 +2,7 @@
 import { constants, hash } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
 import type { SecureContext, SecureVersion } from 'node:tls'
+import type { ClientHello } from '../net/client-hello.ts'
 import type { NameTable } from '../net/name-table.ts'
 import type { ClientRule } from '../net/secured.ts'
 import type { TicketKeys } from '../net/ticket-keys.ts'
@@ -18,6 +19,16 @@ export interface Termination {
   readonly keyLog: string | null
   /** Terminations for some names; this one is for all others. Null: it is for every name. */
   readonly others: NameTable<Termination> | null
+  /** What authorities are shown that come to look whether the names are ours; null: none will come. */
+  readonly challenges: TlsChallenges | null
+}
+
+/** Certificates for clients that speak a protocol of their own (challenges.ts). */
+export interface TlsChallenges {
+  /** Somebody may come for one: the first message has to be read. */
+  readonly areByTls: boolean
+  /** Null: it is an ordinary client. */
+  terminationFor(hello: Pick<ClientHello, 'serverName' | 'alpn'>): Termination | null
 }
 
 export interface TerminationTexts {
@@ -69,7 +80,7 @@ export function makeTermination(texts: TerminationTexts, ticketKeys: TicketKeys 
   if (keyLog !== null) closeSync(openSync(keyLog, 'a', 0o600))
   return {
     ...{ context, alpn, clients: rule },
-    ...{ staple: staple === null ? null : Buffer.from(staple, 'base64'), keyLog, others: null },
+    ...{ staple: staple === null ? null : Buffer.from(staple, 'base64'), keyLog, others: null, challenges: null },
   }
 }
 

@@ -31,6 +31,7 @@ import type { Conditions } from '../route/conditions.ts'
 import { type RouteRule, RouteTable } from '../route/table.ts'
 import { type TcpRule, TcpTable } from '../route/tcp-table.ts'
 import { templateNames } from '../route/template.ts'
+import { acmePlansOf, takesHttpChallenge } from './acme.ts'
 import { compileForward, viaName } from './compile-forward.ts'
 import { compileTls } from './compile-tls.ts'
 import { UpstreamCompiler } from './compile-upstream.ts'
@@ -61,16 +62,20 @@ export interface CompileOptions {
   readonly folder: string
   /** Makes the hook of one entry of a `use` list. Called once for each. */
   bindUse(use: UseConfig, key: string): Hook
+  /** Answers the challenges of authorities over plain HTTP, before all that the config says: asked if there is a certificate that takes it. */
+  readonly challengeHook?: Hook
 }
 
 /** Throws for what loading the config refuses, such as a kind of listener that is only planned. */
 export function compilePlan(config: Config, options: CompileOptions): Plan {
   const compiler = new Compiler(config, options)
   const { admin } = config
+  const listeners = compiler.listeners()
   return Object.freeze({
     generation: options.generation,
-    listeners: Object.freeze(compiler.listeners()),
+    listeners: Object.freeze(listeners),
     upstreams: compiler.upstreams.byName,
+    acme: acmePlansOf(listeners),
     log: compileLog(config.log ?? {}),
     admin: admin === undefined ? null : Object.freeze({ listen: compileListen(admin.listen) }),
   })
@@ -80,11 +85,14 @@ class Compiler {
   readonly upstreams: UpstreamCompiler
   readonly #config: Config
   readonly #options: CompileOptions
+  readonly #challengeHooks: readonly Hook[]
 
   constructor(config: Config, options: CompileOptions) {
     this.#config = config
     this.#options = options
     this.upstreams = new UpstreamCompiler(options.folder)
+    const { challengeHook } = options
+    this.#challengeHooks = challengeHook !== undefined && takesHttpChallenge(config) ? [challengeHook] : []
   }
 
   listeners(): AnyListenerPlan[] {
@@ -115,7 +123,7 @@ class Compiler {
       limits: compileLimits(options.limits ?? {}),
       timeouts: compileTimeouts(options.timeouts ?? {}),
       forward: null,
-      hooks: Object.freeze([...shared, ...this.#bind(name, options.use)]),
+      hooks: Object.freeze([...(place.tls === null ? this.#challengeHooks : []), ...shared, ...this.#bind(name, options.use)]),
       routes: new RouteTable(this.#rules(name, options.routes, { id: name, hooks: [], conditions: [] })),
     })
   }

@@ -12,6 +12,8 @@ export interface Plan {
   readonly upstreams: ReadonlyMap<string, UpstreamPlan>
   readonly log: LogPlan
   readonly admin: { readonly listen: readonly ListenAddress[] } | null
+  /** Certificates that are got by ACME, each once. */
+  readonly acme: readonly AcmePlan[]
 }
 
 export type ListenAddress =
@@ -125,10 +127,26 @@ export interface UdpRoutePlan {
   readonly destination: { readonly kind: 'upstream'; readonly upstream: UpstreamPlan } | SplitDestination
 }
 
+/** A certificate that an authority gives by ACME. */
+export interface AcmePlan {
+  readonly names: readonly string[]
+  /** Absolute paths: key and chain of the certificate, which may not be there yet; the account's key. */
+  readonly file: string
+  readonly accountFile: string
+  readonly directory: string
+  /** A file, or PEM text; null: the authorities that Node trusts. */
+  readonly directoryCa: string | null
+  readonly email: string | null
+  readonly challenge: 'tls-alpn-01' | 'http-01'
+  readonly externalAccount: { readonly keyId: string; readonly hmacKey: string } | null
+}
+
 export interface TlsPlan {
   /** The absolute path of a file, or PEM text. */
   readonly cert: string
   readonly key: string
+  /** Null: whoever wrote the files renews them. */
+  readonly acme: AcmePlan | null
   readonly alpn: readonly string[]
   /** Null: clients are not asked for certificates. */
   readonly clients: {

@@ -4,6 +4,7 @@
  */
 import { LocalKvStore } from '../capability/local-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
+import type { Challenge } from '../listener/challenges.ts'
 import { CountersFile } from './counters-file.ts'
 import { Culprits } from './culprits.ts'
 import { HealthWatch } from './health-watch.ts'
@@ -45,6 +46,8 @@ export class Crew {
   readonly #tickets: TicketRotation
   readonly #counters = new CountersFile()
   readonly culprits: Culprits
+  /** What authorities are shown at the moment. */
+  #challenges: readonly Challenge[] = []
   #watch: NodeJS.Timeout | null = null
   #watchedAt = 0
   #isEnding = false
@@ -148,6 +151,12 @@ export class Crew {
     } else if (!worker.isDraining) worker.kill('another one has its slot')
   }
 
+  /** Resolves when all that carry traffic show them to authorities; those to come will. */
+  async showChallenges(challenges: readonly Challenge[]): Promise<void> {
+    this.#challenges = challenges
+    await Promise.allSettled([...this.running].map((worker) => worker.showChallenges(challenges)))
+  }
+
   /** Resolves when every worker has ended. */
   async drain(): Promise<void> {
     this.#beginEnd()
@@ -178,7 +187,18 @@ export class Crew {
     const { workerFile: file, hangMs, drainMs, logTarget, workers } = this.#options
     const toProcess = [...this.culprits.moved]
     const ticketKeys = this.#tickets.keys
-    const options = { file, slot, heartbeatMs: hangMs / 5, drainMs, logTarget, toProcess, ticketKeys, counters: this.#counters.fd, workers }
+    const options = {
+      file,
+      slot,
+      heartbeatMs: hangMs / 5,
+      drainMs,
+      logTarget,
+      toProcess,
+      ticketKeys,
+      challenges: this.#challenges,
+      counters: this.#counters.fd,
+      workers,
+    }
     const worker = new WorkerProcess(options, this.#workerEvents)
     this.running.add(worker)
     this.health.greet(worker)

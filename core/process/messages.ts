@@ -2,10 +2,11 @@
 import type { KvOperation, KvOutcome } from '../capability/kv-store.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Problem } from '../config/problems.ts'
+import type { Challenge } from '../listener/challenges.ts'
 import type { SeriesDelta } from '../observe/counters.ts'
 import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
-import type { ListenAddress, LogPlan } from '../plan/plan.ts'
+import type { AcmePlan, ListenAddress, LogPlan } from '../plan/plan.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
 import type { PluginState, UseSummary } from '../sandbox/roster.ts'
 import type { EndpointVerdict } from '../upstream/health-checks.ts'
@@ -20,6 +21,7 @@ export interface PlanSummary {
   readonly log: LogPlan
   readonly admin: { readonly listen: readonly ListenAddress[] } | null
   readonly plugins: readonly UseSummary[]
+  readonly acme: readonly AcmePlan[]
 }
 
 /** Where access lines go: null is standard output. */
@@ -64,6 +66,7 @@ export type ToWorker =
       /** Of the memory that all workers count in; null: there is none. */
       readonly countersFd: number | null
       readonly workers: number
+      readonly challenges: readonly Challenge[]
     }
   | { readonly kind: 'prepare'; readonly id: number; readonly bundle: Bundle; readonly generation: number }
   | { readonly kind: 'commit'; readonly id: number; readonly generation: number }
@@ -96,6 +99,8 @@ export type ToWorker =
   | { readonly kind: 'upstreams'; readonly id: number }
   /** Of TLS sessions, the newest first. */
   | { readonly kind: 'ticket-keys'; readonly keys: readonly Uint8Array[] }
+  /** What authorities are to be shown from now on. Answered when it is. */
+  | { readonly kind: 'challenges'; readonly id: number; readonly challenges: readonly Challenge[] }
   /** One outcome for each operation of that batch. */
   | { readonly kind: 'kv-answers'; readonly batch: number; readonly outcomes: readonly KvOutcome[] }
   /** Answered when it accepts no more. Said again it can only make it end sooner. */

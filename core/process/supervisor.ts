@@ -4,6 +4,7 @@
  * commit point nothing has changed, after it nothing can fail.
  */
 import type { Bundle } from '../config/bundle.ts'
+import type { Challenge } from '../listener/challenges.ts'
 import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
@@ -218,6 +219,11 @@ export class Supervisor {
     } finally {
       this.#profiled = null
     }
+  }
+
+  /** What authorities are to be shown from now on. Resolves when they are. */
+  showChallenges(challenges: readonly Challenge[]): Promise<void> {
+    return this.#crew.showChallenges(challenges)
   }
 
   reopenLogs(): void {

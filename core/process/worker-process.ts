@@ -6,6 +6,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import type { KvOutcome } from '../capability/kv-store.ts'
 import type { Bundle } from '../config/bundle.ts'
 import { errorProblem, type Problem } from '../config/problems.ts'
+import type { Challenge } from '../listener/challenges.ts'
 import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
@@ -30,6 +31,7 @@ export interface WorkerOptions {
   /** In this process: the memory that all workers count in. */
   readonly counters: number | null
   readonly workers: number
+  readonly challenges: readonly Challenge[]
 }
 
 export interface WorkerEvents {
@@ -147,10 +149,10 @@ export class WorkerProcess {
       setTimeout(end, lastWordsMs, why).unref()
     })
     this.#child.once('error', (error) => end(error.message))
-    const { slot, heartbeatMs, drainMs, logTarget, toProcess, ticketKeys, workers } = options
+    const { slot, heartbeatMs, drainMs, logTarget, toProcess, ticketKeys, challenges, workers } = options
     const noteFd = noteFile.fd === null ? null : NOTE_FD
     const countersFd = options.counters === null ? null : COUNTERS_FD
-    this.#send({ kind: 'begin', slot, heartbeatMs, drainMs, logTarget, noteFd, toProcess, ticketKeys, countersFd, workers })
+    this.#send({ kind: 'begin', slot, heartbeatMs, drainMs, logTarget, noteFd, toProcess, ticketKeys, challenges, countersFd, workers })
   }
 
   /** Its modules are loaded: from now on it answers. */
@@ -243,6 +245,11 @@ export class WorkerProcess {
 
   useTicketKeys(keys: readonly Uint8Array[]): void {
     this.#send({ kind: 'ticket-keys', keys })
+  }
+
+  /** Resolves when authorities are shown these. */
+  async showChallenges(challenges: readonly Challenge[]): Promise<void> {
+    await this.#ask((id) => ({ kind: 'challenges', id, challenges }), commitMs)
   }
 
   reopenLog(): void {

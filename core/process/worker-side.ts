@@ -8,6 +8,7 @@ import type { KvStore } from '../capability/kv-store.ts'
 import { RemoteKvStore } from '../capability/remote-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Observer } from '../events.ts'
+import type { Challenge } from '../listener/challenges.ts'
 import type { DatagramSocket } from '../net/datagrams.ts'
 import { mapShared } from '../net/shared-memory.ts'
 import { TicketKeys } from '../net/ticket-keys.ts'
@@ -57,6 +58,7 @@ export interface WorkerProxy<P extends Prepared> {
   readonly upstreams: readonly UpstreamState[]
   readonly health: Pick<HealthBoard, 'apply' | 'isOn' | 'onVerdicts'>
   moveToProcess(sourceId: string): void
+  showChallenges(challenges: readonly Challenge[]): void
   profilePlugin(name: string, ms: number): Promise<PluginProfile>
   onPressure: ((pressed: boolean) => void) | null
   close(): void
@@ -126,6 +128,7 @@ class WorkerSide<P extends Prepared> {
     })
     if (begin.noteFd !== null) openFlightNote(begin.noteFd)
     for (const sourceId of begin.toProcess) this.#proxy.moveToProcess(sourceId)
+    this.#proxy.showChallenges(begin.challenges)
     this.#proxy.onPressure = (pressed) => this.#onPressure(pressed)
     this.#proxy.health.onVerdicts = (verdicts) => send({ kind: 'health', verdicts })
     this.#pulse = new Pulse(this.#counters, { slot: begin.slot, everyMs: begin.heartbeatMs, beat: () => this.#tellAlive() })
@@ -174,6 +177,8 @@ class WorkerSide<P extends Prepared> {
       case 'plugin-to-process':
         this.#proxy.moveToProcess(message.sourceId)
         return
+      case 'challenges':
+        return this.#showChallenges(message)
       case 'recall':
         send({ kind: 'recalled', id: message.id, found: this.#traffic.recall(message.requestId) })
         return
@@ -220,6 +225,15 @@ class WorkerSide<P extends Prepared> {
       send({ kind: 'prepared', id, summary: summarize(value), difference: value.difference })
     } catch (error) {
       send({ kind: 'failed', id, error: readable(error), problems: problemsOf(error) })
+    }
+  }
+
+  #showChallenges({ id, challenges }: ToWorker & { kind: 'challenges' }): void {
+    try {
+      this.#proxy.showChallenges(challenges)
+      send({ kind: 'done', id })
+    } catch (error) {
+      send({ kind: 'failed', id, error: readable(error), problems: [] })
     }
   }
 
@@ -395,7 +409,7 @@ function summarize({ plan, plugins }: Prepared): PlanSummary {
       scheme: listener.kind !== 'http' ? listener.kind : listener.tls === null ? ('http' as const) : ('https' as const),
     }
   })
-  return { listeners, log: plan.log, admin: plan.admin, plugins }
+  return { listeners, log: plan.log, admin: plan.admin, plugins, acme: plan.acme }
 }
 
 /** Loaded when a plugin first asks: most workers have none that does. */

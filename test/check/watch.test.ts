@@ -181,6 +181,17 @@ test('a file that was never there, and whose folder was never there', () =>
     assert.equal(await rig.change(), ['lib/deep/a.ts'])
   }))
 
+// What was missing was the file before and after, so the folder that had come was not watched.
+test('a file whose folders come long before it', () =>
+  withRig(async (rig) => {
+    rig.write('a.ts', 'one')
+    await rig.set('a.ts', '.kept/deep/b.pem')
+    rig.write('.kept/deep/other.key', 'x')
+    await rig.nothing('a.ts')
+    rig.write('.kept/deep/b.pem', 'two')
+    assert.equal(await rig.change(), ['.kept/deep/b.pem'])
+  }))
+
 test('a link: what it points at changes, and where it points', () =>
   withRig(async (rig) => {
     rig.write('one/real.pem', 'one')

@@ -51,6 +51,7 @@ export function terminate(pairs: Pair | readonly Pair[], options: Partial<Omit<T
   return list.map(({ certFile: cert, keyFile: key }) => ({
     cert,
     key,
+    acme: null,
     alpn: ['http/1.1'],
     clients: null,
     minVersion: 'TLSv1.2',

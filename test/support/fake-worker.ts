@@ -52,6 +52,8 @@ class FakeProxy implements WorkerProxy<Prepared> {
     return this.#sockets.size
   }
 
+  showChallenges(): void {}
+
   async prepare(bundle: unknown): Promise<Prepared> {
     const { plan, prepare, marker } = bundle as FakeBundle
     if (prepare === 'once' && existsSync(marker)) process.exit(9)

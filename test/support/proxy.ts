@@ -9,6 +9,7 @@ import type { DatagramLoss, EndedExchange, EndedTunnel, HandshakeFailure, Observ
 import { type Hook, type HookCall, makeHook, PENDING } from '../../core/hooks.ts'
 import { inlineHook } from '../../core/http/inline.ts'
 import type { Config } from '../../core/index.ts'
+import type { Challenges } from '../../core/listener/challenges.ts'
 import { gatherMaterials } from '../../core/materials.ts'
 import { parseListen } from '../../core/net/address.ts'
 import { canUseHandles } from '../../core/net/bindings.ts'
@@ -79,6 +80,8 @@ export interface ProxyOptions extends UpstreamOptions {
   readonly deadlines?: Deadlines
   /** More of the runtime. */
   readonly parts?: Partial<RuntimeOptions>
+  /** What authorities are shown. */
+  readonly challenges?: Challenges
 }
 
 /** What an exchange was, copied while that was allowed. */
@@ -156,7 +159,7 @@ export class RunningProxy implements AsyncDisposable {
   use(options: ProxyOptions): void {
     const policies = this.#policies.open('/')
     const plan = planOf(options, ++this.#generation, policies)
-    this.runtime.use(plan, gatherMaterials(plan, null, options.ticketKeys ?? null))
+    this.runtime.use(plan, gatherMaterials(plan, { ticketKeys: options.ticketKeys ?? null, challenges: options.challenges ?? null }))
     this.#inUse?.release()
     this.#inUse = policies
   }
@@ -315,7 +318,7 @@ export function makePlan(options: ProxyOptions, generation: number): Plan {
     routes: makeRoutes(options.routes ?? [{}], upstreams),
   }
   const log = { access: false, level: 'info', format: null } as const
-  return { generation, listeners: [listener], upstreams, log, admin: null }
+  return { generation, listeners: [listener], upstreams, log, admin: null, acme: [] }
 }
 
 function makeUpstream(
