@@ -89,6 +89,13 @@ export const errorTable = {
   loop_detected: row(502, 'proxy_loop_detected', 'config', 'never', 'The request came back to this proxy.'),
   unknown_upstream: row(500, 'proxy_configuration_error', 'config', 'never', 'A plugin named an upstream that does not exist.'),
   no_endpoint: row(503, 'destination_unavailable', 'upstream', 'never', 'No endpoint is available.'),
+  circuit_open: row(
+    503,
+    'destination_unavailable',
+    'upstream',
+    'never',
+    'Too many requests to this upstream have failed: it is left alone for a while.',
+  ),
   dns_error: row(502, 'dns_error', 'upstream', 'safe', 'The name of the endpoint does not resolve.'),
   dns_timeout: row(504, 'dns_timeout', 'upstream', 'safe', 'The name of the endpoint did not resolve in time.'),
   connect_refused: row(502, 'connection_refused', 'upstream', 'safe', 'The endpoint refused the connection.'),

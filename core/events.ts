@@ -114,9 +114,9 @@ export interface UpstreamChange {
   readonly endpoint: string | null
   /**
    * Of an endpoint: `ejected` until it is `available` again, for what came of its requests; `unhealthy` until it is `healthy`, for what came of its health checks.
-   * Of an upstream: in `panic` it uses all endpoints, for too few are available; until `calm`.
+   * Of an upstream: in `panic` it uses all endpoints, for too few are available; until `calm`. Its circuit: `open`, `half-open`, `closed`.
    */
-  readonly state: 'ejected' | 'available' | 'unhealthy' | 'healthy' | 'panic' | 'calm'
+  readonly state: 'ejected' | 'available' | 'unhealthy' | 'healthy' | 'panic' | 'calm' | 'open' | 'half-open' | 'closed'
   /** A few words for the log. */
   readonly why: string
   /** Another worker has found it out, and told: it is counted here, and logged there. */

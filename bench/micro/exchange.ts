@@ -79,6 +79,7 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
     retries: null,
     outlier: null,
     healthCheck: null,
+    circuitBreaker: null,
     panic: 0.5,
     proxyProtocol: null,
     connections: Number.POSITIVE_INFINITY,

@@ -10,6 +10,8 @@ export interface UpstreamReport {
   readonly available: number
   /** Workers that use all endpoints, for too few are available. */
   readonly panic: number
+  /** Workers that leave it alone, but for one request that tries. */
+  readonly open: number
   readonly workers: number
   readonly list: readonly EndpointReport[]
 }
@@ -40,13 +42,14 @@ export function reportUpstreams(workers: readonly (readonly UpstreamState[])[]):
     return {
       ...{ name, endpoints: weighty.length, available: weighty.filter(({ state }) => state === 'available').length },
       ...{ panic: states.filter(({ isPanicking }) => isPanicking).length, workers: states.length, list },
+      open: states.filter(({ circuit }) => circuit !== null && circuit !== 'closed').length,
     }
   })
 }
 
 /** One line for each upstream that has something wrong; or one for all. */
 export function upstreamLines(reports: readonly UpstreamReport[]): string[] {
-  const wrong = reports.filter(({ list, panic }) => panic > 0 || list.some(({ state }) => state !== 'available'))
+  const wrong = reports.filter(({ list, panic, open }) => panic + open > 0 || list.some(({ state }) => state !== 'available'))
   if (wrong.length === 0) return reports.length === 0 ? [] : [`${reports.length}, every endpoint is available`]
   const lines = wrong.slice(0, SHOWN).flatMap(linesOf)
   return wrong.length > SHOWN ? [...lines, `and ${wrong.length - SHOWN} more: see /api/upstreams`] : lines
@@ -74,11 +77,12 @@ function reportEndpoint(states: readonly EndpointState[]): EndpointReport {
   }
 }
 
-function linesOf({ name, endpoints, available, panic, workers, list }: UpstreamReport): string[] {
+function linesOf({ name, endpoints, available, panic, open, workers, list }: UpstreamReport): string[] {
+  const circuit = open > 0 ? `; its circuit is open in ${open} of ${workers} workers` : ''
   const all = panic > 0 ? '; all are used, for too few are available' : ''
   const off = list.filter(({ state }) => state !== 'available')
   return [
-    `${name}: ${available} of ${endpoints} endpoints available${all}`,
+    `${name}: ${available} of ${endpoints} endpoints available${all}${circuit}`,
     ...off.slice(0, SHOWN).map(({ address, state, ejected, why }) => {
       const where = state === 'ejected' && ejected < workers ? ` in ${ejected} of ${workers} workers` : ''
       return `  ${address} ${state}${where}: ${why}`

@@ -78,6 +78,7 @@ const options = object({
     ...{ type: oneOf('http', 'tcp', 'tls'), path: checkedPath, host: checkedHost, status: oneOrMany(whole(200, 599)) },
     ...{ interval: duration, timeout: duration, unhealthyAfter: whole(1), healthyAfter: whole(1) },
   }),
+  circuitBreaker: object({ failureRatio: share, minRequests: whole(1), window: duration, openFor: duration }),
   outlier: object({
     ...{ consecutiveFailures: whole(1), failureRatio: share, minRequests: whole(1), latency: duration, window: duration },
     ...{ ejectFor: duration, maxEjected: ratio },
@@ -87,7 +88,6 @@ const options = object({
   proxyProtocol: oneOf(1, 2),
   discovery: notYet('discovery', discovery),
   ...planned({
-    circuitBreaker: object({ failureRatio: ratio, minRequests: whole(1), openFor: duration }),
     sticky: object({ cookie: text }, ['cookie']),
     slowStart: duration,
     parent: text,

@@ -43,6 +43,8 @@ export class Relay implements Accepted, Acquirer, WireOwner {
   #tried: Endpoint[] | null = null
   #chosen: Endpoint | null = null
   #dialledAt = 0
+  /** What it was let pass with, and owes the circuit breaker an outcome for; 0: nothing. */
+  #ticket = 0
   #giveUp: (() => void) | null = null
 
   constructor(wire: Wire, home: RelayHome, options: RelayOptions) {
@@ -57,7 +59,21 @@ export class Relay implements Accepted, Acquirer, WireOwner {
   /** Apart from making it, for it may be over at once. */
   start(): void {
     this.#facts.upstream = this.#options!.upstream.plan.name
-    this.#attempt(this.#options!.upstream)
+    if (this.#isAdmitted(this.#options!.upstream)) this.#attempt(this.#options!.upstream)
+  }
+
+  /** Whether the circuit breaker of its upstream lets it pass. */
+  #isAdmitted({ safeguards }: Upstream): boolean {
+    if (safeguards === null || safeguards.breaker === null) return true
+    this.#ticket = safeguards.admit()
+    if (this.#ticket === 0) this.#fail('circuit_open', null)
+    return this.#ticket !== 0
+  }
+
+  #settle(failure: ErrorCode | null): void {
+    const ticket = this.#ticket
+    this.#ticket = 0
+    if (ticket !== 0) this.#options?.upstream.safeguards?.settle(ticket, failure)
   }
 
   /** What is a tunnel, or will be one, ends by itself. */
@@ -84,6 +100,7 @@ export class Relay implements Accepted, Acquirer, WireOwner {
     const facts = this.#facts
     facts.connectMs = monotonicMs() - this.#dialledAt
     this.#options!.upstream.safeguards?.answered(this.#chosen!, 0, facts.connectMs)
+    this.#settle(null)
     this.#options = null
     this.#giveUp = null
     this.#tried = null
@@ -125,6 +142,7 @@ export class Relay implements Accepted, Acquirer, WireOwner {
   }
 
   #fail(code: ErrorCode, detail: string | null): void {
+    this.#settle(code)
     this.#facts.end(code, detail)
     this.#options?.hooks?.close()
     // An orderly end could be taken for an empty answer.
@@ -138,6 +156,7 @@ export class Relay implements Accepted, Acquirer, WireOwner {
   onEnd(): void {}
 
   onClose(error: string | null): void {
+    this.#settle('client_gone')
     this.#options?.hooks?.close()
     this.#options = null
     this.#giveUp?.()

@@ -55,10 +55,18 @@ export interface OutlierDetection {
   /** No more than this share of the endpoints at a time, but one of several in any case; 0: none. Default 0.5. */
   maxEjected?: number | undefined
 }
-/** Planned. */
+/**
+ * When too many requests to an upstream fail, after all their tries, the others are answered 503 with `Retry-After` for a while (`circuit_open`), and nothing is
+ * asked of it. Then one request tries: if it is served, all are again. A failure is no answer, or one of 500 or more. Each worker has its own.
+ */
 export interface CircuitBreaker {
+  /** This share of the requests within `window`. Default 0.5. */
   failureRatio?: number | undefined
+  /** From so many requests within `window`. Default 20. */
   minRequests?: number | undefined
+  /** Default `10s`. */
+  window?: Duration | undefined
+  /** Until one request tries. Default `10s`. */
   openFor?: Duration | undefined
 }
 export interface Limits {
@@ -118,6 +126,8 @@ interface UpstreamCommon {
   balancer?: Balancer | undefined
   /** Begin each connection with a header of the PROXY protocol that names the client. It then serves that client's connection alone. */
   proxyProtocol?: 1 | 2 | undefined
+  /** Leave the upstream alone while too many requests fail. `{}`: with all its defaults. */
+  circuitBreaker?: CircuitBreaker | undefined
   /** Keep off endpoints whose requests fail. `{}`: with all its defaults. */
   outlier?: OutlierDetection | undefined
   /** If less than this share of the endpoints is available, all of them are used: rather some bad answers than all the load on a few. 0: never. Default 0.5. */
@@ -125,7 +135,6 @@ interface UpstreamCommon {
   /** Keep off endpoints that do not answer when they are asked. `{}`: `GET /` with all its defaults. */
   healthCheck?: HealthCheck | undefined
   /** Planned, as all below. */
-  circuitBreaker?: CircuitBreaker | undefined
   sticky?: { cookie: string } | undefined
   slowStart?: Duration | undefined
   parent?: string | undefined

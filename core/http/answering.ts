@@ -37,6 +37,7 @@ export abstract class Answering extends Attempt implements HookCall {
   /** `asked`: hooks that may put something else in the place of the error. */
   protected failTo(code: ErrorCode, detail: string | null, asked: readonly Hook[]): void {
     this.tryClock?.stop()
+    if (this.ticket !== 0) this.settle(code)
     this.reason = code
     this.detail = detail
     this.part = null
@@ -78,7 +79,8 @@ export abstract class Answering extends Attempt implements HookCall {
     this.reason = code
     this.detail = detail
     const { refusal, request, id } = this
-    const fields = refusal?.error.code === code ? refusal.fields : undefined
+    const fields =
+      code === 'circuit_open' ? this.target?.safeguards?.retryFields : refusal?.error.code === code ? refusal.fields : undefined
     return makeErrorReply(code, request, id, { proxy: this.service.listener.via ?? 'proxy', fields })
   }
 
@@ -182,6 +184,7 @@ export abstract class Answering extends Attempt implements HookCall {
 
   protected tell(): void {
     this.stage = 'ended'
+    if (this.ticket !== 0) this.settle('client_gone')
     this.requestFilter?.close()
     this.responseFilter?.close()
     // What ended inside the read that brought its head ended then.

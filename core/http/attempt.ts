@@ -48,6 +48,21 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
     else dropIdentity(this.request)
   }
 
+  /** Whether the circuit breaker of its upstream lets it pass. */
+  protected isAdmitted(safeguards: Safeguards): boolean {
+    if (safeguards.breaker === null) return true
+    this.ticket = safeguards.admit()
+    if (this.ticket === 0) this.fail('circuit_open', null)
+    return this.ticket !== 0
+  }
+
+  /** `failure`: why it was not served; null: it was. */
+  protected settle(failure: ErrorCode | 'status' | null): void {
+    const { ticket } = this
+    this.ticket = 0
+    this.target!.safeguards!.settle(ticket, failure)
+  }
+
   protected attempt(): void {
     const upstream = this.target!
     const endpoint = upstream.choose(null)
@@ -319,6 +334,7 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
     if (status >= 500) safeguards.answered(this.chosen!, status, 0)
     if (this.repeatsInsteadOf(status)) return true
     this.isGood = status < 500
+    if (this.ticket !== 0) this.settle(status < 500 ? null : 'status')
     this.firstBody = ''
     return false
   }

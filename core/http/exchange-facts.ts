@@ -83,6 +83,8 @@ export abstract class ExchangeFacts implements EndedExchange {
   protected staleRetried = false
   /** Null: no time but those of connections. */
   protected tryClock: TryClock | null = null
+  /** What it was let pass with, and owes the circuit breaker an outcome for; 0: nothing. */
+  protected ticket = 0
   /** If the rest of the answer comes, the endpoint has done well, and somebody wants to know. */
   protected isGood = false
 

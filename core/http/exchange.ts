@@ -188,6 +188,7 @@ export class Exchange extends Entering {
   private sendTo(upstream: Upstream): void {
     this.stage = 'upstream'
     this.target = upstream
+    if (upstream.safeguards !== null && !this.isAdmitted(upstream.safeguards)) return
     const { forward } = this.service
     if (forward !== null) hideClient(this.request, forward.plan.anonymity)
     else if (this.request.hasIdentity || this.service.listener.trust !== null || this.downstream.certificateLines !== '')

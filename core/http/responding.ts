@@ -103,6 +103,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
   onUpgraded(head: ResponseHead, connection: UpstreamConnection, rest: Buffer): void {
     this.tryClock?.stop()
     this.target!.safeguards?.answered(this.chosen!, head.status, monotonicMs() - this.sentAt)
+    if (this.ticket !== 0) this.settle(null)
     this.connection = null
     if (this.request.upgrade === null || head.upgrade?.toLowerCase() !== this.request.upgrade.toLowerCase()) {
       connection.wire.destroy()

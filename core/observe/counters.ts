@@ -41,6 +41,8 @@ export const families = {
   upstream_retries_refused_total: counter('Requests that were not sent once more because too many were: the budget.', ['upstream']),
   upstream_ejections_total: counter('Times that an endpoint was kept off for what came of its requests.', ['upstream', 'endpoint']),
   upstream_unavailable: gauge('Workers that keep off an endpoint now, by why: ejected, unhealthy.', ['upstream', 'endpoint', 'why']),
+  upstream_circuit_openings_total: counter('Times that an upstream was left alone because too many of its requests failed.', ['upstream']),
+  upstream_circuit_open: gauge('Workers that leave an upstream alone now, but for one request that tries.', ['upstream']),
   upstream_panic: gauge('Workers that use all endpoints of an upstream now because too few are available.', ['upstream']),
   upstream_dials_total: counter('Connections to endpoints, opened or failed.', ['upstream', 'endpoint', 'outcome']),
   upstream_connections: gauge('Connections to endpoints open now.', ['upstream', 'endpoint']),

@@ -30,6 +30,13 @@ export class UpstreamChanges {
         return this.#add('upstream_unavailable', 1, upstream, endpoint!, 'unhealthy')
       case 'healthy':
         return this.#add('upstream_unavailable', -1, upstream, endpoint!, 'unhealthy')
+      case 'open':
+        this.#add('upstream_circuit_openings_total', 1, upstream)
+        return this.#set(1, upstream)
+      case 'half-open':
+        return
+      case 'closed':
+        return this.#set(0, upstream)
       case 'panic':
         return this.#add('upstream_panic', 1, upstream)
       case 'calm':
@@ -37,17 +44,25 @@ export class UpstreamChanges {
     }
   }
 
+  #set(value: 0 | 1, upstream: string): void {
+    this.#counters.values[this.#slot('upstream_circuit_open', [upstream])] = value
+  }
+
   #add(family: Family, change: 1 | -1, upstream: string, ...more: string[]): void {
     let labels = [upstream, ...more]
     if (this.#slots.size >= MAX_PLACES && more.length > 0 && !this.#slots.has(keyOf(family, labels)))
       labels = [upstream, 'other', ...more.slice(1)]
+    this.#counters.values[this.#slot(family, labels)]! += change
+  }
+
+  #slot(family: Family, labels: readonly string[]): number {
     const key = keyOf(family, labels)
     let slot = this.#slots.get(key)
     if (slot === undefined) {
       slot = this.#counters.add(family, ...labels)
       this.#slots.set(key, slot)
     }
-    this.#counters.values[slot]! += change
+    return slot
   }
 }
 
@@ -67,6 +82,12 @@ function wordsOf(state: UpstreamChange['state'], who: string, why: string): { le
       return { level: 'warn', text: `${who} is unhealthy: ${why}` }
     case 'healthy':
       return { level: 'info', text: `${who} is healthy: ${why}` }
+    case 'open':
+      return { level: 'warn', text: `${who} gets no requests ${why}` }
+    case 'half-open':
+      return { level: 'info', text: `${who} is tried again: ${why}` }
+    case 'closed':
+      return { level: 'info', text: `${who} gets requests again: ${why}` }
     case 'panic':
       return { level: 'warn', text: `${who} uses all its endpoints, for only ${why}` }
     case 'calm':

@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { entriesOf, toList } from '../config/lists.ts'
 import { parseDuration } from '../config/units.ts'
 import type {
+  CircuitBreaker,
   DiscoveredUpstreamOptions,
   EndpointOptions,
   HealthCheck,
@@ -14,7 +15,7 @@ import type {
   UpstreamOptions,
 } from '../index.ts'
 import { parseEndpoint } from '../net/address.ts'
-import type { EndpointPlan, HealthCheckPlan, OutlierPlan, RetryPlan, UpstreamPlan, UpstreamTimeouts } from './plan.ts'
+import type { CircuitBreakerPlan, EndpointPlan, HealthCheckPlan, OutlierPlan, RetryPlan, UpstreamPlan, UpstreamTimeouts } from './plan.ts'
 
 export class UpstreamCompiler {
   readonly byName = new Map<string, UpstreamPlan>()
@@ -60,6 +61,7 @@ export class UpstreamCompiler {
       idleConnections: options.idleConnections ?? 256,
       retries: options.retries === undefined ? null : compileRetries(options.retries),
       outlier: options.outlier === undefined ? null : compileOutlier(options.outlier),
+      circuitBreaker: options.circuitBreaker === undefined ? null : compileCircuitBreaker(options.circuitBreaker),
       healthCheck: options.healthCheck === undefined ? null : compileHealthCheck(options.healthCheck),
       panic: options.panic ?? 0.5,
       proxyProtocol: options.proxyProtocol ?? null,
@@ -111,6 +113,11 @@ function compileOutlier(options: OutlierDetection): OutlierPlan {
     failureRatio: failureRatio ?? Number.POSITIVE_INFINITY,
     latency: latency === undefined ? Number.POSITIVE_INFINITY : toMs(latency),
   })
+}
+
+function compileCircuitBreaker(options: CircuitBreaker): CircuitBreakerPlan {
+  const { failureRatio = 0.5, minRequests = 20, window = '10s', openFor = '10s' } = options
+  return Object.freeze({ failureRatio, minRequests, window: toMs(window), openFor: toMs(openFor) })
 }
 
 function compileHealthCheck({ type = 'http', path = '/', host, status, ...rest }: HealthCheck): HealthCheckPlan {

@@ -255,6 +255,8 @@ export interface UpstreamPlan {
   /** Null: no endpoint is ejected. */
   readonly outlier: OutlierPlan | null
   /** Null: none. */
+  readonly circuitBreaker: CircuitBreakerPlan | null
+  /** Null: none. */
   readonly healthCheck: HealthCheckPlan | null
   /** Below this share of available endpoints, all are used. Default 0.5. */
   readonly panic: number
@@ -293,6 +295,18 @@ export interface OutlierPlan {
   readonly ejectFor: number
   /** Default 0.5. */
   readonly maxEjected: number
+}
+
+/** When an upstream as a whole is left alone. */
+export interface CircuitBreakerPlan {
+  /** Of the requests within `window`, failed after all their tries. Default 0.5. */
+  readonly failureRatio: number
+  /** So many within `window`, before their share counts. Default 20. */
+  readonly minRequests: number
+  /** Milliseconds. Default 10 s. */
+  readonly window: number
+  /** Milliseconds. Default 10 s. */
+  readonly openFor: number
 }
 
 export interface HealthCheckPlan {

@@ -3,25 +3,24 @@
  * time is a parameter.
  */
 import type { OutlierPlan } from '../plan/plan.ts'
+import { RollingSums } from './rolling-sums.ts'
 
-const SLOTS = 10
 /** No ejection is longer than so many times the first. */
 const LONGEST = 10
+const REQUESTS = 0
+const FAILURES = 1
+/** Milliseconds, of those that were answered. */
+const TIMES = 2
 
 export class OutlierRecord {
   readonly #plan: OutlierPlan
-  readonly #slotMs: number
+  readonly #sums: RollingSums
   /** Failures since the last success. */
   #inARow = 0
-  readonly #requests = new Float64Array(SLOTS)
-  readonly #failures = new Float64Array(SLOTS)
-  /** Milliseconds, of those that were answered. */
-  readonly #times = new Float64Array(SLOTS)
-  #slot = Number.NEGATIVE_INFINITY
 
   constructor(plan: OutlierPlan) {
     this.#plan = plan
-    this.#slotMs = plan.window / SLOTS
+    this.#sums = new RollingSums(3, plan.window)
   }
 
   /** What came of one request. `failure`: why it failed; null: it was answered in that time. Returns why to eject the endpoint, or null. */
@@ -30,39 +29,26 @@ export class OutlierRecord {
     const { consecutiveFailures, failureRatio, latency } = this.#plan
     if (this.#inARow >= consecutiveFailures) return `${this.#inARow} failures in a row, the last: ${failure}`
     if (failureRatio === Number.POSITIVE_INFINITY && latency === Number.POSITIVE_INFINITY) return null
-    const at = this.#at(now)
-    this.#requests[at]! += 1
-    if (failure === null) this.#times[at]! += ms
-    else this.#failures[at]! += 1
-    return this.#judge()
+    this.#sums.add(REQUESTS, 1, now)
+    if (failure === null) this.#sums.add(TIMES, ms, now)
+    else this.#sums.add(FAILURES, 1, now)
+    return this.#judge(now)
   }
 
   /** Everything so far is forgotten: it gets another chance. */
   clear(): void {
     this.#inARow = 0
-    this.#slot = Number.NEGATIVE_INFINITY
-    for (const slots of [this.#requests, this.#failures, this.#times]) slots.fill(0)
+    this.#sums.clear()
   }
 
-  #judge(): string | null {
+  #judge(now: number): string | null {
     const { failureRatio, minRequests, latency } = this.#plan
-    const requests = sum(this.#requests)
+    const requests = this.#sums.sum(REQUESTS, now)
     if (requests < minRequests) return null
-    const failures = sum(this.#failures)
+    const failures = this.#sums.sum(FAILURES, now)
     if (failures / requests >= failureRatio) return `${failures} of ${requests} requests failed`
-    const mean = sum(this.#times) / (requests - failures)
+    const mean = this.#sums.sum(TIMES, now) / (requests - failures)
     return mean >= latency ? `answers took ${Math.round(mean)} ms on average` : null
-  }
-
-  /** The slot of that time; what is older than the window is forgotten. */
-  #at(now: number): number {
-    const slot = Math.floor(now / this.#slotMs)
-    for (let next = Math.max(this.#slot + 1, slot - SLOTS + 1, 0); next <= slot; next++) {
-      const at = next % SLOTS
-      this.#requests[at] = this.#failures[at] = this.#times[at] = 0
-    }
-    if (slot > this.#slot) this.#slot = slot
-    return this.#slot % SLOTS
   }
 }
 
@@ -75,10 +61,4 @@ export function ejectionMs({ ejectFor }: OutlierPlan, number: number): number {
 export function mostEjected({ maxEjected }: OutlierPlan, endpoints: number): number {
   if (maxEjected === 0) return 0
   return Math.max(Math.floor(endpoints * maxEjected), endpoints > 1 ? 1 : 0)
-}
-
-function sum(slots: Float64Array): number {
-  let total = 0
-  for (const value of slots) total += value
-  return total
 }

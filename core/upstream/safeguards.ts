@@ -1,7 +1,10 @@
 /** What keeps an upstream in service while some of it fails; an upstream that asks for none of it has none of these, and pays one look for that. */
+
+import type { Deadlines } from '../deadlines.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
 import type { UpstreamPlan } from '../plan/plan.ts'
 import { Availability, type AvailabilityEnvironment } from './availability.ts'
+import { CircuitBreaker } from './circuit-breaker.ts'
 import { HealthChecks } from './health-checks.ts'
 import { RetryBudget } from './retry-budget.ts'
 import type { Endpoint } from './upstream.ts'
@@ -20,13 +23,17 @@ export class Safeguards {
   readonly availability: Availability | null
   /** Null: none. */
   readonly checks: HealthChecks | null
+  /** Null: requests pass always. */
+  readonly breaker: CircuitBreaker | null
+  readonly #deadlines: Deadlines
   /** Tries have times of their own. */
   readonly isTimed: boolean
 
   /** Null: the plan asks for none. */
   static of(plan: UpstreamPlan, endpoints: readonly Endpoint[], environment: SafeguardsEnvironment): Safeguards | null {
-    const { retries, outlier, healthCheck, timeouts } = plan
-    if (retries === null && outlier === null && healthCheck === null && timeouts.total === Number.POSITIVE_INFINITY) return null
+    const { retries, outlier, healthCheck, circuitBreaker, timeouts } = plan
+    const isPlain = retries === null && outlier === null && healthCheck === null && circuitBreaker === null
+    if (isPlain && timeouts.total === Number.POSITIVE_INFINITY) return null
     return new Safeguards(plan, endpoints, environment)
   }
 
@@ -35,7 +42,14 @@ export class Safeguards {
     this.budget = retries === null ? null : new RetryBudget(retries.budget)
     const availability = outlier === null && healthCheck === null ? null : new Availability(plan, endpoints, environment)
     this.availability = availability
-    const { deadlines, random } = environment
+    const { deadlines, random, events } = environment
+    this.#deadlines = deadlines
+    this.breaker =
+      plan.circuitBreaker === null
+        ? null
+        : new CircuitBreaker(plan.circuitBreaker, (state, why) =>
+            events.upstreamChanged({ upstream: plan.name, endpoint: null, state, why, isShared: false }),
+          )
     const changed = (): void => environment.verdictChanged()
     this.checks =
       healthCheck === null || availability === null
@@ -44,20 +58,41 @@ export class Safeguards {
     this.isTimed = Math.min(timeouts.total, retries?.perTry ?? Number.POSITIVE_INFINITY) !== Number.POSITIVE_INFINITY
   }
 
+  /** A ticket for `settle`; 0: the request may not pass. Only where there is a breaker. */
+  admit(): number {
+    return this.breaker!.admit(this.#deadlines.now)
+  }
+
+  /** How a request has ended that was let pass. `failure`: the reason; null: it was served. */
+  settle(ticket: number, failure: ErrorCode | 'status' | null): void {
+    const outcome = failure === null ? 'served' : failure === 'status' || isOfEndpoint(failure) ? 'failed' : 'none'
+    this.breaker!.settle(ticket, outcome, this.#deadlines.now)
+  }
+
+  /** When a request may pass again, for a client that was not let pass. */
+  get retryFields(): Readonly<Record<string, string>> {
+    return { 'Retry-After': String(Math.ceil(this.breaker!.waitMs(this.#deadlines.now) / 1_000)) }
+  }
+
   /** An endpoint has answered, in so many milliseconds. */
   answered(endpoint: Endpoint, status: number, ms: number): void {
     this.availability?.record(endpoint, status < 500 ? null : `status ${status}`, ms)
   }
 
   failed(endpoint: Endpoint, code: ErrorCode): void {
-    const { origin, status } = errorTable[code]
-    // 503: it was not asked at all.
-    if (origin === 'upstream' && status !== 503) this.availability?.record(endpoint, code, 0)
+    if (isOfEndpoint(code)) this.availability?.record(endpoint, code, 0)
   }
 
   /** Another plan is in use, which goes on with these of its endpoints. */
   close(left: readonly Endpoint[]): void {
     if (this.checks !== null) this.checks.isOn = false
+    this.breaker?.close()
     this.availability?.close(left)
   }
+}
+
+/** What an endpoint has done, or failed to do. 503: it was not asked at all. */
+function isOfEndpoint(code: ErrorCode): boolean {
+  const { origin, status } = errorTable[code]
+  return origin === 'upstream' && status !== 503
 }

@@ -1,10 +1,13 @@
 /** How an upstream is, for people: what `status` and the admin listener tell. */
+import type { Circuit } from './circuit-breaker.ts'
 import type { Upstream } from './upstream.ts'
 
 export interface UpstreamState {
   readonly name: string
   /** All endpoints are used, for too few are available. */
   readonly isPanicking: boolean
+  /** Null: it has no circuit breaker. */
+  readonly circuit: Circuit | null
   readonly endpoints: readonly EndpointState[]
 }
 
@@ -23,6 +26,7 @@ export interface EndpointState {
 export function stateOf({ plan, endpoints, safeguards }: Upstream): UpstreamState {
   return {
     name: plan.name,
+    circuit: safeguards?.breaker?.state ?? null,
     isPanicking: safeguards?.availability?.isPanicking === true,
     endpoints: endpoints.map(({ plan: { address, weight }, pool, health }) => {
       const isEjected = health?.isEjected === true

@@ -42,6 +42,7 @@ export function anUpstream(changes: Partial<UpstreamPlan> = {}): UpstreamPlan {
       retries: null,
       outlier: null,
       healthCheck: null,
+      circuitBreaker: null,
       panic: 0.5,
       proxyProtocol: null,
     },

@@ -17,6 +17,7 @@ import { getKernel } from '../../core/net/kernel.ts'
 import type { TicketKeys } from '../../core/net/ticket-keys.ts'
 import { compilePlan } from '../../core/plan/compile.ts'
 import type {
+  CircuitBreakerPlan,
   Destination,
   EndpointPlan,
   HealthCheckPlan,
@@ -41,7 +42,8 @@ import { Runtime, type RuntimeOptions } from '../../core/runtime.ts'
 import { type Client, type ConnectOptions, connect } from './client.ts'
 import { Waiting } from './deadline.ts'
 
-export interface UpstreamOptions extends Partial<Omit<UpstreamPlan, 'endpoints' | 'timeouts' | 'retries' | 'outlier' | 'healthCheck'>> {
+export interface UpstreamOptions
+  extends Partial<Omit<UpstreamPlan, 'endpoints' | 'timeouts' | 'retries' | 'outlier' | 'healthCheck' | 'circuitBreaker'>> {
   /** `127.0.0.1:3001`, `name:3001` or `unix:/path`; or what has such an address. */
   readonly endpoints?: readonly (string | { readonly address: string })[]
   readonly timeouts?: Partial<UpstreamTimeouts>
@@ -50,6 +52,7 @@ export interface UpstreamOptions extends Partial<Omit<UpstreamPlan, 'endpoints' 
   /** Instead of `attempts`. */
   readonly retries?: Partial<RetryPlan>
   readonly outlier?: Partial<OutlierPlan>
+  readonly circuitBreaker?: Partial<CircuitBreakerPlan>
   readonly healthCheck?: Partial<HealthCheckPlan>
 }
 
@@ -323,7 +326,7 @@ export function makePlan(options: ProxyOptions, generation: number): Plan {
 
 function makeUpstream(
   name: string,
-  { endpoints = [], timeouts = {}, attempts, retries, outlier, healthCheck, ...rest }: UpstreamOptions,
+  { endpoints = [], timeouts = {}, attempts, retries, outlier, healthCheck, circuitBreaker, ...rest }: UpstreamOptions,
 ): UpstreamPlan {
   return {
     ...{
@@ -334,6 +337,7 @@ function makeUpstream(
       idleConnections: 256,
       retries: makeRetries(attempts, retries),
       outlier: outlier === undefined ? null : makeOutlier(outlier),
+      circuitBreaker: circuitBreaker === undefined ? null : makeCircuitBreaker(circuitBreaker),
       healthCheck: healthCheck === undefined ? null : makeHealthCheck(healthCheck),
       panic: 0.5,
       connections: Number.POSITIVE_INFINITY,
@@ -360,6 +364,10 @@ function makeOutlier(outlier: Partial<OutlierPlan>): OutlierPlan {
     ...{ window: 10_000, ejectFor: 30_000, maxEjected: 0.5 },
     ...outlier,
   }
+}
+
+function makeCircuitBreaker(breaker: Partial<CircuitBreakerPlan>): CircuitBreakerPlan {
+  return { failureRatio: 0.5, minRequests: 20, window: 10_000, openFor: 10_000, ...breaker }
 }
 
 function makeHealthCheck(check: Partial<HealthCheckPlan>): HealthCheckPlan {

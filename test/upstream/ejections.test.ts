@@ -1,26 +1,13 @@
 /** Ejections in traffic: who is kept off, for how long, what is told of it; and that too few are never left alone with all of it. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Deadlines } from '../../core/deadlines.ts'
 import { answer, type OriginAnswer, type OriginConnection, startOrigin } from '../support/origin.ts'
 import { startProxy } from '../support/proxy.ts'
+import { turnable } from '../support/turnable.ts'
 
 const GET = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
 /** Nobody listens there. */
 const CLOSED = '127.0.0.1:1'
-
-/** Its clock goes as the test says; real deadlines would have to be waited for. */
-function turnable() {
-  let now = 1_000
-  const deadlines = new Deadlines(50, () => now)
-  return {
-    deadlines,
-    turn(ms: number): void {
-      now += ms
-      deadlines.tick()
-    },
-  }
-}
 
 const wrong: Readonly<Record<string, (connection: OriginConnection) => OriginAnswer>> = {
   'status 500': () => answer('no', 500),
