@@ -55,6 +55,8 @@ export class Sandbox {
   #profiled: string | null = null
   #loading: Promise<unknown> = Promise.resolve()
   #closed = false
+  /** Made once: one made while a use is loaded would keep the use before it alive, and that the one before. */
+  readonly #releaseOne = (use: LoadedUse): void => this.release([use])
 
   constructor(options: { readonly observer: Observer; readonly capabilities?: Capabilities | undefined }) {
     this.#observer = options.observer
@@ -174,8 +176,7 @@ export class Sandbox {
         timeoutMs: use.timeoutMs,
       }
       const setUp = readSetUp(await plugin.granting(use.grant, () => plugin.engine.setUp(start)))
-      const release = (loaded: LoadedUse): void => this.release([loaded])
-      const loaded = new LoadedUse(plugin, use, { index, setUp, definition, matcher, release })
+      const loaded = new LoadedUse(plugin, use, { index, setUp, definition, matcher, release: this.#releaseOne })
       plugin.uses.set(index, { use: loaded, start: { ...start, restore: '' } })
       this.#uses.add(loaded)
       return loaded

@@ -74,7 +74,7 @@ export class LoadedUse implements Hook, CallShape {
   readonly #deny: boolean
   readonly #matcher: Matcher | null
   readonly #setUp: SetUp
-  readonly #release: () => void
+  readonly #release: (use: LoadedUse) => void
 
   constructor(
     plugin: RunningPlugin,
@@ -89,7 +89,7 @@ export class LoadedUse implements Hook, CallShape {
     this.credentials = use.grant.includes('credentials')
     const { setUp } = parts
     this.#setUp = setUp
-    this.#release = () => parts.release(this)
+    this.#release = parts.release
     this.needs = setUp.needs
     this.responseNeeds = setUp.responseNeeds
     this.viewNeeds = setUp.viewNeeds
@@ -134,7 +134,7 @@ export class LoadedUse implements Hook, CallShape {
   }
 
   release(): void {
-    this.#release()
+    this.#release(this)
   }
 
   #ask(name: HookName, kind: number): Ask | null {

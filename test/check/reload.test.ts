@@ -2,8 +2,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ConfigLoader, type Loaded } from '../../core/check/loader.ts'
@@ -12,6 +10,7 @@ import { bundlePlugin } from '../../core/sandbox/bundle.ts'
 import { type Files, lines, makeFolder } from '../config/support.ts'
 import { certificates, withCertificates } from '../support/certificates.ts'
 import { eventually } from '../support/deadline.ts'
+import { collectGarbage } from '../support/garbage.ts'
 
 const PLUGIN = (name: string): string =>
   `import { definePlugin } from 'sluice/plugin'\nimport { x } from './${name}-lib.ts'\nexport default definePlugin({ name: '${name}', setup: () => ({ onRequest() { void x } }) })\n`
@@ -336,10 +335,10 @@ test('loading again and again leaves nothing behind, and closing leaves no proce
     await rig.load()
   }
   for (let i = 0; i < 4; i++) await load(i)
-  collect()
+  collectGarbage()
   const heap = process.memoryUsage().heapUsed
   for (let i = 4; i < 12; i++) await load(i)
-  collect()
+  collectGarbage()
   const grown = process.memoryUsage().heapUsed - heap
   console.log(`  ${(grown / 8 / 1024).toFixed(0)} KB a load of 400 KB of sources`)
   assert.ok(grown < 8 * 200_000, `${grown} bytes`)
@@ -374,9 +373,4 @@ function childrenOf(pid: number): number[] {
         return false
       }
     })
-}
-
-function collect(): void {
-  setFlagsFromString('--expose-gc')
-  runInNewContext('gc')()
 }

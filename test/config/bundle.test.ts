@@ -1,6 +1,4 @@
 import { join } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Bundle } from '../../core/config/bundle.ts'
@@ -8,6 +6,7 @@ import { evaluate } from '../../core/config/evaluate.ts'
 import { bundleForUrl } from '../../core/config/for-url.ts'
 import { ConfigError } from '../../core/config/problems.ts'
 import type { Config } from '../../core/index.ts'
+import { collectGarbage } from '../support/garbage.ts'
 import { bundle, type Files, lines } from './support.ts'
 
 const PLUGIN =
@@ -239,10 +238,10 @@ test('evaluating again and again leaves nothing behind', async () => {
     'proxy.config.ts': `const big = new Array(50_000).fill(1)\nexport default { listeners: { big: () => big } }`,
   })
   for (let i = 0; i < 50; i++) await evaluate(made)
-  collect()
+  collectGarbage()
   const before = process.memoryUsage().heapUsed
   for (let i = 0; i < 300; i++) await evaluate(made)
-  collect()
+  collectGarbage()
   const grown = process.memoryUsage().heapUsed - before
   assert.ok(grown < 5_000_000, `${grown} bytes for 300 evaluations of 400 KB`)
 })
@@ -273,11 +272,6 @@ async function rejects(promise: Promise<Bundle | Config>, message: RegExp): Prom
   }
   assert.unreachable('it was accepted')
   return []
-}
-
-function collect(): void {
-  setFlagsFromString('--expose-gc')
-  runInNewContext('gc')()
 }
 
 test.run()

@@ -1,17 +1,13 @@
 /** Reloads leave no plan behind: what keeps one alive is an exchange under way, never an open tunnel or a connection that is idle. */
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { gatherMaterials } from '../../core/materials.ts'
 import type { Plan } from '../../core/plan/plan.ts'
 import { type Client, connect } from '../support/client.ts'
 import { eventually } from '../support/deadline.ts'
+import { collectGarbage } from '../support/garbage.ts'
 import { answer, startOrigin } from '../support/origin.ts'
 import { makePlan, type ProxyOptions, startProxy } from '../support/proxy.ts'
-
-setFlagsFromString('--expose-gc')
-const gc = runInNewContext('gc') as () => void
 
 const ROUNDS = 50
 const UPGRADE = 'GET /chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
@@ -35,7 +31,7 @@ test('fifty reloads with open tunnels and idle connections of each leave two pla
   }
   await eventually(
     () => {
-      gc()
+      collectGarbage()
       return plans.filter((plan) => plan.deref() !== undefined).length <= 2 ? true : undefined
     },
     () => `${plans.filter((plan) => plan.deref() !== undefined).length} plans are alive`,

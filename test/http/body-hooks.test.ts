@@ -1,12 +1,11 @@
 /** Hooks of bodies: each is asked about every piece once and in order, what it answers goes on, and both sides stay well framed. */
 import { randomBytes } from 'node:crypto'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { PENDING } from '../../core/hooks.ts'
 import { bodyHook, bytes } from '../support/body-hooks.ts'
 import { eventually } from '../support/deadline.ts'
+import { collectGarbage } from '../support/garbage.ts'
 import { answer, startOrigin } from '../support/origin.ts'
 import { Held, hook, startProxy } from '../support/proxy.ts'
 
@@ -14,8 +13,6 @@ const GET = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
 const post = (body: string, lines = '') => `POST / HTTP/1.1\r\nHost: x\r\n${lines}Content-Length: ${body.length}\r\n\r\n${body}`
 const chunked = (...chunks: string[]) => `${chunks.map((chunk) => `${chunk.length.toString(16)}\r\n${chunk}\r\n`).join('')}0\r\n\r\n`
 const upper = (text: string) => bytes(text.toUpperCase())
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
 const MB = 1024 * 1024
 
 test('a response passes piece by piece, in a framing of its own, and keeps the connection', async () => {
@@ -358,7 +355,7 @@ test('a client that does not read stops the endpoint, and a stream of any length
     if (got < collected + 4 * MB) return
     collected = got
     // What is garbage counts for nobody.
-    collect()
+    collectGarbage()
     most = Math.max(most, process.memoryUsage().arrayBuffers - before.arrayBuffers)
   })
   c.resume()

@@ -1,16 +1,13 @@
 /** Inline hooks of bodies, upgrades and errors, as a config writes them. */
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { inlineHook } from '../../core/http/inline.ts'
 import { deny, respond } from '../../core/plugin.ts'
 import { eventually } from '../support/deadline.ts'
+import { collectGarbage } from '../support/garbage.ts'
 import { answer, startOrigin } from '../support/origin.ts'
 import { startProxy } from '../support/proxy.ts'
 
-setFlagsFromString('--expose-gc')
-const gc = runInNewContext('gc') as () => void
 const GET = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
 const post = (body: string) => `POST / HTTP/1.1\r\nHost: x\r\nX-From: me\r\nContent-Length: ${body.length}\r\n\r\n${body}`
 const withHook = (origin: { readonly address: string }, ...hooks: Parameters<typeof inlineHook>[1][]) =>
@@ -117,7 +114,7 @@ test('what is kept for a body goes with it, however it ends', async () => {
   c.reset()
   await proxy.exchange()
   await eventually(() => {
-    gc()
+    collectGarbage()
     return kept!.deref() === undefined ? true : undefined
   }, 'the state of a body stays')
 })

@@ -1,7 +1,10 @@
 /** What a plugin may count on, and what it may not do: the same for both engines. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { Hook } from '../../core/hooks.ts'
+import type { PluginUse } from '../../core/sandbox/sandbox.ts'
 import { eventually } from '../support/deadline.ts'
+import { collectGarbage } from '../support/garbage.ts'
 import { requestHead, responseHead } from '../support/heads.ts'
 import { ask, type Isolation, outcome, Sandboxed } from '../support/sandboxed.ts'
 
@@ -392,6 +395,31 @@ export default definePlugin({ name: 'async', options: ${schema}, async setup({ n
     assert.is(bodyOf(await ask(next!)), '11')
     assert.is(outcome(await ask(one!)), 'failed plugin_unavailable')
   })
+  // What a use was released with held what stood there before it: a hundred reloads kept a hundred plugins.
+  check('keeps nothing of uses that others took the place of', async (it) => {
+    const file = await it.write('tag.ts', plain('tag', `return { onRequest: () => respond(200, options.tag) }`))
+    const gone: WeakRef<Hook>[] = []
+    let hook = await it.load(file, { key: 'k', options: { tag: '0' } })
+    for (let round = 1; round <= 5; round++) {
+      gone.push(new WeakRef(hook))
+      hook = await replaced(it, hook, await it.use(file, { key: 'k', options: { tag: String(round) } }))
+    }
+    await eventually(
+      () => {
+        collectGarbage()
+        return gone.every((ref) => ref.deref() === undefined) ? true : undefined
+      },
+      () => `${gone.filter((ref) => ref.deref() !== undefined).length} of ${gone.length} are alive`,
+    )
+    assert.is(bodyOf(await ask(hook)), '5')
+  })
+}
+
+/** As a reload does it. */
+async function replaced(it: Sandboxed, before: Hook, use: PluginUse): Promise<Hook> {
+  const [hook] = await it.sandbox.load([use], [before])
+  it.sandbox.release([before])
+  return hook!
 }
 
 function describeFailures(check: Check): void {
