@@ -40,3 +40,8 @@ export function takeMissing(): MissingVariable[] {
 export function givenValues(): ReadonlyMap<string, string> {
   return given
 }
+
+/** Before another evaluation: what an earlier one asked for is none of its secrets. */
+export function forgetGiven(): void {
+  given.clear()
+}

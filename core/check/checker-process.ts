@@ -1,9 +1,11 @@
-/** The process in which a config is evaluated and checked. It gets one question, answers, and is killed. */
+/** The process in which a config is evaluated and checked. It answers one question at a time, and is killed unless it is left as it was. */
 import { enableCompileCache, flushCompileCache } from 'node:module'
 import { ConfigError, errorProblem } from '../config/problems.ts'
 import { endWithParent } from '../end-with-parent.ts'
+import { forgetGiven } from '../environment.ts'
 import type { Answer, Question } from './checker.ts'
 import { withLeanZod } from './lean-zod.ts'
+import { Surroundings } from './surroundings.ts'
 
 // Given by the parent if it has one: without it, half of the time goes into compiling what follows.
 const [isAhead, cacheFolder] = process.argv.splice(2)
@@ -14,8 +16,21 @@ if (cacheFolder !== undefined) enableCompileCache(cacheFolder)
 const { answerTo, rehearse } = await withLeanZod(() => import('./answer.ts'))
 const { secretsOf, withoutSecrets } = await import('../config/secrets.ts')
 
-process.once('message', (question: Question) => {
-  answerTo(question, send).then((checked) => end({ kind: 'checked', checked }), fail)
+/** Null until there was a question. */
+let surroundings: Surroundings | null = null
+let isAsked = false
+
+process.on('message', (question: Question) => {
+  isAsked = true
+  const isFirst = surroundings === null
+  surroundings ??= new Surroundings()
+  forgetGiven()
+  answerTo(question, send).then((checked) => {
+    // It may be killed as soon as it has answered: what it had to compile is kept for the next one before that.
+    if (isFirst) flushCompileCache()
+    isAsked = false
+    send({ kind: 'checked', checked, isUnchanged: checked.dataHash !== null && surroundings!.areSame })
+  }, fail)
 })
 // Started before there is a question: what answering takes is loaded and compiled by then.
 if (isAhead === 'ahead') {
@@ -23,8 +38,8 @@ if (isAhead === 'ahead') {
   await rehearse().catch(() => {})
   flushCompileCache()
 }
-process.once('uncaughtException', fail)
-process.once('unhandledRejection', fail)
+process.on('uncaughtException', fail)
+process.on('unhandledRejection', fail)
 // Nobody waits for the answer any more.
 process.once('disconnect', () => process.exit(1))
 
@@ -32,14 +47,12 @@ function send(answer: Answer): void {
   toParent(answer, () => {})
 }
 
-/** It is killed as soon as it has answered: what it had to compile is kept for the next one before that. */
-function end(answer: Answer): void {
-  flushCompileCache()
-  send(answer)
-}
-
 function fail(error: unknown): void {
+  // Nobody would hear of it: the next one to ask finds it gone.
+  if (!isAsked) process.exit(1)
+  flushCompileCache()
   const problems =
     error instanceof ConfigError ? error.problems : [errorProblem(error instanceof Error ? String(error.stack) : String(error))]
-  end({ kind: 'checked', checked: { problems: withoutSecrets(problems, secretsOf(null)), named: [], dataHash: null, facts: null } })
+  const checked = { problems: withoutSecrets(problems, secretsOf(null)), named: [], dataHash: null, facts: null }
+  send({ kind: 'checked', checked, isUnchanged: false })
 }

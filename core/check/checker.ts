@@ -40,17 +40,27 @@ export type Answer =
   | { readonly kind: 'partly'; readonly problems: readonly Problem[] }
   /** It is about to load this one. */
   | { readonly kind: 'use'; readonly plugin: string }
-  | { readonly kind: 'checked'; readonly checked: Checked }
+  /** `isUnchanged`: what was valid has left nothing behind, so there may be another question. */
+  | { readonly kind: 'checked'; readonly checked: Checked; readonly isUnchanged: boolean }
 
 /** isolated-vm needs the first; without the second a hostile plugin outgrows its memory unhindered. */
 const FLAGS = ['--no-node-snapshot', '--no-concurrent-osr', '--disable-warning=ExperimentalWarning']
 
+/** So many questions, then another process: what an evaluation leaves unseen does not add up. */
+const MOST_QUESTIONS = 50
+
 export class Checker {
   readonly #child: ChildProcess
-  readonly #checked = Promise.withResolvers<Checked>()
+  /** Why there is no answer any more. */
+  #failed: Checked | null = null
+  #answer: ((checked: Checked) => void) | null = null
   /** What is wrong as far as it is known. */
   #known: readonly Problem[] = []
   #plugin: string | null = null
+  #questions = 0
+  #isUnchanged = true
+  /** Of the packages that it has imported, and so remembers; null: of none. */
+  #stamp: string | null = null
 
   /** `isAhead`: the question will come later. */
   constructor({ isAhead = false } = {}) {
@@ -71,19 +81,38 @@ export class Checker {
     )
   }
 
-  /** Asks once. Always answers, at the deadline at the latest. */
+  /** One question after the other. Always answers, at the deadline at the latest. */
   async ask(question: Question, deadlineMs: number): Promise<Checked> {
-    const { file } = question.request.bundle
+    if (this.#failed !== null) return this.#failed
+    const { file, packagesStamp } = question.request.bundle
+    this.#questions++
+    this.#stamp = packagesStamp
+    this.#isUnchanged = false
+    this.#known = []
+    this.#plugin = null
+    const { promise, resolve } = Promise.withResolvers<Checked>()
+    this.#answer = resolve
     const timer = setTimeout(
       () => this.#fail(`${this.#culprit()} did not finish within ${deadlineMs / 1000} s`, wholeFile(file)),
       deadlineMs,
     )
     this.#child.send(question, () => {})
     try {
-      return await this.#checked.promise
+      return await promise
     } finally {
+      this.#answer = null
       clearTimeout(timer)
     }
+  }
+
+  /** Whether there may be another question: the process is as it was before the first. */
+  get mayGoOn(): boolean {
+    return this.isAlive && this.#failed === null && this.#isUnchanged && this.#questions < MOST_QUESTIONS
+  }
+
+  /** Whether it has not imported other packages than those of that stamp. */
+  suits(packagesStamp: string): boolean {
+    return this.#stamp === null || this.#stamp === packagesStamp
   }
 
   /** False: it would not answer. */
@@ -115,11 +144,15 @@ export class Checker {
   #onAnswer(answer: Answer): void {
     if (answer.kind === 'partly') this.#known = answer.problems
     else if (answer.kind === 'use') this.#plugin = answer.plugin
-    else this.#checked.resolve(answer.checked)
+    else {
+      this.#isUnchanged = answer.isUnchanged
+      this.#answer?.(answer.checked)
+    }
   }
 
   #fail(message: string, place: Place | null = null): void {
-    this.#checked.resolve({ problems: [...this.#known, errorProblem(message, place)], named: [], dataHash: null, facts: null })
+    this.#failed ??= { problems: [...this.#known, errorProblem(message, place)], named: [], dataHash: null, facts: null }
+    this.#answer?.(this.#failed)
   }
 
   #culprit(): string {

@@ -112,23 +112,28 @@ export class ConfigLoader {
     if (this.#isClosed) throw new Error('the loader is closed')
     if (this.#idle !== null) clearTimeout(this.#idle)
     const isFirst = this.#loads++ === 0
-    const checker = this.#takeSpare()
-    this.#checker = checker
+    this.#checker = this.#takeSpare()
     try {
-      return await this.#loadWith(checker, plugins)
+      return await this.#loadWith(plugins)
     } finally {
-      this.#checker = null
-      checker.end()
       // The first load may be the last for days.
-      if (isFirst || this.#isClosed) await this.#rest()
-      else {
-        this.#spare = this.#createSpare()
-        this.#restIn(WARM_MS)
-      }
+      const isOver = isFirst || this.#isClosed
+      this.#spare = isOver ? null : this.#nextSpare(this.#checker)
+      if (this.#spare !== this.#checker) this.#checker.end()
+      this.#checker = null
+      if (isOver) await this.#rest()
+      else this.#restIn(WARM_MS)
     }
   }
 
-  async #loadWith(checker: Checker, plugins: boolean): Promise<Loaded> {
+  /** The one that has answered, if it can be asked again: to start one takes ten times what it takes to answer. */
+  #nextSpare(checker: Checker): Checker {
+    if (!checker.mayGoOn) return this.#createSpare()
+    checker.unref()
+    return checker
+  }
+
+  async #loadWith(plugins: boolean): Promise<Loaded> {
     const startedAt = Date.now()
     const absent = whyAbsent(this.file)
     if (absent !== null) return { bundle: null, problems: [errorProblem(absent)], watch: this.#known, ...NOTHING, startedAt }
@@ -143,7 +148,13 @@ export class ConfigLoader {
         bundler = this.#openBundler()
         return bundler.bundle()
       })
-      const { problems: checked, named, dataHash, facts, uses = [] } = await checker.ask(questionOf(bundle, plugins), this.#deadlineMs)
+      const {
+        problems: checked,
+        named,
+        dataHash,
+        facts,
+        uses = [],
+      } = await this.#checkerFor(bundle).ask(questionOf(bundle, plugins), this.#deadlineMs)
       const problems = byPlace([...bundler.warnings, ...checked], this.file)
       const isValid = !problems.some(({ severity }) => severity === 'error')
       const watch = [...new Set([...bundler.watch, ...named])]
@@ -156,6 +167,14 @@ export class ConfigLoader {
       if (!(error instanceof ConfigError)) throw error
       return { bundle: null, problems: withoutSecrets(error.problems), watch: this.#withKnown(bundler.watch), ...NOTHING, startedAt }
     }
+  }
+
+  #checkerFor({ packagesStamp }: Bundle): Checker {
+    const checker = this.#checker!
+    if (checker.suits(packagesStamp)) return checker
+    checker.end()
+    this.#checker = new Checker()
+    return this.#checker
   }
 
   #openBundler(): ConfigBundler {
@@ -214,7 +233,7 @@ export class ConfigLoader {
 }
 
 /** How long what a load needs is kept ready for the next one. */
-const WARM_MS = 60_000
+const WARM_MS = 300_000
 
 let openBundlers = 0
 

@@ -325,6 +325,33 @@ export default { listeners: { web: http({ listen: ':1', routes: [
     },
   ))
 
+test('the process that has checked a config checks the next one, too', () =>
+  withRig(FILES, async (rig) => {
+    await rig.load()
+    const first = await checkerAfter(rig, 'x')
+    assert.is(await checkerAfter(rig, 'y'), first)
+    rig.write('lib/routes.ts', "export const routes = [{ pth: '/x', to: 'a:1' }]\n")
+    assert.match(lines((await rig.load()).problems).join(), /pth/)
+    assert.is.not(await checkerAfter(rig, 'z'), first, 'one that found an error may have seen anything')
+  }))
+
+test('a process in which a config left something is not asked again', () =>
+  withRig(FILES, async (rig) => {
+    await rig.load()
+    const first = await checkerAfter(rig, 'x')
+    assert.is.not(await checkerAfter(rig, 'y', 'globalThis.left = 1'), first)
+  }))
+
+/** The process that a load of valid files leaves to be asked next. */
+async function checkerAfter(rig: Rig, path: string, code = ''): Promise<number> {
+  rig.write('lib/routes.ts', `${code}\nexport const routes = [{ path: '/${path}', to: 'a:1' }]\n`)
+  const { bundle, problems } = await rig.load()
+  assert.ok(bundle?.code.includes(`/${path}`), lines(problems).join())
+  const [checker, ...others] = childrenOf(process.pid).filter((pid) => commandOf(pid).includes('checker-process'))
+  assert.equal(others, [])
+  return checker!
+}
+
 test('loading again and again leaves nothing behind, and closing leaves no process', async () => {
   const rig = new Rig()
   const before = childrenOf(process.pid)
@@ -359,6 +386,14 @@ function isRunning(pid: number): boolean {
 }
 
 test.run()
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1')
+  } catch {
+    return ''
+  }
+}
 
 function childrenOf(pid: number): number[] {
   return readdirSync('/proc')
