@@ -48,6 +48,8 @@ export interface EndedExchange {
   /** From the first byte sent to the endpoint to its response head, of the last attempt; NaN without an answer. */
   readonly upstreamMs: number
   readonly attempts: number
+  /** Why a client with a cookie of ours got another endpoint than that of the cookie; null: it did not. */
+  readonly moved: 'removed' | 'unhealthy' | 'ejected' | 'failed' | null
   readonly tunnel: boolean
   /** Null: the client showed none. */
   readonly clientCertificate: ClientCertificate | null

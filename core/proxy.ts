@@ -86,6 +86,8 @@ export interface ProxyOptions {
   readonly ticketKeys?: TicketKeys
   /** In what policies count; default: in this process alone. */
   readonly counting?: Counting
+  /** Of all workers, to sign cookies with; default: one of this process. */
+  readonly secret?: Uint8Array
   /** What a simulation puts in the place of the machine's. */
   readonly simulated?: Simulated
 }
@@ -112,7 +114,7 @@ class WorkerProxy implements Proxy {
   #current: Candidate | null = null
   #pressed = false
 
-  constructor({ observer, maxConnections, simulated, capabilities, ticketKeys, counting }: ProxyOptions) {
+  constructor({ observer, maxConnections, simulated, capabilities, ticketKeys, counting, secret }: ProxyOptions) {
     this.#simulated = simulated ?? null
     this.#ticketKeys = ticketKeys ?? null
     this.#sandbox = new Sandbox({ observer, ...(capabilities === undefined ? {} : { capabilities }) })
@@ -120,6 +122,7 @@ class WorkerProxy implements Proxy {
       observer,
       onDescriptors: (open) => this.#descriptors(open, maxConnections),
       isShort: () => this.#pressed,
+      ...(secret === undefined ? {} : { secret }),
       ...simulated,
     })
     this.#policies = new Policies(this.#runtime.deadlines, counting)

@@ -1,4 +1,5 @@
 /** The request as routes and the user's own functions see it: lazily read from the head, never a copy of all of it. */
+import { cookieIn } from './net/http1/cookie.ts'
 import type { RequestHead } from './net/http1/head.ts'
 import type { HeadersView, QueryView, RequestView } from './plugin.ts'
 import type { RouteRequest } from './route/conditions.ts'
@@ -70,11 +71,6 @@ function cookieView(head: RequestHead): QueryView {
   return { get: (name) => cookieOf(head, name), has: (name) => cookieOf(head, name) !== null }
 }
 
-/** RFC 6265 §4.2; the first of two cookies with one name. */
 export function cookieOf(head: RequestHead, name: string): string | null {
-  for (const pair of (head.get('cookie') ?? '').split(/; */)) {
-    const equals = pair.indexOf('=')
-    if (equals > 0 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim()
-  }
-  return null
+  return cookieIn(head.get('cookie'), name)
 }

@@ -2,8 +2,11 @@
  * A plan at work: listeners, upstreams and pools of one worker. A new plan reuses what did not change: pools by their key,
  * listeners by their name; exchanges under way keep the service they began with.
  */
-import { type Balancer, createBalancer } from './balancer/balancer.ts'
+import { randomBytes } from 'node:crypto'
+import type { Balancer } from './balancer/balancer.ts'
+import { partOfHash } from './balancer/part-of-hash.ts'
 import { roundRobin } from './balancer/round-robin.ts'
+import { monotonicMs } from './clock.ts'
 import { Deadlines } from './deadlines.ts'
 import { type AnyListener, Doors, type Source } from './doors.ts'
 import type { Observer } from './events.ts'
@@ -31,9 +34,11 @@ import type {
 import { type OpenLink, openLink } from './upstream/datagram-link.ts'
 import type { Dial, Origination } from './upstream/dial.ts'
 import { DnsCache } from './upstream/dns.ts'
+import { Endpoint } from './upstream/endpoint.ts'
 import { HealthBoard } from './upstream/health-board.ts'
 import { Pool, type PoolEnvironment, type PoolOptions } from './upstream/pool.ts'
-import { Endpoint, Upstream, type UpstreamEnvironment } from './upstream/upstream.ts'
+import { type Asked, hashOf } from './upstream/request-key.ts'
+import { Upstream, type UpstreamEnvironment } from './upstream/upstream.ts'
 import { stateOf, type UpstreamState } from './upstream/upstream-state.ts'
 
 export interface RuntimeOptions {
@@ -48,6 +53,10 @@ export interface RuntimeOptions {
   readonly openLink?: OpenLink
   /** Descriptors are short: no session of UDP begins. Default: never. */
   readonly isShort?: () => boolean
+  /** What balancers draw lots with. Default: the machine's. */
+  readonly random?: () => number
+  /** What cookies are signed with that have no secret of their own. Default: one of this process. */
+  readonly secret?: Uint8Array
 }
 
 /** What taking a plan into use did to those who were connected. */
@@ -63,6 +72,8 @@ export class Runtime {
   /** No worker checks endpoints unless it is told to. */
   readonly health = new HealthBoard()
   readonly #options: RuntimeOptions
+  readonly #random: () => number
+  readonly #secret: Uint8Array
   readonly #dns = new DnsCache()
   readonly #listeners = new Map<string, AnyListener>()
   /** HTTP in routes of TCP listeners, by the key of its destination. */
@@ -71,6 +82,8 @@ export class Runtime {
   readonly #leaving = new Set<AnyListener>()
   readonly #doors = new Doors()
   #pools = new Map<string, Pool>()
+  /** By upstream, pool and address. */
+  #endpoints = new Map<string, Endpoint>()
   #upstreams = new Map<string, KnownUpstream>()
   readonly #forwardings = new Forwardings()
   #tally: Tally | null = null
@@ -82,6 +95,8 @@ export class Runtime {
 
   constructor(options: RuntimeOptions) {
     this.#options = options
+    this.#random = options.random ?? Math.random
+    this.#secret = options.secret ?? randomBytes(32)
     this.deadlines = options.deadlines ?? new Deadlines()
   }
 
@@ -270,7 +285,11 @@ export class Runtime {
         const upstream = plan.upstreams.get(name)
         return upstream === undefined ? null : upstreams.get(upstream)!
       },
-      nextOf: (split: SplitDestination) => {
+      partOf: (split: SplitDestination, asked: Asked) => {
+        if (split.by !== null) {
+          const weights = split.parts.map((part) => part.weight)
+          return upstreams.get(split.parts[partOfHash(weights, hashOf(split.by, asked, this.#random))]!.upstream)!
+        }
         let turn = turns.get(split)
         if (turn === undefined) {
           turn = roundRobin(split.parts.map((part) => part.weight))
@@ -286,17 +305,25 @@ export class Runtime {
   /** What did not change stays as it is, the balancer's turn too; pools are kept by their key, whatever the upstream is called. */
   #useUpstreams(plan: Plan, { originations }: Materials): ReadonlyMap<UpstreamPlan, Upstream> {
     const pools = new Map<string, Pool>()
+    const endpoints = new Map<string, Endpoint>()
     const known = new Map<string, KnownUpstream>()
     const byPlan = new Map<UpstreamPlan, Upstream>()
     for (const upstream of plan.upstreams.values()) {
       const tls = originations.get(upstream) ?? null
-      const text = JSON.stringify([upstream, tls?.identity])
+      const text = JSON.stringify([upstream, tls?.identity], numbered)
       const before = this.#upstreams.get(upstream.name)
       // Also for what is kept: its pools must outlive this plan.
-      const endpoints = upstream.endpoints.map((endpoint) => new Endpoint(endpoint, this.#poolFor(upstream, endpoint, tls, pools)))
+      const own = upstream.endpoints.map((endpoint) => {
+        const [poolKey, pool] = this.#poolFor(upstream, endpoint, tls, pools)
+        const key = JSON.stringify([upstream.name, endpoint.address, poolKey])
+        const one = this.#endpoints.get(key) ?? new Endpoint(endpoint, pool)
+        one.plan = endpoint
+        endpoints.set(key, one)
+        return one
+      })
       const same = before?.text === text ? before.upstream : null
-      if (same === null && before !== undefined) this.#closeUpstream(before.upstream, endpoints)
-      const made = same ?? new Upstream(upstream, endpoints, createBalancer(upstream), this.#upstreamEnvironment())
+      if (same === null && before !== undefined) this.#closeUpstream(before.upstream, own)
+      const made = same ?? new Upstream(upstream, own, this.#upstreamEnvironment())
       known.set(upstream.name, { text, upstream: made })
       byPlan.set(upstream, made)
     }
@@ -304,11 +331,12 @@ export class Runtime {
     for (const [name, { upstream }] of this.#upstreams) if (!known.has(name)) this.#closeUpstream(upstream, [])
     this.health.use([...known.values()].map(({ upstream }) => upstream))
     this.#pools = pools
+    this.#endpoints = endpoints
     this.#upstreams = known
     return byPlan
   }
 
-  #poolFor(plan: UpstreamPlan, endpoint: EndpointPlan, tls: Origination | null, pools: Map<string, Pool>): Pool {
+  #poolFor(plan: UpstreamPlan, endpoint: EndpointPlan, tls: Origination | null, pools: Map<string, Pool>): [key: string, pool: Pool] {
     const { connect, keepAlive } = plan.timeouts
     const { idleConnections: maxIdle, proxyProtocol } = plan
     const options: PoolOptions = { target: endpoint.target, tls, proxyProtocol, connectMs: connect, keepAliveMs: keepAlive, maxIdle }
@@ -317,7 +345,7 @@ export class Runtime {
     const pool = known ?? new Pool(options, this.#poolEnvironment())
     known?.configure(options)
     pools.set(key, pool)
-    return pool
+    return [key, pool]
   }
 
   /** `left`: of its endpoints, those that the next plan goes on with. */
@@ -327,8 +355,10 @@ export class Runtime {
   }
 
   #upstreamEnvironment(): UpstreamEnvironment {
-    const { observer: events } = this.#options
-    return { events, deadlines: this.deadlines, random: Math.random, verdictChanged: () => this.health.changed() }
+    return {
+      ...{ events: this.#options.observer, deadlines: this.deadlines, random: this.#random, now: monotonicMs },
+      ...{ secret: this.#secret, verdictChanged: () => this.health.changed() },
+    }
   }
 
   #poolEnvironment(): PoolEnvironment {
@@ -362,6 +392,17 @@ interface KnownUpstream {
   /** All that it is made of. */
   readonly text: string
   readonly upstream: Upstream
+}
+
+const functions = new WeakMap<object, number>()
+let lastFunction = 0
+
+/** A function is the same only if it is itself: what it knows does not show. */
+function numbered(_key: string, value: unknown): unknown {
+  if (typeof value !== 'function') return value
+  const number = functions.get(value) ?? ++lastFunction
+  functions.set(value, number)
+  return number
 }
 
 /** Ids of two workers, or of two runs, do not meet: time and chance in front, a count behind. */

@@ -54,6 +54,11 @@ test('the config of UDP listeners passes check', () => {
   assert.match(output, /is valid: 2 listeners, 3 routes, 3 upstreams/)
 })
 
+test('the config of balancers passes check', () => {
+  const { status, output } = sluice({ 'proxy.config.ts': named('endpoints: proxy.config.ts') }, 'check')
+  assert.is(status, 0, output)
+})
+
 secured('the config of a TCP listener passes check', ({ server }) => {
   const files = Object.fromEntries(
     ['mq', 'web'].flatMap((name) => [

@@ -33,6 +33,7 @@ class Ended implements EndedExchange {
   readonly tunnel = false
   readonly clientCertificate = null
   readonly user = null
+  readonly moved = null
   readonly logHooks: readonly Hook[] | null
   readonly generation = 1
   readonly scheme = 'http'

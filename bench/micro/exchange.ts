@@ -2,7 +2,7 @@
  * What one exchange costs in this program alone: a real HTTP/1 connection, exchange and upstream connection between two wires that
  * carry bytes in memory, so that neither the kernel nor a neighbour on the machine is in the figure. Prints ns an exchange.
  */
-import { createBalancer } from '../../core/balancer/balancer.ts'
+import { monotonicMs } from '../../core/clock.ts'
 import { Http1Connection } from '../../core/connection/http1.ts'
 import { Deadlines } from '../../core/deadlines.ts'
 import type { Service } from '../../core/http/service.ts'
@@ -14,8 +14,9 @@ import type { Conditions } from '../../core/route/conditions.ts'
 import { RouteTable } from '../../core/route/table.ts'
 import { UpstreamConnection } from '../../core/upstream/connection.ts'
 import { DnsCache } from '../../core/upstream/dns.ts'
+import { Endpoint } from '../../core/upstream/endpoint.ts'
 import { Pool } from '../../core/upstream/pool.ts'
-import { Endpoint, Upstream } from '../../core/upstream/upstream.ts'
+import { Upstream } from '../../core/upstream/upstream.ts'
 
 const requests = {
   wrk: 'GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n',
@@ -71,6 +72,8 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
   const plan: UpstreamPlan = {
     name: 'api',
     endpoints: [{ address: '127.0.0.1:1', target, weight: 1 }],
+    balancer: { kind: 'roundRobin' },
+    sticky: null,
     host: 'preserve',
     hostName: 'api',
     tls: null,
@@ -100,12 +103,9 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
     handshakeFailed: nothing,
     pluginLogged: nothing,
   }
-  const upstream = new Upstream(plan, [new Endpoint(plan.endpoints[0]!, pool)], createBalancer(plan), {
-    events: observer,
-    deadlines,
-    random: Math.random,
-    verdictChanged() {},
-  })
+  const secret = new Uint8Array(32)
+  const environment = { events: observer, deadlines, random: Math.random, now: monotonicMs, secret, verdictChanged() {} }
+  const upstream = new Upstream(plan, [new Endpoint(plan.endpoints[0]!, pool)], environment)
   const conditions: Conditions = { hosts: null, paths: null, methods: null, headers: [], query: [], cookies: [], from: null, when: null }
   const route = { id: 'web[0]', hooks: [], destination: { kind: 'upstream', upstream: plan, rewrite: null } as const }
   const listener: ListenerPlan = {
@@ -151,7 +151,7 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
     observer,
     logHooks: null,
     upstreamFor: () => upstream,
-    nextOf: () => upstream,
+    partOf: () => upstream,
     upstreamNamed: () => upstream,
     requestId: String,
     nextSerial: () => ++serial,

@@ -2,10 +2,15 @@
  * Smooth weighted round robin: over one round each index is picked exactly as often as its weight says, spread out as evenly as
  * can be (5:1:1 gives a a b a c a a). A round is worked out once, so a pick is one look into an array.
  */
-import type { Balancer } from './balancer.ts'
+import type { Balancer, IsAvailable } from './balancer.ts'
 
-/** Work for a precomputed round: longer rounds are stepped through as they come. */
+/** Work for a precomputed round; that of a longer one is saved by sorting. */
 const MAX_ROUND_STEPS = 1_000_000
+/** Of a round: 1 MB. Longer ones are stepped through as they come. */
+const MAX_ROUND = 262_144
+/** When a turn comes, as a share of the round, and whose it is, in one number of 52 bits. */
+const TIME = 2 ** 32
+const INDEX = 2 ** 20
 
 /** Weights are numbers ≥ 0, whole or not; also picks the parts of a split. `maxRoundSteps` is there for tests. */
 export function roundRobin(weights: readonly number[], maxRoundSteps = MAX_ROUND_STEPS): Balancer {
@@ -26,7 +31,7 @@ class Round implements Balancer {
     this.#stepper = stepper
   }
 
-  pick(isAvailable: ((index: number) => boolean) | null): number {
+  pick(isAvailable: IsAvailable | null): number {
     const index = this.#round[this.#at]!
     this.#at = this.#at + 1 === this.#round.length ? 0 : this.#at + 1
     return isAvailable === null || isAvailable(index) ? index : this.#stepper.next(isAvailable)
@@ -45,7 +50,7 @@ class Stepper {
     this.total = weights.reduce((sum, weight) => sum + weight, 0)
   }
 
-  next(isAvailable: ((index: number) => boolean) | null): number {
+  next(isAvailable: IsAvailable | null): number {
     let best = -1
     let gained = 0
     for (let i = 0; i < this.#weights.length; i++) {
@@ -66,9 +71,21 @@ function planRound(weights: readonly number[], maxSteps: number): Uint32Array | 
   const length = weights.reduce((sum, weight) => sum + weight / divisor, 0)
   const isEven = weights.every((weight) => weight === 0 || weight === divisor)
   if (isEven) return Uint32Array.from(weights.flatMap((weight, i) => (weight > 0 ? [i] : [])))
-  if (length * weights.length > maxSteps) return null
-  const stepper = new Stepper(weights.map((weight) => weight / divisor))
+  if (maxSteps === 0 || length > MAX_ROUND) return null
+  const turns = weights.map((weight) => weight / divisor)
+  if (length * weights.length > maxSteps) return sortedRound(turns, length)
+  const stepper = new Stepper(turns)
   return Uint32Array.from({ length }, () => stepper.next(null))
+}
+
+/** Each takes its turns at even distances, the first after half of one. */
+function sortedRound(turns: readonly number[], length: number): Uint32Array {
+  const times = new Float64Array(length)
+  let at = 0
+  for (const [index, count] of turns.entries())
+    for (let i = 0; i < count; i++) times[at++] = Math.floor(((i + 0.5) / count) * TIME) * INDEX + index
+  times.sort()
+  return new Uint32Array(length).map((_, i) => times[i]! % INDEX)
 }
 
 function greatestDivisor(a: number, b: number): number {

@@ -132,7 +132,7 @@ const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   upstream: ['name', 'options'],
   redirect: ['to', 'status'],
   respond: ['status', 'body', 'headers'],
-  split: ['parts'],
+  split: ['parts', 'options'],
   plugin: ['options', 'use'],
 }
 

@@ -46,22 +46,23 @@ function follow(root: unknown, steps: readonly PropertyKey[], base: Path): { pat
 }
 
 /** Which field of what a helper returns holds what it was given. */
-const WRAPPED: Readonly<Record<string, string>> = {
-  http: 'options',
-  tcp: 'options',
-  udp: 'options',
-  forward: 'options',
-  socks: 'options',
-  upstream: 'options',
-  blocklist: 'options',
-  intercept: 'options',
-  split: 'parts',
-  policy: 'options',
+const WRAPPED: Readonly<Record<string, readonly string[]>> = {
+  http: ['options'],
+  tcp: ['options'],
+  udp: ['options'],
+  forward: ['options'],
+  socks: ['options'],
+  upstream: ['options'],
+  blocklist: ['options'],
+  intercept: ['options'],
+  balancer: ['options'],
+  split: ['parts', 'options'],
+  policy: ['options'],
 }
 
 function toStep(container: unknown, step: PropertyKey): Step {
   if (typeof step === 'number') return step
   const name = String(step)
   const kind = typeof container === 'object' && container !== null && 'kind' in container ? container.kind : null
-  return typeof kind === 'string' && WRAPPED[kind] === name ? { hidden: name } : name
+  return typeof kind === 'string' && WRAPPED[kind]?.includes(name) === true ? { hidden: name } : name
 }

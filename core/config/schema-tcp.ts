@@ -2,7 +2,7 @@
 
 import { isHostName, isIp } from '../net/address.ts'
 import type { Path } from './positions.ts'
-import { isObject, type Plain, type Report, show } from './report.ts'
+import { isObject, type Plain, type Report, show, wordOf } from './report.ts'
 import type { Parts, TcpRoutePart } from './schema-parts.ts'
 import { network } from './schema-route.ts'
 import { tlsTerminationOfRoute } from './schema-tls.ts'
@@ -78,7 +78,10 @@ export function tcpListener(listen: Schema, inside: Schema): Schema {
 }
 
 export function checkTcp({ tcpRoutes }: Parts, report: Report): void {
-  for (const part of tcpRoutes) checkTls(part, report)
+  for (const part of tcpRoutes) {
+    checkTls(part, report)
+    checkChoice(part, report)
+  }
   checkNames(tcpRoutes, report)
 }
 
@@ -111,6 +114,23 @@ function checkTls({ route, path }: TcpRoutePart, report: Report): void {
   for (const [i, name] of (tls.alpn as unknown[]).entries())
     if (typeof name === 'string' && name !== 'h2' && name !== 'http/1.1')
       report.error([...path, 'tls', 'alpn', i], `HTTP speaks h2 or http/1.1, not ${show(name)}`)
+}
+
+/** A connection of TCP has a client with an address, and no request. */
+function checkChoice({ route, path }: TcpRoutePart, report: Report): void {
+  const { to } = route
+  const by = isObject(to) && to.kind === 'split' && isObject(to.options) ? to.options.by : undefined
+  if (by !== undefined && by !== 'ip') report.error([...path, 'to'], 'this split goes by what a request of HTTP says', 'key')
+  const parts =
+    isObject(to) && to.kind === 'split' && Array.isArray(to.parts) ? to.parts.map((part: unknown) => (part as unknown[])?.[0]) : [to]
+  for (const upstream of parts) {
+    if (!isObject(upstream) || upstream.kind !== 'upstream' || !isObject(upstream.options)) continue
+    const { balancer, sticky } = upstream.options
+    const options = isObject(balancer) && isObject(balancer.options) ? balancer.options : {}
+    if (sticky !== undefined) report.error([...path, 'to'], `${wordOf(upstream.name)} is sticky by a cookie, and TCP has none`, 'key')
+    const isByRequest = typeof balancer === 'function' || (options.key !== undefined && options.key !== 'ip')
+    if (isByRequest) report.error([...path, 'to'], `the balancer of ${wordOf(upstream.name)} chooses by what a request of HTTP says`, 'key')
+  }
 }
 
 function speaksTls(to: unknown): boolean {

@@ -8,6 +8,7 @@ import {
   between,
   chosen,
   duration,
+  flag,
   list,
   made,
   notYet,
@@ -47,10 +48,39 @@ const notAnUpstream = wrong('upstream(…)')
 const endpoint = chosen((value) => (typeof value === 'string' ? endpointAddress : weighted))
 const weighted = object({ address: endpointAddress, weight: whole(0, 1_000_000) }, ['address'])
 
-const balancer = chosen((value) => {
-  if (!isObject(value) || value.kind !== 'balancer') return wrong('roundRobin()')
-  return value.name === 'roundRobin' ? anything : refused(`the balancer ${wordOf(value.name)} is not supported yet`)
+const fieldName = textThat((name) =>
+  /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name) ? null : `not the name of a field or cookie: ${show(name)}`,
+)
+const hashKey = chosen((value) => {
+  if (!isObject(value)) return typeof value === 'string' ? oneOf('ip', 'path') : notAKey
+  if ('cookie' in value) return object({ cookie: fieldName }, ['cookie'])
+  return 'header' in value ? object({ header: fieldName }, ['header']) : notAKey
 })
+const notAKey = wrong("'ip', 'path', { header } or { cookie }")
+const hashed = made({ options: chosen((value) => (isObject(value) ? object({ key: hashKey }, ['key']) : noKey)) })
+const noKey = refused("what it goes by is missing: { key: 'ip' }")
+const counted = made({ options: object({ choices: whole(1, 100) }) })
+const BALANCERS: Readonly<Record<string, Schema>> = {
+  ...{ roundRobin: anything, random: anything, leastTime: anything, firstAvailable: anything },
+  ...{ leastRequest: counted, ringHash: hashed, maglev: hashed },
+}
+
+const balancer = chosen((value) => {
+  if (typeof value === 'function') {
+    const meant = Object.keys(BALANCERS).find((name) => name === value.name)
+    return meant === undefined ? anything : refused(`${meant} is called: ${meant}()`)
+  }
+  const schema = isObject(value) && value.kind === 'balancer' ? BALANCERS[wordOf(value.name)] : undefined
+  return schema ?? notABalancer
+})
+const notABalancer = wrong('a balancer such as leastRequest(), or a function')
+
+const signingSecret = textThat((secret) => (secret.length >= 16 ? null : 'a secret of at least 16 characters is needed'))
+const cookiePath = textThat((path) =>
+  /^\/[!-+\--:<-~]*$/.test(path) ? null : `a path of cookies begins with / and has no ; and no space, got ${show(path)}`,
+)
+const sameSite = oneOf('lax', 'strict', 'none')
+const sticky = object({ cookie: fieldName, secret: signingSecret, maxAge: duration, path: cookiePath, secure: flag, sameSite }, ['cookie'])
 
 const discovery = chosen((value) => (isObject(value) && value.kind === 'discovery' ? anything : wrong('a discovery')))
 
@@ -85,10 +115,10 @@ const options = object({
   }),
   panic: ratio,
   balancer,
+  sticky,
   proxyProtocol: oneOf(1, 2),
   discovery: notYet('discovery', discovery),
   ...planned({
-    sticky: object({ cookie: text }, ['cookie']),
     slowStart: duration,
     parent: text,
   }),
@@ -104,6 +134,7 @@ const notAPart = wrong('[upstream, weight]')
 
 /** What split(…) returned. */
 export const splitTarget: Schema = made({
+  options: object({ by: hashKey }),
   parts: chosen((parts) => {
     if (!Array.isArray(parts) || parts.length === 0) return refused('split takes a list of [upstream, weight]')
     if (parts.every((part: unknown) => Array.isArray(part) && part[1] === 0)) return goesNowhere

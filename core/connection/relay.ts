@@ -8,8 +8,10 @@ import type { ErrorCode } from '../errors.ts'
 import { repeatable } from '../http/retry-rules.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
+import type { Endpoint } from '../upstream/endpoint.ts'
 import { PrivateConnections } from '../upstream/private-connections.ts'
-import type { Acquirer, Endpoint, Upstream } from '../upstream/upstream.ts'
+import type { Asked } from '../upstream/request-key.ts'
+import type { Acquirer, Upstream } from '../upstream/upstream.ts'
 import type { ConnectionHooks, Decision } from './connection-hooks.ts'
 import type { Accepted, ConnectionHome } from './home.ts'
 import { inspected } from './inspected-wire.ts'
@@ -33,7 +35,10 @@ export interface RelayOptions {
   readonly idleMs: number
 }
 
-export class Relay implements Accepted, Acquirer, WireOwner {
+export class Relay implements Accepted, Acquirer, Asked, WireOwner {
+  /** It has none, nor has its client an address but this. */
+  readonly request = null
+  readonly ip: string
   readonly #wire: Wire
   readonly #home: RelayHome
   readonly #privates: PrivateConnections
@@ -51,6 +56,7 @@ export class Relay implements Accepted, Acquirer, WireOwner {
     this.#wire = wire
     this.#home = home
     this.#facts = options.facts
+    this.ip = options.facts.ip
     this.#options = options
     this.#privates = new PrivateConnections(() => ({ ...wire.facts(), authority: options.facts.sni }))
     wire.owner = this
@@ -76,6 +82,11 @@ export class Relay implements Accepted, Acquirer, WireOwner {
     if (ticket !== 0) this.#options?.upstream.safeguards?.settle(ticket, failure)
   }
 
+  /** Only what asks by HTTP is shown to functions of the config. */
+  view(): null {
+    return null
+  }
+
   /** What is a tunnel, or will be one, ends by itself. */
   drain(): void {}
 
@@ -86,9 +97,10 @@ export class Relay implements Accepted, Acquirer, WireOwner {
   // ── dialling ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #attempt(upstream: Upstream): void {
-    const endpoint = upstream.choose(this.#tried)
+    const endpoint = upstream.choose(this.#tried, this)
     if (endpoint === null) return this.#fail('no_endpoint', null)
     this.#chosen = endpoint
+    endpoint.inFlight++
     this.#facts.endpoint = endpoint.plan.address
     this.#facts.attempts++
     this.#dialledAt = monotonicMs()
@@ -98,8 +110,12 @@ export class Relay implements Accepted, Acquirer, WireOwner {
   onConnected(connection: UpstreamConnection): void {
     const { early, hasEnded, hooks, deadlines, idleMs } = this.#options!
     const facts = this.#facts
-    facts.connectMs = monotonicMs() - this.#dialledAt
-    this.#options!.upstream.safeguards?.answered(this.#chosen!, 0, facts.connectMs)
+    const chosen = this.#chosen!
+    const now = monotonicMs()
+    facts.connectMs = now - this.#dialledAt
+    const { upstream } = this.#options!
+    upstream.safeguards?.answered(chosen, 0, facts.connectMs)
+    if (upstream.timesAnswers) chosen.time.observe(facts.connectMs, now)
     this.#settle(null)
     this.#options = null
     this.#giveUp = null
@@ -119,6 +135,7 @@ export class Relay implements Accepted, Acquirer, WireOwner {
     if (early.length > 0 && !isHeld) right.write('', early, 0, early.length)
     const ended = (fromClient: number, fromEndpoint: number, isIdle: boolean): void => {
       connection.left()
+      chosen.inFlight--
       hooks?.close()
       facts.bytesIn = fromClient + (isHeld ? 0 : early.length)
       facts.bytesOut = fromEndpoint
@@ -133,12 +150,21 @@ export class Relay implements Accepted, Acquirer, WireOwner {
   onDialFailed(code: ErrorCode, detail: string | null): void {
     this.#giveUp = null
     const { upstream } = this.#options!
-    upstream.safeguards?.failed(this.#chosen!, code)
+    const endpoint = this.#chosen!
+    const now = monotonicMs()
+    upstream.safeguards?.failed(endpoint, code)
+    if (upstream.timesAnswers) endpoint.failed(now - this.#dialledAt, now)
+    this.#leave()
     const { retries } = upstream.plan
     if (retries === null || repeatable(code, retries) !== 'connect' || this.#facts.attempts >= retries.attempts)
       return this.#fail(code, detail)
-    this.#tried = [...(this.#tried ?? []), this.#chosen!]
+    this.#tried = [...(this.#tried ?? []), endpoint]
     this.#attempt(upstream)
+  }
+
+  #leave(): void {
+    if (this.#chosen !== null) this.#chosen.inFlight--
+    this.#chosen = null
   }
 
   #fail(code: ErrorCode, detail: string | null): void {
@@ -161,6 +187,7 @@ export class Relay implements Accepted, Acquirer, WireOwner {
     this.#options = null
     this.#giveUp?.()
     this.#giveUp = null
+    this.#leave()
     this.#facts.end('client_gone', error)
     this.#home.connectionClosed(this)
   }

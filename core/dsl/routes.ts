@@ -2,7 +2,7 @@
 import type { Reply, RequestView } from '../plugin.ts'
 import type { List, OneOrMany } from './lists.ts'
 import type { HttpUse } from './policies.ts'
-import type { Upstream } from './upstreams.ts'
+import type { HashKeyOption, Upstream } from './upstreams.ts'
 
 export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS' | 'CONNECT' | 'TRACE' | (string & {})
 /** `true` present, `false` absent, text equal, RegExp found. */
@@ -82,11 +82,16 @@ export function redirect(to: string, status: RedirectStatus = 308): Redirect {
 }
 
 export type SplitPart = readonly [to: Upstream | string, weight: number]
+export interface SplitOptions {
+  /** The same part for the same key, in all workers: when weights change, only as many keys move as must. Who has no such key is spread by lot. */
+  by?: HashKeyOption | undefined
+}
 export interface Split {
   readonly kind: 'split'
   readonly parts: readonly SplitPart[]
+  readonly options?: SplitOptions
 }
-/** Shares requests by relative weights: `split([[api, 95], [next, 5]])`. */
-export function split(parts: readonly SplitPart[]): Split {
-  return { kind: 'split', parts }
+/** Shares requests by relative weights, `split([[api, 95], [next, 5]])`; with `{ by: 'ip' }` each client keeps its part. */
+export function split(parts: readonly SplitPart[], options: SplitOptions = {}): Split {
+  return { kind: 'split', parts, options }
 }

@@ -1,5 +1,5 @@
 /** Upstreams: groups of endpoints, how one is chosen, and how they are spoken to. */
-import type { Duration } from '../plugin.ts'
+import type { Duration, RequestView } from '../plugin.ts'
 import type { List, OneOrMany } from './lists.ts'
 
 export interface Upstream {
@@ -104,6 +104,23 @@ export interface Timeouts {
   /** Of HTTP: all tries together, until the head of the response that is passed on; the sending of the request counts. Default: no limit. */
   total?: Duration | undefined
 }
+export interface Sticky {
+  /** Its name. One that an endpoint sets under the same name is taken out. */
+  cookie: string
+  /**
+   * What it is signed with, at least 16 characters: the same on all machines, and cookies outlive restarts. Default: one that the proxy makes
+   * when it starts, for all its workers; then clients get new cookies after a restart.
+   */
+  secret?: string | undefined
+  /** Default: until the browser ends. */
+  maxAge?: Duration | undefined
+  /** Default `/`. */
+  path?: string | undefined
+  /** Default: where the request came by TLS. */
+  secure?: boolean | undefined
+  /** Default `lax`; `none` asks for `secure`. */
+  sameSite?: 'lax' | 'strict' | 'none' | undefined
+}
 export interface OriginationOptions {
   /** Default: the endpoint's name. */
   servername?: string | undefined
@@ -122,20 +139,21 @@ interface UpstreamCommon {
   idleConnections?: number | undefined
   limits?: Limits | undefined
   retries?: Retries | undefined
-  /** Default `roundRobin()`. */
+  /** Which endpoint a request goes to, in each worker by itself. A function is your own. Default `roundRobin()`. */
   balancer?: Balancer | undefined
+  /** Clients stay with the endpoint that they got first, by a signed cookie, as long as it takes requests. On HTTP only. */
+  sticky?: Sticky | undefined
   /** Begin each connection with a header of the PROXY protocol that names the client. It then serves that client's connection alone. */
   proxyProtocol?: 1 | 2 | undefined
   /** Leave the upstream alone while too many requests fail. `{}`: with all its defaults. */
   circuitBreaker?: CircuitBreaker | undefined
   /** Keep off endpoints whose requests fail. `{}`: with all its defaults. */
   outlier?: OutlierDetection | undefined
-  /** If less than this share of the endpoints is available, all of them are used: rather some bad answers than all the load on a few. 0: never. Default 0.5. */
+  /** If less than this share of the endpoints is available, all of them are used: rather some bad answers than all the load on a few. 0: never, the default of `firstAvailable()`. Else 0.5. */
   panic?: number | undefined
   /** Keep off endpoints that do not answer when they are asked. `{}`: `GET /` with all its defaults. */
   healthCheck?: HealthCheck | undefined
   /** Planned, as all below. */
-  sticky?: { cookie: string } | undefined
   slowStart?: Duration | undefined
   parent?: string | undefined
 }
@@ -157,26 +175,57 @@ export function upstream(name: string, options: UpstreamOptions | DiscoveredUpst
   return { kind: 'upstream', name, options }
 }
 
-export interface Balancer {
-  readonly kind: 'balancer'
-  readonly name: 'roundRobin' | 'leastRequest' | 'ringHash'
-  readonly options: LeastRequestOptions | RingHashOptions
+export type Balancer = BuiltInBalancer | BalancerFunction
+export type BuiltInBalancer =
+  | { readonly kind: 'balancer'; readonly name: 'roundRobin' | 'random' | 'leastTime' | 'firstAvailable' }
+  | { readonly kind: 'balancer'; readonly name: 'leastRequest'; readonly options: LeastRequestOptions }
+  | { readonly kind: 'balancer'; readonly name: 'ringHash' | 'maglev'; readonly options: HashOptions }
+/** What a function of yours sees of an endpoint. */
+export interface EndpointView {
+  readonly address: string
+  readonly weight: number
+  /** Attempts under way in this worker. */
+  readonly inFlight: number
 }
+/**
+ * Your own choice: of the endpoints that take requests just now, an index in that list or an address. It runs on the host, at once, for
+ * each attempt; what throws or names none of them is answered with 500.
+ */
+export type BalancerFunction = (endpoints: readonly EndpointView[], req: RequestView) => number | string
 export interface LeastRequestOptions {
+  /** How many are drawn to choose among. Default 2. */
   choices?: number | undefined
 }
-export interface RingHashOptions {
-  key?: 'ip' | 'path' | { header: string } | { cookie: string } | undefined
+/** What of a request is hashed: the client's address by `trust`, the path that is sent, a field or a cookie. Who lacks it is spread by lot. */
+export type HashKeyOption = 'ip' | 'path' | { header: string } | { cookie: string }
+export interface HashOptions {
+  key: HashKeyOption
 }
 /** Endpoints take turns by their weights. */
-export function roundRobin(): Balancer {
-  return { kind: 'balancer', name: 'roundRobin', options: {} }
+export function roundRobin(): BuiltInBalancer {
+  return { kind: 'balancer', name: 'roundRobin' }
 }
-/** Planned. */
-export function leastRequest(options: LeastRequestOptions = {}): Balancer {
+/** By lot and weight. */
+export function random(): BuiltInBalancer {
+  return { kind: 'balancer', name: 'random' }
+}
+/** Of two that are drawn by weight, the one with fewer attempts under way for its weight. */
+export function leastRequest(options: LeastRequestOptions = {}): BuiltInBalancer {
   return { kind: 'balancer', name: 'leastRequest', options }
 }
-/** Planned. */
-export function ringHash(options: Required<RingHashOptions>): Balancer {
+/** Of two that are drawn by weight, the one that should answer first: by its latest response times and what it has under way (peak EWMA). */
+export function leastTime(): BuiltInBalancer {
+  return { kind: 'balancer', name: 'leastTime' }
+}
+/** The same key goes to the same endpoint, in all workers and after restarts. When one of ten leaves, only its tenth of the keys moves. */
+export function ringHash(options: HashOptions): BuiltInBalancer {
   return { kind: 'balancer', name: 'ringHash', options }
+}
+/** As `ringHash`, more even; when one of ten leaves, a little more than its tenth moves. */
+export function maglev(options: HashOptions): BuiltInBalancer {
+  return { kind: 'balancer', name: 'maglev', options }
+}
+/** The first endpoint that is available, in the order written: the others stand by. */
+export function firstAvailable(): BuiltInBalancer {
+  return { kind: 'balancer', name: 'firstAvailable' }
 }

@@ -1,16 +1,17 @@
 /** What becomes of a request on its route: the answer, or what is sent and where; made by the functions that the data path uses. */
 import { isIP } from 'node:net'
-import { createBalancer } from '../balancer/balancer.ts'
-import { roundRobin } from '../balancer/round-robin.ts'
 import { errorTable } from '../errors.ts'
 import { requestText } from '../http/forward.ts'
 import { dropIdentity, extendIdentity, type Hop, hopLines } from '../http/identity.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import { normalisePath } from '../net/path.ts'
 import type { Destination, EndpointPlan, ListenerPlan, RetryPlan, UpstreamPlan } from '../plan/plan.ts'
+import { makeRequestView } from '../request-view.ts'
 import type { Params } from '../route/pattern.ts'
 import { expand } from '../route/template.ts'
 import { planTo } from '../upstream/destinations.ts'
+import type { Asked } from '../upstream/request-key.ts'
+import { explainBalancing, explainSplit } from './balancing.ts'
 import type { NamedValue, Outcome, Sent } from './explanation.ts'
 import { schemeOf } from './listener.ts'
 import { clean, shownField } from './shown.ts'
@@ -19,6 +20,7 @@ export interface Arrived {
   /** Is edited as it would be. */
   readonly head: RequestHead
   readonly peer: string
+  readonly ip: string
   readonly listener: ListenerPlan
   readonly params: Params | null
   readonly isHttp2: boolean
@@ -44,22 +46,27 @@ export function explainDestination(destination: Destination, arrived: Arrived): 
       return { outcome: { kind: 'redirect', status: destination.status, location }, upstream: null }
     }
     case 'named':
-      return explainSending({ rewrite: null }, { ...arrived, upstream: planTo(head.destination!), split: null })
+      return explainSending({ rewrite: null }, { ...arrived, upstream: planTo(head.destination!), split: null, splitBecause: null })
     case 'upstream':
-      return explainSending(destination, { ...arrived, upstream: destination.upstream, split: null })
+      return explainSending(destination, { ...arrived, upstream: destination.upstream, split: null, splitBecause: null })
     case 'split': {
       const weights = destination.parts.map(({ weight }) => weight)
       const total = weights.reduce((sum, weight) => sum + weight, 0)
       const split = destination.parts.map(({ upstream, weight }) => ({ upstream: upstream.name, percent: (100 * weight) / total }))
-      const { upstream } = destination.parts[Math.max(0, roundRobin(weights).pick(null))]!
-      return explainSending(destination, { ...arrived, upstream, split })
+      const { upstream, because } = explainSplit(destination, askedBy(arrived))
+      return explainSending(destination, { ...arrived, upstream, split, splitBecause: because })
     }
   }
+}
+
+function askedBy({ head, ip }: Arrived): Asked {
+  return { ip, request: head, view: () => makeRequestView(head, ip) }
 }
 
 interface Sending extends Arrived {
   readonly upstream: UpstreamPlan
   readonly split: Sent['split']
+  readonly splitBecause: string | null
 }
 
 function explainSending({ rewrite }: { readonly rewrite: string | null }, sending: Sending): Explained {
@@ -68,11 +75,13 @@ function explainSending({ rewrite }: { readonly rewrite: string | null }, sendin
     const because = `the rewrite ${rewrite} gives a path that is refused`
     return { outcome: { kind: 'error', code: 'bad_path', status: errorTable.bad_path.status, because }, upstream: null }
   }
-  const first = upstream.endpoints[createBalancer(upstream).pick(null)] ?? null
-  if (first === null) {
+  const balancing = explainBalancing(upstream, askedBy(sending))
+  if (balancing === null) {
     const because = `no endpoint of ${upstream.name} takes requests: each has weight 0`
     return { outcome: { kind: 'error', code: 'no_endpoint', status: errorTable.no_endpoint.status, because }, upstream }
   }
+  // Of those that it may go to, all get the same but for their own name.
+  const first = balancing.first ?? upstream.endpoints.find(({ weight }) => weight > 0)!
   const before = fieldsOf(head)
   const text = sentText(sending, first)
   const [requestLine = '', ...lines] = text.split('\r\n').filter((line) => line !== '')
@@ -84,10 +93,10 @@ function explainSending({ rewrite }: { readonly rewrite: string | null }, sendin
   const names = new Set(after.map(({ name }) => name.toLowerCase()))
   const isHost = ({ name }: NamedValue): boolean => name.toLowerCase() === 'host'
   const outcome: Sent = {
-    ...{ kind: 'upstream', upstream: upstream.name, place: null, split },
+    ...{ kind: 'upstream', upstream: upstream.name, place: null, split, splitBecause: sending.splitBecause },
     endpoints: upstream.endpoints.map(({ address, weight }) => ({ address, weight })),
-    first: first.address,
-    ...{ balancing: balancingOf(upstream), retries: upstream.retries === null ? null : retriesOf(upstream.retries) },
+    first: balancing.first?.address ?? null,
+    ...{ balancing: balancing.because, retries: upstream.retries === null ? null : retriesOf(upstream.retries) },
     ...{ requestLine: clean(requestLine), isRewritten: rewrite !== null },
     host: { value: clean(after.find(isHost)?.value ?? ''), because: hostBecause(upstream) },
     tls: upstream.tls === null ? null : { servername: servernameOf(upstream.tls.servername, first) },
@@ -132,13 +141,6 @@ function fieldsOf(head: RequestHead): NamedValue[] {
 function retriesOf({ attempts, onConnect, onReset, onTimeout, statuses }: RetryPlan): string {
   const causes = [...(onConnect ? ['connect'] : []), ...(onReset ? ['reset'] : []), ...(onTimeout ? ['timeout'] : []), ...statuses]
   return `up to ${attempts} tries, on ${causes.join(', ')}`
-}
-
-function balancingOf({ endpoints }: UpstreamPlan): string {
-  const inTurn = endpoints.filter(({ weight }) => weight > 0)
-  if (inTurn.length === 1) return 'the only endpoint that takes requests'
-  const isEven = inTurn.every(({ weight }) => weight === inTurn[0]!.weight)
-  return `round robin over ${inTurn.length} endpoints${isEven ? '' : ', by weight'}, in each worker`
 }
 
 function hostBecause({ host, name, hostName }: UpstreamPlan): string {

@@ -124,10 +124,11 @@ class Explainer {
     })
   }
 
-  #destination({ destination }: RoutePlan, { params, route }: Tried, { head, peer, isHttp2 }: ReadRequest) {
+  #destination({ destination }: RoutePlan, { params, route }: Tried, { head, peer, ip, isHttp2 }: ReadRequest) {
     const explained = explainDestination(destination, {
       head: head!,
       peer,
+      ip,
       listener: this.#listener,
       params,
       isHttp2,

@@ -168,8 +168,10 @@ export interface Sent {
   readonly place: string | null
   /** Null: all of it goes there. */
   readonly split: readonly { readonly upstream: string; readonly percent: number }[] | null
+  /** Why it goes to this part of it. */
+  readonly splitBecause: string | null
   readonly endpoints: readonly { readonly address: string; readonly weight: number }[]
-  /** Which is the next one, and how it goes on. */
+  /** Which is the next one, and how it goes on; null: that depends on more than the request. */
   readonly first: string | null
   readonly balancing: string
   /** Words; null: one try. */

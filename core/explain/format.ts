@@ -176,9 +176,9 @@ function sentSections(sent: Sent, paint: Paint): Section[] {
   const to = [`${paint(BOLD, sent.upstream)}  ${paint(DIM, sent.place ?? '')}`.trimEnd()]
   if (sent.split !== null) {
     const parts = sent.split.map(({ upstream, percent }) => `${Number(percent.toFixed(2))}% ${upstream}`)
-    to.push(`${parts.join(', ')}; a new worker begins with ${sent.upstream}`)
+    to.push(`${parts.join(', ')}; ${sent.splitBecause}`)
   }
-  to.push(`${sent.first ?? 'no endpoint'}${sent.endpoints.length > 1 ? ' first' : ''}: ${sent.balancing}`)
+  to.push(sent.first === null ? sent.balancing : `${sent.first}${sent.endpoints.length > 1 ? ' first' : ''}: ${sent.balancing}`)
   if (sent.endpoints.length > 1) to.push(paint(DIM, endpointsText(sent)))
   if (sent.retries !== null) to.push(paint(DIM, sent.retries))
   const line = `${sent.requestLine}${sent.isRewritten ? paint(DIM, '  (rewritten)') : ''}`

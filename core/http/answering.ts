@@ -184,6 +184,7 @@ export abstract class Answering extends Attempt implements HookCall {
 
   protected tell(): void {
     this.stage = 'ended'
+    this.leaveEndpoint()
     if (this.ticket !== 0) this.settle('client_gone')
     this.requestFilter?.close()
     this.responseFilter?.close()

@@ -7,9 +7,11 @@ import { type ErrorCode, errorTable } from '../errors.ts'
 import type { Hook, Verdict } from '../hooks.ts'
 import { ResponseHead } from '../net/http1/head.ts'
 import type { ResponseSink, UpstreamConnection } from '../upstream/connection.ts'
+import type { Endpoint } from '../upstream/endpoint.ts'
 import type { PrivateConnections } from '../upstream/private-connections.ts'
 import type { Safeguards } from '../upstream/safeguards.ts'
-import type { Acquirer, Endpoint, Upstream } from '../upstream/upstream.ts'
+import type { Acquirer, Upstream } from '../upstream/upstream.ts'
+import { errorText } from './ask.ts'
 import { codingOf } from './content-coding.ts'
 import { ExchangeFacts } from './exchange-facts.ts'
 import { isIdempotent, requestText } from './forward.ts'
@@ -65,15 +67,19 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
 
   protected attempt(): void {
     const upstream = this.target!
-    const endpoint = upstream.choose(null)
-    if (endpoint === null) return this.fail('no_endpoint', null)
+    const endpoint = this.choose(upstream)
+    if (endpoint === null) return
     upstream.safeguards?.budget?.count(this.service.deadlines.now)
     this.tryOn(endpoint)
   }
 
   private tryOn(endpoint: Endpoint): void {
     const upstream = this.target!
+    this.leaveEndpoint()
     this.chosen = endpoint
+    this.counting = endpoint
+    if (upstream.stickiness !== null) this.moved = upstream.stickiness.whyMoved(this, endpoint)
+    endpoint.inFlight++
     this.attempts++
     if (upstream.safeguards?.isTimed === true) this.clock(upstream).begin(upstream.plan.retries?.perTry ?? Number.POSITIVE_INFINITY)
     const connection = this.connects ? null : endpoint.pool.take(this.privates())
@@ -90,6 +96,24 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
   private clock({ plan }: Upstream): TryClock {
     this.tryClock ??= new TryClock(this, this.service.deadlines, plan.timeouts.total)
     return this.tryClock
+  }
+
+  /** Null: there is none, and the exchange has failed. */
+  private choose(upstream: Upstream): Endpoint | null {
+    try {
+      const endpoint = upstream.choose(null, this)
+      if (endpoint === null) this.fail('no_endpoint', null)
+      return endpoint
+    } catch (error) {
+      this.fail('hook_failed', errorText(error))
+      return null
+    }
+  }
+
+  /** Nothing of this exchange is under way there any more. */
+  protected leaveEndpoint(): void {
+    if (this.counting !== null) this.counting.inFlight--
+    this.counting = null
   }
 
   /** Whose connection to the endpoint it must be; null: anybody's. */
@@ -301,15 +325,29 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
     const connection = this.connection
     this.connection = null
     if (this.response !== null) {
-      this.target!.safeguards?.failed(this.chosen!, code)
+      this.noteFailure(code)
       return this.breakOff(code, detail)
     }
     if (this.isStale(code, connection)) {
       this.staleRetried = true
       return this.dial()
     }
-    this.target!.safeguards?.failed(this.chosen!, code)
+    this.noteFailure(code)
     if (!this.repeatsAfter(code)) this.fail(code, detail)
+  }
+
+  private noteFailure(code: ErrorCode): void {
+    const { safeguards, timesAnswers } = this.target!
+    safeguards?.failed(this.chosen!, code)
+    // 503: it was not asked at all.
+    if (timesAnswers && errorTable[code].status !== 503) this.timeAnswer(false)
+  }
+
+  /** For a balancer that goes by how long answers take. */
+  protected timeAnswer(isGood: boolean): void {
+    const now = monotonicMs()
+    if (isGood) this.chosen!.time.observe(now - this.sentAt, now)
+    else this.chosen!.failed(now - this.sentAt, now)
   }
 
   /** A kept connection that was closed while nobody used it is replaced once, whatever the plan says of retries. */
@@ -356,7 +394,12 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
     const upstream = this.target!
     if (this.attempts >= upstream.plan.retries!.attempts || this.bodyStreamed) return null
     this.tried = [...(this.tried ?? []), this.chosen!]
-    return upstream.choose(this.tried)
+    try {
+      return upstream.choose(this.tried, this)
+    } catch {
+      // The config's own function fails: what failed before is the one to be told.
+      return null
+    }
   }
 
   /** The endpoint may have done already what it was asked for. */

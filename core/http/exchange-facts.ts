@@ -9,9 +9,14 @@ import type { EndedExchange } from '../events.ts'
 import type { CallPart, Hook, Verdict } from '../hooks.ts'
 import type { ClientCertificate } from '../net/client-certificate.ts'
 import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
+import type { RequestView } from '../plugin.ts'
+import { makeRequestView } from '../request-view.ts'
 import type { RouteMatch } from '../route/table.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
-import type { Endpoint, Upstream } from '../upstream/upstream.ts'
+import type { Endpoint } from '../upstream/endpoint.ts'
+import type { Asked } from '../upstream/request-key.ts'
+import type { Moved } from '../upstream/stickiness.ts'
+import type { Upstream } from '../upstream/upstream.ts'
 import type { Downstream } from './downstream.ts'
 import { clientAddress } from './identity.ts'
 import type { MessageHooks } from './message-hooks.ts'
@@ -32,7 +37,7 @@ export type Stage =
   | 'replying'
   | 'ended'
 
-export abstract class ExchangeFacts implements EndedExchange {
+export abstract class ExchangeFacts implements EndedExchange, Asked {
   readonly request: RequestHead
   response: ResponseHead | null = null
   readonly ip: string
@@ -45,6 +50,7 @@ export abstract class ExchangeFacts implements EndedExchange {
   durationMs = 0
   upstreamMs = Number.NaN
   attempts = 0
+  moved: Moved | null = null
   tunnel = false
   readonly serial: number
   /** The connection that asked. */
@@ -60,6 +66,8 @@ export abstract class ExchangeFacts implements EndedExchange {
   protected connects = false
   /** The endpoint tried last. */
   protected chosen: Endpoint | null = null
+  /** The endpoint that counts it as under way. */
+  protected counting: Endpoint | null = null
 
   // ── the attempt ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -208,6 +216,10 @@ export abstract class ExchangeFacts implements EndedExchange {
   }
   get peer(): string {
     return this.downstream.peer
+  }
+  /** For a balancer that is a function of the config. */
+  view(): RequestView {
+    return makeRequestView(this.request, this.ip)
   }
   get logHooks(): readonly Hook[] | null {
     const { logHooks } = this.service

@@ -150,7 +150,7 @@ export class Exchange extends Entering {
         return this.sendTo(this.service.upstreamFor(destination.upstream))
       case 'split':
         if (destination.rewrite !== null && !this.rewrite(destination.rewrite)) return
-        return this.sendTo(this.service.nextOf(destination))
+        return this.sendTo(this.service.partOf(destination, this))
       case 'named':
         return this.sendTo(this.service.forward!.upstreamTo(this.request.destination!))
       case 'respond':

@@ -4,8 +4,10 @@
  */
 import { monotonicMs } from '../clock.ts'
 import { type Hook, PENDING, type Verdict } from '../hooks.ts'
+import { dropSetCookie } from '../net/http1/cookie.ts'
 import { ResponseHead } from '../net/http1/head.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
+import type { Stickiness } from '../upstream/stickiness.ts'
 import { Answering, bodyFailure } from './answering.ts'
 import { ask } from './ask.ts'
 import { loosenResponse, mediaType, wantsType } from './body-hooks.ts'
@@ -33,7 +35,8 @@ export abstract class Responding extends Answering implements ResponseTaker {
   }
 
   onHead(head: ResponseHead, length: number): void {
-    const { safeguards } = this.target!
+    const { safeguards, timesAnswers } = this.target!
+    if (timesAnswers) this.timeAnswer(head.status < 500)
     if (safeguards !== null && this.answered(safeguards, head.status)) return
     this.tryClock?.stop()
     this.answeredAt = monotonicMs()
@@ -75,6 +78,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
     if (this.responseFilter !== null) this.source = this.connection
     if (this.isGood) this.target!.safeguards!.answered(this.chosen!, 200, this.upstreamMs)
     this.connection = null
+    this.leaveEndpoint()
     this.complete = true
     this.trailers = trailers
     if (this.held === null && this.responseFilter === null) this.downstream.endBody(trailers)
@@ -125,11 +129,14 @@ export abstract class Responding extends Answering implements ResponseTaker {
   private becomeTunnel(head: ResponseHead, connection: UpstreamConnection, rest: Buffer, messages: RelayedMessages | null): void {
     this.upstreamMs = monotonicMs() - this.sentAt
     this.response = head
+    if (this.target!.stickiness !== null) this.stick(head, this.target!.stickiness)
     this.status = this.downstream.protocol === 'HTTP/2' ? 200 : head.status
     this.tunnel = true
     this.stage = 'ended'
     // It may outlive this plan and many more: what is told of it in the end holds none.
-    this.downstream.becomeTunnel(head, connection, rest, tunnelEnd(this, this.started, this.service.observer), messages)
+    const ended = tunnelEnd(this, { started: this.started, observer: this.service.observer, endpoint: this.counting })
+    this.counting = null
+    this.downstream.becomeTunnel(head, connection, rest, ended, messages)
     this.service.tally.leave()
   }
 
@@ -165,6 +172,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
 
   private reply(): void {
     const response = this.response!
+    if (this.target !== null && this.target.stickiness !== null && this.localBody === null) this.stick(response, this.target.stickiness)
     if (this.bodyHooks !== null && this.localBody === null && this.filterResponse(response, this.bodyHooks)) return
     this.stage = 'replying'
     this.status = response.status
@@ -182,6 +190,13 @@ export abstract class Responding extends Answering implements ResponseTaker {
     const flowing = this.downstream.flush()
     if (this.complete) this.end()
     else if (flowing) this.connection?.resume()
+  }
+
+  /** After the hooks: no copy of the answer that one of them keeps has the cookie of one client. */
+  private stick(response: ResponseHead, stickiness: Stickiness): void {
+    dropSetCookie(response, stickiness.cookie)
+    const cookie = stickiness.setCookie(this, this.chosen!, this.downstream.scheme === 'https')
+    if (cookie !== null) response.append('Set-Cookie', cookie)
   }
 
   private replyLocal(body: string): void {

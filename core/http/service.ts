@@ -3,6 +3,7 @@ import type { Deadlines } from '../deadlines.ts'
 import type { Observer } from '../events.ts'
 import type { RequestRules } from '../net/http1/request.ts'
 import type { ListenerPlan, SplitDestination, UpstreamPlan } from '../plan/plan.ts'
+import type { Asked } from '../upstream/request-key.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Forwarding } from './forwarding.ts'
 import type { LogHooks } from './log-hooks.ts'
@@ -25,8 +26,8 @@ export interface Service {
   /** Null: nothing of this listener has an `onLog`. */
   readonly logHooks: LogHooks | null
   upstreamFor(plan: UpstreamPlan): Upstream
-  /** The part of a split whose turn it is: exactly by weight, spread evenly. */
-  nextOf(split: SplitDestination): Upstream
+  /** The part of a split whose turn it is, exactly by weight and spread evenly; or that of the asker's key. */
+  partOf(split: SplitDestination, asked: Asked): Upstream
   upstreamNamed(name: string): Upstream | null
   /** A number that counts exchanges of this worker → an id that is unique among all. */
   requestId(serial: number): string

@@ -4,6 +4,7 @@
  */
 import { monotonicMs } from '../clock.ts'
 import type { EndedExchange, Observer } from '../events.ts'
+import type { Endpoint } from '../upstream/endpoint.ts'
 
 /** What the proxy itself ended a WebSocket for. */
 export type TunnelFailure = Pick<EndedExchange, 'reason' | 'detail' | 'decidedBy'>
@@ -11,12 +12,20 @@ export type TunnelFailure = Pick<EndedExchange, 'reason' | 'detail' | 'decidedBy
 export const idled: TunnelFailure = { reason: 'tunnel_idle', detail: null, decidedBy: null }
 export type TunnelEnded = (bytesIn: number, bytesOut: number, why?: TunnelFailure | null) => void
 
+export interface TunnelBeginning {
+  readonly started: number
+  readonly observer: Observer
+  /** It counts the tunnel as under way until then. */
+  readonly endpoint: Endpoint | null
+}
+
 /** Returns what to call, once, when both sides are closed. */
-export function tunnelEnd(began: EndedExchange, started: number, observer: Observer): TunnelEnded {
+export function tunnelEnd(began: EndedExchange, { started, observer, endpoint }: TunnelBeginning): TunnelEnded {
   const facts = noteFacts(began)
   const hooks = facts.logHooks ?? []
   for (const hook of hooks) hook.hold()
   return (bytesIn, bytesOut, why = null) => {
+    if (endpoint !== null) endpoint.inFlight--
     observer.exchangeEnded({ ...facts, ...why, bytesIn, bytesOut, durationMs: monotonicMs() - started })
     for (const hook of hooks) hook.release()
   }
@@ -25,12 +34,12 @@ export function tunnelEnd(began: EndedExchange, started: number, observer: Obser
 function noteFacts(x: EndedExchange): EndedExchange {
   const { listener, route, upstream, endpoint, id, protocol, method, host, path, search, userAgent, referer, ip, peer } = x
   const { status, reason, detail, decidedBy, bytesIn, bytesOut, startedAt, durationMs, upstreamMs, attempts, tunnel } = x
-  const { serial, generation, scheme, logHooks, clientCertificate, user } = x
+  const { serial, generation, scheme, logHooks, clientCertificate, user, moved } = x
   // A copy: a slice would keep all that was read with it.
   const received = Buffer.from(x.received, 'latin1').latin1Slice()
   return {
     ...{ listener, route, upstream, endpoint, id, protocol, method, host, path, search, userAgent, referer, ip, peer },
     ...{ status, reason, detail, decidedBy, bytesIn, bytesOut, startedAt, durationMs, upstreamMs, attempts, tunnel },
-    ...{ serial, generation, scheme, received, logHooks, clientCertificate, user },
+    ...{ serial, generation, scheme, received, logHooks, clientCertificate, user, moved },
   }
 }

@@ -15,6 +15,7 @@ import type { Secured } from '../net/secured.ts'
 import { wireOfSecured } from '../net/tls-wire.ts'
 import type { AcceptedWire, Wire } from '../net/wire.ts'
 import type { SplitDestination, TcpListenerPlan, TcpRoutePlan, UpstreamPlan } from '../plan/plan.ts'
+import type { Asked } from '../upstream/request-key.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { Acceptor } from './acceptor.ts'
 import { type Detected, Detection, type DetectionHome } from './detection.ts'
@@ -31,7 +32,7 @@ export interface TcpService {
   readonly observer: Observer
   upstreamFor(plan: UpstreamPlan): Upstream
   upstreamNamed(name: string): Upstream | null
-  nextOf(split: SplitDestination): Upstream
+  partOf(split: SplitDestination, asked: Asked): Upstream
   /** Of a route that terminates TLS in front of an upstream. */
   terminationOf(route: TcpRoutePlan): Termination
   /** Of a route to HTTP. */
@@ -182,7 +183,10 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome {
     if (destination.kind === 'http') throw new Error('HTTP is not relayed')
     const { service } = this
     const { deadlines, listener } = service
-    const upstream = destination.kind === 'split' ? service.nextOf(destination) : service.upstreamFor(destination.upstream)
+    const upstream =
+      destination.kind === 'split'
+        ? service.partOf(destination, { ip: facts.ip, request: null, view: () => null })
+        : service.upstreamFor(destination.upstream)
     return { facts, upstream, early, hasEnded, hooks, alpn: [], deadlines, idleMs: listener.timeouts.tunnelIdle }
   }
 }

@@ -63,6 +63,7 @@ function isPlain(x: EndedExchange): boolean {
     x.decidedBy === null &&
     x.referer === null &&
     x.attempts <= 1 &&
+    x.moved === null &&
     !x.tunnel &&
     x.peer === x.ip &&
     x.user === null &&
@@ -76,6 +77,7 @@ function extras(x: EndedExchange): string {
   if (x.detail !== null) text += `,"detail":"${escaped(x.detail)}"`
   if (x.decidedBy !== null) text += `,"decidedBy":"${escaped(x.decidedBy)}"`
   if (x.attempts > 1) text += `,"attempts":${x.attempts}`
+  if (x.moved !== null) text += `,"moved":"${x.moved}"`
   if (x.tunnel) text += ',"tunnel":true'
   if (x.peer !== x.ip) text += `,"peer":"${escaped(x.peer)}"`
   if (x.user !== null) text += `,"user":"${escaped(x.user)}"`
@@ -166,6 +168,7 @@ function shortened(x: EndedExchange, keep: number): EndedExchange {
     ...{ startedAt: x.startedAt, durationMs: x.durationMs, upstreamMs: x.upstreamMs },
     clientCertificate: x.clientCertificate,
     user: cutOrNull(x.user),
+    moved: x.moved,
     ...{ serial: x.serial, generation: x.generation, scheme: x.scheme, received: x.received, logHooks: null },
     ...{
       id: cut(x.id),

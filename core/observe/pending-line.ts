@@ -46,6 +46,7 @@ export class PendingLine implements EndedExchange {
   readonly durationMs: number
   readonly upstreamMs: number
   readonly attempts: number
+  readonly moved: EndedExchange['moved']
   readonly tunnel: boolean
   /** No line says it, and it is the longest of all. */
   readonly received = ''
@@ -81,6 +82,7 @@ export class PendingLine implements EndedExchange {
     this.durationMs = x.durationMs
     this.upstreamMs = x.upstreamMs
     this.attempts = x.attempts
+    this.moved = x.moved
     this.tunnel = x.tunnel
     const take = copied(x.method, x.host, x.path, x.search, x.ip, x.userAgent ?? '', x.referer ?? '')
     this.method = take()

@@ -1,21 +1,35 @@
 /** Upstreams of a config → UpstreamPlans: one `upstream()` is one plan wherever it stands, and so is one URL. */
 import { resolve } from 'node:path'
+import type { BalancerKind, HashKey } from '../balancer/balancer.ts'
 import { entriesOf, toList } from '../config/lists.ts'
 import { parseDuration } from '../config/units.ts'
 import type {
+  BalancerFunction,
+  BuiltInBalancer,
   CircuitBreaker,
   DiscoveredUpstreamOptions,
   EndpointOptions,
+  HashKeyOption,
   HealthCheck,
   OriginationOptions,
   OutlierDetection,
   Retries,
+  Sticky,
   Timeouts,
   Upstream,
   UpstreamOptions,
 } from '../index.ts'
 import { parseEndpoint } from '../net/address.ts'
-import type { CircuitBreakerPlan, EndpointPlan, HealthCheckPlan, OutlierPlan, RetryPlan, UpstreamPlan, UpstreamTimeouts } from './plan.ts'
+import type {
+  CircuitBreakerPlan,
+  EndpointPlan,
+  HealthCheckPlan,
+  OutlierPlan,
+  RetryPlan,
+  StickyPlan,
+  UpstreamPlan,
+  UpstreamTimeouts,
+} from './plan.ts'
 
 export class UpstreamCompiler {
   readonly byName = new Map<string, UpstreamPlan>()
@@ -54,6 +68,8 @@ export class UpstreamCompiler {
     return Object.freeze({
       name,
       endpoints: Object.freeze(endpoints),
+      balancer: compileBalancer(options.balancer),
+      sticky: options.sticky === undefined ? null : compileSticky(options.sticky),
       host: options.host ?? 'preserve',
       hostName,
       tls: tls === false ? null : this.#origination(tls === true ? {} : tls),
@@ -63,7 +79,7 @@ export class UpstreamCompiler {
       outlier: options.outlier === undefined ? null : compileOutlier(options.outlier),
       circuitBreaker: options.circuitBreaker === undefined ? null : compileCircuitBreaker(options.circuitBreaker),
       healthCheck: options.healthCheck === undefined ? null : compileHealthCheck(options.healthCheck),
-      panic: options.panic ?? 0.5,
+      panic: options.panic ?? (standsBy(options) ? 0 : 0.5),
       proxyProtocol: options.proxyProtocol ?? null,
       connections: options.limits?.connections ?? Number.POSITIVE_INFINITY,
     })
@@ -88,6 +104,33 @@ function compileEndpoint(endpoint: string | EndpointOptions): EndpointPlan {
     target: Object.freeze(parseEndpoint(address)!.target),
     weight,
   })
+}
+
+/** Endpoints that stand by are there for when most of the others are away. */
+function standsBy({ balancer }: UpstreamOptions | DiscoveredUpstreamOptions): boolean {
+  return typeof balancer === 'object' && balancer.name === 'firstAvailable'
+}
+
+function compileBalancer(balancer: BuiltInBalancer | BalancerFunction | undefined): BalancerKind {
+  if (balancer === undefined) return Object.freeze({ kind: 'roundRobin' })
+  if (typeof balancer === 'function') return Object.freeze({ kind: 'function', choose: balancer })
+  if (balancer.name === 'leastRequest') return Object.freeze({ kind: balancer.name, choices: balancer.options.choices ?? 2 })
+  if (balancer.name !== 'ringHash' && balancer.name !== 'maglev') return Object.freeze({ kind: balancer.name })
+  return Object.freeze({ kind: balancer.name, key: compileKey(balancer.options.key) })
+}
+
+const SAME_SITE = { lax: 'Lax', strict: 'Strict', none: 'None' } as const
+
+function compileSticky({ cookie, secret, maxAge, path = '/', secure, sameSite = 'lax' }: Sticky): StickyPlan {
+  return Object.freeze({
+    ...{ cookie, path, secret: secret ?? null, secure: secure ?? null, sameSite: SAME_SITE[sameSite] },
+    maxAge: maxAge === undefined ? null : Math.round(parseDuration(maxAge)! / 1000),
+  })
+}
+
+export function compileKey(key: HashKeyOption): HashKey {
+  if (typeof key === 'string') return Object.freeze({ kind: key })
+  return Object.freeze('header' in key ? { kind: 'header', name: key.header.toLowerCase() } : { kind: 'cookie', name: key.cookie })
 }
 
 function addressOf(endpoint: string | EndpointOptions): string {

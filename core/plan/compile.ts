@@ -34,7 +34,7 @@ import { templateNames } from '../route/template.ts'
 import { acmePlansOf, takesHttpChallenge } from './acme.ts'
 import { compileForward, viaName } from './compile-forward.ts'
 import { compileTls } from './compile-tls.ts'
-import { UpstreamCompiler } from './compile-upstream.ts'
+import { compileKey, UpstreamCompiler } from './compile-upstream.ts'
 import type {
   AnyListenerPlan,
   Destination,
@@ -222,9 +222,9 @@ class Compiler {
     return this.#split(target, rewrite)
   }
 
-  #split({ parts }: Split, rewrite: string | null): SplitDestination {
+  #split({ parts, options = {} }: Split, rewrite: string | null): SplitDestination {
     const compiled = parts.map(([to, weight]) => Object.freeze({ upstream: this.upstreams.compile(to), weight }))
-    return { kind: 'split', parts: Object.freeze(compiled), rewrite }
+    return { kind: 'split', parts: Object.freeze(compiled), by: options.by === undefined ? null : compileKey(options.by), rewrite }
   }
 
   #bind(owner: string, list: List<AnyUse> | undefined): Hook[] {

@@ -1,4 +1,5 @@
 /** The plan: what the data path runs on. Compiled from a Config, frozen, without defaults left to fill in or units left to parse. */
+import type { BalancerKind, HashKey } from '../balancer/balancer.ts'
 import type { Access } from '../forward/access.ts'
 import type { Hook } from '../hooks.ts'
 import type { CidrSet } from '../net/cidr.ts'
@@ -217,6 +218,8 @@ export interface RoutePlan {
 export interface SplitDestination {
   readonly kind: 'split'
   readonly parts: readonly { readonly upstream: UpstreamPlan; readonly weight: number }[]
+  /** What the part is chosen by; null: they take turns. */
+  readonly by: HashKey | null
   readonly rewrite: string | null
 }
 
@@ -235,6 +238,9 @@ export type Destination =
 export interface UpstreamPlan {
   readonly name: string
   readonly endpoints: readonly EndpointPlan[]
+  readonly balancer: BalancerKind
+  /** Null: none. */
+  readonly sticky: StickyPlan | null
   /** `preserve`: the client's Host; `endpoint`: host:port of the endpoint; `name`: `hostName`. */
   readonly host: 'preserve' | 'endpoint' | 'name'
   /** For `host: 'name'`: the authority of the URL or the upstream's name. */
@@ -325,6 +331,19 @@ export interface HealthCheckPlan {
   readonly unhealthyAfter: number
   /** Default 2. */
   readonly healthyAfter: number
+}
+
+/** A cookie by which clients stay with their endpoint. */
+export interface StickyPlan {
+  readonly cookie: string
+  /** Null: that of this run of the proxy. */
+  readonly secret: string | null
+  /** Seconds; null: until the browser ends. */
+  readonly maxAge: number | null
+  readonly path: string
+  /** Null: where the request came by TLS. */
+  readonly secure: boolean | null
+  readonly sameSite: 'Lax' | 'Strict' | 'None'
 }
 
 export interface EndpointPlan {

@@ -2,6 +2,7 @@
  * The workers in their slots: forked, given their sockets, watched, and replaced when they die, hang or leave. A replacement runs on
  * the plan that is committed by the time it opens its sockets, whatever was committed when it was born.
  */
+import { randomBytes } from 'node:crypto'
 import { LocalKvStore } from '../capability/local-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Challenge } from '../listener/challenges.ts'
@@ -45,6 +46,7 @@ export class Crew {
   readonly health = new HealthWatch<WorkerProcess>()
   readonly #tickets: TicketRotation
   readonly #counters = new CountersFile()
+  readonly #secret = randomBytes(32)
   readonly culprits: Culprits
   /** What authorities are shown at the moment. */
   #challenges: readonly Challenge[] = []
@@ -186,19 +188,14 @@ export class Crew {
   #create(slot: number): WorkerProcess {
     const { workerFile: file, hangMs, drainMs, logTarget, workers } = this.#options
     const toProcess = [...this.culprits.moved]
-    const ticketKeys = this.#tickets.keys
-    const options = {
-      file,
-      slot,
-      heartbeatMs: hangMs / 5,
-      drainMs,
-      logTarget,
-      toProcess,
-      ticketKeys,
+    const shared = {
+      ticketKeys: this.#tickets.keys,
+      secret: this.#secret,
       challenges: this.#challenges,
       counters: this.#counters.fd,
       workers,
     }
+    const options = { file, slot, heartbeatMs: hangMs / 5, drainMs, logTarget, toProcess, ...shared }
     const worker = new WorkerProcess(options, this.#workerEvents)
     this.running.add(worker)
     this.health.greet(worker)

@@ -67,6 +67,8 @@ export type ToWorker =
       readonly countersFd: number | null
       readonly workers: number
       readonly challenges: readonly Challenge[]
+      /** Of this run of the proxy: cookies are signed with it. */
+      readonly secret: Uint8Array
     }
   | { readonly kind: 'prepare'; readonly id: number; readonly bundle: Bundle; readonly generation: number }
   | { readonly kind: 'commit'; readonly id: number; readonly generation: number }

@@ -32,6 +32,8 @@ export interface WorkerOptions {
   readonly counters: number | null
   readonly workers: number
   readonly challenges: readonly Challenge[]
+  /** Of this run of the proxy. */
+  readonly secret: Uint8Array
 }
 
 export interface WorkerEvents {
@@ -149,10 +151,11 @@ export class WorkerProcess {
       setTimeout(end, lastWordsMs, why).unref()
     })
     this.#child.once('error', (error) => end(error.message))
-    const { slot, heartbeatMs, drainMs, logTarget, toProcess, ticketKeys, challenges, workers } = options
+    const { slot, heartbeatMs, drainMs, logTarget, toProcess, ticketKeys, challenges, workers, secret } = options
     const noteFd = noteFile.fd === null ? null : NOTE_FD
     const countersFd = options.counters === null ? null : COUNTERS_FD
-    this.#send({ kind: 'begin', slot, heartbeatMs, drainMs, logTarget, noteFd, toProcess, ticketKeys, challenges, countersFd, workers })
+    const shared = { ticketKeys, challenges, secret, countersFd, workers }
+    this.#send({ kind: 'begin', slot, heartbeatMs, drainMs, logTarget, noteFd, toProcess, ...shared })
   }
 
   /** Its modules are loaded: from now on it answers. */

@@ -70,6 +70,7 @@ interface ProxyParts {
   readonly capabilities: Capabilities
   readonly ticketKeys: TicketKeys
   readonly counting: Counting
+  readonly secret: Uint8Array
 }
 
 type CreateProxy<P extends Prepared> = (options: ProxyParts) => WorkerProxy<P>
@@ -124,7 +125,8 @@ class WorkerSide<P extends Prepared> {
     const capabilities = capabilitiesWith(this.#kv)
     const counting = this.#counting(begin)
     this.#proxy = createProxy({
-      ...{ observer: this.#traffic, maxConnections: maxConnections(), capabilities, ticketKeys: this.#ticketKeys, counting },
+      ...{ observer: this.#traffic, maxConnections: maxConnections(), capabilities, ticketKeys: this.#ticketKeys },
+      ...{ counting, secret: begin.secret },
     })
     if (begin.noteFd !== null) openFlightNote(begin.noteFd)
     for (const sourceId of begin.toProcess) this.#proxy.moveToProcess(sourceId)

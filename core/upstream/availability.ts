@@ -5,8 +5,8 @@
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { UpstreamChange } from '../events.ts'
 import type { OutlierPlan, UpstreamPlan } from '../plan/plan.ts'
+import type { Endpoint } from './endpoint.ts'
 import { ejectionMs, mostEjected, OutlierRecord } from './outlier.ts'
-import type { Endpoint } from './upstream.ts'
 
 /** How one endpoint is. It belongs to the endpoint: another plan that has the same one finds it as it was. */
 export class EndpointHealth {

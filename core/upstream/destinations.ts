@@ -2,12 +2,14 @@
  * Upstreams of the forward side: one for each host and port that clients name, made when it is first asked for. Of more than so many, the
  * one asked for longest ago is let go: what it has idle closes, what is busy ends by itself.
  */
+import { monotonicMs } from '../clock.ts'
 import type { Guard } from '../forward/guard.ts'
 import { formatDestination, type NamedDestination } from '../net/destination.ts'
 import { UpstreamCompiler } from '../plan/compile-upstream.ts'
 import type { EndpointPlan, UpstreamPlan } from '../plan/plan.ts'
+import { Endpoint } from './endpoint.ts'
 import { Pool, type PoolEnvironment } from './pool.ts'
-import { Endpoint, Upstream, type UpstreamEvents } from './upstream.ts'
+import { Upstream, type UpstreamEvents } from './upstream.ts'
 
 /** A worker and listener; idle connections are at most so many times IDLE. */
 const MOST_DESTINATIONS = 512
@@ -84,8 +86,15 @@ export class Destinations {
       guard,
     }
     const pool = new Pool(options, environment)
-    const own = { events: this.#events, deadlines: environment.deadlines, random: Math.random, verdictChanged() {} }
-    return { pool, upstream: new Upstream(plan, [new Endpoint(endpoint, pool)], onlyOne, own) }
+    const own = {
+      events: this.#events,
+      deadlines: environment.deadlines,
+      random: Math.random,
+      now: monotonicMs,
+      secret: NO_SECRET,
+      verdictChanged() {},
+    }
+    return { pool, upstream: new Upstream(plan, [new Endpoint(endpoint, pool)], own) }
   }
 }
 
@@ -96,7 +105,8 @@ interface Known {
 
 /** In metrics: hosts that clients choose get no labels. */
 const ANY = 'any'
-const onlyOne = { pick: () => 0 }
+/** Nobody stays with them by a cookie. */
+const NO_SECRET = new Uint8Array()
 
 export function planTo(destination: NamedDestination): UpstreamPlan {
   const { kind, host, port } = destination

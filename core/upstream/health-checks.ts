@@ -7,8 +7,8 @@ import type { HealthCheckPlan, UpstreamPlan } from '../plan/plan.ts'
 import type { Availability } from './availability.ts'
 import { CheckRecord } from './check-record.ts'
 import { makeOrigination, type Origination } from './dial.ts'
+import type { Endpoint } from './endpoint.ts'
 import { HealthProbe } from './health-probe.ts'
-import type { Endpoint } from './upstream.ts'
 
 /** The latest verdict on one endpoint, for other workers. */
 export interface EndpointVerdict {

@@ -5,9 +5,9 @@ import { type ErrorCode, errorTable } from '../errors.ts'
 import type { UpstreamPlan } from '../plan/plan.ts'
 import { Availability, type AvailabilityEnvironment } from './availability.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
+import type { Endpoint } from './endpoint.ts'
 import { HealthChecks } from './health-checks.ts'
 import { RetryBudget } from './retry-budget.ts'
-import type { Endpoint } from './upstream.ts'
 
 export interface SafeguardsEnvironment extends AvailabilityEnvironment {
   /** From 0 up to 1. */

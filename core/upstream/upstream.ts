@@ -1,20 +1,24 @@
 /** A named group of endpoints at run time: chooses one, lends a connection from its pool or opens a new one. */
-import type { Balancer } from '../balancer/balancer.ts'
+import { type Balancer, createBalancer, type HashKey, type Tools } from '../balancer/balancer.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { EndpointPlan, UpstreamPlan } from '../plan/plan.ts'
-import type { AvailabilityEvents, EndpointHealth } from './availability.ts'
+import type { UpstreamPlan } from '../plan/plan.ts'
+import type { AvailabilityEvents } from './availability.ts'
 import type { UpstreamConnection } from './connection.ts'
-import type { Pool } from './pool.ts'
+import { Endpoint } from './endpoint.ts'
 import type { PrivateConnections } from './private-connections.ts'
+import { type Asked, hashOf } from './request-key.ts'
 import { Safeguards, type SafeguardsEnvironment } from './safeguards.ts'
+import { Stickiness } from './stickiness.ts'
 
 export interface UpstreamEvents extends AvailabilityEvents {
   dialled(upstream: string, endpoint: string, ok: boolean): void
   upstreamClosed(upstream: string, endpoint: string): void
 }
 
-export interface UpstreamEnvironment extends SafeguardsEnvironment {
+export interface UpstreamEnvironment extends SafeguardsEnvironment, Tools {
   readonly events: UpstreamEvents
+  /** What cookies are signed with where a plan has no secret of its own. */
+  readonly secret: Uint8Array
 }
 
 /** What an exchange gets when it asked for a connection that had to be opened. */
@@ -23,44 +27,60 @@ export interface Acquirer {
   onDialFailed(code: ErrorCode, detail: string | null): void
 }
 
-export class Endpoint {
-  readonly plan: EndpointPlan
-  readonly pool: Pool
-  /** Null: nobody looks at it. */
-  health: EndpointHealth | null = null
-
-  constructor(plan: EndpointPlan, pool: Pool) {
-    this.plan = plan
-    this.pool = pool
-  }
-}
-
 export class Upstream {
   readonly plan: UpstreamPlan
   /** Null: its plan asks for none. */
   readonly safeguards: Safeguards | null
+  /** Null: clients do not stay anywhere. */
+  readonly stickiness: Stickiness | null
+  /** Its balancer wants to know how long answers take. */
+  readonly timesAnswers: boolean
   readonly endpoints: readonly Endpoint[]
   readonly #balancer: Balancer
-  readonly #events: UpstreamEvents
-  readonly #isAvailable = (index: number): boolean => this.endpoints[index]!.health!.isAvailable
-
-  constructor(plan: UpstreamPlan, endpoints: readonly Endpoint[], balancer: Balancer, environment: UpstreamEnvironment) {
-    this.plan = plan
-    this.safeguards = Safeguards.of(plan, endpoints, environment)
-    this.endpoints = endpoints
-    this.#balancer = balancer
-    this.#events = environment.events
+  readonly #key: HashKey | null
+  readonly #environment: UpstreamEnvironment
+  /** Of the choice being made. */
+  #tried: readonly Endpoint[] | null = null
+  #isNarrow = false
+  readonly #isWanted = (index: number): boolean => {
+    const endpoint = this.endpoints[index]!
+    return (!this.#isNarrow || endpoint.health!.isAvailable) && this.#tried?.includes(endpoint) !== true
   }
 
-  /** The endpoint for the next attempt, one that was not tried yet if there is any; null if none takes requests. */
-  choose(tried: readonly Endpoint[] | null): Endpoint | null {
+  constructor(plan: UpstreamPlan, endpoints: readonly Endpoint[], environment: UpstreamEnvironment) {
+    const { balancer } = plan
+    this.plan = plan
+    this.safeguards = Safeguards.of(plan, endpoints, environment)
+    this.stickiness = plan.sticky === null ? null : new Stickiness(plan.sticky, plan, { endpoints, secret: environment.secret })
+    this.timesAnswers = balancer.kind === 'leastTime'
+    this.endpoints = endpoints
+    this.#balancer = createBalancer(balancer, endpoints, environment)
+    this.#key = 'key' in balancer ? balancer.key : null
+    this.#environment = environment
+  }
+
+  /**
+   * The endpoint for the next attempt: the one that the client stays with, or another, not tried yet if there is any; null if none takes
+   * requests. Throws a ProxyError if the config's own function fails to choose.
+   */
+  choose(tried: readonly Endpoint[] | null, asked: Asked): Endpoint | null {
     const endpoints = this.endpoints
     const isNarrow = this.safeguards?.availability?.narrows === true
-    if (endpoints.length === 1) return endpoints[0]!.plan.weight > 0 && !isNarrow ? endpoints[0]! : null
+    if (endpoints.length === 1 && this.plan.balancer.kind !== 'function')
+      return endpoints[0]!.weight > 0 && !isNarrow ? endpoints[0]! : null
+    if (this.stickiness !== null) {
+      const own = this.stickiness.endpointOf(asked)
+      if (own instanceof Endpoint && (!isNarrow || own.health!.isAvailable) && tried?.includes(own) !== true) return own
+    }
+    const hash = this.#key === null ? 0 : hashOf(this.#key, asked, this.#environment.random)
+    this.#isNarrow = isNarrow
     let index = -1
-    if (tried !== null)
-      index = this.#balancer.pick((i) => !tried.includes(endpoints[i]!) && (!isNarrow || endpoints[i]!.health!.isAvailable))
-    if (index < 0) index = this.#balancer.pick(isNarrow ? this.#isAvailable : null)
+    if (tried !== null) {
+      this.#tried = tried
+      index = this.#balancer.pick(this.#isWanted, hash, asked)
+      this.#tried = null
+    }
+    if (index < 0) index = this.#balancer.pick(isNarrow ? this.#isWanted : null, hash, asked)
     return index < 0 ? null : endpoints[index]!
   }
 
@@ -78,9 +98,9 @@ export class Upstream {
       (connection, error, detail) => {
         const { name } = this.plan
         const { address } = endpoint.plan
-        this.#events.dialled(name, address, connection !== null)
+        this.#environment.events.dialled(name, address, connection !== null)
         if (connection !== null) {
-          connection.onGone = toldGone(this.#events, name, address)
+          connection.onGone = toldGone(this.#environment.events, name, address)
           acquirer.onConnected(connection)
         } else acquirer.onDialFailed(error ?? 'connect_failed', detail)
       },

@@ -112,8 +112,8 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
     'listeners.web.routes[0].to.tls.ca: there is no file FOLDER/no.pem',
   ],
   [
-    'routes: [{ to: upstream("x", { endpoints: ["a:1"], balancer: ^leastRequest() }) }]',
-    'listeners.web.routes[0].to.balancer: the balancer leastRequest is not supported yet',
+    'routes: [{ to: upstream("x", { endpoints: ["a:1"], balancer: leastRequest({ choices: ^0 }) }) }]',
+    'listeners.web.routes[0].to.balancer.choices: expected a whole number from 1 to 100, got 0',
   ],
   [
     'routes: [{ to: upstream("x", { endpoints: ["a:1"], ^parent: "http://a:1" }) }]',

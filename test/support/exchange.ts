@@ -24,6 +24,7 @@ export function anExchange(changes: Partial<EndedExchange> = {}): EndedExchange 
       logHooks: null,
       clientCertificate: null,
       user: null,
+      moved: null,
     },
     ...changes,
   }

@@ -35,6 +35,8 @@ export function anUpstream(changes: Partial<UpstreamPlan> = {}): UpstreamPlan {
     ...{
       name: 'api',
       endpoints: [],
+      balancer: { kind: 'roundRobin' },
+      sticky: null,
       host: 'preserve',
       hostName: 'api',
       tls: null,

@@ -267,7 +267,19 @@ export class RunningProxy implements AsyncDisposable {
 const keys = [
   ...(['listener', 'route', 'upstream', 'endpoint', 'id', 'protocol', 'method', 'host', 'path', 'search', 'userAgent', 'referer'] as const),
   ...(['ip', 'peer', 'status', 'reason', 'detail', 'decidedBy', 'bytesIn', 'bytesOut', 'startedAt', 'durationMs'] as const),
-  ...(['upstreamMs', 'attempts', 'tunnel', 'serial', 'generation', 'scheme', 'received', 'logHooks', 'clientCertificate', 'user'] as const),
+  ...([
+    'upstreamMs',
+    'attempts',
+    'tunnel',
+    'serial',
+    'generation',
+    'scheme',
+    'received',
+    'logHooks',
+    'clientCertificate',
+    'user',
+    'moved',
+  ] as const),
 ] satisfies (keyof EndedExchange)[]
 
 function copyOf(exchange: EndedExchange): Ended {
@@ -331,6 +343,8 @@ function makeUpstream(
   return {
     ...{
       name,
+      balancer: { kind: 'roundRobin' },
+      sticky: null,
       host: 'preserve',
       hostName: name,
       tls: null,
@@ -343,7 +357,7 @@ function makeUpstream(
       connections: Number.POSITIVE_INFINITY,
       proxyProtocol: null,
     },
-    ...pick(rest, ['host', 'hostName', 'tls', 'idleConnections', 'panic', 'connections', 'proxyProtocol']),
+    ...pick(rest, ['balancer', 'host', 'hostName', 'tls', 'idleConnections', 'panic', 'connections', 'proxyProtocol']),
     endpoints: endpoints.map((endpoint) => makeEndpoint(typeof endpoint === 'string' ? endpoint : endpoint.address)),
     timeouts: { connect: 5_000, response: 60_000, idle: 60_000, keepAlive: 60_000, total: Number.POSITIVE_INFINITY, ...timeouts },
   }
