@@ -55,6 +55,8 @@ export interface EndedExchange {
   readonly clientCertificate: ClientCertificate | null
   /** Who the client has proved to be; null: nobody asked. */
   readonly user: string | null
+  /** How it fared with the cache on its way, `hit`; `beside`: no client asked, a cache did. Null: there was none. */
+  readonly cache: string | null
   /** Hooks that are to be asked about its access line, in order; null: none. The same list for all that have the same. It may be kept. */
   readonly logHooks: readonly Hook[] | null
 }

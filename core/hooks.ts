@@ -2,6 +2,8 @@
  * Hooks ask: something may change what happens to an exchange. The data path knows only this contract; policies, inline hooks
  * and sandboxed plugins stand behind it. A stage without hooks costs one length check.
  */
+import type { StoredAnswer } from './cache/answers.ts'
+import type { CacheSide } from './cache/cache-side.ts'
 import type { ProxyError } from './errors.ts'
 import type { RequestHead, ResponseHead } from './net/http1/head.ts'
 
@@ -15,6 +17,8 @@ export type Verdict =
   | { readonly kind: 'bytes'; readonly bytes: Buffer; readonly isText: boolean }
   /** Of a body, a message or a connection: it ends here, and so does its connection. */
   | { readonly kind: 'deny' }
+  /** Of a cache: what it keeps, in the place of what an endpoint said or would say. */
+  | StoredAnswer
   /** Of entries of the log: the same number of entries, as they are to be written; null: not at all. */
   | { readonly kind: 'entries'; readonly entries: readonly (LogFields | null)[] }
 
@@ -32,6 +36,8 @@ export interface HookCall {
   readonly ip: string
   /** What is asked about, beside the heads; null in `onRequest`, `onResponse` and `onUpgrade`. Of a connection there are no heads. */
   readonly part: CallPart | null
+  /** Of an exchange: for a cache. */
+  readonly cacheSide?: CacheSide | undefined
   /** True once nobody waits for the answer: a hook may skip its work. */
   readonly ended: boolean
   /** Answers a call for which the hook returned PENDING. Ignored once the exchange has ended. */

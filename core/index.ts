@@ -3,6 +3,7 @@
  * decided when the config is loaded, all of it at once. What a comment below calls planned is refused then, never ignored.
  */
 export * from './dsl/access-policies.ts'
+export * from './dsl/cache-policy.ts'
 export * from './dsl/config.ts'
 export * from './dsl/forward.ts'
 export * from './dsl/http.ts'

@@ -189,6 +189,8 @@ export interface LogEntry {
   readonly clientSubject: string | null
   /** Who the client has proved to be to a policy such as `basicAuth`; null if none asked. */
   readonly user: string | null
+  /** How it fared with the cache on its way: `hit`, `miss` …; null if there is none. */
+  readonly cache: string | null
   readonly reason: string | null
   readonly decidedBy: string | null
   readonly bytesIn: number

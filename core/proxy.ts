@@ -4,6 +4,7 @@
  */
 import type { Server } from 'node:net'
 import { dirname } from 'node:path'
+import type { Caches } from './cache/caches.ts'
 import { evaluateChecked } from './config/agreement.ts'
 import type { Bundle } from './config/bundle.ts'
 import type { Deadlines } from './deadlines.ts'
@@ -61,6 +62,8 @@ export interface Proxy {
   readonly upstreams: readonly UpstreamState[]
   /** Off until it is told to check. */
   readonly health: HealthBoard
+  /** What its policies keep of answers. */
+  readonly caches: Caches
   /** The plugin of that source runs in a process of its own from now on. */
   moveToProcess(sourceId: string): void
   /** What authorities are shown from now on, while they look whether names are ours. Throws if a certificate cannot be used. */
@@ -210,6 +213,10 @@ class WorkerProxy implements Proxy {
 
   get health(): HealthBoard {
     return this.#runtime.health
+  }
+
+  get caches(): Caches {
+    return this.#policies.caches
   }
 
   moveToProcess(sourceId: string): void {

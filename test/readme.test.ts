@@ -93,6 +93,11 @@ test('the config of a forward proxy passes check', () => {
   assert.is(status, 0, output)
 })
 
+test('the config with caches passes check', () => {
+  const { status, output } = sluice({ 'proxy.config.ts': named('caching: proxy.config.ts') }, 'check')
+  assert.is(status, 0, output)
+})
+
 test('the plugin and the config that uses it pass check', () => {
   const files = { 'plugins/tag/index.ts': named('plugins/tag/index.ts'), 'proxy.config.ts': named('proxy.config.ts\n') }
   const { status, output } = sluice(files, 'check')

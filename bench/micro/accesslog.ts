@@ -34,6 +34,7 @@ class Ended implements EndedExchange {
   readonly clientCertificate = null
   readonly user = null
   readonly moved = null
+  readonly cache = null
   readonly logHooks: readonly Hook[] | null
   readonly generation = 1
   readonly scheme = 'http'

@@ -107,7 +107,7 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
   const environment = { events: observer, deadlines, random: Math.random, now: monotonicMs, secret, verdictChanged() {} }
   const upstream = new Upstream(plan, [new Endpoint(plan.endpoints[0]!, pool)], environment)
   const conditions: Conditions = { hosts: null, paths: null, methods: null, headers: [], query: [], cookies: [], from: null, when: null }
-  const route = { id: 'web[0]', hooks: [], destination: { kind: 'upstream', upstream: plan, rewrite: null } as const }
+  const route = { id: 'web[0]', cacheSpace: '', hooks: [], destination: { kind: 'upstream', upstream: plan, rewrite: null } as const }
   const listener: ListenerPlan = {
     kind: 'http',
     name: 'web',

@@ -2,6 +2,7 @@
 import { isNetwork } from '../net/cidr.ts'
 import { passwordProblem } from './password-hash.ts'
 import { isObject, type Plain, show, wordOf } from './report.ts'
+import { cacheUse } from './schema-cache.ts'
 import {
   anything,
   chosen,
@@ -87,12 +88,12 @@ function isCount(value: unknown): value is number {
 
 const ipAccessOptions = object({ allow: networks, deny: networks })
 
-const policies: ReadonlyMap<string, Schema> = new Map(
+const policies: ReadonlyMap<string, Schema> = new Map<string, Schema>(
   Object.entries({
     basicAuth: object({ users: someUsers, realm, passOn: flag, userHeader: fieldName }, ['users']),
     ipAccess: chosen((value) =>
       isObject(value) && value.allow === undefined && value.deny === undefined ? refused('expected allow, deny or both') : ipAccessOptions,
     ),
     rateLimit: rateLimitOptions,
-  }).map(([name, options]) => [name, made({ options })]),
-)
+  }).map(([name, options]) => [name, made({ options })] as const),
+).set('cache', cacheUse)

@@ -5,6 +5,7 @@
 import { isObject, type Plain, type Report, show } from './report.ts'
 import { checkAddresses } from './schema-addresses.ts'
 import { checkBlocklists } from './schema-blocklists.ts'
+import { checkCaches } from './schema-cache.ts'
 import { checkCertificates } from './schema-certificates.ts'
 import { findingsOf } from './schema-findings.ts'
 import { checkForward, forwardOptions, socksListener } from './schema-forward.ts'
@@ -61,6 +62,7 @@ export function checkShape(config: unknown, { report, folder, named = new Set(),
   checkPresence(config, report)
   checkAddresses(parts.listens, report)
   checkUpstreams(parts.upstreams, report)
+  checkCaches(config, parts, report)
   checkProxyProtocol(parts.listeners, report)
   checkForward(parts, report)
   checkRouting(parts, report)

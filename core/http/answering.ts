@@ -2,8 +2,10 @@
 import { monotonicMs } from '../clock.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
 import { type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
+import { Absent } from './absent.ts'
 import { ask, errorText } from './ask.ts'
 import { Attempt } from './attempt.ts'
+import type { Detour } from './detour.ts'
 import { makeErrorReply, makeReply, type Reply } from './reply.ts'
 
 export abstract class Answering extends Attempt implements HookCall {
@@ -14,7 +16,11 @@ export abstract class Answering extends Attempt implements HookCall {
   /** The hooks asked so far whose response hooks are to be asked, in order. */
   protected asked(): Hook[] {
     if (this.listenerAsked + this.routeAsked === 0) return []
-    return [...this.service.listener.hooks.slice(0, this.listenerAsked), ...(this.match?.route.hooks.slice(0, this.routeAsked) ?? [])]
+    const asked = [
+      ...this.service.listener.hooks.slice(0, this.listenerAsked),
+      ...(this.match?.route.hooks.slice(0, this.routeAsked) ?? []),
+    ]
+    return this.outside === 0 ? asked : asked.slice(this.outside)
   }
 
   protected answer(make: () => Reply): void {
@@ -115,8 +121,9 @@ export abstract class Answering extends Attempt implements HookCall {
     this.giveUp()
     this.answeredAt = 0
     this.held = null
-    this.responseFilter?.close()
-    this.responseFilter = null
+    this.detour?.close()
+    this.detour = null
+    this.stored = null
   }
 
   /** The client itself has put an end to it, in the midst of whatever was asked. */
@@ -146,10 +153,18 @@ export abstract class Answering extends Attempt implements HookCall {
   /** The client went away, or its request body could not be read on. */
   abandon(code: ErrorCode, detail: string | null): void {
     if (this.stage === 'ended') return
-    this.giveUp()
     this.reason = code
     this.detail = detail
+    if (this.stage === 'replying' && this.detour?.isShared === true) return this.goOnAlone(this.detour)
+    this.giveUp()
     this.tell()
+  }
+
+  /** Others read what is still to come. */
+  private goOnAlone(detour: Detour): void {
+    this.downstream = new Absent(this.downstream)
+    detour.leave()
+    this.connection?.resume()
   }
 
   /** The request body is malformed or late: answered while that is still possible. */
@@ -187,7 +202,8 @@ export abstract class Answering extends Attempt implements HookCall {
     this.leaveEndpoint()
     if (this.ticket !== 0) this.settle('client_gone')
     this.requestFilter?.close()
-    this.responseFilter?.close()
+    this.detour?.close()
+    if (this.caching !== null) this.caching.ended()
     // What ended inside the read that brought its head ended then.
     this.durationMs = (this.answeredAt > 0 ? this.answeredAt : monotonicMs()) - this.started
     this.service.observer.exchangeEnded(this)

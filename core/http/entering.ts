@@ -4,10 +4,10 @@
  */
 import type { Refusal, Use } from '../forward/access.ts'
 import { BUSY, credentialsIn } from '../policy/passwords.ts'
+import { CachingExchange } from './caching.ts'
 import { type Forwarding, hasPassed, proxyAuthorization } from './forwarding.ts'
-import { Responding } from './responding.ts'
 
-export abstract class Entering extends Responding {
+export abstract class Entering extends CachingExchange {
   protected abstract askRequest(): void
 
   protected enter(forward: Forwarding): void {

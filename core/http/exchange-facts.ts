@@ -3,6 +3,7 @@
  * works on them (attempt.ts, answering.ts, responding.ts, exchange.ts) adds none, for that would cost every request.
  * Their own methods are `private` to the compiler alone: each class with one `#method` would mark every exchange that is made.
  */
+import type { CacheOutcome, Caching } from '../cache/cache-side.ts'
 import { monotonicMs, toEpochMs } from '../clock.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { EndedExchange } from '../events.ts'
@@ -17,12 +18,13 @@ import type { Endpoint } from '../upstream/endpoint.ts'
 import type { Asked } from '../upstream/request-key.ts'
 import type { Moved } from '../upstream/stickiness.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import type { Detour } from './detour.ts'
 import type { Downstream } from './downstream.ts'
 import { clientAddress } from './identity.ts'
 import type { MessageHooks } from './message-hooks.ts'
 import type { RequestFilter } from './request-filter.ts'
-import type { ResponseFilter } from './response-filter.ts'
 import type { Service } from './service.ts'
+import type { StoredBody } from './stored-body.ts'
 import type { TryClock } from './try-clock.ts'
 
 /** Where the exchange is: what a hook's late answer goes on with. `filtering`: a body hook has its body, and the head waits for it. */
@@ -54,7 +56,7 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   tunnel = false
   readonly serial: number
   /** The connection that asked. */
-  readonly downstream: Downstream
+  downstream: Downstream
 
   protected readonly service: Service
   protected readonly started: number
@@ -113,6 +115,13 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   protected routeLogHooks: readonly Hook[] | null = null
   /** Of a WebSocket that hooks have a say in. */
   protected messages: MessageHooks | null = null
+  /** What a cache keeps of it; null: none is on its way, or it was answered from there at once. */
+  caching: Caching | null = null
+  cacheOutcome: CacheOutcome | null = null
+  /** It began without a client. */
+  protected isBeside = false
+  /** Of such a one: so many of the hooks stand between the cache and clients, and are not asked. */
+  protected outside = 0
   /** All that were asked about the request, if one of them may want the response's body. */
   protected askedAll: readonly Hook[] | null = null
 
@@ -123,7 +132,10 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   protected localBody: string | null = null
   /** The response's body while its hooks are asked. */
   protected held: string[] | null = null
-  protected responseFilter: ResponseFilter | null = null
+  /** Its body's way, if that is not straight. */
+  protected detour: Detour | null = null
+  /** The same, if it is out of a cache, or into one. */
+  protected stored: StoredBody | null = null
 
   // ── the response ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -210,6 +222,9 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   }
   get clientCertificate(): ClientCertificate | null {
     return this.request.clientCertificate
+  }
+  get cache(): string | null {
+    return this.isBeside ? 'beside' : this.cacheOutcome
   }
   get user(): string | null {
     return this.request.user

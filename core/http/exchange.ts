@@ -7,13 +7,16 @@
  *           → response head → ask hooks in reverse → reply (responding.ts; hooks of the body: response-filter.ts) → tell
  */
 
+import type { Caching } from '../cache/cache-side.ts'
 import { type ErrorCode, ProxyError } from '../errors.ts'
 import { type Hook, PENDING, type Verdict } from '../hooks.ts'
+import type { RequestHead } from '../net/http1/head.ts'
 import { normalisePath } from '../net/path.ts'
 import type { RoutePlan } from '../plan/plan.ts'
 import { RequestFacts } from '../request-view.ts'
 import { expand } from '../route/template.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import { Absent } from './absent.ts'
 import { ask, errorText } from './ask.ts'
 import { askForPlain, requestHooks, responseHooks } from './body-hooks.ts'
 import { Entering } from './entering.ts'
@@ -54,6 +57,21 @@ export class Exchange extends Entering {
     else this.beginUpgrade()
   }
 
+  /** Beside this one, from where it is: the hooks that were asked have no part in it. */
+  fetchBeside(request: RequestHead, caching: Caching): void {
+    const { service, match, listenerAsked, routeAsked } = this
+    const beside = new Exchange(service, new Absent(this.downstream), request, service.nextSerial())
+    beside.isBeside = true
+    beside.caching = caching
+    beside.match = match
+    beside.stage = 'routeHooks'
+    beside.listenerAsked = listenerAsked
+    beside.routeAsked = routeAsked
+    // The cache itself is asked about the answer.
+    beside.outside = listenerAsked + routeAsked - 1
+    beside.askRequest()
+  }
+
   /** Returns whether to go on at once. */
   private ask(hook: Hook): boolean {
     if (hook.onRequest === null) return true
@@ -67,6 +85,7 @@ export class Exchange extends Entering {
   }
 
   private decide(verdict: Verdict): void {
+    if (verdict.kind === 'stored') return this.answerStored(verdict)
     this.decidedBy = this.asking?.name ?? null
     if (verdict.kind === 'fail') return this.refuseBy(verdict)
     if (verdict.kind === 'respond') return this.answer(() => makeReply(verdict.status, verdict.body, verdict.headers))

@@ -2,6 +2,7 @@
  * The response's way back: its head past the hooks that were asked about the request, in reverse, then its body, as it comes or by
  * the hooks that want it. What the client has not taken stops the reading of the endpoint.
  */
+import type { StoredAnswer } from '../cache/answers.ts'
 import { monotonicMs } from '../clock.ts'
 import { type Hook, PENDING, type Verdict } from '../hooks.ts'
 import { dropSetCookie } from '../net/http1/cookie.ts'
@@ -12,12 +13,16 @@ import { Answering, bodyFailure } from './answering.ts'
 import { ask } from './ask.ts'
 import { loosenResponse, mediaType, wantsType } from './body-hooks.ts'
 import { type Coding, codingOf } from './content-coding.ts'
+import type { Detour } from './detour.ts'
 import type { RelayedMessages } from './message-hooks.ts'
 import { makeReply } from './reply.ts'
 import { ResponseFilter, type ResponseTaker } from './response-filter.ts'
 import { tunnelEnd } from './tunnel-end.ts'
 
 export abstract class Responding extends Answering implements ResponseTaker {
+  /** What a cache says takes the response's place. */
+  protected abstract useStored(answer: StoredAnswer): void
+
   get answersHead(): boolean {
     return this.request.method === 'HEAD'
   }
@@ -47,7 +52,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
     this.stage = 'responseHooks'
     this.askResponse()
     // Whether its hooks want it may not be known yet: so may be the type.
-    this.isUnframed = this.bodyHooks !== null && (this.responseFilter !== null || this.stage === 'responseHooks')
+    this.isUnframed = this.detour !== null || (this.bodyHooks !== null && this.stage === 'responseHooks')
   }
 
   /** Over HTTP/2 success grants the upgrade (RFC 8441 §5), which only a 101 does for an endpoint. */
@@ -59,33 +64,33 @@ export abstract class Responding extends Answering implements ResponseTaker {
   }
 
   onBody(prefix: string, bytes: Buffer, from: number, to: number): void {
+    if (this.detour !== null) return this.detour.push(bytes, from, to)
     if (this.isBodyless) return
-    if (this.responseFilter !== null) return this.responseFilter.push(bytes, from, to)
     this.bytesOut += prefix.length + to - from
     if (this.held !== null) this.held.push(prefix + bytes.latin1Slice(from, to))
     else if (!this.downstream.sendBody(prefix, bytes, from, to)) this.connection?.pause()
   }
 
   onBodyText(text: string): void {
+    if (this.detour !== null) return this.detour.pushText(text)
     if (this.isBodyless) return
-    if (this.responseFilter !== null) return this.responseFilter.pushText(text)
     this.bytesOut += text.length
     if (this.held !== null) this.held.push(text)
     else this.downstream.sendText(text)
   }
 
   onBodyEnd(trailers: string): void {
-    if (this.responseFilter !== null) this.source = this.connection
+    if (this.detour !== null) this.source = this.connection
     if (this.isGood) this.target!.safeguards!.answered(this.chosen!, 200, this.upstreamMs)
     this.connection = null
     this.leaveEndpoint()
     this.complete = true
     this.trailers = trailers
-    if (this.held === null && this.responseFilter === null) this.downstream.endBody(trailers)
+    if (this.held === null && this.detour === null) this.downstream.endBody(trailers)
   }
 
   onReadEnd(): void {
-    if (this.responseFilter !== null) return this.filterRead(this.responseFilter)
+    if (this.detour !== null) return this.filterRead(this.detour)
     if (this.held !== null) {
       this.answeredAt = 0
       if (!this.complete) this.connection?.pause()
@@ -100,7 +105,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
 
   /** The client took what was written. */
   onReceivable(): void {
-    if (this.responseFilter !== null) this.responseFilter.drained()
+    if (this.detour !== null) this.detour.drained()
     else if (this.held === null && !this.complete) this.connection?.resume()
   }
 
@@ -142,7 +147,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
 
   protected askResponse(): void {
     const route = this.match?.route.hooks
-    while (this.routeAsked + this.listenerAsked > 0) {
+    while (this.routeAsked + this.listenerAsked > this.outside) {
       const hook = this.routeAsked > 0 ? route![--this.routeAsked]! : this.service.listener.hooks[--this.listenerAsked]!
       if (hook.onResponse === null) continue
       this.asking = hook
@@ -160,6 +165,10 @@ export abstract class Responding extends Answering implements ResponseTaker {
   /** Returns whether the other hooks are still to be asked. */
   protected applyResponse(verdict: Verdict | null): boolean {
     if (verdict === null) return true
+    if (verdict.kind === 'stored') {
+      this.useStored(verdict)
+      return true
+    }
     this.decidedBy = this.asking?.name ?? null
     if (verdict.kind === 'respond') this.replace(() => makeReply(verdict.status, verdict.body, verdict.headers))
     else if (verdict.kind === 'fail') {
@@ -173,13 +182,14 @@ export abstract class Responding extends Answering implements ResponseTaker {
   private reply(): void {
     const response = this.response!
     if (this.target !== null && this.target.stickiness !== null && this.localBody === null) this.stick(response, this.target.stickiness)
-    if (this.bodyHooks !== null && this.localBody === null && this.filterResponse(response, this.bodyHooks)) return
+    if (this.bodyHooks !== null && this.localBody === null && this.stored === null && this.filterResponse(response, this.bodyHooks)) return
     this.stage = 'replying'
     this.status = response.status
     this.isBodyless = this.askedHead || response.status === 204 || response.status === 304
     // A hook has made this of an answer that had no body, whatever length it told.
     if (!this.isBodyless && this.length === 0 && response.contentLength !== 0) response.set('Content-Length', '0')
     this.downstream.sendHead(response, this.isUnframed && this.length === -1 ? this.unknown : this.length, this.askedHead)
+    if (this.stored !== null) return this.stored.start(this.isBodyless)
     if (this.localBody !== null) return this.replyLocal(this.localBody)
     const held = this.held
     if (held === null) return
@@ -238,7 +248,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
     loosenResponse(response)
     const body = { kind: 'responseBody', request, response, ip, type, coding, length: this.length, maxBytes: Infinity } as const
     const filter = new ResponseFilter(this, hooks, body)
-    this.responseFilter = filter
+    this.detour = filter
     const held = this.held
     if (held === null) return
     this.held = null
@@ -248,7 +258,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
     if (!this.complete && filter.flows) this.connection?.resume()
   }
 
-  private filterRead(filter: ResponseFilter): void {
+  private filterRead(filter: Detour): void {
     const flowing = filter.readEnd(this.complete, this.trailers)
     this.answeredAt = 0
     if (this.complete) {

@@ -7,6 +7,7 @@ import type { ResponseHead } from '../net/http1/head.ts'
 import { gathersAll, mostTogether, tooMuchMade } from './body-hooks.ts'
 import { BodyPipe, type PipeBody, type PipeEnd, type Whose } from './body-pipe.ts'
 import { Together } from './body-store.ts'
+import type { Detour } from './detour.ts'
 
 /** Whose response it is. */
 export interface ResponseTaker {
@@ -19,7 +20,8 @@ export interface ResponseTaker {
   takeMoreResponse(): void
 }
 
-export class ResponseFilter implements PipeEnd {
+export class ResponseFilter implements PipeEnd, Detour {
+  readonly isShared = false
   readonly #taker: ResponseTaker
   readonly #head: ResponseHead
   readonly #pipe: BodyPipe
@@ -105,6 +107,8 @@ export class ResponseFilter implements PipeEnd {
   ready(): void {
     this.#taker.takeMoreResponse()
   }
+
+  leave(): void {}
 
   /** Nobody waits for it any more. */
   close(): void {

@@ -67,6 +67,7 @@ function isPlain(x: EndedExchange): boolean {
     !x.tunnel &&
     x.peer === x.ip &&
     x.user === null &&
+    x.cache === null &&
     x.clientCertificate === null
   )
 }
@@ -80,6 +81,7 @@ function extras(x: EndedExchange): string {
   if (x.moved !== null) text += `,"moved":"${x.moved}"`
   if (x.tunnel) text += ',"tunnel":true'
   if (x.peer !== x.ip) text += `,"peer":"${escaped(x.peer)}"`
+  if (x.cache !== null) text += `,"cache":"${x.cache}"`
   if (x.user !== null) text += `,"user":"${escaped(x.user)}"`
   if (x.referer !== null) text += `,"referer":"${escaped(x.referer)}"`
   if (x.clientCertificate !== null) text += certificateText(x.clientCertificate)
@@ -169,6 +171,7 @@ function shortened(x: EndedExchange, keep: number): EndedExchange {
     clientCertificate: x.clientCertificate,
     user: cutOrNull(x.user),
     moved: x.moved,
+    cache: x.cache,
     ...{ serial: x.serial, generation: x.generation, scheme: x.scheme, received: x.received, logHooks: null },
     ...{
       id: cut(x.id),

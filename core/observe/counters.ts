@@ -25,6 +25,15 @@ export const families = {
   dropped_datagrams_total: counter('Datagrams of clients that went nowhere, by why.', ['listener', 'why']),
   tunnels_total: counter('Tunnels, connections to TCP listeners and UDP sessions that have ended.', ['listener', 'route']),
   errors_total: counter('Exchanges that the proxy itself ended, by reason.', ['reason']),
+  cache_requests_total: counter('Requests that passed a cache, by what it did; `beside`: asked by the cache itself.', [
+    'listener',
+    'route',
+    'outcome',
+  ]),
+  cache_objects: gauge('Answers that a cache keeps.', ['cache', 'worker']),
+  cache_bytes: gauge('Bytes of the answers that a cache keeps.', ['cache', 'worker']),
+  cache_evictions_total: counter('Answers that went because there was no room.', ['cache']),
+  cache_purged_total: counter('Answers that were purged.', ['cache']),
   connections_total: counter('Connections accepted, and UDP sessions begun.', ['listener']),
   handshake_failures_total: counter('Connections that ended before TLS was set up, or before a PROXY header that was required.', [
     'listener',

@@ -18,6 +18,7 @@ const TEXTS = [
   'referer',
   'ip',
   'user',
+  'cache',
   'peer',
   'clientSubject',
 ] as const satisfies readonly (keyof LogEntry)[]
@@ -60,6 +61,7 @@ export class PendingLine implements EndedExchange {
   peer: string
   clientCertificate: ClientCertificate | null
   user: string | null
+  readonly cache: string | null
   isMasked = false
 
   constructor(x: EndedExchange) {
@@ -97,6 +99,7 @@ export class PendingLine implements EndedExchange {
     this.peer = x.peer
     this.clientCertificate = x.clientCertificate
     this.user = x.user
+    this.cache = x.cache
   }
 
   /** As hooks see it. */
@@ -120,6 +123,7 @@ export class PendingLine implements EndedExchange {
       referer: this.referer,
       clientSubject: this.clientCertificate?.subject ?? null,
       user: this.user,
+      cache: this.cache,
       reason: this.reason,
       decidedBy: this.decidedBy,
       bytesIn: this.bytesIn,

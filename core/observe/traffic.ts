@@ -129,6 +129,7 @@ export class Traffic implements Observer {
   }
 
   exchangeEnded(x: EndedExchange): void {
+    if (x.cache === 'beside') return this.#fetchedBeside(x)
     const hooks = x.logHooks
     if (hooks !== null) this.#queue.add(x, hooks)
     else if (this.#format !== null) this.#sink.append(this.#format(x))
@@ -141,6 +142,7 @@ export class Traffic implements Observer {
     if (x.tunnel) values[route.tunnels]! += 1
     else this.#counters.observe(route.duration, x.durationMs / 1000)
     if (x.reason !== null) this.#countError(x.reason)
+    if (x.cache !== null) this.#countCache(route, x.cache)
     if (x.upstream !== null) this.#countUpstream(x, x.upstream)
   }
 
@@ -195,6 +197,22 @@ export class Traffic implements Observer {
   /** A line that hooks have been asked about. */
   #write(line: PendingLine): void {
     if (this.#format !== null) this.#sink.append(this.#format(line))
+  }
+
+  /** No client asked for it: it is no request, and has no line. */
+  #fetchedBeside(x: EndedExchange): void {
+    this.#countCache(this.#route(x), 'beside')
+    if (x.reason !== null) this.#countError(x.reason)
+    if (x.upstream !== null) this.#countUpstream(x, x.upstream)
+  }
+
+  #countCache(route: RouteSlots, outcome: string): void {
+    let slot = route.cache.get(outcome)
+    if (slot === undefined) {
+      slot = this.#counters.add('cache_requests_total', route.listener, route.label, outcome)
+      route.cache.set(outcome, slot)
+    }
+    this.#counters.values[slot]! += 1
   }
 
   #countError(reason: ErrorCode): void {
@@ -330,6 +348,8 @@ interface RouteSlots extends TunnelSlots {
   /** Six in a row: no status, 1xx … 5xx. */
   readonly statuses: number
   readonly duration: number
+  /** By outcome: there are a handful. */
+  readonly cache: Map<string, number>
 }
 
 interface TunnelSlots {
@@ -387,6 +407,7 @@ function routeSlots(counters: Counters, listener: string, route: string | null, 
   return {
     listener,
     route,
+    cache: new Map(),
     statuses: statuses[0]!,
     duration: counters.add('request_duration_seconds', listener, label),
     ...tunnelSlots(counters, listener, label),

@@ -2,6 +2,8 @@
  * Config → Plan: pure, at once, and frozen. It takes a config that was found valid when it was loaded, fills in what was left out,
  * parses what has units, and makes one ordered table of a listener's routes and groups.
  */
+import { hash } from 'node:crypto'
+import { dataOf } from '../config/data.ts'
 import { isGroup, routeId } from '../config/flat-routes.ts'
 import { insideName, tcpRouteId } from '../config/http-listeners.ts'
 import { entriesOf, toList } from '../config/lists.ts'
@@ -54,7 +56,7 @@ import type {
   UdpListenerPlan,
   UdpRoutePlan,
 } from './plan.ts'
-import { type AnyUse, keyedUses, type UseConfig } from './uses.ts'
+import { type AnyUse, isPolicy, keyedUses, type UseConfig } from './uses.ts'
 
 export interface CompileOptions {
   readonly generation: number
@@ -86,6 +88,8 @@ class Compiler {
   readonly #config: Config
   readonly #options: CompileOptions
   readonly #challengeHooks: readonly Hook[]
+  /** Those hooks that are caches: a route has one, the innermost. */
+  readonly #caches = new Set<Hook>()
 
   constructor(config: Config, options: CompileOptions) {
     this.#config = config
@@ -111,6 +115,19 @@ class Compiler {
 
   #httpListener(place: Pick<ListenerPlan, 'name' | 'addresses' | 'tls'>, options: HttpOptions, shared: readonly Hook[]): ListenerPlan {
     const { name } = place
+    const around = (caches: readonly Hook[]): Around => ({ id: name, hooks: caches, conditions: [], matches: [name] })
+    return this.#listenerOf(place, options, { shared, rules: (caches) => this.#rules(name, options.routes, around(caches)) })
+  }
+
+  #listenerOf(
+    place: Pick<ListenerPlan, 'name' | 'addresses' | 'tls'>,
+    options: Omit<HttpOptions, 'routes'>,
+    { shared, rules }: { readonly shared: readonly Hook[]; readonly rules: (caches: readonly Hook[]) => readonly RouteRule[] },
+  ): ListenerPlan {
+    const { name } = place
+    const hooks = [...shared, ...this.#bind(name, options.use)]
+    // Whose answer it is depends on the route: caches of a listener are asked when that is known.
+    const caches = hooks.filter((hook) => this.#caches.has(hook))
     return Object.freeze({
       kind: 'http',
       ...place,
@@ -123,8 +140,8 @@ class Compiler {
       limits: compileLimits(options.limits ?? {}),
       timeouts: compileTimeouts(options.timeouts ?? {}),
       forward: null,
-      hooks: Object.freeze([...(place.tls === null ? this.#challengeHooks : []), ...shared, ...this.#bind(name, options.use)]),
-      routes: new RouteTable(this.#rules(name, options.routes, { id: name, hooks: [], conditions: [] })),
+      hooks: Object.freeze([...(place.tls === null ? this.#challengeHooks : []), ...hooks.filter((hook) => !this.#caches.has(hook))]),
+      routes: new RouteTable(rules(caches)),
     })
   }
 
@@ -132,12 +149,16 @@ class Compiler {
   #forwardListener(name: string, options: ForwardOptions, shared: readonly Hook[]): ListenerPlan {
     const place = { name, addresses: compileListen(options.listen), tls: null }
     const forward = compileForward(options)
-    const route: RoutePlan = Object.freeze({ id: name, hooks: [], destination: Object.freeze({ kind: 'named' }) })
+    const rules = (caches: readonly Hook[]): RouteRule[] => {
+      const hooks = Object.freeze(caches.slice(-1))
+      const cacheSpace = hooks.length === 0 ? '' : spaceOf([name], { kind: 'named' })
+      const route: RoutePlan = Object.freeze({ id: name, hooks, destination: Object.freeze({ kind: 'named' }), cacheSpace })
+      return [{ route, conditions: [compileMatch({})], captures: false }]
+    }
     return Object.freeze({
-      ...this.#httpListener(place, { routes: [], use: options.use, via: viaName(name, options), h2c: false }, shared),
+      ...this.#listenerOf(place, { use: options.use, via: viaName(name, options), h2c: false }, { shared, rules }),
       ...(forward.anonymity === 'high' ? { via: null } : {}),
       forward,
-      routes: new RouteTable([{ route, conditions: [compileMatch({})], captures: false }]),
     })
   }
 
@@ -203,9 +224,17 @@ class Compiler {
       const id = routeId(listener, around.id, i, route)
       const hooks = [...around.hooks, ...this.#bind(id, route.use)]
       const conditions = [...around.conditions, compileMatch(route)]
-      if (isGroup(route)) return this.#rules(listener, route.routes, { id, hooks, conditions })
+      const matches = [...around.matches, matchOf(route)]
+      if (isGroup(route)) return this.#rules(listener, route.routes, { id, hooks, conditions, matches })
       const destination = Object.freeze(this.#destination(route))
-      const plan: RoutePlan = Object.freeze({ id, hooks: Object.freeze(hooks), destination })
+      const isAsked = destination.kind === 'upstream' || destination.kind === 'split'
+      const cache = isAsked ? hooks.findLast((hook) => this.#caches.has(hook)) : undefined
+      const plan: RoutePlan = Object.freeze({
+        id,
+        hooks: Object.freeze(hooks.filter((hook) => hook === cache || !this.#caches.has(hook))),
+        destination,
+        cacheSpace: cache === undefined ? '' : spaceOf(matches, destination),
+      })
       return [{ route: plan, conditions, captures: needsCaptures(destination) }]
     })
   }
@@ -228,7 +257,11 @@ class Compiler {
   }
 
   #bind(owner: string, list: List<AnyUse> | undefined): Hook[] {
-    return keyedUses(owner, list).map(([key, use]) => this.#options.bindUse(use, key))
+    return keyedUses(owner, list).map(([key, use]) => {
+      const hook = this.#options.bindUse(use, key)
+      if (isPolicy(use) && use.name === 'cache') this.#caches.add(hook)
+      return hook
+    })
   }
 }
 
@@ -239,6 +272,28 @@ interface Around {
   readonly id: string
   readonly hooks: readonly Hook[]
   readonly conditions: readonly Conditions[]
+  /** The listener's name, and what of routes decides who gets here. */
+  readonly matches: readonly unknown[]
+}
+
+function matchOf({ host, path, method, headers, query, cookies, from, when }: HttpRoute): unknown {
+  // A method is no other resource: what one changes, the other has kept.
+  return { host, path, isMethod: method === undefined || toList(method).some(isRead), headers, query, cookies, from, when }
+}
+
+function isRead(method: string): boolean {
+  return /^(?:get|head)$/i.test(method)
+}
+
+/** Upstreams by their names: what one consists of changes nothing of what it says. */
+function spaceOf(matches: readonly unknown[], destination: Destination): string {
+  const to =
+    destination.kind === 'upstream'
+      ? [destination.upstream.name, destination.rewrite]
+      : destination.kind === 'split'
+        ? [destination.parts.map(({ upstream }) => upstream.name), destination.rewrite]
+        : []
+  return hash('sha1', dataOf([matches, to]).join('\n'), 'base64url').slice(0, 16)
 }
 
 function needsCaptures(destination: Destination): boolean {

@@ -213,6 +213,8 @@ export interface RoutePlan {
   /** The hooks of the route and of the groups around it, outermost first. */
   readonly hooks: readonly Hook[]
   readonly destination: Destination
+  /** What a cache keeps for it is kept under this: the same as long as the same requests go to the same place. Empty: there is no cache. */
+  readonly cacheSpace: string
 }
 
 export interface SplitDestination {

@@ -1,11 +1,14 @@
 /** All built-in policies by their names. */
 import { basicAuth } from './basic-auth.ts'
+import { cache } from './cache.ts'
 import { ipAccess } from './ip-access.ts'
 import type { PolicyKind } from './policy.ts'
 import { rateLimit } from './rate-limit.ts'
 
 /** Options are each kind's own; which ones belong to which name was checked with the config. */
-const kinds: ReadonlyMap<string, PolicyKind<never>> = new Map<string, PolicyKind<never>>(Object.entries({ basicAuth, ipAccess, rateLimit }))
+const kinds: ReadonlyMap<string, PolicyKind<never>> = new Map<string, PolicyKind<never>>(
+  Object.entries({ basicAuth, cache, ipAccess, rateLimit }),
+)
 
 export function policyKind(name: string): PolicyKind<unknown> {
   const kind = kinds.get(name)

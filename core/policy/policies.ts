@@ -3,6 +3,7 @@
  * goes on in the next set that has the same policy with the same options.
  */
 import { hash } from 'node:crypto'
+import { Caches } from '../cache/caches.ts'
 import { dataOf } from '../config/data.ts'
 import type { Deadlines } from '../deadlines.ts'
 import type { Policy } from '../dsl/policies.ts'
@@ -18,19 +19,22 @@ interface Entry {
 }
 
 export class Policies {
+  readonly caches: Caches
   readonly #deadlines: Deadlines
   readonly #counting: Counting
   /** As many as there are policies in the plans that are in use. */
   readonly #kept = new Map<string, Entry>()
 
-  constructor(deadlines: Deadlines, counting: Counting = new Counting()) {
+  /** `clock`: milliseconds since the epoch. */
+  constructor(deadlines: Deadlines, counting: Counting = new Counting(), clock: () => number = Date.now) {
     this.#deadlines = deadlines
     this.#counting = counting
+    this.caches = new Caches(deadlines, clock)
   }
 
   /** For one plan. */
   open(folder: string): PolicySet {
-    return new PolicySet({ folder, deadlines: this.#deadlines, counting: this.#counting }, this.#kept)
+    return new PolicySet({ folder, deadlines: this.#deadlines, counting: this.#counting, caches: this.caches.open() }, this.#kept)
   }
 
   close(): void {

@@ -2,6 +2,7 @@
  * What a built-in policy is to the rest: how its options become a hook, what of it goes on through reloads, and what `explain` says
  * of it. Options are valid by then: config/schema-policies.ts has seen them.
  */
+import { type CacheSet, Caches } from '../cache/caches.ts'
 import { Deadlines } from '../deadlines.ts'
 import type { Hook } from '../hooks.ts'
 import { Counting } from './counting.ts'
@@ -22,6 +23,8 @@ export interface PolicyContext {
   readonly folder: string
   readonly deadlines: Deadlines
   readonly counting: Counting
+  /** Of the worker, whatever plan it runs on. */
+  readonly caches: CacheSet
   /**
    * What outlives this plan: made once, and the same in every next plan that has this policy with the same options, whichever place it
    * moved to. Gone with the last plan that had it.
@@ -36,5 +39,6 @@ export interface Kept {
 
 /** For whoever only looks: nothing is kept, and nobody else counts. */
 export function contextForOne(folder: string): PolicyContext {
-  return { id: '', folder, deadlines: new Deadlines(), counting: new Counting(), keep: (make) => make() }
+  const deadlines = new Deadlines()
+  return { id: '', folder, deadlines, counting: new Counting(), caches: new Caches(deadlines).open(), keep: (make) => make() }
 }

@@ -4,6 +4,7 @@
  */
 import { Console } from 'node:console'
 import net from 'node:net'
+import type { Caches } from '../cache/caches.ts'
 import type { KvStore } from '../capability/kv-store.ts'
 import { RemoteKvStore } from '../capability/remote-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
@@ -26,6 +27,7 @@ import type { PluginState, UseSummary } from '../sandbox/roster.ts'
 import type { HealthBoard } from '../upstream/health-board.ts'
 import type { UpstreamState } from '../upstream/upstream-state.ts'
 import { backlog } from './bind.ts'
+import { CacheGauges } from './cache-gauges.ts'
 import { maxConnections } from './capacity.ts'
 import { DatagramDoors } from './datagram-doors.ts'
 import { ForwardedLog } from './forwarded-log.ts'
@@ -57,6 +59,7 @@ export interface WorkerProxy<P extends Prepared> {
   readonly plugins: readonly PluginState[]
   readonly upstreams: readonly UpstreamState[]
   readonly health: Pick<HealthBoard, 'apply' | 'isOn' | 'onVerdicts'>
+  readonly caches: Caches
   moveToProcess(sourceId: string): void
   showChallenges(challenges: readonly Challenge[]): void
   profilePlugin(name: string, ms: number): Promise<PluginProfile>
@@ -96,6 +99,7 @@ class WorkerSide<P extends Prepared> {
   readonly #kv = new RemoteKvStore({ send: (batch, operations) => send({ kind: 'kv', batch, operations }) })
   readonly #ticketKeys: TicketKeys
   readonly #pulse: Pulse
+  readonly #cacheGauges: CacheGauges
   readonly #drainMs: number
   readonly #slot: number
   /** Servers on sockets of slots that have no worker at the moment. */
@@ -133,6 +137,7 @@ class WorkerSide<P extends Prepared> {
     this.#proxy.showChallenges(begin.challenges)
     this.#proxy.onPressure = (pressed) => this.#onPressure(pressed)
     this.#proxy.health.onVerdicts = (verdicts) => send({ kind: 'health', verdicts })
+    this.#cacheGauges = new CacheGauges(this.#counters, begin.slot)
     this.#pulse = new Pulse(this.#counters, { slot: begin.slot, everyMs: begin.heartbeatMs, beat: () => this.#tellAlive() })
   }
 
@@ -369,6 +374,7 @@ class WorkerSide<P extends Prepared> {
   #snapshot(): MetricsSnapshot {
     this.#counters.values[this.#dropped] = this.#traffic.linesDropped
     this.#pulse.measure()
+    this.#cacheGauges.measure(this.#proxy.caches.counts)
     return this.#counters.snapshot()
   }
 

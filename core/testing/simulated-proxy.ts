@@ -2,6 +2,7 @@
  * The real proxy between simulated clients and simulated endpoints: nothing listens and nothing is dialled, and all between is what
  * carries traffic elsewhere. Lives in a process of its own.
  */
+import type { CacheSide } from '../cache/cache-side.ts'
 import type { Bundle } from '../config/bundle.ts'
 import { parseDuration } from '../config/units.ts'
 import type { EndedExchange, Observer } from '../events.ts'
@@ -265,6 +266,22 @@ class WatchedCall implements HookCall {
   get ended(): boolean {
     return this.#call.ended
   }
+  get cacheSide(): HookCall['cacheSide'] {
+    const side = this.#call.cacheSide
+    return side === undefined ? undefined : watched(side, this.resume)
+  }
+}
+
+/** The exchange itself, but for how it is resumed. */
+function watched(side: CacheSide, resume: HookCall['resume']): CacheSide {
+  return new Proxy(side, {
+    get(target, name) {
+      if (name === 'resume') return resume
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+    set: (target, name, value) => Reflect.set(target, name, value, target),
+  })
 }
 
 const nothing: Facts = {

@@ -32,6 +32,7 @@ test('a hook sees exactly the fields of an entry, and a line it says nothing abo
         referer: 'http://a/',
         clientSubject: null,
         user: null,
+        cache: null,
         reason: null,
       },
       ...{ decidedBy: 'tag', bytesIn: 0, bytesOut: 95, durationMs: 1.268 },

@@ -25,6 +25,7 @@ export function anExchange(changes: Partial<EndedExchange> = {}): EndedExchange 
       clientCertificate: null,
       user: null,
       moved: null,
+      cache: null,
     },
     ...changes,
   }

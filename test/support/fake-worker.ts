@@ -3,9 +3,12 @@
  * "bundle" is the plan's data. `/pid` tells who answered, `/hang` stops the event loop, `/crash` throws, `/wait` answers when drained,
  * `/ticket-key` tells what seals TLS tickets, `/perform/TIMES/METHOD/ARGS` asks what a plugin may ask, so many times at once.
  */
+
 import { existsSync, writeFileSync } from 'node:fs'
 import type * as net from 'node:net'
 import type { SecureContext } from 'node:tls'
+import { Caches } from '../../core/cache/caches.ts'
+import { Deadlines } from '../../core/deadlines.ts'
 import type { Observer } from '../../core/events.ts'
 import type { TicketKeys } from '../../core/net/ticket-keys.ts'
 import type { Plan } from '../../core/plan/plan.ts'
@@ -27,6 +30,7 @@ class FakeProxy implements WorkerProxy<Prepared> {
   readonly plugins = []
   readonly upstreams = []
   readonly health = { isOn: false, onVerdicts: null, apply() {} }
+  readonly caches = new Caches(new Deadlines())
   readonly #observer: Observer
   readonly #capabilities: Capabilities
   /** What node:tls has beneath a context: it asks for the key that seals. */

@@ -77,6 +77,8 @@ export interface ProxyOptions extends UpstreamOptions {
   readonly path?: string
   /** Instead of all else: its first listener is listened on. */
   readonly config?: Config
+  /** Of what policies keep: milliseconds since the epoch. */
+  readonly clock?: () => number
   /** Shared with other proxies. */
   readonly ticketKeys?: TicketKeys
   /** On a clock that the test turns. */
@@ -95,8 +97,8 @@ export async function startProxy(options: ProxyOptions = {}): Promise<RunningPro
   if (canUseHandles !== asked) throw new Error(`bare handles are ${canUseHandles ? '' : 'not '}in use`)
   const askedKernel = asked && process.env.SLUICE_NO_FFI !== '1' && process.platform === 'linux'
   if ((getKernel() !== null) !== askedKernel) throw new Error(`system calls are ${askedKernel ? 'not ' : ''}in use`)
-  const { deadlines, parts } = options
-  const proxy = new RunningProxy({ ...parts, ...(deadlines === undefined ? {} : { deadlines }) })
+  const { deadlines, parts, clock } = options
+  const proxy = new RunningProxy({ ...parts, ...(deadlines === undefined ? {} : { deadlines }) }, clock)
   await proxy.start(options)
   return proxy
 }
@@ -121,7 +123,7 @@ export class RunningProxy implements AsyncDisposable {
   #inUse: PolicySet | null = null
   readonly #waiting = new Waiting()
 
-  constructor(parts: Partial<RuntimeOptions> = {}) {
+  constructor(parts: Partial<RuntimeOptions> = {}, clock: () => number = Date.now) {
     this.runtime = new Runtime({
       ...parts,
       observer: this.#observer(),
@@ -130,7 +132,7 @@ export class RunningProxy implements AsyncDisposable {
         this.#waiting.poke()
       },
     })
-    this.#policies = new Policies(this.runtime.deadlines)
+    this.#policies = new Policies(this.runtime.deadlines, undefined, clock)
   }
 
   async start(options: ProxyOptions): Promise<void> {
@@ -279,6 +281,7 @@ const keys = [
     'clientCertificate',
     'user',
     'moved',
+    'cache',
   ] as const),
 ] satisfies (keyof EndedExchange)[]
 
@@ -413,6 +416,7 @@ function makeRoutes(routes: readonly RouteOptions[], upstreams: ReadonlyMap<stri
       route: {
         id: id ?? `web[${i}]`,
         hooks,
+        cacheSpace: `space${i}`,
         destination: typeof to === 'string' ? { kind: 'upstream', upstream: upstreams.get(to)!, rewrite } : to,
       },
       conditions: [path === undefined ? everything : { ...everything, paths: compilePath(path) }],

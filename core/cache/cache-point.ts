@@ -1,0 +1,250 @@
+/**
+ * The cache on the way of a route's requests: answers out of what is kept, lets those wait who ask for what is being fetched, and sends
+ * the rest on, each with what becomes of its answer (turn.ts).
+ */
+import { ProxyError } from '../errors.ts'
+import { type Answer, PENDING, type Verdict } from '../hooks.ts'
+import type { RequestHead } from '../net/http1/head.ts'
+import { hitAnswer, makeAnswer, type StoredAnswer } from './answers.ts'
+import type { Cache } from './cache.ts'
+import type { CacheOutcome, CacheSide } from './cache-side.ts'
+import { type Forwarded, forwardedStatus, hitStatus } from './cache-status.ts'
+import type { HeldCache, WantedLimits } from './caches.ts'
+import { asksForAll, readConditions } from './conditions.ts'
+import { type RequestDirectives, readRequestDirectives } from './directives.ts'
+import type { Flight } from './flight.ts'
+import { allowsStale } from './freshness.ts'
+import { keyOf, urlOf } from './key.ts'
+import { selectResponse } from './memory-store.ts'
+import type { CacheRules } from './rules.ts'
+import type { StoredResponse } from './stored-response.ts'
+import { copyRequest, Turn } from './turn.ts'
+import { variantOf } from './vary.ts'
+
+/** Frameworks take these for another URL, host or method than the one in the key: what comes of them is for who sent them. */
+const UNKEYED = [
+  ...['x-original-url', 'x-rewrite-url', 'x-original-host', 'x-host', 'x-forwarded-prefix', 'x-http-method-override', 'x-http-method'],
+  ...['x-method-override', 'x-forwarded-scheme', 'x-forwarded-server', 'x-http-host-override', 'x-middleware-subrequest'],
+]
+/** More requests in a row are not let wait for one that may fail, too. */
+const MOST_ROUNDS = 2
+
+/** What a request finds. */
+interface Found {
+  readonly key: string
+  readonly url: string
+  /** Null: nothing that it may get. */
+  readonly response: StoredResponse | null
+  /** There is something, for other requests. */
+  readonly hasOthers: boolean
+  readonly directives: RequestDirectives | null
+}
+
+export class CachePoint {
+  readonly cache: Cache
+  readonly rules: CacheRules
+  readonly clock: () => number
+  readonly #wanted: WantedLimits
+
+  constructor({ cache, wanted }: HeldCache, rules: CacheRules, clock: () => number) {
+    this.cache = cache
+    this.rules = rules
+    this.clock = clock
+    this.#wanted = wanted
+  }
+
+  ask(side: CacheSide): Answer {
+    const { request } = side
+    const { rules } = this
+    if (request.upgrade !== null || request.method === 'CONNECT' || (rules.when !== null && !rules.when(side.view()))) return null
+    if (this.#wanted.plan > this.cache.newestPlan) this.cache.use(this.#wanted)
+    if (request.method !== 'GET' && request.method !== 'HEAD') return this.#passMethod(side)
+    return this.look(side, 0)
+  }
+
+  /** What an endpoint answered, or the proxy itself, to a request that went past here. */
+  answer(side: CacheSide): Answer {
+    // Null: it was answered from here, or the cache had no part in it.
+    return side.caching instanceof Turn ? side.caching.judge(side) : null
+  }
+
+  /** `rounds`: how often it has waited already. */
+  look(side: CacheSide, rounds: number): Answer {
+    const now = this.clock()
+    const found = this.#find(side)
+    const { response, directives } = found
+    // What those hooks make of it is for who asked, and nothing of it is kept.
+    if (side.hasBodyHooks) return this.#pass(side, found, { why: 'bypass', detail: 'hooks' })
+    if (response !== null && this.#isFree(side, directives) && response.ttl(now) > 0) {
+      side.cacheOutcome = 'hit'
+      return this.#serve(response, side, now)
+    }
+    return response === null ? this.#miss(side, found, rounds) : this.#judge(side, { ...found, response }, { now, rounds })
+  }
+
+  #find(side: CacheSide): Found {
+    const { request } = side
+    const url = urlOf(side.scheme, request, this.rules.query)
+    const key = keyOf(url, side, this.rules)
+    const record = this.cache.store.find(key)
+    const responses = record === undefined ? [] : record.responses
+    const field = this.rules.obeysClients ? request.get('cache-control') : null
+    return {
+      key,
+      url,
+      response: responses.length === 0 ? null : selectResponse(responses, request),
+      hasOthers: responses.length > 0,
+      directives: field === null ? this.#pragma(request) : readRequestDirectives(field),
+    }
+  }
+
+  /** RFC 9111 §5.4: of clients that know nothing else. */
+  #pragma(request: RequestHead): RequestDirectives | null {
+    if (!this.rules.obeysClients || !request.has('pragma')) return null
+    return /(?:^|,)\s*no-cache\s*(?:,|$)/i.test(request.get('pragma')!) ? readRequestDirectives('no-cache') : null
+  }
+
+  /** It asks for nothing in particular, as mostly. */
+  #isFree(side: CacheSide, directives: RequestDirectives | null): boolean {
+    return directives === null && this.rules.bypass === null && !side.request.has('authorization') && side.request.contentLength === 0
+  }
+
+  #serve(response: StoredResponse, side: CacheSide, now: number, status: string | null = null): StoredAnswer {
+    response.visited = true
+    response.hits++
+    const conditions = readConditions(side.request)
+    if (conditions === null && status === null) return hitAnswer(response, now, side.cacheName)
+    return makeAnswer(response, conditions, now, status ?? hitStatus(side.cacheName, response.ttl(now)))
+  }
+
+  /** Something is kept for it: may it be used? */
+  #judge(side: CacheSide, found: Found & { readonly response: StoredResponse }, { now, rounds }: { now: number; rounds: number }): Answer {
+    const { response, directives } = found
+    const { request } = side
+    if (request.contentLength !== 0) return this.#pass(side, found, { why: 'bypass', detail: 'body' })
+    if (this.rules.bypass?.(side.view()) === true)
+      return this.#forward(side, { ...found, response: null }, { why: 'bypass', rounds, outcome: 'refresh' })
+    if (request.has('authorization') && !response.isForAll) return this.#pass(side, found, { why: 'uri-miss', detail: 'authorization' })
+    const ttl = response.ttl(now)
+    const isWanted = directives === null || mayUse(response, directives, ttl, now)
+    if (isWanted && ttl > 0) {
+      side.cacheOutcome = 'hit'
+      return this.#serve(response, side, now)
+    }
+    if (isWanted && directives !== null && directives.maxStale >= 0 && allowsStale(response.freshness) && -ttl <= directives.maxStale)
+      return this.#stale(side, response, now, 'max-stale')
+    if (isWanted && -ttl < response.freshness.staleWhileRevalidate) {
+      if (!response.isBeingChecked) this.#checkBeside(side, found)
+      return this.#stale(side, response, now, 'stale-while-revalidate')
+    }
+    return this.#forward(side, found, { why: isWanted ? 'stale' : 'request', rounds, outcome: isWanted ? 'expired' : 'refresh' })
+  }
+
+  #stale(side: CacheSide, response: StoredResponse, now: number, detail: string): Answer {
+    side.cacheOutcome = 'stale'
+    return this.#serve(response, side, now, hitStatus(side.cacheName, response.ttl(now), detail))
+  }
+
+  #miss(side: CacheSide, found: Found, rounds: number): Answer {
+    const why = found.hasOthers ? 'vary-miss' : 'uri-miss'
+    if (side.request.contentLength !== 0) return this.#pass(side, found, { why: 'bypass', detail: 'body' })
+    const isBypassed = this.rules.bypass?.(side.view()) === true
+    return this.#forward(side, found, { why: isBypassed ? 'bypass' : why, rounds, outcome: isBypassed ? 'refresh' : 'miss' })
+  }
+
+  // ── on to the endpoint ───────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Waits for the same, or fetches it for all. */
+  #forward(side: CacheSide, found: Found, { why, rounds, outcome }: { why: Forwarded; rounds: number; outcome: CacheOutcome }): Answer {
+    const { request } = side
+    const { key, url, directives } = found
+    if (directives?.onlyIfCached === true) return NOT_KEPT
+    if (request.method !== 'GET') return this.#pass(side, found, { why, outcome, detail: null })
+    if (request.has('authorization')) return this.#pass(side, found, { why, outcome, detail: 'authorization' })
+    if (UNKEYED.some((name) => request.has(name))) return this.#pass(side, found, { why, outcome, detail: 'unkeyed' })
+    // RFC 9110 §13.1.1: whether it holds is for the origin to say.
+    if (request.has('if-match') || request.has('if-unmodified-since'))
+      return this.#pass(side, found, { why: 'bypass', detail: 'precondition' })
+    const conditions = readConditions(request)
+    if (conditions !== null && conditions.range !== null && !asksForAll(conditions.range))
+      return this.#pass(side, found, { why: why === 'stale' ? why : 'partial', outcome, detail: 'range' })
+    const record = this.cache.store.find(key)
+    const mayWait = rounds < MOST_ROUNDS && !this.cache.isMarked(key) && why !== 'bypass'
+    const flight = mayWait ? findFlight(record?.pending, request) : null
+    if (flight?.isStreaming === true) return this.#join(side, flight.response!, why)
+    const turn = new Turn(this, side, { key, url, why, rounds, conditions, asked: copyRequest(request) })
+    side.caching = turn
+    if (flight !== null) {
+      side.cacheOutcome = 'collapsed'
+      turn.waitFor(flight)
+      return PENDING
+    }
+    side.cacheOutcome = outcome
+    const vary = record?.responses[0]?.vary ?? null
+    const launched = this.cache.launch({ key, url, vary, variant: variantOf(vary, request) }, mayWait)
+    turn.lead(launched, { response: found.response, noStore: directives?.noStore === true, request })
+    return null
+  }
+
+  /** It is on its way, and its head is here. */
+  #join(side: CacheSide, response: StoredResponse, why: Forwarded): StoredAnswer {
+    side.cacheOutcome = 'collapsed'
+    const status = forwardedStatus(side.cacheName, { why, stored: false, collapsed: true })
+    return makeAnswer(response, readConditions(side.request), this.clock(), status)
+  }
+
+  /** What is kept goes out stale, and is asked about. */
+  #checkBeside(side: CacheSide, { key, url, response }: Found): void {
+    const request = copyRequest(side.request)
+    request.method = 'GET'
+    if (UNKEYED.some((name) => request.has(name)) || request.has('authorization')) return
+    const turn = new Turn(this, side, { key, url, why: 'stale', rounds: 0, conditions: null, asked: copyRequest(request) })
+    turn.isBeside = true
+    const launched = this.cache.launch({ key, url, vary: response!.vary, variant: response!.variant }, true)
+    turn.lead(launched, { response, noStore: false, request })
+    side.fetchBeside(request, turn)
+  }
+
+  /** Its answer is for it alone, and is not kept. */
+  #pass(side: CacheSide, found: Found, how: { why: Forwarded; detail: string | null; outcome?: CacheOutcome }): Answer {
+    if (found.directives?.onlyIfCached === true) return NOT_KEPT
+    const { key, url } = found
+    const turn = new Turn(this, side, { key, url, why: how.why, rounds: 0, conditions: null, asked: null })
+    turn.detail = how.detail
+    side.caching = turn
+    side.cacheOutcome = how.outcome ?? 'bypass'
+    return null
+  }
+
+  #passMethod(side: CacheSide): null {
+    const url = urlOf(side.scheme, side.request, this.rules.query)
+    const turn = new Turn(this, side, { key: '', url, why: 'method', rounds: 0, conditions: null, asked: null })
+    turn.changes = !SAFE.has(side.request.method)
+    side.caching = turn
+    side.cacheOutcome = 'bypass'
+    return null
+  }
+}
+
+/** RFC 9110 §9.2.1. */
+const SAFE = new Set(['OPTIONS', 'TRACE'])
+
+/** RFC 9111 §5.2.1.7. */
+const NOT_KEPT: Verdict = { kind: 'fail', error: new ProxyError('not_cached') }
+
+/** What the client says of its freshness; whether it is stale is another question (RFC 9111 §5.2.1). */
+function mayUse(response: StoredResponse, directives: RequestDirectives, ttl: number, now: number): boolean {
+  if (directives.noCache) return false
+  if (directives.minFresh >= 0 && ttl < directives.minFresh) return false
+  if (directives.maxAge < 0) return true
+  // RFC 8246: a reload, which says max-age=0, does not change what never changes.
+  if (response.freshness.directives.immutable && ttl > 0) return true
+  const age = response.age(now)
+  return age <= directives.maxAge || (directives.maxStale >= 0 && age <= directives.maxAge + directives.maxStale)
+}
+
+/** One that will have the answer to this request, as far as is known. */
+function findFlight(pending: readonly Flight[] | undefined, request: RequestHead): Flight | null {
+  if (pending === undefined) return null
+  return pending.find((flight) => flight.mayBeFor(request)) ?? null
+}

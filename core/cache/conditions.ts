@@ -1,0 +1,88 @@
+/** Conditions and ranges of a request against a stored answer (RFC 9110 §13, §14). Pure. */
+import type { RequestHead } from '../net/http1/head.ts'
+import { parseHttpDate } from './http-dates.ts'
+
+/** What a stored answer is told apart by. */
+export interface Validators {
+  /** As received, `W/` included; null: none. */
+  readonly etag: string | null
+  /** Milliseconds since the epoch; NaN: none. */
+  readonly lastModified: number
+  /** Of the answer's Date, in milliseconds. */
+  readonly date: number
+}
+
+/** What a request asks of an answer, as it came. */
+export interface Conditions {
+  readonly noneMatch: string | null
+  readonly modifiedSince: string | null
+  readonly range: string | null
+  readonly ifRange: string | null
+}
+
+/** Null: nothing is asked, as mostly. */
+export function readConditions(request: RequestHead): Conditions | null {
+  const noneMatch = request.get('if-none-match')
+  const modifiedSince = request.get('if-modified-since')
+  // RFC 9110 §14.2: of other methods a range means nothing.
+  const range = request.method === 'GET' ? request.get('range') : null
+  if (noneMatch === null && modifiedSince === null && range === null) return null
+  return { noneMatch, modifiedSince, range, ifRange: range === null ? null : request.get('if-range') }
+}
+
+/** Whether the client has this answer already: it gets 304 (RFC 9110 §13.2.2; RFC 9111 §4.3.2). */
+export function isUnchanged({ noneMatch, modifiedSince }: Conditions, { etag, lastModified }: Validators, now: number): boolean {
+  if (noneMatch !== null) return etag === null ? noneMatch.trim() === '*' : namesTag(noneMatch, etag)
+  if (modifiedSince === null || Number.isNaN(lastModified)) return false
+  const time = parseHttpDate(modifiedSince, now)
+  return !Number.isNaN(time) && lastModified <= time
+}
+
+const TAG = /\s*(W\/)?("[\x21\x23-\x7e\x80-\xff]*")\s*(?:,|$)/y
+
+/** Weak comparison (RFC 9110 §8.8.3.2). A list that is malformed names nothing. */
+function namesTag(list: string, etag: string): boolean {
+  if (list.trim() === '*') return true
+  const opaque = etag.startsWith('W/') ? etag.slice(2) : etag
+  for (let at = 0; at < list.length; ) {
+    TAG.lastIndex = at
+    const found = TAG.exec(list)
+    if (found === null) return false
+    if (found[2] === opaque) return true
+    at = TAG.lastIndex
+  }
+  return false
+}
+
+/** Bytes [from, to) of a body; `all`: the range is not to be minded; `none`: it is not in the body (416). */
+export type Wanted = { readonly from: number; readonly to: number } | 'all' | 'none'
+
+const RANGE = /^bytes[ \t]*=[ \t]*(?:(\d+)-(\d*)|-(\d+))[ \t]*$/i
+
+/** Of several ranges all is sent: RFC 9110 §14.2 lets a server, and what they cost has been abused. */
+export function wantedRange({ range, ifRange }: Conditions, length: number, validators: Validators, now: number): Wanted {
+  const parts = range === null ? null : RANGE.exec(range)
+  if (parts === null || !isSameForRange(ifRange, validators, now)) return 'all'
+  if (parts[3] !== undefined) {
+    const last = Math.min(Number(parts[3]), length)
+    return last === 0 ? 'none' : { from: length - last, to: length }
+  }
+  const from = Number(parts[1])
+  const to = parts[2] === '' ? length : Math.min(Number(parts[2]) + 1, length)
+  // first-pos behind last-pos makes the field invalid, and then it is not minded (RFC 9110 §14.1.1).
+  if (parts[2] !== '' && Number(parts[2]) < from) return 'all'
+  return from >= length ? 'none' : { from, to }
+}
+
+/** If-Range (RFC 9110 §13.1.5): by strong comparison; a date counts if it is the very Last-Modified, and that one is a strong validator. */
+function isSameForRange(field: string | null, { etag, lastModified, date }: Validators, now: number): boolean {
+  if (field === null) return true
+  if (field.startsWith('"')) return field === etag
+  const time = parseHttpDate(field, now)
+  return !Number.isNaN(time) && time === lastModified && date - lastModified >= 1000
+}
+
+/** `bytes=0-`: all of it, however it is asked for. */
+export function asksForAll(range: string): boolean {
+  return /^bytes[ \t]*=[ \t]*0-[ \t]*$/i.test(range)
+}

@@ -1,0 +1,193 @@
+/**
+ * One answer that is being fetched, and those who asked for the same meanwhile. They get it as it comes if its length is known, else
+ * once it is complete. If it may not be kept, or does not come, they ask again.
+ */
+import type { Deadlines, Timed } from '../deadlines.ts'
+import type { RequestHead } from '../net/http1/head.ts'
+import type { BodySource } from './body-source.ts'
+import type { Inflow } from './cache-side.ts'
+import type { StoredResponse } from './stored-response.ts'
+import { variantOf } from './vary.ts'
+
+/** Who waits. */
+export interface Waiter {
+  readonly request: RequestHead
+  /** It gets this one. */
+  serve(response: StoredResponse): void
+  /** It has to look again; `alone`: and not to wait again. */
+  retry(alone: boolean): void
+}
+
+export interface FlightHome {
+  readonly deadlines: Deadlines
+  /** Nobody is to join it any more. */
+  unlist(flight: Flight): void
+  /** It is complete. */
+  keep(response: StoredResponse): void
+  /** Takes room for more of a body whose length is not known; false: there is none. */
+  reserve(flight: Flight, bytes: number): boolean
+  unreserve(bytes: number): void
+  readonly objectBytes: number
+}
+
+/** Taken at a time for a body of no known length. */
+const ROOM_BYTES = 65_536
+
+export class Flight implements Inflow, Timed {
+  dueAt = Number.POSITIVE_INFINITY
+  slot = -1
+  readonly key: string
+  readonly url: string
+  /** Of the request, by the fields that chose the last answer to it. */
+  readonly vary: readonly string[] | null
+  readonly variant: string
+  /** It was purged on its way: those who wait get it, nobody after them. */
+  isPurged = false
+  /** Once its head has come and it is to be kept. */
+  response: StoredResponse | null = null
+  reserved = 0
+  #isOver = false
+  readonly #home: FlightHome
+  /** As many as there are exchanges that wait for it. */
+  readonly #waiters = new Set<Waiter>()
+
+  constructor(home: FlightHome, { key, url, vary, variant }: Pick<Flight, 'key' | 'url' | 'vary' | 'variant'>) {
+    this.#home = home
+    this.key = key
+    this.url = url
+    this.vary = vary
+    this.variant = variant
+  }
+
+  // ── those who wait ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** `waitMs`: for its head, or for all of it if its length is not known. */
+  wait(waiter: Waiter, waitMs: number): void {
+    if (this.slot < 0) this.#home.deadlines.add(this)
+    if (this.dueAt === Number.POSITIVE_INFINITY) this.dueAt = this.#home.deadlines.in(waitMs)
+    this.#waiters.add(waiter)
+  }
+
+  /** As far as is known before its head has come, or after. */
+  mayBeFor(request: RequestHead): boolean {
+    if (this.isPurged) return false
+    const { vary, variant } = this.response ?? this
+    return variant === variantOf(vary, request)
+  }
+
+  leave(waiter: Waiter): void {
+    this.#waiters.delete(waiter)
+  }
+
+  /** Who comes now gets it as it comes. */
+  get isStreaming(): boolean {
+    return this.response !== null && this.response.length >= 0
+  }
+
+  get isShared(): boolean {
+    return this.#waiters.size > 0 || this.response?.body.hasReaders === true
+  }
+
+  /** It takes too long: they go their own way. */
+  onDeadline(): void {
+    this.#release((waiter) => waiter.retry(true))
+  }
+
+  // ── what comes ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  get source(): BodySource {
+    return this.response!.body
+  }
+
+  /** The head has come, and it is to be kept. `matches`: whether it is the answer to that request, too. */
+  begin(response: StoredResponse, matches: (request: RequestHead) => boolean): void {
+    this.response = response
+    if (response.length >= 0) return this.#release((waiter) => (matches(waiter.request) ? waiter.serve(response) : waiter.retry(false)))
+    const others = [...this.#waiters].filter((waiter) => !matches(waiter.request))
+    for (const waiter of others) this.#waiters.delete(waiter)
+    later(others, (waiter) => waiter.retry(false))
+  }
+
+  /** It is what is kept already, which was asked about: it is good for all. */
+  confirm(response: StoredResponse, matches: (request: RequestHead) => boolean): void {
+    this.#close((waiter) => (matches(waiter.request) ? waiter.serve(response) : waiter.retry(false)))
+  }
+
+  /** It is not for others; its body may still flow. `alone`: nor will the next one be. */
+  refuse(alone: boolean): void {
+    this.#home.unlist(this)
+    this.#release((waiter) => waiter.retry(alone))
+    this.#home.deadlines.remove(this)
+  }
+
+  push(bytes: Buffer, from: number, to: number): boolean {
+    if (!this.#mayGrow(to - from)) return false
+    this.source.push(bytes, from, to)
+    return true
+  }
+
+  pushText(text: string): boolean {
+    if (!this.#mayGrow(text.length)) return false
+    this.source.pushText(text)
+    return true
+  }
+
+  advance(): void {
+    this.source.advance()
+  }
+
+  complete(): void {
+    const response = this.response!
+    this.source.complete()
+    response.seal()
+    this.#giveBack()
+    if (!this.isPurged) this.#home.keep(response)
+    this.#close((waiter) => waiter.serve(response))
+  }
+
+  break(): void {
+    if (this.#isOver) return
+    this.response?.body.break()
+    this.#giveBack()
+    this.#close((waiter) => waiter.retry(false))
+  }
+
+  /** Of a body of known length the room was taken with its head. */
+  #mayGrow(more: number): boolean {
+    if (this.response!.length >= 0) return true
+    const { filled } = this.source
+    const fits = filled + more <= this.#home.objectBytes
+    if (fits && (filled + more <= this.reserved || this.#home.reserve(this, Math.max(more, ROOM_BYTES)))) return true
+    // It is too long, and the next one will be, too.
+    this.#giveBack()
+    this.refuse(true)
+    return false
+  }
+
+  #giveBack(): void {
+    if (this.reserved > 0) this.#home.unreserve(this.reserved)
+    this.reserved = 0
+  }
+
+  #close(say: (waiter: Waiter) => void): void {
+    this.#isOver = true
+    this.#home.unlist(this)
+    this.#release(say)
+    this.#home.deadlines.remove(this)
+  }
+
+  #release(say: (waiter: Waiter) => void): void {
+    this.dueAt = Number.POSITIVE_INFINITY
+    const waiters = [...this.#waiters]
+    this.#waiters.clear()
+    later(waiters, say)
+  }
+}
+
+/** Not inside the call that made it known: each of them may go a long way. In the order in which they came. */
+function later(waiters: readonly Waiter[], say: (waiter: Waiter) => void): void {
+  if (waiters.length === 0) return
+  queueMicrotask(() => {
+    for (const waiter of waiters) say(waiter)
+  })
+}

@@ -1,0 +1,200 @@
+/**
+ * The answers that a worker keeps in memory: by key, then by variant. It never holds more bytes than it may, those that are still
+ * coming counted, and no more variants of a key than it may.
+ */
+import type { RequestHead } from '../net/http1/head.ts'
+import { type Kept, Sieve } from './sieve.ts'
+import type { StoredResponse } from './stored-response.ts'
+import { variantOf } from './vary.ts'
+
+export interface StoreLimits {
+  readonly bytes: number
+  /** Of one body. */
+  readonly objectBytes: number
+  /** Of one key. */
+  readonly variants: number
+}
+
+/** All that is known of one key. */
+export interface KeyRecord<Pending> {
+  readonly key: string
+  /** Of which other keys may be, too. */
+  readonly url: string
+  /** The newest first. */
+  responses: StoredResponse[]
+  /** What is being fetched, and may be waited for. */
+  pending: Pending[]
+  /** Answers to it were not for keeping: until then nobody waits for another's. */
+  mark: Mark | null
+}
+
+/** "Not for keeping", kept: it takes part in eviction like an answer. */
+export class Mark implements Kept {
+  visited = false
+  newer: Kept | null = null
+  older: Kept | null = null
+  readonly size: number
+  readonly key: string
+  readonly until: number
+
+  constructor(key: string, until: number) {
+    this.key = key
+    this.until = until
+    this.size = 256 + key.length * 2
+  }
+}
+
+export interface StoreCounts {
+  readonly objects: number
+  readonly bytes: number
+  readonly evictions: number
+}
+
+export class MemoryStore<Pending> {
+  #limits: StoreLimits
+  readonly #records = new Map<string, KeyRecord<Pending>>()
+  /** As many as there are records. */
+  readonly #byUrl = new Map<string, KeyRecord<Pending>[]>()
+  readonly #kept = new Sieve<StoredResponse | Mark>()
+  /** Of bodies that are still coming. */
+  #reserved = 0
+  #marks = 0
+  #evictions = 0
+
+  constructor(limits: StoreLimits) {
+    this.#limits = limits
+  }
+
+  get limits(): StoreLimits {
+    return this.#limits
+  }
+  get counts(): StoreCounts {
+    return { objects: this.#kept.count - this.#marks, bytes: this.#kept.bytes + this.#reserved, evictions: this.#evictions }
+  }
+
+  /** With less room, what does not fit goes. */
+  resize(limits: StoreLimits): void {
+    this.#limits = limits
+    this.#makeRoom(0)
+  }
+
+  find(key: string): KeyRecord<Pending> | undefined {
+    return this.#records.get(key)
+  }
+
+  /** For who will fetch it. */
+  open(key: string, url: string): KeyRecord<Pending> {
+    let record = this.#records.get(key)
+    if (record === undefined) {
+      record = { key, url, responses: [], pending: [], mark: null }
+      this.#records.set(key, record)
+      const others = this.#byUrl.get(url)
+      if (others === undefined) this.#byUrl.set(url, [record])
+      else others.push(record)
+    }
+    return record
+  }
+
+  ofUrl(url: string): readonly KeyRecord<Pending>[] {
+    return this.#byUrl.get(url) ?? []
+  }
+
+  /** Forgets a key of which nothing is known any more. */
+  tidy(record: KeyRecord<Pending>): void {
+    if (record.responses.length > 0 || record.pending.length > 0 || record.mark !== null) return
+    if (this.#records.get(record.key) !== record) return
+    this.#records.delete(record.key)
+    const others = this.#byUrl.get(record.url)!.filter((other) => other !== record)
+    if (others.length === 0) this.#byUrl.delete(record.url)
+    else this.#byUrl.set(record.url, others)
+  }
+
+  /** False: there is no room for a body that is to come; `bytes` may be less than it becomes. */
+  reserve(bytes: number): boolean {
+    // The other half is for what is asked for again.
+    if (this.#reserved + bytes > this.#limits.bytes / 2) return false
+    this.#reserved += bytes
+    this.#makeRoom(0)
+    return true
+  }
+
+  unreserve(bytes: number): void {
+    this.#reserved -= bytes
+  }
+
+  put(response: StoredResponse): void {
+    const record = this.open(response.key, response.url)
+    this.unmark(record)
+    for (const other of record.responses) if (other.variant === response.variant && sameNames(other.vary, response.vary)) this.remove(other)
+    while (record.responses.length >= this.#limits.variants) this.remove(record.responses.at(-1)!)
+    if (response.size > this.#limits.bytes) return this.tidy(record)
+    this.#makeRoom(response.size)
+    // Making room may have forgotten the key.
+    const kept = this.open(response.key, response.url)
+    kept.responses.unshift(response)
+    this.#kept.add(response)
+  }
+
+  remove(response: StoredResponse): void {
+    if (response.isGone) return
+    response.isGone = true
+    this.#kept.remove(response)
+    const record = this.#records.get(response.key)
+    if (record === undefined) return
+    record.responses = record.responses.filter((other) => other !== response)
+    this.tidy(record)
+  }
+
+  mark(key: string, url: string, until: number): void {
+    this.unmark(this.open(key, url))
+    const mark = new Mark(key, until)
+    this.#makeRoom(mark.size)
+    this.open(key, url).mark = mark
+    this.#kept.add(mark)
+    this.#marks++
+  }
+
+  unmark(record: KeyRecord<Pending>): void {
+    if (record.mark === null) return
+    this.#kept.remove(record.mark)
+    this.#marks--
+    record.mark = null
+  }
+
+  records(): IterableIterator<KeyRecord<Pending>> {
+    return this.#records.values()
+  }
+
+  #makeRoom(size: number): void {
+    while (this.#kept.bytes + this.#reserved + size > this.#limits.bytes) {
+      const next = this.#kept.next()
+      if (next === null) return
+      this.#evictions++
+      if (!(next instanceof Mark)) this.remove(next)
+      else {
+        const record = this.#records.get(next.key)!
+        this.unmark(record)
+        this.tidy(record)
+      }
+    }
+  }
+}
+
+/** The newest that this request may get; null: there is none. */
+export function selectResponse(responses: readonly StoredResponse[], request: Pick<RequestHead, 'get'>): StoredResponse | null {
+  let names: readonly string[] | null = null
+  let variant = ''
+  for (const response of responses) {
+    if (response.vary === null) return response
+    if (response.vary !== names) {
+      names = response.vary
+      variant = variantOf(names, request)
+    }
+    if (response.variant === variant) return response
+  }
+  return null
+}
+
+function sameNames(a: readonly string[] | null, b: readonly string[] | null): boolean {
+  return a === b || (a !== null && b !== null && a.join() === b.join())
+}

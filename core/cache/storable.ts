@@ -1,0 +1,52 @@
+/** Whether a shared cache may keep an answer (RFC 9111 §3), and if not, the word for it in Cache-Status. Pure. */
+import type { ResponseHead } from '../net/http1/head.ts'
+import type { Freshness } from './freshness.ts'
+
+/** Of the request, as it was when it came to the cache. */
+export interface AskedFor {
+  readonly method: string
+  readonly noStore: boolean
+  readonly hasAuthorization: boolean
+}
+
+export type Refusal =
+  | 'method'
+  | 'request-no-store'
+  | 'status'
+  | 'no-store'
+  | 'private'
+  | 'authorization'
+  | 'set-cookie'
+  | 'vary'
+  | 'no-freshness'
+  | 'no-length'
+  | 'too-large'
+  | 'no-room'
+  | 'purged'
+  | 'unkeyed'
+  | 'local'
+
+/** Whose meaning is known here (RFC 9111 §5.2.2.3). 206 and 304 are parts of an answer. */
+const UNDERSTOOD = new Set([200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 451, 501])
+
+/** Null: it may be kept. Vary and sizes are the store's to judge. */
+export function refusalOf(asked: AskedFor, head: ResponseHead, freshness: Freshness): Refusal | null {
+  const { directives, isExplicit, lifetime } = freshness
+  if (asked.method !== 'GET') return 'method'
+  if (asked.noStore) return 'request-no-store'
+  const { status } = head
+  if (status < 200 || status === 206 || status === 304) return 'status'
+  const understood = UNDERSTOOD.has(status)
+  if (directives.mustUnderstand && !understood) return 'status'
+  // RFC 9111 §5.2.2.3: whoever knows the status and the directive ignores the no-store beside it.
+  if (directives.noStore && !directives.mustUnderstand) return 'no-store'
+  if (directives.isPrivate) return 'private'
+  // RFC 9111 §3.5.
+  if (asked.hasAuthorization && !(directives.isPublic || directives.mustRevalidate || directives.sMaxage >= 0)) return 'authorization'
+  // What is set for one client is not for the next; RFC 9111 §7.3 leaves it to the origin, and origins forget.
+  if (head.has('set-cookie')) return 'set-cookie'
+  if (lifetime > 0 || freshness.staleWhileRevalidate > 0) return null
+  // It serves only those who ask the origin about it, so there must be something to ask by.
+  const hasValidator = head.has('etag') || !Number.isNaN(freshness.lastModified)
+  return hasValidator && (isExplicit || directives.noCache) ? null : 'no-freshness'
+}

@@ -1,0 +1,56 @@
+/** The field lines of an answer that is kept: what of the received ones is kept, and what a 304 changes of them (RFC 9111 §3.1, §3.2). Pure. */
+import type { ResponseHead } from '../net/http1/head.ts'
+
+/** Written anew for each answer. */
+const NOT_KEPT = new Set(['content-length', 'age'])
+/** A 304 is about the body that is kept, not about another one. */
+const NOT_UPDATED = new Set([...NOT_KEPT, 'content-encoding', 'content-range', 'content-type', 'set-cookie'])
+/** What a 304 to a client tells (RFC 9110 §15.4.5). */
+const TOLD = new Set(['cache-control', 'cdn-cache-control', 'content-location', 'date', 'etag', 'expires', 'vary', 'cache-status'])
+
+/** `date`: what to say where the endpoint said nothing (RFC 9110 §6.6.1). */
+export function linesToKeep(head: ResponseHead, date: string): string {
+  let lines = ''
+  head.forEach((name, value) => {
+    if (!NOT_KEPT.has(name.toLowerCase())) lines += `${name}: ${value}\r\n`
+  })
+  return head.hasDate ? lines : `${lines}Date: ${date}\r\n`
+}
+
+/** `lines` with each field that the 304 has in the place of the one that was there. */
+export function updatedLines(lines: string, update: ResponseHead, date: string): string {
+  const named = new Set<string>()
+  let added = ''
+  update.forEach((name, value) => {
+    const lower = name.toLowerCase()
+    if (NOT_UPDATED.has(lower)) return
+    named.add(lower)
+    added += `${name}: ${value}\r\n`
+  })
+  if (!named.has('date')) {
+    named.add('date')
+    added += `Date: ${date}\r\n`
+  }
+  return withoutNamed(lines, (name) => named.has(name)) + added
+}
+
+/** `hasTag`: the client tells answers apart by that; else by Last-Modified. */
+export function linesOf304(lines: string, hasTag: boolean): string {
+  return withoutNamed(lines, (name) => !TOLD.has(name) && (hasTag || name !== 'last-modified'))
+}
+
+/** Of an answer that has no body to describe. */
+export function linesOf416(lines: string): string {
+  return withoutNamed(lines, (name) => name.startsWith('content-') || name === 'etag' || name === 'last-modified')
+}
+
+function withoutNamed(lines: string, isOut: (name: string) => boolean): string {
+  let left = ''
+  for (let at = 0; at < lines.length; ) {
+    const end = lines.indexOf('\r\n', at) + 2
+    const name = lines.slice(at, lines.indexOf(':', at)).toLowerCase()
+    if (!isOut(name)) left += lines.slice(at, end)
+    at = end
+  }
+  return left
+}

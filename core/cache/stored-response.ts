@@ -1,0 +1,147 @@
+/**
+ * An answer as it is kept: its head as text, made for leaving again, beside its body. What of it changes with time (Age, Cache-Status)
+ * is written once a second, whoever asks. It is there from the head on; its body may still come.
+ */
+import { ResponseHead } from '../net/http1/head.ts'
+import { reasonPhrases } from '../net/http1/reason.ts'
+import type { BodySource } from './body-source.ts'
+import { hitStatus } from './cache-status.ts'
+import type { Validators } from './conditions.ts'
+import type { Freshness } from './freshness.ts'
+import type { Kept } from './sieve.ts'
+
+/** What an answer takes beside its texts and its body: measured, rounded up. */
+const OVERHEAD_BYTES = 1024
+
+export interface StoredParts {
+  /** What it is found under. */
+  readonly key: string
+  readonly url: string
+  /** Null: every request for the key gets it. */
+  readonly vary: readonly string[] | null
+  /** vary.ts: the same for requests that get it. */
+  readonly variant: string
+  readonly status: number
+  /** Field lines, each ended by CRLF, with Date, without Content-Length and Age. */
+  readonly lines: string
+  readonly freshness: Freshness
+  readonly etag: string | null
+  readonly tags: readonly string[]
+  /** Who asks with credentials may get it, too (RFC 9111 §3.5). */
+  readonly isForAll: boolean
+  readonly body: BodySource
+  /** Bytes of the body; -1: not known yet. */
+  readonly length: number
+}
+
+export class StoredResponse implements Kept, Validators {
+  visited = false
+  newer: Kept | null = null
+  older: Kept | null = null
+  readonly key: string
+  readonly url: string
+  readonly vary: readonly string[] | null
+  readonly variant: string
+  readonly status: number
+  readonly lines: string
+  readonly freshness: Freshness
+  readonly etag: string | null
+  readonly tags: readonly string[]
+  readonly isForAll: boolean
+  readonly body: BodySource
+  length: number
+  size = 0
+  hits = 0
+  /** Nothing finds it any more. */
+  isGone = false
+  /** Somebody asks the origin about it. */
+  isBeingChecked = false
+  /** Purged softly then: it has been stale since. Infinity: it was not. */
+  purgedAt = Number.POSITIVE_INFINITY
+  #second = -1
+  #cache = ''
+  #text = ''
+
+  constructor(parts: StoredParts) {
+    this.key = parts.key
+    this.url = parts.url
+    this.vary = parts.vary
+    this.variant = parts.variant
+    this.status = parts.status
+    this.lines = parts.lines
+    this.freshness = parts.freshness
+    this.etag = parts.etag
+    this.tags = parts.tags
+    this.isForAll = parts.isForAll
+    this.body = parts.body
+    this.length = parts.length
+  }
+
+  /** Its body is complete: from now on it is known what it takes. */
+  seal(): void {
+    this.length = this.body.filled
+    this.size = OVERHEAD_BYTES + (this.key.length + this.url.length + this.variant.length + this.lines.length) * 2 + this.length
+  }
+
+  get lastModified(): number {
+    return this.freshness.lastModified
+  }
+  get date(): number {
+    return this.freshness.date
+  }
+
+  /** Whole seconds, at `now` in milliseconds. */
+  age(now: number): number {
+    return Math.max(0, Math.floor((now - this.freshness.bornAt) / 1000))
+  }
+
+  /** Seconds it will be fresh; 0 or less: it is stale. */
+  ttl(now: number): number {
+    const left = this.freshness.lifetime - this.age(now)
+    return now < this.purgedAt ? left : Math.min(left, -Math.floor((now - this.purgedAt) / 1000))
+  }
+
+  /** All of it, for somebody who asks under no conditions. `cache`: the name in Cache-Status. */
+  hit(now: number, cache: string): ResponseHead {
+    const second = Math.floor(now / 1000)
+    if (this.#second !== second || this.#cache !== cache) {
+      this.#second = second
+      this.#cache = cache
+      this.#text = `${startLine(this.status)}${this.lines}${lengthLine(this.length)}${this.note(now, hitStatus(cache, this.ttl(now)))}`
+    }
+    return headOf(this.#text, this.status, this.length)
+  }
+
+  /** The lines that tell of this cache. */
+  note(now: number, status: string): string {
+    return `Age: ${this.age(now)}\r\nCache-Status: ${status}\r\n`
+  }
+
+  /** It is stale from now on, and stays to be asked about. */
+  purge(now: number): void {
+    this.purgedAt = Math.min(this.purgedAt, now)
+    this.#second = -1
+  }
+}
+
+/** A head that a connection can send; `length`: of its body. */
+export function makeHead(status: number, lines: string, length: number): ResponseHead {
+  return headOf(startLine(status) + lines, status, length)
+}
+
+export function lengthLine(length: number): string {
+  return length < 0 ? '' : `Content-Length: ${length}\r\n`
+}
+
+function startLine(status: number): string {
+  return `HTTP/1.1 ${status} ${reasonPhrases[status] ?? ''}\r\n`
+}
+
+function headOf(text: string, status: number, length: number): ResponseHead {
+  const head = new ResponseHead(text, text.indexOf('\n') + 1, status, reasonPhrases[status] ?? '', 1)
+  head.keepLine(0)
+  head.endFields(text.length)
+  head.contentLength = length
+  head.hasDate = true
+  return head
+}

@@ -1,0 +1,312 @@
+/**
+ * What the cache keeps of one exchange that it did not answer at once: for whom it waits or what it fetches, and how its answer is
+ * judged: kept, used to renew what is kept (RFC 9111 §4.3.3), replaced by a stale one (RFC 5861 §4), or passed on.
+ */
+import { type Answer, PENDING } from '../hooks.ts'
+import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
+import { makeAnswer } from './answers.ts'
+import { BodySource } from './body-source.ts'
+import type { CachePoint } from './cache-point.ts'
+import type { CacheSide, Caching } from './cache-side.ts'
+import { type Forwarded, forwardedStatus } from './cache-status.ts'
+import type { Conditions } from './conditions.ts'
+import type { Flight, Waiter } from './flight.ts'
+import { type Freshness, readFreshness } from './freshness.ts'
+import { readTags } from './purge.ts'
+import { refusalOf } from './storable.ts'
+import { linesToKeep, updatedLines } from './stored-lines.ts'
+import { makeHead, StoredResponse } from './stored-response.ts'
+import { readVary, variantOf } from './vary.ts'
+
+export interface TurnParts {
+  readonly key: string
+  readonly url: string
+  readonly why: Forwarded
+  /** How often it has waited before. */
+  readonly rounds: number
+  /** What the client asks of an answer; the endpoint is not told, for all of it is wanted. */
+  readonly conditions: Conditions | null
+  /** The request as it was here; null: its answer is not for keeping. */
+  readonly asked: RequestHead | null
+}
+
+interface Leading {
+  /** What is kept, and asked about; null: nothing. */
+  readonly response: StoredResponse | null
+  readonly noStore: boolean
+  /** What is sent. */
+  readonly request: RequestHead
+}
+
+/** Statuses in whose place a stale answer may be used (RFC 5861 §4). */
+const ERRORS = new Set([500, 502, 503, 504])
+
+export class Turn implements Caching, Waiter {
+  inflow: Flight | null = null
+  /** Why its answer was not kept, or what else is to be said of it. */
+  detail: string | null = null
+  /** The request may change what is behind its URL. */
+  changes = false
+  /** There is no client. */
+  isBeside = false
+  readonly #point: CachePoint
+  readonly #side: CacheSide
+  readonly #parts: TurnParts
+  /** For whom it waits. */
+  #awaited: Flight | null = null
+  /** What it fetches. */
+  #flight: Flight | null = null
+  #checked: StoredResponse | null = null
+  #noStore = false
+  #askedAt = 0
+
+  constructor(point: CachePoint, side: CacheSide, parts: TurnParts) {
+    this.#point = point
+    this.#side = side
+    this.#parts = parts
+  }
+
+  // ── waiting ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  get request(): RequestHead {
+    return this.#side.request
+  }
+
+  waitFor(flight: Flight): void {
+    this.#awaited = flight
+    flight.wait(this, this.#point.rules.waitMs)
+  }
+
+  serve(response: StoredResponse): void {
+    this.#awaited = null
+    if (this.#side.ended) return
+    const now = this.#point.clock()
+    const status = forwardedStatus(this.#side.cacheName, { why: this.#parts.why, stored: false, collapsed: true })
+    response.visited = true
+    this.#side.caching = null
+    this.#side.resume(makeAnswer(response, this.#parts.conditions, now, status))
+  }
+
+  retry(alone: boolean): void {
+    this.#awaited = null
+    if (this.#side.ended) return
+    this.#side.caching = null
+    const answer = this.#point.look(this.#side, alone ? Number.POSITIVE_INFINITY : this.#parts.rounds + 1)
+    if (answer !== PENDING) this.#side.resume(answer)
+  }
+
+  // ── fetching ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** All of the answer is wanted, unless what is kept is still good. */
+  lead(flight: Flight, { response, noStore, request }: Leading): void {
+    this.#flight = flight
+    this.#noStore = noStore
+    this.#askedAt = this.#point.clock()
+    for (const name of ['if-none-match', 'if-modified-since', 'range', 'if-range']) request.delete(name)
+    if (response === null) return
+    this.#checked = response
+    response.isBeingChecked = true
+    const modified = Number.isNaN(response.lastModified) ? null : new Date(response.lastModified).toUTCString()
+    if (response.etag !== null) request.set('If-None-Match', response.etag)
+    if (modified !== null) request.set('If-Modified-Since', modified)
+  }
+
+  /** The head of the answer is here. */
+  judge(side: CacheSide): Answer {
+    const head = side.response!
+    const flight = this.#flight
+    if (flight === null) return this.#passOn(side, head)
+    const checked = this.#checked
+    if (checked !== null && (ERRORS.has(head.status) || (side.isLocal && head.status >= 500)) && this.#mayStandIn(checked))
+      return this.#standIn(side, flight, checked)
+    if (side.isLocal) return this.#giveUp(side, head, flight)
+    if (head.status === 304 && checked !== null) return this.#renew(side, head, flight, checked)
+    return this.#judgeNew(side, head, flight)
+  }
+
+  ended(): void {
+    if (this.#awaited !== null) {
+      this.#awaited.leave(this)
+      this.#awaited = null
+      this.#side.resume(null)
+    }
+    const flight = this.#flight
+    this.#close()
+    flight?.break()
+  }
+
+  #judgeNew(side: CacheSide, head: ResponseHead, flight: Flight): Answer {
+    const now = this.#point.clock()
+    const freshness = readFreshness(head, this.#askedAt, now, this.#point.rules)
+    const vary = readVary(head.get('vary'))
+    const refusal = this.#refusal(side, head, freshness, vary === '*')
+    if (refusal !== null || vary === '*') return this.#refuse(side, head, flight, refusal)
+    const asked = this.#parts.asked!
+    const response = this.#makeResponse(head, { freshness, vary, lines: linesToKeep(head, new Date(now).toUTCString()) })
+    const isForOthers = response.ttl(now) > 0
+    if (!isForOthers) {
+      this.#point.cache.mark(flight.key, flight.url)
+      flight.refuse(true)
+    }
+    const { variant } = response
+    flight.begin(response, (request) => request === asked || variantOf(vary, request) === variant)
+    this.inflow = flight
+    const status = this.#forwarded(side, { stored: !flight.isPurged, ...(this.#checked === null ? {} : { status: head.status }) })
+    return makeAnswer(response, this.#parts.conditions, now, status)
+  }
+
+  /** Null: it may be kept, and there is room. */
+  #refusal(side: CacheSide, head: ResponseHead, freshness: Freshness, variesByAll: boolean): string | null {
+    const { asked } = this.#parts
+    const refusal = refusalOf(
+      { method: asked!.method, noStore: this.#noStore, hasAuthorization: asked!.has('authorization') },
+      head,
+      freshness,
+    )
+    if (refusal !== null) return refusal
+    if (variesByAll) return 'vary'
+    if (side.hasBodyHooks) return 'hooks'
+    const { cache } = this.#point
+    const length = head.status === 204 ? 0 : head.contentLength
+    // Whether a body that ends with its connection is complete, nobody can tell.
+    if (length === -2) return 'no-length'
+    if (length > cache.objectBytes) return 'too-large'
+    return length > 0 && !cache.reserve(this.#flight!, length) ? 'no-room' : null
+  }
+
+  #makeResponse(
+    head: ResponseHead,
+    { freshness, vary, lines }: { freshness: Freshness; vary: readonly string[] | null; lines: string },
+  ): StoredResponse {
+    const { key, url, asked } = this.#parts
+    const { directives } = freshness
+    const length = head.status === 204 ? 0 : head.contentLength
+    return new StoredResponse({
+      ...{ key, url, vary, lines, freshness, length },
+      variant: variantOf(vary, asked!),
+      status: head.status,
+      etag: head.get('etag'),
+      tags: readTags(head.get('cache-tag'), head.get('surrogate-key')),
+      isForAll: directives.isPublic || directives.mustRevalidate || directives.sMaxage >= 0,
+      body: new BodySource(length),
+    })
+  }
+
+  /** What is kept is still good: it gets the fields of the 304, and goes to the client (RFC 9111 §4.3.4). */
+  #renew(side: CacheSide, head: ResponseHead, flight: Flight, checked: StoredResponse): Answer {
+    const now = this.#point.clock()
+    const tag = head.get('etag')
+    side.cacheOutcome = 'revalidated'
+    const status = this.#forwarded(side, { status: 304, stored: true })
+    let renewed = checked
+    // One that speaks of another version is no word about this one.
+    if (tag === null || checked.etag === null || opaque(tag) === opaque(checked.etag)) {
+      renewed = this.#renewed(checked, head, now)
+      if (!flight.isPurged && mayStay(renewed.freshness)) this.#point.cache.keep(renewed)
+      else this.#point.cache.store.remove(checked)
+    }
+    this.#close()
+    flight.confirm(renewed, (request) => variantOf(renewed.vary, request) === renewed.variant)
+    return makeAnswer(renewed, this.#parts.conditions, now, status)
+  }
+
+  #renewed(checked: StoredResponse, head: ResponseHead, now: number): StoredResponse {
+    const lines = updatedLines(checked.lines, head, new Date(now).toUTCString())
+    const freshness = readFreshness(makeHead(checked.status, lines, checked.length), this.#askedAt, now, this.#point.rules)
+    const { key, url, vary, variant, status, etag, tags, body, length } = checked
+    const { directives } = freshness
+    const isForAll = directives.isPublic || directives.mustRevalidate || directives.sMaxage >= 0
+    const renewed = new StoredResponse({ key, url, vary, variant, status, lines, freshness, etag, tags, isForAll, body, length })
+    renewed.hits = checked.hits
+    renewed.seal()
+    return renewed
+  }
+
+  #mayStandIn(checked: StoredResponse): boolean {
+    return -checked.ttl(this.#point.clock()) < checked.freshness.staleIfError
+  }
+
+  /** Of no client: what is kept stays as it is. */
+  #standIn(side: CacheSide, flight: Flight, checked: StoredResponse): Answer {
+    const { status } = side.response!
+    const said = this.#forwarded(side, { ...(side.isLocal ? {} : { status }), stored: false, detail: 'stale-if-error' })
+    side.cacheOutcome = 'stale'
+    this.#close()
+    flight.confirm(checked, (request) => variantOf(checked.vary, request) === checked.variant)
+    return makeAnswer(checked, this.#parts.conditions, this.#point.clock(), said)
+  }
+
+  /** An answer of the proxy's own. After an error somebody else may try; what a hook said holds for who was asked about. */
+  #giveUp(side: CacheSide, head: ResponseHead, flight: Flight): Answer {
+    this.detail = 'local'
+    this.#tell(side, head)
+    this.#close()
+    if (head.status >= 500) flight.break()
+    else flight.refuse(true)
+    return null
+  }
+
+  #refuse(side: CacheSide, head: ResponseHead, flight: Flight, refusal: string | null): Answer {
+    const { cache } = this.#point
+    this.detail = refusal
+    this.#tell(side, head)
+    // There is a newer one, which is not kept; an error says nothing of it (RFC 9111 §4.3.3).
+    if (this.#checked !== null && head.status < 500) cache.store.remove(this.#checked)
+    if (!this.#noStore) cache.mark(flight.key, flight.url)
+    this.#close()
+    flight.refuse(!this.#noStore)
+    return null
+  }
+
+  #passOn(side: CacheSide, head: ResponseHead): Answer {
+    this.#tell(side, head)
+    // RFC 9111 §4.4: an answer that is no error.
+    if (!this.changes || side.isLocal || head.status >= 400) return null
+    const { cache } = this.#point
+    const { url } = this.#parts
+    cache.invalidate(url)
+    for (const name of ['location', 'content-location']) {
+      const other = URL.parse(head.get(name) ?? '', url)
+      // Of another origin it may say what it likes.
+      if (other !== null && url.startsWith(`${other.origin}/`)) cache.invalidate(other.origin + other.pathname + other.search)
+    }
+    return null
+  }
+
+  #tell(side: CacheSide, head: ResponseHead): void {
+    head.append('Cache-Status', this.#forwarded(side, { stored: false, detail: this.detail }))
+  }
+
+  #forwarded(side: CacheSide, said: { readonly status?: number; readonly stored: boolean; readonly detail?: string | null }): string {
+    return forwardedStatus(side.cacheName, { why: this.#parts.why, ...said })
+  }
+
+  /** Nothing of it is the cache's any more, but for a body that flows in. */
+  #close(): void {
+    if (this.#checked !== null) this.#checked.isBeingChecked = false
+    this.#checked = null
+    this.#flight = null
+  }
+}
+
+function mayStay({ directives }: Freshness): boolean {
+  return !directives.noStore && !directives.isPrivate
+}
+
+/** RFC 9110 §8.8.3.2: by weak comparison. */
+function opaque(tag: string): string {
+  return tag.startsWith('W/') ? tag.slice(2) : tag
+}
+
+/** What a request asks, for who needs it later, or once more: nothing of it changes with the one it was. */
+export function copyRequest(head: RequestHead): RequestHead {
+  const lines = head.lines()
+  const copy = new RequestHead(lines, 0, head.method, head.minor)
+  copy.endFields(lines.length)
+  copy.path = head.path
+  copy.search = head.search
+  copy.host = head.host
+  copy.hasIdentity = head.hasIdentity
+  copy.clientCertificate = head.clientCertificate
+  return copy
+}

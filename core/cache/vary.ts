@@ -1,0 +1,65 @@
+/**
+ * Vary (RFC 9111 §4.1): which fields of a request chose the answer, and a text that is the same for requests that would get the same one.
+ * Pure.
+ */
+import type { Head } from '../net/http1/head.ts'
+
+/** More names than that are not told apart: such an answer is not kept. */
+const MOST_NAMES = 12
+
+/** Lower-case names, sorted, each once; `'*'`: no other request gets this answer; null: every one does. */
+export function readVary(text: string | null): readonly string[] | '*' | null {
+  if (text === null) return null
+  const names = new Set<string>()
+  for (const part of text.split(',')) {
+    const name = part.trim().toLowerCase()
+    if (name === '*') return '*'
+    if (name !== '') names.add(name)
+  }
+  if (names.size === 0) return null
+  return names.size > MOST_NAMES ? '*' : [...names].sort()
+}
+
+/** Of a request. A field that is not there is another thing than an empty one. */
+export function variantOf(names: readonly string[] | null, request: Pick<Head, 'get'>): string {
+  if (names === null) return ''
+  let text = ''
+  for (const name of names) {
+    const value = request.get(name)
+    text += value === null ? '\n' : `=${normalised(name, value)}\n`
+  }
+  return text
+}
+
+/** RFC 9111 §4.1: white space, and what is known of the field, make no difference. */
+function normalised(name: string, value: string): string {
+  switch (name) {
+    case 'accept-encoding':
+      return acceptedCodings(value)
+    case 'accept':
+    case 'accept-language':
+      return value.toLowerCase().replace(/[ \t]+/g, '')
+    default:
+      return value.replace(/[ \t]*,[ \t]*/g, ',').replace(/[ \t]+/g, ' ')
+  }
+}
+
+/** Codings that servers choose among; what else a client names makes no difference to them. */
+const CODINGS = ['zstd', 'br', 'gzip', 'deflate', '*', 'identity']
+
+/** `gzip, deflate, br;q=1.0` → `br,gzip,deflate`: without order and without weights, those with weight 0 with a sign in front. */
+function acceptedCodings(value: string): string {
+  let named = 0
+  let refused = 0
+  for (const part of value.toLowerCase().split(',')) {
+    const [coding = '', ...parameters] = part.split(';')
+    const at = CODINGS.indexOf(coding.trim().replace(/^x-gzip$/, 'gzip'))
+    if (at < 0) continue
+    const weight = parameters.find((parameter) => /^\s*q\s*=/.test(parameter))
+    if (weight !== undefined && Number(weight.slice(weight.indexOf('=') + 1)) === 0) refused |= 1 << at
+    else named |= 1 << at
+  }
+  return CODINGS.filter((_, at) => ((named | refused) & (1 << at)) !== 0)
+    .map((coding, _) => ((refused & (1 << CODINGS.indexOf(coding))) !== 0 ? `-${coding}` : coding))
+    .join(',')
+}

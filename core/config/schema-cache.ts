@@ -1,0 +1,106 @@
+/** Options of `cache`, and what several of them have to agree about. */
+import type { Path } from './positions.ts'
+import { isObject, type Plain, type Report, wordOf } from './report.ts'
+import type { Parts } from './schema-parts.ts'
+import {
+  between,
+  callable,
+  chosen,
+  duration,
+  flag,
+  list,
+  made,
+  object,
+  oneOf,
+  record,
+  refused,
+  type Schema,
+  size,
+  text,
+  textThat,
+  whole,
+  wrong,
+} from './schema-values.ts'
+import { parseSize } from './units.ts'
+
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
+const fieldName = textThat((name) => {
+  if (!TOKEN.test(name)) return 'not the name of a field'
+  return /^(?:authorization|cookie|set-cookie)$/i.test(name) ? `${name} is another one for each client: nothing would be found again` : null
+})
+const status = textThat((written) =>
+  /^[2-5]\d\d$/.test(written) && written !== '206' && written !== '304' ? null : 'not a status that can be kept',
+)
+const ttl = chosen((value) => (isObject(value) ? record(duration, status) : duration))
+const names = list(text)
+const only = object({ only: names }, ['only'])
+const without = object({ without: names }, ['without'])
+const query = chosen((value) => {
+  if (isObject(value)) return 'only' in value ? only : without
+  return typeof value === 'string' ? oneOf('all', 'sorted', 'none') : wrong("'all', 'sorted', 'none', { only: […] } or { without: […] }")
+})
+const cacheName = textThat((name) =>
+  /^[a-z0-9][a-z0-9._-]{0,63}$/i.test(name) ? null : 'a name has letters, digits, dots and dashes, up to 64',
+)
+
+const fields = {
+  ...{ name: cacheName, memory: size, maxObject: size, variants: whole(1, 1024), ttl, heuristic: between(0, 1) },
+  ...{ staleWhileRevalidate: duration, staleIfError: duration, query, vary: object({ headers: list(fieldName), cookies: list(text) }) },
+  ...{ key: callable, when: callable, bypass: callable, obeyClients: flag, wait: duration },
+}
+const options = object(fields)
+const tooLarge = refused('more than half of the memory: such an object would put everything else out')
+const optionsTooLarge = object({ ...fields, maxObject: tooLarge })
+
+export const cacheUse: Schema = made({ options: chosen((value) => (isObject(value) && isTooLarge(value) ? optionsTooLarge : options)) })
+
+function isTooLarge({ memory = '64mb', maxObject }: Plain): boolean {
+  const room = typeof memory === 'string' ? parseSize(memory) : null
+  const most = typeof maxObject === 'string' ? parseSize(maxObject) : null
+  return room !== null && most !== null && most > room / 2
+}
+
+interface Place {
+  readonly options: Plain
+  readonly path: Path
+}
+
+/** Uses that share a memory agree about it, and a list has one cache. */
+export function checkCaches(config: Plain, { listeners, routes }: Pick<Parts, 'listeners' | 'routes'>, report: Report): void {
+  const first = new Map<string, Place>()
+  const lists = [
+    { use: config.use, path: ['use'] as Path },
+    ...listeners.map(({ options: { use }, path }) => ({ use, path: [...path, 'use'] })),
+    ...routes.map(({ route: { use }, path }) => ({ use, path: [...path, 'use'] })),
+  ]
+  for (const { use, path } of lists) {
+    const places = cachesIn(use, path)
+    for (const other of places.slice(1))
+      report.error(other.path.slice(0, -1), 'a list has one cache: the one before this would never be asked')
+    for (const place of places) {
+      const name = wordOf(place.options.name ?? 'default')
+      for (const field of ['memory', 'maxObject', 'variants']) {
+        if (place.options[field] === undefined) continue
+        const known = first.get(`${name} ${field}`)
+        if (known === undefined) first.set(`${name} ${field}`, place)
+        else if (known.options[field] !== place.options[field]) tellOther({ name, field }, known, place, report)
+      }
+    }
+  }
+}
+
+function tellOther({ name, field }: { readonly name: string; readonly field: string }, known: Place, place: Place, report: Report): void {
+  report.error(
+    [...place.path, field],
+    (placeOf) => `${field} of the cache ${name} is another one at ${placeOf(known.path.slice(0, -1))}: give one of them another name`,
+  )
+}
+
+function cachesIn(use: unknown, path: Path): Place[] {
+  if (!Array.isArray(use)) return []
+  return use.flatMap((entry: unknown, i) =>
+    isObject(entry) && entry.kind === 'policy' && entry.name === 'cache' && isObject(entry.options)
+      ? [{ options: entry.options, path: [...path, i, { hidden: 'options' }] }]
+      : [],
+  )
+}

@@ -1,0 +1,47 @@
+/** The policy that keeps answers. */
+import type { Duration, RequestView, Size } from '../plugin.ts'
+import type { HttpPolicy } from './policies.ts'
+
+export interface CacheOptions {
+  /** Uses with the same name share one memory, a worker. Answers are never shared between routes. Default `default`. */
+  name?: string | undefined
+  /** Bytes of answers, a worker; what is asked for least goes first. One use of a name says so for all. Default `64mb`. */
+  memory?: Size | undefined
+  /** A larger body is passed on and not kept. Default `8mb`, at most half of the memory. */
+  maxObject?: Size | undefined
+  /** Answers of one URL that differ by `Vary` (RFC 9111 §4.1). Default 16. */
+  variants?: number | undefined
+  /**
+   * For answers that say nothing of it themselves: `'1m'` for 200, 203, 204, 301, 308, 404 and 410, or by status, `{ 200: '10m', 404: '10s' }`. What
+   * `CDN-Cache-Control`, `Cache-Control` and `Expires` say goes first. Default: such answers are not kept.
+   */
+  ttl?: Duration | Readonly<Record<number, Duration>> | undefined
+  /** Share of the time since `Last-Modified` that such an answer is fresh, a day at the most (RFC 9111 §4.2.2). Default 0: none. */
+  heuristic?: number | undefined
+  /** An answer that is stale is still sent for so long, and asked about meanwhile, if it does not say how long itself (RFC 5861). Default: not at all. */
+  staleWhileRevalidate?: Duration | undefined
+  /** The same when the endpoint fails or answers 500, 502, 503 or 504. Default: not at all. */
+  staleIfError?: Duration | undefined
+  /** Which of the query is part of the key. Default `'all'`, as it came; `'sorted'`: whatever its order; `{ without: ['utm_*'] }`, `{ only: ['page'] }`. */
+  query?: 'all' | 'sorted' | 'none' | { readonly only: readonly string[] } | { readonly without: readonly string[] } | undefined
+  /** Part of the key beside scheme, host, path and query: fields and cookies of the request. */
+  vary?: { readonly headers?: readonly string[] | undefined; readonly cookies?: readonly string[] | undefined } | undefined
+  /** In the place of path and query; scheme and host stay part of the key. */
+  key?: ((req: RequestView) => string) | undefined
+  /** False: the cache has no part in this request. */
+  when?: ((req: RequestView) => boolean) | undefined
+  /** True: the endpoint is asked whatever is kept, and its answer is kept. */
+  bypass?: ((req: RequestView) => boolean) | undefined
+  /** `no-cache`, `max-age`, `only-if-cached` … of clients count (RFC 9111 §5.2.1). Default true. */
+  obeyClients?: boolean | undefined
+  /** So long a request waits for what another one is fetching, then it goes to the endpoint itself. Default `5s`. */
+  wait?: Duration | undefined
+}
+
+/**
+ * A shared HTTP cache (RFC 9111): answers what it keeps, asks for what is wanted by many once, and says in `Cache-Status` what it did. In the `use`
+ * of a listener it stands first of each route's; a route's own takes its place.
+ */
+export function cache(options: CacheOptions = {}): HttpPolicy {
+  return { kind: 'policy', layer: 'http', name: 'cache', options }
+}

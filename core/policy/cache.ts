@@ -1,0 +1,77 @@
+/** `cache`: keeps answers (core/cache). Its options become the rules of one use; the memory behind it is the worker's, by its name. */
+import { hash } from 'node:crypto'
+import { CachePoint } from '../cache/cache-point.ts'
+import type { QueryRule } from '../cache/key.ts'
+import type { CacheRules } from '../cache/rules.ts'
+import { dataOf } from '../config/data.ts'
+import { parseDuration, parseSize } from '../config/units.ts'
+import type { CacheOptions } from '../dsl/cache-policy.ts'
+import { makeHook } from '../hooks.ts'
+import type { PolicyKind } from './policy.ts'
+
+/** What `ttl` is for, if it names no status. */
+const TTL_STATUSES = [200, 203, 204, 301, 308, 404, 410]
+
+export const cache: PolicyKind<CacheOptions> = {
+  isPure: false,
+  bind(options, { caches, keep }) {
+    const { name = 'default', memory, maxObject, variants } = options
+    const held = caches.hold(name, {
+      ...(memory === undefined ? {} : { bytes: parseSize(memory)! }),
+      ...(maxObject === undefined ? {} : { objectBytes: parseSize(maxObject)! }),
+      ...(variants === undefined ? {} : { variants }),
+    })
+    keep(() => ({ close: held.release }))
+    const point = new CachePoint(held, compileRules(options), caches.clock)
+    return makeHook('cache', {
+      onRequest: ({ cacheSide }) => (cacheSide === undefined ? null : point.ask(cacheSide)),
+      onResponse: ({ cacheSide }) => (cacheSide === undefined ? null : point.answer(cacheSide)),
+    })
+  },
+  describe({ name = 'default', memory = '64mb', ttl, ...options }) {
+    const { query, vary, key } = options
+    const parts = [
+      ...['scheme', 'host', ...(key === undefined ? ['path'] : ['a function of the config'])],
+      ...(key === undefined && query !== 'none' ? [typeof query === 'object' ? 'some of the query' : 'query'] : []),
+      ...(vary?.headers ?? []).map((field) => `field ${field}`),
+      ...(vary?.cookies ?? []).map((cookie) => `cookie ${cookie}`),
+    ]
+    const lasts = ttl === undefined ? '' : `, fresh for ${typeof ttl === 'string' ? ttl : 'a time by status'} if they do not say`
+    return `keeps answers in ${name} (${memory} a worker) by ${parts.join(', ')}${lasts}`
+  },
+}
+
+export function compileRules(options: CacheOptions): CacheRules {
+  const seconds = (text: string | undefined): number => (text === undefined ? 0 : parseDuration(text)! / 1000)
+  const query = compileQuery(options.query ?? 'all')
+  const headers = (options.vary?.headers ?? []).map((name) => name.toLowerCase())
+  const cookies = options.vary?.cookies ?? []
+  return Object.freeze({
+    query,
+    headers,
+    cookies,
+    ttl: compileTtl(options.ttl),
+    heuristic: options.heuristic ?? 0,
+    staleWhileRevalidate: seconds(options.staleWhileRevalidate),
+    staleIfError: seconds(options.staleIfError),
+    key: options.key ?? null,
+    // Kept under another key's rules, an answer would be somebody else's.
+    keyId: hash('sha1', dataOf([query, headers, cookies, options.key]).join('\n'), 'base64url').slice(0, 8),
+    when: options.when ?? null,
+    bypass: options.bypass ?? null,
+    obeysClients: options.obeyClients ?? true,
+    waitMs: parseDuration(options.wait ?? '5s')!,
+  })
+}
+
+function compileTtl(ttl: CacheOptions['ttl']): ReadonlyMap<number, number> {
+  if (ttl === undefined) return new Map()
+  const entries = typeof ttl === 'string' ? TTL_STATUSES.map((status) => [status, ttl] as const) : Object.entries(ttl)
+  return new Map(entries.map(([status, text]) => [Number(status), parseDuration(text as string)! / 1000]))
+}
+
+function compileQuery(query: NonNullable<CacheOptions['query']>): QueryRule {
+  if (typeof query === 'string') return { kind: query }
+  if ('only' in query) return { kind: 'only', names: query.only }
+  return { kind: 'without', names: query.without }
+}
