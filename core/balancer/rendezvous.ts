@@ -2,6 +2,7 @@
  * Which of several weighted places a key belongs to (rendezvous hashing): the same one as long as it is there, and of the keys of one that
  * goes each gets its own next. Pure.
  */
+import { hashText } from './hash.ts'
 
 export interface Weighted {
   /** What it is hashed by. */
@@ -13,7 +14,7 @@ export interface Weighted {
 /** Indexes, the place of the key first, then where it would be without that one, and so on. */
 export function ranked(places: readonly Weighted[], key: string): number[] {
   return places
-    .map(({ address, weight }, index) => ({ index, score: scoreOf(hash(key, hash(address)), weight) }))
+    .map(({ address, weight }, index) => ({ index, score: scoreOf(hashText(key, hashText(address)), weight) }))
     .filter(({ score }) => score > 0)
     .sort((a, b) => b.score - a.score)
     .map(({ index }) => index)
@@ -22,13 +23,4 @@ export function ranked(places: readonly Weighted[], key: string): number[] {
 /** Each place gets a share of the keys that is its weight's ("Weighted Distributed Hash Tables", Schindelhauer and Schomaker, 2005). */
 function scoreOf(hashed: number, weight: number): number {
   return weight <= 0 ? 0 : weight / -Math.log((hashed + 0.5) / 2 ** 32)
-}
-
-/** FNV-1a, its bits mixed (MurmurHash3's finalizer), or keys that differ in their last letter alone would stay together. */
-function hash(text: string, seed = 0x811c9dc5): number {
-  let h = seed
-  for (let i = 0; i < text.length; i++) h = Math.imul(h ^ text.charCodeAt(i), 0x01000193)
-  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
-  return (h ^ (h >>> 16)) >>> 0
 }

@@ -14,7 +14,7 @@ import { formatPath, type Path, valuesAlong } from '../config/positions.ts'
 import { errorProblem, type Place, type Problem, placeIn, wholeFile } from '../config/problems.ts'
 import type { Observer } from '../events.ts'
 import type { Config, HttpRoute, List } from '../index.ts'
-import { isPlugin, keyedUses, type PluginUseConfig, pluginUses } from '../plan/uses.ts'
+import { type ConnectionUses, connectionUses, isPlugin, keyedUses, type PluginUseConfig, pluginUses } from '../plan/uses.ts'
 import { KvNames } from '../sandbox/kv-names.ts'
 import {
   type Definition,
@@ -84,7 +84,7 @@ export async function checkUses({ bundle, located, onUse }: PluginCheck): Promis
     if (error !== null) problems.push(...words.ofError(error))
     if (loaded === null) return
     const { match: _, ...facts } = factsOf(tried, loaded)
-    const idle = neverAsked(facts.hooks, ofTcp.has(use.key))
+    const idle = neverAsked(facts.hooks, ofTcp.get(use.key) ?? null)
     if (idle !== null) problems.push(errorProblem(`plugin ${use.name}: ${idle}`, located.placeOf(path), name))
     uses.push({ ...facts, where: name })
   }
@@ -94,20 +94,20 @@ export async function checkUses({ bundle, located, onUse }: PluginCheck): Promis
 
 const CONNECTION_HOOKS = ['onConnection', 'onClientHello', 'onData']
 
-/** Of a plugin whose hooks are all for listeners of the other kind. */
-function neverAsked(hooks: readonly string[], isTcp: boolean): string | null {
-  const asked = hooks.filter((hook) => hook !== 'onReload')
-  if (asked.length === 0 || asked.some((hook) => CONNECTION_HOOKS.includes(hook) === isTcp)) return null
-  if (isTcp) return `a TCP listener asks ${CONNECTION_HOOKS.join(', ')} alone, and it has ${asked.join(', ')}`
-  return `${asked.join(', ')} are asked by TCP listeners alone`
+/** Of a plugin none of whose hooks is asked where it stands. `of` null: HTTP asks it. */
+function neverAsked(hooks: readonly string[], of: ConnectionUses | null): string | null {
+  const own = hooks.filter((hook) => hook !== 'onReload')
+  const isAsked = (hook: string): boolean =>
+    CONNECTION_HOOKS.includes(hook) === (of !== null) && !(of?.isHttp === true && hook === 'onData')
+  if (own.length === 0 || own.some(isAsked)) return null
+  if (of === null) return `${own.join(', ')} are asked by TCP listeners alone`
+  if (own.includes('onData'))
+    return 'onData is not asked where the route goes to HTTP: its bodies and messages have hooks of their own, in the use of http({ … })'
+  return `a TCP listener asks ${CONNECTION_HOOKS.join(', ')} alone, and it has ${own.join(', ')}`
 }
 
-function tcpUses(config: Config): Set<string> {
-  return new Set(
-    Object.entries(config.listeners).flatMap(([name, listener]) =>
-      listener.kind === 'tcp' ? keyedUses(name, listener.options.use).map(([key]) => key) : [],
-    ),
-  )
+function tcpUses(config: Config): ReadonlyMap<string, ConnectionUses> {
+  return new Map(connectionUses(config).flatMap((uses) => keyedUses(uses.owner, uses.use).map(([key]) => [key, uses] as const)))
 }
 
 interface Tried {
@@ -225,8 +225,7 @@ function pathsOf(config: Config): Map<string, Path> {
     add(name, options.use, path)
     addRoutes(name, name, options.routes, [...path, 'routes'])
   }
-  for (const [name, listener] of Object.entries(config.listeners))
-    if (listener.kind === 'tcp') add(name, listener.options.use, ['listeners', name, { hidden: 'options' }])
+  for (const { owner, use, path } of connectionUses(config)) add(owner, use, path)
   return paths
 }
 

@@ -95,6 +95,7 @@ class Walk implements Parts {
     this.listeners.push({ name, kind: wordOf(kind), options, path, inside: null })
     if (kind === 'udp') return this.#udpRoutes(name, options.routes, [...path, 'routes'])
     if (kind !== 'tcp') return this.#use(options.use)
+    this.#use(options.use)
     for (const [i, route] of entries(options.routes)) if (isObject(route)) this.#tcpRoute(route, [...path, 'routes', i], name, i)
   }
 
@@ -107,7 +108,8 @@ class Walk implements Parts {
 
   #tcpRoute(route: Plain, path: Path, listener: string, index: number): void {
     this.tcpRoutes.push({ route, path, listener })
-    const { to, tls, name } = route
+    const { to, tls, name, use } = route
+    this.#use(use)
     if (!isObject(to) || to.kind !== 'http') return this.#target(to, [...path, 'to'])
     if (!isObject(to.options)) return
     const id = tcpRouteId(listener, index, typeof name === 'string' ? name : undefined)

@@ -8,23 +8,7 @@ import { network } from './schema-route.ts'
 import { tlsTerminationOfRoute } from './schema-tls.ts'
 import { splitTarget, tcpAddress, upstreamGroup } from './schema-upstream.ts'
 import { connectionUseList } from './schema-use.ts'
-import {
-  anything,
-  chosen,
-  duration,
-  list,
-  made,
-  notYet,
-  object,
-  oneOf,
-  oneOrMany,
-  planned,
-  type Schema,
-  text,
-  textThat,
-  whole,
-  wrong,
-} from './schema-values.ts'
+import { chosen, duration, list, made, object, oneOf, oneOrMany, type Schema, text, textThat, whole, wrong } from './schema-values.ts'
 
 export const serverName = textThat((written) => {
   const name = written.startsWith('*.') ? written.slice(2) : written
@@ -59,7 +43,7 @@ export function tcpListener(listen: Schema, inside: Schema): Schema {
       alpn: oneOrMany(text),
       from: oneOrMany(network),
       tls: tlsTerminationOfRoute,
-      use: notYet('use on a route of TCP', anything),
+      use: connectionUseList,
       to: target,
     },
     ['to'],
@@ -70,7 +54,8 @@ export function tcpListener(listen: Schema, inside: Schema): Schema {
       routes: list(route),
       limits: object({ connections: whole(1) }),
       timeouts: object({ detect: duration, tunnelIdle: duration }),
-      ...planned({ proxyProtocol: oneOf('require') }),
+      trust: oneOrMany(network),
+      proxyProtocol: oneOf('require'),
       use: connectionUseList,
     },
     ['listen', 'routes'],
@@ -81,6 +66,7 @@ export function checkTcp({ tcpRoutes }: Parts, report: Report): void {
   for (const part of tcpRoutes) {
     checkTls(part, report)
     checkChoice(part, report)
+    checkUse(part, report)
   }
   checkNames(tcpRoutes, report)
 }
@@ -116,8 +102,8 @@ function checkTls({ route, path }: TcpRoutePart, report: Report): void {
       report.error([...path, 'tls', 'alpn', i], `HTTP speaks h2 or http/1.1, not ${show(name)}`)
 }
 
-/** A connection of TCP has a client with an address, and no request. */
-function checkChoice({ route, path }: TcpRoutePart, report: Report): void {
+/** A connection of TCP, or a session of UDP, has a client with an address, and no request. */
+export function checkChoice({ route, path }: TcpRoutePart, report: Report): void {
   const { to } = route
   const by = isObject(to) && to.kind === 'split' && isObject(to.options) ? to.options.by : undefined
   if (by !== undefined && by !== 'ip') report.error([...path, 'to'], 'this split goes by what a request of HTTP says', 'key')
@@ -127,10 +113,23 @@ function checkChoice({ route, path }: TcpRoutePart, report: Report): void {
     if (!isObject(upstream) || upstream.kind !== 'upstream' || !isObject(upstream.options)) continue
     const { balancer, sticky } = upstream.options
     const options = isObject(balancer) && isObject(balancer.options) ? balancer.options : {}
-    if (sticky !== undefined) report.error([...path, 'to'], `${wordOf(upstream.name)} is sticky by a cookie, and TCP has none`, 'key')
+    if (sticky !== undefined)
+      report.error([...path, 'to'], `${wordOf(upstream.name)} is sticky by a cookie, and there is none outside of HTTP`, 'key')
     const isByRequest = typeof balancer === 'function' || (options.key !== undefined && options.key !== 'ip')
     if (isByRequest) report.error([...path, 'to'], `the balancer of ${wordOf(upstream.name)} chooses by what a request of HTTP says`, 'key')
   }
+}
+
+/** Of plugins the same is said where they are set up: check/plugins.ts. */
+function checkUse({ route: { use, to }, path }: TcpRoutePart, report: Report): void {
+  if (!isObject(to) || to.kind !== 'http' || !Array.isArray(use)) return
+  for (const [i, hooks] of (use as unknown[]).entries())
+    if (isObject(hooks) && hooks.onData !== undefined)
+      report.error(
+        [...path, 'use', i, 'onData'],
+        'onData is not asked where the route goes to HTTP: its bodies and messages have hooks of their own, in the use of http({ … })',
+        'key',
+      )
 }
 
 function speaksTls(to: unknown): boolean {

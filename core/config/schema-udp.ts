@@ -4,7 +4,7 @@ import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report, show } from './report.ts'
 import type { Parts } from './schema-parts.ts'
 import { network } from './schema-route.ts'
-import { checkNames, routeName, serverName } from './schema-tcp.ts'
+import { checkChoice, checkNames, routeName, serverName } from './schema-tcp.ts'
 import { splitTarget, upstreamGroup } from './schema-upstream.ts'
 import { chosen, duration, list, object, oneOrMany, type Schema, text, textThat, whole, wrong } from './schema-values.ts'
 
@@ -39,10 +39,12 @@ export function udpListener(listen: Schema): Schema {
 
 export function checkUdp({ udpRoutes }: Parts, report: Report): void {
   checkNames(udpRoutes, report)
-  for (const { route, path } of udpRoutes) {
+  for (const part of udpRoutes) {
+    const { route, path } = part
+    checkChoice(part, report)
     const { to } = route
     const parts = isObject(to) && to.kind === 'split' && Array.isArray(to.parts) ? to.parts : [[to]]
-    for (const part of parts) if (Array.isArray(part)) checkTarget(part[0], [...path, 'to'], report)
+    for (const one of parts) if (Array.isArray(one)) checkTarget(one[0], [...path, 'to'], report)
   }
 }
 

@@ -114,6 +114,7 @@ const insideOptions = object(
   {
     ...httpFields,
     tls: refused('TLS ends at the route of the TCP listener: write tls beside to'),
+    proxyProtocol: refused('the header comes before all else: write proxyProtocol and trust beside the listen of the TCP listener'),
     listen: refused('HTTP in a route of a TCP listener gets its connections from that: leave listen out'),
   },
   ['routes'],

@@ -1,4 +1,7 @@
-/** Asks the hooks of a TCP listener about one of its connections, one after the other. It holds the hooks, which outlive their plan so. */
+/**
+ * Asks the hooks of a TCP listener about one of its connections, one after the other, and then those of its route. It holds the hooks,
+ * which outlive their plan so.
+ */
 import { type ErrorCode, ProxyError } from '../errors.ts'
 import {
   type Answer,
@@ -32,13 +35,20 @@ type Moment = 'onConnection' | 'onClientHello'
 
 export class ConnectionHooks {
   readonly #connection: ConnectionFacts
-  readonly #asked: readonly Asked[]
+  #asked: readonly Asked[] = []
+  /** Of the listener: the others are the route's. */
+  readonly #first: number
   #isClosed = false
 
   constructor(hooks: readonly Hook[], { ip, port, listener }: ConnectionFacts) {
     this.#connection = { ip, port, listener }
-    this.#asked = hooks.map((hook) => ({ hook, state: nextState() }))
-    for (const { hook } of this.#asked) hook.hold()
+    this.#first = hooks.length
+    this.#add(hooks)
+  }
+
+  /** Those of the route that was chosen, after the listener's. */
+  addRoute(hooks: readonly Hook[]): void {
+    this.#add(hooks)
   }
 
   get wantsHello(): boolean {
@@ -59,11 +69,13 @@ export class ConnectionHooks {
     }
   }
 
-  /** `done` may be called at once; with null, the routes decide. */
-  ask(moment: Moment, hello: ConnectionPart['hello'], done: (decision: Decision | null) => void): void {
+  /** Of the listener, or of the route. `done` may be called at once; with null, they leave it to the routes. */
+  ask(of: 'listener' | 'route', moment: Moment, hello: ConnectionPart['hello'], done: (decision: Decision | null) => void): void {
     const connection = this.#connection
+    const hooks = of === 'listener' ? this.#asked.slice(0, this.#first) : this.#asked.slice(this.#first)
     this.#each(
       moment,
+      hooks,
       (state) => ({ kind: 'connection', connection, hello, state }),
       (verdict, name) => (verdict === null ? null : decide(verdict, name)),
       done,
@@ -76,6 +88,7 @@ export class ConnectionHooks {
     let now = bytes
     this.#each(
       'onData',
+      from === 'upstream' ? this.#asked.toReversed() : this.#asked,
       (state) => ({ kind: 'data', connection, bytes: now, from, state }),
       (verdict, name) => {
         if (verdict?.kind === 'bytes') now = verdict.bytes
@@ -83,19 +96,22 @@ export class ConnectionHooks {
         return null
       },
       (decision) => done(decision ?? { bytes: now }),
-      from === 'upstream',
     )
+  }
+
+  #add(hooks: readonly Hook[]): void {
+    for (const hook of hooks) hook.hold()
+    this.#asked = [...this.#asked, ...hooks.map((hook) => ({ hook, state: nextState() }))]
   }
 
   #each(
     moment: Moment | 'onData',
+    hooks: readonly Asked[],
     partOf: (state: number) => CallPart,
     judge: (verdict: Verdict | null, name: string) => Decision | null,
     done: (decision: Decision | null) => void,
-    isReversed = false,
   ): void {
-    const asked = this.#asked.filter(({ hook }) => hook[moment] !== null)
-    if (isReversed) asked.reverse()
+    const asked = hooks.filter(({ hook }) => hook[moment] !== null)
     let next = 0
     const goOn = (): void => {
       while (next < asked.length) {

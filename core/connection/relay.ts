@@ -6,12 +6,14 @@ import { monotonicMs } from '../clock.ts'
 import type { Deadlines } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
 import { repeatable } from '../http/retry-rules.ts'
+import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
 import { PrivateConnections } from '../upstream/private-connections.ts'
 import type { Asked } from '../upstream/request-key.ts'
 import type { Acquirer, Upstream } from '../upstream/upstream.ts'
+import { factsOf } from './announced.ts'
 import type { ConnectionHooks, Decision } from './connection-hooks.ts'
 import type { Accepted, ConnectionHome } from './home.ts'
 import { inspected } from './inspected-wire.ts'
@@ -27,7 +29,9 @@ export interface RelayOptions {
   readonly early: Buffer
   /** The client has said already that it sends no more. */
   readonly hasEnded: boolean
-  /** Those of the listener; null: none. */
+  /** What came before everything else; null: nothing did. */
+  readonly header: ProxyHeader | null
+  /** Those of the listener and of the route; null: none. */
   readonly hooks: ConnectionHooks | null
   /** What is offered to an endpoint that is spoken to over TLS. */
   readonly alpn: readonly string[]
@@ -58,7 +62,11 @@ export class Relay implements Accepted, Acquirer, Asked, WireOwner {
     this.#facts = options.facts
     this.ip = options.facts.ip
     this.#options = options
-    this.#privates = new PrivateConnections(() => ({ ...wire.facts(), authority: options.facts.sni }))
+    const { facts, header } = options
+    this.#privates = new PrivateConnections(() => {
+      const told = factsOf(wire.facts(), header)
+      return facts.sni === null ? told : { ...told, authority: facts.sni }
+    })
     wire.owner = this
   }
 

@@ -15,7 +15,12 @@ export interface TcpOptions {
   routes: List<TcpRoute>
   limits?: TcpLimits | undefined
   timeouts?: TcpTimeouts | undefined
-  /** Planned. */
+  /** Networks whose PROXY header is believed. Default: nobody's. */
+  trust?: OneOrMany<string> | undefined
+  /**
+   * Every connection begins with a header of the PROXY protocol (version 1 or 2), from an address in `trust`; others are closed. The client that
+   * it names is the one that `from`, hooks and the log see; what else it tells (server name, TLS) goes on to upstreams with `proxyProtocol: 2`.
+   */
   proxyProtocol?: 'require' | undefined
 }
 export interface TcpLimits {
@@ -51,7 +56,7 @@ export interface TcpRoute {
   from?: OneOrMany<string> | undefined
   /** TLS ends here, and `to` gets what was in it. Without it, not one byte is decrypted. It takes clients that speak TLS alone. */
   tls?: TlsTermination | undefined
-  /** Planned. */
+  /** Hooks and plugins for the connections of this route, asked after those of the listener, once it is chosen. `to: http({ … })` has its own `use`. */
   use?: List<ConnectionUse> | undefined
   to: Upstream | Split | HttpWithoutListen | string
 }

@@ -86,7 +86,7 @@ function hasPort({ addresses }: AnyListenerPlan, port: number): boolean {
 }
 
 /** Its routes choose connections: requests are seen only behind those to HTTP. */
-function inTcp({ name, routes }: TcpListenerPlan, { scheme, authority }: Target, from: string): Choice | string {
+function inTcp({ name, routes, hooks }: TcpListenerPlan, { scheme, authority }: Target, from: string): Choice | string {
   const host = authority.replace(/:\d+$/, '').toLowerCase()
   const isTls = scheme === 'https'
   const route = routes.match(from, isTls ? { serverName: host, alpn: ['h2', 'http/1.1'] } : 'none')
@@ -95,8 +95,10 @@ function inTcp({ name, routes }: TcpListenerPlan, { scheme, authority }: Target,
   const { destination } = route
   if (destination.kind === 'http') return { listener: destination.listener, because: `${route.id} takes ${what}` }
   const to = destination.kind === 'split' ? 'a split' : destination.upstream.name
+  const uses = [...hooks, ...route.hooks].map((hook) => hook.name)
+  const asked = uses.length === 0 ? '' : `; before it asks ${uses.join(', ')}`
   const how = route.tls === null ? 'as it is' : 'past its TLS'
-  return `${name} is a TCP listener: ${route.id} passes ${what} on to ${to}, ${how}, and sees no request`
+  return `${name} is a TCP listener: ${route.id} passes ${what} on to ${to}, ${how}, and sees no request${asked}`
 }
 
 export function schemeOf({ tls }: ListenerPlan): 'http' | 'https' {

@@ -9,6 +9,7 @@ import type { TunnelFacts } from '../connection/tunnel-facts.ts'
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
 import { readClientHello } from '../net/client-hello.ts'
+import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import type { AcceptedWire, WireOwner } from '../net/wire.ts'
 import type { Greeting } from '../route/tcp-table.ts'
 
@@ -16,6 +17,8 @@ export interface Detected {
   readonly wire: AcceptedWire
   readonly facts: TunnelFacts
   readonly hooks: ConnectionHooks | null
+  /** What came before all that is told here; null: nothing did. */
+  readonly header: ProxyHeader | null
   readonly greeting: Greeting
   /** All that was read. */
   readonly early: Buffer
@@ -32,6 +35,7 @@ export interface DetectionHome {
 export interface DetectionOptions {
   readonly facts: TunnelFacts
   readonly hooks: ConnectionHooks | null
+  readonly header: ProxyHeader | null
   readonly deadlines: Deadlines
   readonly limitMs: number
 }
@@ -46,16 +50,18 @@ export class Detection implements Accepted, Timed, WireOwner {
   readonly #home: DetectionHome
   readonly #facts: TunnelFacts
   readonly #hooks: ConnectionHooks | null
+  readonly #header: ProxyHeader | null
   readonly #deadlines: Deadlines
   #held = Buffer.alloc(0)
   #length = 0
   #isLate = false
 
-  constructor(wire: AcceptedWire, home: DetectionHome, { facts, hooks, deadlines, limitMs }: DetectionOptions) {
+  constructor(wire: AcceptedWire, home: DetectionHome, { facts, hooks, header, deadlines, limitMs }: DetectionOptions) {
     this.#wire = wire
     this.#home = home
     this.#facts = facts
     this.#hooks = hooks
+    this.#header = header
     this.#deadlines = deadlines
     this.dueAt = deadlines.in(limitMs)
     deadlines.add(this)
@@ -113,7 +119,8 @@ export class Detection implements Accepted, Timed, WireOwner {
       facts.protocol = 'TLS'
       facts.sni = greeting.serverName
     }
-    this.#home.detected(this, { wire, facts, hooks: this.#hooks, greeting, early: this.#held.subarray(0, this.#length), hasEnded })
+    const early = this.#held.subarray(0, this.#length)
+    this.#home.detected(this, { wire, facts, hooks: this.#hooks, header: this.#header, greeting, early, hasEnded })
   }
 
   #fail(code: ErrorCode, detail: string | null): void {

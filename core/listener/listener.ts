@@ -20,6 +20,15 @@ import { Handshake, type HandshakeHome } from './handshake.ts'
 import { Interim } from './interim.ts'
 import { type Termination, terminationFor } from './termination.ts'
 
+/** What another listener has read of a connection. */
+export interface Begun {
+  readonly header: ProxyHeader | null
+  /** What came behind the header. */
+  readonly early: Buffer
+  /** The client sends no more. */
+  readonly hasEnded: boolean
+}
+
 export class Listener extends Acceptor<Service> implements ConnectionHome, HandshakeHome, AwaitedHeaderHome {
   #termination: Termination | null
 
@@ -47,7 +56,7 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
   }
 
   /** Takes over what another listener has accepted and begun to read. */
-  enter(wire: AcceptedWire, { early, hasEnded }: { readonly early: Buffer; readonly hasEnded: boolean }, place: Place): void {
+  enter(wire: AcceptedWire, { early, hasEnded, header }: Begun, place: Place): void {
     if (this.isGone || this.isFull()) {
       this.keep(new Interim(wire, this), place)
       return wire.reset()
@@ -55,10 +64,10 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
     const termination = this.#termination
     if (termination !== null) {
       const { deadlines, listener } = this.service
-      const options = { termination, deadlines, limitMs: listener.timeouts.requestHead, header: null, hello: early }
+      const options = { termination, deadlines, limitMs: listener.timeouts.requestHead, header, hello: early }
       return this.keep(new Handshake(wire, this, options), place)
     }
-    const connection = new Http1Connection(wire, this, 'http', null)
+    const connection = new Http1Connection(wire, this, 'http', header)
     this.keep(connection, place)
     if (early.length > 0) connection.onBytes(early, early.length)
     if (hasEnded && !wire.closed) wire.owner.onEnd()

@@ -3,21 +3,26 @@
  * it is, past its TLS to an endpoint, or to HTTP. Nothing reaches an endpoint before the route is decided.
  */
 import type { TLSSocket } from 'node:tls'
+import { peerOf } from '../connection/announced.ts'
 import { ConnectionHooks, type Decision } from '../connection/connection-hooks.ts'
 import type { Accepted } from '../connection/home.ts'
 import { Relay, type RelayOptions } from '../connection/relay.ts'
 import { TunnelFacts } from '../connection/tunnel-facts.ts'
 import type { Deadlines } from '../deadlines.ts'
-import type { Observer } from '../events.ts'
+import type { HandshakeFailure, Observer } from '../events.ts'
 import { plainAddress } from '../http/identity.ts'
 import type { Tally } from '../http/tally.ts'
+import type { CidrSet } from '../net/cidr.ts'
+import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import type { Secured } from '../net/secured.ts'
 import { wireOfSecured } from '../net/tls-wire.ts'
 import type { AcceptedWire, Wire } from '../net/wire.ts'
 import type { SplitDestination, TcpListenerPlan, TcpRoutePlan, UpstreamPlan } from '../plan/plan.ts'
+import type { Greeting } from '../route/tcp-table.ts'
 import type { Asked } from '../upstream/request-key.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { Acceptor } from './acceptor.ts'
+import { AwaitedHeader, type AwaitedHeaderHome } from './awaited-header.ts'
 import { type Detected, Detection, type DetectionHome } from './detection.ts'
 import { Handshake } from './handshake.ts'
 import { Interim } from './interim.ts'
@@ -41,13 +46,13 @@ export interface TcpService {
   nextSerial(): number
 }
 
-/** For a TLS handshake, once its first message is there. */
+/** For a TLS handshake, once its first message is there; and for a header of the PROXY protocol. */
 const HANDSHAKE_MS = 10_000
 const NOTHING = Buffer.alloc(0)
 
 type Decided = Omit<Detected, 'greeting'>
 
-export class TcpListener extends Acceptor<TcpService> implements DetectionHome {
+export class TcpListener extends Acceptor<TcpService> implements DetectionHome, AwaitedHeaderHome {
   /** Connections that HTTP listeners inside have got from this one. */
   #inside = 0
 
@@ -62,42 +67,89 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome {
   }
 
   protected start(wire: AcceptedWire): void {
+    const { listener, deadlines } = this.service
+    if (!listener.requiresProxyHeader) return this.#welcome(null, wire, null, NOTHING)
+    if (isTrusted(listener.trust, wire.remoteAddress)) return this.keep(new AwaitedHeader(wire, this, { deadlines, limitMs: HANDSHAKE_MS }))
+    this.handshakeFailed('untrusted', wire.remoteAddress, wire.remoteAddress)
+    this.keep(new Interim(wire, this))
+    wire.destroy()
+  }
+
+  headerRead(awaited: AwaitedHeader, header: ProxyHeader, rest: Buffer): void {
+    const { wire } = awaited
+    wire.pause()
+    const stage = new Interim(wire, this)
+    this.replace(awaited, stage)
+    this.#welcome(stage, wire, header, rest)
+  }
+
+  handshakeFailed(why: HandshakeFailure, detail: string | null, address: string): void {
+    this.environment.observer.handshakeFailed(this.name, why, detail, plainAddress(address))
+  }
+
+  /** `stage`: what the connection was so far; null: nothing. `early`: what was read behind the header. */
+  #welcome(stage: Accepted | null, wire: AcceptedWire, header: ProxyHeader | null, early: Buffer): void {
     const { service } = this
     const { listener, observer } = service
-    const begun = { listener: listener.name, id: service.requestId(service.nextSerial()), ip: plainAddress(wire.remoteAddress) }
+    const begun = { listener: listener.name, id: service.requestId(service.nextSerial()), ip: peerOf(wire.remoteAddress, header) }
     const facts = new TunnelFacts(begun, observer)
-    const hooks = listener.hooks.length === 0 ? null : new ConnectionHooks(listener.hooks, { ...begun, port: wire.remotePort })
-    if (hooks === null) return this.#begin(null, wire, facts, null)
-    const stage = new Interim(wire, this)
-    this.keep(stage)
-    hooks.ask('onConnection', null, (decision) => {
-      if (this.#mayGoOn(decision, { wire, facts, early: NOTHING, hasEnded: false, hooks }, stage)) this.#begin(stage, wire, facts, hooks)
+    const port = header?.source?.port ?? wire.remotePort
+    const hooks = listener.hooks.length === 0 ? null : new ConnectionHooks(listener.hooks, { ...begun, port })
+    const decided = { wire, facts, header, early, hasEnded: false, hooks }
+    if (hooks === null) return this.#begin(stage, decided)
+    const kept = stage ?? new Interim(wire, this)
+    if (stage === null) this.keep(kept)
+    hooks.ask('listener', 'onConnection', null, (decision) => {
+      if (this.#mayGoOn(decision, decided, kept)) this.#begin(kept, decided)
     })
   }
 
-  /** `stage`: what it was so far; null: nothing. */
-  #begin(stage: Accepted | null, wire: AcceptedWire, facts: TunnelFacts, hooks: ConnectionHooks | null): void {
-    const { listener, deadlines } = this.service
-    const route = listener.routes.match(facts.ip, null)
-    if (route === 'undecided' || hooks?.wantsHello === true) {
-      const detection = new Detection(wire, this, { facts, hooks, deadlines, limitMs: listener.timeouts.detect })
-      return stage === null ? this.keep(detection) : this.replace(stage, detection)
-    }
+  #begin(stage: Accepted | null, decided: Decided): void {
+    const { facts, hooks, wire } = decided
+    const route = this.service.listener.routes.match(facts.ip, null)
+    if (route === 'undecided' || hooks?.wantsHello === true || route?.wantsHello === true) return this.#detect(stage, decided)
     const from = stage ?? new Interim(wire, this)
     if (stage === null) this.keep(from)
-    this.#goOn(from, route, { wire, facts, early: NOTHING, hasEnded: false, hooks })
+    this.#choose(from, route, null, decided)
+  }
+
+  #detect(stage: Accepted | null, { wire, facts, hooks, header, early }: Decided): void {
+    const { listener, deadlines } = this.service
+    const detection = new Detection(wire, this, { facts, hooks, header, deadlines, limitMs: listener.timeouts.detect })
+    if (stage === null) this.keep(detection)
+    else this.replace(stage, detection)
+    if (early.length > 0) detection.onBytes(early, early.length)
   }
 
   detected(detection: Detection, { greeting, ...decided }: Detected): void {
     const goOn = (): void => {
       const route = this.service.listener.routes.match(decided.facts.ip, greeting)
       if (route === 'undecided') throw new Error('a route is decided once the greeting is known')
-      this.#goOn(detection, route, decided)
+      this.#choose(detection, route, greeting, decided)
     }
     const { hooks } = decided
     if (greeting === 'none' || hooks === null || !hooks.wantsHello) return goOn()
-    hooks.ask('onClientHello', greeting, (decision) => {
+    hooks.ask('listener', 'onClientHello', greeting, (decision) => {
       if (this.#mayGoOn(decision, decided, detection)) goOn()
+    })
+  }
+
+  /** The hooks of the route have their say, of the client's connection and then of its hello. `greeting` null: nobody has looked. */
+  #choose(stage: Accepted, route: TcpRoutePlan | null, greeting: Greeting | null, decided: Decided): void {
+    if (route === null || route.hooks.length === 0) return this.#goOn(stage, route, decided)
+    const { wire, facts, header } = decided
+    const { listener, ip } = facts
+    const port = header?.source?.port ?? wire.remotePort
+    const hooks = decided.hooks ?? new ConnectionHooks([], { listener, ip, port })
+    hooks.addRoute(route.hooks)
+    facts.route = route.id
+    const withHooks = { ...decided, hooks }
+    hooks.ask('route', 'onConnection', null, (decision) => {
+      if (!this.#mayGoOn(decision, withHooks, stage)) return
+      if (greeting === null || greeting === 'none') return this.#goOn(stage, route, withHooks)
+      hooks.ask('route', 'onClientHello', greeting, (next) => {
+        if (this.#mayGoOn(next, withHooks, stage)) this.#goOn(stage, route, withHooks)
+      })
     })
   }
 
@@ -115,8 +167,9 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome {
     const upstream = decision.upstream === null ? null : this.service.upstreamNamed(decision.upstream)
     if (upstream !== null) {
       const { deadlines, listener } = this.service
-      const { early, hasEnded } = decided
-      this.#relay(stage, wire, { facts, upstream, early, hasEnded, hooks, alpn: [], deadlines, idleMs: listener.timeouts.tunnelIdle })
+      const { early, hasEnded, header } = decided
+      const idleMs = listener.timeouts.tunnelIdle
+      this.#relay(stage, wire, { facts, upstream, early, hasEnded, header, hooks, alpn: [], deadlines, idleMs })
       return false
     }
     facts.bytesIn = decided.early.length
@@ -144,12 +197,12 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome {
     else this.#terminate(stage, route, decided)
   }
 
-  #enter(listener: Listener, stage: Accepted, { wire, early, hasEnded, hooks }: Decided): void {
+  #enter(listener: Listener, stage: Accepted, { wire, early, hasEnded, header, hooks }: Decided): void {
     // What follows are requests, with hooks of their own.
     hooks?.close()
     const { name } = this.release(stage)
     this.#inside++
-    listener.enter(wire, { early, hasEnded }, { name, left: () => this.#inside-- })
+    listener.enter(wire, { early, hasEnded, header }, { name, left: () => this.#inside-- })
   }
 
   #terminate(stage: Accepted, route: TcpRoutePlan, decided: Decided): void {
@@ -179,7 +232,7 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome {
     relay.start()
   }
 
-  #relayOptions({ destination }: TcpRoutePlan, { facts, early, hasEnded, hooks }: Decided): RelayOptions {
+  #relayOptions({ destination }: TcpRoutePlan, { facts, early, hasEnded, header, hooks }: Decided): RelayOptions {
     if (destination.kind === 'http') throw new Error('HTTP is not relayed')
     const { service } = this
     const { deadlines, listener } = service
@@ -187,8 +240,13 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome {
       destination.kind === 'split'
         ? service.partOf(destination, { ip: facts.ip, request: null, view: () => null })
         : service.upstreamFor(destination.upstream)
-    return { facts, upstream, early, hasEnded, hooks, alpn: [], deadlines, idleMs: listener.timeouts.tunnelIdle }
+    return { facts, upstream, early, hasEnded, header, hooks, alpn: [], deadlines, idleMs: listener.timeouts.tunnelIdle }
   }
+}
+
+/** Whoever reaches a unix socket is. */
+function isTrusted(trust: CidrSet | null, address: string): boolean {
+  return address === '' || trust?.has(address) === true
 }
 
 function whatCame({ protocol, sni }: TunnelFacts, early: Buffer): string {

@@ -170,11 +170,15 @@ class Compiler {
       const text = JSON.stringify([name, route.sni, route.alpn, route.from, route.tls !== undefined])
       keys.set(text, (keys.get(text) ?? 0) + 1)
       const destination = Object.freeze(this.#tcpDestination(id, route, { key: `${keys.get(text)} ${text}`, shared }))
-      const plan = Object.freeze({ id, tls: isHttp ? null : this.#tls(route.tls, []), destination })
+      const hooks = Object.freeze(this.#bind(id, route.use))
+      const wantsHello = hooks.some(({ onClientHello }) => onClientHello !== null)
+      const plan = Object.freeze({ id, hooks, wantsHello, tls: isHttp ? null : this.#tls(route.tls, []), destination })
       return { route: plan, conditions: compileTcpMatch(route) }
     })
     return Object.freeze({
       kind: 'tcp',
+      trust: options.trust === undefined ? null : new CidrSet(toList(options.trust)),
+      requiresProxyHeader: options.proxyProtocol === 'require',
       name,
       addresses: compileListen(options.listen),
       limits: Object.freeze({ connections: options.limits?.connections ?? 10_000 }),

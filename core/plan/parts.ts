@@ -96,15 +96,16 @@ class Collector {
       addresses: addressKeys(name, listen),
       isSecure: false,
     })
-    for (const [i, { to, ...route }] of entriesOf<TcpRoute>(routes)) {
-      const id = tcpRouteId(name, i, route.name)
+    for (const [i, { to, use, ...rest }] of entriesOf<TcpRoute>(routes)) {
+      const id = tcpRouteId(name, i, rest.name)
+      const route = [rest, usesOf(id, use)]
       if (typeof to === 'string' || to.kind !== 'http') {
         this.routes.push({ id, content: fingerprint([route, this.#destination(to)]) })
         continue
       }
-      const { routes: inner, use, ...options } = to.options
+      const { routes: inner, use: its, ...options } = to.options
       const inside = insideName(id)
-      this.routes.push({ id, content: fingerprint([route, options, shared, usesOf(inside, use)]) })
+      this.routes.push({ id, content: fingerprint([route, options, shared, usesOf(inside, its)]) })
       this.#collectRoutes(inside, inner, { id: inside, content: '' })
     }
   }

@@ -75,6 +75,10 @@ export interface TcpListenerPlan {
   readonly kind: 'tcp'
   readonly name: string
   readonly addresses: readonly ListenAddress[]
+  /** Addresses whose PROXY header is believed; null: nobody's. */
+  readonly trust: CidrSet | null
+  /** A connection begins with a header of the PROXY protocol, from a trusted address or over a unix socket. */
+  readonly requiresProxyHeader: boolean
   /** Connections a worker, those of HTTP listeners inside too. Default 10,000. */
   readonly limits: { readonly connections: number }
   readonly timeouts: TcpTimeouts
@@ -94,6 +98,10 @@ export interface TcpTimeouts {
 export interface TcpRoutePlan {
   /** `edge/bank`, `edge[0]`. */
   readonly id: string
+  /** Asked after the listener's. */
+  readonly hooks: readonly Hook[]
+  /** One of them is asked about hellos, so there has to be one, or none, before it is taken. */
+  readonly wantsHello: boolean
   /** In front of an upstream; HTTP terminates by itself. */
   readonly tls: readonly TlsPlan[] | null
   readonly destination: TcpDestination

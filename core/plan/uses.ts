@@ -1,9 +1,10 @@
 /** Where a config uses something, and under which key: what must be loaded before a plan is compiled is collected first. */
 import { routeId } from '../config/flat-routes.ts'
-import { httpListeners } from '../config/http-listeners.ts'
+import { httpListeners, tcpRouteId } from '../config/http-listeners.ts'
 import { entriesOf } from '../config/lists.ts'
+import type { Path } from '../config/positions.ts'
 import { parseDuration, parseSize } from '../config/units.ts'
-import type { Config, ConnectionUse, HttpRoute, HttpUse, List, Policy } from '../index.ts'
+import type { Config, ConnectionUse, HttpRoute, HttpUse, List, Policy, TcpRoute } from '../index.ts'
 import type { HttpHooks, UseOptions } from '../plugin.ts'
 
 /** What a `use` list may hold at run time. */
@@ -47,8 +48,31 @@ export function pluginUses(config: Config): PluginUseConfig[] {
     add(name, options.use)
     eachRoute(name, options.routes, (id, route) => add(id, route.use))
   }
-  for (const [name, listener] of Object.entries(config.listeners)) if (listener.kind === 'tcp') add(name, listener.options.use)
+  for (const { owner, use } of connectionUses(config)) add(owner, use)
   return uses
+}
+
+export interface ConnectionUses {
+  /** A TCP listener, or a route of one. */
+  readonly owner: string
+  readonly use: List<AnyUse> | undefined
+  /** Of what it belongs to. */
+  readonly path: Path
+  /** Its connections go on as HTTP: their data are not asked about. */
+  readonly isHttp: boolean
+}
+
+/** Of listeners of TCP, and of their routes. */
+export function connectionUses({ listeners }: Config): ConnectionUses[] {
+  return Object.entries(listeners).flatMap(([name, listener]) => {
+    if (listener.kind !== 'tcp') return []
+    const path: Path = ['listeners', name, { hidden: 'options' }]
+    const routes = entriesOf<TcpRoute>(listener.options.routes).map(([i, route]): ConnectionUses => {
+      const isHttp = typeof route.to !== 'string' && route.to.kind === 'http'
+      return { owner: tcpRouteId(name, i, route.name), use: route.use, path: [...path, 'routes', i], isHttp }
+    })
+    return [{ owner: name, use: listener.options.use, path, isHttp: false }, ...routes]
+  })
 }
 
 /** The entries of a list with their keys; `owner` is '' for the config's own. */

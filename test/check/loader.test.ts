@@ -246,9 +246,9 @@ test('places are exact through other files, spreads and shared values', async ()
 
 test('what only the types know is refused, never ignored', async () => {
   const problems = await check(
-    `${IMPORTS}export default { listeners: { edge: tcp({ listen: ':1', proxyProtocol: 'require', routes: [{ to: 'tcp://10.0.0.1:443' }] }) } }`,
+    `${IMPORTS}export default { listeners: { web: http({ listen: ':1', use: [{ onReload() {} }], routes: [] }) } }`,
   )
-  assert.equal(lines(problems), ['proxy.config.ts:2:57 listeners.edge.proxyProtocol: proxyProtocol is not supported yet'])
+  assert.equal(lines(problems), ['proxy.config.ts:2:65 listeners.web.use[0].onReload: the hook onReload is not supported yet'])
 })
 
 test('a route behind one that takes everything is a warning, and the config is valid', async () => {

@@ -1,0 +1,3 @@
+/** The same conversations as in tcp-proxy-protocol.test.ts over sockets of Node's own. */
+process.env.SLUICE_NO_HANDLES = '1'
+await import('./tcp-proxy-protocol.test.ts')
