@@ -316,7 +316,9 @@ export class Runtime {
       const own = upstream.endpoints.map((endpoint) => {
         const [poolKey, pool] = this.#poolFor(upstream, endpoint, tls, pools)
         const key = JSON.stringify([upstream.name, endpoint.address, poolKey])
-        const one = this.#endpoints.get(key) ?? new Endpoint(endpoint, pool)
+        const kept = this.#endpoints.get(key)
+        const one = kept ?? new Endpoint(endpoint, pool)
+        if (kept === undefined && before !== undefined) one.availableSince = this.deadlines.now
         one.plan = endpoint
         endpoints.set(key, one)
         return one

@@ -71,9 +71,10 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
   pool.release(new UpstreamConnection(upstreamWire, pool, deadlines))
   const plan: UpstreamPlan = {
     name: 'api',
-    endpoints: [{ address: '127.0.0.1:1', target, weight: 1 }],
+    endpoints: [{ address: '127.0.0.1:1', target, weight: 1, group: 0 }],
     balancer: { kind: 'roundRobin' },
     sticky: null,
+    slowStart: 0,
     host: 'preserve',
     hostName: 'api',
     tls: null,

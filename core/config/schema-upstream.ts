@@ -46,7 +46,7 @@ export const upstreamGroup: Schema = chosen((value) => (isObject(value) && value
 const notAnUpstream = wrong('upstream(…)')
 
 const endpoint = chosen((value) => (typeof value === 'string' ? endpointAddress : weighted))
-const weighted = object({ address: endpointAddress, weight: whole(0, 1_000_000) }, ['address'])
+const weighted = object({ address: endpointAddress, weight: whole(0, 1_000_000), priority: whole(0, 100), zone: text }, ['address'])
 
 const fieldName = textThat((name) =>
   /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name) ? null : `not the name of a field or cookie: ${show(name)}`,
@@ -116,10 +116,11 @@ const options = object({
   panic: ratio,
   balancer,
   sticky,
+  slowStart: duration,
+  zone: text,
   proxyProtocol: oneOf(1, 2),
   discovery: notYet('discovery', discovery),
   ...planned({
-    slowStart: duration,
     parent: text,
   }),
 })

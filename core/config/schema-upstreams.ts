@@ -28,13 +28,15 @@ export function checkUpstreams(upstreams: readonly UpstreamPart[], report: Repor
   }
 }
 
-function checkOptions({ endpoints, discovery, sticky, tls }: Plain, path: Path, report: Report): void {
+function checkOptions({ endpoints, discovery, sticky, zone, tls }: Plain, path: Path, report: Report): void {
   if (isObject(sticky) && sticky.sameSite === 'none' && sticky.secure !== true)
     report.error([...path, 'sticky', 'sameSite'], "browsers drop a cookie with sameSite 'none' that has not secure: true")
   if (endpoints === undefined && discovery === undefined) report.error(path, 'endpoints is missing')
   if (isObject(tls) && (tls.cert === undefined) !== (tls.key === undefined))
     report.error([...path, 'tls'], 'cert and key are given together or not at all')
   if (!Array.isArray(endpoints)) return
+  if (typeof zone === 'string' && !endpoints.some((one: unknown) => isObject(one) && one.zone === zone))
+    report.warn([...path, 'zone'], `no endpoint is in the zone ${show(zone)}`)
   const written = endpoints.flatMap((one: unknown, i) => {
     const address = isObject(one) ? one.address : one
     return typeof address === 'string' ? [{ address, i }] : []

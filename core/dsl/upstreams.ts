@@ -12,6 +12,10 @@ export interface EndpointOptions {
   address: string
   /** A whole number; 0 takes nothing. Default 1. */
   weight?: number | undefined
+  /** Lower ones first: those of the next number get requests only while none of this one is available. Default 0. */
+  priority?: number | undefined
+  /** Where it stands: of one priority, those in the zone of the upstream come first. */
+  zone?: string | undefined
 }
 /**
  * Each endpoint is asked again and again, over the upstream's own TLS and with its PROXY header. One worker asks, and tells the others. An endpoint of which
@@ -143,18 +147,24 @@ interface UpstreamCommon {
   balancer?: Balancer | undefined
   /** Clients stay with the endpoint that they got first, by a signed cookie, as long as it takes requests. On HTTP only. */
   sticky?: Sticky | undefined
+  /**
+   * So long an endpoint that became available again, or was added by a reload, gets fewer requests than its weight says: a tenth at first, then
+   * more and more. Default: all at once.
+   */
+  slowStart?: Duration | undefined
+  /** The zone that the proxy stands in: endpoints of the same one are preferred. */
+  zone?: string | undefined
   /** Begin each connection with a header of the PROXY protocol that names the client. It then serves that client's connection alone. */
   proxyProtocol?: 1 | 2 | undefined
   /** Leave the upstream alone while too many requests fail. `{}`: with all its defaults. */
   circuitBreaker?: CircuitBreaker | undefined
   /** Keep off endpoints whose requests fail. `{}`: with all its defaults. */
   outlier?: OutlierDetection | undefined
-  /** If less than this share of the endpoints is available, all of them are used: rather some bad answers than all the load on a few. 0: never, the default of `firstAvailable()`. Else 0.5. */
+  /** If less than this share of the endpoints is available, all of them are used: rather some bad answers than all the load on a few. 0: never, the default of `firstAvailable()` and where endpoints have a `priority`. Else 0.5. */
   panic?: number | undefined
   /** Keep off endpoints that do not answer when they are asked. `{}`: `GET /` with all its defaults. */
   healthCheck?: HealthCheck | undefined
   /** Planned, as all below. */
-  slowStart?: Duration | undefined
   parent?: string | undefined
 }
 export interface UpstreamOptions extends UpstreamCommon {

@@ -1,5 +1,5 @@
 /** Which endpoint the balancer of an upstream would name for one request, and why; by the balancer itself, with nothing under way. */
-import { type Candidate, createBalancer, type HashKey } from '../balancer/balancer.ts'
+import { type BalancerKind, type Candidate, createBalancer, type HashKey } from '../balancer/balancer.ts'
 import { partOfHash } from '../balancer/part-of-hash.ts'
 import { PeakAverage } from '../balancer/peak-average.ts'
 import { roundRobin } from '../balancer/round-robin.ts'
@@ -42,7 +42,20 @@ export function explainBalancing(upstream: UpstreamPlan, asked: Asked): Balancin
   return { ...balancing, because: `${balancing.because}; from then on the client stays there by the cookie ${cookie}` }
 }
 
-function balancingOf({ balancer, endpoints }: UpstreamPlan, asked: Asked): Balancing | null {
+function balancingOf({ balancer, endpoints: all }: UpstreamPlan, asked: Asked): Balancing | null {
+  const first = Math.min(...all.filter(({ weight }) => weight > 0).map(({ group }) => group))
+  const endpoints = all.filter(({ group }) => group === first)
+  const balancing = balancingIn(balancer, endpoints, asked)
+  const others = all.length - endpoints.length
+  if (balancing === null || others === 0) return balancing
+  return {
+    ...balancing,
+    because: `${balancing.because}; ${others === 1 ? 'another stands' : `${others} others stand`} by, of a later priority or zone`,
+  }
+}
+
+/** Of one group. */
+function balancingIn(balancer: BalancerKind, endpoints: readonly EndpointPlan[], asked: Asked): Balancing | null {
   const taking = endpoints.filter(({ weight }) => weight > 0)
   const [one] = taking
   if (one === undefined) return null

@@ -67,8 +67,9 @@ export class UpstreamCompiler {
     const tls = options.tls ?? isSecure
     return Object.freeze({
       name,
-      endpoints: Object.freeze(endpoints),
+      endpoints: Object.freeze(grouped(endpoints, options)),
       balancer: compileBalancer(options.balancer),
+      slowStart: parseDuration(options.slowStart ?? '0ms')!,
       sticky: options.sticky === undefined ? null : compileSticky(options.sticky),
       host: options.host ?? 'preserve',
       hostName,
@@ -96,18 +97,29 @@ export function resolveFile(folder: string, pathOrPem: string): string {
   return pathOrPem.includes('-----BEGIN') ? pathOrPem : resolve(folder, pathOrPem)
 }
 
-function compileEndpoint(endpoint: string | EndpointOptions): EndpointPlan {
-  const address = addressOf(endpoint)
-  const weight = typeof endpoint === 'string' ? 1 : (endpoint.weight ?? 1)
-  return Object.freeze({
-    address: address.replace(/^(?:https?|tcp):\/\//i, ''),
-    target: Object.freeze(parseEndpoint(address)!.target),
-    weight,
-  })
+interface Ungrouped extends Omit<EndpointPlan, 'group'> {
+  readonly priority: number
+  readonly zone: string | undefined
+}
+
+function compileEndpoint(endpoint: string | EndpointOptions): Ungrouped {
+  const { address, weight = 1, priority = 0, zone }: EndpointOptions = typeof endpoint === 'string' ? { address: endpoint } : endpoint
+  const target = Object.freeze(parseEndpoint(address)!.target)
+  return { address: address.replace(/^(?:https?|tcp):\/\//i, ''), target, weight, priority, zone }
+}
+
+/** In the order of their groups: each has a balancer of its own. */
+function grouped(endpoints: readonly Ungrouped[], { zone }: UpstreamOptions | DiscoveredUpstreamOptions): EndpointPlan[] {
+  const rankOf = (endpoint: Ungrouped): number => 2 * endpoint.priority + (zone === undefined || endpoint.zone === zone ? 0 : 1)
+  const ranks = [...new Set(endpoints.map(rankOf))].sort((a, b) => a - b)
+  return endpoints.map(({ priority: _, zone: __, ...endpoint }, i) =>
+    Object.freeze({ ...endpoint, group: ranks.indexOf(rankOf(endpoints[i]!)) }),
+  )
 }
 
 /** Endpoints that stand by are there for when most of the others are away. */
-function standsBy({ balancer }: UpstreamOptions | DiscoveredUpstreamOptions): boolean {
+function standsBy({ balancer, endpoints }: UpstreamOptions | DiscoveredUpstreamOptions): boolean {
+  if (entriesOf<string | EndpointOptions>(endpoints).some(([, one]) => typeof one !== 'string' && (one.priority ?? 0) > 0)) return true
   return typeof balancer === 'object' && balancer.name === 'firstAvailable'
 }
 

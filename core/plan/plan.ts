@@ -251,6 +251,8 @@ export interface UpstreamPlan {
   readonly balancer: BalancerKind
   /** Null: none. */
   readonly sticky: StickyPlan | null
+  /** Milliseconds in which an endpoint comes to its weight; 0: at once. */
+  readonly slowStart: number
   /** `preserve`: the client's Host; `endpoint`: host:port of the endpoint; `name`: `hostName`. */
   readonly host: 'preserve' | 'endpoint' | 'name'
   /** For `host: 'name'`: the authority of the URL or the upstream's name. */
@@ -365,6 +367,8 @@ export interface EndpointPlan {
     | { readonly kind: 'unix'; readonly path: string }
   /** Whole number ≥ 0; 0 takes nothing. */
   readonly weight: number
+  /** 0: of those that are chosen first; of the others only while none of the group before is available. By priority, then by zone. */
+  readonly group: number
 }
 
 /** All in milliseconds. */

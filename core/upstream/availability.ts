@@ -135,6 +135,7 @@ export class Availability implements Timed {
 
   #change(endpoint: Endpoint, state: UpstreamChange['state'], why: string, isShared = false): void {
     if (state === 'ejected') endpoint.health!.why = why
+    if (endpoint.health!.isAvailable) endpoint.availableSince = this.#environment.deadlines.now
     this.#tell(endpoint, state, why, isShared)
     this.#weigh(isShared)
   }

@@ -14,6 +14,8 @@ export class Endpoint implements Candidate {
   /** Attempts under way; what became a tunnel, until it closes. */
   inFlight = 0
   readonly time = new PeakAverage()
+  /** When it began to take requests, on the clock of deadlines, if it did so later than its upstream. */
+  availableSince = Number.NEGATIVE_INFINITY
   /** Null: nobody looks at it. */
   health: EndpointHealth | null = null
 

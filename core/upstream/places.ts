@@ -16,5 +16,6 @@ export function placesOf(destination: UdpRoutePlan['destination'], ip: string): 
     ip,
   )
   const { name, endpoints } = parts[first]!.upstream
-  return { upstream: name, endpoints: ranked(endpoints, ip).map((index) => endpoints[index]!) }
+  const inOrder = ranked(endpoints, ip).map((index) => endpoints[index]!)
+  return { upstream: name, endpoints: inOrder.sort((a, b) => a.group - b.group) }
 }

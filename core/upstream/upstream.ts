@@ -1,10 +1,11 @@
 /** A named group of endpoints at run time: chooses one, lends a connection from its pool or opens a new one. */
-import { type Balancer, createBalancer, type HashKey, type Tools } from '../balancer/balancer.ts'
+import type { HashKey, Tools } from '../balancer/balancer.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { UpstreamPlan } from '../plan/plan.ts'
 import type { AvailabilityEvents } from './availability.ts'
 import type { UpstreamConnection } from './connection.ts'
 import { Endpoint } from './endpoint.ts'
+import { type Choice, type Group, groupsOf } from './group.ts'
 import type { PrivateConnections } from './private-connections.ts'
 import { type Asked, hashOf } from './request-key.ts'
 import { Safeguards, type SafeguardsEnvironment } from './safeguards.ts'
@@ -36,16 +37,10 @@ export class Upstream {
   /** Its balancer wants to know how long answers take. */
   readonly timesAnswers: boolean
   readonly endpoints: readonly Endpoint[]
-  readonly #balancer: Balancer
+  readonly #groups: readonly Group[]
   readonly #key: HashKey | null
   readonly #environment: UpstreamEnvironment
-  /** Of the choice being made. */
-  #tried: readonly Endpoint[] | null = null
-  #isNarrow = false
-  readonly #isWanted = (index: number): boolean => {
-    const endpoint = this.endpoints[index]!
-    return (!this.#isNarrow || endpoint.health!.isAvailable) && this.#tried?.includes(endpoint) !== true
-  }
+  readonly #choice: Choice = { tried: null, isNarrow: false, now: Number.NaN, hash: Number.NaN }
 
   constructor(plan: UpstreamPlan, endpoints: readonly Endpoint[], environment: UpstreamEnvironment) {
     const { balancer } = plan
@@ -54,7 +49,7 @@ export class Upstream {
     this.stickiness = plan.sticky === null ? null : new Stickiness(plan.sticky, plan, { endpoints, secret: environment.secret })
     this.timesAnswers = balancer.kind === 'leastTime'
     this.endpoints = endpoints
-    this.#balancer = createBalancer(balancer, endpoints, environment)
+    this.#groups = groupsOf(plan, { endpoints, choice: this.#choice, tools: environment })
     this.#key = 'key' in balancer ? balancer.key : null
     this.#environment = environment
   }
@@ -64,7 +59,7 @@ export class Upstream {
    * requests. Throws a ProxyError if the config's own function fails to choose.
    */
   choose(tried: readonly Endpoint[] | null, asked: Asked): Endpoint | null {
-    const endpoints = this.endpoints
+    const { endpoints } = this
     const isNarrow = this.safeguards?.availability?.narrows === true
     if (endpoints.length === 1 && this.plan.balancer.kind !== 'function')
       return endpoints[0]!.weight > 0 && !isNarrow ? endpoints[0]! : null
@@ -72,16 +67,33 @@ export class Upstream {
       const own = this.stickiness.endpointOf(asked)
       if (own instanceof Endpoint && (!isNarrow || own.health!.isAvailable) && tried?.includes(own) !== true) return own
     }
-    const hash = this.#key === null ? 0 : hashOf(this.#key, asked, this.#environment.random)
-    this.#isNarrow = isNarrow
-    let index = -1
-    if (tried !== null) {
-      this.#tried = tried
-      index = this.#balancer.pick(this.#isWanted, hash, asked)
-      this.#tried = null
+    const choice = this.#choice
+    choice.tried = tried
+    choice.isNarrow = isNarrow
+    choice.now = this.plan.slowStart > 0 ? this.#environment.deadlines.now : Number.NaN
+    choice.hash = this.#key === null ? Number.NaN : hashOf(this.#key, asked, this.#environment.random)
+    return this.#pick(asked)
+  }
+
+  /** What is asked for first is let go of first: rather one that is slow to start than none, rather one that was tried than none. */
+  #pick(asked: Asked): Endpoint | null {
+    const choice = this.#choice
+    let chosen = this.#pickOf(asked)
+    if (chosen === null && !Number.isNaN(choice.now)) {
+      choice.now = Number.NaN
+      chosen = this.#pickOf(asked)
     }
-    if (index < 0) index = this.#balancer.pick(isNarrow ? this.#isWanted : null, hash, asked)
-    return index < 0 ? null : endpoints[index]!
+    if (chosen !== null || choice.tried === null) return chosen
+    choice.tried = null
+    return this.#pickOf(asked)
+  }
+
+  #pickOf(asked: Asked): Endpoint | null {
+    for (const group of this.#groups) {
+      const endpoint = group.pick(asked)
+      if (endpoint !== null) return endpoint
+    }
+    return null
   }
 
   /**

@@ -71,4 +71,13 @@ test('a sticky client is told to stay, and a split by a key says which part and 
   assert.match((await sent('/x', 'u=s3cr3t')).splitBecause!, /^[ab] by the cookie u$/)
 })
 
+test('those that stand by are counted, and not told as the first', async () => {
+  const other = await explainer(`import { defineConfig, http, upstream } from 'sluice'
+    const to = upstream('a', { endpoints: [{ address: '10.0.0.1:80', priority: 2 }, '10.0.0.2:80', { address: '10.0.0.3:80', priority: 1 }, { address: '10.0.0.4:80', weight: 0 }] })
+    export default defineConfig({ listeners: { web: http({ listen: 0, routes: [{ to }] }) } })`)
+  const { first, balancing } = (await other({ url: 'http://x/' })).outcome as Sent
+  assert.is(first, '10.0.0.2:80')
+  assert.is(balancing, 'the only endpoint that takes requests; 2 others stand by, of a later priority or zone')
+})
+
 test.run()
