@@ -21,6 +21,8 @@ export interface Lane {
   readonly streams: number
   /** Bytes are relayed unread. */
   readonly relays: boolean
+  /** Every answer but the first comes out of the proxy's cache. */
+  readonly cached: boolean
 }
 
 const plain: Lane = {
@@ -35,7 +37,9 @@ const plain: Lane = {
   tls: 'none',
   streams: 0,
   relays: false,
+  cached: false,
 }
+const cached: Lane = { ...plain, subjects: ['nginx', 'Sluice'], cached: true }
 const h2: Lane = { ...plain, tls: 'full', streams: 8 }
 
 export const lanes: readonly Lane[] = [
@@ -61,6 +65,9 @@ export const lanes: readonly Lane[] = [
   { ...plain, name: 'relay', title: 'TCP relay, keep-alive GET, 95-byte answer', relays: true },
   { ...plain, name: 'relay-1m', title: 'TCP relay, keep-alive GET, 1 MB body', path: '/1m', relays: true },
   { ...plain, name: 'relay-connections', title: 'TCP relay, a new connection a request', relays: true, newConnections: true },
+  { ...cached, name: 'cache', title: 'out of the cache, 95-byte answer' },
+  { ...cached, name: 'cache-10k', title: 'out of the cache, 10 KB body', path: '/10k' },
+  { ...cached, name: 'cache-1m', title: 'out of the cache, 1 MB body', path: '/1m' },
   { ...plain, name: 'workers', title: '2 workers on both cores, keep-alive GET (noisy: load and origin share them)', workers: 2 },
 ]
 

@@ -33,12 +33,13 @@ function sluiceConfig({ lane, port, originPort, accessLog }: SubjectOptions, eng
   const tls =
     cert === '' ? '' : `tls: { cert: ${JSON.stringify(cert)}, key: ${JSON.stringify(key)} }, limits: { requestsPerConnection: 1e9 },`
   const use = `use: [mark({ agents: ${JSON.stringify(BLOCKED_AGENTS)} }, { isolation: '${engine}' })],`
-  return `import { defineConfig, http, upstream } from 'sluice'
+  const caching = lane.cached ? "use: [cache({ ttl: '10m' })]," : ''
+  return `import { cache, defineConfig, http, upstream } from 'sluice'
 ${lane.plugin ? "import mark from './plugins/mark.ts'" : ''}
 const origin = upstream('origin', { endpoints: ['127.0.0.1:${originPort}'] })
 export default defineConfig({
   log: { access: ${accessLog} },
-  listeners: { web: http({ listen: '127.0.0.1:${port}', ${tls} ${lane.plugin ? use : ''} routes: [{ path: '/*', to: origin }] }) },
+  listeners: { web: http({ listen: '127.0.0.1:${port}', ${tls} ${lane.plugin ? use : ''} ${caching} routes: [{ path: '/*', to: origin }] }) },
 })
 `
 }

@@ -1,11 +1,12 @@
 /**
- * The admin listener: `/metrics`, `/healthz`, `/readyz`, `/api/status`, `/api/plugins`, `/api/upstreams`. It answers only who is meant: a page in a browser cannot reach
+ * The admin listener: `/metrics`, `/healthz`, `/readyz`, `/api/status`, `/api/plugins`, `/api/upstreams`, `/api/cache`. It answers only who is meant: a page in a browser cannot reach
  * it by a rebound name or from another origin, and beyond loopback it asks for a token.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import type * as http from 'node:http'
 import net from 'node:net'
+import { type CacheAsk, parseList, parsePurge } from '../cache/asks.ts'
 import type { ListenAddress } from '../plan/plan.ts'
 
 export interface AdminSource {
@@ -17,6 +18,7 @@ export interface AdminSource {
   status(): Promise<unknown>
   plugins(): Promise<unknown>
   upstreams(): Promise<unknown>
+  caches(ask: CacheAsk): Promise<unknown>
 }
 
 export interface AdminOptions {
@@ -102,8 +104,9 @@ async function answer(
   request: http.IncomingMessage,
   { token, source }: { token: string | null; source: AdminSource },
 ): Promise<AdminAnswer> {
-  if (request.method !== 'GET' && request.method !== 'HEAD') return plain(405, 'only GET and HEAD')
   const path = (request.url ?? '/').split('?', 1)[0]
+  const isPurge = request.method === 'POST' && path === '/api/cache/purge'
+  if (request.method !== 'GET' && request.method !== 'HEAD' && !isPurge) return plain(405, 'only GET and HEAD')
   const host = request.headers.host ?? ''
   const origin = request.headers.origin
   if (origin !== undefined && origin !== `http://${host}`) return plain(403, 'requests of other origins are refused')
@@ -117,7 +120,10 @@ async function answer(
   // A rebound name arrives as Host; an address cannot be rebound, and a page has no token.
   if (!authorized && !isAddressOrLocal(host))
     return plain(403, `the name ${JSON.stringify(host)} is not served here; use localhost or the address`)
+  if (isPurge) return purge(request, source)
   switch (path) {
+    case '/api/cache':
+      return list(new URL(request.url!, 'http://localhost').searchParams, source)
     case '/metrics':
       return { status: 200, ...(await source.metrics()) }
     case '/api/status':
@@ -127,7 +133,51 @@ async function answer(
     case '/api/upstreams':
       return { status: 200, type: 'application/json', text: `${JSON.stringify(await source.upstreams())}\n` }
     default:
-      return plain(404, 'here are /metrics, /healthz, /readyz, /api/status, /api/plugins and /api/upstreams')
+      return plain(
+        404,
+        'here are /metrics, /healthz, /readyz, /api/status, /api/plugins, /api/upstreams, /api/cache and, to POST to, /api/cache/purge',
+      )
+  }
+}
+
+const MOST_PURGE_BYTES = 8192
+
+/** A page of another origin cannot send JSON without asking first, and nobody answers that. */
+async function purge(request: http.IncomingMessage, source: AdminSource): Promise<AdminAnswer> {
+  if (!/^application\/json\b/i.test(request.headers['content-type'] ?? '')) return plain(415, 'send application/json')
+  let text = ''
+  for await (const chunk of request.setEncoding('utf8')) {
+    text += chunk
+    if (text.length > MOST_PURGE_BYTES) return plain(413, `a purge is up to ${MOST_PURGE_BYTES} bytes`)
+  }
+  const ask = parsePurge(fieldsOf(text))
+  if (typeof ask === 'string') return plain(400, ask)
+  return told(source, ask)
+}
+
+/** `?prefix=https://example.com/&most=100&cache=NAME`; without a prefix the counts alone. */
+async function list(params: URLSearchParams, source: AdminSource): Promise<AdminAnswer> {
+  const cache = params.get('cache')
+  const prefix = params.get('prefix')
+  if (prefix === null) return told(source, { kind: 'stat', cache })
+  const ask = parseList({ prefix, cache, most: Number(params.get('most') ?? 100) })
+  return typeof ask === 'string' ? plain(400, ask) : told(source, ask)
+}
+
+async function told(source: AdminSource, ask: CacheAsk): Promise<AdminAnswer> {
+  try {
+    return { status: 200, type: 'application/json', text: `${JSON.stringify(await source.caches(ask))}\n` }
+  } catch (error) {
+    return plain(503, error instanceof Error ? error.message : String(error))
+  }
+}
+
+function fieldsOf(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {}
+  } catch {
+    return {}
   }
 }
 

@@ -1,8 +1,8 @@
 /** The caches of a worker by their names. One goes with the last plan that uses it; one whose limits changed keeps what still fits. */
 import type { Deadlines } from '../deadlines.ts'
+import type { CacheAsk, CacheTold } from './asks.ts'
 import { Cache, type CacheCounts } from './cache.ts'
 import type { StoreLimits } from './memory-store.ts'
-import type { Purge } from './purge.ts'
 
 /** What one use says of a cache; what it leaves out others may say. */
 export interface CacheWishes {
@@ -66,9 +66,11 @@ export class Caches {
     return this.of(null).map(({ counts }) => counts)
   }
 
-  /** Returns how many answers it was about. */
-  purge(name: string | null, purge: Purge): number {
-    return this.of(name).reduce((count, cache) => count + cache.purge(purge), 0)
+  tell(ask: CacheAsk): CacheTold {
+    const caches = this.of(ask.cache)
+    const purged = ask.kind === 'purge' ? caches.reduce((count, cache) => count + cache.purge(ask.purge), 0) : 0
+    const listed = ask.kind === 'list' ? caches.flatMap((cache) => cache.list(ask.prefix, ask.most)).slice(0, ask.most) : []
+    return { counts: caches.map(({ counts }) => counts), purged, listed }
   }
 }
 

@@ -77,6 +77,12 @@ async function runCommand({ command, options, rest }: ParsedCommand, cacheFolder
       const { runPluginNew } = await import('./plugin-new.ts')
       return runPluginNew({ name: rest[0]!, dir: textOf(options, 'dir') })
     }
+    case commands.cachePurge:
+      return cache({ kind: 'purge', ...purgeOf(rest[0], options) }, options)
+    case commands.cacheList:
+      return cache({ kind: 'list', prefix: rest[0] ?? '', most: readMost(textOf(options, 'most') ?? '100') }, options)
+    case commands.cacheStat:
+      return cache({ kind: 'stat' }, options)
     case commands.pluginProfile: {
       const { runPluginProfile } = await import('./plugin-profile.ts')
       const seconds = readSeconds(textOf(options, 'seconds') ?? '5')
@@ -104,6 +110,27 @@ async function runCommand({ command, options, rest }: ParsedCommand, cacheFolder
     default:
       return start({ kind: 'file', file }, options, cacheFolder)
   }
+}
+
+/** It is checked as what comes from elsewhere. */
+async function cache(fields: Readonly<Record<string, unknown>>, options: Options): Promise<number> {
+  const { parseCacheAsk, parsePurge } = await import('../cache/asks.ts')
+  const named = { ...fields, cache: textOf(options, 'cache') }
+  const ask = fields.kind === 'purge' ? parsePurge(named) : parseCacheAsk(named)
+  if (typeof ask === 'string') throw new UsageError(ask)
+  const { runCache } = await import('./cache-commands.ts')
+  return runCache(choiceOf(options), ask, { json: options.json === true })
+}
+
+function purgeOf(url: string | undefined, options: Options): Readonly<Record<string, unknown>> {
+  const { host, tag } = options
+  const what = url === undefined ? {} : url.endsWith('*') ? { prefix: url.slice(0, -1) } : { url }
+  return { ...what, host, tag, all: options.all === true, soft: options.soft === true }
+}
+
+function readMost(text: string): number {
+  if (!/^\d+$/.test(text)) throw new UsageError(`--most takes a number, not ${text}`)
+  return Number(text)
 }
 
 /** `explain GET URL`, `explain URL`, `explain REQUEST-ID`. */

@@ -254,6 +254,58 @@ const pluginProfile: CommandSpec = {
   environment: [controlVariable],
 }
 
+const cacheName: OptionSpec = { name: 'cache', value: 'NAME', help: 'of the cache of that name alone (default: all)' }
+
+const cachePurge: CommandSpec = {
+  name: 'cache purge',
+  operands: { least: 0, most: 1 },
+  usage: ['cache purge URL [options]', 'cache purge --host HOST | --tag TAG | --all [options]'],
+  summary: 'take answers out of the caches of a running proxy',
+  about:
+    'All workers do it in one step; what is being fetched meanwhile is not kept. A URL as it was asked for, https://example.com/a?b=1, with the query as the ' +
+    `cache has it, is one answer in all its variants; with a * at its end, all that begin so. ${whichAbout}`,
+  options: [
+    { name: 'host', value: 'HOST', help: 'all of a host, with its port if it has one' },
+    { name: 'tag', value: 'TAG', help: 'all that carry that Cache-Tag or Surrogate-Key' },
+    { name: 'all', help: 'everything' },
+    { name: 'soft', help: 'they stay, stale: they are asked about, and stand in for errors' },
+    cacheName,
+    ...whichOptions,
+    json,
+  ],
+  examples: [
+    ['sluice cache purge https://example.com/news', 'one page'],
+    ["sluice cache purge 'https://example.com/assets/*'", 'a folder'],
+    ['sluice cache purge --tag product-7 --soft', 'what is about a product, as soon as it was asked about'],
+  ],
+  exits: [ok, [1, 'no such proxy is running, or a worker did not answer'], usage],
+  environment: [controlVariable],
+}
+
+const cacheList: CommandSpec = {
+  name: 'cache ls',
+  operands: { least: 0, most: 1 },
+  usage: ['cache ls [PREFIX] [options]'],
+  summary: 'what the caches of a running proxy keep',
+  about: `A line for each answer that a worker keeps: status, size, freshness, hits, URL. ${whichAbout}`,
+  options: [{ name: 'most', value: 'N', help: 'so many lines, up to 1000 (default: 100)' }, cacheName, ...whichOptions, json],
+  examples: [['sluice cache ls https://example.com/assets/', 'what begins so']],
+  exits: [ok, [1, 'no such proxy is running'], usage],
+  environment: [controlVariable],
+}
+
+const cacheStat: CommandSpec = {
+  name: 'cache stat',
+  operands: { least: 0, most: 0 },
+  usage: ['cache stat [options]'],
+  summary: 'how full the caches of a running proxy are',
+  about: `A line for each cache: answers, bytes and room of all workers together, what was evicted and purged. ${whichAbout}`,
+  options: [cacheName, ...whichOptions, json],
+  examples: [['sluice cache stat', 'of the proxy of this folder, or the only one']],
+  exits: [ok, [1, 'no such proxy is running'], usage],
+  environment: [controlVariable],
+}
+
 const certDev: CommandSpec = {
   name: 'cert dev',
   operands: { least: 0, most: 100 },
@@ -292,10 +344,43 @@ const completion: CommandSpec = {
   environment: [],
 }
 
-export const commands = { run, url, check, explain, status, reload, stop, init, types, pluginNew, pluginProfile, certDev, completion }
+export const commands = {
+  run,
+  url,
+  check,
+  explain,
+  status,
+  reload,
+  stop,
+  init,
+  types,
+  pluginNew,
+  pluginProfile,
+  cachePurge,
+  cacheList,
+  cacheStat,
+  certDev,
+  completion,
+}
 
 export const grammar: Grammar = {
-  commands: [run, check, explain, status, reload, stop, init, types, pluginNew, pluginProfile, certDev, completion],
+  commands: [
+    run,
+    check,
+    explain,
+    status,
+    reload,
+    stop,
+    init,
+    types,
+    pluginNew,
+    pluginProfile,
+    cachePurge,
+    cacheList,
+    cacheStat,
+    certDev,
+    completion,
+  ],
   byDefault: run,
   forUrl: url,
 }
@@ -304,8 +389,8 @@ export const grammar: Grammar = {
 export const overviewParts = {
   groups: [
     ['Run', [url, run]],
-    ['Look', [check, explain, status, pluginProfile]],
-    ['Change', [reload, stop]],
+    ['Look', [check, explain, status, cacheStat, cacheList, pluginProfile]],
+    ['Change', [reload, stop, cachePurge]],
     ['Create', [init, types, pluginNew, certDev, completion]],
   ],
   examples: [

@@ -1,7 +1,9 @@
 /** `sluice run` and `sluice URL`: from the config to a proxy that accepts traffic, and from the first signal to a clean end. */
+
 import { fileURLToPath } from 'node:url'
 import type { CertificateKeeper } from '../acme/keeper.ts'
 import { AdminError } from '../admin/server.ts'
+import type { CacheAsk } from '../cache/asks.ts'
 import { bundleForUrl } from '../config/for-url.ts'
 import { ConfigError, type FormatOptions, formatProblems, type Problem } from '../config/problems.ts'
 import { LineSink } from '../observe/line-sink.ts'
@@ -41,6 +43,8 @@ const workerFile = fileURLToPath(
 const prepareMs = 10_000
 const scrapeMs = 500
 const recallMs = 1_000
+/** For all workers to purge: a scan of many answers takes its time. */
+const cacheMs = 5_000
 
 /** Resolves with the exit code when nothing is left running. */
 export async function runProxy(options: RunOptions): Promise<number> {
@@ -120,6 +124,7 @@ class Program {
     const source = {
       ...{ metrics: () => this.#scrape(), plugins: () => this.#plugins() },
       ...{ unready: () => this.#unready(), remarks: () => withoutHealthy(this.#supervisor.verdicts) },
+      caches: (ask: CacheAsk) => this.#supervisor.askCaches(ask, cacheMs),
       ...{ status: () => this.#status(), upstreams: () => this.#upstreams() },
     }
     this.#admin = new AdminDoors({ token: process.env.SLUICE_ADMIN_TOKEN || null, source })
@@ -224,6 +229,7 @@ class Program {
         reload: () => this.#reload(),
         stop: ({ now }) => this.#stopFor(now),
         recall: (requestId) => this.#supervisor.recall(requestId, recallMs),
+        cache: (ask) => this.#supervisor.askCaches(ask, cacheMs),
         profile: ({ plugin, seconds }) => this.#supervisor.profile(plugin, seconds * 1000),
       },
     })

@@ -1,4 +1,5 @@
 /** What is said over the control socket: one request, a line of JSON; answers, a line of JSON each; then the end. Pure. */
+import { type CacheAsk, type CacheTold, parseCacheAsk } from '../cache/asks.ts'
 
 export type ControlRequest =
   | { readonly do: 'status' }
@@ -6,6 +7,7 @@ export type ControlRequest =
   /** `now`: what is under way is cut. */
   | { readonly do: 'stop'; readonly now: boolean }
   | { readonly do: 'recall'; readonly id: string }
+  | { readonly do: 'cache'; readonly ask: CacheAsk }
   | { readonly do: 'profile'; readonly plugin: string; readonly seconds: number }
 
 export type ReloadResult =
@@ -22,6 +24,7 @@ export type ControlAnswer =
   | { readonly kind: 'drained' }
   /** null: nothing is known of that request. */
   | { readonly kind: 'recalled'; readonly found: unknown }
+  | { readonly kind: 'cache'; readonly told: CacheTold }
   | { readonly kind: 'profiling' }
   /** How often the plugin was called meanwhile, and a `.cpuprofile`. */
   | { readonly kind: 'profiled'; readonly calls: number; readonly profile: unknown }
@@ -53,8 +56,12 @@ export function parseRequest(line: string): ControlRequest | string {
         return `profile takes up to ${maxProfileSeconds} seconds`
       return { do: 'profile', plugin, seconds }
     }
+    case 'cache': {
+      const ask = parseCacheAsk(value.ask)
+      return typeof ask === 'string' ? ask : { do: 'cache', ask }
+    }
     default:
-      return 'there is status, reload, stop, recall and profile'
+      return 'there is status, reload, stop, recall, cache and profile'
   }
 }
 

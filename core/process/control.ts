@@ -1,10 +1,11 @@
 /**
- * The control socket of a running proxy, for `sluice status`, `reload`, `stop`, `explain` and `plugin profile`: a unix socket that only its owner can
+ * The control socket of a running proxy, for `sluice status`, `reload`, `stop`, `explain`, `cache` and `plugin profile`: a unix socket that only its owner can
  * open. A proxy runs without it where it cannot be had, and whatever arrives on it is answered, if only with an error.
  */
 import { lstatSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
+import type { CacheAsk, CacheTold } from '../cache/asks.ts'
 import {
   configPlace,
   controlFolders,
@@ -36,6 +37,8 @@ export interface ControlSource {
   stop(options: { readonly now: boolean }): Promise<void>
   /** What is known of a request; null if nothing is. */
   recall(requestId: string): Promise<unknown>
+  /** Of all workers. */
+  cache(ask: CacheAsk): Promise<CacheTold>
   profile(options: { readonly plugin: string; readonly seconds: number }): Promise<{ readonly calls: number; readonly profile: unknown }>
 }
 
@@ -214,6 +217,8 @@ class ControlConnection {
         return { kind: 'reload', result: await this.#source.reload() }
       case 'recall':
         return { kind: 'recalled', found: (await this.#source.recall(request.id)) ?? null }
+      case 'cache':
+        return { kind: 'cache', told: await this.#source.cache(request.ask) }
       case 'profile': {
         const profiled = this.#source.profile(request)
         // A refusal comes at once. Whoever waits is told that it is worth it.

@@ -1,4 +1,5 @@
 /** What the supervisor and its workers say to each other over IPC: every message is one of these, nothing else crosses. */
+import type { CacheAsk, CacheTold } from '../cache/asks.ts'
 import type { KvOperation, KvOutcome } from '../capability/kv-store.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Problem } from '../config/problems.ts'
@@ -91,6 +92,7 @@ export type ToWorker =
   /** The plugin of that source runs in a process of its own from now on: it made workers end. */
   | { readonly kind: 'plugin-to-process'; readonly sourceId: string }
   | { readonly kind: 'recall'; readonly id: number; readonly requestId: string }
+  | { readonly kind: 'cache'; readonly id: number; readonly ask: CacheAsk }
   /** Of the plugin of that name, for so long. */
   | { readonly kind: 'profile'; readonly id: number; readonly plugin: string; readonly ms: number }
   | { readonly kind: 'reopen-log' }
@@ -135,6 +137,7 @@ export type Answer =
   /** `problems`: where in the config or a plugin, if that is known. */
   | { readonly kind: 'failed'; readonly id: number; readonly error: string; readonly problems: readonly Problem[] }
   /** null: it knows nothing of that request. */
+  | { readonly kind: 'cache-told'; readonly id: number; readonly told: CacheTold }
   | { readonly kind: 'recalled'; readonly id: number; readonly found: Recalled | null }
   | { readonly kind: 'upstreams'; readonly id: number; readonly states: readonly UpstreamState[] }
   | ({ readonly kind: 'profiled'; readonly id: number } & PluginProfile)

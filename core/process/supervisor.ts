@@ -3,6 +3,7 @@
  * sockets stay open while it lives, so a worker's death refuses nobody. A new plan is taken by all workers or by none: until the
  * commit point nothing has changed, after it nothing can fail.
  */
+import { type CacheAsk, type CacheTold, mergeTold } from '../cache/asks.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Challenge } from '../listener/challenges.ts'
 import type { Recalled } from '../observe/recorder.ts'
@@ -189,6 +190,16 @@ export class Supervisor {
       return found
     }
     return Promise.any([...this.#crew.running].map(ask)).catch(() => null)
+  }
+
+  /** Of all workers, those too that drain: rejects if one of them does not answer in time, for what was to be purged may be in it. */
+  async askCaches(ask: CacheAsk, deadlineMs: number): Promise<CacheTold> {
+    const answers = await Promise.allSettled([...this.#crew.running].map((worker) => worker.askCaches(ask, deadlineMs)))
+    const told = answers.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+    // One that has ended meanwhile keeps nothing any more.
+    const silent = [...this.#crew.running].filter((_, i) => answers[i]?.status === 'rejected').length
+    if (ask.kind === 'purge' && silent > 0) throw new Error(`${silent} of ${answers.length} workers did not answer: ask again`)
+    return mergeTold(told, ask.kind === 'list' ? ask.most : undefined)
   }
 
   /** How upstreams fare, by each worker that answers in time. */

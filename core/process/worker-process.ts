@@ -2,7 +2,9 @@
  * One worker as the supervisor sees it: a process that answers questions by their id. Every question settles: by the answer, by its
  * deadline, or by the end of the process.
  */
+
 import { type ChildProcess, fork } from 'node:child_process'
+import type { CacheAsk, CacheTold } from '../cache/asks.ts'
 import type { KvOutcome } from '../capability/kv-store.ts'
 import type { Bundle } from '../config/bundle.ts'
 import { errorProblem, type Problem } from '../config/problems.ts'
@@ -202,6 +204,12 @@ export class WorkerProcess {
   async recall(requestId: string, deadlineMs: number): Promise<Recalled | null> {
     const answer = await this.#ask((id) => ({ kind: 'recall', id, requestId }), deadlineMs)
     return answer.kind === 'recalled' ? answer.found : null
+  }
+
+  async askCaches(ask: CacheAsk, deadlineMs: number): Promise<CacheTold> {
+    const answer = await this.#ask((id) => ({ kind: 'cache', id, ask }), deadlineMs)
+    if (answer.kind !== 'cache-told') throw new Error(`worker ${this.slot} answered ${answer.kind}`)
+    return answer.told
   }
 
   async collect(deadlineMs: number): Promise<MetricsSnapshot> {

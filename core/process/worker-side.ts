@@ -198,6 +198,9 @@ class WorkerSide<P extends Prepared> {
       case 'upstreams':
         send({ kind: 'upstreams', id: message.id, states: this.#proxy.upstreams })
         return
+      case 'cache':
+        send({ kind: 'cache-told', id: message.id, told: this.#proxy.caches.tell(message.ask) })
+        return
       case 'profile':
         void this.#profile(message)
         return

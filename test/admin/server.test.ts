@@ -1,7 +1,9 @@
 /** The admin listener: who is answered, and who is not. */
+
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Admin, type AdminOptions, startAdmin } from '../../core/admin/server.ts'
+import type { CacheAsk } from '../../core/cache/asks.ts'
 import type { ListenAddress } from '../../core/plan/plan.ts'
 import { type ClientResponse, request } from '../support/client.ts'
 
@@ -76,6 +78,50 @@ test('an address that is taken is named', async () => {
   )
 })
 
+test('caches are told of by GET, and purged by POST of JSON alone', async () => {
+  await using admin = await start()
+  const { port } = admin
+  const post = (body: string, lines = 'Content-Type: application/json\r\n') =>
+    request(
+      port,
+      `POST /api/cache/purge HTTP/1.1\r\nHost: localhost\r\n${lines}Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    )
+  const asked = async (body: string) => JSON.parse((await post(body)).text).asked
+  assert.equal(await asked('{"url":"HTTPS://Example.com:443/a?b"}'), {
+    ...{ kind: 'purge', cache: null },
+    purge: { kind: 'url', url: 'https://example.com/a?b', soft: false },
+  })
+  assert.equal(await asked('{"tag":"news","soft":true,"cache":"big"}'), {
+    kind: 'purge',
+    cache: 'big',
+    purge: { kind: 'tag', tag: 'news', soft: true },
+  })
+  assert.is((await post('{"all":true}')).status, 503)
+  for (const body of [
+    '',
+    '[]',
+    '{}',
+    '{"url":"a","tag":"b"}',
+    '{"url":"/a"}',
+    '{"tag":""}',
+    '{"host":1}',
+    '{"all":"yes"}',
+    '{"tag":"a","soft":1}',
+  ])
+    assert.is((await post(body)).status, 400, body)
+  assert.is((await post('{"all":true}', 'Content-Type: text/plain\r\n')).status, 415)
+  assert.is((await post('{"all":true}', 'Content-Type: application/json\r\nOrigin: http://evil.example\r\n')).status, 403)
+  assert.is((await post(`{"tag":"${'x'.repeat(9000)}"}`)).status, 413)
+  assert.equal(JSON.parse((await admin.get('/api/cache')).text).asked, { kind: 'stat', cache: null })
+  assert.equal(JSON.parse((await admin.get('/api/cache?prefix=http://x/&most=5')).text).asked, {
+    kind: 'list',
+    cache: null,
+    prefix: 'http://x/',
+    most: 5,
+  })
+  assert.is((await admin.get('/api/cache?prefix=http://x/&most=5000')).status, 400)
+})
+
 test.run()
 
 interface Overrides {
@@ -86,10 +132,14 @@ interface Overrides {
 }
 
 function anAdmin({ listen = [loopback], token, unready = () => null, remarks = [] }: Overrides = {}): AdminOptions {
+  const caches = async (ask: CacheAsk) => {
+    if (ask.kind === 'purge' && ask.purge.kind === 'all') throw new Error('1 of 2 workers did not answer: ask again')
+    return { asked: ask }
+  }
   const metrics = async () => ({ type: 'text/plain', text: 'sluice_x 1\n' })
   const source = {
     ...{ metrics, unready, remarks: () => remarks, status: async () => ({ pid: 1 }) },
-    ...{ plugins: async () => [{ name: 'geo' }], upstreams: async () => [{ name: 'api' }] },
+    ...{ plugins: async () => [{ name: 'geo' }], upstreams: async () => [{ name: 'api' }], caches },
   }
   return { listen, token: token ?? null, source }
 }

@@ -84,7 +84,7 @@ test('what cannot be understood is answered with a sentence', async (world) => {
     ['hello\n', /one line of JSON/],
     ['[1]\n', /one line of JSON/],
     ['\n', /one line of JSON/],
-    ['{"do":"dance"}\n', /there is status, reload, stop, recall and profile/],
+    ['{"do":"dance"}\n', /there is status, reload, stop, recall, cache and profile/],
     ['{"do":"recall","id":7}\n', /recall needs the id/],
     [`{"do":"status","more":"${'x'.repeat(maxRequestBytes)}"}\n`, /too long/],
     ['x'.repeat(maxRequestBytes * 3), /too long/],
@@ -226,7 +226,7 @@ test('no line makes the reading of requests or answers throw', () => {
   fc.assert(
     fc.property(lines, (line) => {
       const request = parseRequest(line)
-      assert.ok(typeof request === 'string' || ['status', 'reload', 'stop', 'recall', 'profile'].includes(request.do))
+      assert.ok(typeof request === 'string' || ['status', 'reload', 'stop', 'recall', 'cache', 'profile'].includes(request.do))
       parseAnswer(line)
     }),
   )
@@ -248,6 +248,7 @@ async function start(
     reload: () => Promise.resolve({ ok: true, line: 'live in 1 ms' }),
     stop: () => Promise.resolve(),
     recall: (id) => Promise.resolve(id === 'unknown' ? undefined : { id }),
+    cache: () => Promise.resolve({ counts: [], purged: 0, listed: [] }),
     profile: () => Promise.reject(new Error('there are no plugins')),
     ...source,
   }

@@ -169,6 +169,11 @@ export class RunningProxy implements AsyncDisposable {
     this.#inUse = policies
   }
 
+  /** What policies keep of answers. */
+  get caches(): Policies['caches'] {
+    return this.#policies.caches
+  }
+
   connect(options: ConnectOptions = {}): Promise<Client> {
     return connect(this.port, options)
   }

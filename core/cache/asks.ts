@@ -1,0 +1,109 @@
+/** What is asked of all caches of a proxy from outside, and what each worker tells. Checked here: it comes over sockets. Pure. */
+import type { CacheCounts, ListedResponse } from './cache.ts'
+import type { Purge } from './purge.ts'
+
+export type CacheAsk =
+  /** `cache`: the one of that name; null: all. */
+  | { readonly kind: 'purge'; readonly cache: string | null; readonly purge: Purge }
+  /** Those whose URL begins so, at most so many. */
+  | { readonly kind: 'list'; readonly cache: string | null; readonly prefix: string; readonly most: number }
+  | { readonly kind: 'stat'; readonly cache: string | null }
+
+export interface CacheTold {
+  readonly counts: readonly CacheCounts[]
+  /** How many answers were purged. */
+  readonly purged: number
+  readonly listed: readonly ListedResponse[]
+}
+
+/** What all workers tell, as one. */
+export function mergeTold(told: readonly CacheTold[], most = Number.POSITIVE_INFINITY): CacheTold {
+  const counts = new Map<string, CacheCounts>()
+  for (const one of told.flatMap((worker) => worker.counts)) {
+    const { name, objects, bytes, maxBytes, evictions, purged } = counts.get(one.name) ?? nothing(one.name)
+    counts.set(one.name, {
+      name,
+      objects: objects + one.objects,
+      bytes: bytes + one.bytes,
+      maxBytes: maxBytes + one.maxBytes,
+      evictions: evictions + one.evictions,
+      purged: purged + one.purged,
+    })
+  }
+  return {
+    counts: [...counts.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
+    purged: told.reduce((sum, { purged }) => sum + purged, 0),
+    listed: told.flatMap(({ listed }) => listed).slice(0, most),
+  }
+}
+
+function nothing(name: string): CacheCounts {
+  return { name, objects: 0, bytes: 0, maxBytes: 0, evictions: 0, purged: 0 }
+}
+
+const MOST_TEXT = 2048
+export const MOST_LISTED = 1000
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** As it comes over the control socket. */
+export function parseCacheAsk(value: unknown): CacheAsk | string {
+  if (typeof value !== 'object' || value === null) return 'cache needs what to ask'
+  const fields = value as Fields
+  if (fields.kind === 'purge') {
+    const purge = (typeof fields.purge === 'object' && fields.purge !== null ? fields.purge : {}) as Fields
+    const what = { ...(purge.kind === 'all' ? { all: true } : { [String(purge.kind)]: purge[String(purge.kind)] }), soft: purge.soft }
+    return parsePurge({ ...what, cache: fields.cache ?? null })
+  }
+  if (fields.kind === 'list') return parseList(fields)
+  const { cache = null } = fields
+  return fields.kind === 'stat' && isName(cache) ? { kind: 'stat', cache } : 'there is purge, list and stat'
+}
+
+/** `{ url | prefix | host | tag: '…' }` or `{ all: true }`, with `soft` and `cache`; or the sentence that says what is wrong with it. */
+export function parsePurge(fields: Fields): (CacheAsk & { readonly kind: 'purge' }) | string {
+  const { soft = false, cache = null } = fields
+  if (typeof soft !== 'boolean') return 'soft is true or false'
+  if (!isName(cache)) return 'cache is the name of one'
+  const kinds = ['url', 'prefix', 'host', 'tag', 'all'].filter((kind) => fields[kind] !== undefined && fields[kind] !== false)
+  if (kinds.length !== 1) return 'say what to purge: exactly one of url, prefix, host, tag and all'
+  const what = fields[kinds[0]!]
+  if (kinds[0] === 'all') return what === true ? { kind: 'purge', cache, purge: { kind: 'all', soft } } : 'all is true'
+  if (!isText(what)) return `${kinds[0]} is a text of up to ${MOST_TEXT} characters`
+  switch (kinds[0]) {
+    case 'host':
+      return { kind: 'purge', cache, purge: { kind: 'host', host: what.toLowerCase(), soft } }
+    case 'tag':
+      return { kind: 'purge', cache, purge: { kind: 'tag', tag: what, soft } }
+    default: {
+      const url = canonical(what)
+      if (url === null) return `${kinds[0]} is a whole URL, as in https://example.com/a`
+      return { kind: 'purge', cache, purge: kinds[0] === 'url' ? { kind: 'url', url, soft } : { kind: 'prefix', prefix: url, soft } }
+    }
+  }
+}
+
+export function parseList(fields: Fields): (CacheAsk & { readonly kind: 'list' }) | string {
+  const { prefix = '', cache = null, most = 100 } = fields
+  if (!isName(cache)) return 'cache is the name of one'
+  if (typeof prefix !== 'string' || prefix.length > MOST_TEXT) return 'prefix is the beginning of a URL'
+  if (typeof most !== 'number' || !Number.isInteger(most) || most < 1 || most > MOST_LISTED) return `most is a number up to ${MOST_LISTED}`
+  return { kind: 'list', cache, prefix: canonical(prefix) ?? prefix, most }
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= MOST_TEXT
+}
+
+function isName(value: unknown): value is string | null {
+  return value === null || (typeof value === 'string' && value !== '' && value.length <= 64)
+}
+
+/** As keys have it: scheme and host in lower case, without the port that goes without saying; the rest as it is. */
+function canonical(url: string): string | null {
+  const [, scheme, authority, rest] = /^(https?):\/\/([^/?#\s]+)([^#\s]*)$/i.exec(url) ?? []
+  if (scheme === undefined || authority === undefined) return null
+  const lower = scheme.toLowerCase()
+  const host = authority.toLowerCase().replace(lower === 'https' ? /:443$/ : /:80$/, '')
+  return `${lower}://${host}${rest === '' ? '/' : rest}`
+}

@@ -1,0 +1,115 @@
+/** A memory of answers: bounded whatever is put into it, and what is asked for again outlives a walk through everything. */
+import fc from 'fast-check'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { BodySource } from '../../core/cache/body-source.ts'
+import { readFreshness } from '../../core/cache/freshness.ts'
+import { MemoryStore, selectResponse } from '../../core/cache/memory-store.ts'
+import { makeHead, StoredResponse } from '../../core/cache/stored-response.ts'
+
+const freshness = readFreshness(makeHead(200, 'Cache-Control: max-age=60\r\n', 0), 0, 0, {
+  ...{ ttl: new Map(), heuristic: 0, staleWhileRevalidate: 0, staleIfError: 0 },
+})
+
+function response(key: string, bytes: number, vary: readonly string[] | null = null, variant = ''): StoredResponse {
+  const body = new BodySource(bytes)
+  body.push(Buffer.alloc(bytes), 0, bytes)
+  body.complete()
+  const made = new StoredResponse({
+    ...{
+      key,
+      url: `http://x/${key.replace(/#.*/, '')}`,
+      vary,
+      variant,
+      status: 200,
+      lines: '',
+      freshness,
+      etag: null,
+      tags: [],
+      isForAll: false,
+      body,
+      length: bytes,
+    },
+  })
+  made.seal()
+  return made
+}
+
+const isThere = (store: MemoryStore<never>, key: string): boolean => (store.find(key)?.responses.length ?? 0) > 0
+
+test('it never holds more than it may, and forgets keys of which nothing is left', () => {
+  const step = fc.oneof(
+    fc.record({ do: fc.constant('put' as const), key: fc.nat(20), bytes: fc.nat(30_000), variant: fc.nat(3) }),
+    fc.record({ do: fc.constant('mark' as const), key: fc.nat(20) }),
+    fc.record({ do: fc.constant('hit' as const), key: fc.nat(20) }),
+    fc.record({ do: fc.constant('remove' as const), key: fc.nat(20) }),
+    fc.record({ do: fc.constant('resize' as const), bytes: fc.integer({ min: 10_000, max: 100_000 }) }),
+  )
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const store = new MemoryStore<never>({ bytes: 100_000, objectBytes: 50_000, variants: 2 })
+      for (const one of steps) {
+        if (one.do === 'put') store.put(response(`${one.key}`, one.bytes, ['a'], `=${one.variant}\n`))
+        else if (one.do === 'mark') store.mark(`${one.key}`, `http://x/${one.key}`, 1)
+        else if (one.do === 'resize') store.resize({ ...store.limits, bytes: one.bytes })
+        else {
+          for (const found of store.find(`${one.key}`)?.responses ?? []) {
+            if (one.do === 'hit') found.visited = true
+            else store.remove(found)
+          }
+        }
+        assert.ok(store.counts.bytes <= store.limits.bytes)
+        let [objects, records] = [0, 0]
+        for (const record of store.records()) {
+          records++
+          objects += record.responses.length
+          assert.ok(record.responses.length <= 2)
+          assert.ok(record.responses.length > 0 || record.mark !== null)
+          assert.ok(store.ofUrl(record.url).includes(record))
+        }
+        assert.is(store.counts.objects, objects)
+        assert.ok(records <= 21)
+      }
+      for (let key = 0; key <= 20; key++) {
+        const record = store.find(`${key}`)
+        if (record === undefined) continue
+        store.unmark(record)
+        for (const found of [...record.responses]) store.remove(found)
+        store.tidy(record)
+      }
+      assert.equal([store.counts.bytes, store.counts.objects, [...store.records()].length, store.ofUrl('http://x/1').length], [0, 0, 0, 0])
+    }),
+    { numRuns: 200 },
+  )
+})
+
+test('what is asked for again outlives a walk through ten times as much as fits', () => {
+  const store = new MemoryStore<never>({ bytes: 1_000_000, objectBytes: 100_000, variants: 4 })
+  const hot = Array.from({ length: 20 }, (_, i) => `hot${i}`)
+  for (const key of hot) store.put(response(key, 10_000))
+  for (let i = 0; i < 1000; i++) {
+    store.put(response(`cold${i}`, 10_000))
+    for (const key of i % 10 === 0 ? hot : []) for (const found of store.find(key)?.responses ?? []) found.visited = true
+  }
+  assert.is(hot.filter((key) => isThere(store, key)).length, hot.length)
+})
+
+test('room for what is still coming is half of it, and is given back', () => {
+  const store = new MemoryStore<never>({ bytes: 100_000, objectBytes: 50_000, variants: 4 })
+  store.put(response('a', 80_000))
+  assert.ok(store.reserve(50_000))
+  assert.not(isThere(store, 'a'))
+  assert.not(store.reserve(1))
+  store.unreserve(50_000)
+  assert.ok(store.reserve(1))
+})
+
+test('a newer answer takes the place of the one of its variant, and the oldest variant goes first', () => {
+  const store = new MemoryStore<never>({ bytes: 100_000, objectBytes: 50_000, variants: 2 })
+  const put = (value: string) => store.put(response('a', 10, ['x'], `=${value}\n`))
+  for (const value of ['1', '2', '1', '3']) put(value)
+  const select = (value: string) => selectResponse(store.find('a')!.responses, { get: () => value })
+  assert.equal([select('1') !== null, select('2') !== null, select('3') !== null], [true, false, true])
+})
+
+test.run()
