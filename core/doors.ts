@@ -4,13 +4,14 @@
  */
 import type { Server } from 'node:net'
 import type { Listener } from './listener/listener.ts'
+import type { SocksListener } from './listener/socks-listener.ts'
 import type { TcpListener } from './listener/tcp-listener.ts'
 import { UdpListener } from './listener/udp-listener.ts'
 import type { DatagramSocket } from './net/datagrams.ts'
 import { addressesOf } from './plan/addresses.ts'
 import type { Plan } from './plan/plan.ts'
 
-export type AnyListener = Listener | TcpListener | UdpListener
+export type AnyListener = Listener | TcpListener | UdpListener | SocksListener
 
 /** A server that listens, or a UDP socket that is bound. */
 export type Source = Server | DatagramSocket

@@ -61,7 +61,7 @@ export interface EndedExchange {
   readonly logHooks: readonly Hook[] | null
 }
 
-/** What an ended connection to a TCP listener, or an ended session of UDP, was. Read it inside the call only. */
+/** What an ended connection to a TCP or SOCKS listener, or an ended session of UDP, was. Read it inside the call only. */
 export interface EndedTunnel {
   readonly listener: string
   /** `edge/bank`, `edge[0]`; null when no route was found. */
@@ -70,8 +70,12 @@ export interface EndedTunnel {
   /** Of the endpoint that was tried last. */
   readonly endpoint: string | null
   readonly id: string
-  /** `TLS`, `QUIC`: its hello was read. */
-  readonly protocol: 'TCP' | 'TLS' | 'UDP' | 'QUIC'
+  /** `TLS`, `QUIC`: its hello was read. `SOCKS`: not so far that its version would be known. `UDP`: of a client of SOCKS5, too. */
+  readonly protocol: 'TCP' | 'TLS' | 'UDP' | 'QUIC' | 'SOCKS' | 'SOCKS4' | 'SOCKS5'
+  /** What a client of the forward side asked for: `example.com:443`; null if it did not come to that, and of other listeners. */
+  readonly destination: string | null
+  /** Who has shown a name and a password to the forward side; null: nobody was asked. */
+  readonly user: string | null
   /** The server name that the client asked for; null if there was none, or nobody looked. */
   readonly sni: string | null
   /** `''` on a unix socket. */

@@ -1,9 +1,10 @@
 /**
- * What a plan needs besides itself: the certificates and keys it names, read before it is taken into use, for reading can fail and
+ * What a plan needs besides itself: the certificates, keys and lists it names, read before it is taken into use, for reading can fail and
  * using cannot. What reads as before is the same object as before.
  */
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
+import { type Blocklists, NO_BLOCKLISTS } from './blocking/gather.ts'
 import type { Termination, TlsChallenges } from './listener/termination.ts'
 import { makeTerminations } from './listener/terminations.ts'
 import { type Issued, issueCertificate, makeAuthority } from './net/certificate.ts'
@@ -19,6 +20,7 @@ export interface Materials {
   readonly certificates: ReadonlyMap<string, string>
   /** By such a hash. */
   readonly made: ReadonlyMap<string, Termination | Origination>
+  readonly blocklists: Blocklists
 }
 
 export interface GatherOptions {
@@ -28,10 +30,13 @@ export interface GatherOptions {
   readonly ticketKeys?: TicketKeys | null
   /** What authorities are shown. */
   readonly challenges?: TlsChallenges | null
+  /** Read apart, for that takes its time. */
+  readonly blocklists?: Blocklists
 }
 
 /** Throws with the file's name. */
-export function gatherMaterials(plan: Plan, { before = null, ticketKeys = null, challenges = null }: GatherOptions = {}): Materials {
+export function gatherMaterials(plan: Plan, options: GatherOptions = {}): Materials {
+  const { before = null, ticketKeys = null, challenges = null, blocklists = NO_BLOCKLISTS } = options
   const made = new Map<string, Termination | Origination>()
   const certificates = new Map<string, string>()
   const reuse = <T extends Termination | Origination>(user: string, texts: object, make: () => T): T => {
@@ -55,7 +60,7 @@ export function gatherMaterials(plan: Plan, { before = null, ticketKeys = null, 
   for (const upstream of plan.upstreams.values()) {
     if (upstream.tls !== null) originations.set(upstream, readOrigination(upstream, upstream.tls, reuse))
   }
-  return { terminations, originations, certificates, made }
+  return { terminations, originations, certificates, made, blocklists }
 }
 
 interface Making {

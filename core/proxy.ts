@@ -4,6 +4,7 @@
  */
 import type { Server } from 'node:net'
 import { dirname } from 'node:path'
+import { gatherBlocklists } from './blocking/gather.ts'
 import type { Caches } from './cache/caches.ts'
 import { evaluateChecked } from './config/agreement.ts'
 import type { Bundle } from './config/bundle.ts'
@@ -19,6 +20,7 @@ import type { TicketKeys } from './net/ticket-keys.ts'
 import type { Wire } from './net/wire.ts'
 import { compilePlan } from './plan/compile.ts'
 import { compareParts, type Difference } from './plan/difference.ts'
+import { blocklistsOf } from './plan/forward-listeners.ts'
 import { type Parts, partsOf } from './plan/parts.ts'
 import type { Plan } from './plan/plan.ts'
 import { isPlugin, isPolicy, type PluginUseConfig, pluginUses } from './plan/uses.ts'
@@ -156,12 +158,14 @@ class WorkerProxy implements Proxy {
         },
       })
       await turn()
+      const blocklists = await gatherBlocklists(blocklistsOf(plan.listeners), { before: before?.materials.blocklists ?? null, pause: turn })
       const materials = gatherMaterials(plan, {
         before: before?.materials ?? null,
         ticketKeys: this.#ticketKeys,
         challenges: this.#challenges,
+        blocklists,
       })
-      const parts = partsOf(config, { code: bundle.code, certificates: materials.certificates })
+      const parts = partsOf(config, { code: bundle.code, certificates: materials.certificates, lists: blocklists.files })
       const difference = before === null ? null : compareParts(before.parts, parts)
       const plugins = uses.flatMap((use, i) => {
         const hook = hooks[i]

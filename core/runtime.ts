@@ -17,6 +17,7 @@ import type { Service } from './http/service.ts'
 import { Tally } from './http/tally.ts'
 import type { ListenerEnvironment } from './listener/acceptor.ts'
 import { Listener } from './listener/listener.ts'
+import { SocksListener, type SocksService } from './listener/socks-listener.ts'
 import { TcpListener, type TcpService } from './listener/tcp-listener.ts'
 import { UdpListener, type UdpService } from './listener/udp-listener.ts'
 import type { Materials } from './materials.ts'
@@ -26,12 +27,15 @@ import type {
   EndpointPlan,
   ListenerPlan,
   Plan,
+  SocksListenerPlan,
   SplitDestination,
   TcpListenerPlan,
   UdpListenerPlan,
   UpstreamPlan,
 } from './plan/plan.ts'
+
 import { type OpenLink, openLink } from './upstream/datagram-link.ts'
+
 import type { Dial, Origination } from './upstream/dial.ts'
 import { DnsCache } from './upstream/dns.ts'
 import { Endpoint } from './upstream/endpoint.ts'
@@ -125,7 +129,10 @@ export class Runtime {
   /** Takes a plan into use. Cannot fail. */
   use(plan: Plan, materials: Materials): Swap {
     const upstreams = this.#useUpstreams(plan, materials)
-    const forwardings = this.#forwardings.use(plan, { events: this.#options.observer, environment: this.#poolEnvironment() })
+    const forwardings = this.#forwardings.use(plan, materials.blocklists.of, {
+      events: this.#options.observer,
+      environment: this.#poolEnvironment(),
+    })
     const before = this.#tally
     this.#tally = new Tally()
     const gone = new Map(this.#listeners)
@@ -134,7 +141,7 @@ export class Runtime {
     this.#inside = new Map()
     for (const listener of plan.listeners) {
       const known = this.#knownListener(listener, plan, gone)
-      this.#listeners.set(listener.name, this.#useAny(listener, known, outside, { plan, materials, upstreams, forwardings }))
+      this.#listeners.set(listener.name, this.#useListener(listener, known, outside, { plan, materials, upstreams, forwardings }))
     }
     this.#doors.assign(plan, this.#listeners)
     let touched = 0
@@ -194,10 +201,30 @@ export class Runtime {
     return [...this.#listeners.values(), ...this.#inside.values(), ...this.#leaving]
   }
 
-  #useAny(plan: AnyListenerPlan, known: AnyListener | null, outside: Map<string, Listener>, shared: Shared): AnyListener {
-    if (plan.kind === 'http') return this.#useHttp(plan, known instanceof Listener ? known : null, shared)
-    if (plan.kind === 'tcp') return this.#useTcp(plan, known instanceof TcpListener ? known : null, outside, shared)
-    return this.#useUdp(plan, known instanceof UdpListener ? known : null, shared)
+  #useListener(plan: AnyListenerPlan, known: AnyListener | null, outside: Map<string, Listener>, shared: Shared): AnyListener {
+    switch (plan.kind) {
+      case 'http':
+        return this.#useHttp(plan, known instanceof Listener ? known : null, shared)
+      case 'tcp':
+        return this.#useTcp(plan, known instanceof TcpListener ? known : null, outside, shared)
+      case 'socks':
+        return this.#useSocks(plan, known instanceof SocksListener ? known : null, shared)
+      case 'udp':
+        return this.#useUdp(plan, known instanceof UdpListener ? known : null, shared)
+    }
+  }
+
+  #useSocks(plan: SocksListenerPlan, known: SocksListener | null, shared: Shared): SocksListener {
+    const forward = shared.forwardings.get(plan)!
+    const service: SocksService = {
+      ...this.#makeShared(shared),
+      listener: plan,
+      forward,
+      dns: this.#dns,
+      counted: (change) => this.#counted(change),
+    }
+    known?.use(service)
+    return known ?? new SocksListener(service, this.#environment())
   }
 
   #useUdp(plan: UdpListenerPlan, known: UdpListener | null, shared: Shared): UdpListener {
@@ -380,13 +407,14 @@ interface Shared {
   readonly plan: Plan
   readonly materials: Materials
   readonly upstreams: ReadonlyMap<UpstreamPlan, Upstream>
-  readonly forwardings: ReadonlyMap<ListenerPlan, Forwarding>
+  readonly forwardings: ReadonlyMap<ListenerPlan | SocksListenerPlan, Forwarding>
 }
 
 /** Whether it can go on as that one. */
 function isOfKind(listener: AnyListener, plan: AnyListenerPlan): boolean {
   if (listener instanceof TcpListener) return plan.kind === 'tcp'
   if (listener instanceof UdpListener) return plan.kind === 'udp'
+  if (listener instanceof SocksListener) return plan.kind === 'socks'
   return plan.kind === 'http' && listener.isSecure === (plan.tls !== null)
 }
 

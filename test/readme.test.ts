@@ -98,6 +98,13 @@ test('the config with caches passes check', () => {
   assert.is(status, 0, output)
 })
 
+test('the config of a SOCKS proxy with block lists passes check', () => {
+  const lists = { 'ads.txt': '0.0.0.0 ads.example\n', 'adult.txt': '||adult.example^\n' }
+  const { status, output } = sluice({ 'proxy.config.ts': named('s: proxy.config.ts'), ...lists }, 'check')
+  assert.is(status, 0, output)
+  assert.not.match(output, 'warning')
+})
+
 test('the plugin and the config that uses it pass check', () => {
   const files = { 'plugins/tag/index.ts': named('plugins/tag/index.ts'), 'proxy.config.ts': named('proxy.config.ts\n') }
   const { status, output } = sluice(files, 'check')

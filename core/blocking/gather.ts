@@ -11,6 +11,8 @@ export interface Blocklists {
   readonly files: ReadonlyMap<string, string>
 }
 
+export const NO_BLOCKLISTS: Blocklists = { of: new Map(), made: new Map(), files: new Map() }
+
 /** A file that has changed so shortly before it was read may change again without a trace in its times. */
 const SURE_AFTER_NS = 100_000_000n
 
@@ -23,8 +25,9 @@ export async function gatherBlocklists(
   const made = new Map<string, Blocklist>()
   const files = new Map<string, string>()
   for (const plan of plans) {
-    for (const { file } of plan.files) if (!files.has(file)) files.set(file, signatureOf(file))
-    const key = JSON.stringify([plan, plan.files.map(({ file }) => files.get(file))])
+    const seen = plan.files.map(({ file }) => lookAt(file))
+    for (const { file, signature } of seen) files.set(file, signature)
+    const key = JSON.stringify([plan, seen.map(({ signature, unsure }) => signature + unsure)])
     const list = made.get(key) ?? before?.made.get(key) ?? (await readBlocklist(plan, pause))
     made.set(key, list)
     of.set(plan, list)
@@ -32,13 +35,19 @@ export async function gatherBlocklists(
   return { of, made, files }
 }
 
-/** The same as before: so is the content. */
-function signatureOf(file: string): string {
+interface Seen {
+  readonly file: string
+  /** The same as before: so is the content, most likely. */
+  readonly signature: string
+  /** Never the same, where that cannot be told. */
+  readonly unsure: string
+}
+
+function lookAt(file: string): Seen {
   try {
     const { dev, ino, size, mtimeNs, ctimeNs }: BigIntStats = statSync(file, { bigint: true })
     const now = BigInt(Date.now()) * 1_000_000n
-    const unsure = now - ctimeNs < SURE_AFTER_NS ? [now] : []
-    return [dev, ino, size, mtimeNs, ctimeNs, ...unsure].join(' ')
+    return { file, signature: [dev, ino, size, mtimeNs, ctimeNs].join(' '), unsure: now - ctimeNs < SURE_AFTER_NS ? ` at ${now}` : '' }
   } catch (error) {
     throw new Error(whyUnreadable(file, error))
   }

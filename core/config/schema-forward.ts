@@ -10,11 +10,11 @@ import { hostPattern, network } from './schema-route.ts'
 import { useList } from './schema-use.ts'
 import {
   chosen,
+  duration,
   type Fields,
   flag,
   list,
   made,
-  notYet,
   object,
   oneOf,
   oneOrMany,
@@ -61,18 +61,20 @@ export function forwardOptions(listen: Schema): Schema {
   const own = {
     anonymity: oneOf('none', 'anonymous', 'high'),
     use: useList,
-    ...planned({ block, intercept: helped('intercept', interception) }),
+    block,
+    ...planned({ intercept: helped('intercept', interception) }),
   }
   return object({ listen, ...fields, ...own }, ['listen'])
 }
 
 /** Of `socks({ … })`. */
-export function socksListener(listen: Schema): Schema {
-  return notYet('a listener of the kind socks', helped('socks', object({ listen, ...fields, block, udp: flag }, ['listen'])))
+export function socksOptions(listen: Schema): Schema {
+  const timeouts = object({ handshake: duration, tunnelIdle: duration, udpIdle: duration })
+  return object({ listen, ...fields, block, udp: flag, timeouts, limits: object({ connections: whole(1) }) }, ['listen'])
 }
 
 export function checkForward({ listeners }: Parts, report: Report): void {
-  for (const part of listeners) if (part.kind === 'forward') refuseOpen(part, report)
+  for (const part of listeners) if (part.kind === 'forward' || part.kind === 'socks') refuseOpen(part, report)
 }
 
 /** A proxy that anybody may use is found within hours, and used. */

@@ -8,7 +8,7 @@ import { checkBlocklists } from './schema-blocklists.ts'
 import { checkCaches } from './schema-cache.ts'
 import { checkCertificates } from './schema-certificates.ts'
 import { findingsOf } from './schema-findings.ts'
-import { checkForward, forwardOptions, socksListener } from './schema-forward.ts'
+import { checkForward, forwardOptions, socksOptions } from './schema-forward.ts'
 import { type Parts, partsOf } from './schema-parts.ts'
 import { checkProxyProtocol } from './schema-proxy-protocol.ts'
 import { network, routeList } from './schema-route.ts'
@@ -129,7 +129,7 @@ function wrapped(kind: string, options: Schema): Schema {
 const httpListener = wrapped('http', httpOptions)
 const otherListeners: Readonly<Record<string, Schema>> = {
   forward: wrapped('forward', forwardOptions(listen)),
-  socks: socksListener(listen),
+  socks: wrapped('socks', socksOptions(listen)),
   tcp: wrapped('tcp', tcpListener(listen, insideOptions)),
   udp: wrapped('udp', udpListener(listen)),
 }

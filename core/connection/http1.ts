@@ -4,11 +4,10 @@
  */
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { Downstream, HopMemo } from '../http/downstream.ts'
+import type { Downstream, HopMemo, TunnelLooks } from '../http/downstream.ts'
 import { Exchange } from '../http/exchange.ts'
-import type { RelayedMessages } from '../http/message-hooks.ts'
 import type { Service } from '../http/service.ts'
-import { idled, type TunnelEnded } from '../http/tunnel-end.ts'
+import type { TunnelEnded } from '../http/tunnel-end.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
 import { readRequestHead } from '../net/http1/request.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
@@ -19,10 +18,9 @@ import { PrivateConnections } from '../upstream/private-connections.ts'
 import { factsOf, peerOf } from './announced.ts'
 import type { Accepted, ConnectionHome } from './home.ts'
 import { httpDate } from './http-date.ts'
-import { MessageRelay } from './message-relay.ts'
+import { openTunnel } from './http1-tunnel.ts'
 import { Received } from './received.ts'
 import { RequestBody } from './request-body.ts'
-import { Tunnel } from './tunnel.ts'
 
 /** `closing`: everything is answered, what the client still sends is thrown away until it closes. */
 type State = 'head' | 'exchange' | 'closing' | 'tunnel' | 'closed'
@@ -386,7 +384,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     this.#wire.reset()
   }
 
-  becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: TunnelEnded, messages: RelayedMessages | null): void {
+  becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: TunnelEnded, looks: TunnelLooks | null): void {
     const early = this.#received.takeText()
     const { tunnelIdle: idleMs } = this.#service.listener.timeouts
     const deadlines = this.#deadlines
@@ -404,24 +402,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
       this.#state = 'closed'
       this.#home.tunnelClosed(this)
     }
-    if (messages !== null) {
-      this.#wire.writeText(text)
-      const came = { early: Buffer.from(early, 'latin1'), rest }
-      new MessageRelay({ client: this.#wire, upstream: upstream.wire }, { deadlines, idleMs, ended: left, messages, ...came })
-      return
-    }
-    this.#wire.writeText(text + rest.latin1Slice(0, rest.length))
-    if (early !== '') upstream.wire.writeText(early)
-    const [earlyBytes, restBytes] = [early.length, rest.length]
-    new Tunnel(
-      { left: this.#wire, right: upstream.wire },
-      {
-        ...{ deadlines, idleMs },
-        ended: (fromClient, fromEndpoint, isIdle) => left(fromClient + earlyBytes, fromEndpoint + restBytes, isIdle ? idled : null),
-      },
-    )
-    // It said so before there was a tunnel.
-    if (this.#ended) this.#wire.owner.onEnd()
+    openTunnel({ client: this.#wire, upstream, looks }, { deadlines, idleMs, ended: left, text, early, rest, hasEnded: this.#ended })
   }
 
   /** The beginning of what is not used yet: part of a head, at the most. */

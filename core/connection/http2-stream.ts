@@ -5,9 +5,8 @@
  */
 import type { Timed } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { Downstream, HopMemo } from '../http/downstream.ts'
+import type { Downstream, HopMemo, TunnelLooks } from '../http/downstream.ts'
 import { Exchange } from '../http/exchange.ts'
-import type { RelayedMessages } from '../http/message-hooks.ts'
 import type { Service } from '../http/service.ts'
 import type { TunnelEnded } from '../http/tunnel-end.ts'
 import { passableTrailers } from '../net/http1/chunked.ts'
@@ -263,7 +262,7 @@ export class Http2Stream extends ReceivingStream implements Downstream, Timed {
   }
 
   /** An endpoint has accepted a WebSocket, which goes on as the bytes of this stream (RFC 8441 §5). */
-  becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: TunnelEnded, messages: RelayedMessages | null): void {
+  becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: TunnelEnded, looks: TunnelLooks | null): void {
     this.#exchange = null
     if (head.get('sec-websocket-accept') !== acceptOf(this.#key)) {
       upstream.wire.destroy()
@@ -277,6 +276,7 @@ export class Http2Stream extends ReceivingStream implements Downstream, Timed {
     this.isTunnel = true
     this.home.becameTunnel()
     const { tunnelIdle: idleMs } = this.#service.listener.timeouts
+    const messages = looks?.kind === 'messages' ? looks.messages : null
     relayStream(this, upstream, { rest, ended, messages, deadlines: this.#service.deadlines, idleMs })
   }
 

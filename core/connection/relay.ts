@@ -17,10 +17,18 @@ import { factsOf } from './announced.ts'
 import type { ConnectionHooks, Decision } from './connection-hooks.ts'
 import type { Accepted, ConnectionHome } from './home.ts'
 import { inspected } from './inspected-wire.ts'
+import { type Screen, screened } from './screened-wire.ts'
 import { Tunnel } from './tunnel.ts'
 import type { TunnelFacts } from './tunnel-facts.ts'
 
 export type RelayHome = Pick<ConnectionHome, 'becameTunnel' | 'tunnelClosed' | 'connectionClosed'>
+
+/** For a client that is told how dialling went. */
+export interface RelayAnswers {
+  readonly connected: Buffer
+  /** It failed, and that is told to everybody but the client: the connection is taken over. */
+  failed(relay: Relay, code: ErrorCode, detail: string | null): void
+}
 
 export interface RelayOptions {
   readonly facts: TunnelFacts
@@ -33,6 +41,10 @@ export interface RelayOptions {
   readonly header: ProxyHeader | null
   /** Those of the listener and of the route; null: none. */
   readonly hooks: ConnectionHooks | null
+  /** Null: the client waits for nothing. */
+  readonly answers?: RelayAnswers | null
+  /** Looks at what the client says first; null: nobody does. */
+  readonly screen?: Screen | null
   /** What is offered to an endpoint that is spoken to over TLS. */
   readonly alpn: readonly string[]
   readonly deadlines: Deadlines
@@ -72,7 +84,8 @@ export class Relay implements Accepted, Acquirer, Asked, WireOwner {
 
   /** Apart from making it, for it may be over at once. */
   start(): void {
-    this.#facts.upstream = this.#options!.upstream.plan.name
+    // Without a name it is a destination of the client's own.
+    this.#facts.upstream = this.#options!.upstream.plan.name || null
     if (this.#isAdmitted(this.#options!.upstream)) this.#attempt(this.#options!.upstream)
   }
 
@@ -116,7 +129,7 @@ export class Relay implements Accepted, Acquirer, Asked, WireOwner {
   }
 
   onConnected(connection: UpstreamConnection): void {
-    const { early, hasEnded, hooks, deadlines, idleMs } = this.#options!
+    const { early, hasEnded, hooks, deadlines, idleMs, answers, screen } = this.#options!
     const facts = this.#facts
     const chosen = this.#chosen!
     const now = monotonicMs()
@@ -137,9 +150,10 @@ export class Relay implements Accepted, Acquirer, Asked, WireOwner {
     }
     const endpoint = connection.takeWire()
     const right = isInspected ? inspected(endpoint, hooks, 'upstream', denied) : endpoint
-    const left = isInspected ? inspected(this.#wire, hooks, 'client', denied) : this.#wire
+    const left = isInspected ? inspected(this.#wire, hooks, 'client', denied) : screen ? screened(this.#wire, screen) : this.#wire
+    if (answers) left.write('', answers.connected, 0, answers.connected.length)
     // What was read before goes the way of all that follows.
-    const isHeld = isInspected && early.length > 0
+    const isHeld = left !== this.#wire && early.length > 0
     if (early.length > 0 && !isHeld) right.write('', early, 0, early.length)
     const ended = (fromClient: number, fromEndpoint: number, isIdle: boolean): void => {
       connection.left()
@@ -179,6 +193,8 @@ export class Relay implements Accepted, Acquirer, Asked, WireOwner {
     this.#settle(code)
     this.#facts.end(code, detail)
     this.#options?.hooks?.close()
+    const answers = this.#options?.answers
+    if (answers) return answers.failed(this, code, detail)
     // An orderly end could be taken for an empty answer.
     this.#wire.reset()
   }

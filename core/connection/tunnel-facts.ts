@@ -1,4 +1,5 @@
-/** What is told of one connection to a TCP listener, or of one session of UDP, when it ends. Facts alone: a tunnel keeps no plan alive. */
+/** What is told of one connection to a TCP or SOCKS listener, or of one session of UDP, when it ends. Facts alone: a tunnel keeps no plan alive. */
+
 import { monotonicMs, toEpochMs } from '../clock.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { EndedTunnel, Observer } from '../events.ts'
@@ -14,6 +15,8 @@ export class TunnelFacts implements EndedTunnel {
   readonly id: string
   readonly ip: string
   protocol: EndedTunnel['protocol'] = 'TCP'
+  destination: string | null = null
+  user: string | null = null
   sni: string | null = null
   route: string | null = null
   upstream: string | null = null

@@ -1,10 +1,11 @@
 /** The forward side: listeners for clients that name their destination themselves. */
+import type { Duration } from '../plugin.ts'
 import type { Listen } from './http.ts'
 import type { List, OneOrMany } from './lists.ts'
 import type { HttpUse } from './policies.ts'
 
 export interface Allow {
-  /** The ports that tunnels reach, instead of 443 alone. Plain HTTP reaches every port but those of other protocols, and these. */
+  /** The ports that tunnels reach, instead of 443 alone (of SOCKS: 80 and 443). Plain HTTP reaches every port but those of other protocols, and these. */
   ports?: readonly number[] | undefined
   /** The only hosts that are reached: `'example.com'`, `'*.example.com'` (one or more labels), an address. Default: every one. */
   hosts?: OneOrMany<string> | undefined
@@ -24,7 +25,7 @@ interface ForwardSide {
    */
   auth?: { users: Readonly<Record<string, string>> } | undefined
   allow?: Allow | undefined
-  /** Planned. */
+  /** Names that are not reached, whoever asks: as destinations, and as what TLS in a tunnel asks for (SNI). */
   block?: Blocklist | undefined
   /** Planned. */
   parent?: string | undefined
@@ -49,7 +50,22 @@ export interface ForwardOptions extends ForwardSide {
   use?: List<HttpUse> | undefined
 }
 export interface SocksOptions extends ForwardSide {
+  /**
+   * Also pass datagrams on (UDP ASSOCIATE, RFC 1928 §7): each is looked at as a tunnel would be, fragments are dropped, and answers come in only
+   * from where the client sent something. Default false.
+   */
   udp?: boolean | undefined
+  timeouts?:
+    | {
+        /** From the accept until it is known where the client wants to go. Default `10s`. */
+        handshake?: Duration | undefined
+        /** A tunnel without a byte either way. Default `1h`. */
+        tunnelIdle?: Duration | undefined
+        /** A client of UDP without a datagram either way. Default `2m`. */
+        udpIdle?: Duration | undefined
+      }
+    | undefined
+  limits?: { /** A worker. Default 10,000. */ connections?: number | undefined } | undefined
 }
 export interface ForwardListener {
   readonly kind: 'forward'
@@ -102,7 +118,10 @@ export interface Intercept {
 export function forward(options: ForwardOptions): ForwardListener {
   return { kind: 'forward', options }
 }
-/** Planned: a SOCKS proxy. */
+/**
+ * A SOCKS proxy: versions 4, 4a and 5 (RFC 1928), with names and passwords (RFC 1929) in 5 alone. Names are resolved here, whatever the client
+ * could do itself; rules are those of `forward`, with 80 and 443 as the ports that are reached.
+ */
 export function socks(options: SocksOptions): SocksListener {
   return { kind: 'socks', options }
 }

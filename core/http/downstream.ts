@@ -2,7 +2,9 @@
  * What an exchange needs of the side that asked: one protocol's way to write a response. HTTP/1 writes text, HTTP/2 frames; the
  * exchange knows neither.
  */
+
 import type { EndedExchange } from '../events.ts'
+import type { Blocks } from '../forward/blocks.ts'
 import type { ResponseHead } from '../net/http1/head.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { PrivateConnections } from '../upstream/private-connections.ts'
@@ -54,8 +56,13 @@ export interface Downstream {
   /** All of the request body has left. */
   bodyTaken(): void
   /**
-   * 101, or 200 to CONNECT: sends the head and relays both ways from now on; `ended` when both sides are closed. `messages`: of a WebSocket, with hooks
-   * to ask about each.
+   * 101, or 200 to CONNECT: sends the head and relays both ways from now on; `ended` when both sides are closed. `looks`: null, nobody looks at
+   * what passes.
    */
-  becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: TunnelEnded, messages: RelayedMessages | null): void
+  becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: TunnelEnded, looks: TunnelLooks | null): void
 }
+
+/** What is looked at of all that passes: messages of a WebSocket, by hooks; or the name that TLS asks for, by lists. */
+export type TunnelLooks =
+  | { readonly kind: 'messages'; readonly messages: RelayedMessages }
+  | { readonly kind: 'serverName'; readonly blocks: Blocks }

@@ -2,10 +2,9 @@
  * The door of a forward listener: who asks, whether the request was here before, and whether it may go where it wants. Asked before any
  * hook, so that none can be made to work for somebody who may not come in.
  */
-import type { Refusal, Use } from '../forward/access.ts'
 import { BUSY, credentialsIn } from '../policy/passwords.ts'
 import { CachingExchange } from './caching.ts'
-import { type Forwarding, hasPassed, proxyAuthorization } from './forwarding.ts'
+import { type Forwarding, hasPassed, proxyAuthorization, refusalOf } from './forwarding.ts'
 
 export abstract class Entering extends CachingExchange {
   protected abstract askRequest(): void
@@ -37,17 +36,8 @@ export abstract class Entering extends CachingExchange {
   private admit(forward: Forwarding): void {
     const { via } = this.service.listener
     if (via !== null && hasPassed(this.request, via)) return this.fail('loop_detected', null)
-    const refused = this.whyNot(forward)
+    const refused = refusalOf(forward, this.request.destination!, this.connects ? 'tunnel' : 'http')
     if (refused === null) this.askRequest()
     else this.fail(refused.code, refused.detail)
-  }
-
-  private whyNot({ plan, guard, blocks }: Forwarding): Refusal | null {
-    const destination = this.request.destination!
-    const use: Use = this.connects ? 'tunnel' : 'http'
-    const refused = plan.access.refuseDestination(destination, use, guard)
-    if (refused !== null || blocks === null) return refused
-    const blocked = blocks(destination.host)
-    return blocked === null ? null : { code: 'host_blocked', detail: `${blocked.rule} in ${blocked.list}` }
   }
 }

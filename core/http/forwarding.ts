@@ -1,5 +1,6 @@
 /** What exchanges of a forward listener share, and what is done to a request because of who may know of its client. */
 
+import type { Refusal, Use } from '../forward/access.ts'
 import type { Blocks } from '../forward/blocks.ts'
 import type { Guard } from '../forward/guard.ts'
 import type { NamedDestination } from '../net/destination.ts'
@@ -18,6 +19,16 @@ export interface Forwarding {
   /** Null: nothing is blocked. */
   readonly blocks: Blocks | null
   upstreamTo(destination: NamedDestination): Upstream
+}
+
+/** Null: it may be reached, as far as that can be told by what the client names. */
+export function refusalOf({ plan, guard, blocks }: Forwarding, destination: NamedDestination, use: Use): Refusal | null {
+  return plan.access.refuseDestination(destination, use, guard) ?? blockedBy(blocks, destination.host)
+}
+
+export function blockedBy(blocks: Blocks | null, host: string): Refusal | null {
+  const blocked = blocks === null ? null : blocks(host)
+  return blocked === null ? null : { code: 'host_blocked', detail: `${blocked.rule} in ${blocked.list}` }
 }
 
 /** The one Proxy-Authorization that came, although it ends here; null if there is none, or more than one. */

@@ -1,8 +1,12 @@
 /** The forward listeners of a plan at work: their guards, and their connections, which go on into the next plan if it would open them alike. */
+
+import type { Blocklists } from '../blocking/gather.ts'
 import type { Deadlines } from '../deadlines.ts'
+import type { Blocks } from '../forward/blocks.ts'
 import { makeGuard } from '../forward/guard.ts'
 import { OwnAddresses } from '../forward/own-addresses.ts'
-import type { ForwardPlan, ListenerPlan, Plan } from '../plan/plan.ts'
+import { type ForwardListenerPlan, forwardListenersOf } from '../plan/forward-listeners.ts'
+import type { ForwardPlan, Plan } from '../plan/plan.ts'
 import { Passwords, rememberedUsers } from '../policy/passwords.ts'
 import { Destinations, type DestinationsOptions } from '../upstream/destinations.ts'
 import type { Forwarding } from './forwarding.ts'
@@ -23,12 +27,11 @@ export class Forwardings {
   #known = new Map<string, Known>()
 
   /** Takes a plan into use. */
-  use(plan: Plan, environment: Environment): ReadonlyMap<ListenerPlan, Forwarding> {
+  use(plan: Plan, blocklists: Blocklists['of'], environment: Environment): ReadonlyMap<ForwardListenerPlan['listener'], Forwarding> {
     const known = new Map<string, Known>()
-    const byPlan = new Map<ListenerPlan, Forwarding>()
-    for (const listener of plan.listeners) {
-      if (listener.kind !== 'http' || listener.forward === null) continue
-      const { name, forward } = listener
+    const byPlan = new Map<ForwardListenerPlan['listener'], Forwarding>()
+    for (const { listener, forward } of forwardListenersOf(plan.listeners)) {
+      const { name } = listener
       const guard = makeGuard({ opened: forward.opened, isOwn: (address) => this.#ownAddresses.has(address) })
       const before = this.#known.get(name)
       const isSame = before?.key === forward.dialKey
@@ -36,7 +39,9 @@ export class Forwardings {
       const users = JSON.stringify(forward.users)
       const passwords = before?.users === users ? before.passwords : passwordsOf(forward, environment.environment.deadlines)
       known.set(name, { key: forward.dialKey, destinations, users, passwords })
-      byPlan.set(listener, { plan: forward, guard, passwords, blocks: null, upstreamTo: (destination) => destinations.to(destination) })
+      const list = forward.block === null ? null : blocklists.get(forward.block)!
+      const blocks: Blocks | null = list === null ? null : (host) => list.match(host)
+      byPlan.set(listener, { plan: forward, guard, passwords, blocks, upstreamTo: (destination) => destinations.to(destination) })
     }
     for (const [name, { destinations }] of this.#known) if (known.get(name)?.destinations !== destinations) destinations.retire()
     this.#known = known

@@ -14,7 +14,7 @@ import { ask } from './ask.ts'
 import { loosenResponse, mediaType, wantsType } from './body-hooks.ts'
 import { type Coding, codingOf } from './content-coding.ts'
 import type { Detour } from './detour.ts'
-import type { RelayedMessages } from './message-hooks.ts'
+import type { TunnelLooks } from './downstream.ts'
 import { makeReply } from './reply.ts'
 import { ResponseFilter, type ResponseTaker } from './response-filter.ts'
 import { tunnelEnd } from './tunnel-end.ts'
@@ -123,15 +123,17 @@ export abstract class Responding extends Answering implements ResponseTaker {
       connection.wire.destroy()
       return this.fail('upgrade_failed', 'with an extension that the hooks of its messages cannot read')
     }
-    this.becomeTunnel(head, connection, rest, messages)
+    this.becomeTunnel(head, connection, rest, messages === null ? null : { kind: 'messages', messages })
   }
 
   protected beginTunnel(connection: UpstreamConnection): void {
     connection.takeWire()
-    this.becomeTunnel(new ResponseHead('', 0, 200, 'Connection established', 1), connection, EMPTY, null)
+    const blocks = this.service.forward?.blocks ?? null
+    const looks: TunnelLooks | null = blocks === null ? null : { kind: 'serverName', blocks }
+    this.becomeTunnel(new ResponseHead('', 0, 200, 'Connection established', 1), connection, EMPTY, looks)
   }
 
-  private becomeTunnel(head: ResponseHead, connection: UpstreamConnection, rest: Buffer, messages: RelayedMessages | null): void {
+  private becomeTunnel(head: ResponseHead, connection: UpstreamConnection, rest: Buffer, looks: TunnelLooks | null): void {
     this.upstreamMs = monotonicMs() - this.sentAt
     this.response = head
     if (this.target!.stickiness !== null) this.stick(head, this.target!.stickiness)
@@ -141,7 +143,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
     // It may outlive this plan and many more: what is told of it in the end holds none.
     const ended = tunnelEnd(this, { started: this.started, observer: this.service.observer, endpoint: this.counting })
     this.counting = null
-    this.downstream.becomeTunnel(head, connection, rest, ended, messages)
+    this.downstream.becomeTunnel(head, connection, rest, ended, looks)
     this.service.tally.leave()
   }
 

@@ -9,19 +9,28 @@ export type SocksStep =
   /** SOCKS5: has to be sent, then reading goes on. */
   | { readonly kind: 'answer'; readonly bytes: Buffer }
   /** Waits for `verified`. */
-  | { readonly kind: 'credentials'; readonly name: string; readonly password: string }
+  | { readonly kind: 'credentials'; readonly name: string /** `name:password` */; readonly bytes: Buffer }
   | SocksRequest
   /** It ends here. `bytes`: what the client is told before; null: nothing, for whoever it is speaks something else. */
   | { readonly kind: 'refused'; readonly why: SocksFault; readonly detail: string; readonly bytes: Buffer | null }
 
-export interface SocksRequest {
+export type SocksRequest = ConnectRequest | UdpRequest
+
+export interface ConnectRequest {
   readonly kind: 'request'
   readonly version: 4 | 5
-  readonly command: 'connect' | 'udp'
-  /** Of UDP: where the client will send from, null if it cannot say. */
-  readonly destination: NamedDestination | null
+  readonly command: 'connect'
+  readonly destination: NamedDestination
   /** What came behind the request: the first bytes of the tunnel. */
   readonly early: Buffer
+}
+
+export interface UdpRequest {
+  readonly kind: 'request'
+  readonly version: 5
+  readonly command: 'udp'
+  /** The port that its datagrams will come from; 0: it does not know yet. What address it says is not looked at. */
+  readonly clientPort: number
 }
 
 /** `malformed`: no SOCKS. `unsupported`: well-formed, but not offered here. `unauthenticated`: no method of it that is accepted. */
@@ -51,6 +60,7 @@ const NOTHING = Buffer.alloc(0)
 const MOST_TEXT = 255
 const [CONNECT, BIND, UDP] = [1, 2, 3]
 const [IPV4, NAME, IPV6] = [1, 3, 4]
+const COLON = 58
 
 export class SocksOpening {
   readonly #options: SocksOptions
@@ -121,11 +131,11 @@ export class SocksOpening {
     if (held.length < passwordAt + 1) return null
     const end = passwordAt + 1 + held[passwordAt]!
     if (held.length < end) return null
-    const name = held.toString('utf8', 2, passwordAt)
-    const password = held.toString('utf8', passwordAt + 1, end)
+    const name = held.subarray(2, passwordAt)
+    const bytes = Buffer.concat([name, Buffer.of(COLON), held.subarray(passwordAt + 1, end)])
     this.#take(end)
     this.#state = 'verifying'
-    return { kind: 'credentials', name, password }
+    return { kind: 'credentials', name: name.toString(), bytes }
   }
 
   /** RFC 1928 §4. */
@@ -142,9 +152,13 @@ export class SocksOpening {
     if (command !== CONNECT && !(command === UDP && this.#options.udp)) {
       return this.#refuse('unsupported', `the command ${commandName(command)}`, socksReply(5, 'commandUnsupported'))
     }
+    if (command === UDP) {
+      this.#finish()
+      return { kind: 'request', version: 5, command: 'udp', clientPort: place.port }
+    }
     const destination = makeDestination(place.host, place.port)
-    if (command === CONNECT && destination === null) return this.#refuse('malformed', shownPlace(place), socksReply(5, 'failed'))
-    return this.#request({ version: 5, command: command === CONNECT ? 'connect' : 'udp', destination }, place.end)
+    if (destination === null) return this.#refuse('malformed', shownPlace(place), socksReply(5, 'failed'))
+    return this.#connect(5, destination, place.end)
   }
 
   /** Version 4: command, port, address, user, and in 4a a name where the address is 0.0.0.x. There is no password. */
@@ -171,20 +185,23 @@ export class SocksOpening {
     }
     const destination = makeDestination(place.host, place.port)
     if (destination === null) return refuse('malformed', shownPlace(place))
-    return this.#request({ version: 4, command: 'connect', destination }, nameEnd + 1)
+    return this.#connect(4, destination, nameEnd + 1)
   }
 
-  #request(request: Pick<SocksRequest, 'version' | 'command' | 'destination'>, end: number): SocksRequest {
+  #connect(version: 4 | 5, destination: NamedDestination, end: number): ConnectRequest {
     const early = this.#held.subarray(end)
-    this.#held = NOTHING
-    this.#state = 'done'
-    return { kind: 'request', ...request, early }
+    this.#finish()
+    return { kind: 'request', version, command: 'connect', destination, early }
   }
 
   #refuse(why: SocksFault, detail: string, bytes: Buffer | null): SocksStep {
+    this.#finish()
+    return { kind: 'refused', why, detail, bytes }
+  }
+
+  #finish(): void {
     this.#held = NOTHING
     this.#state = 'done'
-    return { kind: 'refused', why, detail, bytes }
   }
 
   #take(end: number): void {

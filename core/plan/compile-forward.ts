@@ -7,17 +7,23 @@ import { Access } from '../forward/access.ts'
 import type { Allow, ForwardOptions } from '../index.ts'
 import { CidrSet } from '../net/cidr.ts'
 import { canonicalAddress } from '../net/destination.ts'
-import type { ForwardPlan } from './plan.ts'
+import type { BlocklistPlan, ForwardPlan } from './plan.ts'
 
 const TUNNEL_PORTS = [443]
 
-export function compileForward({ auth, allow = {}, anonymity = 'none' }: ForwardOptions): ForwardPlan {
+/** `ports`: those that tunnels reach unless `allow` says it. */
+export function compileForward(
+  { auth, allow = {}, anonymity = 'none' }: Pick<ForwardOptions, 'auth' | 'allow' | 'anonymity'>,
+  block: BlocklistPlan | null = null,
+  ports: readonly number[] = TUNNEL_PORTS,
+): ForwardPlan {
   const networks = toList(allow.networks ?? [])
   return Object.freeze({
-    access: compileAccess(allow),
+    access: compileAccess({ ...allow, ports: allow.ports ?? ports }),
     users: auth === undefined ? null : Object.freeze({ ...auth.users }),
     opened: networks.length === 0 ? null : new CidrSet(networks),
     anonymity,
+    block,
     dialKey: JSON.stringify([networks]),
   })
 }

@@ -11,6 +11,7 @@ import { compileMatch, compileTcpMatch } from '../config/match.ts'
 import { parseDuration, parseSize } from '../config/units.ts'
 import type { Hook } from '../hooks.ts'
 import type {
+  Blocklist,
   Config,
   ForwardOptions,
   HttpOptions,
@@ -19,6 +20,7 @@ import type {
   List,
   Listen,
   LogOptions,
+  SocksOptions,
   Split,
   TcpListener,
   TcpOptions,
@@ -34,11 +36,13 @@ import { type RouteRule, RouteTable } from '../route/table.ts'
 import { type TcpRule, TcpTable } from '../route/tcp-table.ts'
 import { templateNames } from '../route/template.ts'
 import { acmePlansOf, takesHttpChallenge } from './acme.ts'
+import { compileBlocklist } from './compile-blocklist.ts'
 import { compileForward, viaName } from './compile-forward.ts'
 import { compileTls } from './compile-tls.ts'
 import { compileKey, UpstreamCompiler } from './compile-upstream.ts'
 import type {
   AnyListenerPlan,
+  BlocklistPlan,
   Destination,
   ListenAddress,
   ListenerLimits,
@@ -47,6 +51,7 @@ import type {
   LogPlan,
   Plan,
   RoutePlan,
+  SocksListenerPlan,
   SplitDestination,
   TcpDestination,
   TcpListenerPlan,
@@ -68,7 +73,6 @@ export interface CompileOptions {
   readonly challengeHook?: Hook
 }
 
-/** Throws for what loading the config refuses, such as a kind of listener that is only planned. */
 export function compilePlan(config: Config, options: CompileOptions): Plan {
   const compiler = new Compiler(config, options)
   const { admin } = config
@@ -90,6 +94,7 @@ class Compiler {
   readonly #challengeHooks: readonly Hook[]
   /** Those hooks that are caches: a route has one, the innermost. */
   readonly #caches = new Set<Hook>()
+  readonly #blocklists = new Map<Blocklist, BlocklistPlan>()
 
   constructor(config: Config, options: CompileOptions) {
     this.#config = config
@@ -105,7 +110,7 @@ class Compiler {
       if (listener.kind === 'tcp') return this.#tcpListener(name, listener, shared)
       if (listener.kind === 'forward') return this.#forwardListener(name, listener.options, shared)
       if (listener.kind === 'udp') return this.#udpListener(name, listener)
-      if (listener.kind !== 'http') throw new Error(`the listener ${name}: ${listener.kind} is not supported yet`)
+      if (listener.kind === 'socks') return this.#socksListener(name, listener.options)
       const { listen, tls } = listener.options
       return this.#httpListener({ name, addresses: compileListen(listen), tls: this.#tls(tls, HTTP) }, listener.options, shared)
     })
@@ -148,7 +153,7 @@ class Compiler {
   /** HTTP as any other, but for where it goes. */
   #forwardListener(name: string, options: ForwardOptions, shared: readonly Hook[]): ListenerPlan {
     const place = { name, addresses: compileListen(options.listen), tls: null }
-    const forward = compileForward(options)
+    const forward = compileForward(options, this.#blocklist(options.block))
     const rules = (caches: readonly Hook[]): RouteRule[] => {
       const hooks = Object.freeze(caches.slice(-1))
       const cacheSpace = hooks.length === 0 ? '' : spaceOf([name], { kind: 'named' })
@@ -160,6 +165,31 @@ class Compiler {
       ...(forward.anonymity === 'high' ? { via: null } : {}),
       forward,
     })
+  }
+
+  #socksListener(name: string, options: SocksOptions): SocksListenerPlan {
+    const { handshake = '10s', tunnelIdle = '1h', udpIdle = '2m' } = options.timeouts ?? {}
+    return Object.freeze({
+      kind: 'socks',
+      name,
+      addresses: compileListen(options.listen),
+      limits: Object.freeze({ connections: options.limits?.connections ?? 10_000 }),
+      timeouts: Object.freeze({
+        handshake: parseDuration(handshake)!,
+        tunnelIdle: parseDuration(tunnelIdle)!,
+        udpIdle: parseDuration(udpIdle)!,
+      }),
+      forward: compileForward(options, this.#blocklist(options.block), SOCKS_PORTS),
+      udp: options.udp ?? false,
+    })
+  }
+
+  /** One that several listeners have is read once. */
+  #blocklist(list: Blocklist | undefined): BlocklistPlan | null {
+    if (list === undefined) return null
+    const known = this.#blocklists.get(list) ?? compileBlocklist(list.options, this.#options.folder)
+    this.#blocklists.set(list, known)
+    return known
   }
 
   #tcpListener(name: string, { options }: TcpListener, shared: readonly Hook[]): TcpListenerPlan {
@@ -270,6 +300,8 @@ class Compiler {
 }
 
 const HTTP = ['h2', 'http/1.1']
+/** Unless `allow.ports` says others: what the web needs. */
+const SOCKS_PORTS = [80, 443]
 
 /** What the groups around a route give to it. */
 interface Around {

@@ -22,6 +22,8 @@ export interface Difference {
   readonly upstreams: Changes
   readonly plugins: Changes
   readonly certificates: Changes
+  /** Files of block lists. */
+  readonly lists: Changes
   readonly settings: readonly string[]
   /** The code is another one: a function may do other things. */
   readonly isOtherCode: boolean
@@ -35,14 +37,20 @@ export function compareParts(before: Parts, after: Parts): Difference {
     isReordered: isNone(routes) && before.routes.some(({ content }, i) => after.routes[i]?.content !== content),
     upstreams: compare(before.upstreams, after.upstreams),
     plugins: compare(before.plugins, after.plugins),
-    certificates: compare(
-      // One that came or went did so with its listener.
-      before.certificates.filter(({ id }) => after.certificates.some((other) => other.id === id)),
-      after.certificates.filter(({ id }) => before.certificates.some((other) => other.id === id)),
-    ),
+    certificates: compare(...inBoth(before.certificates, after.certificates)),
+    lists: compare(...inBoth(before.lists, after.lists)),
     settings: after.settings.filter(({ content }, i) => before.settings[i]?.content !== content).map(({ id }) => id),
     isOtherCode: before.code !== after.code,
   }
+}
+
+/** What came or went did so with its listener. */
+function inBoth(before: readonly Part[], after: readonly Part[]): [before: readonly Part[], after: readonly Part[]] {
+  const isIn = (parts: readonly Part[]) => {
+    const ids = new Set(parts.map(({ id }) => id))
+    return ({ id }: Part): boolean => ids.has(id)
+  }
+  return [before.filter(isIn(after)), after.filter(isIn(before))]
 }
 
 /** `2 routes changed, 1 listener added`; `nothing changed`. */
@@ -58,6 +66,7 @@ export function describeDifference(difference: Difference): string {
     ...inWords('upstream', difference.upstreams),
     ...inWords('plugin', difference.plugins),
     ...inWords('certificate', difference.certificates),
+    ...inWords('block list', difference.lists),
     ...difference.settings.map((name) => `${name} changed`),
   ]
   if (words.length > 0) return words.join(', ')

@@ -7,7 +7,21 @@ import { dataOf } from '../config/data.ts'
 import { routeId } from '../config/flat-routes.ts'
 import { insideName, tcpRouteId } from '../config/http-listeners.ts'
 import { entriesOf, toList } from '../config/lists.ts'
-import type { Config, ForwardOptions, HttpRoute, List, Listen, TcpOptions, TcpRoute, UdpOptions, UdpRoute, Upstream } from '../index.ts'
+
+import type {
+  Config,
+  ForwardOptions,
+  HttpRoute,
+  List,
+  Listen,
+  SocksOptions,
+  TcpOptions,
+  TcpRoute,
+  UdpOptions,
+  UdpRoute,
+  Upstream,
+} from '../index.ts'
+
 import { parseListen } from '../net/address.ts'
 import { addressesOf } from './addresses.ts'
 import { type AnyUse, isPlugin, keyedUses, pluginUses } from './uses.ts'
@@ -34,6 +48,8 @@ export interface Parts {
   readonly plugins: readonly Part[]
   /** By who uses them. */
   readonly certificates: readonly Part[]
+  /** Files of block lists. */
+  readonly lists: readonly Part[]
   /** `log`, `admin`. */
   readonly settings: readonly Part[]
   /** Of the code: constants that a function uses are in no other part. */
@@ -44,9 +60,11 @@ export interface PartSources {
   readonly code: string
   /** What certificates and keys were read, by who uses them. */
   readonly certificates: ReadonlyMap<string, string>
+  /** What could be seen of the files of block lists, by their paths. */
+  readonly lists: ReadonlyMap<string, string>
 }
 
-export function partsOf(config: Config, { code, certificates }: PartSources): Parts {
+export function partsOf(config: Config, { code, certificates, lists }: PartSources): Parts {
   const collector = new Collector(config)
   return {
     listeners: collector.listeners,
@@ -54,6 +72,7 @@ export function partsOf(config: Config, { code, certificates }: PartSources): Pa
     upstreams: [...collector.upstreams].map(([id, content]) => ({ id, content })),
     plugins: pluginParts(config),
     certificates: [...certificates].map(([id, content]) => ({ id, content })),
+    lists: [...lists].map(([id, content]) => ({ id, content })),
     settings: [
       { id: 'log', content: fingerprint(config.log) },
       { id: 'admin', content: fingerprint(config.admin) },
@@ -74,6 +93,7 @@ class Collector {
       if (listener.kind === 'tcp') this.#collectTcp(name, listener.options, shared)
       if (listener.kind === 'forward') this.#collectForward(name, listener.options, shared)
       if (listener.kind === 'udp') this.#collectUdp(name, listener.options)
+      if (listener.kind === 'socks') this.#collectSocks(name, listener.options)
       if (listener.kind !== 'http') continue
       const { routes, listen, use, ...rest } = listener.options
       const content = fingerprint([rest, shared, usesOf(name, use)])
@@ -86,6 +106,10 @@ class Collector {
   #collectForward(name: string, { listen, use, ...rest }: ForwardOptions, shared: unknown): void {
     const content = fingerprint(['forward', rest, shared, usesOf(name, use)])
     this.listeners.push({ id: name, content, addresses: addressKeys(name, listen), isSecure: false })
+  }
+
+  #collectSocks(name: string, { listen, ...rest }: SocksOptions): void {
+    this.listeners.push({ id: name, content: fingerprint(['socks', rest]), addresses: addressKeys(name, listen), isSecure: false })
   }
 
   /** HTTP inside is what its routes are, and else a part of the route that it stands in. */

@@ -28,7 +28,7 @@ export interface LogPlan {
   readonly format: 'json' | 'combined' | 'pretty' | null
 }
 
-export type AnyListenerPlan = ListenerPlan | TcpListenerPlan | UdpListenerPlan
+export type AnyListenerPlan = ListenerPlan | TcpListenerPlan | UdpListenerPlan | SocksListenerPlan
 
 /** Of HTTP. */
 export interface ListenerPlan {
@@ -67,8 +67,33 @@ export interface ForwardPlan {
   readonly opened: CidrSet | null
   /** What origins are told: `none` the client's address and this proxy, `anonymous` this proxy, `high` neither. Default `none`. */
   readonly anonymity: 'none' | 'anonymous' | 'high'
+  /** Null: nothing is. */
+  readonly block: BlocklistPlan | null
   /** The same as long as connections that are open would be opened again, and in the same way. */
   readonly dialKey: string
+}
+
+export interface SocksListenerPlan {
+  readonly kind: 'socks'
+  readonly name: string
+  readonly addresses: readonly ListenAddress[]
+  /** Connections a worker. Default 10,000. */
+  readonly limits: { readonly connections: number }
+  readonly timeouts: SocksTimeouts
+  /** Of this, `anonymity` is for HTTP alone. */
+  readonly forward: ForwardPlan
+  /** Datagrams are passed on as well. */
+  readonly udp: boolean
+}
+
+/** In milliseconds. */
+export interface SocksTimeouts {
+  /** From the accept until it is known where the client wants to go. Default 10 s. */
+  readonly handshake: number
+  /** A tunnel without a byte either way. Default 1 h. */
+  readonly tunnelIdle: number
+  /** A client of UDP without a datagram either way. Default 2 min. */
+  readonly udpIdle: number
 }
 
 export interface TcpListenerPlan {

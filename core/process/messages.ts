@@ -14,7 +14,7 @@ import type { EndpointVerdict } from '../upstream/health-checks.ts'
 import type { UpstreamState } from '../upstream/upstream-state.ts'
 
 /** How a listener is told of: what its clients speak. */
-export type Scheme = 'http' | 'https' | 'tcp' | 'udp'
+export type Scheme = 'http' | 'https' | 'tcp' | 'udp' | 'socks'
 
 /** What the supervisor needs to know of a plan. It never runs the config itself: a worker prepares it and tells. */
 export interface PlanSummary {

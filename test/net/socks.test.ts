@@ -47,7 +47,7 @@ test('SOCKS4 to an address, and 4a to a name', () => {
 
 test('UDP ASSOCIATE where it is offered', () => {
   const opening = hex('050100 05030001 00000000 0000')
-  assert.equal(converse({ ...ANYBODY, udp: true }, opening), ['answer 0500', 'request 5 udp null early '])
+  assert.equal(converse({ ...ANYBODY, udp: true }, opening), ['answer 0500', 'request 5 udp from 0'])
   assert.equal(converse(ANYBODY, opening), ['answer 0500', 'refused unsupported 05070001000000000000'])
 })
 
@@ -184,11 +184,11 @@ function told(step: SocksStep): string {
     case 'answer':
       return `answer ${step.bytes.toString('hex')}`
     case 'credentials':
-      return `credentials ${step.name} ${step.password}`
+      return `credentials ${step.bytes.toString().replace(':', ' ')}`
     case 'request': {
-      const { version, command, destination, early } = step
-      const to = destination === null ? 'null' : `${destination.host}:${destination.port}`
-      return `request ${version} ${command} ${to} early ${early.toString('hex')}`
+      if (step.command === 'udp') return `request 5 udp from ${step.clientPort}`
+      const { version, destination, early } = step
+      return `request ${version} connect ${destination.host}:${destination.port} early ${early.toString('hex')}`
     }
     case 'refused':
       return `refused ${step.why} ${step.bytes?.toString('hex') ?? 'none'}`

@@ -11,7 +11,7 @@ function aTunnel(changes: Partial<EndedTunnel> = {}): EndedTunnel {
   return {
     ...{ listener: 'edge', route: 'edge/bank', upstream: 'bank', endpoint: '10.0.0.5:443', id: 'abc-1', protocol: 'TLS' },
     ...{ sni: 'bank.test', ip: '192.0.2.1', reason: null, detail: null, bytesIn: 517, bytesOut: 4096, startedAt: 1_790_000_000_123 },
-    ...{ durationMs: 12.34, connectMs: 1.26, attempts: 1, datagramsIn: 0, datagramsOut: 0 },
+    ...{ durationMs: 12.34, connectMs: 1.26, attempts: 1, datagramsIn: 0, datagramsOut: 0, destination: null, user: null },
     ...changes,
   }
 }
@@ -60,6 +60,18 @@ test('the other formats', () => {
     pretty!(refused),
     /^[\d:]+ TLS bank\.test 12\.3ms 517 in 4096 out > 10\.0\.0\.5:443 connect_refused: ECONNREFUSED {2}abc-1\n$/,
   )
+})
+
+test('a tunnel of SOCKS tells who asked for what, once', () => {
+  const address = { destination: 'example.com:443', endpoint: 'example.com:443', sni: 'example.com', route: null, upstream: null }
+  const tunnel = aTunnel({ ...address, protocol: 'SOCKS5', user: 'ann b' })
+  const line = JSON.parse(json(tunnel))
+  assert.equal([line.destination, line.user, line.protocol, line.sni], ['example.com:443', 'ann b', 'SOCKS5', 'example.com'])
+  assert.not('endpoint' in line)
+  const [combined, pretty] = (['combined', 'pretty'] as const).map((format) => tunnelFormatter(format, { color: false }))
+  assert.is(combined!(tunnel), '192.0.2.1 - ann_b [21/Sep/2026:14:13:20 +0000] "SOCKS5 example.com:443" 000 4096 "-" "-"\n')
+  assert.match(pretty!(tunnel), /^[\d:]+ SOCKS5 example\.com:443 12\.3ms 517 in 4096 out {2}abc-1\n$/)
+  assert.match(pretty!({ ...tunnel, sni: 'other.test' }), /SOCKS5 example\.com:443 \(other\.test\) 12/)
 })
 
 test('a line each in the log, and none where the log is off', () => {

@@ -14,7 +14,7 @@ export function forwarding(options: Partial<ForwardOptions> = {}, ports: readonl
 
 /** With times of one's own. */
 export function timed(times: NonNullable<ProxyOptions['times']>, ports: readonly number[] = []): ProxyOptions {
-  return { listener: { forward: compileForward({ listen: 1, allow: { ...local, ports } }) }, routes: [{ to: { kind: 'named' } }], times }
+  return { listener: { forward: compileForward({ allow: { ...local, ports } }) }, routes: [{ to: { kind: 'named' } }], times }
 }
 
 /** Just these options. */

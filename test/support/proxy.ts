@@ -4,18 +4,21 @@
  */
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
+import { gatherBlocklists } from '../../core/blocking/gather.ts'
 import type { Deadlines } from '../../core/deadlines.ts'
 import type { DatagramLoss, EndedExchange, EndedTunnel, HandshakeFailure, Observer, UpstreamChange } from '../../core/events.ts'
 import { type Hook, type HookCall, makeHook, PENDING } from '../../core/hooks.ts'
 import { inlineHook } from '../../core/http/inline.ts'
 import type { Config } from '../../core/index.ts'
 import type { Challenges } from '../../core/listener/challenges.ts'
-import { gatherMaterials } from '../../core/materials.ts'
+import { type GatherOptions, gatherMaterials } from '../../core/materials.ts'
 import { parseListen } from '../../core/net/address.ts'
+
 import { canUseHandles } from '../../core/net/bindings.ts'
 import { getKernel } from '../../core/net/kernel.ts'
 import type { TicketKeys } from '../../core/net/ticket-keys.ts'
 import { compilePlan } from '../../core/plan/compile.ts'
+import { blocklistsOf } from '../../core/plan/forward-listeners.ts'
 import type {
   CircuitBreakerPlan,
   Destination,
@@ -136,7 +139,7 @@ export class RunningProxy implements AsyncDisposable {
   }
 
   async start(options: ProxyOptions): Promise<void> {
-    this.use(options)
+    await this.reload(options)
     const [name, listener] = Object.entries(options.config?.listeners ?? {})[0] ?? ['web', null]
     if (listener?.kind === 'udp') return this.#startUdp(name, listener.options.listen as string)
     const server = createServer()
@@ -161,10 +164,24 @@ export class RunningProxy implements AsyncDisposable {
   }
 
   /** Takes another plan into use, as a reload does. */
-  use(options: ProxyOptions): void {
+  async reload(options: ProxyOptions): Promise<void> {
     const policies = this.#policies.open('/')
     const plan = planOf(options, ++this.#generation, policies)
-    this.runtime.use(plan, gatherMaterials(plan, { ticketKeys: options.ticketKeys ?? null, challenges: options.challenges ?? null }))
+    const blocklists = await gatherBlocklists(blocklistsOf(plan.listeners), { pause: async () => {} })
+    this.#take(plan, policies, { ticketKeys: options.ticketKeys ?? null, challenges: options.challenges ?? null, blocklists })
+  }
+
+  /** The same at once, for plans without block lists. */
+  use(options: ProxyOptions): void {
+    const policies = this.#policies.open('/')
+    this.#take(planOf(options, ++this.#generation, policies), policies, {
+      ticketKeys: options.ticketKeys ?? null,
+      challenges: options.challenges ?? null,
+    })
+  }
+
+  #take(plan: Plan, policies: PolicySet, options: GatherOptions): void {
+    this.runtime.use(plan, gatherMaterials(plan, options))
     this.#inUse?.release()
     this.#inUse = policies
   }
@@ -295,10 +312,10 @@ function copyOf(exchange: EndedExchange): Ended {
 }
 
 function copyOfTunnel(tunnel: EndedTunnel): EndedTunnel {
-  const { listener, route, upstream, endpoint, id, protocol, sni, ip, reason, detail } = tunnel
+  const { listener, route, upstream, endpoint, id, protocol, sni, destination, user, ip, reason, detail } = tunnel
   const { bytesIn, bytesOut, datagramsIn, datagramsOut, startedAt, durationMs, connectMs, attempts } = tunnel
   return {
-    ...{ listener, route, upstream, endpoint, id, protocol, sni, ip, reason, detail },
+    ...{ listener, route, upstream, endpoint, id, protocol, sni, destination, user, ip, reason, detail },
     ...{ bytesIn, bytesOut, datagramsIn, datagramsOut, startedAt, durationMs, connectMs, attempts },
   }
 }

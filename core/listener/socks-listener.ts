@@ -1,0 +1,154 @@
+/**
+ * One SOCKS listener of the plan: lets in who may come, reads what the client wants, and connects it with the place that it names, if that
+ * is allowed: what a name resolves to is found out and looked at here, never by the client.
+ */
+
+import type { Accepted } from '../connection/home.ts'
+import { Parting } from '../connection/parting.ts'
+import { Relay, type RelayOptions } from '../connection/relay.ts'
+import type { Screen } from '../connection/screened-wire.ts'
+import { Opening, type OpeningHome, replyFor } from '../connection/socks-opening.ts'
+import { TunnelFacts } from '../connection/tunnel-facts.ts'
+import { UdpAssociation } from '../connection/udp-association.ts'
+import type { Deadlines } from '../deadlines.ts'
+import type { Observer } from '../events.ts'
+import type { Blocks } from '../forward/blocks.ts'
+import { type Forwarding, refusalOf } from '../http/forwarding.ts'
+import { plainAddress } from '../http/identity.ts'
+import type { Tally } from '../http/tally.ts'
+import { canonicalAddress, formatDestination } from '../net/destination.ts'
+import { type ConnectRequest, type SocksRequest, socksReply } from '../net/socks.ts'
+import type { AcceptedWire } from '../net/wire.ts'
+import type { SocksListenerPlan } from '../plan/plan.ts'
+import type { DnsCache } from '../upstream/dns.ts'
+import { Acceptor, type ListenerEnvironment } from './acceptor.ts'
+import { Interim } from './interim.ts'
+
+/** What every connection of a SOCKS listener shares: its plan and the runtime behind it. */
+export interface SocksService {
+  readonly tally: Tally
+  readonly listener: SocksListenerPlan
+  readonly forward: Forwarding
+  readonly deadlines: Deadlines
+  readonly observer: Observer
+  readonly dns: DnsCache
+  /** A descriptor of an association was opened (+1) or closed (-1). */
+  readonly counted: (change: 1 | -1) => void
+  requestId(serial: number): string
+  nextSerial(): number
+}
+
+export class SocksListener extends Acceptor<SocksService> implements OpeningHome {
+  /** These two also when no plan names it any more. */
+  readonly #deadlines: Deadlines
+  #forward: Forwarding
+
+  constructor(service: SocksService, environment: ListenerEnvironment) {
+    super(service, environment)
+    this.#deadlines = service.deadlines
+    this.#forward = service.forward
+  }
+
+  use(service: SocksService): void {
+    this.useService(service)
+    this.#forward = service.forward
+  }
+
+  protected readonly isReadBySockets = false
+
+  protected start(wire: AcceptedWire): void {
+    const { service } = this
+    const { listener, forward, observer, deadlines } = service
+    const begun = { listener: listener.name, id: service.requestId(service.nextSerial()), ip: plainAddress(wire.remoteAddress) }
+    const facts = new TunnelFacts(begun, observer)
+    facts.protocol = 'SOCKS'
+    const refused = forward.plan.access.refuseClient(facts.ip)
+    if (refused !== null) {
+      // Which answer it would understand is not known yet.
+      this.keep(new Interim(wire, this))
+      facts.end(refused.code, refused.detail)
+      return wire.reset()
+    }
+    const { udp, timeouts } = listener
+    const opening = new Opening(wire, this, { facts, passwords: forward.passwords, udp, deadlines, limitMs: timeouts.handshake })
+    this.keep(opening)
+    opening.start()
+  }
+
+  asked(opening: Opening, request: SocksRequest): void {
+    const { facts } = opening
+    const { version } = request
+    facts.protocol = request.command === 'udp' ? 'UDP' : version === 4 ? 'SOCKS4' : 'SOCKS5'
+    // The listener went while the client was asked for its password.
+    if (this.isGone) {
+      facts.end('internal', 'the listener is gone')
+      return this.#part(opening, opening, replyFor(version, 'internal', null))
+    }
+    if (request.command === 'udp') return this.#associate(opening, request.clientPort)
+    const { destination } = request
+    facts.destination = formatDestination(destination)
+    const refused = refusalOf(this.service.forward, destination, 'tunnel')
+    if (refused === null) return this.#connect(opening, request)
+    facts.end(refused.code, refused.detail)
+    this.#part(opening, opening, replyFor(version, refused.code, refused.detail))
+  }
+
+  #connect(opening: Opening, { version, destination, early }: ConnectRequest): void {
+    const { facts, wire, hasEnded } = opening
+    const { forward, deadlines, listener } = this.service
+    const options: RelayOptions = {
+      ...{ facts, early, hasEnded, hooks: null, header: null, alpn: [], deadlines, idleMs: listener.timeouts.tunnelIdle },
+      upstream: forward.upstreamTo(destination),
+      answers: {
+        connected: socksReply(version, 'granted'),
+        failed: (relay, code, detail) => this.#part(relay, opening, replyFor(version, code, detail)),
+      },
+      screen: forward.blocks === null ? null : screenOf(forward.blocks, facts),
+    }
+    const relay = new Relay(wire, this, options)
+    this.replace(opening, relay)
+    relay.start()
+  }
+
+  #associate(opening: Opening, clientPort: number): void {
+    const { facts, wire } = opening
+    const { deadlines, listener, dns, counted } = this.service
+    const local = canonicalAddress(plainAddress(wire.facts().destination?.ip ?? ''))
+    if (local === null) {
+      facts.end('unsupported_socks', 'datagrams of a client without an address')
+      return this.#part(opening, opening, replyFor(5, 'unsupported_socks', null))
+    }
+    const association = new UdpAssociation(wire, this, {
+      ...{ facts, localAddress: local, clientPort, deadlines, idleMs: listener.timeouts.udpIdle, counted },
+      // Of the plan in force: it may outlive many.
+      refusalOf: (destination) => refusalOf(this.#forward, destination, 'tunnel'),
+      guard: (address) => this.#forward.guard(address),
+      resolve: (name, done) => dns.resolve(name, done),
+    })
+    this.replace(opening, association)
+    association.start()
+  }
+
+  refused(opening: Opening, answer: Buffer | null): void {
+    if (answer !== null) return this.#part(opening, opening, answer)
+    this.replace(opening, new Interim(opening.wire, this))
+    opening.wire.reset()
+  }
+
+  /** `stage`: what the connection was so far. */
+  #part(stage: Accepted, { wire }: Opening, answer: Buffer): void {
+    const parting = new Parting(wire, this, this.#deadlines)
+    this.replace(stage, parting)
+    parting.say(answer)
+  }
+}
+
+function screenOf(blocks: Blocks, facts: TunnelFacts): Screen {
+  const asked: Screen['asked'] = (serverName, refused) => {
+    facts.sni = serverName
+    if (refused === null) return
+    facts.reason = refused.code
+    facts.detail = refused.detail
+  }
+  return { blocks, asked }
+}

@@ -1,0 +1,3 @@
+/** The same conversations as in socks.test.ts where bare handles cannot be used. */
+process.env.SLUICE_NO_HANDLES = '1'
+await import('./socks.test.ts')
