@@ -145,6 +145,8 @@ export interface Observer {
   upstreamClosed(upstream: string, endpoint: string): void
   /** A request was not sent once more, for too many were. */
   retryRefused(upstream: string): void
+  /** One more request, or one less, waits for a connection. */
+  queued(upstream: string, change: 1 | -1): void
   upstreamChanged(change: UpstreamChange): void
   /** One crossing into a plugin: how many calls went, and how long it took. 0 ms: a call that was answered without one. */
   pluginCalled(plugin: string, calls: number, tookMs: number): void

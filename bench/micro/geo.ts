@@ -59,6 +59,7 @@ const sandbox = new Sandbox({
     datagramDropped: quiet,
     dialled: quiet,
     upstreamClosed: quiet,
+    queued: quiet,
     upstreamChanged: quiet,
     retryRefused: quiet,
     handshakeFailed: quiet,

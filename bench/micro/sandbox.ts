@@ -23,6 +23,7 @@ const observer: Observer = {
   datagramDropped: quiet,
   dialled: quiet,
   upstreamClosed: quiet,
+  queued: quiet,
   upstreamChanged: quiet,
   retryRefused: quiet,
   handshakeFailed: quiet,

@@ -13,6 +13,8 @@ export interface UpstreamReport {
   /** Workers that leave it alone, but for one request that tries. */
   readonly open: number
   readonly workers: number
+  /** Requests that wait for a connection. */
+  readonly waiting: number
   readonly list: readonly EndpointReport[]
 }
 
@@ -42,6 +44,7 @@ export function reportUpstreams(workers: readonly (readonly UpstreamState[])[]):
     return {
       ...{ name, endpoints: weighty.length, available: weighty.filter(({ state }) => state === 'available').length },
       ...{ panic: states.filter(({ isPanicking }) => isPanicking).length, workers: states.length, list },
+      waiting: states.reduce((sum, { waiting }) => sum + waiting, 0),
       open: states.filter(({ circuit }) => circuit !== null && circuit !== 'closed').length,
     }
   })

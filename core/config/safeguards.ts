@@ -3,13 +3,21 @@ import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report, show } from './report.ts'
 import { parseDuration } from './units.ts'
 
-export function checkSafeguards({ retries, timeouts, healthCheck }: Plain, path: Path, report: Report): void {
+export function checkSafeguards({ retries, timeouts, healthCheck, limits }: Plain, path: Path, report: Report): void {
+  if (isObject(limits)) checkLimits(limits, [...path, 'limits'], report)
   if (isObject(healthCheck)) checkHealthCheck(healthCheck, [...path, 'healthCheck'], report)
   if (isObject(retries) && isObject(timeouts) && msOf(retries.perTry) > msOf(timeouts.total))
     report.error(
       [...path, 'retries', 'perTry'],
       `one try may take longer than all of them together: timeouts.total is ${show(timeouts.total)}`,
     )
+}
+
+function checkLimits({ connections, pending, maxWait }: Plain, path: Path, report: Report): void {
+  if (connections === undefined && pending !== undefined)
+    report.error([...path, 'pending'], 'nobody has to wait where connections has no limit: say how many there may be, too')
+  if (maxWait !== undefined && (pending === undefined || pending === 0))
+    report.error([...path, 'maxWait'], 'nobody may wait: pending says how many do')
 }
 
 function checkHealthCheck({ type, ...rest }: Plain, path: Path, report: Report): void {

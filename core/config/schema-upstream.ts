@@ -102,7 +102,7 @@ const options = object({
   tls: tlsOrigination,
   timeouts: object({ connect: duration, response: duration, idle: duration, keepAlive: duration, total: duration }),
   idleConnections: whole(0),
-  limits: object({ connections: whole(1), ...planned({ pending: whole(0) }) }),
+  limits: object({ connections: whole(1), pending: whole(0, 1_000_000), maxWait: duration }),
   retries: object({ attempts: whole(1, 10), on: list(retryOn), budget: ratio, perTry: duration }),
   healthCheck: object({
     ...{ type: oneOf('http', 'tcp', 'tls'), path: checkedPath, host: checkedHost, status: oneOrMany(whole(200, 599)) },

@@ -169,6 +169,8 @@ export class Relay implements Accepted, Acquirer, Asked, WireOwner {
     if (hasEnded) this.#wire.owner.onEnd()
   }
 
+  onWaiting(): void {}
+
   onDialFailed(code: ErrorCode, detail: string | null): void {
     this.#giveUp = null
     const { upstream } = this.#options!

@@ -76,8 +76,10 @@ export interface CircuitBreaker {
 export interface Limits {
   /** Open connections, a worker. Default: no limit. */
   connections?: number | undefined
-  /** Planned. */
+  /** Requests that may wait for one, a worker: first come, first served. More are answered 503 with `Retry-After`. Default 0. */
   pending?: number | undefined
+  /** So long, then 503. Default: `timeouts.connect`. */
+  maxWait?: Duration | undefined
 }
 export interface Retries {
   /** Tries in all, the first included. Default 2; without `retries` there is one. */

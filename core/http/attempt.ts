@@ -82,7 +82,7 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
     endpoint.inFlight++
     this.attempts++
     if (upstream.safeguards?.isTimed === true) this.clock(upstream).begin(upstream.plan.retries?.perTry ?? Number.POSITIVE_INFINITY)
-    const connection = this.connects ? null : endpoint.pool.take(this.privates())
+    const connection = this.connects ? null : upstream.take(endpoint, this.privates())
     if (connection !== null) return this.send(connection)
     if (this.connects) this.sentAt = monotonicMs()
     this.dial()
@@ -136,6 +136,12 @@ export abstract class Attempt extends ExchangeFacts implements Acquirer, Respons
     this.cancelDial = null
     if (this.connects) this.beginTunnel(connection)
     else this.send(connection)
+  }
+
+  onWaiting(isWaiting: boolean): void {
+    const perTry = this.target!.plan.retries?.perTry ?? Number.POSITIVE_INFINITY
+    // It is not the endpoint that takes its time.
+    this.tryClock?.begin(isWaiting ? Number.POSITIVE_INFINITY : perTry)
   }
 
   onDialFailed(code: ErrorCode, detail: string | null): void {

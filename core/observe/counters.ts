@@ -53,6 +53,7 @@ export const families = {
   upstream_circuit_openings_total: counter('Times that an upstream was left alone because too many of its requests failed.', ['upstream']),
   upstream_circuit_open: gauge('Workers that leave an upstream alone now, but for one request that tries.', ['upstream']),
   upstream_panic: gauge('Workers that use all endpoints of an upstream now because too few are available.', ['upstream']),
+  upstream_waiting: gauge('Requests that wait for a connection to an upstream that has as many as it may have.', ['upstream']),
   upstream_dials_total: counter('Connections to endpoints, opened or failed.', ['upstream', 'endpoint', 'outcome']),
   upstream_connections: gauge('Connections to endpoints open now.', ['upstream', 'endpoint']),
   plugin_calls_total: counter('Calls of a plugin.', ['plugin']),

@@ -173,6 +173,10 @@ export class Traffic implements Observer {
     if (!change.isShared) this.#options.onChangeLine(changeLine(change))
   }
 
+  queued(upstream: string, change: 1 | -1): void {
+    this.#counters.values[this.#upstream(upstream).waiting]! += change
+  }
+
   retryRefused(upstream: string): void {
     this.#counters.values[this.#upstream(upstream).refused]! += 1
   }
@@ -297,6 +301,7 @@ export class Traffic implements Observer {
         response: this.#counters.add('upstream_response_seconds', name),
         retries: this.#counters.add('upstream_retries_total', name),
         refused: this.#counters.add('upstream_retries_refused_total', name),
+        waiting: this.#counters.add('upstream_waiting', name),
         endpoints: new Map(),
       }
       this.#upstreams.set(name, slots)
@@ -366,6 +371,7 @@ interface UpstreamSlots {
   readonly response: number
   readonly retries: number
   readonly refused: number
+  readonly waiting: number
   readonly endpoints: Map<string, EndpointSlots>
 }
 

@@ -11,6 +11,7 @@ import type {
   EndpointOptions,
   HashKeyOption,
   HealthCheck,
+  Limits,
   OriginationOptions,
   OutlierDetection,
   Retries,
@@ -25,6 +26,7 @@ import type {
   EndpointPlan,
   HealthCheckPlan,
   OutlierPlan,
+  PendingPlan,
   RetryPlan,
   StickyPlan,
   UpstreamPlan,
@@ -83,6 +85,7 @@ export class UpstreamCompiler {
       panic: options.panic ?? (standsBy(options) ? 0 : 0.5),
       proxyProtocol: options.proxyProtocol ?? null,
       connections: options.limits?.connections ?? Number.POSITIVE_INFINITY,
+      pending: compilePending(options.limits ?? {}, options.timeouts ?? {}),
     })
   }
 
@@ -168,6 +171,10 @@ function compileOutlier(options: OutlierDetection): OutlierPlan {
     failureRatio: failureRatio ?? Number.POSITIVE_INFINITY,
     latency: latency === undefined ? Number.POSITIVE_INFINITY : toMs(latency),
   })
+}
+
+function compilePending({ connections, pending = 0, maxWait }: Limits, { connect = '5s' }: Timeouts): PendingPlan | null {
+  return connections === undefined || pending === 0 ? null : Object.freeze({ most: pending, maxWait: toMs(maxWait ?? connect) })
 }
 
 function compileCircuitBreaker(options: CircuitBreaker): CircuitBreakerPlan {

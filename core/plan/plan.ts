@@ -307,6 +307,8 @@ export interface UpstreamPlan {
   readonly proxyProtocol: 1 | 2 | null
   /** Connections an upstream and worker; Infinity. */
   readonly connections: number
+  /** Who may wait where there are so many; null: nobody. */
+  readonly pending: PendingPlan | null
 }
 
 export interface RetryPlan {
@@ -338,6 +340,12 @@ export interface OutlierPlan {
   readonly ejectFor: number
   /** Default 0.5. */
   readonly maxEjected: number
+}
+
+export interface PendingPlan {
+  readonly most: number
+  /** Milliseconds. Default: the time to connect. */
+  readonly maxWait: number
 }
 
 /** When an upstream as a whole is left alone. */

@@ -220,6 +220,7 @@ export class SimulatedProxy {
       },
       dialled() {},
       upstreamClosed() {},
+      queued() {},
       upstreamChanged() {},
       retryRefused() {},
       pluginCalled() {},

@@ -46,6 +46,7 @@ export class Destinations {
       upstreamClosed: () => events.upstreamClosed(name, ANY),
       // Nobody watches over the health of hosts that clients choose.
       upstreamChanged: () => {},
+      queued: () => {},
     }
   }
 

@@ -47,6 +47,8 @@ export class Pool {
   readonly #idle: UpstreamConnection[] = []
   /** Idle, and kept by the client that they are for. */
   readonly #idlePrivate = new Set<UpstreamConnection>()
+  /** Who waits for room; null: nobody does. */
+  #watchers: Set<() => void> | null = null
   #retired = false
   /** Open connections, idle or not. */
   open = 0
@@ -134,10 +136,12 @@ export class Pool {
     if (privates !== null) {
       if (!privates.keep(connection, this)) return connection.wire.destroy()
       this.#idlePrivate.add(connection)
-      return connection.rest(this.#options.keepAliveMs)
+      connection.rest(this.#options.keepAliveMs)
+      return this.#tellRoom()
     }
     connection.rest(this.#options.keepAliveMs)
     this.#idle.push(connection)
+    this.#tellRoom()
   }
 
   closed(connection: UpstreamConnection): void {
@@ -155,17 +159,34 @@ export class Pool {
     for (const connection of [...this.#idle.splice(0), ...this.#idlePrivate]) connection.wire.destroy()
   }
 
-  /** Closes the one that has been idle longest of those that are for one client only. False: there is none. */
-  dropPrivate(): boolean {
-    for (const connection of this.#idlePrivate) {
-      connection.wire.destroy()
-      return true
-    }
-    return false
+  /** Closes an idle one: of those that are for one client only, or else of all, the one that has been idle longest. False: there is none. */
+  dropIdle(): boolean {
+    const [own] = this.#idlePrivate
+    const connection = own ?? this.#idle.shift()
+    if (connection === undefined) return false
+    this.#idlePrivate.delete(connection)
+    connection.wire.destroy()
+    return true
+  }
+
+  /** `onRoom` is called whenever a connection is idle again, or one less is open. */
+  watch(onRoom: () => void): void {
+    this.#watchers ??= new Set()
+    this.#watchers.add(onRoom)
+  }
+
+  unwatch(onRoom: () => void): void {
+    this.#watchers?.delete(onRoom)
+    if (this.#watchers?.size === 0) this.#watchers = null
   }
 
   #count(change: 1 | -1): void {
     this.open += change
     this.#environment.counted(change)
+    if (change === -1) this.#tellRoom()
+  }
+
+  #tellRoom(): void {
+    if (this.#watchers !== null) for (const onRoom of this.#watchers) onRoom()
   }
 }

@@ -6,6 +6,8 @@ export interface UpstreamState {
   readonly name: string
   /** All endpoints are used, for too few are available. */
   readonly isPanicking: boolean
+  /** Requests that wait for a connection. */
+  readonly waiting: number
   /** Null: it has no circuit breaker. */
   readonly circuit: Circuit | null
   readonly endpoints: readonly EndpointState[]
@@ -23,9 +25,9 @@ export interface EndpointState {
   readonly connections: number
 }
 
-export function stateOf({ plan, endpoints, safeguards }: Upstream): UpstreamState {
+export function stateOf({ plan, endpoints, safeguards, waiting }: Upstream): UpstreamState {
   return {
-    name: plan.name,
+    ...{ name: plan.name, waiting },
     circuit: safeguards?.breaker?.state ?? null,
     isPanicking: safeguards?.availability?.isPanicking === true,
     endpoints: endpoints.map(({ plan: { address, weight }, pool, health }) => {

@@ -1,9 +1,10 @@
 /** A named group of endpoints at run time: chooses one, lends a connection from its pool or opens a new one. */
 import type { HashKey, Tools } from '../balancer/balancer.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { UpstreamPlan } from '../plan/plan.ts'
+import type { PendingPlan, UpstreamPlan } from '../plan/plan.ts'
 import type { AvailabilityEvents } from './availability.ts'
 import type { UpstreamConnection } from './connection.ts'
+import { ConnectionQueue } from './connection-queue.ts'
 import { Endpoint } from './endpoint.ts'
 import { type Choice, type Group, groupsOf } from './group.ts'
 import type { PrivateConnections } from './private-connections.ts'
@@ -14,6 +15,7 @@ import { Stickiness } from './stickiness.ts'
 export interface UpstreamEvents extends AvailabilityEvents {
   dialled(upstream: string, endpoint: string, ok: boolean): void
   upstreamClosed(upstream: string, endpoint: string): void
+  queued(upstream: string, change: 1 | -1): void
 }
 
 export interface UpstreamEnvironment extends SafeguardsEnvironment, Tools {
@@ -26,6 +28,8 @@ export interface UpstreamEnvironment extends SafeguardsEnvironment, Tools {
 export interface Acquirer {
   onConnected(connection: UpstreamConnection): void
   onDialFailed(code: ErrorCode, detail: string | null): void
+  /** It has to wait until there may be another connection; or, false, no more. */
+  onWaiting(isWaiting: boolean): void
 }
 
 export class Upstream {
@@ -40,6 +44,8 @@ export class Upstream {
   readonly #groups: readonly Group[]
   readonly #key: HashKey | null
   readonly #environment: UpstreamEnvironment
+  /** Null: nobody waits. */
+  readonly #queue: ConnectionQueue | null
   readonly #choice: Choice = { tried: null, isNarrow: false, now: Number.NaN, hash: Number.NaN }
 
   constructor(plan: UpstreamPlan, endpoints: readonly Endpoint[], environment: UpstreamEnvironment) {
@@ -52,6 +58,22 @@ export class Upstream {
     this.#groups = groupsOf(plan, { endpoints, choice: this.#choice, tools: environment })
     this.#key = 'key' in balancer ? balancer.key : null
     this.#environment = environment
+    this.#queue = plan.pending === null ? null : this.#makeQueue(plan.pending)
+  }
+
+  #makeQueue(plan: PendingPlan): ConnectionQueue {
+    const { deadlines, events } = this.#environment
+    return new ConnectionQueue({
+      ...{ plan, deadlines, endpoints: this.endpoints },
+      hasRoom: () => this.#hasRoom(),
+      dropIdle: () => this.#dropIdle(),
+      counted: (change) => events.queued(this.plan.name, change),
+    })
+  }
+
+  /** Requests that wait for a connection. */
+  get waiting(): number {
+    return this.#queue?.size ?? 0
   }
 
   /**
@@ -96,16 +118,40 @@ export class Upstream {
     return null
   }
 
+  /** A kept connection; null: there is none, or others have waited for one for longer. */
+  take(endpoint: Endpoint, privates: PrivateConnections | null): UpstreamConnection | null {
+    return this.#queue !== null && this.#queue.size > 0 ? null : endpoint.pool.take(privates)
+  }
+
   /**
-   * Opens a connection, for one client alone if it has a header. Returns how to give up; or null, with `onDialFailed` called, if the
-   * limit of connections is reached. `alpn`: what is offered over TLS; default HTTP/1.1.
+   * Opens a connection, for one client alone if it has a header, or waits until there may be another one. Returns how to give up; or null,
+   * with `onDialFailed` called, if the limit of connections is reached. `alpn`: what is offered over TLS; default HTTP/1.1.
    */
   dial(endpoint: Endpoint, acquirer: Acquirer, privates: PrivateConnections | null, alpn?: readonly string[]): (() => void) | null {
-    // What is idle for one client must not keep another one out.
-    if (this.#open() >= this.plan.connections && !this.endpoints.some(({ pool }) => pool.dropPrivate())) {
+    const queue = this.#queue
+    const isFirst = queue === null || queue.size === 0
+    // What is idle must not keep anybody out.
+    if (isFirst && (this.#hasRoom() || this.#dropIdle())) return this.#open(endpoint, acquirer, privates, alpn)
+    if (queue === null) {
       acquirer.onDialFailed('connection_limit', null)
       return null
     }
+    const leave = queue.add({
+      ...{ endpoint, privates },
+      go: (kept) => {
+        acquirer.onWaiting(false)
+        if (kept === null) return this.#open(endpoint, acquirer, privates, alpn)
+        acquirer.onConnected(kept)
+        return null
+      },
+      late: () => acquirer.onDialFailed('pending_timeout', null),
+    })
+    if (leave === null) acquirer.onDialFailed('pending_limit', null)
+    else acquirer.onWaiting(true)
+    return leave
+  }
+
+  #open(endpoint: Endpoint, acquirer: Acquirer, privates: PrivateConnections | null, alpn?: readonly string[]): () => void {
     return endpoint.pool.dial(
       (connection, error, detail) => {
         const { name } = this.plan
@@ -121,11 +167,15 @@ export class Upstream {
     )
   }
 
-  #open(): number {
-    if (this.plan.connections === Number.POSITIVE_INFINITY) return 0
+  #hasRoom(): boolean {
+    if (this.plan.connections === Number.POSITIVE_INFINITY) return true
     let open = 0
     for (const endpoint of this.endpoints) open += endpoint.pool.open
-    return open
+    return open < this.plan.connections
+  }
+
+  #dropIdle(): boolean {
+    return this.endpoints.some(({ pool }) => pool.dropIdle())
   }
 }
 

@@ -11,6 +11,7 @@ const endpoint = (address: string, state: Partial<EndpointState> = {}): Endpoint
 const upstream = (name: string, endpoints: readonly EndpointState[], isPanicking = false): UpstreamState => ({
   name,
   isPanicking,
+  waiting: 3,
   circuit: isPanicking ? 'open' : null,
   endpoints,
 })
@@ -24,7 +25,7 @@ test('an endpoint is as it is in the worker that thinks worst of it, and it is s
   ])
   assert.equal(reports, [
     {
-      ...{ name: 'api', endpoints: 3, available: 1, panic: 1, open: 1, workers: 2 },
+      ...{ name: 'api', endpoints: 3, available: 1, panic: 1, open: 1, workers: 2, waiting: 6 },
       list: [
         { address: 'a', weight: 1, ejected: 1, state: 'ejected', healthy: null, why: 'for 30 s: 5 failures in a row', connections: 4 },
         { address: 'b', weight: 1, ejected: 0, state: 'unhealthy', healthy: false, why: 'status 503', connections: 4 },

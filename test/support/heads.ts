@@ -46,6 +46,7 @@ export function anUpstream(changes: Partial<UpstreamPlan> = {}): UpstreamPlan {
       outlier: null,
       healthCheck: null,
       circuitBreaker: null,
+      pending: null,
       panic: 0.5,
       proxyProtocol: null,
     },

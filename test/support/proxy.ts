@@ -116,6 +116,8 @@ export class RunningProxy implements AsyncDisposable {
   readonly dialled: { readonly endpoint: string; readonly ok: boolean }[] = []
   readonly changes: UpstreamChange[] = []
   retriesRefused = 0
+  /** Requests that wait for a connection. */
+  waiting = 0
   readonly runtime: Runtime
   /** Open connections of both sides, as the runtime counts them. */
   descriptors = 0
@@ -235,6 +237,14 @@ export class RunningProxy implements AsyncDisposable {
     return this.#waiting.until(() => this.handshakesFailed[number - 1], `no failed handshake ${number}`, ms)
   }
 
+  /** Resolves once so many requests wait for a connection. */
+  async queued(count: number): Promise<void> {
+    await this.#waiting.until(
+      () => (this.waiting === count ? true : undefined),
+      () => `${this.waiting} wait, not ${count}`,
+    )
+  }
+
   /** Resolves once that many connections, of both sides together, are open. */
   async open(count: number, ms?: number): Promise<void> {
     await this.#waiting.until(
@@ -276,6 +286,10 @@ export class RunningProxy implements AsyncDisposable {
       upstreamClosed() {},
       upstreamChanged: (change) => {
         this.changes.push(change)
+        this.#waiting.poke()
+      },
+      queued: (_, change) => {
+        this.waiting += change
         this.#waiting.poke()
       },
       retryRefused: () => {
@@ -378,12 +392,13 @@ function makeUpstream(
       retries: makeRetries(attempts, retries),
       outlier: outlier === undefined ? null : makeOutlier(outlier),
       circuitBreaker: circuitBreaker === undefined ? null : makeCircuitBreaker(circuitBreaker),
+      pending: null,
       healthCheck: healthCheck === undefined ? null : makeHealthCheck(healthCheck),
       panic: 0.5,
       connections: Number.POSITIVE_INFINITY,
       proxyProtocol: null,
     },
-    ...pick(rest, ['balancer', 'host', 'hostName', 'tls', 'idleConnections', 'panic', 'connections', 'proxyProtocol']),
+    ...pick(rest, ['balancer', 'host', 'hostName', 'tls', 'idleConnections', 'panic', 'connections', 'pending', 'proxyProtocol']),
     endpoints: endpoints.map((endpoint) => makeEndpoint(typeof endpoint === 'string' ? endpoint : endpoint.address)),
     timeouts: { connect: 5_000, response: 60_000, idle: 60_000, keepAlive: 60_000, total: Number.POSITIVE_INFINITY, ...timeouts },
   }

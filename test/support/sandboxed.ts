@@ -166,6 +166,7 @@ function observerOf(told: Told): Observer {
     datagramDropped: quiet,
     dialled: quiet,
     upstreamClosed: quiet,
+    queued: quiet,
     upstreamChanged: quiet,
     retryRefused: quiet,
     handshakeFailed: quiet,
