@@ -155,9 +155,9 @@ export function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
-export function lastOutput(child: ChildProcess): string {
+export function lastOutput(child: ChildProcess, lines = 12): string {
   const text = [...new Set(logs.get(child))].map(read).join('\n')
-  return text.trimEnd().split('\n').slice(-12).join('\n')
+  return text.trimEnd().split('\n').slice(-lines).join('\n')
 }
 
 function sumOf(pids: readonly number[], pattern: RegExp): number {

@@ -77,7 +77,7 @@ function wordsOf(state: UpstreamChange['state'], who: string, why: string): { le
     case 'ejected':
       return { level: 'warn', text: `${who} is ejected ${why}` }
     case 'available':
-      return { level: 'info', text: `${who} gets requests again: ${why}` }
+      return { level: 'info', text: `${who} is not ejected any more: ${why}` }
     case 'unhealthy':
       return { level: 'warn', text: `${who} is unhealthy: ${why}` }
     case 'healthy':
