@@ -5,8 +5,8 @@
 import type { Deadlines } from '../deadlines.ts'
 import type { PendingPlan } from '../plan/plan.ts'
 import type { UpstreamConnection } from './connection.ts'
-import type { PrivateConnections } from './private-connections.ts'
 import type { Endpoint } from './endpoint.ts'
+import type { PrivateConnections } from './private-connections.ts'
 import { type Waiter, WaitQueue } from './wait-queue.ts'
 
 /** Among the first so many somebody is looked for who wants the endpoint of a kept connection. */
