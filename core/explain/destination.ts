@@ -5,7 +5,7 @@ import { requestText } from '../http/forward.ts'
 import { dropIdentity, extendIdentity, type Hop, hopLines } from '../http/identity.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import { normalisePath } from '../net/path.ts'
-import type { Destination, EndpointPlan, ListenerPlan, RetryPlan, UpstreamPlan } from '../plan/plan.ts'
+import type { Destination, EndpointPlan, ListenerPlan, UpstreamPlan } from '../plan/plan.ts'
 import { makeRequestView } from '../request-view.ts'
 import type { Params } from '../route/pattern.ts'
 import { expand } from '../route/template.ts'
@@ -14,6 +14,7 @@ import type { Asked } from '../upstream/request-key.ts'
 import { explainBalancing, explainSplit } from './balancing.ts'
 import type { NamedValue, Outcome, Sent } from './explanation.ts'
 import { schemeOf } from './listener.ts'
+import { safeguardsOf } from './safeguards.ts'
 import { clean, shownField } from './shown.ts'
 
 export interface Arrived {
@@ -96,7 +97,7 @@ function explainSending({ rewrite }: { readonly rewrite: string | null }, sendin
     ...{ kind: 'upstream', upstream: upstream.name, place: null, split, splitBecause: sending.splitBecause },
     endpoints: upstream.endpoints.map(({ address, weight }) => ({ address, weight })),
     first: balancing.first?.address ?? null,
-    ...{ balancing: balancing.because, retries: upstream.retries === null ? null : retriesOf(upstream.retries) },
+    ...{ balancing: balancing.because, safeguards: safeguardsOf(upstream) },
     ...{ requestLine: clean(requestLine), isRewritten: rewrite !== null },
     host: { value: clean(after.find(isHost)?.value ?? ''), because: hostBecause(upstream) },
     tls: upstream.tls === null ? null : { servername: servernameOf(upstream.tls.servername, first) },
@@ -136,11 +137,6 @@ function fieldsOf(head: RequestHead): NamedValue[] {
     if (colon > 0) fields.push({ name: line.slice(0, colon), value: line.slice(colon + 1).trim() })
   }
   return fields
-}
-
-function retriesOf({ attempts, onConnect, onReset, onTimeout, statuses }: RetryPlan): string {
-  const causes = [...(onConnect ? ['connect'] : []), ...(onReset ? ['reset'] : []), ...(onTimeout ? ['timeout'] : []), ...statuses]
-  return `up to ${attempts} tries, on ${causes.join(', ')}`
 }
 
 function hostBecause({ host, name, hostName }: UpstreamPlan): string {

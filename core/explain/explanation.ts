@@ -174,8 +174,8 @@ export interface Sent {
   /** Which is the next one, and how it goes on; null: that depends on more than the request. */
   readonly first: string | null
   readonly balancing: string
-  /** Words; null: one try. */
-  readonly retries: string | null
+  /** What keeps it in service: a line each. */
+  readonly safeguards: readonly string[]
   readonly requestLine: string
   /** The path came about by `rewrite`. */
   readonly isRewritten: boolean

@@ -180,7 +180,7 @@ function sentSections(sent: Sent, paint: Paint): Section[] {
   }
   to.push(sent.first === null ? sent.balancing : `${sent.first}${sent.endpoints.length > 1 ? ' first' : ''}: ${sent.balancing}`)
   if (sent.endpoints.length > 1) to.push(paint(DIM, endpointsText(sent)))
-  if (sent.retries !== null) to.push(paint(DIM, sent.retries))
+  for (const line of sent.safeguards) to.push(paint(DIM, line))
   const line = `${sent.requestLine}${sent.isRewritten ? paint(DIM, '  (rewritten)') : ''}`
   const tls = sent.tls === null ? [] : [`TLS${sent.tls.servername === '' ? '' : ` for ${sent.tls.servername}`}`]
   return [

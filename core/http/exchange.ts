@@ -3,7 +3,7 @@
  * a hook, a dial or a peer really makes it wait.
  *
  *   begin:  may it come in, and go where it names (entering.ts, on the forward side) → ask the listener's hooks → match the route → ask the route's hooks → answer (answering.ts), or
- *           choose an endpoint, connect, send, try again (attempt.ts; hooks of the body: request-filter.ts)
+ *           choose an endpoint, connect, send, try again (attempt.ts, sending.ts; hooks of the body: request-filter.ts)
  *           → response head → ask hooks in reverse → reply (responding.ts; hooks of the body: response-filter.ts) → tell
  */
 

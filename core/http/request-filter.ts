@@ -4,11 +4,11 @@
  */
 import type { Hook, Verdict } from '../hooks.ts'
 import { ChunkedReader } from '../net/http1/chunked.ts'
-import type { BodyTaker } from './attempt.ts'
 import { gathersAll, loosen, mediaType, mostTogether, tooMuchMade } from './body-hooks.ts'
 import { BodyPipe, type PipeEnd } from './body-pipe.ts'
 import { Together } from './body-store.ts'
 import type { Coding } from './content-coding.ts'
+import type { BodyTaker } from './sending.ts'
 
 export class RequestFilter implements PipeEnd {
   /** The client has sent all of it. */

@@ -61,14 +61,16 @@ export class Availability implements Timed {
     this.#plan = plan
     this.#outlier = plan.outlier
     this.#environment = environment
+    for (const { health } of endpoints) if (health !== null) health.record = null
     this.use(endpoints)
   }
 
-  /** Takes over these endpoints as they are. */
+  /** Takes over these endpoints as they are, and lets go of others. */
   use(endpoints: readonly Endpoint[]): void {
+    for (const endpoint of this.#endpoints) if (!endpoints.includes(endpoint)) this.#leave(endpoint, false)
     for (const endpoint of endpoints) {
       endpoint.health ??= new EndpointHealth()
-      endpoint.health.record = this.#outlier === null ? null : new OutlierRecord(this.#outlier)
+      if (this.#outlier !== null) endpoint.health.record ??= new OutlierRecord(this.#outlier)
     }
     this.#endpoints = endpoints.filter(({ plan }) => plan.weight > 0)
     this.#ejected = this.#endpoints.filter(({ health }) => health!.isEjected).length
@@ -122,15 +124,20 @@ export class Availability implements Timed {
   close(left: readonly Endpoint[]): void {
     this.#isClosed = true
     this.#environment.deadlines.remove(this)
-    for (const endpoint of this.#endpoints) {
-      const health = endpoint.health!
-      const isLeft = left.includes(endpoint)
-      if (health.isEjected && !isLeft) this.#tell(endpoint, 'available', 'it is not in the config any more')
-      // Whoever checks it next may mean something else by it.
-      if (health.isHealthy === false) this.#tell(endpoint, 'healthy', 'it is not in the config any more', isLeft)
-      health.isHealthy = null
+    for (const endpoint of this.#endpoints) this.#leave(endpoint, left.includes(endpoint))
+    if (this.isPanicking) this.#tell(null, 'calm', GONE, true)
+  }
+
+  /** `isKept`: the next plan goes on with it, ejected or not. */
+  #leave(endpoint: Endpoint, isKept: boolean): void {
+    const health = endpoint.health!
+    if (health.isEjected && !isKept) {
+      health.ejectedUntil = Number.NaN
+      this.#tell(endpoint, 'available', GONE)
     }
-    if (this.isPanicking) this.#tell(null, 'calm', 'it is not in the config any more', true)
+    // Whoever checks it next may mean something else by it.
+    if (health.isHealthy === false) this.#tell(endpoint, 'healthy', GONE, isKept)
+    health.isHealthy = null
   }
 
   #change(endpoint: Endpoint, state: UpstreamChange['state'], why: string, isShared = false): void {
@@ -164,3 +171,5 @@ export class Availability implements Timed {
     this.dueAt = next
   }
 }
+
+const GONE = 'it is not among its endpoints any more'

@@ -6,6 +6,7 @@ import type { Deadlines } from '../deadlines.ts'
 import type { PendingPlan } from '../plan/plan.ts'
 import type { UpstreamConnection } from './connection.ts'
 import type { Endpoint } from './endpoint.ts'
+import type { Pool } from './pool.ts'
 import type { PrivateConnections } from './private-connections.ts'
 import { type Waiter, WaitQueue } from './wait-queue.ts'
 
@@ -17,7 +18,8 @@ const MOST_OVERTAKEN = 16
 export interface ConnectionQueueParts {
   readonly plan: PendingPlan
   readonly deadlines: Deadlines
-  readonly endpoints: readonly Endpoint[]
+  /** At that moment. */
+  pools(): readonly Pool[]
   /** Another one may be opened, if need be in the place of one that is idle. */
   hasRoom(): boolean
   dropIdle(): boolean
@@ -36,6 +38,8 @@ export interface QueuedRequest {
 export class ConnectionQueue {
   readonly #parts: ConnectionQueueParts
   readonly #queue: WaitQueue<Place>
+  /** Those that tell of room. */
+  #watched: readonly Pool[] = []
   #overtaken = 0
   #isAboutToServe = false
 
@@ -54,7 +58,7 @@ export class ConnectionQueue {
     const place = new Place(request, () => this.#left())
     if (!this.#queue.add(place)) return null
     this.#parts.counted(1)
-    if (this.size === 1) for (const { pool } of this.#parts.endpoints) pool.watch(this.#onRoom)
+    if (this.size === 1) this.#watch(this.#parts.pools())
     return () => {
       if (this.#queue.remove(place)) this.#left()
       else place.giveUp?.()
@@ -102,7 +106,13 @@ export class ConnectionQueue {
 
   #left(): void {
     this.#parts.counted(-1)
-    if (this.size === 0) for (const { pool } of this.#parts.endpoints) pool.unwatch(this.#onRoom)
+    if (this.size === 0) this.#watch([])
+  }
+
+  #watch(pools: readonly Pool[]): void {
+    for (const pool of this.#watched) pool.unwatch(this.#onRoom)
+    for (const pool of pools) pool.watch(this.#onRoom)
+    this.#watched = pools
   }
 }
 

@@ -64,7 +64,7 @@ export class Upstream {
   #makeQueue(plan: PendingPlan): ConnectionQueue {
     const { deadlines, events } = this.#environment
     return new ConnectionQueue({
-      ...{ plan, deadlines, endpoints: this.endpoints },
+      ...{ plan, deadlines, pools: () => this.endpoints.map(({ pool }) => pool) },
       hasRoom: () => this.#hasRoom(),
       dropIdle: () => this.#dropIdle(),
       counted: (change) => events.queued(this.plan.name, change),

@@ -77,8 +77,8 @@ test('the whole way of a request: listener, client, use, routes, destination, ba
   })
   const sent = found.outcome as Sent
   assert.equal(
-    [sent.upstream, sent.first, sent.retries, sent.requestLine],
-    ['api', '127.0.0.1:3002', 'up to 2 tries, on connect', 'GET /u/7?q=1 HTTP/1.1'],
+    [sent.upstream, sent.first, sent.safeguards, sent.requestLine],
+    ['api', '127.0.0.1:3002', ['up to 2 tries, on connect'], 'GET /u/7?q=1 HTTP/1.1'],
   )
   assert.equal(sent.split, [
     { upstream: 'api', percent: 90 },

@@ -1,0 +1,40 @@
+/** What keeps an upstream in service, in words: a line for each thing that its plan asks for. */
+import type { CircuitBreakerPlan, HealthCheckPlan, OutlierPlan, RetryPlan, UpstreamPlan } from '../plan/plan.ts'
+import { duration } from './format.ts'
+
+export function safeguardsOf({ retries, healthCheck, outlier, circuitBreaker, connections, pending }: UpstreamPlan): string[] {
+  const waiting = pending === null ? 'nobody waits for one' : `${pending.most} requests wait for one, up to ${duration(pending.maxWait)}`
+  return [
+    ...(retries === null ? [] : [retriesOf(retries)]),
+    ...(healthCheck === null ? [] : [healthCheckOf(healthCheck)]),
+    ...(outlier === null ? [] : [outlierOf(outlier)]),
+    ...(circuitBreaker === null ? [] : [circuitBreakerOf(circuitBreaker)]),
+    ...(connections === Number.POSITIVE_INFINITY ? [] : [`connections a worker: up to ${connections}; ${waiting}`]),
+  ]
+}
+
+function retriesOf({ attempts, onConnect, onReset, onTimeout, statuses }: RetryPlan): string {
+  const causes = [...(onConnect ? ['connect'] : []), ...(onReset ? ['reset'] : []), ...(onTimeout ? ['timeout'] : []), ...statuses]
+  return `up to ${attempts} tries, on ${causes.join(', ')}`
+}
+
+function healthCheckOf({ type, path, interval }: HealthCheckPlan): string {
+  return `each endpoint is checked each ${duration(interval)}: ${type === 'http' ? `GET ${path}` : type}`
+}
+
+function outlierOf({ consecutiveFailures, failureRatio, latency, ejectFor }: OutlierPlan): string {
+  const causes = [
+    `${consecutiveFailures} failures in a row`,
+    ...(failureRatio === Number.POSITIVE_INFINITY ? [] : [`${percent(failureRatio)} of failures`]),
+    ...(latency === Number.POSITIVE_INFINITY ? [] : [`answers that take ${duration(latency)}`]),
+  ]
+  return `an endpoint is ejected for ${duration(ejectFor)} after ${causes.join(', or ')}`
+}
+
+function circuitBreakerOf({ failureRatio, minRequests, openFor }: CircuitBreakerPlan): string {
+  return `left alone for ${duration(openFor)} when ${percent(failureRatio)} of ${minRequests} requests or more fail`
+}
+
+function percent(share: number): string {
+  return `${Number((share * 100).toFixed(1))}%`
+}
