@@ -45,14 +45,17 @@ export class UpstreamChanges {
   }
 
   #set(value: 0 | 1, upstream: string): void {
-    this.#counters.values[this.#slot('upstream_circuit_open', [upstream])] = value
+    const slot = this.#slot('upstream_circuit_open', [upstream])
+    this.#counters.values[slot] = value
   }
 
   #add(family: Family, change: 1 | -1, upstream: string, ...more: string[]): void {
     let labels = [upstream, ...more]
     if (this.#slots.size >= MAX_PLACES && more.length > 0 && !this.#slots.has(keyOf(family, labels)))
       labels = [upstream, 'other', ...more.slice(1)]
-    this.#counters.values[this.#slot(family, labels)]! += change
+    // Apart, for a new slot may be one in another array.
+    const slot = this.#slot(family, labels)
+    this.#counters.values[slot]! += change
   }
 
   #slot(family: Family, labels: readonly string[]): number {

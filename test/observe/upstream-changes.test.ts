@@ -15,7 +15,6 @@ test('each change is one line that says who, what and why', () => {
   assert.equal(changeLine(change), {
     level: 'warn',
     text: 'endpoint 10.0.0.1:80 of api is ejected for 30 s: 5 failures in a row, the last: connect_refused',
-    isShared: false,
     fields: { upstream: 'api', endpoint: '10.0.0.1:80', state: 'ejected' },
   })
   assert.equal(changeLine({ upstream: 'api', endpoint: null, state: 'panic', why: '1 of 3 endpoints are available', isShared: false }), {
