@@ -155,7 +155,9 @@ export class Traffic implements Observer {
     values[slots.sent]! += x.bytesOut
     if (x.datagramsIn > 0) this.#countDatagrams(x)
     if (x.reason !== null) this.#countError(x.reason)
-    if (x.upstream !== null && x.attempts > 1) values[this.#upstream(x.upstream).retries]! += x.attempts - 1
+    if (x.upstream === null || x.attempts <= 1) return
+    const { retries } = this.#upstream(x.upstream)
+    this.#counters.values[retries]! += x.attempts - 1
   }
 
   dialled(upstream: string, endpoint: string, ok: boolean): void {
@@ -174,11 +176,13 @@ export class Traffic implements Observer {
   }
 
   queued(upstream: string, change: 1 | -1): void {
-    this.#counters.values[this.#upstream(upstream).waiting]! += change
+    const { waiting } = this.#upstream(upstream)
+    this.#counters.values[waiting]! += change
   }
 
   retryRefused(upstream: string): void {
-    this.#counters.values[this.#upstream(upstream).refused]! += 1
+    const { refused } = this.#upstream(upstream)
+    this.#counters.values[refused]! += 1
   }
 
   pluginCalled(plugin: string, calls: number, tookMs: number): void {
@@ -190,7 +194,8 @@ export class Traffic implements Observer {
   }
 
   pluginFailed(plugin: string, why: PluginFailure, detail: string): void {
-    this.#counters.values[this.#plugin(plugin).failures[why]]! += 1
+    const { failures } = this.#plugin(plugin)
+    this.#counters.values[failures[why]]! += 1
     this.#options.onPluginLine({ plugin, level: 'error', text: `${failureText[why]}: ${detail}` })
   }
 

@@ -40,6 +40,21 @@ test('counters say how often endpoints were ejected, and how many are kept off n
   assert.is(told.changes.length, 8)
 })
 
+test('what is counted first of a series is counted, wherever its place is', () => {
+  using told = new Told()
+  for (let i = 0; i < 300; i++) {
+    told.traffic.retryRefused(`refused ${i}`)
+    told.traffic.queued(`queued ${i}`, 1)
+    told.traffic.upstreamChanged({ upstream: `open ${i}`, endpoint: null, state: 'open', why: 'x', isShared: false })
+    told.traffic.pluginFailed(`plugin ${i}`, 'threw', 'x')
+  }
+  const families = ['upstream_retries_refused_total', 'upstream_waiting', 'upstream_circuit_open', 'plugin_failures_total']
+  assert.equal(
+    families.map((family) => told.count(family)),
+    [300, 300, 300, 300],
+  )
+})
+
 test('endpoints that come and go do not make the counters grow without end', () => {
   using told = new Told()
   for (let i = 0; i < 5_000; i++)
