@@ -55,6 +55,8 @@ export class Relay implements Accepted, Acquirer, Asked, WireOwner {
   /** It has none, nor has its client an address but this. */
   readonly request = null
   readonly ip: string
+  /** What was said before on one that is kept was HTTP. */
+  readonly takesKept = false
   readonly #wire: Wire
   readonly #home: RelayHome
   readonly #privates: PrivateConnections

@@ -108,6 +108,11 @@ export abstract class Attempt extends Sending implements Acquirer, TryClockOwner
     else this.send(connection)
   }
 
+  /** Not for a tunnel, nor in the place of one that was kept and turned out closed. */
+  get takesKept(): boolean {
+    return !this.connects && !this.staleRetried
+  }
+
   onWaiting(isWaiting: boolean): void {
     const perTry = this.target!.plan.retries?.perTry ?? Number.POSITIVE_INFINITY
     // It is not the endpoint that takes its time.

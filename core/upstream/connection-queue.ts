@@ -30,6 +30,7 @@ export interface ConnectionQueueParts {
 export interface QueuedRequest {
   readonly endpoint: Endpoint
   readonly privates: PrivateConnections | null
+  readonly takesKept: boolean
   /** A kept connection; or null, and one may be opened. Returns how to give that up. */
   go(kept: UpstreamConnection | null): (() => void) | null
   late(): void
@@ -92,8 +93,8 @@ export class ConnectionQueue {
     return this.#parts.dropIdle() && this.#serve(first, null)
   }
 
-  #takeFor({ request: { endpoint, privates } }: Place): UpstreamConnection | null {
-    return endpoint.pool.take(privates)
+  #takeFor({ request: { endpoint, privates, takesKept } }: Place): UpstreamConnection | null {
+    return takesKept ? endpoint.pool.take(privates) : null
   }
 
   #serve(place: Place, kept: UpstreamConnection | null): true {

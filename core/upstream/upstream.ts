@@ -26,6 +26,8 @@ export interface UpstreamEnvironment extends SafeguardsEnvironment, Tools {
 
 /** What an exchange gets when it asked for a connection that had to be opened. */
 export interface Acquirer {
+  /** Where it had to wait, a connection that has served others will do. */
+  readonly takesKept: boolean
   onConnected(connection: UpstreamConnection): void
   onDialFailed(code: ErrorCode, detail: string | null): void
   /** It has to wait until there may be another connection; or, false, no more. */
@@ -137,7 +139,7 @@ export class Upstream {
       return null
     }
     const leave = queue.add({
-      ...{ endpoint, privates },
+      ...{ endpoint, privates, takesKept: acquirer.takesKept },
       go: (kept) => {
         acquirer.onWaiting(false)
         if (kept === null) return this.#open(endpoint, acquirer, privates, alpn)

@@ -1,7 +1,9 @@
 /** Waiting for a connection where there are as many as may be: in turn, bounded, and given up by who leaves. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { http, tcp, upstream } from '../../core/index.ts'
 import type { Client } from '../support/client.ts'
+import { helloMessage, records } from '../support/client-hello.ts'
 import { answer, type OriginRequest, startOrigin } from '../support/origin.ts'
 import { type RunningProxy, startProxy } from '../support/proxy.ts'
 import { turnable } from '../support/turnable.ts'
@@ -155,6 +157,27 @@ test('a kept connection goes to who wants its endpoint, but the first is not ove
   const opened = a.connections.length + b.connections.length
   assert.ok(opened < 20, `${opened} connections for 60 requests`)
   for (const client of clients) client.destroy()
+})
+
+test('a tunnel that had to wait gets a connection of its own, never one that has carried HTTP', async () => {
+  await using origin = await startOrigin(undefined, { raw: true })
+  const both = upstream('both', { endpoints: [origin.address], limits: { connections: 1, pending: 5 } })
+  const routes = [{ sni: 'tunnel.example', to: both }, { to: http({ routes: [{ to: both }] }) }] as const
+  await using proxy = await startProxy({ config: { listeners: { edge: tcp({ listen: ':0', routes: [...routes] }) } } })
+  using c = await proxy.connect()
+  c.send(get())
+  const first = await origin.connection(1)
+  await first.until('\r\n\r\n')
+  using d = await proxy.connect()
+  const hello = records(helloMessage({ serverName: 'tunnel.example' }))
+  d.send(hello)
+  await proxy.queued(1)
+  first.write(answer('ok'))
+  assert.is((await c.response()).text, 'ok')
+  const second = await origin.connection(2)
+  await second.until(hello.toString('latin1'))
+  await first.closed()
+  assert.not.match(first.received.toString('latin1'), 'tunnel.example')
 })
 
 test('the time for one try does not run while a request waits, the time for all does', async () => {
