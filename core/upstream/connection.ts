@@ -82,6 +82,8 @@ export class UpstreamConnection implements WireOwner, Timed {
     this.#home = home
     this.deadlines = deadlines
     wire.owner = this
+    // What is read goes into writes of clients, who may take their time with it: it must not be read into again meanwhile.
+    if (!wire.lends) wire.expectBulk()
     deadlines.add(this)
   }
 

@@ -1,5 +1,6 @@
 /** TLS to endpoints: verified unless the certificate is right, and each way to be wrong is told apart. */
 import { once } from 'node:events'
+import * as https from 'node:https'
 import type { AddressInfo } from 'node:net'
 import * as tls from 'node:tls'
 import { test } from 'uvu'
@@ -88,6 +89,36 @@ secure('an endpoint that never shakes hands is given up in time', async ({ ca })
   assert.is((await request(proxy.port, GET)).status, 504)
   assert.is((await proxy.exchange()).reason, 'connect_timeout')
   assert.is(await (await origin.connection()).closed(), 'fin')
+})
+
+secure('what a slow client has not taken of an answer over TLS is not overwritten by answers to others', async ({ ca, server }) => {
+  // Mechanism: connections over TLS read into one buffer, and what was read of it was lent to the writes of clients.
+  const size = 5_000_000
+  const origin = https.createServer({ cert: server.cert, key: server.key }, ({ url }, response) => {
+    response.end(Buffer.alloc(size, url![1]))
+  })
+  origin.listen(0, '127.0.0.1')
+  await once(origin, 'listening')
+  try {
+    const { port } = origin.address() as AddressInfo
+    await using proxy = await startProxy({ endpoints: [`127.0.0.1:${port}`], tls: { ...unset, ca: ca.cert } })
+    const clients = []
+    for (const letter of 'abcde') {
+      const c = await proxy.connect({ deadlineMs: 20_000 })
+      clients.push({ c, letter })
+      c.pause().send(`GET /${letter} HTTP/1.1\r\nHost: x\r\n\r\n`)
+    }
+    // None of them fits into what the kernel holds: all are under way at a time, and wait.
+    for (let i = 0; i < 30; i++) await proxy.settled()
+    for (const { c, letter } of clients) {
+      const { body } = await c.resume().response()
+      assert.ok(body.equals(Buffer.alloc(size, letter)), `${letter} got ${[...new Set(body.latin1Slice())].join('')}`)
+      c.destroy()
+    }
+  } finally {
+    origin.closeAllConnections()
+    origin.close()
+  }
 })
 
 test.run()
