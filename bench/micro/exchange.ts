@@ -1,9 +1,10 @@
 /**
- * What one exchange costs in this program alone: a real HTTP/1 connection, exchange and upstream connection between two wires that
+ * What one exchange costs in this program alone: a real connection, HTTP/1 or HTTP/2, exchange and upstream connection between two wires that
  * carry bytes in memory, so that neither the kernel nor a neighbour on the machine is in the figure. Prints ns an exchange.
  */
 import { monotonicMs } from '../../core/clock.ts'
 import { Http1Connection } from '../../core/connection/http1.ts'
+import { Http2Connection } from '../../core/connection/http2.ts'
 import { Deadlines } from '../../core/deadlines.ts'
 import type { Service } from '../../core/http/service.ts'
 import { Tally } from '../../core/http/tally.ts'
@@ -60,15 +61,15 @@ class MemoryWire implements Wire {
   reset(): void {}
 }
 
-function createService(): { service: Service; upstreamWire: MemoryWire } {
+function createService(connections = 1): { service: Service; upstreamWires: MemoryWire[] } {
   const deadlines = new Deadlines()
   const target = { kind: 'ip', host: '127.0.0.1', port: 1 } as const
   const pool = new Pool(
     { target, tls: null, proxyProtocol: null, connectMs: 1000, keepAliveMs: 60_000, maxIdle: 16 },
     { dns: new DnsCache(), deadlines, counted() {} },
   )
-  const upstreamWire = new MemoryWire()
-  pool.release(new UpstreamConnection(upstreamWire, pool, deadlines))
+  const upstreamWires = Array.from({ length: connections }, () => new MemoryWire())
+  for (const wire of upstreamWires) pool.release(new UpstreamConnection(wire, pool, deadlines))
   const plan: UpstreamPlan = {
     name: 'api',
     endpoints: [{ address: '127.0.0.1:1', target, weight: 1, group: 0 }],
@@ -159,18 +160,86 @@ function createService(): { service: Service; upstreamWire: MemoryWire } {
     requestId: String,
     nextSerial: () => ++serial,
   }
-  return { service, upstreamWire }
+  return { service, upstreamWires }
 }
 
 const rounds = 100_000
-for (const [name, text] of Object.entries(requests)) {
-  const { service, upstreamWire } = createService()
-  const client = new MemoryWire()
-  new Http1Connection(
-    client,
-    { service, draining: false, isMisdirected: () => false, becameTunnel() {}, speaksHttp2() {}, tunnelClosed() {}, connectionClosed() {} },
-    'http',
+/** As the event loop does after each turn. */
+const runTicks = (process as unknown as { _tickCallback: () => void })._tickCallback
+
+function homeOf(service: Service) {
+  const nothing = (): void => {}
+  return {
+    ...{ service, draining: false, isMisdirected: () => false },
+    ...{ becameTunnel: nothing, speaksHttp2: nothing, tunnelClosed: nothing, connectionClosed: nothing },
+  }
+}
+
+/** Field blocks of the request: as it comes first, and from the second time on. */
+function blocksOf(text: string): readonly [Buffer, Buffer] {
+  const [line, ...lines] = text.trim().split('\r\n')
+  const [method, path] = line!.split(' ')
+  const fields = lines.map((one) => one.split(': ') as [string, string]).filter(([name]) => !/^(?:connection|host)$/i.test(name))
+  const host = /Host: (.+)\r/.exec(text)![1]!
+  const all = [[':method', method!], [':scheme', 'https'], [':authority', host], [':path', path!], ...fields] as [string, string][]
+  const literals = all.map(([name, value]) =>
+    Buffer.concat([Buffer.of(0x40, name.length), Buffer.from(name.toLowerCase()), Buffer.of(value.length), Buffer.from(value)]),
   )
+  return [Buffer.concat(literals), Buffer.from(all.map((_, i) => 0x80 | (61 + all.length - i)))]
+}
+
+function headersFrame(block: Buffer): Buffer {
+  const head = Buffer.from([0, block.length >> 8, block.length, 1, 5, 0, 0, 0, 0])
+  return Buffer.concat([head, block])
+}
+
+const STREAMS = 8
+
+function measureHttp2(name: string, text: string): void {
+  const { service, upstreamWires } = createService(STREAMS)
+  const client = new MemoryWire()
+  new Http2Connection(client, homeOf(service), { scheme: 'https', header: null, secured: null })
+  const windows = '\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff' + '\0\0\x04\x08\0\0\0\0\0\x7f\xff\0\0'
+  const first = Buffer.from(`PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${windows}`, 'latin1')
+  client.owner.onBytes(first, first.length)
+  const [literal, indexed] = blocksOf(text)
+  let id = 1
+  const once = headersFrame(literal)
+  once[8] = id
+  client.owner.onBytes(once, once.length)
+  for (const wire of upstreamWires) if (wire.written > 0) wire.owner.onBytes(response, response.length)
+  const frame = headersFrame(indexed)
+  const read = Buffer.concat(Array.from({ length: STREAMS }, () => frame))
+  const costs: number[] = []
+  for (let round = 0; round < 20; round++) {
+    const from = process.cpuUsage()
+    for (let i = 0; i < rounds; i += STREAMS) {
+      for (let at = 5; at < read.length; at += frame.length) {
+        id += 2
+        read.writeUInt32BE(id, at)
+      }
+      client.owner.onBytes(read, read.length)
+      for (const wire of upstreamWires) wire.owner.onBytes(response, response.length)
+      runTicks()
+    }
+    const used = process.cpuUsage(from)
+    costs.push(((used.user + used.system) * 1000) / rounds)
+  }
+  tell(`${name} h2`, costs)
+  if (client.written < rounds * 20 * 100) throw new Error(`the exchanges did not end: ${client.written} bytes`)
+  service.deadlines.stop()
+}
+
+function tell(name: string, costs: number[]): void {
+  costs.sort((a, b) => a - b)
+  console.log(`${name.padEnd(10)} ${costs[0]!.toFixed(0)} ns an exchange (best of 20), ${costs[10]!.toFixed(0)} at the median`)
+}
+
+for (const [name, text] of Object.entries(requests)) {
+  const { service, upstreamWires } = createService()
+  const [upstreamWire] = upstreamWires as [MemoryWire]
+  const client = new MemoryWire()
+  new Http1Connection(client, homeOf(service), 'http')
   const request = Buffer.from(text)
   const costs: number[] = []
   for (let round = 0; round < 20; round++) {
@@ -182,8 +251,8 @@ for (const [name, text] of Object.entries(requests)) {
     const used = process.cpuUsage(from)
     costs.push(((used.user + used.system) * 1000) / rounds)
   }
-  costs.sort((a, b) => a - b)
-  console.log(`${name.padEnd(8)} ${costs[0]!.toFixed(0)} ns an exchange (best of 20), ${costs[10]!.toFixed(0)} at the median`)
+  tell(name, costs)
   if (client.written < rounds * 20 * 200) throw new Error('the exchanges did not end')
   service.deadlines.stop()
+  measureHttp2(name, text)
 }
