@@ -57,7 +57,7 @@ export const errorTable = {
     'http_request_error',
     'downstream',
     'never',
-    'This connection was opened under other rules about client certificates: ask for this host on a connection of its own.',
+    'This connection was opened with another certificate, or under other rules about those of clients: ask for this host on a connection of its own.',
   ),
   no_destination: row(
     400,

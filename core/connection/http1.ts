@@ -106,7 +106,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   }
 
   isMisdirected(host: string): boolean {
-    return this.#secured !== null && this.#home.isMisdirected(host, this.#secured.rule)
+    return this.#secured !== null && this.#home.isMisdirected(host, this.#secured.rule, null)
   }
 
   /** Between two requests: nothing is lost when it closes. */

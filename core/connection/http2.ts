@@ -119,8 +119,9 @@ export class Http2Connection implements Accepted, Timed, WireOwner {
     return factsOf(this.#wire.facts(), this.#header)
   }
 
+  /** One connection is for all hosts that its certificate is for (RFC 9113 §9.1.1), and for no others. */
   isMisdirected(host: string): boolean {
-    return this.secured !== null && this.#home.isMisdirected(host, this.secured.rule)
+    return this.secured !== null && this.#home.isMisdirected(host, this.secured.rule, this.secured.served)
   }
 
   drain(): void {

@@ -131,7 +131,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
         }
         this.#over = true
         this.#options.deadlines.remove(this)
-        this.#home.handshakeDone(this, wire, ANYBODY, alpn)
+        this.#home.handshakeDone(this, wire, termination.served === null ? ANYBODY : { ...ANYBODY, served: termination.served }, alpn)
       },
       failed: (code) => {
         this.#tlsFailed(code)
@@ -169,7 +169,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
       const isSame = socket.isSessionReused() || this.#isFor(termination, socket.servername || null)
       if (!isSame) return onError(new Error('another name'))
       if (this.#isLook) return this.destroy()
-      const secured = secure(socket, clients)
+      const secured = secure(socket, clients, termination.served)
       if ('problem' in secured) {
         this.#fail('client_certificate', secured.problem)
         return this.destroy()

@@ -9,6 +9,7 @@ import { Http2Connection } from '../connection/http2.ts'
 import type { HandshakeFailure } from '../events.ts'
 import { plainAddress } from '../http/identity.ts'
 import type { Service } from '../http/service.ts'
+import type { NameTable } from '../net/name-table.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import type { Secured } from '../net/secured.ts'
 import { wireOfSecured } from '../net/tls-wire.ts'
@@ -74,9 +75,12 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
   }
 
   /** By what holds now: a client that was let in before a certificate was asked for has to come again. */
-  isMisdirected(host: string, rule: string): boolean {
+  isMisdirected(host: string, rule: string, served: NameTable<true> | null): boolean {
     const termination = this.#termination
-    return termination !== null && (terminationFor(termination, hostName(host)).clients?.id ?? '') !== rule
+    if (termination === null) return false
+    const name = hostName(host)
+    if ((terminationFor(termination, name).clients?.id ?? '') !== rule) return true
+    return served !== null && termination.others !== null && served.find(name) === null && termination.others.find(name) !== null
   }
 
   handshakeDone(handshake: Handshake, carrier: TLSSocket | Wire, secured: Secured, alpn: string | null): void {

@@ -19,6 +19,8 @@ export interface Termination {
   readonly keyLog: string | null
   /** Terminations for some names; this one is for all others. Null: it is for every name. */
   readonly others: NameTable<Termination> | null
+  /** The hosts that its certificates are for; null: there are no others, and nothing to tell apart. */
+  readonly served: NameTable<true> | null
   /** What authorities are shown that come to look whether the names are ours; null: none will come. */
   readonly challenges: TlsChallenges | null
 }
@@ -80,7 +82,7 @@ export function makeTermination(texts: TerminationTexts, ticketKeys: TicketKeys 
   if (keyLog !== null) closeSync(openSync(keyLog, 'a', 0o600))
   return {
     ...{ context, alpn, clients: rule },
-    ...{ staple: staple === null ? null : Buffer.from(staple, 'base64'), keyLog, others: null, challenges: null },
+    ...{ staple: staple === null ? null : Buffer.from(staple, 'base64'), keyLog, others: null, served: null, challenges: null },
   }
 }
 

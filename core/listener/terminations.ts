@@ -31,15 +31,26 @@ export function makeTerminations(list: readonly OneTerminationTexts[], ticketKey
   const made = new Map<string, Termination>()
   const terminationOf = (group: readonly Entry[]): Termination => {
     const key = group.map((entry) => entries.indexOf(entry)).join()
-    const known = made.get(key) ?? makeTermination(textsOf(group), ticketKeys)
+    const known = made.get(key) ?? { ...makeTermination(textsOf(group), ticketKeys), served: servedBy(group) }
     made.set(key, known)
     return known
   }
   const others = new NameTable<Termination>()
   for (const [name, group] of groupByName(entries)) others.set(name, terminationOf(group))
   const [name] = entries[0]!.names
-  const byDefault = (name === undefined ? null : others.find(name)) ?? makeTermination(first, ticketKeys)
+  const byDefault = (name === undefined ? null : others.find(name)) ?? {
+    ...makeTermination(first, ticketKeys),
+    served: servedBy(entries.slice(0, 1)),
+  }
   return { ...byDefault, others }
+}
+
+/** Which certificate of a group a client gets is not known: the names that all of them have. */
+function servedBy(group: readonly Entry[]): NameTable<true> {
+  const served = new NameTable<true>()
+  const [first] = group
+  for (const name of first!.names) if (group.every(({ names }) => names.includes(name))) served.set(name, true)
+  return served
 }
 
 /** Of two with the same kind of key the first counts. */

@@ -9,6 +9,7 @@ import type { ClientCertificate, Request } from '../../core/plugin.ts'
 import { type Certificates, issue, type Pair, terminate, withCertificates } from '../support/certificates.ts'
 import type { Client } from '../support/client.ts'
 import { eventually } from '../support/deadline.ts'
+import { connectFrames, END_STREAM } from '../support/http2-frames.ts'
 import { startOrigin } from '../support/origin.ts'
 import { type ProxyOptions, type RunningProxy, startProxy } from '../support/proxy.ts'
 
@@ -239,6 +240,26 @@ secure('HTTP/2: the same facts and fields, and 421 for a stream', async (made) =
   assert.is(headers['client-cert'], `:${new X509Certificate(made.client.cert).raw.toString('base64')}:`)
   assert.is(headers.client_cert, undefined)
   assert.is((await proxy.exchange()).clientCertificate?.subject, 'CN=client')
+})
+
+secure('HTTP/2: what another certificate is for is not to be had on this connection; HTTP/1.1 clients may ask for it', async (made) => {
+  await using origin = await startOrigin()
+  const tlsPlan = [...terminate(made.other), ...terminate(made.server)]
+  for (const plan of [tlsPlan, terminate(made.server)]) {
+    await using proxy = await startProxy({ origin, listener: { tls: plan.map((one) => ({ ...one, alpn: ['h2', 'http/1.1'] })) } })
+    using session = await connectFrames(proxy.port, { ca: made.ca.cert, servername: 'example.com' })
+    const hosts = ['example.com', 'www.example.com:443', 'nobody.test', 'other.test']
+    const statuses = []
+    for (const [i, host] of hosts.entries()) {
+      session.headers(1 + 2 * i, [':method', 'GET', ':scheme', 'https', ':authority', host, ':path', '/'], END_STREAM)
+      statuses.push((await session.head(1 + 2 * i)).status)
+    }
+    // Where there is no other certificate, a connection of its own would be no better.
+    assert.equal(statuses, [200, 200, 200, plan === tlsPlan ? 421 : 200])
+    using http1 = await come(proxy, null, { servername: 'example.com' })
+    http1.send('GET / HTTP/1.1\r\nHost: other.test\r\n\r\n')
+    assert.is((await http1.final()).status, 200)
+  }
 })
 
 test.run()
