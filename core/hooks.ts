@@ -34,6 +34,8 @@ export interface HookCall {
   readonly response: ResponseHead | null
   /** The client's address by the listener's `trust`. */
   readonly ip: string
+  /** Of the exchange, as the log has it; only in calls about its heads. */
+  readonly id?: string
   /** What is asked about, beside the heads; null in `onRequest`, `onResponse` and `onUpgrade`. Of a connection there are no heads. */
   readonly part: CallPart | null
   /** Of an exchange: for a cache. */

@@ -6,7 +6,7 @@
  */
 import { Deadlines } from '../../core/deadlines.ts'
 import { type Ask, type HookCall, makeHook } from '../../core/hooks.ts'
-import { basicAuth, ipAccess, type Policy, rateLimit } from '../../core/index.ts'
+import { apiKey, basicAuth, bodyLimit, concurrency, cors, headers, ipAccess, type Policy, rateLimit, requestId } from '../../core/index.ts'
 import { RequestHead, ResponseHead } from '../../core/net/http1/head.ts'
 import { Policies } from '../../core/policy/policies.ts'
 
@@ -20,6 +20,12 @@ const cases: readonly (readonly [what: string, policy: Policy, lines?: string])[
   ['rateLimit, ip', rateLimit({ key: 'ip', limit: 1_000_000, window: '1s' })],
   ['rateLimit, ip, refused', rateLimit({ key: 'ip', limit: 1, window: '1d' })],
   ['rateLimit, header', rateLimit({ key: { header: 'x-key' }, limit: 1_000_000, window: '1s' }), 'X-Key: 0123456789abcdef'],
+  ['concurrency, ip', concurrency({ key: 'ip', limit: 10 })],
+  ['bodyLimit', bodyLimit('1mb')],
+  ['apiKey', apiKey({ header: 'x-key', keys: { ann: '0123456789abcdef' } }), 'X-Key: 0123456789abcdef'],
+  ['headers, 2 out, 1 set', headers({ response: { remove: ['server', 'x-powered-by'], set: { 'x-frame-options': 'DENY' } } })],
+  ['requestId', requestId()],
+  ['cors', cors({ origins: ['https://a.example'] }), 'Origin: https://a.example'],
   ['rateLimit, ip, fields', rateLimit({ key: 'ip', limit: 1_000_000, window: '1s', fields: true })],
 ]
 
@@ -29,6 +35,7 @@ class Call implements HookCall {
   readonly ip: string
   readonly part = null
   readonly ended = false
+  readonly id = 'l1x2y3z4-1'
 
   constructor(i: number, lines: string) {
     const text = `Host: example.com\r\nUser-Agent: curl/8.1\r\nAccept: */*\r\nAccept-Encoding: gzip, br\r\n${lines === '' ? '' : `${lines}\r\n`}\r\n`

@@ -1,8 +1,10 @@
 /** Options of the built-in policies, each of which is written with the helper of its name. */
 import { isNetwork } from '../net/cidr.ts'
+import { isToken } from '../net/http1/fields.ts'
 import { passwordProblem } from './password-hash.ts'
 import { isObject, type Plain, show, wordOf } from './report.ts'
 import { cacheUse } from './schema-cache.ts'
+import { corsOptions, fieldName, fieldToken, headersOptions, requestIdOptions } from './schema-field-policies.ts'
 import {
   anything,
   chosen,
@@ -14,6 +16,8 @@ import {
   record,
   refused,
   type Schema,
+  size,
+  text,
   textThat,
   whole,
   wrong,
@@ -35,17 +39,7 @@ const network = textThat((written) =>
 )
 const networks = oneOrMany(network)
 
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-const fieldToken = textThat((name) => (TOKEN.test(name) ? null : `not the name of a field: ${show(name)}`))
 const rateName = textThat((name) => (/^[\w.-]+$/.test(name) ? null : 'the name of a limit is made of letters, digits, - _ and .'))
-/** A field that a policy sets or takes out. */
-export const fieldName = textThat((name) => {
-  if (!TOKEN.test(name)) return `not the name of a field: ${show(name)}`
-  return /^(content-length|transfer-encoding|connection|keep-alive|upgrade|trailer|te|host)$/i.test(name)
-    ? `${name} is set by the proxy alone`
-    : null
-})
-
 const password = chosen((value) => (value === '' ? refused('an empty password lets everybody in') : passwordText))
 const passwordText = textThat(passwordProblem)
 const userName = textThat((name) =>
@@ -59,7 +53,7 @@ const realm = textThat((written) => (/^[\x20-\x7e]*$/.test(written) ? null : 'a 
 
 const notAKey = wrong("'ip', { header: 'x-key' }, { cookie: 'sid' } or a function")
 const headerKey = object({ header: fieldToken }, ['header'])
-const cookieKey = object({ cookie: textThat((name) => (TOKEN.test(name) ? null : `not the name of a cookie: ${show(name)}`)) }, ['cookie'])
+const cookieKey = object({ cookie: textThat((name) => (isToken(name) ? null : `not the name of a cookie: ${show(name)}`)) }, ['cookie'])
 const requestKey = chosen((value) => {
   if (value === 'ip' || typeof value === 'function') return anything
   if (!isObject(value)) return notAKey
@@ -86,6 +80,23 @@ function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 1
 }
 
+const keyText = textThat((key) => (key.length < 8 ? 'a key of less than 8 characters is guessed' : null))
+const keyFields = object(
+  {
+    header: fieldName,
+    query: text,
+    keys: record(keyText, userName),
+    passOn: flag,
+    userHeader: fieldName,
+  },
+  ['keys'],
+)
+const apiKeyOptions = chosen((value) => {
+  if (!isObject(value)) return keyFields
+  if (value.header === undefined && value.query === undefined) return refused('expected header, query or both: where the key is')
+  return isObject(value.keys) && Object.keys(value.keys).length === 0 ? refused('without keys nobody gets in') : keyFields
+})
+
 const ipAccessOptions = object({ allow: networks, deny: networks })
 
 const policies: ReadonlyMap<string, Schema> = new Map<string, Schema>(
@@ -95,5 +106,11 @@ const policies: ReadonlyMap<string, Schema> = new Map<string, Schema>(
       isObject(value) && value.allow === undefined && value.deny === undefined ? refused('expected allow, deny or both') : ipAccessOptions,
     ),
     rateLimit: rateLimitOptions,
+    concurrency: object({ key: requestKey, limit: whole(1) }, ['key', 'limit']),
+    bodyLimit: size,
+    apiKey: apiKeyOptions,
+    headers: headersOptions,
+    requestId: requestIdOptions,
+    cors: corsOptions,
   }).map(([name, options]) => [name, made({ options })] as const),
 ).set('cache', cacheUse)

@@ -94,6 +94,8 @@ interface Collection {
   readonly isSecret: boolean
 }
 
+/** Objects of secrets, by whose they are. */
+const NAMED_SECRETS = new Set(['users', 'keys'])
 const SECRET_KEY = /^(pass(word|wd|phrase)?|secret|token|(?:api|private|hmac)_?key)$/i
 
 function collect(value: unknown, into: Collection): void {
@@ -106,7 +108,7 @@ function collect(value: unknown, into: Collection): void {
   if (typeof value !== 'object' || value === null || into.seen.has(value)) return
   into.seen.add(value)
   for (const [key, member] of Object.entries(value)) {
-    const isSecret = into.isSecret || (typeof member === 'string' ? SECRET_KEY.test(key) : key === 'users')
+    const isSecret = into.isSecret || (typeof member === 'string' ? SECRET_KEY.test(key) : NAMED_SECRETS.has(key))
     collect(member, isSecret === into.isSecret ? into : { ...into, isSecret })
   }
 }
@@ -125,7 +127,7 @@ function literalsIn(source: string): string[] {
   const found: string[] = []
   const key = /\b(?:pass(?:word|wd|phrase)?|secret|token|(?:api|private|hmac)_?key)['"]?\s*[:=]\s*(['"`])((?:\\.|(?!\1)[^\\\n])*)\1/gi
   for (const match of source.matchAll(key)) found.push(match[2]!)
-  for (const users of source.matchAll(/\busers['"]?\s*[:=]\s*\{([^{}]*)\}?/g))
+  for (const users of source.matchAll(/\b(?:users|keys)['"]?\s*[:=]\s*\{([^{}]*)\}?/g))
     for (const match of users[1]!.matchAll(/:\s*(['"`])((?:\\.|(?!\1)[^\\\n])*)\1/g)) found.push(match[2]!)
   for (const match of source.matchAll(/-----BEGIN [A-Z ]*PRIVATE KEY-----((?:(?!-----BEGIN)[\s\S])*?)-----END/g))
     found.push(...linesOfKey(match[1]!))

@@ -222,7 +222,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     let firstBody = ''
     let firstBytes: Buffer | null = null
     if (head.contentLength !== 0) {
-      const body = new RequestBody(head.contentLength, service.listener.limits.bodyBytes)
+      const body = new RequestBody(head, service.listener.limits.bodyBytes)
       const received = this.#received
       const end = body.readFirst(received.bytes, received.at, received.length, this.#wire.lends)
       if (end < 0) return this.#refuse(body.wrong)

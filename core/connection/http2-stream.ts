@@ -66,6 +66,8 @@ export class Http2Stream extends ReceivingStream implements Downstream, Timed {
   #framing: 'fixed' | 'chunked' = 'fixed'
   /** Bytes announced and not received yet, or that may still come. */
   #left = 0
+  /** Bytes of the body so far. */
+  #read = 0
   /** Ends the chunk before. */
   #chunkEnd = ''
   #trailers = ''
@@ -176,6 +178,8 @@ export class Http2Stream extends ReceivingStream implements Downstream, Timed {
     if (exchange === null) return
     const isChunked = this.#framing === 'chunked'
     this.#left -= to - from
+    this.#read += to - from
+    if (this.#read > exchange.request.mostBody) return this.#rejectBody('body_too_large')
     if (this.#left < 0) return this.#rejectBody(isChunked ? 'body_too_large' : 'bad_framing')
     this.dueAt = this.#in(this.#service.listener.timeouts.requestBodyIdle)
     let prefix = ''

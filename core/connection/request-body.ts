@@ -1,6 +1,7 @@
 /** Reads one request body, whatever its framing, and says which bytes of each read may go on. */
 import type { ErrorCode } from '../errors.ts'
 import { ChunkedReader } from '../net/http1/chunked.ts'
+import type { RequestHead } from '../net/http1/head.ts'
 
 /** From here on a body is worth a read buffer of its own. */
 const BULK_BYTES = 65536
@@ -22,13 +23,14 @@ export class RequestBody {
   wrong: ErrorCode = 'bad_body'
   readonly #chunks: ChunkedReader | null
   readonly #limit: number
+  readonly #head: RequestHead
   #left: number
 
-  /** `length`: bytes, or -1 for chunked. */
-  constructor(length: number, limit: number) {
-    this.#left = length
+  constructor(head: RequestHead, limit: number) {
+    this.#head = head
+    this.#left = head.contentLength
     this.#limit = limit
-    this.#chunks = length === -1 ? new ChunkedReader(true) : null
+    this.#chunks = head.contentLength === -1 ? new ChunkedReader(true) : null
   }
 
   /** Much is still to come. */
@@ -42,7 +44,7 @@ export class RequestBody {
     if (this.#chunks === null) return this.#readFixed(from, to)
     const end = this.#chunks.read(bytes, from, to)
     if (end < 0) return -1
-    if (this.#chunks.dataBytes > this.#limit) {
+    if (this.#chunks.dataBytes > Math.min(this.#limit, this.#head.mostBody)) {
       this.wrong = 'body_too_large'
       return -1
     }
@@ -61,6 +63,7 @@ export class RequestBody {
   readFirst(bytes: Buffer, from: number, to: number, lends: boolean): number {
     const end = this.read(bytes, from, to)
     if (end < 0) return end
+    if (this.#chunks !== null) this.#head.bodyBytes = this.#chunks.dataBytes
     if (this.#chunks === null && end - from > AS_BYTES) {
       this.bytes = lends && !this.done ? bytes.subarray(from, end) : copyOf(bytes, from, end)
       return end

@@ -33,3 +33,20 @@ export interface IpAccessOptions {
 export function ipAccess(options: IpAccessOptions): AnyPolicy {
   return { kind: 'policy', layer: 'any', name: 'ipAccess', options }
 }
+
+export interface ApiKeyOptions {
+  /** The field that holds the key: `'x-api-key'`. */
+  header?: string | undefined
+  /** The parameter of the query that holds it, where the field is missing or not asked for: endpoints and logs see the query. */
+  query?: string | undefined
+  /** Keys by the names of those who have them. */
+  keys: Readonly<Record<string, string>>
+  /** Send the key on to the endpoint. Default true. */
+  passOn?: boolean | undefined
+  /** Tell the endpoint whose it is in this field, which no client can set. Default: none. */
+  userHeader?: string | undefined
+}
+/** Asks for a key: 401 without a right one. Whose it is stands in the access log. */
+export function apiKey(options: ApiKeyOptions): HttpPolicy {
+  return { kind: 'policy', layer: 'http', name: 'apiKey', options }
+}

@@ -1,6 +1,6 @@
 /** Policies that bound how much may come. */
-import type { Duration, RequestView } from '../plugin.ts'
-import type { AnyPolicy } from './policies.ts'
+import type { Duration, RequestView, Size } from '../plugin.ts'
+import type { AnyPolicy, HttpPolicy } from './policies.ts'
 
 /**
  * By what requests are told apart: `'ip'`, the client's address (of IPv6 the network /64); the value of a field or a cookie, or else the
@@ -28,4 +28,22 @@ export interface RateLimitOptions {
  */
 export function rateLimit(options: RateLimitOptions): AnyPolicy {
   return { kind: 'policy', layer: 'any', name: 'rateLimit', options }
+}
+
+export interface ConcurrencyOptions {
+  key: RequestKey
+  /** So many at a time, in each worker. */
+  limit: number
+}
+/**
+ * At most `limit` exchanges at a time for each key, tunnels (WebSockets) included; more get 429. Each worker counts by itself, no more keys than
+ * it has exchanges.
+ */
+export function concurrency(options: ConcurrencyOptions): HttpPolicy {
+  return { kind: 'policy', layer: 'http', name: 'concurrency', options }
+}
+
+/** A request with a longer body gets 413, before any of it is sent on if its length is announced. As it is sent: not decoded. */
+export function bodyLimit(most: Size): HttpPolicy {
+  return { kind: 'policy', layer: 'http', name: 'bodyLimit', options: most }
 }

@@ -207,6 +207,8 @@ export abstract class Answering extends Attempt implements HookCall {
     // What ended inside the read that brought its head ended then.
     this.durationMs = (this.answeredAt > 0 ? this.answeredAt : monotonicMs()) - this.started
     this.service.observer.exchangeEnded(this)
+    const endings = this.request.takeEndings()
+    if (endings !== null) for (const ending of endings) ending()
     this.service.tally.leave()
   }
 }

@@ -141,9 +141,10 @@ export abstract class Responding extends Answering implements ResponseTaker {
     this.tunnel = true
     this.stage = 'ended'
     // It may outlive this plan and many more: what is told of it in the end holds none.
-    const ended = tunnelEnd(this, { started: this.started, observer: this.service.observer, endpoint: this.counting })
+    const { started, counting, service, request } = this
+    const beginning = { started, observer: service.observer, endpoint: counting, endings: request.takeEndings() }
     this.counting = null
-    this.downstream.becomeTunnel(head, connection, rest, ended, looks)
+    this.downstream.becomeTunnel(head, connection, rest, tunnelEnd(this, beginning), looks)
     this.service.tally.leave()
   }
 

@@ -17,10 +17,12 @@ export interface TunnelBeginning {
   readonly observer: Observer
   /** It counts the tunnel as under way until then. */
   readonly endpoint: Endpoint | null
+  /** To be called when it ends. */
+  readonly endings: readonly (() => void)[] | null
 }
 
 /** Returns what to call, once, when both sides are closed. */
-export function tunnelEnd(began: EndedExchange, { started, observer, endpoint }: TunnelBeginning): TunnelEnded {
+export function tunnelEnd(began: EndedExchange, { started, observer, endpoint, endings }: TunnelBeginning): TunnelEnded {
   const facts = noteFacts(began)
   const hooks = facts.logHooks ?? []
   for (const hook of hooks) hook.hold()
@@ -28,6 +30,7 @@ export function tunnelEnd(began: EndedExchange, { started, observer, endpoint }:
     if (endpoint !== null) endpoint.inFlight--
     observer.exchangeEnded({ ...facts, ...why, bytesIn, bytesOut, durationMs: monotonicMs() - started })
     for (const hook of hooks) hook.release()
+    if (endings !== null) for (const ending of endings) ending()
   }
 }
 

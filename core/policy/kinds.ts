@@ -1,13 +1,19 @@
 /** All built-in policies by their names. */
+import { apiKey } from './api-key.ts'
 import { basicAuth } from './basic-auth.ts'
+import { bodyLimit } from './body-limit.ts'
 import { cache } from './cache.ts'
+import { concurrency } from './concurrency.ts'
+import { cors } from './cors.ts'
+import { headers } from './headers.ts'
 import { ipAccess } from './ip-access.ts'
 import type { PolicyKind } from './policy.ts'
 import { rateLimit } from './rate-limit.ts'
+import { requestId } from './request-id.ts'
 
 /** Options are each kind's own; which ones belong to which name was checked with the config. */
 const kinds: ReadonlyMap<string, PolicyKind<never>> = new Map<string, PolicyKind<never>>(
-  Object.entries({ basicAuth, cache, ipAccess, rateLimit }),
+  Object.entries({ apiKey, basicAuth, bodyLimit, cache, concurrency, cors, headers, ipAccess, rateLimit, requestId }),
 )
 
 export function policyKind(name: string): PolicyKind<unknown> {

@@ -2,10 +2,10 @@
  * Users by their names and passwords. Plain passwords are found by a keyed digest, so nothing that can be measured depends on how much of
  * one was right; hashed ones are computed apart, and remembered when they were right.
  */
-import { hash, randomBytes } from 'node:crypto'
 import { parsePassword, type StoredPassword } from '../config/password-hash.ts'
 import { isPassword } from './password-check.ts'
 import { Recent } from './recent.ts'
+import { secretDigest } from './secret-table.ts'
 
 type Hashed = Exclude<StoredPassword, { kind: 'plain' }>
 
@@ -35,7 +35,7 @@ export class Passwords {
   constructor(users: Readonly<Record<string, string>>, remembered: Recent<string>, now: () => number) {
     for (const [name, text] of Object.entries(users)) {
       const stored = parsePassword(text)!
-      if (stored.kind === 'plain') this.#plain.set(digestOf(Buffer.from(`${name}:${text}`)), name)
+      if (stored.kind === 'plain') this.#plain.set(secretDigest(Buffer.from(`${name}:${text}`)), name)
       else this.#hashed.set(name, stored)
     }
     this.#decoy = this.#hashed.values().next().value
@@ -45,7 +45,7 @@ export class Passwords {
 
   /** Whose `name:password` it is; null: nobody's. A promise where it has to be computed. */
   check(credentials: Buffer): string | null | Promise<string | null | typeof BUSY> {
-    const digest = digestOf(credentials)
+    const digest = secretDigest(credentials)
     const user = this.#plain.get(digest) ?? this.#remembered.get(digest, this.#now())
     if (user !== undefined) return user
     const colon = credentials.indexOf(58)
@@ -77,10 +77,4 @@ export function credentialsIn(field: string): Buffer | null {
   if (base64 === undefined || base64.length > MOST_LENGTH) return null
   const credentials = Buffer.from(base64, 'base64')
   return credentials.includes(58) ? credentials : null
-}
-
-const SALT = randomBytes(32)
-
-function digestOf(credentials: Buffer): string {
-  return hash('sha256', Buffer.concat([SALT, credentials]), 'base64')
 }

@@ -261,6 +261,9 @@ class WatchedCall implements HookCall {
   get ip(): string {
     return this.#call.ip
   }
+  get id(): string {
+    return this.#call.id ?? ''
+  }
   get part(): HookCall['part'] {
     return this.#call.part
   }

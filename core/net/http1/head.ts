@@ -207,6 +207,11 @@ export class RequestHead extends Head {
   clientCertificate: ClientCertificate | null = null
   /** Who the client has proved to be, by a policy that asked. */
   user: string | null = null
+  /** More of a body is refused. */
+  mostBody = Number.POSITIVE_INFINITY
+  /** How much of a body of unknown length has come with the head. */
+  bodyBytes = 0
+  #endings: (() => void)[] | null = null
   /** `TE: trailers`. */
   acceptsTrailers = false
   /** For the parser: where the request line starts. */
@@ -231,6 +236,19 @@ export class RequestHead extends Head {
   }
   get referer(): string | null {
     return this.refererAt === 0 ? null : this.valueAt(this.refererAt)
+  }
+
+  /** To be called once, when its exchange has ended, or the tunnel that came of it. */
+  whenEnded(ending: () => void): void {
+    this.#endings ??= []
+    this.#endings.push(ending)
+  }
+
+  /** What is to be called; null: nothing. It is the caller's now. */
+  takeEndings(): readonly (() => void)[] | null {
+    const endings = this.#endings
+    this.#endings = null
+    return endings
   }
 
   get method(): string {

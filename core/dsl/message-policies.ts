@@ -1,0 +1,58 @@
+/** Policies that write fields. */
+import type { Duration, RequestView } from '../plugin.ts'
+import type { OneOrMany } from './lists.ts'
+import type { HttpPolicy } from './policies.ts'
+
+/** Text, or a function of the request that returns it; null: no such field. */
+export type FieldValue = string | ((req: RequestView) => string | null)
+
+export interface FieldRules {
+  /** Taken out first. A `*` at the end stands for any rest: `'x-internal-*'`. */
+  remove?: OneOrMany<string> | undefined
+  /** In the place of what there is. */
+  set?: Readonly<Record<string, FieldValue>> | undefined
+  /** Beside what there is. */
+  add?: Readonly<Record<string, FieldValue>> | undefined
+}
+export interface HeadersOptions {
+  request?: FieldRules | undefined
+  /** Also of answers of the proxy's own. */
+  response?: FieldRules | undefined
+}
+/** Fields of requests and responses. Those of framing and of the connection belong to the proxy. */
+export function headers(options: HeadersOptions): HttpPolicy {
+  return { kind: 'policy', layer: 'http', name: 'headers', options }
+}
+
+export interface RequestIdOptions {
+  /** Default `X-Request-Id`. */
+  header?: string | undefined
+  /** Keep an id that the client sends, if it is one: up to 128 letters, digits and `-_.:/+=`. Default false. */
+  trust?: boolean | undefined
+}
+/** Tells the endpoint and the client the id that the access log has. */
+export function requestId(options: RequestIdOptions = {}): HttpPolicy {
+  return { kind: 'policy', layer: 'http', name: 'requestId', options }
+}
+
+export interface CorsOptions {
+  /** `'*'`, origins such as `'https://app.example.com'`, a RegExp that matches a whole origin, or several. */
+  origins: OneOrMany<string | RegExp>
+  /** Default: GET, HEAD, POST, PUT, PATCH, DELETE. */
+  methods?: OneOrMany<string> | undefined
+  /** Fields that a request may have. Default: those that it asks for. */
+  headers?: OneOrMany<string> | undefined
+  /** Fields of a response that scripts may read, beside the usual ones. */
+  expose?: OneOrMany<string> | undefined
+  /** Cookies and other credentials may come along. Not with `origins: '*'`. Default false. */
+  credentials?: boolean | undefined
+  /** For how long a browser may remember the answer to a preflight. Default: as long as it likes to, which is 5 s. */
+  maxAge?: Duration | undefined
+}
+/**
+ * Lets scripts of other origins in (Fetch standard §3.2): answers preflights itself, and tells browsers of each response who may read it, whatever the
+ * endpoint says about that.
+ */
+export function cors(options: CorsOptions): HttpPolicy {
+  return { kind: 'policy', layer: 'http', name: 'cors', options }
+}
