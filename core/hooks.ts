@@ -7,9 +7,12 @@ import type { CacheSide } from './cache/cache-side.ts'
 import type { ProxyError } from './errors.ts'
 import type { RequestHead, ResponseHead } from './net/http1/head.ts'
 
+/** By name; several values are several lines. */
+export type ReplyFields = Readonly<Record<string, string | readonly string[]>>
+
 /** A hook's answer that ends, redirects or changes what was asked about. `null` instead of a verdict: go on, nothing else to do. */
 export type Verdict =
-  | { readonly kind: 'respond'; readonly status: number; readonly body: string; readonly headers: Readonly<Record<string, string>> }
+  | { readonly kind: 'respond'; readonly status: number; readonly body: string; readonly headers: ReplyFields }
   | { readonly kind: 'routeTo'; readonly upstream: string }
   /** `fields`: of the answer that stands for the error. */
   | { readonly kind: 'fail'; readonly error: ProxyError; readonly fields?: Readonly<Record<string, string>> }
@@ -36,6 +39,7 @@ export interface HookCall {
   readonly ip: string
   /** Of the exchange, as the log has it; only in calls about its heads. */
   readonly id?: string
+  readonly scheme?: 'http' | 'https'
   /** What is asked about, beside the heads; null in `onRequest`, `onResponse` and `onUpgrade`. Of a connection there are no heads. */
   readonly part: CallPart | null
   /** Of an exchange: for a cache. */

@@ -6,6 +6,7 @@ import type { Server } from 'node:net'
 import { dirname } from 'node:path'
 import { gatherBlocklists } from './blocking/gather.ts'
 import type { Caches } from './cache/caches.ts'
+import { createTransport, type Transport } from './capability/transport.ts'
 import { evaluateChecked } from './config/agreement.ts'
 import type { Bundle } from './config/bundle.ts'
 import type { Deadlines } from './deadlines.ts'
@@ -93,6 +94,8 @@ export interface ProxyOptions {
   readonly counting?: Counting
   /** Of all workers, to sign cookies with; default: one of this process. */
   readonly secret?: Uint8Array
+  /** How policies ask others; default: over the network. */
+  readonly send?: Transport
   /** What a simulation puts in the place of the machine's. */
   readonly simulated?: Simulated
 }
@@ -119,7 +122,7 @@ class WorkerProxy implements Proxy {
   #current: Candidate | null = null
   #pressed = false
 
-  constructor({ observer, maxConnections, simulated, capabilities, ticketKeys, counting, secret }: ProxyOptions) {
+  constructor({ observer, maxConnections, simulated, capabilities, ticketKeys, counting, secret, send }: ProxyOptions) {
     this.#simulated = simulated ?? null
     this.#ticketKeys = ticketKeys ?? null
     this.#sandbox = new Sandbox({ observer, ...(capabilities === undefined ? {} : { capabilities }) })
@@ -130,7 +133,10 @@ class WorkerProxy implements Proxy {
       ...(secret === undefined ? {} : { secret }),
       ...simulated,
     })
-    this.#policies = new Policies(this.#runtime.deadlines, counting)
+    this.#policies = new Policies(this.#runtime.deadlines, {
+      send: send ?? createTransport(),
+      ...(counting === undefined ? {} : { counting }),
+    })
   }
 
   async prepare(bundle: Bundle, generation: number): Promise<Candidate> {

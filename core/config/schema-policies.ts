@@ -5,6 +5,7 @@ import { passwordProblem } from './password-hash.ts'
 import { isObject, type Plain, show, wordOf } from './report.ts'
 import { cacheUse } from './schema-cache.ts'
 import { corsOptions, fieldName, fieldToken, headersOptions, requestIdOptions } from './schema-field-policies.ts'
+import { forwardAuthOptions, jwtOptions } from './schema-token-policies.ts'
 import {
   anything,
   chosen,
@@ -112,5 +113,7 @@ const policies: ReadonlyMap<string, Schema> = new Map<string, Schema>(
     headers: headersOptions,
     requestId: requestIdOptions,
     cors: corsOptions,
+    jwt: jwtOptions,
+    forwardAuth: forwardAuthOptions,
   }).map(([name, options]) => [name, made({ options })] as const),
 ).set('cache', cacheUse)

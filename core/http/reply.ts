@@ -1,5 +1,6 @@
 /** Answers of the proxy's own: fixed ones, redirects, and errors. The only place that turns a ProxyError into a response. */
 import { type ErrorCode, errorTable } from '../errors.ts'
+import type { ReplyFields } from '../hooks.ts'
 import { type RequestHead, ResponseHead } from '../net/http1/head.ts'
 import { reasonPhrases } from '../net/http1/reason.ts'
 
@@ -10,10 +11,10 @@ export interface Reply {
 }
 
 /** `body` is encoded as UTF-8; a content-type is added when it has none. Throws TypeError for an invalid field. */
-export function makeReply(status: number, body: string, headers: Readonly<Record<string, string>>): Reply {
+export function makeReply(status: number, body: string, headers: ReplyFields): Reply {
   const bytes = isAscii(body) ? body : Buffer.from(body, 'utf8').latin1Slice()
   const head = new ResponseHead('', 0, status, reasonPhrases[status] ?? '', 1)
-  for (const name in headers) head.append(name, headers[name]!)
+  for (const name in headers) for (const value of [headers[name]!].flat()) head.append(name, value)
   head.delete('content-length')
   head.delete('transfer-encoding')
   head.delete('connection')

@@ -2,6 +2,7 @@
 import type { ApiKeyOptions } from '../dsl/access-policies.ts'
 import { type HookCall, makeHook, type Verdict } from '../hooks.ts'
 import type { RequestHead } from '../net/http1/head.ts'
+import { dropField, fieldText } from './identity-field.ts'
 import type { PolicyKind } from './policy.ts'
 import { refusal } from './refusal.ts'
 import { SecretTable, secretDigest } from './secret-table.ts'
@@ -17,13 +18,13 @@ export const apiKey: PolicyKind<ApiKeyOptions> = {
   bind({ header, query, keys, passOn = true, userHeader }) {
     const table = new SecretTable(Object.entries(keys).map(([owner, key]) => [Buffer.from(key), owner]))
     const ask = ({ request }: HookCall): Verdict | null => {
-      if (userHeader !== undefined) request.delete(userHeader)
+      if (userHeader !== undefined) dropField(request, userHeader)
       const key = keyIn(request, header, query)
       if (key === null) return MISSING
       const owner = key.length > MOST_LENGTH ? undefined : table.ownerOf(secretDigest(key))
       if (owner === undefined) return WRONG
       request.user = owner
-      if (userHeader !== undefined) request.set(userHeader, Buffer.from(owner).latin1Slice())
+      if (userHeader !== undefined) request.set(userHeader, fieldText(owner))
       if (!passOn) takeOut(request, header, query)
       return null
     }

@@ -1,6 +1,7 @@
 /** `basicAuth`: a name and a password with each request (RFC 7617). */
 import type { BasicAuthOptions } from '../dsl/access-policies.ts'
 import { type Answer, type HookCall, makeHook, PENDING, type Verdict } from '../hooks.ts'
+import { dropField, fieldText } from './identity-field.ts'
 import { BUSY, credentialsIn, Passwords, rememberedUsers } from './passwords.ts'
 import type { PolicyKind } from './policy.ts'
 import type { Recent } from './recent.ts'
@@ -36,7 +37,7 @@ class Guard {
   }
 
   ask(call: HookCall): Answer {
-    if (this.#userHeader !== null) call.request.delete(this.#userHeader)
+    if (this.#userHeader !== null) dropField(call.request, this.#userHeader)
     const field = call.request.get('authorization')
     if (field === null) return this.#missing
     const credentials = credentialsIn(field)
@@ -58,7 +59,7 @@ class Guard {
   #pass({ request }: HookCall, user: string): null {
     request.user = user
     if (!this.#passOn) request.delete('authorization')
-    if (this.#userHeader !== null) request.set(this.#userHeader, Buffer.from(user).latin1Slice())
+    if (this.#userHeader !== null) request.set(this.#userHeader, fieldText(user))
     return null
   }
 }

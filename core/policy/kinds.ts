@@ -5,15 +5,17 @@ import { bodyLimit } from './body-limit.ts'
 import { cache } from './cache.ts'
 import { concurrency } from './concurrency.ts'
 import { cors } from './cors.ts'
+import { forwardAuth } from './forward-auth.ts'
 import { headers } from './headers.ts'
 import { ipAccess } from './ip-access.ts'
+import { jwt } from './jwt.ts'
 import type { PolicyKind } from './policy.ts'
 import { rateLimit } from './rate-limit.ts'
 import { requestId } from './request-id.ts'
 
 /** Options are each kind's own; which ones belong to which name was checked with the config. */
 const kinds: ReadonlyMap<string, PolicyKind<never>> = new Map<string, PolicyKind<never>>(
-  Object.entries({ apiKey, basicAuth, bodyLimit, cache, concurrency, cors, headers, ipAccess, rateLimit, requestId }),
+  Object.entries({ apiKey, basicAuth, bodyLimit, cache, concurrency, cors, forwardAuth, headers, ipAccess, jwt, rateLimit, requestId }),
 )
 
 export function policyKind(name: string): PolicyKind<unknown> {

@@ -10,7 +10,7 @@ import type { Policy } from '../dsl/policies.ts'
 import type { Hook } from '../hooks.ts'
 import { Counting } from './counting.ts'
 import { policyKind } from './kinds.ts'
-import type { Kept, PolicyContext } from './policy.ts'
+import { type Kept, noNetwork, type PolicyContext, type Send } from './policy.ts'
 
 interface Entry {
   readonly value: Kept
@@ -18,23 +18,31 @@ interface Entry {
   sets: number
 }
 
+/** What policies have in common with those of other workers, and the world. */
+export interface Outside extends Pick<PolicyContext, 'counting' | 'send'> {
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number
+}
+
 export class Policies {
   readonly caches: Caches
   readonly #deadlines: Deadlines
   readonly #counting: Counting
+  readonly #send: Send
   /** As many as there are policies in the plans that are in use. */
   readonly #kept = new Map<string, Entry>()
 
-  /** `clock`: milliseconds since the epoch. */
-  constructor(deadlines: Deadlines, counting: Counting = new Counting(), clock: () => number = Date.now) {
+  constructor(deadlines: Deadlines, { counting = new Counting(), send = noNetwork, clock = Date.now }: Partial<Outside> = {}) {
     this.#deadlines = deadlines
     this.#counting = counting
+    this.#send = send
     this.caches = new Caches(deadlines, clock)
   }
 
   /** For one plan. */
   open(folder: string): PolicySet {
-    return new PolicySet({ folder, deadlines: this.#deadlines, counting: this.#counting, caches: this.caches.open() }, this.#kept)
+    const context = { folder, deadlines: this.#deadlines, counting: this.#counting, send: this.#send, caches: this.caches.open() }
+    return new PolicySet(context, this.#kept)
   }
 
   close(): void {

@@ -25,6 +25,8 @@ export interface PolicyContext {
   readonly counting: Counting
   /** Of the worker, whatever plan it runs on. */
   readonly caches: CacheSet
+  /** One request of the proxy's own, and its whole answer. */
+  readonly send: Send
   /**
    * What outlives this plan: made once, and the same in every next plan that has this policy with the same options, whichever place it
    * moved to. Gone with the last plan that had it.
@@ -32,13 +34,32 @@ export interface PolicyContext {
   keep<T extends Kept>(make: () => T): T
 }
 
+/** Gives up, and lets go of the connection, when the signal says so. */
+export type Send = (hop: SentHop, signal: AbortSignal) => Promise<SentAnswer>
+
+export interface SentHop {
+  readonly url: URL
+  readonly method: string
+  readonly fields: readonly (readonly [name: string, value: string])[]
+  readonly body: Buffer | null
+}
+
+export interface SentAnswer {
+  readonly status: number
+  readonly fields: readonly (readonly [name: string, value: string])[]
+  readonly body: Buffer
+}
+
 export interface Kept {
   /** No plan has it any more. */
   close(): void
 }
 
+export const noNetwork: Send = () => Promise.reject(new Error('there is no network here'))
+
 /** For whoever only looks: nothing is kept, and nobody else counts. */
 export function contextForOne(folder: string): PolicyContext {
   const deadlines = new Deadlines()
-  return { id: '', folder, deadlines, counting: new Counting(), caches: new Caches(deadlines).open(), keep: (make) => make() }
+  const caches = new Caches(deadlines).open()
+  return { id: '', folder, deadlines, counting: new Counting(), send: noNetwork, caches, keep: (make) => make() }
 }

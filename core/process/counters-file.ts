@@ -1,6 +1,7 @@
 /** The memory in which all workers count for policies: it outlives each of them. */
 import { closeSync, writeSync } from 'node:fs'
-import { tableSeed } from '../policy/counting.ts'
+import { mapShared } from '../net/shared-memory.ts'
+import { Counting, tableSeed } from '../policy/counting.ts'
 import { TABLE_BYTES } from '../policy/rate-table.ts'
 import { openMemoryFile } from './memory-file.ts'
 
@@ -27,4 +28,17 @@ function openFilled(): number | null {
   }
   closeSync(fd)
   return null
+}
+
+export interface CountersStart {
+  readonly countersFd: number | null
+  readonly workers: number
+  readonly slot: number
+}
+
+/** In the worker. `warn`: of what is less than it might be, told by one worker for all. */
+export function openCounting({ countersFd, workers, slot }: CountersStart, warn: (text: string) => void): Counting {
+  const shared = countersFd === null ? null : mapShared(countersFd, TABLE_BYTES)
+  const text = 'no memory can be shared here: each worker lets its part of a rate limit through, and refuses more'
+  return new Counting({ shared, workers, onSplit: () => slot === 0 && warn(text) })
 }

@@ -11,15 +11,13 @@ import type { Bundle } from '../config/bundle.ts'
 import type { Observer } from '../events.ts'
 import type { Challenge } from '../listener/challenges.ts'
 import type { DatagramSocket } from '../net/datagrams.ts'
-import { mapShared } from '../net/shared-memory.ts'
 import { TicketKeys } from '../net/ticket-keys.ts'
 import { Counters } from '../observe/counters.ts'
 import { LineSink } from '../observe/line-sink.ts'
 import { Traffic } from '../observe/traffic.ts'
 import type { Difference } from '../plan/difference.ts'
 import type { ListenAddress, Plan } from '../plan/plan.ts'
-import { Counting } from '../policy/counting.ts'
-import { TABLE_BYTES } from '../policy/rate-table.ts'
+import type { Counting } from '../policy/counting.ts'
 import type { Capabilities } from '../sandbox/capabilities.ts'
 import { openFlightNote } from '../sandbox/engine/flight-note.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
@@ -29,6 +27,7 @@ import type { UpstreamState } from '../upstream/upstream-state.ts'
 import { backlog } from './bind.ts'
 import { CacheGauges } from './cache-gauges.ts'
 import { maxConnections } from './capacity.ts'
+import { openCounting } from './counters-file.ts'
 import { DatagramDoors } from './datagram-doors.ts'
 import { ForwardedLog } from './forwarded-log.ts'
 import type { FromWorker, LogTarget, MetricsSnapshot, PlanSummary, ToWorker, Vitals } from './messages.ts'
@@ -127,7 +126,7 @@ class WorkerSide<P extends Prepared> {
     })
     this.#ticketKeys = new TicketKeys(begin.ticketKeys)
     const capabilities = capabilitiesWith(this.#kv)
-    const counting = this.#counting(begin)
+    const counting = openCounting(begin, (text) => this.#log.write({ level: 'warn', text, fields: {} }))
     this.#proxy = createProxy({
       ...{ observer: this.#traffic, maxConnections: maxConnections(), capabilities, ticketKeys: this.#ticketKeys },
       ...{ counting, secret: begin.secret },
@@ -151,12 +150,6 @@ class WorkerSide<P extends Prepared> {
     process.on('uncaughtException', (error) => this.#fail(error))
     process.on('unhandledRejection', (error) => this.#fail(error))
     this.#pulse.start()
-  }
-
-  #counting({ countersFd, workers, slot }: ToWorker & { kind: 'begin' }): Counting {
-    const shared = countersFd === null ? null : mapShared(countersFd, TABLE_BYTES)
-    const text = 'no memory can be shared here: each worker lets its part of a rate limit through, and refuses more'
-    return new Counting({ shared, workers, onSplit: () => slot === 0 && this.#log.write({ level: 'warn', text, fields: {} }) })
   }
 
   #receive(message: ToWorker, handle: unknown): void {

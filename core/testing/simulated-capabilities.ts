@@ -37,7 +37,7 @@ export class SimulatedCapabilities implements Capabilities {
     for (const [space, entries] of Object.entries(kv)) {
       for (const [key, value] of Object.entries(entries)) this.#store.performAll([{ kind: 'set', space, key, value, ttlMs: 0 }])
     }
-    this.#capabilities = createCapabilities({ kv: this.#store, transport: (hop, signal) => this.#send(hop, signal) })
+    this.#capabilities = createCapabilities({ kv: this.#store, transport: this.send })
   }
 
   perform(wish: Parameters<Capabilities['perform']>[0]): Promise<string> {
@@ -57,7 +57,8 @@ export class SimulatedCapabilities implements Capabilities {
     return Object.fromEntries(this.#store.spaces().map((space) => [space, this.#store.contents(space)]))
   }
 
-  #send({ url, method, fields, body }: Parameters<Transport>[0], signal: AbortSignal): ReturnType<Transport> {
+  /** What is sent over the network by plugins, and by policies: the test answers. */
+  readonly send: Transport = ({ url, method, fields, body }, signal) => {
     const call = ++this.#lastCall
     const { promise, resolve, reject } = Promise.withResolvers<Awaited<ReturnType<Transport>>>()
     this.#waiting.set(call, { host: url.host, resolve, reject })

@@ -60,6 +60,7 @@ export class SimulatedProxy {
       capabilities: this.#capabilities,
       observer: this.#observer(),
       maxConnections: Number.POSITIVE_INFINITY,
+      send: this.#capabilities.send,
       simulated: { deadlines: this.#clock.deadlines, dial: this.#upstreams.dial, wrapHook: (hook) => this.#wrap(hook) },
     })
   }
@@ -263,6 +264,9 @@ class WatchedCall implements HookCall {
   }
   get id(): string {
     return this.#call.id ?? ''
+  }
+  get scheme(): 'http' | 'https' {
+    return this.#call.scheme ?? 'http'
   }
   get part(): HookCall['part'] {
     return this.#call.part

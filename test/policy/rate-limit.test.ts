@@ -15,7 +15,7 @@ import { startProxy } from '../support/proxy.ts'
 /** The hook alone, on a clock to turn. */
 function limited(options: RateLimitOptions, counting = new Counting()) {
   let now = 1000
-  const policies = new Policies(new Deadlines(50, () => now), counting)
+  const policies = new Policies(new Deadlines(50, () => now), { counting })
   let hook: Hook = policies.open('/').hookOf(rateLimit(options))
   return {
     /** `pass`, or the seconds to wait. */

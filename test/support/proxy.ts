@@ -137,7 +137,7 @@ export class RunningProxy implements AsyncDisposable {
         this.#waiting.poke()
       },
     })
-    this.#policies = new Policies(this.runtime.deadlines, undefined, clock)
+    this.#policies = new Policies(this.runtime.deadlines, { clock })
   }
 
   async start(options: ProxyOptions): Promise<void> {
