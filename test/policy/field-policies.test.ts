@@ -24,7 +24,7 @@ test('fields of requests and responses are taken out, set and added, by the requ
   const { head } = await origin.request()
   for (const gone of ['Secret', 'root', 'forged', 'X-None', 'X-Not']) assert.not.match(head, gone)
   assert.match(head, 'X-Client: 10.0.0.1\r\n')
-  assert.match(head, /X-Tag: one\r\n[^]*X-Tag: two\r\n/)
+  assert.match(head, /X-Tag: one\r\n(?:.*\r\n)*X-Tag: two\r\n/)
   assert.equal(
     ['server', 'x-powered-by', 'x-int-a', 'x-int-b', 'x-a', 'x-path', 'content-length'].map((name) => response.headers[name]),
     [undefined, undefined, undefined, undefined, 'b', '/p', '2'],
