@@ -129,6 +129,18 @@ export interface BodyHook {
   /** Media types it wants, `text/html`, `text/*`; null: every one, also where there is none. */
   readonly types: readonly string[] | null
   readonly ask: Ask
+  /**
+   * Of a hook that gives responses a content coding. It needs them neither plain nor whole; it is asked when a head has come, whether its body gets one,
+   * and asked about the body after all others. May edit the head; null: it stays as it is.
+   */
+  readonly encode?: (call: HookCall, body: EncodableBody) => string | null
+}
+
+export interface EncodableBody {
+  /** Negative if it is not known. */
+  readonly length: number
+  /** The client's `Accept-Encoding`, whatever the endpoint was asked for. */
+  readonly accepts: string | null
 }
 
 export interface Hook {

@@ -1,7 +1,21 @@
 /** Options of the policies that write fields. */
 import { isFieldValue, isHostOwned, isToken } from '../net/http1/fields.ts'
 import { isObject, show } from './report.ts'
-import { anything, chosen, duration, flag, object, oneOrMany, record, refused, type Schema, textThat, wrong } from './schema-values.ts'
+import {
+  anything,
+  chosen,
+  duration,
+  flag,
+  object,
+  oneOf,
+  oneOrMany,
+  record,
+  refused,
+  type Schema,
+  size,
+  textThat,
+  wrong,
+} from './schema-values.ts'
 
 export const fieldToken: Schema = textThat((name) => (isToken(name) ? null : `not the name of a field: ${show(name)}`))
 
@@ -46,3 +60,14 @@ export const corsOptions: Schema = chosen((value) =>
     ? refused("with credentials browsers take no '*': name the origins")
     : corsFields,
 )
+
+const mediaType = textThat((type) =>
+  /^(?:[\w.-]+\/(?:\*|[\w.+-]+)|\*\+[\w.-]+)$/.test(type)
+    ? null
+    : `expected a media type such as 'text/html', 'text/*' or '*+json', got ${show(type)}`,
+)
+export const compressOptions: Schema = object({
+  encodings: oneOrMany(oneOf('zstd', 'br', 'gzip')),
+  minSize: size,
+  types: oneOrMany(mediaType),
+})

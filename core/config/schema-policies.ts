@@ -4,7 +4,7 @@ import { isToken } from '../net/http1/fields.ts'
 import { passwordProblem } from './password-hash.ts'
 import { isObject, type Plain, show, wordOf } from './report.ts'
 import { cacheUse } from './schema-cache.ts'
-import { corsOptions, fieldName, fieldToken, headersOptions, requestIdOptions } from './schema-field-policies.ts'
+import { compressOptions, corsOptions, fieldName, fieldToken, headersOptions, requestIdOptions } from './schema-field-policies.ts'
 import { forwardAuthOptions, jwtOptions } from './schema-token-policies.ts'
 import {
   anything,
@@ -113,6 +113,7 @@ const policies: ReadonlyMap<string, Schema> = new Map<string, Schema>(
     headers: headersOptions,
     requestId: requestIdOptions,
     cors: corsOptions,
+    compress: compressOptions,
     jwt: jwtOptions,
     forwardAuth: forwardAuthOptions,
   }).map(([name, options]) => [name, made({ options })] as const),

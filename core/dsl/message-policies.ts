@@ -1,5 +1,5 @@
 /** Policies that write fields. */
-import type { Duration, RequestView } from '../plugin.ts'
+import type { Duration, RequestView, Size } from '../plugin.ts'
 import type { OneOrMany } from './lists.ts'
 import type { HttpPolicy } from './policies.ts'
 
@@ -55,4 +55,22 @@ export interface CorsOptions {
  */
 export function cors(options: CorsOptions): HttpPolicy {
   return { kind: 'policy', layer: 'http', name: 'cors', options }
+}
+
+export type ContentEncoding = 'zstd' | 'br' | 'gzip'
+export interface CompressOptions {
+  /** Those that may be used; of two that a client likes as much, the first. Default: zstd, br, gzip. */
+  encodings?: OneOrMany<ContentEncoding> | undefined
+  /** Bodies that are known to be shorter stay as they are. Default `1kb`. */
+  minSize?: Size | undefined
+  /** Media types: `'text/html'`, `'text/*'`, `'*+json'`. Default: text, JSON, XML, JavaScript, SVG, WebAssembly and uncompressed fonts. */
+  types?: OneOrMany<string> | undefined
+}
+/**
+ * Compresses responses of endpoints for clients that take it (RFC 9110 §12.5.3), piece by piece as they come. Not those that are compressed, parts of
+ * something, or `no-transform`, nor answers of the proxy's own. A `cache` on the same way keeps nothing that this may change: choose one of them for a
+ * route, or let the endpoint compress. `ETag`s become weak, and `Vary` says so.
+ */
+export function compress(options: CompressOptions = {}): HttpPolicy {
+  return { kind: 'policy', layer: 'http', name: 'compress', options }
 }

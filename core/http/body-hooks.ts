@@ -19,6 +19,11 @@ export function wantsType({ types }: BodyHook, type: string): boolean {
   return types.some((wanted) => wanted === type || wanted === '*/*' || (wanted.endsWith('/*') && type.startsWith(wanted.slice(0, -1))))
 }
 
+/** It gives a body a coding, whatever it says. */
+export function isEncoder({ encode }: BodyHook): boolean {
+  return encode !== undefined
+}
+
 /** What came to those that may change the answer must be all of it, and plain. */
 export function askForPlain(request: RequestHead): void {
   request.set('Accept-Encoding', 'identity')

@@ -147,6 +147,8 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   protected trailers = ''
   /** Hooks that want the response's body if it is of their types, the first to be asked first. */
   protected bodyHooks: readonly Hook[] | null = null
+  /** What the client said before the endpoint was asked for a plain body; null: it was not. */
+  protected acceptEncoding: string | null = null
   /** The endpoint's framing was taken off. */
   protected isUnframed = false
   /** Which connection the response came by. */

@@ -18,7 +18,7 @@ import { expand } from '../route/template.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { Absent } from './absent.ts'
 import { ask, errorText } from './ask.ts'
-import { askForPlain, requestHooks, responseHooks } from './body-hooks.ts'
+import { askForPlain, isEncoder, requestHooks, responseHooks } from './body-hooks.ts'
 import { Entering } from './entering.ts'
 import { hideClient } from './forwarding.ts'
 import { makeRedirect, makeReply } from './reply.ts'
@@ -222,7 +222,10 @@ export class Exchange extends Entering {
     this.bodyHooks = responseHooks(asked, request)
     if (this.bodyHooks !== null) {
       this.askedAll = asked
-      askForPlain(request)
+      if (this.bodyHooks.some(({ onResponseBody }) => !isEncoder(onResponseBody!))) {
+        this.acceptEncoding = request.get('accept-encoding')
+        askForPlain(request)
+      }
     }
     const hooks = request.contentLength === 0 ? [] : requestHooks(asked, request)
     return hooks.length === 0 || this.filterRequest(hooks)

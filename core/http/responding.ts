@@ -11,7 +11,7 @@ import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Stickiness } from '../upstream/stickiness.ts'
 import { Answering, bodyFailure } from './answering.ts'
 import { ask } from './ask.ts'
-import { loosenResponse, mediaType, wantsType } from './body-hooks.ts'
+import { isEncoder, loosenResponse, mediaType, wantsType } from './body-hooks.ts'
 import { type Coding, codingOf } from './content-coding.ts'
 import type { Detour } from './detour.ts'
 import type { TunnelLooks } from './downstream.ts'
@@ -229,26 +229,38 @@ export abstract class Responding extends Answering implements ResponseTaker {
   private filterResponse(response: ResponseHead, mayWant: readonly Hook[]): boolean {
     const { status } = response
     const type = mediaType(response)
+    const encoder = mayWant.find(({ onResponseBody }) => isEncoder(onResponseBody!)) ?? null
+    const changing = encoder === null ? mayWant : mayWant.filter(({ onResponseBody }) => !isEncoder(onResponseBody!))
     // A 304 that tells no type may stand for any.
-    const hooks = mayWant.filter(({ onResponseBody }) => wantsType(onResponseBody!, type) || (status === 304 && type === ''))
-    const isPart = status === 206 && (hooks.length > 0 || type === 'multipart/byteranges')
-    if ((hooks.length === 0 && !isPart) || status === 204) return false
+    const hooks = changing.filter(({ onResponseBody }) => wantsType(onResponseBody!, type) || (status === 304 && type === ''))
+    const isPart = status === 206 && changing.length > 0 && (hooks.length > 0 || type === 'multipart/byteranges')
+    const encoding = encoder === null ? null : this.chooseEncoding(encoder, response)
+    if ((hooks.length === 0 && !isPart && encoding === null) || status === 204) return false
     if (this.askedHead || status === 304) {
       loosenResponse(response)
+      if (encoding !== null && status !== 304) response.set('Content-Encoding', encoding)
       return false
     }
+    if (encoding !== null) hooks.push(encoder!)
     const field = response.get('content-encoding')
     const coding = codingOf(field)
     if (isPart) this.failLate('response_malformed', 'a part that was not asked for')
     else if (coding === undefined) this.failLate('response_content_coding', field)
-    else this.startFilter(response, hooks, { type, coding })
+    else this.startFilter(response, hooks, { type, coding, encoding })
     return true
   }
 
-  private startFilter(response: ResponseHead, hooks: readonly Hook[], { type, coding }: { type: string; coding: Coding | null }): void {
+  private chooseEncoding(encoder: Hook, response: ResponseHead): string | null {
+    const length = this.askedHead ? response.contentLength : this.length
+    const accepts = this.acceptEncoding ?? this.request.get('accept-encoding')
+    return encoder.onResponseBody!.encode!(this, { length, accepts })
+  }
+
+  private startFilter(response: ResponseHead, hooks: readonly Hook[], { type, coding, encoding }: Filtering): void {
     const { request, ip } = this
     this.stage = 'filtering'
     loosenResponse(response)
+    if (encoding !== null) response.set('Content-Encoding', encoding)
     const body = { kind: 'responseBody', request, response, ip, type, coding, length: this.length, maxBytes: Infinity } as const
     const filter = new ResponseFilter(this, hooks, body)
     this.detour = filter
@@ -307,6 +319,14 @@ export abstract class Responding extends Answering implements ResponseTaker {
   private get unknown(): -1 | -2 {
     return this.downstream.passesFraming ? -2 : -1
   }
+}
+
+interface Filtering {
+  readonly type: string
+  /** It has this one. */
+  readonly coding: Coding | null
+  /** It gets this one. */
+  readonly encoding: string | null
 }
 
 const EMPTY = Buffer.alloc(0)

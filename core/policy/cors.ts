@@ -3,8 +3,9 @@ import { toList } from '../config/lists.ts'
 import { parseDuration } from '../config/units.ts'
 import type { CorsOptions } from '../dsl/message-policies.ts'
 import { type HookCall, makeHook, type Verdict } from '../hooks.ts'
-import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
+import type { RequestHead } from '../net/http1/head.ts'
 import type { PolicyKind } from './policy.ts'
+import { addVary } from './vary.ts'
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
 const OWNED = ['allow-origin', 'allow-credentials', 'expose-headers', 'allow-methods', 'allow-headers', 'max-age'].map(
@@ -70,7 +71,7 @@ class Rules {
   tell({ request, response }: HookCall): void {
     const head = response!
     for (const name of OWNED) head.delete(name)
-    if (!this.#any) addVary(head)
+    if (!this.#any) addVary(head, 'Origin')
     const origin = this.#allowed(request)
     if (origin === null) return
     head.set('Access-Control-Allow-Origin', origin)
@@ -96,10 +97,4 @@ function isPreflight(request: RequestHead): boolean {
 function isWhole(pattern: RegExp, origin: string): boolean {
   pattern.lastIndex = 0
   return pattern.exec(origin)?.[0] === origin
-}
-
-function addVary(head: ResponseHead): void {
-  const before = head.get('vary')
-  if (before === null) head.set('Vary', 'Origin')
-  else if (!/(?:^|,)\s*(?:origin|\*)\s*(?:,|$)/i.test(before)) head.set('Vary', `${before}, Origin`)
 }

@@ -3,6 +3,7 @@ import { apiKey } from './api-key.ts'
 import { basicAuth } from './basic-auth.ts'
 import { bodyLimit } from './body-limit.ts'
 import { cache } from './cache.ts'
+import { compress } from './compress.ts'
 import { concurrency } from './concurrency.ts'
 import { cors } from './cors.ts'
 import { forwardAuth } from './forward-auth.ts'
@@ -15,7 +16,21 @@ import { requestId } from './request-id.ts'
 
 /** Options are each kind's own; which ones belong to which name was checked with the config. */
 const kinds: ReadonlyMap<string, PolicyKind<never>> = new Map<string, PolicyKind<never>>(
-  Object.entries({ apiKey, basicAuth, bodyLimit, cache, concurrency, cors, forwardAuth, headers, ipAccess, jwt, rateLimit, requestId }),
+  Object.entries({
+    apiKey,
+    basicAuth,
+    bodyLimit,
+    cache,
+    compress,
+    concurrency,
+    cors,
+    forwardAuth,
+    headers,
+    ipAccess,
+    jwt,
+    rateLimit,
+    requestId,
+  }),
 )
 
 export function policyKind(name: string): PolicyKind<unknown> {

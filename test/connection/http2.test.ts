@@ -2,9 +2,13 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import * as http2 from 'node:http2'
+import { gunzipSync } from 'node:zlib'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { Deadlines } from '../../core/deadlines.ts'
 import type { HookCall } from '../../core/hooks.ts'
+import { bodyLimit, compress } from '../../core/index.ts'
+import { Policies } from '../../core/policy/policies.ts'
 import { bodyHook, bytes, deny } from '../support/body-hooks.ts'
 import { type Certificates, terminate, withCertificates } from '../support/certificates.ts'
 import { type ConnectOptions, request } from '../support/client.ts'
@@ -355,6 +359,21 @@ secure('what is malformed is answered or reset, and none of it goes on', async (
     proxy.ended.map(({ reason }) => reason),
     ['bad_host', 'bad_path', 'body_too_large', 'body_too_large'],
   )
+})
+
+secure('what policies say of bodies holds here, too', async (made) => {
+  await using origin = await startOrigin(() => answer('plain text '.repeat(200), 200, ['Content-Type: text/plain']))
+  const policies = new Policies(new Deadlines()).open('/')
+  const hooks = [compress({ encodings: 'gzip' }), bodyLimit('1kb')].map((use) => policies.hookOf(use))
+  await using proxy = await start(made, { origin, listener: { hooks } })
+  await using session = await dial(proxy, made)
+  const ask = (bytes: number) =>
+    session.ask({ method: 'POST', path: '/', body: 'a'.repeat(bytes), chunked: true, fields: { 'accept-encoding': 'gzip' } })
+  const right = await ask(1024)
+  assert.equal([right.status, right.fields['content-encoding'], right.fields['content-length']], [200, 'gzip', undefined])
+  assert.is(gunzipSync(Buffer.from(right.text, 'latin1')).length, 2200)
+  assert.is((await ask(1025)).status, 413)
+  assert.is((await proxy.exchange(2)).reason, 'body_too_large')
 })
 
 secure('a request body that stops coming ends with 408', async (made) => {
