@@ -10,6 +10,7 @@ import { checkCertificates } from './schema-certificates.ts'
 import { findingsOf } from './schema-findings.ts'
 import { checkForward, forwardOptions, socksOptions } from './schema-forward.ts'
 import { type Parts, partsOf } from './schema-parts.ts'
+import { checkPolicyPairs } from './schema-policy-pairs.ts'
 import { checkProxyProtocol } from './schema-proxy-protocol.ts'
 import { network, routeList } from './schema-route.ts'
 import { checkRouting } from './schema-routing.ts'
@@ -66,6 +67,7 @@ export function checkShape(config: unknown, { report, folder, named = new Set(),
   checkProxyProtocol(parts.listeners, report)
   checkForward(parts, report)
   checkRouting(parts, report)
+  checkPolicyPairs(config, parts, report)
   checkTcp(parts, report)
   checkUdp(parts, report)
   checkCertificates(parts, report, { folder, named, now })

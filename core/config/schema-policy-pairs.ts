@@ -1,0 +1,32 @@
+/** Policies that are right each by itself and not on the same way of a request. */
+import type { Path } from './positions.ts'
+import { isObject, type Plain, type Report } from './report.ts'
+import type { Parts } from './schema-parts.ts'
+
+interface Use {
+  readonly name: unknown
+  readonly path: Path
+}
+
+export function checkPolicyPairs(config: Plain, { listeners, routes }: Parts, report: Report): void {
+  const shared = policiesIn(config.use, [])
+  const ofListener = new Map(listeners.map(({ name, options, path }) => [name, [...shared, ...policiesIn(options.use, path)]]))
+  const told = new Set<Path>()
+  const tell = (uses: readonly Use[]): void => {
+    const cache = uses.find(({ name }) => name === 'cache')
+    const compress = uses.find(({ name }) => name === 'compress')
+    if (cache === undefined || compress === undefined || told.has(compress.path)) return
+    told.add(compress.path)
+    report.warn(
+      compress.path,
+      'a cache on the same way keeps nothing that this may compress: choose one of them, or let the endpoint compress',
+    )
+  }
+  for (const uses of ofListener.values()) tell(uses)
+  for (const { route, path, listener } of routes) tell([...(ofListener.get(listener) ?? []), ...policiesIn(route.use, path)])
+}
+
+function policiesIn(use: unknown, path: Path): Use[] {
+  if (!Array.isArray(use)) return []
+  return use.flatMap((one, i) => (isObject(one) && one.kind === 'policy' ? [{ name: one.name, path: [...path, 'use', i] }] : []))
+}
