@@ -123,8 +123,20 @@ export interface UpstreamChange {
   /**
    * Of an endpoint: `ejected` until it is `available` again, for what came of its requests; `unhealthy` until it is `healthy`, for what came of its health checks.
    * Of an upstream: in `panic` it uses all endpoints, for too few are available; until `calm`. Its circuit: `open`, `half-open`, `closed`.
+   * Its endpoints were `discovered` to be others, or could not be: `undiscovered`.
    */
-  readonly state: 'ejected' | 'available' | 'unhealthy' | 'healthy' | 'panic' | 'calm' | 'open' | 'half-open' | 'closed'
+  readonly state:
+    | 'ejected'
+    | 'available'
+    | 'unhealthy'
+    | 'healthy'
+    | 'panic'
+    | 'calm'
+    | 'open'
+    | 'half-open'
+    | 'closed'
+    | 'discovered'
+    | 'undiscovered'
   /** A few words for the log. */
   readonly why: string
   /** Another worker has found it out, and told: it is counted here, and logged there. */

@@ -171,6 +171,7 @@ class WorkerProxy implements Proxy {
         challenges: this.#challenges,
         blocklists,
       })
+      await this.#runtime.prepare(plan)
       const parts = partsOf(config, { code: bundle.code, certificates: materials.certificates, lists: blocklists.files })
       const difference = before === null ? null : compareParts(before.parts, parts)
       const plugins = uses.flatMap((use, i) => {

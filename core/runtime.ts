@@ -37,6 +37,7 @@ import type {
 import { type OpenLink, openLink } from './upstream/datagram-link.ts'
 
 import type { Dial, Origination } from './upstream/dial.ts'
+import { Discoveries } from './upstream/discovery/discoveries.ts'
 import { DnsCache } from './upstream/dns.ts'
 import { Endpoint } from './upstream/endpoint.ts'
 import { HealthBoard } from './upstream/health-board.ts'
@@ -76,6 +77,10 @@ export class Runtime {
   /** No worker checks endpoints unless it is told to. */
   readonly health = new HealthBoard()
   readonly #options: RuntimeOptions
+  /** Null: what is discovered stays what the plan has in its place. */
+  readonly #discoveries: Discoveries | null
+  /** The plan in use, and what was made of its upstreams. */
+  #inUse: { readonly plan: Plan; readonly materials: Materials; readonly upstreams: Map<UpstreamPlan, Upstream> } | null = null
   readonly #random: () => number
   readonly #secret: Uint8Array
   readonly #dns = new DnsCache()
@@ -102,6 +107,7 @@ export class Runtime {
     this.#random = options.random ?? Math.random
     this.#secret = options.secret ?? randomBytes(32)
     this.deadlines = options.deadlines ?? new Deadlines()
+    this.#discoveries = options.dial === undefined ? this.#makeDiscoveries(options.observer) : null
   }
 
   get connections(): number {
@@ -126,9 +132,17 @@ export class Runtime {
     return [...this.#upstreams.values()].map(({ upstream }) => stateOf(upstream))
   }
 
+  /** Asks for what a plan discovers, so that it need not begin with nothing. */
+  async prepare(plan: Plan): Promise<void> {
+    await this.#discoveries?.prepare(plan)
+  }
+
   /** Takes a plan into use. Cannot fail. */
   use(plan: Plan, materials: Materials): Swap {
-    const upstreams = this.#useUpstreams(plan, materials)
+    const upstreams = new Map<UpstreamPlan, Upstream>()
+    this.#inUse = { plan, materials, upstreams }
+    this.#discoveries?.use(plan)
+    this.#useUpstreams(plan, materials, upstreams)
     const forwardings = this.#forwardings.use(plan, materials.blocklists.of, {
       events: this.#options.observer,
       environment: this.#poolEnvironment(),
@@ -192,6 +206,7 @@ export class Runtime {
     this.health.isOn = false
     this.stopAccepting()
     for (const listener of this.#everyListener()) listener.destroy()
+    this.#discoveries?.close()
     for (const pool of this.#pools.values()) pool.retire()
     this.#forwardings.close()
     this.deadlines.stop()
@@ -329,14 +344,26 @@ export class Runtime {
     }
   }
 
-  /** What did not change stays as it is, the balancer's turn too; pools are kept by their key, whatever the upstream is called. */
-  #useUpstreams(plan: Plan, { originations }: Materials): ReadonlyMap<UpstreamPlan, Upstream> {
+  #makeDiscoveries(events: Observer): Discoveries {
+    return new Discoveries({
+      ...{ dns: this.#dns, deadlines: this.deadlines, events },
+      changed: () => {
+        if (this.#inUse !== null) this.#useUpstreams(this.#inUse.plan, this.#inUse.materials, this.#inUse.upstreams)
+      },
+    })
+  }
+
+  /**
+   * What did not change stays as it is, the balancer's turn too; pools are kept by their key, whatever the upstream is called. `byPlan` is
+   * filled: exchanges look into it.
+   */
+  #useUpstreams(plan: Plan, { originations }: Materials, byPlan: Map<UpstreamPlan, Upstream>): void {
     const pools = new Map<string, Pool>()
     const endpoints = new Map<string, Endpoint>()
     const known = new Map<string, KnownUpstream>()
-    const byPlan = new Map<UpstreamPlan, Upstream>()
-    for (const upstream of plan.upstreams.values()) {
-      const tls = originations.get(upstream) ?? null
+    for (const written of plan.upstreams.values()) {
+      const upstream = this.#discoveries?.withEndpoints(written) ?? written
+      const tls = originations.get(written) ?? null
       const text = JSON.stringify([upstream, tls?.identity], numbered)
       const before = this.#upstreams.get(upstream.name)
       // Also for what is kept: its pools must outlive this plan.
@@ -354,7 +381,7 @@ export class Runtime {
       if (same === null && before !== undefined) this.#closeUpstream(before.upstream, own)
       const made = same ?? new Upstream(upstream, own, this.#upstreamEnvironment())
       known.set(upstream.name, { text, upstream: made })
-      byPlan.set(upstream, made)
+      byPlan.set(written, made)
     }
     for (const [key, pool] of this.#pools) if (!pools.has(key)) pool.retire()
     for (const [name, { upstream }] of this.#upstreams) if (!known.has(name)) this.#closeUpstream(upstream, [])
@@ -362,7 +389,6 @@ export class Runtime {
     this.#pools = pools
     this.#endpoints = endpoints
     this.#upstreams = known
-    return byPlan
   }
 
   #poolFor(plan: UpstreamPlan, endpoint: EndpointPlan, tls: Origination | null, pools: Map<string, Pool>): [key: string, pool: Pool] {

@@ -75,6 +75,7 @@ function createService(connections = 1): { service: Service; upstreamWires: Memo
     endpoints: [{ address: '127.0.0.1:1', target, weight: 1, group: 0 }],
     balancer: { kind: 'roundRobin' },
     sticky: null,
+    discovery: null,
     slowStart: 0,
     host: 'preserve',
     hostName: 'api',

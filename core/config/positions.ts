@@ -133,6 +133,9 @@ const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
   redirect: ['to', 'status'],
   respond: ['status', 'body', 'headers'],
   split: ['parts', 'options'],
+  dns: ['name', 'srv'],
+  file: ['path'],
+  poll: ['find', 'interval'],
   plugin: ['options', 'use'],
 }
 

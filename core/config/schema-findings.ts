@@ -56,6 +56,7 @@ const WRAPPED: Readonly<Record<string, readonly string[]>> = {
   blocklist: ['options'],
   intercept: ['options'],
   balancer: ['options'],
+  discovery: ['options'],
   split: ['parts', 'options'],
   policy: ['options'],
 }

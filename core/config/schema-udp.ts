@@ -51,10 +51,11 @@ export function checkUdp({ udpRoutes }: Parts, report: Report): void {
 function checkTarget(to: unknown, path: Path, report: Report): void {
   if (typeof to === 'string') return checkAddress(to, path, report)
   if (!isObject(to) || to.kind !== 'upstream' || !isObject(to.options)) return
-  const { tls, proxyProtocol, endpoints } = to.options as Plain
+  const { tls, proxyProtocol, endpoints, discovery } = to.options as Plain
   const name = show(to.name)
   if (tls !== undefined && tls !== false) report.error(path, `datagrams are passed on as they are: tls of the upstream ${name} is for TCP`)
   if (proxyProtocol !== undefined) report.error(path, `proxyProtocol of the upstream ${name} is for TCP: datagrams go without a header`)
+  if (discovery !== undefined) report.error(path, `discovery of the upstream ${name} is not for UDP yet`)
   if (!Array.isArray(endpoints)) return
   for (const one of endpoints as unknown[]) {
     const address = isObject(one) ? one.address : one

@@ -1,17 +1,17 @@
 /** The shape of upstreams, and of what else a route may send to. */
 import * as z from 'zod/mini'
-import { parseEndpoint } from '../net/address.ts'
+import { isHostName, parseEndpoint } from '../net/address.ts'
 import { isObject, show, wordOf } from './report.ts'
 import { tlsOrigination } from './schema-tls.ts'
 import {
   anything,
   between,
+  callable,
   chosen,
   duration,
   flag,
   list,
   made,
-  notYet,
   object,
   oneOf,
   oneOrMany,
@@ -82,7 +82,31 @@ const cookiePath = textThat((path) =>
 const sameSite = oneOf('lax', 'strict', 'none')
 const sticky = object({ cookie: fieldName, secret: signingSecret, maxAge: duration, path: cookiePath, secure: flag, sameSite }, ['cookie'])
 
-const discovery = chosen((value) => (isObject(value) && value.kind === 'discovery' ? anything : wrong('a discovery')))
+const dnsName = chosen((value) => {
+  if (!isObject(value)) return anything
+  return made({ name: value.srv === true ? textThat(wrongService) : textThat(wrongName), srv: flag })
+})
+
+function wrongName(name: string): string | null {
+  const parsed = parseEndpoint(name)
+  if (parsed !== null && parsed.target.kind === 'name' && !name.includes('://')) return null
+  return `expected a name and a port such as 'api.internal:3000', got ${show(name)}`
+}
+
+function wrongService(name: string): string | null {
+  return isHostName(name) ? null : `expected the name of SRV records such as '_http._tcp.api.internal', got ${show(name)}`
+}
+
+const DISCOVERIES: Readonly<Record<string, Schema>> = {
+  dns: made({ options: dnsName }),
+  file: made({ options: made({ path: text }) }),
+  poll: made({ options: made({ find: callable, interval: duration }) }),
+}
+const discovery = chosen((value) => {
+  const schema = isObject(value) && value.kind === 'discovery' ? DISCOVERIES[wordOf(value.name)] : undefined
+  return schema ?? notADiscovery
+})
+const notADiscovery = wrong("dns('name:port'), file('./endpoints.json') or poll(async () => […])")
 
 const retryOn = chosen((value) => (typeof value === 'number' ? whole(400, 599) : oneOf('connect', 'reset', 'timeout')))
 
@@ -119,7 +143,7 @@ const options = object({
   slowStart: duration,
   zone: text,
   proxyProtocol: oneOf(1, 2),
-  discovery: notYet('discovery', discovery),
+  discovery,
   ...planned({
     parent: text,
   }),

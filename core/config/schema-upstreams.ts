@@ -31,6 +31,8 @@ export function checkUpstreams(upstreams: readonly UpstreamPart[], report: Repor
 function checkOptions({ endpoints, discovery, sticky, zone, tls }: Plain, path: Path, report: Report): void {
   if (isObject(sticky) && sticky.sameSite === 'none' && sticky.secure !== true)
     report.error([...path, 'sticky', 'sameSite'], "browsers drop a cookie with sameSite 'none' that has not secure: true")
+  if (endpoints !== undefined && discovery !== undefined)
+    report.error([...path, 'discovery'], 'an upstream has endpoints or a discovery, not both', 'key')
   if (endpoints === undefined && discovery === undefined) report.error(path, 'endpoints is missing')
   if (isObject(tls) && (tls.cert === undefined) !== (tls.key === undefined))
     report.error([...path, 'tls'], 'cert and key are given together or not at all')

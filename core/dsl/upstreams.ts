@@ -174,12 +174,37 @@ export interface UpstreamOptions extends UpstreamCommon {
   discovery?: never
 }
 export interface DiscoveredUpstreamOptions extends UpstreamCommon {
-  /** Planned. */
+  /** Where its endpoints come from: `dns(…)`, `file(…)` or `poll(…)`. What is found last stays in use while nothing can be found. */
   discovery: Discovery
   endpoints?: never
 }
-export interface Discovery {
-  readonly kind: 'discovery'
+export type Discovery =
+  | { readonly kind: 'discovery'; readonly name: 'dns'; readonly options: { readonly name: string; readonly srv: boolean } }
+  | { readonly kind: 'discovery'; readonly name: 'file'; readonly options: { readonly path: string } }
+  | {
+      readonly kind: 'discovery'
+      readonly name: 'poll'
+      readonly options: { readonly find: () => DiscoveredEndpoints | Promise<DiscoveredEndpoints>; readonly interval: Duration }
+    }
+export type DiscoveredEndpoints = readonly (string | EndpointOptions)[]
+
+/**
+ * The addresses of a name, `dns('api.internal:3000')`, as long as their TTL says; IPv4 if there are any. With `srv` the hosts, ports, weights and
+ * priorities of its SRV records, `dns('_http._tcp.api.internal', { srv: true })`, looked up each 10 s.
+ */
+export function dns(name: string, { srv = false }: { srv?: boolean | undefined } = {}): Discovery {
+  return { kind: 'discovery', name: 'dns', options: { name, srv } }
+}
+/** A file of JSON, from the config's folder, with a list as in `endpoints`. A change counts within a second or two, without a reload. */
+export function file(path: string): Discovery {
+  return { kind: 'discovery', name: 'file', options: { path } }
+}
+/** Your own function, asked each so often by each worker. It runs on the host. Default interval `10s`. */
+export function poll(
+  find: () => DiscoveredEndpoints | Promise<DiscoveredEndpoints>,
+  { interval = '10s' }: { interval?: Duration | undefined } = {},
+): Discovery {
+  return { kind: 'discovery', name: 'poll', options: { find, interval } }
 }
 
 /** A named group of endpoints. The name stands in logs, metrics and `routeTo`. */

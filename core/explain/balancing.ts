@@ -4,7 +4,7 @@ import { partOfHash } from '../balancer/part-of-hash.ts'
 import { PeakAverage } from '../balancer/peak-average.ts'
 import { roundRobin } from '../balancer/round-robin.ts'
 import { cookieIn } from '../net/http1/cookie.ts'
-import type { EndpointPlan, SplitDestination, UpstreamPlan } from '../plan/plan.ts'
+import type { DiscoveryPlan, EndpointPlan, SplitDestination, UpstreamPlan } from '../plan/plan.ts'
 import { type Asked, hashOf, keyText } from '../upstream/request-key.ts'
 import { clean, shownValue } from './shown.ts'
 
@@ -33,6 +33,7 @@ export function explainSplit({ parts, by }: SplitDestination, asked: Asked): { r
 
 /** Null: none takes requests. */
 export function explainBalancing(upstream: UpstreamPlan, asked: Asked): Balancing | null {
+  if (upstream.discovery !== null) return { first: null, because: discoveryText(upstream.discovery) }
   const balancing = balancingOf(upstream, asked)
   if (balancing === null || upstream.sticky === null) return balancing
   const { cookie } = upstream.sticky
@@ -86,6 +87,20 @@ function balancingIn(balancer: BalancerKind, endpoints: readonly EndpointPlan[],
       )
       return { first, because: `${name} of ${keyName(balancer.key)}${shownKey(balancer.key, text)}, as long as it is available` }
     }
+  }
+}
+
+/** Nothing is looked up here. */
+function discoveryText(discovery: DiscoveryPlan): string {
+  switch (discovery.kind) {
+    case 'dns':
+      return `one of the addresses that DNS has for ${discovery.host}, port ${discovery.port}`
+    case 'srv':
+      return `one of the hosts that the SRV records of ${discovery.name} name`
+    case 'file':
+      return `one of the endpoints that the file ${discovery.path} holds`
+    case 'poll':
+      return 'one of the endpoints that the function of its discovery returns'
   }
 }
 

@@ -34,6 +34,8 @@ export class UpstreamChanges {
         this.#add('upstream_circuit_openings_total', 1, upstream)
         return this.#set(1, upstream)
       case 'half-open':
+      case 'discovered':
+      case 'undiscovered':
         return
       case 'closed':
         return this.#set(0, upstream)
@@ -85,6 +87,10 @@ function wordsOf(state: UpstreamChange['state'], who: string, why: string): { le
       return { level: 'warn', text: `${who} is unhealthy: ${why}` }
     case 'healthy':
       return { level: 'info', text: `${who} is healthy: ${why}` }
+    case 'discovered':
+      return { level: 'info', text: `${who} has ${why}` }
+    case 'undiscovered':
+      return { level: 'warn', text: `${who} goes on with the endpoints it has: ${why}` }
     case 'open':
       return { level: 'warn', text: `${who} gets no requests ${why}` }
     case 'half-open':

@@ -8,6 +8,7 @@ import type {
   BuiltInBalancer,
   CircuitBreaker,
   DiscoveredUpstreamOptions,
+  Discovery,
   EndpointOptions,
   HashKeyOption,
   HealthCheck,
@@ -20,10 +21,11 @@ import type {
   Upstream,
   UpstreamOptions,
 } from '../index.ts'
-import { parseEndpoint } from '../net/address.ts'
+import { formatHost, parseEndpoint } from '../net/address.ts'
+import { planEndpoints } from './endpoints.ts'
 import type {
   CircuitBreakerPlan,
-  EndpointPlan,
+  DiscoveryPlan,
   HealthCheckPlan,
   OutlierPlan,
   PendingPlan,
@@ -64,18 +66,20 @@ export class UpstreamCompiler {
   }
 
   #finish(name: string, options: UpstreamOptions | DiscoveredUpstreamOptions, hostName: string): UpstreamPlan {
-    const endpoints = entriesOf<string | EndpointOptions>(options.endpoints).map(([, endpoint]) => compileEndpoint(endpoint))
+    const written = entriesOf<string | EndpointOptions>(options.endpoints).map(([, endpoint]) => endpoint)
+    const discovery = options.discovery === undefined ? null : compileDiscovery(options.discovery, this.#folder, options.zone ?? null)
     const isSecure = entriesOf<string | EndpointOptions>(options.endpoints).some(([, endpoint]) => parseEndpoint(addressOf(endpoint))!.tls)
     const tls = options.tls ?? isSecure
     return Object.freeze({
       name,
-      endpoints: Object.freeze(grouped(endpoints, options)),
+      endpoints: planEndpoints(discovery === null ? written : [standIn(discovery)], options.zone ?? null),
+      discovery,
       balancer: compileBalancer(options.balancer),
       slowStart: parseDuration(options.slowStart ?? '0ms')!,
       sticky: options.sticky === undefined ? null : compileSticky(options.sticky),
       host: options.host ?? 'preserve',
       hostName,
-      tls: tls === false ? null : this.#origination(tls === true ? {} : tls),
+      tls: tls === false ? null : this.#origination({ ...nameOf(discovery), ...(tls === true ? {} : tls) }),
       timeouts: compileTimeouts(options.timeouts ?? {}),
       idleConnections: options.idleConnections ?? 256,
       retries: options.retries === undefined ? null : compileRetries(options.retries),
@@ -100,24 +104,28 @@ export function resolveFile(folder: string, pathOrPem: string): string {
   return pathOrPem.includes('-----BEGIN') ? pathOrPem : resolve(folder, pathOrPem)
 }
 
-interface Ungrouped extends Omit<EndpointPlan, 'group'> {
-  readonly priority: number
-  readonly zone: string | undefined
+function compileDiscovery(discovery: Discovery, folder: string, zone: string | null): DiscoveryPlan {
+  switch (discovery.name) {
+    case 'dns': {
+      if (discovery.options.srv) return Object.freeze({ kind: 'srv', name: discovery.options.name, zone })
+      const { host, port } = parseEndpoint(discovery.options.name)!.target as { readonly host: string; readonly port: number }
+      return Object.freeze({ kind: 'dns', host, port, zone })
+    }
+    case 'file':
+      return Object.freeze({ kind: 'file', path: resolve(folder, discovery.options.path), zone })
+    case 'poll':
+      return Object.freeze({ kind: 'poll', find: discovery.options.find, interval: parseDuration(discovery.options.interval)!, zone })
+  }
 }
 
-function compileEndpoint(endpoint: string | EndpointOptions): Ungrouped {
-  const { address, weight = 1, priority = 0, zone }: EndpointOptions = typeof endpoint === 'string' ? { address: endpoint } : endpoint
-  const target = Object.freeze(parseEndpoint(address)!.target)
-  return { address: address.replace(/^(?:https?|tcp):\/\//i, ''), target, weight, priority, zone }
+/** Endpoints that were found by a name have certificates for it. */
+function nameOf(discovery: DiscoveryPlan | null): OriginationOptions {
+  return discovery?.kind === 'dns' ? { servername: discovery.host } : {}
 }
 
-/** In the order of their groups: each has a balancer of its own. */
-function grouped(endpoints: readonly Ungrouped[], { zone }: UpstreamOptions | DiscoveredUpstreamOptions): EndpointPlan[] {
-  const rankOf = (endpoint: Ungrouped): number => 2 * endpoint.priority + (zone === undefined || endpoint.zone === zone ? 0 : 1)
-  const ranks = [...new Set(endpoints.map(rankOf))].sort((a, b) => a - b)
-  return endpoints.map(({ priority: _, zone: __, ...endpoint }, i) =>
-    Object.freeze({ ...endpoint, group: ranks.indexOf(rankOf(endpoints[i]!)) }),
-  )
+/** What stands for endpoints that nobody knows yet: where nothing is looked up, and where plans are explained. */
+function standIn(discovery: DiscoveryPlan): string {
+  return discovery.kind === 'dns' ? `${formatHost(discovery.host)}:${discovery.port}` : 'discovered:1'
 }
 
 /** Endpoints that stand by are there for when most of the others are away. */

@@ -272,7 +272,10 @@ export type Destination =
 
 export interface UpstreamPlan {
   readonly name: string
+  /** Where they are discovered, one that stands for them. */
   readonly endpoints: readonly EndpointPlan[]
+  /** Null: its endpoints are those of the plan. */
+  readonly discovery: DiscoveryPlan | null
   readonly balancer: BalancerKind
   /** Null: none. */
   readonly sticky: StickyPlan | null
@@ -377,6 +380,14 @@ export interface HealthCheckPlan {
   /** Default 2. */
   readonly healthyAfter: number
 }
+
+/** Where endpoints come from. `zone`: the one that is preferred. */
+export type DiscoveryPlan = { readonly zone: string | null } & (
+  | { readonly kind: 'dns'; readonly host: string; readonly port: number }
+  | { readonly kind: 'srv'; readonly name: string }
+  | { readonly kind: 'file' /** Absolute. */; readonly path: string }
+  | { readonly kind: 'poll'; readonly find: () => unknown /** Milliseconds. */; readonly interval: number }
+)
 
 /** A cookie by which clients stay with their endpoint. */
 export interface StickyPlan {

@@ -3,7 +3,7 @@
  * the pool that files and zlib share. `localhost` and /etc/hosts answer without a query (RFC 6761 §6.3).
  */
 
-import { Resolver } from 'node:dns'
+import { Resolver, type SrvRecord } from 'node:dns'
 import { readFileSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 
@@ -60,6 +60,14 @@ export class DnsCache {
       return done(entry.addresses, null)
     }
     this.#query(name, entry ?? { addresses: [], error: null, expiresAt: 0, waiting: null }, done)
+  }
+
+  /** Of SRV records there is no TTL to keep to: each is a query. `error`: in words. */
+  resolveServices(name: string, done: (records: readonly SrvRecord[] | null, error: string) => void): void {
+    this.#resolver.resolveSrv(name, (error, records) => {
+      if (error === null) return done(records, '')
+      done(null, error.code === 'ETIMEOUT' ? 'nobody answers' : 'there are no such records')
+    })
   }
 
   #query(name: string, entry: Entry, done: Resolved): void {

@@ -80,4 +80,20 @@ test('those that stand by are counted, and not told as the first', async () => {
   assert.is(balancing, 'the only endpoint that takes requests; 2 others stand by, of a later priority or zone')
 })
 
+test('where endpoints are discovered, that is what is told: nothing is looked up', async () => {
+  const other = await explainer(`import { defineConfig, dns, file, http, poll, upstream } from 'sluice'
+    const to = (name: string, discovery: any) => ({ path: '/' + name, to: upstream(name, { discovery }) })
+    export default defineConfig({ listeners: { web: http({ listen: 0, routes: [
+      to('dns', dns('api.internal:3000')), to('srv', dns('_http._tcp.api', { srv: true })), to('file', file('/etc/e.json')), to('poll', poll(() => { throw 1 })),
+    ] }) } })`)
+  const told = async (path: string): Promise<readonly (string | null)[]> => {
+    const { first, balancing } = (await other({ url: `http://x/${path}` })).outcome as Sent
+    return [first, balancing]
+  }
+  assert.equal(await told('dns'), [null, 'one of the addresses that DNS has for api.internal, port 3000'])
+  assert.equal(await told('srv'), [null, 'one of the hosts that the SRV records of _http._tcp.api name'])
+  assert.equal(await told('file'), [null, 'one of the endpoints that the file /etc/e.json holds'])
+  assert.equal(await told('poll'), [null, 'one of the endpoints that the function of its discovery returns'])
+})
+
 test.run()

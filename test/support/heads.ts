@@ -37,6 +37,7 @@ export function anUpstream(changes: Partial<UpstreamPlan> = {}): UpstreamPlan {
       endpoints: [],
       balancer: { kind: 'roundRobin' },
       sticky: null,
+      discovery: null,
       slowStart: 0,
       host: 'preserve',
       hostName: 'api',

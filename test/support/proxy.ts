@@ -384,6 +384,7 @@ function makeUpstream(
       name,
       balancer: { kind: 'roundRobin' },
       sticky: null,
+      discovery: null,
       slowStart: 0,
       host: 'preserve',
       hostName: name,

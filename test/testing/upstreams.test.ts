@@ -10,6 +10,7 @@ const file = config(`
   { path: '/ws', to: upstream('ws', { endpoints: ['10.0.0.3:80'] }) },
   { path: '/other', to: 'http://127.0.0.1:3000' },
   { path: '/bare', to: upstream('bare', { endpoints: ['10.0.0.4:80'] }) },
+  { path: '/found', to: upstream('found', { discovery: { kind: 'discovery', name: 'file', options: { path: './no.json' } } }) },
 `)
 const ok: Stub = (req) => new Response(`${req.endpoint} ${req.path}`)
 const proxy = await simulate(file, { upstreams: { api: ok, ws: ok, 'http://127.0.0.1:3000': ok, '10.0.0.1:80': ok, '10.0.0.2:80': ok } })
@@ -19,6 +20,11 @@ test.after.each(() => proxy.stub('api', ok))
 test('a stub is told which endpoint it is, and a URL is a name as well', async () => {
   assert.is(await (await proxy.fetch('/api/x')).text(), 'api.internal:80 /api/x')
   assert.is(await (await proxy.fetch('/other')).text(), '127.0.0.1:3000 /other')
+})
+
+test('what would be discovered is stubbed by the name of its upstream: nothing is looked up', async () => {
+  proxy.stub('found', ok)
+  assert.is(await (await proxy.fetch('/found')).text(), 'discovered:1 /found')
 })
 
 test('an upstream without a stub answers 502, and says what is missing', async () => {

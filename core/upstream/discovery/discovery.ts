@@ -1,0 +1,90 @@
+/**
+ * The endpoints of one upstream as its source tells them. The last set that was told stays in use while the source fails, and what is told
+ * of it is told once.
+ */
+import type { Deadlines, Timed } from '../../deadlines.ts'
+import type { EndpointPlan } from '../../plan/plan.ts'
+import type { Source } from './source.ts'
+
+/** A source that has not answered by then has failed; what it says later does not count. */
+const MAX_WAIT_MS = 30_000
+
+export interface DiscoveryEvents {
+  /** The set is another one. */
+  changed(endpoints: readonly EndpointPlan[], before: readonly EndpointPlan[]): void
+  /** The source fails, and did not before in this way. */
+  failed(why: string): void
+}
+
+export class Discovery implements Timed {
+  dueAt = Number.POSITIVE_INFINITY
+  slot = -1
+  /** Null: nothing was told yet. */
+  endpoints: readonly EndpointPlan[] | null
+  readonly #source: Source
+  readonly #deadlines: Deadlines
+  readonly #events: DiscoveryEvents
+  #question = 0
+  #isAsking = false
+  #failure = ''
+
+  /** `before`: what stays in use until the source tells more. */
+  constructor(source: Source, { deadlines, events, before }: DiscoveryParts) {
+    this.#source = source
+    this.#deadlines = deadlines
+    this.#events = events
+    this.endpoints = before
+  }
+
+  start(): void {
+    if (this.slot < 0) this.#deadlines.add(this)
+    if (!this.#isAsking) this.dueAt = this.#deadlines.in(this.#source.everyMs)
+  }
+
+  stop(): void {
+    this.#question++
+    this.#isAsking = false
+    this.#deadlines.remove(this)
+  }
+
+  onDeadline(): void {
+    if (this.#isAsking) {
+      this.#settle(`no answer in ${MAX_WAIT_MS / 1000} s`)
+      return
+    }
+    this.ask(() => {})
+  }
+
+  /** Out of turn: before a plan is taken into use. */
+  ask(done: () => void): void {
+    const question = ++this.#question
+    this.#isAsking = true
+    this.dueAt = this.#deadlines.in(MAX_WAIT_MS)
+    this.#source.ask((found) => {
+      if (question === this.#question) this.#settle(found)
+      done()
+    })
+  }
+
+  #settle(found: readonly EndpointPlan[] | string): void {
+    this.#question++
+    this.#isAsking = false
+    this.dueAt = this.#deadlines.in(this.#source.everyMs)
+    if (typeof found === 'string') {
+      if (found !== this.#failure) this.#events.failed(found)
+      this.#failure = found
+      return
+    }
+    this.#failure = ''
+    const before = this.endpoints
+    if (before !== null && JSON.stringify(before) === JSON.stringify(found)) return
+    this.endpoints = found
+    this.#events.changed(found, before ?? [])
+  }
+}
+
+export interface DiscoveryParts {
+  readonly deadlines: Deadlines
+  readonly events: DiscoveryEvents
+  readonly before: readonly EndpointPlan[] | null
+}

@@ -1,0 +1,13 @@
+/** Where endpoints may come from: asked again and again, one question at a time. */
+import type { EndpointPlan } from '../../plan/plan.ts'
+
+export interface Source {
+  /** As it stands in the log: `DNS api.internal:80`. */
+  readonly name: string
+  /** From one question to the next. */
+  readonly everyMs: number
+  /** Answers once, maybe at once: endpoints, or why there are none to be had. */
+  ask(done: Found): void
+}
+
+export type Found = (found: readonly EndpointPlan[] | string) => void
