@@ -24,7 +24,6 @@ import type { Materials } from './materials.ts'
 import { addressesOf } from './plan/addresses.ts'
 import type {
   AnyListenerPlan,
-  EndpointPlan,
   ListenerPlan,
   Plan,
   SocksListenerPlan,
@@ -33,18 +32,15 @@ import type {
   UdpListenerPlan,
   UpstreamPlan,
 } from './plan/plan.ts'
-
 import { type OpenLink, openLink } from './upstream/datagram-link.ts'
-
-import type { Dial, Origination } from './upstream/dial.ts'
-import { Discoveries } from './upstream/discovery/discoveries.ts'
+import type { Dial } from './upstream/dial.ts'
 import { DnsCache } from './upstream/dns.ts'
-import { Endpoint } from './upstream/endpoint.ts'
-import { HealthBoard } from './upstream/health-board.ts'
-import { Pool, type PoolEnvironment, type PoolOptions } from './upstream/pool.ts'
+import type { HealthBoard } from './upstream/health-board.ts'
+import type { PoolEnvironment } from './upstream/pool.ts'
 import { type Asked, hashOf } from './upstream/request-key.ts'
-import { Upstream, type UpstreamEnvironment } from './upstream/upstream.ts'
-import { stateOf, type UpstreamState } from './upstream/upstream-state.ts'
+import type { Upstream } from './upstream/upstream.ts'
+import type { UpstreamState } from './upstream/upstream-state.ts'
+import { Upstreams } from './upstream/upstreams.ts'
 
 export interface RuntimeOptions {
   readonly observer: Observer
@@ -74,15 +70,8 @@ export interface Swap {
 
 export class Runtime {
   readonly deadlines: Deadlines
-  /** No worker checks endpoints unless it is told to. */
-  readonly health = new HealthBoard()
   readonly #options: RuntimeOptions
-  /** Null: what is discovered stays what the plan has in its place. */
-  readonly #discoveries: Discoveries | null
-  /** The plan in use, and what was made of its upstreams. */
-  #inUse: { readonly plan: Plan; readonly materials: Materials; readonly upstreams: Map<UpstreamPlan, Upstream> } | null = null
   readonly #random: () => number
-  readonly #secret: Uint8Array
   readonly #dns = new DnsCache()
   readonly #listeners = new Map<string, AnyListener>()
   /** HTTP in routes of TCP listeners, by the key of its destination. */
@@ -90,10 +79,7 @@ export class Runtime {
   /** No plan names them any more, but somebody is still connected. */
   readonly #leaving = new Set<AnyListener>()
   readonly #doors = new Doors()
-  #pools = new Map<string, Pool>()
-  /** By upstream, pool and address. */
-  #endpoints = new Map<string, Endpoint>()
-  #upstreams = new Map<string, KnownUpstream>()
+  readonly #upstreams: Upstreams
   readonly #forwardings = new Forwardings()
   #tally: Tally | null = null
   #descriptors = 0
@@ -105,9 +91,16 @@ export class Runtime {
   constructor(options: RuntimeOptions) {
     this.#options = options
     this.#random = options.random ?? Math.random
-    this.#secret = options.secret ?? randomBytes(32)
     this.deadlines = options.deadlines ?? new Deadlines()
-    this.#discoveries = options.dial === undefined ? this.#makeDiscoveries(options.observer) : null
+    this.#upstreams = new Upstreams({
+      ...{ events: options.observer, deadlines: this.deadlines, random: this.#random, now: monotonicMs },
+      ...{ secret: options.secret ?? randomBytes(32), pools: this.#poolEnvironment(), discovers: options.dial === undefined },
+    })
+  }
+
+  /** No worker checks endpoints unless it is told to. */
+  get health(): HealthBoard {
+    return this.#upstreams.health
   }
 
   get connections(): number {
@@ -124,25 +117,22 @@ export class Runtime {
 
   /** Of the plan in use. */
   upstream(name: string): Upstream | null {
-    return this.#upstreams.get(name)?.upstream ?? null
+    return this.#upstreams.get(name)
   }
 
   /** How the upstreams of the plan in use are. */
   get upstreamStates(): UpstreamState[] {
-    return [...this.#upstreams.values()].map(({ upstream }) => stateOf(upstream))
+    return this.#upstreams.states
   }
 
   /** Asks for what a plan discovers, so that it need not begin with nothing. */
   async prepare(plan: Plan): Promise<void> {
-    await this.#discoveries?.prepare(plan)
+    await this.#upstreams.prepare(plan)
   }
 
   /** Takes a plan into use. Cannot fail. */
   use(plan: Plan, materials: Materials): Swap {
-    const upstreams = new Map<UpstreamPlan, Upstream>()
-    this.#inUse = { plan, materials, upstreams }
-    this.#discoveries?.use(plan)
-    this.#useUpstreams(plan, materials, upstreams)
+    const upstreams = this.#upstreams.use(plan, materials.originations)
     const forwardings = this.#forwardings.use(plan, materials.blocklists.of, {
       events: this.#options.observer,
       environment: this.#poolEnvironment(),
@@ -206,8 +196,7 @@ export class Runtime {
     this.health.isOn = false
     this.stopAccepting()
     for (const listener of this.#everyListener()) listener.destroy()
-    this.#discoveries?.close()
-    for (const pool of this.#pools.values()) pool.retire()
+    this.#upstreams.close()
     this.#forwardings.close()
     this.deadlines.stop()
   }
@@ -344,78 +333,6 @@ export class Runtime {
     }
   }
 
-  #makeDiscoveries(events: Observer): Discoveries {
-    return new Discoveries({
-      ...{ dns: this.#dns, deadlines: this.deadlines, events },
-      changed: () => {
-        if (this.#inUse !== null) this.#useUpstreams(this.#inUse.plan, this.#inUse.materials, this.#inUse.upstreams)
-      },
-    })
-  }
-
-  /**
-   * What did not change stays as it is, the balancer's turn too; pools are kept by their key, whatever the upstream is called. `byPlan` is
-   * filled: exchanges look into it.
-   */
-  #useUpstreams(plan: Plan, { originations }: Materials, byPlan: Map<UpstreamPlan, Upstream>): void {
-    const pools = new Map<string, Pool>()
-    const endpoints = new Map<string, Endpoint>()
-    const known = new Map<string, KnownUpstream>()
-    for (const written of plan.upstreams.values()) {
-      const upstream = this.#discoveries?.withEndpoints(written) ?? written
-      const tls = originations.get(written) ?? null
-      const text = JSON.stringify([upstream, tls?.identity], numbered)
-      const before = this.#upstreams.get(upstream.name)
-      // Also for what is kept: its pools must outlive this plan.
-      const own = upstream.endpoints.map((endpoint) => {
-        const [poolKey, pool] = this.#poolFor(upstream, endpoint, tls, pools)
-        const key = JSON.stringify([upstream.name, endpoint.address, poolKey])
-        const kept = this.#endpoints.get(key)
-        const one = kept ?? new Endpoint(endpoint, pool)
-        if (kept === undefined && before !== undefined) one.availableSince = this.deadlines.now
-        one.plan = endpoint
-        endpoints.set(key, one)
-        return one
-      })
-      const same = before?.text === text ? before.upstream : null
-      if (same === null && before !== undefined) this.#closeUpstream(before.upstream, own)
-      const made = same ?? new Upstream(upstream, own, this.#upstreamEnvironment())
-      known.set(upstream.name, { text, upstream: made })
-      byPlan.set(written, made)
-    }
-    for (const [key, pool] of this.#pools) if (!pools.has(key)) pool.retire()
-    for (const [name, { upstream }] of this.#upstreams) if (!known.has(name)) this.#closeUpstream(upstream, [])
-    this.health.use([...known.values()].map(({ upstream }) => upstream))
-    this.#pools = pools
-    this.#endpoints = endpoints
-    this.#upstreams = known
-  }
-
-  #poolFor(plan: UpstreamPlan, endpoint: EndpointPlan, tls: Origination | null, pools: Map<string, Pool>): [key: string, pool: Pool] {
-    const { connect, keepAlive } = plan.timeouts
-    const { idleConnections: maxIdle, proxyProtocol } = plan
-    const options: PoolOptions = { target: endpoint.target, tls, proxyProtocol, connectMs: connect, keepAliveMs: keepAlive, maxIdle }
-    const key = JSON.stringify([endpoint.target, tls?.identity ?? null, proxyProtocol])
-    const known = pools.get(key) ?? this.#pools.get(key)
-    const pool = known ?? new Pool(options, this.#poolEnvironment())
-    known?.configure(options)
-    pools.set(key, pool)
-    return [key, pool]
-  }
-
-  /** `left`: of its endpoints, those that the next plan goes on with. */
-  #closeUpstream(upstream: Upstream, left: readonly Endpoint[]): void {
-    this.health.remember(upstream)
-    upstream.safeguards?.close(left)
-  }
-
-  #upstreamEnvironment(): UpstreamEnvironment {
-    return {
-      ...{ events: this.#options.observer, deadlines: this.deadlines, random: this.#random, now: monotonicMs },
-      ...{ secret: this.#secret, verdictChanged: () => this.health.changed() },
-    }
-  }
-
   #poolEnvironment(): PoolEnvironment {
     const { dial } = this.#options
     const counted = (change: 1 | -1): void => this.#counted(change)
@@ -442,23 +359,6 @@ function isOfKind(listener: AnyListener, plan: AnyListenerPlan): boolean {
   if (listener instanceof UdpListener) return plan.kind === 'udp'
   if (listener instanceof SocksListener) return plan.kind === 'socks'
   return plan.kind === 'http' && listener.isSecure === (plan.tls !== null)
-}
-
-interface KnownUpstream {
-  /** All that it is made of. */
-  readonly text: string
-  readonly upstream: Upstream
-}
-
-const functions = new WeakMap<object, number>()
-let lastFunction = 0
-
-/** A function is the same only if it is itself: what it knows does not show. */
-function numbered(_key: string, value: unknown): unknown {
-  if (typeof value !== 'function') return value
-  const number = functions.get(value) ?? ++lastFunction
-  functions.set(value, number)
-  return number
 }
 
 /** Ids of two workers, or of two runs, do not meet: time and chance in front, a count behind. */
