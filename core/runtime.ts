@@ -74,8 +74,8 @@ export class Runtime {
   readonly #random: () => number
   readonly #dns = new DnsCache()
   readonly #listeners = new Map<string, AnyListener>()
-  /** HTTP in routes of TCP listeners, by the key of its destination. */
-  #inside = new Map<string, Listener>()
+  /** HTTP in routes of TCP listeners, by the key of its destination; SOCKS on the ports of forward listeners, by their names. */
+  #inside = new Map<string, AnyListener>()
   /** No plan names them any more, but somebody is still connected. */
   readonly #leaving = new Set<AnyListener>()
   readonly #doors = new Doors()
@@ -205,21 +205,36 @@ export class Runtime {
     return [...this.#listeners.values(), ...this.#inside.values(), ...this.#leaving]
   }
 
-  #useListener(plan: AnyListenerPlan, known: AnyListener | null, outside: Map<string, Listener>, shared: Shared): AnyListener {
+  #useListener(plan: AnyListenerPlan, known: AnyListener | null, outside: Map<string, AnyListener>, shared: Shared): AnyListener {
     switch (plan.kind) {
       case 'http':
-        return this.#useHttp(plan, known instanceof Listener ? known : null, shared)
+        return this.#useShared(plan, known instanceof Listener ? known : null, outside, shared)
       case 'tcp':
         return this.#useTcp(plan, known instanceof TcpListener ? known : null, outside, shared)
       case 'socks':
-        return this.#useSocks(plan, known instanceof SocksListener ? known : null, shared)
+        return this.#useSocks(plan, known, shared.forwardings.get(plan)!, shared)
       case 'udp':
         return this.#useUdp(plan, known instanceof UdpListener ? known : null, shared)
     }
   }
 
-  #useSocks(plan: SocksListenerPlan, known: SocksListener | null, shared: Shared): SocksListener {
-    const forward = shared.forwardings.get(plan)!
+  /** HTTP, and on the forward side perhaps SOCKS with it. */
+  #useShared(plan: ListenerPlan, known: Listener | null, outside: Map<string, AnyListener>, shared: Shared): Listener {
+    const listener = this.#useHttp(plan, known, shared)
+    if (plan.socks === null) {
+      listener.share(null)
+      return listener
+    }
+    const key = `socks ${plan.name}`
+    const socks = this.#useSocks(plan.socks, outside.get(key) ?? null, shared.forwardings.get(plan)!, shared)
+    outside.delete(key)
+    this.#inside.set(key, socks)
+    listener.share(socks)
+    return listener
+  }
+
+  #useSocks(plan: SocksListenerPlan, before: AnyListener | null, forward: Forwarding, shared: Shared): SocksListener {
+    const known = before instanceof SocksListener ? before : null
     const service: SocksService = {
       ...this.#makeShared(shared),
       listener: plan,
@@ -251,12 +266,13 @@ export class Runtime {
   }
 
   /** `outside`: HTTP listeners of the plan before; those that go on are taken out. */
-  #useTcp(plan: TcpListenerPlan, known: TcpListener | null, outside: Map<string, Listener>, shared: Shared): TcpListener {
+  #useTcp(plan: TcpListenerPlan, known: TcpListener | null, outside: Map<string, AnyListener>, shared: Shared): TcpListener {
     const inside = new Map<ListenerPlan, Listener>()
     for (const { destination } of plan.routes.routes) {
       if (destination.kind !== 'http') continue
       const { key, listener } = destination
-      const used = this.#useHttp(listener, outside.get(key) ?? null, shared)
+      const before = outside.get(key)
+      const used = this.#useHttp(listener, before instanceof Listener ? before : null, shared)
       outside.delete(key)
       this.#inside.set(key, used)
       inside.set(listener, used)

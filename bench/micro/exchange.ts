@@ -124,6 +124,7 @@ function createService(connections = 1): { service: Service; upstreamWires: Memo
     forwarded: false,
     encodedSlashes: false,
     forward: null,
+    socks: null,
     h2c: false,
     limits: {
       headBytes: 32768,

@@ -61,6 +61,7 @@ export function forwardOptions(listen: Schema): Schema {
   const own = {
     anonymity: oneOf('none', 'anonymous', 'high'),
     use: useList,
+    socks: flag,
     block,
     ...planned({ intercept: helped('intercept', interception) }),
   }

@@ -35,6 +35,8 @@ interface ForwardSide {
   proxyProtocol?: 'require' | undefined
 }
 export interface ForwardOptions extends ForwardSide {
+  /** Also speak SOCKS 4, 4a and 5 on this port, told from HTTP by the first byte, under the same rules. Default false. */
+  socks?: boolean | undefined
   /** Planned. */
   intercept?: Intercept | undefined
   /**

@@ -17,8 +17,10 @@ import type { AcceptedWire, Wire } from '../net/wire.ts'
 import { hostName } from '../request-view.ts'
 import { Acceptor, type ListenerEnvironment, type Place } from './acceptor.ts'
 import { AwaitedHeader, type AwaitedHeaderHome } from './awaited-header.ts'
+import { FirstByte, type FirstByteHome, isSocks } from './first-byte.ts'
 import { Handshake, type HandshakeHome } from './handshake.ts'
 import { Interim } from './interim.ts'
+import type { SocksListener } from './socks-listener.ts'
 import { type Termination, terminationFor } from './termination.ts'
 
 /** What another listener has read of a connection. */
@@ -30,8 +32,12 @@ export interface Begun {
   readonly hasEnded: boolean
 }
 
-export class Listener extends Acceptor<Service> implements ConnectionHome, HandshakeHome, AwaitedHeaderHome {
+export class Listener extends Acceptor<Service> implements ConnectionHome, HandshakeHome, AwaitedHeaderHome, FirstByteHome {
   #termination: Termination | null
+  /** Gets those that begin as SOCKS does; null: there is HTTP alone. */
+  #socks: SocksListener | null = null
+  /** Connections that it has got. */
+  #entered = 0
 
   constructor(service: Service, termination: Termination | null, environment: ListenerEnvironment) {
     super(service, environment)
@@ -46,6 +52,10 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
   use(service: Service, termination: Termination | null): void {
     this.useService(service)
     this.#termination = termination
+  }
+
+  share(socks: SocksListener | null): void {
+    this.#socks = socks
   }
 
   /** Takes over a connection that is past its handshake. False: no more are let in. */
@@ -113,6 +123,22 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
     if (rest.length > 0) wire.owner.onBytes(rest, rest.length)
   }
 
+  firstRead(stage: FirstByte, bytes: Buffer): void {
+    const { wire } = stage
+    if (this.#socks !== null && isSocks(bytes)) {
+      const { name } = this.release(stage)
+      this.#entered++
+      return this.#socks.enter(wire, bytes, { name, left: () => this.#entered-- })
+    }
+    const connection = new Http1Connection(wire, this, 'http', null)
+    this.replace(stage, connection)
+    connection.onBytes(bytes, bytes.length)
+  }
+
+  protected override isFull(): boolean {
+    return this.connections + this.#entered >= this.service.listener.limits.connections
+  }
+
   handshakeFailed(why: HandshakeFailure, detail: string | null, address: string): void {
     this.environment.observer.handshakeFailed(this.name, why, detail, plainAddress(address))
   }
@@ -136,8 +162,9 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
   /** From its own first byte on. */
   #carry(wire: AcceptedWire, header: ProxyHeader | null, place?: Place): void {
     const termination = this.#termination
-    if (termination === null) return this.keep(new Http1Connection(wire, this, 'http', header), place)
     const { deadlines, listener } = this.service
+    if (this.#socks !== null) return this.keep(new FirstByte(wire, this, { deadlines, limitMs: listener.timeouts.requestHead }), place)
+    if (termination === null) return this.keep(new Http1Connection(wire, this, 'http', header), place)
     this.keep(new Handshake(wire, this, { termination, deadlines, limitMs: listener.timeouts.requestHead, header }), place)
   }
 }

@@ -21,7 +21,7 @@ import { type ConnectRequest, type SocksRequest, socksReply } from '../net/socks
 import type { AcceptedWire } from '../net/wire.ts'
 import type { SocksListenerPlan } from '../plan/plan.ts'
 import type { DnsCache } from '../upstream/dns.ts'
-import { Acceptor, type ListenerEnvironment } from './acceptor.ts'
+import { Acceptor, type ListenerEnvironment, type Place } from './acceptor.ts'
 import { Interim } from './interim.ts'
 
 /** What every connection of a SOCKS listener shares: its plan and the runtime behind it. */
@@ -56,7 +56,18 @@ export class SocksListener extends Acceptor<SocksService> implements OpeningHome
 
   protected readonly isReadBySockets = false
 
+  /** Takes over what another listener has accepted and begun to read. `early` is valid inside the call only. */
+  enter(wire: AcceptedWire, early: Buffer, place: Place): void {
+    if (!this.isGone && !this.isFull()) return this.#begin(wire, early, place)
+    this.keep(new Interim(wire, this), place)
+    wire.reset()
+  }
+
   protected start(wire: AcceptedWire): void {
+    this.#begin(wire, null)
+  }
+
+  #begin(wire: AcceptedWire, early: Buffer | null, place?: Place): void {
     const { service } = this
     const { listener, forward, observer, deadlines } = service
     const begun = { listener: listener.name, id: service.requestId(service.nextSerial()), ip: plainAddress(wire.remoteAddress) }
@@ -65,14 +76,14 @@ export class SocksListener extends Acceptor<SocksService> implements OpeningHome
     const refused = forward.plan.access.refuseClient(facts.ip)
     if (refused !== null) {
       // Which answer it would understand is not known yet.
-      this.keep(new Interim(wire, this))
+      this.keep(new Interim(wire, this), place)
       facts.end(refused.code, refused.detail)
       return wire.reset()
     }
     const { udp, timeouts } = listener
     const opening = new Opening(wire, this, { facts, passwords: forward.passwords, udp, deadlines, limitMs: timeouts.handshake })
-    this.keep(opening)
-    opening.start()
+    this.keep(opening, place)
+    opening.start(early)
   }
 
   asked(opening: Opening, request: SocksRequest): void {

@@ -44,6 +44,7 @@ import type {
   AnyListenerPlan,
   BlocklistPlan,
   Destination,
+  ForwardPlan,
   ListenAddress,
   ListenerLimits,
   ListenerPlan,
@@ -145,6 +146,7 @@ class Compiler {
       limits: compileLimits(options.limits ?? {}),
       timeouts: compileTimeouts(options.timeouts ?? {}),
       forward: null,
+      socks: null,
       hooks: Object.freeze([...(place.tls === null ? this.#challengeHooks : []), ...hooks.filter((hook) => !this.#caches.has(hook))]),
       routes: new RouteTable(rules(caches)),
     })
@@ -164,22 +166,31 @@ class Compiler {
       ...this.#listenerOf(place, { use: options.use, via: viaName(name, options), h2c: false }, { shared, rules }),
       ...(forward.anonymity === 'high' ? { via: null } : {}),
       forward,
+      socks: options.socks === true ? this.#socks({ name, addresses: [] }, {}, forward) : null,
     })
   }
 
   #socksListener(name: string, options: SocksOptions): SocksListenerPlan {
+    const forward = compileForward(options, this.#blocklist(options.block), SOCKS_PORTS)
+    return this.#socks({ name, addresses: compileListen(options.listen) }, options, forward)
+  }
+
+  #socks(
+    place: Pick<SocksListenerPlan, 'name' | 'addresses'>,
+    options: Pick<SocksOptions, 'timeouts' | 'limits' | 'udp'>,
+    forward: ForwardPlan,
+  ): SocksListenerPlan {
     const { handshake = '10s', tunnelIdle = '1h', udpIdle = '2m' } = options.timeouts ?? {}
     return Object.freeze({
       kind: 'socks',
-      name,
-      addresses: compileListen(options.listen),
+      ...place,
       limits: Object.freeze({ connections: options.limits?.connections ?? 10_000 }),
       timeouts: Object.freeze({
         handshake: parseDuration(handshake)!,
         tunnelIdle: parseDuration(tunnelIdle)!,
         udpIdle: parseDuration(udpIdle)!,
       }),
-      forward: compileForward(options, this.#blocklist(options.block), SOCKS_PORTS),
+      forward,
       udp: options.udp ?? false,
     })
   }

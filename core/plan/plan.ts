@@ -53,6 +53,8 @@ export interface ListenerPlan {
   readonly timeouts: ListenerTimeouts
   /** Null: its routes say where requests go. Else the requests name it themselves, and there is one route for all of them. */
   readonly forward: ForwardPlan | null
+  /** Of the forward side: what begins as SOCKS goes by this, which has no addresses of its own; null: nothing does. */
+  readonly socks: SocksListenerPlan | null
   /** The config's and the listener's `use`, in order. */
   readonly hooks: readonly Hook[]
   readonly routes: RouteTable

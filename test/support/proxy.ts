@@ -356,6 +356,7 @@ export function makePlan(options: ProxyOptions, generation: number): Plan {
       forwarded: false,
       encodedSlashes: false,
       forward: null,
+      socks: null,
       h2c: true,
       hooks: [],
     },

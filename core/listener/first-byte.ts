@@ -1,0 +1,69 @@
+/** A connection that may be of HTTP or of SOCKS, until its first byte tells. */
+import type { Accepted } from '../connection/home.ts'
+import type { Deadlines, Timed } from '../deadlines.ts'
+import type { AcceptedWire, WireOwner } from '../net/wire.ts'
+
+export interface FirstByteHome {
+  /** The wire is the home's. The bytes are valid inside the call only. */
+  firstRead(stage: FirstByte, bytes: Buffer): void
+  connectionClosed(stage: FirstByte): void
+}
+
+/** As for clients of HTTP that keep a connection and ask nothing. */
+const DRAIN_IDLE_MS = 1_000
+
+export class FirstByte implements Accepted, Timed, WireOwner {
+  dueAt: number
+  slot = -1
+  readonly wire: AcceptedWire
+  readonly #home: FirstByteHome
+  readonly #deadlines: Deadlines
+
+  constructor(
+    wire: AcceptedWire,
+    home: FirstByteHome,
+    { deadlines, limitMs }: { readonly deadlines: Deadlines; readonly limitMs: number },
+  ) {
+    this.wire = wire
+    this.#home = home
+    this.#deadlines = deadlines
+    this.dueAt = deadlines.in(limitMs)
+    deadlines.add(this)
+    wire.owner = this
+    wire.resume()
+  }
+
+  drain(): void {
+    this.dueAt = Math.min(this.dueAt, this.#deadlines.in(DRAIN_IDLE_MS))
+  }
+
+  destroy(): void {
+    this.wire.destroy()
+  }
+
+  onBytes(bytes: Buffer, length: number): void {
+    this.#deadlines.remove(this)
+    this.#home.firstRead(this, bytes.subarray(0, length))
+  }
+
+  onDrain(): void {}
+
+  onEnd(): void {
+    this.wire.destroy()
+  }
+
+  /** It has said nothing, and is told nothing. */
+  onDeadline(): void {
+    this.wire.destroy()
+  }
+
+  onClose(): void {
+    this.#deadlines.remove(this)
+    this.#home.connectionClosed(this)
+  }
+}
+
+/** Nothing of HTTP begins with the number of a version of SOCKS. */
+export function isSocks(bytes: Uint8Array): boolean {
+  return bytes[0] === 4 || bytes[0] === 5
+}
