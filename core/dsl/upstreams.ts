@@ -95,7 +95,7 @@ export interface Retries {
    * not connect is not counted. Default 0.2.
    */
   budget?: number | undefined
-  /** For one try, connecting included, until the head of its response is complete. Default: no limit but those of `timeouts`. */
+  /** Of HTTP: for one try, connecting included, until the head of its response is complete. Default: no limit but those of `timeouts`. */
   perTry?: Duration | undefined
 }
 export interface Timeouts {

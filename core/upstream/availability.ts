@@ -52,9 +52,9 @@ export class Availability implements Timed {
   readonly #plan: UpstreamPlan
   readonly #outlier: OutlierPlan | null
   readonly #environment: AvailabilityEnvironment
+  #all: readonly Endpoint[] = []
   /** Those with a weight. */
   #endpoints: readonly Endpoint[] = []
-  #ejected = 0
   #isClosed = false
 
   constructor(plan: UpstreamPlan, endpoints: readonly Endpoint[], environment: AvailabilityEnvironment) {
@@ -67,13 +67,13 @@ export class Availability implements Timed {
 
   /** Takes over these endpoints as they are, and lets go of others. */
   use(endpoints: readonly Endpoint[]): void {
-    for (const endpoint of this.#endpoints) if (!endpoints.includes(endpoint)) this.#leave(endpoint, false)
+    for (const endpoint of this.#all) if (!endpoints.includes(endpoint)) this.#leave(endpoint, false)
     for (const endpoint of endpoints) {
       endpoint.health ??= new EndpointHealth()
       if (this.#outlier !== null) endpoint.health.record ??= new OutlierRecord(this.#outlier)
     }
+    this.#all = endpoints
     this.#endpoints = endpoints.filter(({ plan }) => plan.weight > 0)
-    this.#ejected = this.#endpoints.filter(({ health }) => health!.isEjected).length
     this.#weigh()
     this.#wait()
   }
@@ -86,21 +86,26 @@ export class Availability implements Timed {
     if (plan === null || record === null || health.isEjected || this.#isClosed) return
     const { now } = this.#environment.deadlines
     const why = record.add(failure, ms, now)
-    if (why === null || this.#ejected >= mostEjected(plan, this.#endpoints.length)) return
+    if (why === null || !this.#mayEject(endpoint, plan)) return
     health.ejections = now - health.returnedAt <= health.lastMs ? health.ejections + 1 : 1
     health.lastMs = ejectionMs(plan, health.ejections)
     health.ejectedUntil = now + health.lastMs
     record.clear()
-    this.#ejected++
     this.#change(endpoint, 'ejected', `for ${health.lastMs / 1000} s: ${why}`)
     this.#wait()
+  }
+
+  /** Not one that is not among its endpoints any more, nor too many. */
+  #mayEject(endpoint: Endpoint, plan: OutlierPlan): boolean {
+    const ejected = this.#endpoints.filter(({ health }) => health!.isEjected).length
+    return this.#endpoints.includes(endpoint) && ejected < mostEjected(plan, this.#endpoints.length)
   }
 
   /** What health checks have shown. `isShared`: those of another worker. */
   check(endpoint: Endpoint, isHealthy: boolean, why: string, isShared = false): void {
     const health = endpoint.health!
     const before = health.isHealthy
-    if (this.#isClosed) return
+    if (this.#isClosed || !this.#all.includes(endpoint)) return
     health.isHealthy = isHealthy
     health.checkWhy = why
     if (before === isHealthy || (before === null && isHealthy)) return
@@ -109,12 +114,11 @@ export class Availability implements Timed {
 
   onDeadline(): void {
     const { now } = this.#environment.deadlines
-    for (const endpoint of this.#endpoints) {
+    for (const endpoint of this.#all) {
       const health = endpoint.health!
       if (!(health.ejectedUntil <= now)) continue
       health.ejectedUntil = Number.NaN
       health.returnedAt = now
-      this.#ejected--
       this.#change(endpoint, 'available', 'its time is over')
     }
     this.#wait()
@@ -124,7 +128,7 @@ export class Availability implements Timed {
   close(left: readonly Endpoint[]): void {
     this.#isClosed = true
     this.#environment.deadlines.remove(this)
-    for (const endpoint of this.#endpoints) this.#leave(endpoint, left.includes(endpoint))
+    for (const endpoint of this.#all) this.#leave(endpoint, left.includes(endpoint))
     if (this.isPanicking) this.#tell(null, 'calm', GONE, true)
   }
 
@@ -165,7 +169,7 @@ export class Availability implements Timed {
   /** For the next that is over. */
   #wait(): void {
     let next = Number.POSITIVE_INFINITY
-    for (const { health } of this.#endpoints) if (health!.ejectedUntil < next) next = health!.ejectedUntil
+    for (const { health } of this.#all) if (health!.ejectedUntil < next) next = health!.ejectedUntil
     if (next === Number.POSITIVE_INFINITY) return this.#environment.deadlines.remove(this)
     if (this.slot < 0) this.#environment.deadlines.add(this)
     this.dueAt = next
