@@ -2,7 +2,8 @@
  * A body that several read while it still comes: bytes that were written once and never change, and those who wait for more of them. What
  * a reader was lent stays as it is, also when the buffer has grown out of it.
  */
-
+// Also for programs that import types of hooks and do not list that one.
+/// <reference path="../net/latin1.d.ts" />
 export interface BodyReader {
   /** There is more, or it is complete. */
   onMore(): void
