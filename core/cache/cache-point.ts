@@ -23,8 +23,8 @@ import { variantOf } from './vary.ts'
 
 /** Frameworks take these for another URL, host or method than the one in the key: what comes of them is for who sent them. */
 const UNKEYED = [
-  ...['x-original-url', 'x-rewrite-url', 'x-original-host', 'x-host', 'x-forwarded-prefix', 'x-http-method-override', 'x-http-method'],
-  ...['x-method-override', 'x-forwarded-scheme', 'x-forwarded-server', 'x-http-host-override', 'x-middleware-subrequest'],
+  ...['x-original-url', 'x-rewrite-url', 'x-original-host', 'x-host', 'x-http-host-override', 'x-http-method-override', 'x-http-method'],
+  ...['x-method-override', 'x-middleware-subrequest'],
 ]
 /** More requests in a row are not let wait for one that may fail, too. */
 const MOST_ROUNDS = 2

@@ -69,10 +69,26 @@ export function keyOf(url: string, side: KeySide, { key, keyId, headers, cookies
   let text = `${side.cacheSpace}${keyId} ${key === null ? url : `${url.slice(0, url.indexOf('/', 8))} ${key(side.view())}`}`
   for (const name of headers) text += part(side.request.get(name))
   for (const name of cookies) text += part(side.view().cookies.get(name))
-  // Endpoints believe what a trusted proxy says of itself: it chooses the answer as the Host does.
-  if (side.isFromProxy && side.request.hasIdentity)
-    text += part(side.request.get('x-forwarded-host')) + part(side.request.get('x-forwarded-proto')) + part(side.request.get('forwarded'))
+  if (side.request.hasIdentity && side.isFromProxy) text += announced(side.request)
   return text
+}
+
+/** What endpoints believe a trusted proxy of the URL that was asked for: it chooses the answer as the Host does. Of others nothing of it goes on. */
+const ANNOUNCED = ['x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-port', 'x-forwarded-prefix', 'x-forwarded-scheme']
+
+function announced(request: Pick<RequestHead, 'get'>): string {
+  let text = ''
+  for (const name of ANNOUNCED) text += part(request.get(name))
+  // Its other parts tell of the client.
+  return (
+    text +
+    part(
+      request
+        .get('forwarded')
+        ?.match(/\b(?:host|proto)=[^;,]*/gi)
+        ?.join() ?? null,
+    )
+  )
 }
 
 interface KeySide {

@@ -2,6 +2,7 @@
  * What the cache keeps of one exchange that it did not answer at once: for whom it waits or what it fetches, and how its answer is
  * judged: kept, used to renew what is kept (RFC 9111 §4.3.3), replaced by a stale one (RFC 5861 §4), or passed on.
  */
+import { ProxyError } from '../errors.ts'
 import { type Answer, PENDING } from '../hooks.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
 import { makeAnswer } from './answers.ts'
@@ -91,8 +92,17 @@ export class Turn implements Caching, Waiter {
     this.#awaited = null
     if (this.#side.ended) return
     this.#side.caching = null
-    const answer = this.#point.look(this.#side, alone ? Number.POSITIVE_INFINITY : this.#parts.rounds + 1)
+    const answer = this.#lookAgain(alone ? Number.POSITIVE_INFINITY : this.#parts.rounds + 1)
     if (answer !== PENDING) this.#side.resume(answer)
+  }
+
+  /** A function of the config that throws is an error of this exchange alone. */
+  #lookAgain(rounds: number): Answer {
+    try {
+      return this.#point.look(this.#side, rounds)
+    } catch (error) {
+      return { kind: 'fail', error: new ProxyError('hook_failed', error instanceof Error ? error.message : String(error), error) }
+    }
   }
 
   // ── fetching ─────────────────────────────────────────────────────────────────────────────────────────────────────

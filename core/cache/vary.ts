@@ -44,22 +44,19 @@ function normalised(name: string, value: string): string {
   }
 }
 
-/** Codings that servers choose among; what else a client names makes no difference to them. */
-const CODINGS = ['zstd', 'br', 'gzip', 'deflate', '*', 'identity']
-
-/** `gzip, deflate, br;q=1.0` → `br,gzip,deflate`: without order and without weights, those with weight 0 with a sign in front. */
+/** `gzip, deflate, br;q=1.0` → `br,deflate,gzip`: without order and without weights, those with weight 0 with a sign in front. */
 function acceptedCodings(value: string): string {
-  let named = 0
-  let refused = 0
-  for (const part of value.toLowerCase().split(',')) {
-    const [coding = '', ...parameters] = part.split(';')
-    const at = CODINGS.indexOf(coding.trim().replace(/^x-gzip$/, 'gzip'))
-    if (at < 0) continue
-    const weight = parameters.find((parameter) => /^\s*q\s*=/.test(parameter))
-    if (weight !== undefined && Number(weight.slice(weight.indexOf('=') + 1)) === 0) refused |= 1 << at
-    else named |= 1 << at
-  }
-  return CODINGS.filter((_, at) => ((named | refused) & (1 << at)) !== 0)
-    .map((coding, _) => ((refused & (1 << CODINGS.indexOf(coding))) !== 0 ? `-${coding}` : coding))
-    .join(',')
+  const codings = value
+    .toLowerCase()
+    .split(',')
+    .map((part) => {
+      const [coding = '', ...parameters] = part.split(';')
+      const weight = parameters.find((parameter) => /^\s*q\s*=/.test(parameter))
+      const isRefused = weight !== undefined && Number(weight.slice(weight.indexOf('=') + 1)) === 0
+      return (isRefused ? '-' : '') + coding.trim().replace(/^x-gzip$/, 'gzip')
+    })
+  return [...new Set(codings)]
+    .filter((coding) => coding !== '' && coding !== '-')
+    .sort()
+    .join()
 }

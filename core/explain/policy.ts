@@ -15,7 +15,7 @@ export function policyStep({ name, options }: Policy, asked: AskedHead): Omit<Us
   const hooks = Object.entries(hook).flatMap(([moment, part]) => (/^on[A-Z]/.test(moment) && part !== null ? [moment] : []))
   const answer = kind.isPure ? answerOf(hook, asked) : PENDING
   const policy: PolicyStep = {
-    does: clean(kind.describe(options)),
+    does: clean(kind.describe(options, asked.head)),
     answer: answer === PENDING || answer === null ? null : inWords(answer),
     isAsked: answer !== PENDING,
   }

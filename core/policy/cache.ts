@@ -1,7 +1,7 @@
 /** `cache`: keeps answers (core/cache). Its options become the rules of one use; the memory behind it is the worker's, by its name. */
 import { hash } from 'node:crypto'
 import { CachePoint } from '../cache/cache-point.ts'
-import type { QueryRule } from '../cache/key.ts'
+import { keyedQuery, type QueryRule } from '../cache/key.ts'
 import type { CacheRules } from '../cache/rules.ts'
 import { dataOf } from '../config/data.ts'
 import { parseDuration, parseSize } from '../config/units.ts'
@@ -28,7 +28,7 @@ export const cache: PolicyKind<CacheOptions> = {
       onResponse: ({ cacheSide }) => (cacheSide === undefined ? null : point.answer(cacheSide)),
     })
   },
-  describe({ name = 'default', memory = '64mb', ttl, ...options }) {
+  describe({ name = 'default', memory = '64mb', ttl, ...options }, request) {
     const { query, vary, key } = options
     const parts = [
       ...['scheme', 'host', ...(key === undefined ? ['path'] : ['a function of the config'])],
@@ -37,7 +37,8 @@ export const cache: PolicyKind<CacheOptions> = {
       ...(vary?.cookies ?? []).map((cookie) => `cookie ${cookie}`),
     ]
     const lasts = ttl === undefined ? '' : `, fresh for ${typeof ttl === 'string' ? ttl : 'a time by status'} if they do not say`
-    return `keeps answers in ${name} (${memory} a worker) by ${parts.join(', ')}${lasts}`
+    const here = key === undefined ? `, here ${request.host}${request.path}${keyedQuery(request.search, compileQuery(query ?? 'all'))}` : ''
+    return `keeps answers in ${name} (${memory} a worker) by ${parts.join(', ')}${here}${lasts}`
   },
 }
 

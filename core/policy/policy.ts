@@ -5,13 +5,14 @@
 import { type CacheSet, Caches } from '../cache/caches.ts'
 import { Deadlines } from '../deadlines.ts'
 import type { Hook } from '../hooks.ts'
+import type { RequestHead } from '../net/http1/head.ts'
 import { Counting } from './counting.ts'
 
 export interface PolicyKind<Options> {
   /** The hook of one use; a policy that stands in several lists is bound once. */
   bind(options: Options, context: PolicyContext): Hook
-  /** What it does, in a few words and without secrets. */
-  describe(options: Options): string
+  /** What it does, in a few words and without secrets; with this request, if that makes a difference. */
+  describe(options: Options, request: RequestHead): string
   /** Its `onRequest` asks nobody and counts nothing: `explain` may ask it. */
   readonly isPure: boolean
 }

@@ -63,7 +63,7 @@ export async function startCached(handler: Handler, { outer = [], inner = [], tr
   const origin = await startOrigin(handler)
   const clock = { now: BEGIN }
   const use: List<HttpUse> = [...outer, cache(options), ...inner]
-  const web = http({ listen: ':8080', ...(trust === undefined ? {} : { trust }), use, routes: [{ to: origin.address }] })
+  const web = http({ listen: ':8080', ...(trust === undefined ? {} : { trust }), routes: [{ use, to: origin.address }] })
   const proxy = await startProxy({ config: { listeners: { web } }, clock: () => clock.now })
   return new Cached(origin, proxy, await proxy.connect(), clock)
 }
