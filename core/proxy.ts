@@ -133,9 +133,11 @@ class WorkerProxy implements Proxy {
       ...(secret === undefined ? {} : { secret }),
       ...simulated,
     })
-    this.#policies = new Policies(this.#runtime.deadlines, {
+    const { deadlines } = this.#runtime
+    this.#policies = new Policies(deadlines, {
       send: send ?? createTransport(),
       ...(counting === undefined ? {} : { counting }),
+      clock: simulated === undefined ? Date.now : dateOf(deadlines),
     })
   }
 
@@ -310,4 +312,10 @@ function withSource(use: PluginUseConfig, bundle: Bundle): PluginUse {
   const source = bundle.plugins.find((plugin) => plugin.id === use.plugin)
   if (source === undefined) throw new Error(`the plugin ${use.name} is not part of the bundle`)
   return { ...use, source, isolation: use.isolation ?? source.isolation }
+}
+
+/** The time of day on a clock that is put forward. */
+function dateOf(deadlines: Deadlines): () => number {
+  const base = Date.now() - deadlines.in(0)
+  return () => base + deadlines.in(0)
 }

@@ -12,6 +12,8 @@ export interface CachedOptions extends CacheOptions {
   readonly outer?: List<HttpUse>
   readonly inner?: List<HttpUse>
   readonly trust?: readonly string[]
+  /** HTTP/2 without TLS, too. */
+  readonly h2c?: boolean
 }
 
 type Handler = (request: OriginRequest, connection: OriginConnection) => string | Uint8Array | undefined
@@ -59,11 +61,14 @@ export function requestOf(path = '/', lines: readonly string[] = [], method = 'G
   return [`${method} ${path} HTTP/1.1`, ...host, ...lines, '', ''].join('\r\n')
 }
 
-export async function startCached(handler: Handler, { outer = [], inner = [], trust, ...options }: CachedOptions = {}): Promise<Cached> {
+export async function startCached(
+  handler: Handler,
+  { outer = [], inner = [], trust, h2c = false, ...options }: CachedOptions = {},
+): Promise<Cached> {
   const origin = await startOrigin(handler)
   const clock = { now: BEGIN }
   const use: List<HttpUse> = [...outer, cache(options), ...inner]
-  const web = http({ listen: ':8080', ...(trust === undefined ? {} : { trust }), routes: [{ use, to: origin.address }] })
+  const web = http({ listen: ':8080', h2c, ...(trust === undefined ? {} : { trust }), routes: [{ use, to: origin.address }] })
   const proxy = await startProxy({ config: { listeners: { web } }, clock: () => clock.now })
   return new Cached(origin, proxy, await proxy.connect(), clock)
 }
