@@ -194,10 +194,12 @@ export class Supervisor {
 
   /** Of all workers, those too that drain: rejects if one of them does not answer in time, for what was to be purged may be in it. */
   async askCaches(ask: CacheAsk, deadlineMs: number): Promise<CacheTold> {
-    const answers = await Promise.allSettled([...this.#crew.running].map((worker) => worker.askCaches(ask, deadlineMs)))
+    const workers = [...this.#crew.running]
+    const answers = await Promise.allSettled(workers.map((worker) => worker.askCaches(ask, deadlineMs)))
     const told = answers.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
     // One that has ended meanwhile keeps nothing any more.
-    const silent = [...this.#crew.running].filter((_, i) => answers[i]?.status === 'rejected').length
+    const left = new Set(this.#crew.running)
+    const silent = workers.filter((worker, i) => answers[i]!.status === 'rejected' && left.has(worker)).length
     if (ask.kind === 'purge' && silent > 0) throw new Error(`${silent} of ${answers.length} workers did not answer: ask again`)
     return mergeTold(told, ask.kind === 'list' ? ask.most : undefined)
   }

@@ -1,7 +1,7 @@
 /** A cache on the way of requests: what is kept answers them, and says so. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { fresh, startCached } from '../support/cache.ts'
+import { fresh, requestOf, startCached } from '../support/cache.ts'
 import { answer } from '../support/origin.ts'
 
 const status = 'cache-status'
@@ -272,6 +272,38 @@ test('a body that ends with its connection, or before its end, is not kept', asy
   third.send('GET /cut HTTP/1.1\r\nHost: example.com\r\n\r\n')
   await third.closed()
   assert.is(cached.asked, 4)
+})
+
+test('requests that are sent at once are answered in their order, however large the answers', async () => {
+  const large = 'z'.repeat(700_000)
+  await using cached = await startCached(({ target }) => fresh(target === '/large' ? large : target))
+  for (const path of ['/a', '/large', '/b']) await cached.get(path)
+  using client = await cached.proxy.connect()
+  client.pause()
+  for (const path of ['/a', '/large', '/b', '/large', '/a']) client.send(requestOf(path))
+  await cached.proxy.settled()
+  client.resume()
+  const lengths: number[] = []
+  for (let i = 0; i < 5; i++) lengths.push((await client.response()).text.length)
+  assert.equal(lengths, [2, 700_000, 2, 700_000, 2])
+  assert.is(cached.asked, 3)
+})
+
+test('a client of HTTP/1.0 gets a hit with its length, and a miss of no known length to the end of the connection', async () => {
+  await using cached = await startCached(
+    () => 'HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nkiwi\r\n0\r\n\r\n',
+  )
+  const old = 'GET / HTTP/1.0\r\nHost: example.com\r\n\r\n'
+  using first = await cached.proxy.connect()
+  first.send(old)
+  await first.closed()
+  assert.match(first.rest, /\r\n\r\nkiwi$/)
+  assert.not.match(first.rest, /transfer-encoding/i)
+  using second = await cached.proxy.connect()
+  second.send(old)
+  await second.closed()
+  assert.match(second.rest, /Content-Length: 4\r\n.*hit.*\r\n\r\nkiwi$/s)
+  assert.is(cached.asked, 1)
 })
 
 test.run()
