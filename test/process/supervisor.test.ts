@@ -244,6 +244,20 @@ test('counters of workers come with their names first, then as numbers', async (
   assert.is(rig.snapshots.flatMap(({ delta }) => delta).length, known)
 })
 
+test('a purge is carried out by all workers, and says of how many answers', async () => {
+  await using rig = new Rig({ workers: 2 })
+  await rig.start()
+  const purge = (tag: string | null) =>
+    rig.supervisor.askCaches(
+      { kind: 'purge', cache: null, purge: tag === null ? { kind: 'all', soft: false } : { kind: 'tag', tag, soft: false } },
+      5_000,
+    )
+  assert.is((await purge('other')).purged, 0)
+  const { counts, purged } = await purge(null)
+  assert.equal([purged, counts.length, counts[0]!.objects], [2, 1, 0])
+  assert.equal((await rig.supervisor.askCaches({ kind: 'list', cache: null, prefix: 'http://x/', most: 5 }, 5_000)).listed, [])
+})
+
 test('what plugins of two workers count at the same time adds up exactly', async () => {
   await using rig = new Rig()
   const port = await rig.start()

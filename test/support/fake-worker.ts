@@ -1,7 +1,7 @@
 /**
  * A worker for tests of the supervisor: the real worker's side with a proxy of a few lines behind it, which answers by the path. Its
  * "bundle" is the plan's data. `/pid` tells who answered, `/hang` stops the event loop, `/crash` throws, `/wait` answers when drained,
- * `/ticket-key` tells what seals TLS tickets, `/perform/TIMES/METHOD/ARGS` asks what a plugin may ask, so many times at once.
+ * `/ticket-key` tells what seals TLS tickets; its cache keeps one answer, `http://x/a`; `/perform/TIMES/METHOD/ARGS` asks what a plugin may ask, so many times at once.
  */
 
 import { existsSync, writeFileSync } from 'node:fs'
@@ -15,6 +15,7 @@ import type { Plan } from '../../core/plan/plan.ts'
 import { type Prepared, serveAsWorker, type WorkerProxy } from '../../core/process/worker-side.ts'
 import type { Capabilities } from '../../core/sandbox/capabilities.ts'
 import { anExchange } from './exchange.ts'
+import { storedResponse } from './stored.ts'
 
 /** What the tests put in place of a bundle. */
 export interface FakeBundle {
@@ -50,6 +51,9 @@ class FakeProxy implements WorkerProxy<Prepared> {
     this.#observer = observer
     ticketKeys.applyTo({ context: this.#tls } as unknown as SecureContext)
     this.#capabilities = capabilities
+    const { cache, wanted } = this.caches.open().hold('default', {})
+    cache.use(wanted)
+    cache.keep(storedResponse('a', 100))
   }
 
   get connections(): number {
