@@ -32,7 +32,7 @@ const NOTICE_MS = 1000
 const CLOSE_MS = 2000
 /** Frames are kept together up to here, then written as one. */
 const TOGETHER_BYTES = 32_768
-/** Up to here bytes of a body are copied to the frames around them. */
+/** Up to here bytes of a body are copied to the frames around them; TLS copies what it encrypts anyhow, so there it is all of a frame. */
 const COPIED_BYTES = 4096
 /** More frames than this, of a client that reads none, and it is not read either. */
 const MOST_UNREAD_BYTES = 65_536
@@ -52,6 +52,7 @@ export class Http2Connection implements Accepted, Timed, WireOwner {
   readonly #header: ProxyHeader | null
   readonly #deadlines: Deadlines
   readonly #streams: Http2Streams
+  readonly #copiedBytes: number
   readonly #reader: FrameReader
   #privates: PrivateConnections | null = null
   #state: State = 'open'
@@ -76,6 +77,7 @@ export class Http2Connection implements Accepted, Timed, WireOwner {
     this.#home = home
     this.#header = header
     this.scheme = scheme
+    this.#copiedBytes = scheme === 'https' ? MAX_FRAME_BYTES : COPIED_BYTES
     this.secured = secured
     this.peer = peerOf(wire.remoteAddress, header)
     const { deadlines, listener } = home.service
@@ -186,7 +188,7 @@ export class Http2Connection implements Accepted, Timed, WireOwner {
   }
 
   sendBytes(head: string, bytes: Buffer, from: number, to: number): void {
-    if (to - from <= COPIED_BYTES) {
+    if (to - from <= this.#copiedBytes) {
       this.send(head + bytes.latin1Slice(from, to))
       if (this.#out.length > TOGETHER_BYTES) this.#write()
       return

@@ -152,7 +152,11 @@ export class RequestFields implements FieldReader {
   /** After the last field; `ended`: no body follows. */
   finish(ended: boolean): RequestHead | ErrorCode {
     const wrong = this.#wrong ?? this.#judgePseudo() ?? this.#judgeFraming(ended)
-    return wrong ?? this.#makeHead(ended)
+    const result = wrong ?? this.#makeHead(ended)
+    // An idle connection must not keep what its last request said.
+    this.#path = this.#lines = ''
+    this.#cookie = this.#host = null
+    return result
   }
 
   /** Of all of them together (§8.3.1; RFC 8441 §4). */
