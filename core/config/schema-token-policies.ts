@@ -1,5 +1,6 @@
 /** Options of the policies that ask others who the client is: `jwt`, `forwardAuth`. */
 import { createPublicKey } from 'node:crypto'
+import { PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from './jwt-algorithms.ts'
 import { isObject, show } from './report.ts'
 import { fieldName, fieldToken } from './schema-field-policies.ts'
 import { chosen, duration, object, oneOf, oneOrMany, record, refused, type Schema, text, textThat } from './schema-values.ts'
@@ -20,8 +21,6 @@ const publicKey = textThat((written) => {
 })
 const secret = textThat((written) => (written.length < 32 ? 'a secret of less than 32 characters is guessed (RFC 7518 §3.2)' : null))
 
-const SYMMETRIC = ['HS256', 'HS384', 'HS512']
-const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
 const cookie = object({ cookie: fieldToken }, ['cookie'])
 const query = object({ query: text }, ['query'])
 const header = object({ header: fieldToken }, ['header'])
@@ -40,8 +39,8 @@ function jwtFields(algorithms: readonly string[]): Schema {
     ...{ tolerance: duration, from, claimsToHeaders: record(text, fieldName) },
   })
 }
-const withSecret = jwtFields(SYMMETRIC)
-const withPublicKey = jwtFields(ASYMMETRIC)
+const withSecret = jwtFields(SECRET_ALGORITHMS)
+const withPublicKey = jwtFields(PUBLIC_KEY_ALGORITHMS)
 
 export const jwtOptions: Schema = chosen((value) => {
   if (!isObject(value)) return withPublicKey

@@ -5,6 +5,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { createRequire } from 'node:module'
 import type * as jose from 'jose'
+import { PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from '../config/jwt-algorithms.ts'
 import { toList } from '../config/lists.ts'
 import { parseDuration } from '../config/units.ts'
 import type { JwtOptions } from '../dsl/access-policies.ts'
@@ -24,8 +25,6 @@ const REMEMBERED_MS = 300_000
 const MOST_LENGTH = 16_384
 /** Tokens that are being checked: more are told that there is no time for them. */
 const MOST_AT_ONCE = 256
-const ASYMMETRIC = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
-const SYMMETRIC = ['HS256', 'HS384', 'HS512']
 
 export const jwt: PolicyKind<JwtOptions> = {
   isPure: false,
@@ -91,7 +90,12 @@ class Guard {
       jwks === undefined ? null : new RemoteKeys({ url: jwks, send, now: this.#now, makeSet: library.createLocalJWKSet })
     this.#state = keep(() => new State(makeKeys()))
     this.#rules = {
-      algorithms: algorithms === undefined ? (options.secret === undefined ? ASYMMETRIC : SYMMETRIC) : [...toList(algorithms)],
+      algorithms:
+        algorithms === undefined
+          ? options.secret === undefined
+            ? [...PUBLIC_KEY_ALGORITHMS]
+            : [...SECRET_ALGORITHMS]
+          : [...toList(algorithms)],
       clockTolerance: parseDuration(tolerance)! / 1000,
       ...(issuer !== undefined && { issuer: [...toList(issuer)] }),
       ...(audience !== undefined && { audience: [...toList(audience)] }),
@@ -159,7 +163,7 @@ function verdictOn(error: unknown): Verdict {
   if (error instanceof KeysUnavailable) return refusal('policy_busy', `the keys of tokens cannot be had: ${error.message}`)
   const { code = '', message = '' } = error instanceof Error ? (error as Error & { readonly code?: string }) : {}
   if (code === 'ERR_JWT_EXPIRED') return refusal('unauthorized', 'the token has expired', bearer('the token has expired'))
-  return { ...INVALID, ...refusal('unauthorized', message.slice(0, 200), bearer('the token is not valid')) }
+  return refusal('unauthorized', message.slice(0, 200), bearer('the token is not valid'))
 }
 
 function keyOf({ secret, publicKey }: JwtOptions): KeyObject | Uint8Array | null {

@@ -77,8 +77,9 @@ export class PolicySet {
   /** Its plan is not in use any more, or never will be. */
   release(): void {
     for (const id of this.#held.splice(0)) {
-      const entry = this.#kept.get(id)!
-      if (--entry.sets > 0) continue
+      const entry = this.#kept.get(id)
+      // All may have been closed before the last plan has ended.
+      if (entry === undefined || --entry.sets > 0) continue
       this.#kept.delete(id)
       entry.value.close()
     }

@@ -36,6 +36,14 @@ test('verified passwords are remembered by the next plan, wherever the policy st
   assert.is(await asked(policies.open('/').hookOf(ann)), 'later')
 })
 
+test('a plan may end after all is closed', () => {
+  const policies = new Policies(new Deadlines())
+  const set = policies.open('/')
+  set.hookOf(basicAuth({ users: { ann: 'kiwi' } }))
+  policies.close()
+  set.release()
+})
+
 /** Whether ann is let in, and when. */
 async function asked(hook: Hook): Promise<'at once' | 'later'> {
   const request = new RequestHead('', 0, 'GET', 1)
