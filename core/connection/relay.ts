@@ -120,8 +120,8 @@ export class Relay implements Accepted, Acquirer, Asked, WireOwner {
   // ── dialling ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #attempt(upstream: Upstream): void {
-    const endpoint = upstream.choose(this.#tried, this)
-    if (endpoint === null) return this.#fail('no_endpoint', null)
+    const endpoint = this.#choose(upstream)
+    if (endpoint === null) return
     this.#chosen = endpoint
     endpoint.inFlight++
     this.#facts.endpoint = endpoint.plan.address
@@ -186,6 +186,19 @@ export class Relay implements Accepted, Acquirer, Asked, WireOwner {
       return this.#fail(code, detail)
     this.#tried = [...(this.#tried ?? []), endpoint]
     this.#attempt(upstream)
+  }
+
+  /** Null: there is none, and the connection has ended. */
+  #choose(upstream: Upstream): Endpoint | null {
+    try {
+      const endpoint = upstream.choose(this.#tried, this)
+      if (endpoint === null) this.#fail('no_endpoint', null)
+      return endpoint
+    } catch (error) {
+      // A hook may send it where only requests of HTTP are expected.
+      this.#fail('hook_failed', error instanceof Error ? error.message : String(error))
+      return null
+    }
   }
 
   #leave(): void {

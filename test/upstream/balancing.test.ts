@@ -13,6 +13,7 @@ import {
   type UpstreamOptions,
   upstream,
 } from '../../core/index.ts'
+import { routeTo } from '../../core/plugin.ts'
 import { answer, type Origin, startOrigin } from '../support/origin.ts'
 import { startProxy } from '../support/proxy.ts'
 
@@ -192,6 +193,22 @@ test('TCP: connections that are open are under way, and one client always gets t
     seen.add((await c.send(GET).response()).text)
   }
   assert.is(seen.size, 1)
+})
+
+test('TCP: a connection that a hook sends to an upstream which chooses by requests ends alone', async () => {
+  await using a = await startOrigin(() => answer('a'))
+  const byPath = upstream('by-path', { endpoints: [a.address], balancer: (_, req) => req.path.length })
+  const config: Config = {
+    listeners: { edge: tcp({ listen: 0, use: [{ onConnection: () => routeTo('by-path') }], routes: [{ to: a.address }] }) },
+    upstreams: [byPath],
+  }
+  await using proxy = await startProxy({ config })
+  // It may be reset before it is told that it is open.
+  const client = await proxy.connect().catch(() => null)
+  const { reason, detail } = await proxy.tunnel()
+  client?.destroy()
+  assert.is(reason, 'hook_failed')
+  assert.match(detail!, /^balancer: /)
 })
 
 test('split: a part with a balancer of its own', async () => {
