@@ -314,7 +314,13 @@ export class Runtime {
       number: ++this.#services,
       generation: plan.generation,
       listener,
-      rules: { requestLineBytes: limits.requestLineBytes, fields: limits.fields, encodedSlashes, forward: listener.forward !== null },
+      rules: {
+        requestLineBytes: limits.requestLineBytes,
+        fields: limits.fields,
+        encodedSlashes,
+        forward: listener.forward !== null,
+        own: listener.forward?.pac?.paths ?? NO_PATHS,
+      },
       forward: shared.forwardings.get(listener) ?? null,
       logHooks: LogHooks.of(listener),
     }
@@ -360,6 +366,8 @@ export class Runtime {
     this.#options.onDescriptors(this.#descriptors)
   }
 }
+
+const NO_PATHS: readonly string[] = []
 
 /** What the services of one plan are made of. */
 interface Shared {

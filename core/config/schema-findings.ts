@@ -54,6 +54,7 @@ const WRAPPED: Readonly<Record<string, readonly string[]>> = {
   socks: ['options'],
   upstream: ['options'],
   blocklist: ['options'],
+  pac: ['options'],
   intercept: ['options'],
   balancer: ['options'],
   discovery: ['options'],

@@ -1,7 +1,9 @@
 /** Listeners of the forward side: their shape, and that no one is open to other machines unless it says so. */
+import { wrongException } from '../forward/pac.ts'
 import { formatListen, parseListen } from '../net/address.ts'
+import { parseDestination } from '../net/destination.ts'
 import type { Path } from './positions.ts'
-import { isObject, type Report } from './report.ts'
+import { isObject, type Report, show } from './report.ts'
 import { isLoopback } from './schema-addresses.ts'
 import { blocklistOptions } from './schema-blocklists.ts'
 import type { ListenerPart, Parts } from './schema-parts.ts'
@@ -21,6 +23,7 @@ import {
   planned,
   type Schema,
   text,
+  textThat,
   whole,
   wrong,
 } from './schema-values.ts'
@@ -47,6 +50,14 @@ const fields: Fields = {
 
 const block = helped('blocklist', blocklistOptions)
 
+const pacOptions = object({
+  except: oneOrMany(textThat(wrongException)),
+  wpad: flag,
+  proxy: textThat((written) =>
+    parseDestination(written, null) === null ? `expected a host and a port such as 'proxy.example.com:3128', got ${show(written)}` : null,
+  ),
+})
+
 const interception = object(
   { ca: object({ cert: text, key: text, create: flag }, ['cert', 'key']), except: list(text), verifyUpstream: chosen(verification) },
   ['ca'],
@@ -62,6 +73,7 @@ export function forwardOptions(listen: Schema): Schema {
     anonymity: oneOf('none', 'anonymous', 'high'),
     use: useList,
     socks: flag,
+    pac: helped('pac', pacOptions),
     block,
     ...planned({ intercept: helped('intercept', interception) }),
   }

@@ -35,6 +35,8 @@ interface ForwardSide {
   proxyProtocol?: 'require' | undefined
 }
 export interface ForwardOptions extends ForwardSide {
+  /** A file that tells browsers when to use this proxy, at `http://proxy:3128/proxy.pac`: `pac: pac({ except: '*.internal' })`. */
+  pac?: Pac | undefined
   /** Also speak SOCKS 4, 4a and 5 on this port, told from HTTP by the first byte, under the same rules. Default false. */
   socks?: boolean | undefined
   /** Planned. */
@@ -50,6 +52,18 @@ export interface ForwardOptions extends ForwardSide {
    * asked `onRequest` alone, with an empty path.
    */
   use?: List<HttpUse> | undefined
+}
+export interface PacOptions {
+  /** Hosts that are asked without the proxy, beside plain names and the machine itself: `'example.com'`, `'*.example.com'`, `'10.0.0.0/8'`. */
+  except?: OneOrMany<string> | undefined
+  /** Also at `/wpad.dat`, where browsers that look for a proxy by themselves ask the host `wpad`. Default false. */
+  wpad?: boolean | undefined
+  /** What browsers are told to use: `'proxy.example.com:3128'`. Default: the name and port by which they asked for the file. */
+  proxy?: string | undefined
+}
+export interface Pac {
+  readonly kind: 'pac'
+  readonly options: PacOptions
 }
 export interface SocksOptions extends ForwardSide {
   /**
@@ -126,6 +140,10 @@ export function forward(options: ForwardOptions): ForwardListener {
  */
 export function socks(options: SocksOptions): SocksListener {
   return { kind: 'socks', options }
+}
+/** A proxy auto-configuration file, for whoever may use the listener, without a password. */
+export function pac(options: PacOptions = {}): Pac {
+  return { kind: 'pac', options }
 }
 /** Names that a forward listener does not reach: `block: blocklist({ files: ['./ads.txt'], hosts: '||example.com^' })`. */
 export function blocklist(options: BlocklistOptions): Blocklist {

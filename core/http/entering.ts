@@ -2,9 +2,12 @@
  * The door of a forward listener: who asks, whether the request was here before, and whether it may go where it wants. Asked before any
  * hook, so that none can be made to work for somebody who may not come in.
  */
+import { PAC_TYPE, writePac } from '../forward/pac.ts'
+import { parseDestination } from '../net/destination.ts'
 import { BUSY, credentialsIn } from '../policy/passwords.ts'
 import { CachingExchange } from './caching.ts'
 import { type Forwarding, hasPassed, proxyAuthorization, refusalOf } from './forwarding.ts'
+import { makeReply } from './reply.ts'
 
 export abstract class Entering extends CachingExchange {
   protected abstract askRequest(): void
@@ -13,6 +16,7 @@ export abstract class Entering extends CachingExchange {
     this.connects = this.request.method === 'CONNECT'
     const refused = forward.plan.access.refuseClient(this.ip)
     if (refused !== null) return this.fail(refused.code, refused.detail)
+    if (this.request.destination === null) return this.answerPac(forward)
     if (forward.passwords === null) return this.admit(forward)
     const field = proxyAuthorization(this.request)
     const credentials = field === null ? null : credentialsIn(field)
@@ -31,6 +35,16 @@ export abstract class Entering extends CachingExchange {
     if (user === null) return this.fail('proxy_auth_required', null)
     this.request.user = user
     this.admit(forward)
+  }
+
+  /** Browsers ask for it before they know of a proxy, and show no password. */
+  private answerPac({ plan: { pac } }: Forwarding): void {
+    const proxy = pac?.proxy ?? parseDestination(this.request.host, 80)
+    if (pac === null || proxy === null) return this.fail('no_destination', null)
+    if (this.request.method !== 'GET' && this.request.method !== 'HEAD') return this.fail('unsupported_method', null)
+    // No page may run it as a script of its own, and so ask it about hosts.
+    const headers = { 'Content-Type': PAC_TYPE, 'Cache-Control': 'max-age=300', Vary: 'Host', 'X-Content-Type-Options': 'nosniff' }
+    this.answer(() => makeReply(200, writePac(proxy, pac), headers))
   }
 
   private admit(forward: Forwarding): void {

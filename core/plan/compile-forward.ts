@@ -4,16 +4,16 @@ import { hostname } from 'node:os'
 import { toList } from '../config/lists.ts'
 import { compileHosts } from '../config/match.ts'
 import { Access } from '../forward/access.ts'
-import type { Allow, ForwardOptions } from '../index.ts'
+import type { Allow, ForwardOptions, PacOptions } from '../index.ts'
 import { CidrSet } from '../net/cidr.ts'
-import { canonicalAddress } from '../net/destination.ts'
-import type { BlocklistPlan, ForwardPlan } from './plan.ts'
+import { canonicalAddress, parseDestination } from '../net/destination.ts'
+import type { BlocklistPlan, ForwardPlan, PacPlan } from './plan.ts'
 
 const TUNNEL_PORTS = [443]
 
 /** `ports`: those that tunnels reach unless `allow` says it. */
 export function compileForward(
-  { auth, allow = {}, anonymity = 'none' }: Pick<ForwardOptions, 'auth' | 'allow' | 'anonymity'>,
+  { auth, allow = {}, anonymity = 'none', pac }: Pick<ForwardOptions, 'auth' | 'allow' | 'anonymity' | 'pac'>,
   block: BlocklistPlan | null = null,
   ports: readonly number[] = TUNNEL_PORTS,
 ): ForwardPlan {
@@ -24,7 +24,16 @@ export function compileForward(
     opened: networks.length === 0 ? null : new CidrSet(networks),
     anonymity,
     block,
+    pac: pac === undefined ? null : compilePac(pac.options),
     dialKey: JSON.stringify([networks]),
+  })
+}
+
+function compilePac({ except = [], wpad = false, proxy }: PacOptions): PacPlan {
+  return Object.freeze({
+    paths: Object.freeze(['/proxy.pac', ...(wpad ? ['/wpad.dat'] : [])]),
+    except: Object.freeze(toList(except).map((host) => host.toLowerCase())),
+    proxy: proxy === undefined ? null : parseDestination(proxy, null),
   })
 }
 

@@ -1,8 +1,10 @@
 /** The plan: what the data path runs on. Compiled from a Config, frozen, without defaults left to fill in or units left to parse. */
 import type { BalancerKind, HashKey } from '../balancer/balancer.ts'
 import type { Access } from '../forward/access.ts'
+import type { PacRules } from '../forward/pac.ts'
 import type { Hook } from '../hooks.ts'
 import type { CidrSet } from '../net/cidr.ts'
+import type { NamedDestination } from '../net/destination.ts'
 import type { RouteTable } from '../route/table.ts'
 import type { TcpTable } from '../route/tcp-table.ts'
 
@@ -71,6 +73,8 @@ export interface ForwardPlan {
   readonly anonymity: 'none' | 'anonymous' | 'high'
   /** Null: nothing is. */
   readonly block: BlocklistPlan | null
+  /** Of HTTP: the file that tells browsers when to use this proxy; null: there is none. */
+  readonly pac: PacPlan | null
   /** The same as long as connections that are open would be opened again, and in the same way. */
   readonly dialKey: string
 }
@@ -195,6 +199,13 @@ export interface TlsPlan {
   /** Files; null: none. */
   readonly ocsp: string | null
   readonly keyLog: string | null
+}
+
+export interface PacPlan extends PacRules {
+  /** Asked of the proxy itself, without a user. */
+  readonly paths: readonly string[]
+  /** Null: the name and port that it was asked by. */
+  readonly proxy: NamedDestination | null
 }
 
 /** Names that are not reached. */

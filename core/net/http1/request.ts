@@ -32,6 +32,8 @@ export interface RequestRules extends PathRules {
    * (RFC 9110 §7.7).
    */
   readonly forward?: boolean
+  /** Of a forward proxy: paths that are asked of itself. */
+  readonly own?: readonly string[]
 }
 
 /** host [ ":" port ] of RFC 3986 §3.2, as names that DNS and virtual hosts use; IPv6 in brackets. */
@@ -127,7 +129,7 @@ export function tellsIdentity(name: string): boolean {
  * is; else -1.
  */
 export function readTarget(head: RequestHead, target: string, lineFrom: number, rules: RequestRules): ErrorCode | null {
-  if (rules.forward === true) return readNamingTarget(head, target)
+  if (rules.forward === true) return readNamingTarget(head, target, rules.own)
   if (target.charCodeAt(0) === 47) return readOriginForm(head, target, lineFrom, rules)
   if (head.method === 'CONNECT') return 'unsupported_method'
   if (target === '*') {
@@ -147,12 +149,16 @@ export function readTarget(head: RequestHead, target: string, lineFrom: number, 
 }
 
 /** RFC 9112 §3.2.2 and §3.2.3, as a proxy is asked. */
-function readNamingTarget(head: RequestHead, target: string): ErrorCode | null {
+function readNamingTarget(head: RequestHead, target: string, own: readonly string[] = []): ErrorCode | null {
   if (head.method === 'CONNECT') {
     head.destination = parseDestination(target, null)
     head.host = target
     head.path = ''
     return head.destination === null ? 'bad_host' : null
+  }
+  if (own.includes(target)) {
+    head.path = target
+    return null
   }
   if (target.startsWith('/') || target === '*') return 'no_destination'
   const absolute = ABSOLUTE.exec(target)
