@@ -83,6 +83,8 @@ export interface EndedTunnel {
   /** Why the proxy itself ended it; null when the sides did. */
   readonly reason: ErrorCode | null
   readonly detail: string | null
+  /** Name of the hook that refused it, or sent it elsewhere; null if none did. */
+  readonly decidedBy: string | null
   /** From the client, and to it. */
   readonly bytesIn: number
   readonly bytesOut: number

@@ -18,7 +18,7 @@ import { type Challenge, Challenges } from './listener/challenges.ts'
 import { gatherMaterials, type Materials } from './materials.ts'
 import type { DatagramSocket } from './net/datagrams.ts'
 import type { TicketKeys } from './net/ticket-keys.ts'
-import type { Wire } from './net/wire.ts'
+import type { AcceptedWire, Wire } from './net/wire.ts'
 import { compilePlan } from './plan/compile.ts'
 import { compareParts, type Difference } from './plan/difference.ts'
 import { blocklistsOf } from './plan/forward-listeners.ts'
@@ -54,6 +54,8 @@ export interface Proxy {
   accept(listener: string, source: Server | DatagramSocket, key?: string): void
   /** Takes over a connection that is past its handshake. False: there is no such listener, or it is full. */
   admit(listener: string, wire: Wire, scheme: 'http' | 'https'): boolean
+  /** The same for a TCP listener, from its first byte on. */
+  connect(listener: string, wire: AcceptedWire): boolean
   /** Closes its copies of the listening sockets. */
   stopAccepting(): void
   /** Resolves when no connection is left; at the deadline the rest is cut, and counted. */
@@ -103,6 +105,7 @@ export interface ProxyOptions {
 export interface Simulated {
   readonly deadlines: Deadlines
   readonly dial: Dial
+  readonly skipsTls: boolean
   /** Stands between the data path and a hook of the config. */
   wrapHook(hook: Hook): Hook
 }
@@ -202,6 +205,10 @@ class WorkerProxy implements Proxy {
 
   admit(listener: string, wire: Wire, scheme: 'http' | 'https'): boolean {
     return this.#runtime.listener(listener)?.admit(wire, scheme) ?? false
+  }
+
+  connect(listener: string, wire: AcceptedWire): boolean {
+    return this.#runtime.connect(listener, wire)
   }
 
   stopAccepting(): void {

@@ -21,6 +21,7 @@ import { SocksListener, type SocksService } from './listener/socks-listener.ts'
 import { TcpListener, type TcpService } from './listener/tcp-listener.ts'
 import { UdpListener, type UdpService } from './listener/udp-listener.ts'
 import type { Materials } from './materials.ts'
+import type { AcceptedWire } from './net/wire.ts'
 import { addressesOf } from './plan/addresses.ts'
 import type {
   AnyListenerPlan,
@@ -52,6 +53,8 @@ export interface RuntimeOptions {
   readonly dial?: Dial
   /** The same for datagrams. */
   readonly openLink?: OpenLink
+  /** TCP listeners take what would be inside of TLS as it is. Default: they do not. */
+  readonly skipsTls?: boolean
   /** Descriptors are short: no session of UDP begins. Default: never. */
   readonly isShort?: () => boolean
   /** What balancers draw lots with. Default: the machine's. */
@@ -128,6 +131,12 @@ export class Runtime {
   /** Asks for what a plan discovers, so that it need not begin with nothing. */
   async prepare(plan: Plan): Promise<void> {
     await this.#upstreams.prepare(plan)
+  }
+
+  /** Takes over a connection for a TCP listener. False: there is no such listener, or it is full. */
+  connect(name: string, wire: AcceptedWire): boolean {
+    const listener = this.#listeners.get(name)
+    return listener instanceof TcpListener && listener.take(wire)
   }
 
   /** Takes a plan into use. Cannot fail. */
@@ -280,6 +289,7 @@ export class Runtime {
     const service: TcpService = {
       ...this.#makeShared(shared),
       listener: plan,
+      skipsTls: this.#options.skipsTls ?? false,
       terminationOf: (route) => shared.materials.terminations.get(route)!,
       httpListenerOf: ({ destination }) => inside.get((destination as { readonly listener: ListenerPlan }).listener)!,
     }

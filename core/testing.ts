@@ -5,20 +5,24 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Duration, UseOptions } from './plugin.ts'
+import type { ConnectInit, SimulatedConnection } from './testing/connection.ts'
 import type { FetchStub } from './testing/fetch-stub.ts'
 import type { LogLine, Source } from './testing/messages.ts'
 import { PLUGIN_UPSTREAM } from './testing/messages.ts'
 import type { SimulatedInit } from './testing/request.ts'
 import type { SimulatedResponse } from './testing/response.ts'
-import { Simulation } from './testing/simulation.ts'
+import { Simulation, type SimulationOptions } from './testing/simulation.ts'
 import type { Stub } from './testing/stub.ts'
+import type { TcpStub } from './testing/tcp-stub.ts'
 
+export { type ConnectInit, SimulatedConnection } from './testing/connection.ts'
 export type { FetchRequest, FetchStub } from './testing/fetch-stub.ts'
 export type { Change, LogLine } from './testing/messages.ts'
 export type { SimulatedInit } from './testing/request.ts'
 export { SimulatedResponse } from './testing/response.ts'
 export type { Failure, FailureKind, Stub, StubFunction, StubReply } from './testing/stub.ts'
 export { hangs, refused, reset, StubRequest, unreachable } from './testing/stub.ts'
+export type { StubConnection, TcpReply, TcpStub, TcpStubFunction } from './testing/tcp-stub.ts'
 
 export interface SimulateOptions {
   /**
@@ -26,6 +30,8 @@ export interface SimulateOptions {
    * own may have one for an endpoint, by its address, and `'*'` takes the rest. What has none answers 502 and says so.
    */
   upstreams?: Readonly<Record<string, Stub>> | undefined
+  /** The same for upstreams that connections of TCP come to. What has none resets the connection, and says so. */
+  tcp?: Readonly<Record<string, TcpStub>> | undefined
   /** Variables for the config, beside those that are set; undefined takes one away. */
   env?: Readonly<Record<string, string | undefined>> | undefined
   /** Called for each line that a plugin prints. `logs` holds them all. */
@@ -36,11 +42,13 @@ export interface SimulateOptions {
   kv?: Readonly<Record<string, Readonly<Record<string, string>>>> | undefined
 }
 
-export interface SimulatePluginOptions extends Omit<SimulateOptions, 'upstreams' | 'kv'>, UseOptions {
+export interface SimulatePluginOptions extends Omit<SimulateOptions, 'upstreams' | 'tcp' | 'kv'>, UseOptions {
   /** As in the config: `blockBots({ agents: ['evilbot'] })`. */
   options?: unknown
   /** The endpoint behind the plugin. Default: answers 200 `ok`. */
   upstream?: Stub | undefined
+  /** The endpoint behind a plugin of connections (`onConnection`, `onClientHello`, `onData`), which is then asked by a TCP listener: `connect`. */
+  tcp?: TcpStub | undefined
   /** What the plugin finds in its `kv`. */
   kv?: Readonly<Record<string, string>> | undefined
 }
@@ -51,6 +59,17 @@ export interface Simulated extends AsyncDisposable {
    * rejects if the proxy breaks it off. Bodies of requests and responses are whole before they are passed on.
    */
   fetch(url: string | URL, init?: SimulatedInit): Promise<SimulatedResponse>
+  /**
+   * Opens a connection to a TCP listener, named where there are several: sends a hello and data, then ends it. Resolves once it is over, also
+   * if the proxy ends it: `reason` says why.
+   *
+   * ```ts
+   * const conn = await proxy.connect('edge', { sni: 'bank.example.com', from: '10.0.0.9', data: 'ping' })
+   * assert.is(conn.route, 'edge/bank')
+   * ```
+   */
+  connect(listener?: string, init?: ConnectInit): Promise<SimulatedConnection>
+  connect(init: ConnectInit): Promise<SimulatedConnection>
   /** What plugins have printed, and how they have failed, so far. */
   readonly logs: readonly LogLine[]
   /** What a plugin keeps in its `kv` by now. Its name may be left out where one plugin alone keeps something. */
@@ -78,9 +97,9 @@ export interface Simulated extends AsyncDisposable {
  */
 export async function simulate(
   config: string | URL,
-  { upstreams = {}, env = {}, log, fetch, kv = {} }: SimulateOptions = {},
+  { upstreams = {}, tcp = {}, env = {}, log, fetch, kv = {} }: SimulateOptions = {},
 ): Promise<Simulated> {
-  return begin({ kind: 'config', file: toPath(config) }, { upstreams, env, onLog: log, fetch, kv })
+  return begin({ kind: 'config', file: toPath(config) }, { upstreams, tcp, env, onLog: log, fetch, kv })
 }
 
 /**
@@ -88,15 +107,20 @@ export async function simulate(
  * config would give: `simulatePlugin('./plugins/block-bots/index.ts', { options: { agents: ['evilbot'] }, timeout: '50ms' })`.
  */
 export async function simulatePlugin(plugin: string | URL, options: SimulatePluginOptions = {}): Promise<Simulated> {
-  const { options: given, env = {}, log, fetch, kv = {}, upstream = () => new Response('ok'), ...use } = options
-  const source: Source = { kind: 'plugin', file: toPath(plugin), options: given, use }
-  return begin(source, { upstreams: { [PLUGIN_UPSTREAM]: upstream }, env, onLog: log, fetch, kv: { '': kv } })
+  const { options: given, env = {}, log, fetch, kv = {}, upstream = () => new Response('ok'), tcp, ...use } = options
+  const layer = tcp === undefined ? 'http' : 'tcp'
+  const source: Source = { kind: 'plugin', file: toPath(plugin), options: given, use, layer }
+  const stubs: Pick<SimulationOptions, 'upstreams' | 'tcp'> =
+    tcp === undefined ? { upstreams: { [PLUGIN_UPSTREAM]: upstream }, tcp: {} } : { upstreams: {}, tcp: { [PLUGIN_UPSTREAM]: tcp } }
+  return begin(source, { ...stubs, env, onLog: log, fetch, kv: { '': kv } })
 }
 
 async function begin(source: Source, options: Parameters<typeof Simulation.start>[1]): Promise<Simulated> {
   const simulation = await Simulation.start(source, options)
   return {
     fetch: (url, init) => simulation.fetch(url, init),
+    connect: (first?: string | ConnectInit, init: ConnectInit = {}) =>
+      typeof first === 'object' ? simulation.connect(null, first) : simulation.connect(first ?? null, init),
     logs: simulation.logs,
     kv: (plugin) => simulation.kv(plugin),
     stub: (upstream, stub) => simulation.stub(upstream, stub),

@@ -59,16 +59,19 @@ test('the config of balancers passes check', () => {
   assert.is(status, 0, output)
 })
 
-secured('the config of a TCP listener passes check', ({ server }) => {
+secured('the config of a TCP listener passes check, and its test passes', ({ server }) => {
   const files = Object.fromEntries(
     ['mq', 'web'].flatMap((name) => [
       [`${name}.pem`, server.cert],
       [`${name}.key`, server.key],
     ]),
   )
-  const { status, output } = sluice({ 'proxy.config.ts': named('edge: proxy.config.ts'), ...files }, 'check')
+  const all = { 'proxy.config.ts': named('edge: proxy.config.ts'), 'c.test.ts': named('edge: connections.test.ts'), ...files }
+  const { status, output } = sluice(all, 'check')
   assert.is(status, 0, output)
   assert.match(output, /is valid: 1 listener, 5 routes, 4 upstreams/)
+  const tested = runIn(all, ['c.test.ts'])
+  assert.is(tested.status, 0, tested.output)
 })
 
 test('the config about endpoints that fail passes check', () => {

@@ -16,8 +16,8 @@ export interface Template {
 
 export const templates: readonly Template[] = [
   { name: 'reverse', help: 'a reverse proxy before your servers', lacks: null, tryOut: 'curl localhost:8080/health' },
-  { name: 'forward', help: 'a forward proxy', lacks: 'forward()', tryOut: 'curl -x localhost:3128 https://example.com' },
-  { name: 'l4', help: 'TCP and TLS by server name', lacks: 'tests of tcp()', tryOut: 'curl -k https://localhost:8443' },
+  { name: 'forward', help: 'a forward proxy', lacks: 'tests of forward()', tryOut: 'curl -x localhost:3128 https://example.com' },
+  { name: 'l4', help: 'TCP and TLS by server name', lacks: null, tryOut: 'curl -k https://localhost:8443' },
 ]
 
 /** By path in the project. */

@@ -21,6 +21,8 @@ export interface Decision {
   readonly upstream: string | null
   readonly code: ErrorCode
   readonly detail: string
+  /** Name of the hook. */
+  readonly by: string
 }
 
 /** What goes on in the place of data; null: the connection ends here. */
@@ -157,9 +159,9 @@ export class ConnectionHooks {
   }
 }
 
-function decide(verdict: Verdict, name: string): Decision {
-  if (verdict.kind === 'routeTo') return { upstream: verdict.upstream, code: 'unknown_upstream', detail: verdict.upstream }
-  if (verdict.kind === 'deny') return { upstream: null, code: 'connection_denied', detail: name }
-  if (verdict.kind === 'fail') return { upstream: null, code: verdict.error.code, detail: `${name}: ${verdict.error.message}` }
-  return { upstream: null, code: 'hook_failed', detail: `${name}: an answer of the wrong kind: ${verdict.kind}` }
+function decide(verdict: Verdict, by: string): Decision {
+  if (verdict.kind === 'routeTo') return { upstream: verdict.upstream, code: 'unknown_upstream', detail: verdict.upstream, by }
+  if (verdict.kind === 'deny') return { upstream: null, code: 'connection_denied', detail: by, by }
+  if (verdict.kind === 'fail') return { upstream: null, code: verdict.error.code, detail: `${by}: ${verdict.error.message}`, by }
+  return { upstream: null, code: 'hook_failed', detail: `${by}: an answer of the wrong kind: ${verdict.kind}`, by }
 }

@@ -146,9 +146,10 @@ export class Relay implements Accepted, Acquirer, Asked, WireOwner {
     this.#chosen = null
     this.#home.becameTunnel()
     const isInspected = hooks?.wantsData === true
-    const denied = ({ code, detail }: Decision): void => {
+    const denied = ({ code, detail, by }: Decision): void => {
       facts.reason = code
       facts.detail = detail
+      facts.decidedBy = by
     }
     const endpoint = connection.takeWire()
     const right = isInspected ? inspected(endpoint, hooks, 'upstream', denied) : endpoint

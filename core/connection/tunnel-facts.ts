@@ -23,6 +23,7 @@ export class TunnelFacts implements EndedTunnel {
   endpoint: string | null = null
   reason: ErrorCode | null = null
   detail: string | null = null
+  decidedBy: string | null = null
   bytesIn = 0
   bytesOut = 0
   datagramsIn = 0

@@ -103,6 +103,13 @@ export abstract class Acceptor<Service extends InForce> {
     server.on('connection', (socket: Socket) => this.#acceptSocket(socket, hasAddress(server)))
   }
 
+  /** Takes over what nobody has listened for. False: no more are let in. */
+  take(wire: AcceptedWire): boolean {
+    if (this.isFull()) return false
+    this.#admit(wire, false)
+    return true
+  }
+
   drain(): void {
     this.draining = true
     for (const connection of this.#connections.keys()) connection.drain()

@@ -44,6 +44,8 @@ export interface TcpService {
   httpListenerOf(route: TcpRoutePlan): Listener
   requestId(serial: number): string
   nextSerial(): number
+  /** In a simulation: after a hello comes what would be inside of TLS. */
+  readonly skipsTls: boolean
 }
 
 /** For a TLS handshake, once its first message is there; and for a header of the PROXY protocol. */
@@ -164,6 +166,7 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
       return false
     }
     if (decision === null) return true
+    facts.decidedBy = decision.by
     const upstream = decision.upstream === null ? null : this.service.upstreamNamed(decision.upstream)
     if (upstream !== null) {
       const { deadlines, listener } = this.service
@@ -201,6 +204,7 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
     // What follows are requests, with hooks of their own.
     hooks?.close()
     const { name } = this.release(stage)
+    if (this.service.skipsTls && listener.isSecure) return void listener.admit(wire, 'https')
     this.#inside++
     listener.enter(wire, { early, hasEnded, header }, { name, left: () => this.#inside-- })
   }
@@ -208,6 +212,7 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
   #terminate(stage: Accepted, route: TcpRoutePlan, decided: Decided): void {
     const { facts, early } = decided
     const options = this.#relayOptions(route, { ...decided, early: NOTHING })
+    if (this.service.skipsTls) return this.#relay(stage, decided.wire, options)
     const done = (handshake: Handshake, carrier: TLSSocket | Wire, _: Secured, alpn: string | null): void =>
       this.#relay(handshake, wireOfSecured(carrier), { ...options, alpn: alpn === null ? [] : [alpn] })
     const handshake = new Handshake(

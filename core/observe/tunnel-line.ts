@@ -25,6 +25,7 @@ function jsonLine(x: EndedTunnel): string {
     ['sni', x.sni],
     ['reason', x.reason],
     ['detail', x.detail === null ? null : x.detail.slice(0, 1000)],
+    ['decidedBy', x.decidedBy],
   ]
   const texts = fields.flatMap(([name, text]) => (text === null ? [] : [`"${name}":"${escaped(text)}"`]))
   const connect = Number.isNaN(x.connectMs) ? '' : `"connectMs":${tenths(x.connectMs)},`

@@ -1,6 +1,6 @@
 /** Which listener of a plan a request enters by. */
 import { nearest } from '../config/nearest.ts'
-import type { ListenerPlan } from '../plan/plan.ts'
+import type { AnyListenerPlan, ListenerPlan, TcpListenerPlan } from '../plan/plan.ts'
 
 export interface Entrance {
   readonly url: string
@@ -24,6 +24,18 @@ export function chooseListener(listeners: readonly ListenerPlan[], { url, listen
   if (port === '' && first !== undefined) return first
   const what = port === '' ? `speaks ${protocol.slice(0, -1)}` : `listens on port ${port} for ${protocol.slice(0, -1)}`
   throw new Error(`no listener ${what}; there ${list(listeners)}. Name one: fetch(url, { listener: '${listeners[0]?.name ?? 'web'}' })`)
+}
+
+/** By its name, which the only one does not need. Throws with all there are. */
+export function chooseTcpListener(all: readonly AnyListenerPlan[], name: string | null): TcpListenerPlan {
+  const listeners = all.filter((listener) => listener.kind === 'tcp')
+  if (listeners.length === 0) throw new Error('the config has no TCP listener')
+  const names = listeners.map((listener) => listener.name)
+  const found = name === null ? (listeners.length === 1 ? listeners[0] : undefined) : listeners.find((listener) => listener.name === name)
+  if (found !== undefined) return found
+  const near = name === null ? null : nearest(name, names)
+  const wrong = name === null ? 'there are several TCP listeners' : `there is no TCP listener ${name}`
+  throw new Error(`${wrong}${near === null ? '' : `; did you mean ${near}?`} (${names.join(', ')}): connect('${near ?? names[0]}', …)`)
 }
 
 function byName(listeners: readonly ListenerPlan[], name: string): ListenerPlan {

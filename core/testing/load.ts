@@ -30,11 +30,11 @@ async function loadWhole(file: string, plugins: boolean): Promise<Bundle> {
   return bundle
 }
 
-async function loadPlugin({ file, options, use }: Source & { kind: 'plugin' }): Promise<Bundle> {
+async function loadPlugin({ file, ...source }: Source & { kind: 'plugin' }): Promise<Bundle> {
   if (!existsSync(file)) throw new Error(`there is no file ${file}`)
   const [{ bundlePlugin, BundleError }, { stop }] = await Promise.all([import('../sandbox/bundle.ts'), import('esbuild')])
   try {
-    return bundleOf(await bundlePlugin(file), options, use)
+    return bundleOf(await bundlePlugin(file), source)
   } catch (error) {
     if (!(error instanceof BundleError)) throw error
     throw invalid(
@@ -50,17 +50,18 @@ async function loadPlugin({ file, options, use }: Source & { kind: 'plugin' }): 
 }
 
 /** One listener with that plugin, and one endpoint behind it. */
-function bundleOf(plugin: PluginSource, options: unknown, use: unknown): Bundle {
-  const stub = JSON.stringify({ kind: 'plugin', layer: 'http', name: basename(dirname(plugin.file)), plugin: plugin.id, options, use })
+function bundleOf(plugin: PluginSource, { options, use, layer }: Omit<Source & { kind: 'plugin' }, 'file' | 'kind'>): Bundle {
+  const kind = layer === 'http' ? 'http' : 'connection'
+  const stub = JSON.stringify({ kind: 'plugin', layer: kind, name: basename(dirname(plugin.file)), plugin: plugin.id, options, use })
   const target = `upstream(${JSON.stringify(PLUGIN_UPSTREAM)}, { endpoints: ['127.0.0.1:1'] })`
   return {
     file: plugin.file,
-    code: `return { listeners: { plugin: http({ listen: ':80', use: [${stub}], routes: [{ to: ${target} }] }) } }`,
+    code: `return { listeners: { plugin: ${layer}({ listen: ':80', use: [${stub}], routes: [{ to: ${target} }] }) } }`,
     externals: [
       {
         specifier: 'sluice',
         name: 'sluice',
-        bindings: ['http', 'upstream'].map((name) => ({ imported: name, local: name })),
+        bindings: [layer, 'upstream'].map((name) => ({ imported: name, local: name })),
       },
     ],
     map: JSON.stringify({ version: 3, sources: [], sourcesContent: [], names: [], mappings: '' }),

@@ -3,7 +3,7 @@
  * event loop later, in pieces no larger than a socket's, and an end that does not read makes the other wait.
  */
 import type { ProxyFacts } from '../net/proxy-protocol-writer.ts'
-import type { Wire, WireOwner } from '../net/wire.ts'
+import type { AcceptedWire, WireOwner } from '../net/wire.ts'
 
 /** One read, and as much as may lie unread before the writer has to wait. */
 const PIECE_BYTES = 65536
@@ -40,7 +40,7 @@ export class MemoryNetwork {
   }
 }
 
-export class MemoryWire implements Wire {
+export class MemoryWire implements AcceptedWire {
   owner: WireOwner = nobody
   /** Each read has a buffer of its own. */
   readonly lends = true
@@ -91,6 +91,14 @@ export class MemoryWire implements Wire {
 
   pause(): void {
     this.#isReading = false
+  }
+
+  detach(): never {
+    throw new Error('TLS is not spoken in a simulation')
+  }
+
+  detachHandle(): null {
+    return null
   }
 
   expectBulk(): void {}

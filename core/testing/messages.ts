@@ -1,11 +1,18 @@
 /** What a test's process and its simulation say to each other over IPC: every message is one of these, nothing else crosses. */
-import type { EndedExchange } from '../events.ts'
+import type { EndedExchange, EndedTunnel } from '../events.ts'
 import type { UseOptions } from '../plugin.ts'
 
 /** What is simulated. */
 export type Source =
   | { readonly kind: 'config'; readonly file: string }
-  | { readonly kind: 'plugin'; readonly file: string; readonly options: unknown; readonly use: UseOptions }
+  | {
+      readonly kind: 'plugin'
+      readonly file: string
+      readonly options: unknown
+      readonly use: UseOptions
+      /** Whose hooks it has. */
+      readonly layer: 'http' | 'tcp'
+    }
 
 /** The one upstream that a plugin alone is simulated with. */
 export const PLUGIN_UPSTREAM = 'endpoint'
@@ -104,17 +111,57 @@ export type Facts = Pick<
   'listener' | 'route' | 'upstream' | 'endpoint' | 'id' | 'reason' | 'detail' | 'decidedBy' | 'attempts' | 'durationMs'
 >
 
+/** A connection of TCP as a client opens it. */
+export interface ConnectRequest {
+  /** Null: the only one. */
+  readonly listener: string | null
+  readonly hello: { readonly serverName: string | null; readonly alpn: readonly string[] } | null
+  readonly from: string
+  readonly data: readonly Uint8Array[]
+}
+
+/** What became of it. */
+export interface Connected {
+  readonly facts: ConnectedFacts
+  readonly sent: Uint8Array
+  readonly received: Uint8Array
+  readonly isReset: boolean
+  readonly logs: readonly LogLine[]
+}
+
+export interface ConnectedFacts
+  extends Pick<EndedTunnel, 'listener' | 'route' | 'upstream' | 'endpoint' | 'sni' | 'reason' | 'detail' | 'decidedBy' | 'attempts'> {
+  readonly protocol: 'TCP' | 'TLS' | 'HTTP'
+}
+
+/** What an endpoint of TCP got. */
+export interface RawPiece {
+  readonly data: Uint8Array
+  readonly upstream: string
+  readonly endpoint: string
+}
+
+export type RawAnswer = { readonly kind: 'bytes'; readonly bytes: Uint8Array } | { readonly kind: 'reset'; readonly why: string }
+
+/** Of HTTP, and of TCP. */
+export interface AllStubKinds {
+  readonly http: StubKinds
+  readonly tcp: StubKinds
+}
+
 /** To the simulation. One with an `id` is answered by `done` or `failed` with the same id. */
 export type ToSimulation =
-  | { readonly kind: 'begin'; readonly id: number; readonly source: Source; readonly stubs: StubKinds; readonly kv: KvContents }
+  | { readonly kind: 'begin'; readonly id: number; readonly source: Source; readonly stubs: AllStubKinds; readonly kv: KvContents }
   | { readonly kind: 'fetch'; readonly id: number; readonly request: ClientRequest }
+  | { readonly kind: 'connect'; readonly id: number; readonly request: ConnectRequest }
+  | { readonly kind: 'stubbed-raw'; readonly call: number; readonly answer: RawAnswer }
   /** The client of that fetch closes its connection. */
   | { readonly kind: 'abort'; readonly fetch: number }
   | { readonly kind: 'stubbed'; readonly call: number; readonly answer: StubAnswer }
   | { readonly kind: 'fetched'; readonly call: number; readonly answer: FetchAnswer }
   /** What plugins have stored. */
   | { readonly kind: 'kv'; readonly id: number }
-  | { readonly kind: 'stubs'; readonly id: number; readonly stubs: StubKinds }
+  | { readonly kind: 'stubs'; readonly id: number; readonly stubs: AllStubKinds }
   | { readonly kind: 'settle'; readonly id: number }
   | { readonly kind: 'advance'; readonly id: number; readonly duration: string | number }
   | { readonly kind: 'reload'; readonly id: number; readonly source: Source }
@@ -124,6 +171,7 @@ export type FromSimulation =
   | { readonly kind: 'done'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'failed'; readonly id: number; readonly message: string }
   | { readonly kind: 'call'; readonly call: number; readonly key: string; readonly request: SentRequest }
+  | { readonly kind: 'call-raw'; readonly call: number; readonly key: string; readonly piece: RawPiece }
   /** Of a plugin: what its `fetch` is to be answered. */
   | { readonly kind: 'fetching'; readonly call: number; readonly request: FetchedRequest }
   | { readonly kind: 'log'; readonly line: LogLine }

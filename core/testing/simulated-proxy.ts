@@ -2,30 +2,48 @@
  * The real proxy between simulated clients and simulated endpoints: nothing listens and nothing is dialled, and all between is what
  * carries traffic elsewhere. Lives in a process of its own.
  */
-import type { CacheSide } from '../cache/cache-side.ts'
 import type { Bundle } from '../config/bundle.ts'
 import { parseDuration } from '../config/units.ts'
 import type { EndedExchange, Observer } from '../events.ts'
 import { type Answer, type Ask, type BodyHook, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
 import { Exchange } from '../http/exchange.ts'
+import { writeProxyHeader } from '../net/proxy-protocol.ts'
 import { LogQueue } from '../observe/log-queue.ts'
 import { httpListenersOf } from '../plan/http-listeners.ts'
 import type { Plan } from '../plan/plan.ts'
 import { createProxy, type Proxy as WorkerProxy } from '../proxy.ts'
 import { SimulatedClient } from './client.ts'
+import { writeHello } from './hello.ts'
 import { Journey } from './journey.ts'
-import { chooseListener } from './listeners.ts'
+import { chooseListener, chooseTcpListener } from './listeners.ts'
 import { MemoryNetwork } from './memory-wire.ts'
-import type { ClientRequest, Facts, FetchAnswer, KvContents, LogLine, Outcome, StubAnswer, StubKinds } from './messages.ts'
+import type {
+  AllStubKinds,
+  ClientRequest,
+  Connected,
+  ConnectRequest,
+  Facts,
+  FetchAnswer,
+  KvContents,
+  LogLine,
+  Outcome,
+  RawAnswer,
+  StubAnswer,
+} from './messages.ts'
+import { RawClient } from './raw-ends.ts'
 import { SimulatedCapabilities, type SimulatedCapabilitiesOptions } from './simulated-capabilities.ts'
 import { SimulatedUpstreams, type StubCalls } from './simulated-upstreams.ts'
 import { SimulationClock } from './simulation-clock.ts'
+import { Visit } from './visit.ts'
+import { WatchedCall } from './watched-call.ts'
 
 /** Turns of the event loop without anything on its way, after which nothing more is expected. */
 const QUIET_TURNS = 4
 const SETTLE_MS = 5_000
 
-export interface SimulatedProxyOptions extends Pick<SimulatedCapabilitiesOptions, 'kv' | 'onFetch'>, Pick<StubCalls, 'onCall'> {
+export interface SimulatedProxyOptions
+  extends Pick<SimulatedCapabilitiesOptions, 'kv' | 'onFetch'>,
+    Pick<StubCalls, 'onCall' | 'onRawCall'> {
   onLog(line: LogLine): void
 }
 
@@ -45,8 +63,11 @@ export class SimulatedProxy {
   #generation = 0
   /** Hooks that owe an answer. */
   #asking = 0
+  /** The connection of TCP that is open. */
+  #visit: Visit | null = null
+  #connected: Promise<unknown> = Promise.resolve()
 
-  constructor({ onLog, onCall, onFetch, kv }: SimulatedProxyOptions) {
+  constructor({ onLog, onCall, onRawCall, onFetch, kv }: SimulatedProxyOptions) {
     this.#onLog = onLog
     this.#accessLog = new LogQueue({
       write() {},
@@ -54,14 +75,14 @@ export class SimulatedProxy {
       warn: (plugin, text) => this.#log({ plugin, level: 'warn', text }),
       deadlines: this.#clock.deadlines,
     })
-    this.#upstreams = new SimulatedUpstreams(this.#network, { onCall, journeyOf: (exchange) => this.#journeyOf(exchange) })
+    this.#upstreams = new SimulatedUpstreams(this.#network, { onCall, onRawCall, journeyOf: (exchange) => this.#journeyOf(exchange) })
     this.#capabilities = new SimulatedCapabilities({ now: () => this.#clock.now, kv, onFetch })
     this.#proxy = createProxy({
       capabilities: this.#capabilities,
       observer: this.#observer(),
       maxConnections: Number.POSITIVE_INFINITY,
       send: this.#capabilities.send,
-      simulated: { deadlines: this.#clock.deadlines, dial: this.#upstreams.dial, wrapHook: (hook) => this.#wrap(hook) },
+      simulated: { deadlines: this.#clock.deadlines, dial: this.#upstreams.dial, skipsTls: true, wrapHook: (hook) => this.#wrap(hook) },
     })
   }
 
@@ -80,12 +101,16 @@ export class SimulatedProxy {
     this.#proxy.commit(prepared)
   }
 
-  stub(kinds: StubKinds): void {
+  stub(kinds: AllStubKinds): void {
     this.#upstreams.stub(kinds, this.#plan)
   }
 
   answerCall(call: number, answer: StubAnswer): void {
     this.#upstreams.answerCall(call, answer)
+  }
+
+  answerRawCall(call: number, answer: RawAnswer): void {
+    this.#upstreams.answerRawCall(call, answer)
   }
 
   answerFetch(call: number, answer: FetchAnswer): void {
@@ -116,6 +141,56 @@ export class SimulatedProxy {
     } finally {
       this.#underWay.delete(journey)
       this.#clients.delete(id)
+    }
+  }
+
+  /** One after the other: what is told of a connection does not say which it was. */
+  connect(request: ConnectRequest): Promise<Connected> {
+    const connected = this.#connected.then(() => this.#connect(request))
+    this.#connected = connected.catch(() => {})
+    return connected
+  }
+
+  async #connect({ listener: name, hello, from, data }: ConnectRequest): Promise<Connected> {
+    const listener = chooseTcpListener(this.#plan!.listeners, name)
+    const visit = new Visit(listener.name)
+    const { near, far } = this.#network.connect(listener.requiresProxyHeader ? '' : from)
+    this.#visit = visit
+    this.#upstreams.rawSent = []
+    this.#upstreams.rawNote = null
+    try {
+      if (!this.#proxy.connect(listener.name, near)) throw new Error(`the listener ${listener.name} has as many connections as it takes`)
+      const client = new RawClient(far)
+      const first = [
+        ...(listener.requiresProxyHeader ? [headerOf(from, near.remotePort)] : []),
+        ...(hello === null ? [] : [writeHello(hello)]),
+      ]
+      for (const piece of [...first, ...data]) {
+        await this.#rest()
+        client.send(Buffer.from(piece))
+      }
+      await this.#rest()
+      client.end()
+      await this.#rest()
+      client.destroy()
+      await this.#rest()
+      const sent = new Uint8Array(Buffer.concat(this.#upstreams.rawSent))
+      return {
+        ...visit.told(this.#upstreams.rawNote),
+        sent,
+        received: new Uint8Array(Buffer.concat(client.received)),
+        isReset: client.isReset,
+      }
+    } finally {
+      this.#visit = null
+    }
+  }
+
+  /** Resolves when nothing moves any more, and the test owes no answer. */
+  async #rest(): Promise<void> {
+    for (let quiet = 0; quiet < QUIET_TURNS; ) {
+      await this.#turns(1)
+      quiet = this.#network.isQuiet && this.#asking === 0 && !this.#upstreams.isAsking ? quiet + 1 : 0
     }
   }
 
@@ -213,10 +288,11 @@ export class SimulatedProxy {
       connectionOpened() {},
       connectionClosed() {},
       handshakeFailed() {},
-      tunnelEnded() {},
+      tunnelEnded: (tunnel) => this.#visit?.ended(tunnel),
       datagramDropped() {},
       exchangeEnded: (exchange: EndedExchange) => {
         if (exchange instanceof Exchange) this.#journeyOf(exchange)?.ended(exchange)
+        this.#visit?.asked(exchange)
         if (exchange.logHooks !== null) this.#accessLog.add(exchange, exchange.logHooks)
       },
       dialled() {},
@@ -233,6 +309,7 @@ export class SimulatedProxy {
 
   #log(line: LogLine): void {
     for (const journey of this.#underWay) journey.logs.push(line)
+    this.#visit?.logs.push(line)
     this.#onLog(line)
   }
 }
@@ -243,53 +320,8 @@ interface Step {
   readonly ask: (call: HookCall) => Answer
 }
 
-/** A call whose late answer is seen before the exchange gets it. */
-class WatchedCall implements HookCall {
-  readonly resume: (verdict: Verdict | null) => void
-  readonly #call: HookCall
-
-  constructor(call: HookCall, resume: (verdict: Verdict | null) => void) {
-    this.#call = call
-    this.resume = resume
-  }
-
-  get request(): HookCall['request'] {
-    return this.#call.request
-  }
-  get response(): HookCall['response'] {
-    return this.#call.response
-  }
-  get ip(): string {
-    return this.#call.ip
-  }
-  get id(): string {
-    return this.#call.id ?? ''
-  }
-  get scheme(): 'http' | 'https' {
-    return this.#call.scheme ?? 'http'
-  }
-  get part(): HookCall['part'] {
-    return this.#call.part
-  }
-  get ended(): boolean {
-    return this.#call.ended
-  }
-  get cacheSide(): HookCall['cacheSide'] {
-    const side = this.#call.cacheSide
-    return side === undefined ? undefined : watched(side, this.resume)
-  }
-}
-
-/** The exchange itself, but for how it is resumed. */
-function watched(side: CacheSide, resume: HookCall['resume']): CacheSide {
-  return new Proxy(side, {
-    get(target, name) {
-      if (name === 'resume') return resume
-      const value: unknown = Reflect.get(target, name, target)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-    set: (target, name, value) => Reflect.set(target, name, value, target),
-  })
+function headerOf(ip: string, port: number): Buffer {
+  return writeProxyHeader(2, { source: { ip, port }, destination: { ip: ip.includes(':') ? '::1' : '127.0.0.1', port: 1 }, tls: null })
 }
 
 const nothing: Facts = {

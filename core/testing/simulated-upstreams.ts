@@ -8,11 +8,14 @@ import { type EndpointHome, SimulatedEndpoint } from './endpoint.ts'
 import type { Journey } from './journey.ts'
 import type { MemoryNetwork } from './memory-wire.ts'
 import type { Message } from './message-reader.ts'
-import type { SentRequest, StubAnswer, StubKind, StubKinds } from './messages.ts'
+import type { AllStubKinds, RawAnswer, RawPiece, SentRequest, StubAnswer, StubKind } from './messages.ts'
+import { RawEndpoint } from './raw-ends.ts'
 
 export interface StubCalls {
   /** The test is to answer, by `answerCall`. */
   readonly onCall: (call: number, key: string, request: SentRequest) => void
+  /** The same for an endpoint of TCP, by `answerRawCall`. */
+  readonly onRawCall: (call: number, key: string, piece: RawPiece) => void
   readonly journeyOf: (exchange: Exchange) => Journey | null
 }
 
@@ -25,9 +28,14 @@ export class SimulatedUpstreams implements EndpointHome {
   readonly #network: MemoryNetwork
   readonly #calls: StubCalls
   readonly #waiting = new Map<number, (answer: StubAnswer) => void>()
+  readonly #rawWaiting = new Map<number, (answer: RawAnswer) => void>()
   readonly #endpoints = new Set<SimulatedEndpoint>()
   readonly #exchanges = new WeakMap<SimulatedEndpoint, Exchange>()
-  #stubs: StubKinds = {}
+  /** What endpoints of TCP got since this was set. */
+  rawSent: Uint8Array[] = []
+  /** What the simulation itself has to say of a connection of TCP: a stub that is missing, or threw. */
+  rawNote: string | null = null
+  #stubs: AllStubKinds = { http: {}, tcp: {} }
   #plan: Plan | null = null
   #nextCall = 1
 
@@ -37,12 +45,14 @@ export class SimulatedUpstreams implements EndpointHome {
   }
 
   /** Throws if a stub is for nothing that the plan has, or the plan in use before. */
-  check(plan: Plan, kinds: StubKinds = this.#stubs): void {
+  check(plan: Plan, kinds: AllStubKinds = this.#stubs): void {
     const known = [
       '*',
       ...[...plan.upstreams.values()].flatMap(({ name, endpoints }) => [name, ...endpoints.map(({ address }) => address)]),
     ]
-    const wrong = Object.keys(kinds).find((key) => !known.includes(key) && this.#plan?.upstreams.has(key) !== true)
+    const wrong = [...Object.keys(kinds.http), ...Object.keys(kinds.tcp)].find(
+      (key) => !known.includes(key) && this.#plan?.upstreams.has(key) !== true,
+    )
     if (wrong === undefined) return
     const near = nearest(wrong, known)
     const names = [...plan.upstreams.keys()].join(', ')
@@ -56,7 +66,7 @@ export class SimulatedUpstreams implements EndpointHome {
   }
 
   /** Idle connections go: the next request meets the new stubs, from the dial on. */
-  stub(kinds: StubKinds, plan: Plan | null): void {
+  stub(kinds: AllStubKinds, plan: Plan | null): void {
     if (plan !== null) this.check(plan, kinds)
     this.#stubs = kinds
     for (const endpoint of this.#endpoints) endpoint.closeIdle()
@@ -67,16 +77,29 @@ export class SimulatedUpstreams implements EndpointHome {
     this.#waiting.delete(call)
   }
 
+  answerRawCall(call: number, answer: RawAnswer): void {
+    this.#rawWaiting.get(call)?.(answer)
+    this.#rawWaiting.delete(call)
+  }
+
+  /** The test owes an answer. */
+  get isAsking(): boolean {
+    return this.#waiting.size + this.#rawWaiting.size > 0
+  }
+
   readonly dial: Dial = ({ target }, done) => {
     let isOver = false
-    const kinds = this.#stubsFor(target).map((stub) => stub?.kind)
+    const places = this.#placesFor(target)
+    const kinds = places.map(
+      ({ upstream, endpoint }) => (this.#find('http', upstream, endpoint) ?? this.#find('tcp', upstream, endpoint))?.kind,
+    )
     const areAll = (kind: StubKind): boolean => kinds.length > 0 && kinds.every((one) => one === kind)
     if (!areAll('unreachable')) {
       this.#network.later(() => {
         if (isOver) return
         isOver = true
         if (areAll('refused')) done(null, 'connect_refused', 'refused by its stub')
-        else this.#connect(done)
+        else this.#connect(done, places[0] ?? { upstream: '', endpoint: '' })
       })
     }
     return () => {
@@ -91,7 +114,7 @@ export class SimulatedUpstreams implements EndpointHome {
     const request = sentRequest(message, exchange)
     const journey = this.#calls.journeyOf(exchange)
     journey?.sentTo(request, message)
-    const stub = this.#find(request.upstream, request.endpoint)
+    const stub = this.#find('http', request.upstream, request.endpoint)
     const note = (text: string): string => {
       if (journey !== null) journey.note = text
       return text
@@ -124,24 +147,52 @@ export class SimulatedUpstreams implements EndpointHome {
     return promise
   }
 
-  #connect(done: Dialled): void {
-    const ends = this.#network.connect('127.0.0.1')
-    this.#endpoints.add(new SimulatedEndpoint(ends, this))
-    done(ends.near, null, null)
+  #connect(done: Dialled, place: Place): void {
+    const { near, far } = this.#network.connect('127.0.0.1')
+    done(near, null, null)
+    // Whoever has it now: an exchange, or a tunnel.
+    if (near.owner instanceof UpstreamConnection) this.#endpoints.add(new SimulatedEndpoint({ near, far }, this))
+    else new RawEndpoint(far, { answerRaw: (data) => this.#answerRaw({ data, ...place }) })
+  }
+
+  async #answerRaw(piece: RawPiece): Promise<RawAnswer> {
+    const { upstream, endpoint, data } = piece
+    if (data.length > 0) this.rawSent.push(data)
+    const stub = this.#find('tcp', upstream, endpoint)
+    if (stub === null) {
+      this.rawNote = missing(upstream, 'tcp', "() => '…'")
+      return { kind: 'reset', why: '' }
+    }
+    if (stub.kind !== 'call') return { kind: 'reset', why: '' }
+    const call = this.#nextCall++
+    const { promise, resolve } = Promise.withResolvers<RawAnswer>()
+    this.#rawWaiting.set(call, resolve)
+    this.#calls.onRawCall(call, stub.key, piece)
+    const answer = await promise
+    if (answer.kind === 'reset' && answer.why !== '') this.rawNote = `the stub ${stub.key} threw: ${answer.why}`
+    return answer
   }
 
   /** Several upstreams may share an endpoint, and so its connections. */
-  #stubsFor(target: EndpointPlan['target']): (Stub | null)[] {
+  #placesFor(target: EndpointPlan['target']): Place[] {
     const text = JSON.stringify(target)
     return [...(this.#plan?.upstreams.values() ?? [])].flatMap(({ name, endpoints }) =>
-      endpoints.filter((endpoint) => JSON.stringify(endpoint.target) === text).map(({ address }) => this.#find(name, address)),
+      endpoints
+        .filter((endpoint) => JSON.stringify(endpoint.target) === text)
+        .map(({ address }) => ({ upstream: name, endpoint: address })),
     )
   }
 
-  #find(upstream: string, address: string): Stub | null {
-    const key = [upstream, address, '*'].find((name) => Object.hasOwn(this.#stubs, name))
-    return key === undefined ? null : { key, kind: this.#stubs[key]! }
+  #find(layer: 'http' | 'tcp', upstream: string, address: string): Stub | null {
+    const kinds = this.#stubs[layer]
+    const key = [upstream, address, '*'].find((name) => Object.hasOwn(kinds, name))
+    return key === undefined ? null : { key, kind: kinds[key]! }
   }
+}
+
+interface Place {
+  readonly upstream: string
+  readonly endpoint: string
 }
 
 /** The exchange that has the connection now. */
@@ -156,9 +207,9 @@ function sentRequest({ startLine, fields, body }: Message, exchange: Exchange): 
   return { method, target, fields, body, upstream: upstream ?? '', endpoint: endpoint ?? '', ip, scheme: downstream.scheme }
 }
 
-function missing(upstream: string): string {
+function missing(upstream: string, option = 'upstreams', stub = "(req) => new Response('…')"): string {
   const key = /^[A-Za-z_$][\w$]*$/.test(upstream) ? upstream : `'${upstream}'`
-  return `no stub for the upstream ${upstream}: give simulate(config, { upstreams: { ${key}: (req) => new Response('…') } })`
+  return `no stub for the upstream ${upstream}: give simulate(config, { ${option}: { ${key}: ${stub} } })`
 }
 
 function plain(status: number, text: string): StubAnswer {

@@ -5,7 +5,7 @@
 
 import { endWithParent } from '../end-with-parent.ts'
 import { fillModuleCache } from '../process/module-cache.ts'
-import type { FromSimulation, KvContents, Source, StubKinds, ToSimulation } from './messages.ts'
+import type { AllStubKinds, FromSimulation, KvContents, Source, ToSimulation } from './messages.ts'
 import type { SimulatedProxy } from './simulated-proxy.ts'
 
 process.title = 'sluice: simulation'
@@ -29,6 +29,10 @@ function receive(message: ToSimulation): void {
       return settle(message.id, reload(message.source))
     case 'fetch':
       return settle(message.id, proxy!.fetch(message.id, message.request))
+    case 'connect':
+      return settle(message.id, proxy!.connect(message.request))
+    case 'stubbed-raw':
+      return proxy!.answerRawCall(message.call, message.answer)
     case 'abort':
       return proxy!.abort(message.fetch)
     case 'stubbed':
@@ -49,7 +53,7 @@ function receive(message: ToSimulation): void {
 }
 
 /** The proxy's modules are loaded while another process checks the config. */
-async function begin({ source, stubs, kv }: { source: Source; stubs: StubKinds; kv: KvContents }): Promise<void> {
+async function begin({ source, stubs, kv }: { source: Source; stubs: AllStubKinds; kv: KvContents }): Promise<void> {
   const { loadSource } = await import('./load.ts')
   const loading = loadSource(source)
   // Told below, if the modules are there first.
@@ -58,6 +62,7 @@ async function begin({ source, stubs, kv }: { source: Source; stubs: StubKinds; 
   proxy = new SimulatedProxy({
     onLog: (line) => tell({ kind: 'log', line }),
     onCall: (call, key, request) => tell({ kind: 'call', call, key, request }),
+    onRawCall: (call, key, piece) => tell({ kind: 'call-raw', call, key, piece }),
     onFetch: (call, request) => tell({ kind: 'fetching', call, request }),
     kv,
   })

@@ -6,14 +6,17 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Duration } from '../plugin.ts'
 import { findModuleCache } from '../process/module-cache.ts'
+import { type ConnectInit, SimulatedConnection, toConnectRequest } from './connection.ts'
 import { askFetchStub, type FetchStub } from './fetch-stub.ts'
-import type { FromSimulation, KvContents, LogLine, Outcome, Source, StubKinds, ToSimulation } from './messages.ts'
+import type { AllStubKinds, Connected, FromSimulation, KvContents, LogLine, Outcome, Source, StubKinds, ToSimulation } from './messages.ts'
 import { type SimulatedInit, toClientRequest } from './request.ts'
 import { SimulatedResponse } from './response.ts'
 import { askStub, kindOf, type Stub } from './stub.ts'
+import { askTcpStub, type TcpStub } from './tcp-stub.ts'
 
 export interface SimulationOptions {
   readonly upstreams: Readonly<Record<string, Stub>>
+  readonly tcp: Readonly<Record<string, TcpStub>>
   readonly env: Readonly<Record<string, string | undefined>>
   readonly onLog: ((line: LogLine) => void) | undefined
   readonly fetch: FetchStub | undefined
@@ -41,6 +44,7 @@ export class Simulation implements AsyncDisposable {
   readonly logs: LogLine[] = []
   readonly #child: ChildProcess
   readonly #stubs: Map<string, Stub>
+  readonly #tcpStubs: ReadonlyMap<string, TcpStub>
   readonly #onLog: ((line: LogLine) => void) | undefined
   readonly #fetch: FetchStub | undefined
   /** A plugin by itself: it needs no name. */
@@ -69,10 +73,11 @@ export class Simulation implements AsyncDisposable {
     }
   }
 
-  private constructor(source: Source, { upstreams, env, onLog, fetch }: SimulationOptions) {
+  private constructor(source: Source, { upstreams, tcp, env, onLog, fetch }: SimulationOptions) {
     this.#source = source
     this.#isAlone = source.kind === 'plugin'
     this.#stubs = new Map(Object.entries(upstreams))
+    this.#tcpStubs = new Map(Object.entries(tcp))
     this.#onLog = onLog
     this.#fetch = fetch
     const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
@@ -114,6 +119,12 @@ export class Simulation implements AsyncDisposable {
     } finally {
       signal?.removeEventListener('abort', onAbort)
     }
+  }
+
+  /** Opens a connection of TCP, and resolves once it is over. */
+  async connect(listener: string | null, init: ConnectInit): Promise<SimulatedConnection> {
+    const request = toConnectRequest(listener, init)
+    return new SimulatedConnection((await this.#ask((id) => ({ kind: 'connect', id, request }))) as Connected)
   }
 
   /** Another stub for an upstream, from the next request on. */
@@ -185,6 +196,8 @@ export class Simulation implements AsyncDisposable {
         return this.#onLog?.(message.line)
       case 'call':
         return void this.#callStub(message)
+      case 'call-raw':
+        return void this.#callTcpStub(message)
       case 'fetching':
         return void this.#callFetch(message)
       case 'alive':
@@ -199,6 +212,13 @@ export class Simulation implements AsyncDisposable {
     const answer = await askStub(this.#stubs.get(key), request)
     this.#answered++
     this.#send({ kind: 'stubbed', call, answer })
+  }
+
+  async #callTcpStub({ call, key, piece }: FromSimulation & { kind: 'call-raw' }): Promise<void> {
+    this.#asked++
+    const answer = await askTcpStub(this.#tcpStubs.get(key), piece)
+    this.#answered++
+    this.#send({ kind: 'stubbed-raw', call, answer })
   }
 
   async #callFetch({ call, request }: FromSimulation & { kind: 'fetching' }): Promise<void> {
@@ -232,8 +252,10 @@ export class Simulation implements AsyncDisposable {
     return question
   }
 
-  #kinds(): StubKinds {
-    return Object.fromEntries([...this.#stubs].map(([key, stub]) => [key, kindOf(stub)]))
+  #kinds(): AllStubKinds {
+    const kindsOf = (stubs: ReadonlyMap<string, Stub | TcpStub>): StubKinds =>
+      Object.fromEntries([...stubs].map(([key, stub]) => [key, kindOf(stub)]))
+    return { http: kindsOf(this.#stubs), tcp: kindsOf(this.#tcpStubs) }
   }
 
   #send(message: ToSimulation): void {

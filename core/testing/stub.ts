@@ -91,7 +91,7 @@ export class StubRequest implements RequestView {
   }
 }
 
-export function kindOf(stub: Stub): StubKind {
+export function kindOf(stub: Failure | ((...asked: never[]) => unknown)): StubKind {
   return typeof stub === 'function' ? 'call' : stub.failure
 }
 

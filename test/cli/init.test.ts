@@ -4,6 +4,9 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { templates } from '../../core/cli/starter.ts'
+import { connect } from '../support/client.ts'
+import { makeHello } from '../support/hello.ts'
+import { startOrigin } from '../support/origin.ts'
 import { freePort, root } from '../support/process.ts'
 import { Project } from '../support/project.ts'
 
@@ -19,16 +22,34 @@ for (const { name } of templates.filter(({ lacks }) => lacks === null)) {
     const tested = project.node('--test')
     assert.is(tested.code, 0, tested.output)
     assert.match(tested.output, /pass [4-9]/)
+    await answers[name]!(project)
+  })
+}
+
+const answers: Readonly<Record<string, (project: Project) => Promise<void>>> = {
+  async reverse(project) {
     const port = await freePort()
     await using sluice = await project.start({ PORT: String(port) })
     const answer = await fetch(`http://127.0.0.1:${port}/health`)
     assert.is(answer.status, 200, sluice.stderr.join('\n'))
     assert.is(answer.headers.get('x-proxy'), 'sluice')
     assert.is((await fetch(`http://127.0.0.1:${port}/`, { headers: { 'user-agent': 'evilbot' } })).status, 403)
-  })
+  },
+  async l4(project) {
+    await using web = await startOrigin(undefined, { raw: true, onConnection: () => 'web' })
+    await using rest = await startOrigin(undefined, { raw: true, onConnection: () => 'rest' })
+    const port = await freePort()
+    await using _ = await project.start({ PORT: String(port), WEB: web.address, REST: rest.address })
+    using named = await connect(port)
+    await named.send(makeHello({ serverName: 'www.example.com' })).until('web')
+    using other = await connect(port)
+    await other.send('hello').until('rest')
+    // What is open would be drained for half a minute.
+    for (const client of [named, other]) client.reset()
+  },
 }
 
-// When a kind of listener is there, its template is to be offered: this fails on that day. A TCP listener runs; it cannot be simulated yet.
+// A template is offered once what it makes can be tested, too.
 for (const { name } of templates.filter(({ lacks }) => lacks !== null)) {
   test(`${name}: is refused with what it lacks`, () => {
     using project = new Project()
@@ -40,7 +61,7 @@ for (const { name } of templates.filter(({ lacks }) => lacks !== null)) {
     )
     assert.not(project.has('proxy.config.ts'))
     cpSync(join(root, 'core/cli/templates', name), project.folder, { recursive: true })
-    assert.is(project.sluice('check').code, name === 'l4' ? 0 : 1)
+    assert.is(project.sluice('check').code, 0)
   })
 }
 

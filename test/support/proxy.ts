@@ -326,10 +326,10 @@ function copyOf(exchange: EndedExchange): Ended {
 }
 
 function copyOfTunnel(tunnel: EndedTunnel): EndedTunnel {
-  const { listener, route, upstream, endpoint, id, protocol, sni, destination, user, ip, reason, detail } = tunnel
+  const { listener, route, upstream, endpoint, id, protocol, sni, destination, user, ip, reason, detail, decidedBy } = tunnel
   const { bytesIn, bytesOut, datagramsIn, datagramsOut, startedAt, durationMs, connectMs, attempts } = tunnel
   return {
-    ...{ listener, route, upstream, endpoint, id, protocol, sni, destination, user, ip, reason, detail },
+    ...{ listener, route, upstream, endpoint, id, protocol, sni, destination, user, ip, reason, detail, decidedBy },
     ...{ bytesIn, bytesOut, datagramsIn, datagramsOut, startedAt, durationMs, connectMs, attempts },
   }
 }
