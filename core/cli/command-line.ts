@@ -136,6 +136,10 @@ function readMost(text: string): number {
 /** `explain GET URL`, `explain URL`, `explain REQUEST-ID`. */
 async function explain(words: readonly string[], options: Options, config: string): Promise<number> {
   const { runExplain, runExplainId } = await import('./explain.ts')
+  if (options.diagram === true) {
+    const nothing = { method: 'GET', url: '/', headers: [], from: '127.0.0.1', head: null, protocol: 'HTTP/1.1', all: false } as const
+    return runExplain(config, { ...nothing, listener: textOf(options, 'listener'), diagram: true }, { json: options.json === true })
+  }
   const [first, second] = readQuestion(words)
   const printing = { json: options.json === true, all: options.all === true }
   if (second === undefined && /^[0-9a-z]{10,}-[0-9a-z]+$/.test(first)) return runExplainId(first, choiceOf(options), printing)

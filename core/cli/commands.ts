@@ -107,8 +107,8 @@ const check: CommandSpec = {
 
 const explain: CommandSpec = {
   name: 'explain',
-  operands: { least: 1, most: 2 },
-  usage: ['explain [METHOD] URL [options]', 'explain REQUEST-ID [options]'],
+  operands: { least: 0, most: 2 },
+  usage: ['explain [METHOD] URL [options]', 'explain REQUEST-ID [options]', 'explain --diagram [options]'],
   summary: 'which route a request takes, and why no other',
   about:
     'Tells what a config does with a request, without sending it: the listener, each earlier route with the field that did not match, ' +
@@ -120,6 +120,7 @@ const explain: CommandSpec = {
     { name: 'from', value: 'IP', help: 'the address it comes from (default: 127.0.0.1)' },
     { name: 'listener', value: 'NAME', help: 'the listener that takes it (default: by the port or the scheme of the URL)' },
     { name: 'all', help: 'tell of every route, of however many' },
+    { name: 'diagram', help: 'draw who answers the SYN, who completes TLS and when an endpoint is dialled' },
     json,
     ...whichOptions.slice(1).map((option) => ({ ...option, help: `${option.help}: for REQUEST-ID` })),
   ],
@@ -127,6 +128,8 @@ const explain: CommandSpec = {
     ['sluice explain GET http://api.example.com/v1/me', 'by ./proxy.config.ts'],
     ["sluice explain POST /login -H 'Host: example.com' --from 10.0.0.7", 'with a field, from an address'],
     ['sluice explain mf3k2a9xq1-2k', 'a request of the running proxy, by its id in the log'],
+    ['sluice explain udp://dns.example.com:53 --from 10.0.0.7', 'where a client of UDP goes'],
+    ['sluice explain --diagram --listener edge', 'the ways in, drawn'],
   ],
   exits: [ok, [1, 'no such proxy is running, or it does not remember that id'], usage, [78, 'the config is not valid']],
   environment: [controlVariable, noColor],

@@ -14,6 +14,7 @@ import type { ListenerPlan, Plan, RoutePlan, UpstreamPlan } from '../plan/plan.t
 import type { UseConfig } from '../plan/uses.ts'
 import { RequestFacts } from '../request-view.ts'
 import { explainDestination } from './destination.ts'
+import { drawDiagrams } from './diagram.ts'
 import type { Asked, Explanation, NamedValue, Outcome, UseStep } from './explanation.ts'
 import { addressesOf, type Choice, chooseListener, explainDatagrams, parseTarget, schemeOf } from './listener.ts'
 import { type ReadRequest, readRequest } from './request.ts'
@@ -36,7 +37,7 @@ export interface Subject {
 export function explain(subject: Subject, asked: Asked): Explanation {
   const isDatagrams = /^udp:\/\//i.test(asked.url)
   const target = parseTarget(asked.url)
-  if (target === null && !isDatagrams) return nothing(asked, `${clean(asked.url)} is no http or https URL`)
+  if (target === null && !isDatagrams && asked.diagram !== true) return nothing(asked, `${clean(asked.url)} is no http or https URL`)
   if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(asked.method)) return nothing(asked, `${clean(asked.method)} is no method`)
   const uses = new Map<string, UseConfig>()
   const plan = compilePlan(subject.config, {
@@ -47,6 +48,7 @@ export function explain(subject: Subject, asked: Asked): Explanation {
       return makeHook(key, {})
     },
   })
+  if (asked.diagram === true) return { ...nothing(asked, null), diagram: drawDiagrams(plan, asked.listener) }
   if (target === null) return nothing(asked, explainDatagrams(plan, asked.url, asked.from))
   const choice = chooseListener(plan, target, asked)
   if (typeof choice === 'string') return nothing(asked, choice)
@@ -160,7 +162,7 @@ function nothing({ method, url, headers, from, head }: Asked, wrong: string | nu
   const fields = head === null ? headers : fieldsIn(head)
   return {
     asked: { method: clean(method), url: clean(url), headers: fields.map(([name, value]): NamedValue => shownField(name, value)), from },
-    ...{ wrong, listener: null, request: null, use: null, routes: null, outcome: null, responseUse: [], timeouts: [] },
+    ...{ wrong, diagram: null, listener: null, request: null, use: null, routes: null, outcome: null, responseUse: [], timeouts: [] },
   }
 }
 

@@ -16,12 +16,16 @@ export interface Asked {
   readonly protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2'
   /** Tells of every route, of however many. */
   readonly all: boolean
+  /** Instead of a request: draws the ways in, of all listeners or the one that is named. */
+  readonly diagram?: boolean
 }
 
 export interface Explanation {
   readonly asked: { readonly method: string; readonly url: string; readonly headers: readonly NamedValue[]; readonly from: string }
   /** Why nothing could be explained; then the rest is null. */
   readonly wrong: string | null
+  /** Only if it was asked for; then the rest is null. */
+  readonly diagram: string | null
   readonly listener: ListenerStep | null
   readonly request: RequestStep | null
   /** In the order they run; null when the request does not come so far. */

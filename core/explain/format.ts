@@ -33,7 +33,8 @@ const WIDTH = 80
 /** Ends with a line break. */
 export function formatExplanation(explanation: Explanation, { color }: TextOptions): string {
   const paint: Paint = (code, text) => (color && text !== '' ? `\x1b[${code}m${text}\x1b[0m` : text)
-  const { asked, wrong, listener, request, use, routes, outcome } = explanation
+  const { asked, wrong, diagram, listener, request, use, routes, outcome } = explanation
+  if (diagram !== null) return `${diagram}\n`
   const title = paint(BOLD, `${asked.method} ${asked.url}`)
   if (wrong !== null) return `${title}\n${section(['wrong', [paint(RED, wrong)]], paint)}`
   const sections: Section[] = [

@@ -41,6 +41,12 @@ export class TcpTable<Route> {
     for (const entry of this.#entries) this.#byName.add(entry.conditions.sni, entry)
   }
 
+  /** Before that route is taken it has to be known what a client says, at least of some clients. */
+  asksBefore(route: Route): boolean {
+    const at = this.#entries.findIndex((entry) => entry.route === route)
+    return this.#entries.slice(0, at + 1).some(({ conditions }) => conditions.isTls)
+  }
+
   /** `greeting` null: not known yet. `undecided`: it has to be. Null: no route matches. */
   match(ip: string, greeting: Greeting | null): Route | 'undecided' | null {
     if (greeting === null) {
