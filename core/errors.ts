@@ -86,6 +86,7 @@ export const errorTable = {
   ),
   host_blocked: row(403, 'http_request_denied', 'config', 'never', 'A list of this proxy blocks that host (block).'),
   not_cached: row(504, 'http_request_error', 'downstream', 'never', 'The request asks for a stored answer, and there is none.'),
+  parent_refused: row(502, 'destination_unavailable', 'upstream', 'never', 'The parent proxy does not lead to that destination.'),
   no_route: row(404, 'destination_not_found', 'config', 'never', 'No route matches this request.'),
   loop_detected: row(502, 'proxy_loop_detected', 'config', 'never', 'The request came back to this proxy.'),
   unknown_upstream: row(500, 'proxy_configuration_error', 'config', 'never', 'A plugin named an upstream that does not exist.'),

@@ -27,7 +27,8 @@ export type { StubConnection, TcpReply, TcpStub, TcpStubFunction } from './testi
 export interface SimulateOptions {
   /**
    * What stands in for the upstreams, by their names; for a destination that is a URL, by its text. An upstream without a stub of its
-   * own may have one for an endpoint, by its address, and `'*'` takes the rest. What has none answers 502 and says so.
+   * own may have one for an endpoint, by its address, and `'*'` takes the rest. What has none answers 502 and says so. Behind a forward
+   * proxy stand the hosts that requests name: `'example.com'`, `'example.com:8080'`.
    */
   upstreams?: Readonly<Record<string, Stub>> | undefined
   /** The same for upstreams that connections of TCP come to. What has none resets the connection, and says so. */

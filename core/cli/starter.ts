@@ -16,7 +16,7 @@ export interface Template {
 
 export const templates: readonly Template[] = [
   { name: 'reverse', help: 'a reverse proxy before your servers', lacks: null, tryOut: 'curl localhost:8080/health' },
-  { name: 'forward', help: 'a forward proxy', lacks: 'tests of forward()', tryOut: 'curl -x localhost:3128 https://example.com' },
+  { name: 'forward', help: 'a forward proxy', lacks: null, tryOut: 'curl -x localhost:3128 https://example.com' },
   { name: 'l4', help: 'TCP and TLS by server name', lacks: null, tryOut: 'curl -k https://localhost:8443' },
 ]
 

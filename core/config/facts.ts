@@ -1,4 +1,5 @@
 /** What a config comes to: how much of it there is, the names that its upstreams have to be found by, and what it made for nothing. */
+import { parseParent } from '../forward/parent.ts'
 import { formatListen, parseEndpoint, parseListen } from '../net/address.ts'
 import { formatPath, type Path } from './positions.ts'
 import type { Place } from './problems.ts'
@@ -56,8 +57,8 @@ function countParts({ listeners, routes, tcpRoutes, udpRoutes, upstreams }: Part
   }
 }
 
-/** Each with the path of the first endpoint that has it. */
-function hostNames({ upstreams }: Parts): ReadonlyMap<string, Path> {
+/** Each with the path of the first endpoint, or parent, that has it. */
+function hostNames({ upstreams, listeners }: Parts): ReadonlyMap<string, Path> {
   const names = new Map<string, Path>()
   const add = (address: unknown, path: Path): void => {
     const target = typeof address === 'string' ? parseEndpoint(address)?.target : undefined
@@ -68,6 +69,11 @@ function hostNames({ upstreams }: Parts): ReadonlyMap<string, Path> {
     else if (isObject(value.options) && Array.isArray(value.options.endpoints))
       for (const [i, one] of value.options.endpoints.entries())
         add(isObject(one) ? one.address : one, [...path, { hidden: 'options' }, 'endpoints', i])
+  }
+  for (const { options, path } of listeners) {
+    const parent = typeof options.parent === 'string' ? parseParent(options.parent) : null
+    if (parent !== null && typeof parent !== 'string' && parent.target.kind === 'name' && !names.has(parent.target.host))
+      names.set(parent.target.host, [...path, 'parent'])
   }
   return names
 }

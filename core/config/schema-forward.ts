@@ -1,5 +1,6 @@
 /** Listeners of the forward side: their shape, and that no one is open to other machines unless it says so. */
 import { wrongException } from '../forward/pac.ts'
+import { parseParent } from '../forward/parent.ts'
 import { formatListen, parseListen } from '../net/address.ts'
 import { parseDestination } from '../net/destination.ts'
 import type { Path } from './positions.ts'
@@ -42,10 +43,11 @@ const fields: Fields = {
     clients: oneOrMany(network),
   }),
   open: oneOf(true),
-  ...planned({
-    parent: text,
-    proxyProtocol: oneOf('require'),
+  parent: textThat((written) => {
+    const parent = parseParent(written)
+    return typeof parent === 'string' ? parent : null
   }),
+  ...planned({ proxyProtocol: oneOf('require') }),
 }
 
 const block = helped('blocklist', blocklistOptions)
@@ -67,9 +69,10 @@ function verification(value: unknown): Schema {
   return value === false ? flag : object({ ca: text })
 }
 
-/** Options of `forward({ … })`. */
-export function forwardOptions(listen: Schema): Schema {
+/** Options of `forward({ … })`. `bounds`: limits and timeouts, those of any listener of HTTP. */
+export function forwardOptions(listen: Schema, bounds: Fields): Schema {
   const own = {
+    ...bounds,
     anonymity: oneOf('none', 'anonymous', 'high'),
     use: useList,
     socks: flag,
@@ -87,7 +90,13 @@ export function socksOptions(listen: Schema): Schema {
 }
 
 export function checkForward({ listeners }: Parts, report: Report): void {
-  for (const part of listeners) if (part.kind === 'forward' || part.kind === 'socks') refuseOpen(part, report)
+  for (const part of listeners) {
+    if (part.kind !== 'forward' && part.kind !== 'socks') continue
+    refuseOpen(part, report)
+    const { options, path } = part
+    if (part.kind === 'socks' && options.udp === true && options.parent !== undefined)
+      report.error([...path, 'udp'], 'no datagram goes by way of a parent: leave udp or parent out', 'key')
+  }
 }
 
 /** A proxy that anybody may use is found within hours, and used. */

@@ -89,13 +89,7 @@ const viaName = textThat((name) => {
   return name === '' ? 'the name in Via is not empty; false sends none' : null
 })
 
-const httpFields: Fields = {
-  use: useList,
-  trust: oneOrMany(network),
-  via: chosen((value) => (value === false ? anything : viaName)),
-  forwarded: flag,
-  encodedSlashes: flag,
-  h2c: flag,
+const httpBounds: Fields = {
   limits: object({ head: size, requestLine: size, fields: whole(1), connections: whole(1), requestsPerConnection: whole(1), body: size }),
   timeouts: object({
     requestHead: duration,
@@ -105,6 +99,16 @@ const httpFields: Fields = {
     tunnelIdle: duration,
     halfClosed: duration,
   }),
+}
+
+const httpFields: Fields = {
+  use: useList,
+  trust: oneOrMany(network),
+  via: chosen((value) => (value === false ? anything : viaName)),
+  forwarded: flag,
+  encodedSlashes: flag,
+  h2c: flag,
+  ...httpBounds,
   proxyProtocol: oneOf('require'),
   routes: routeList,
 }
@@ -130,7 +134,7 @@ function wrapped(kind: string, options: Schema): Schema {
 
 const httpListener = wrapped('http', httpOptions)
 const otherListeners: Readonly<Record<string, Schema>> = {
-  forward: wrapped('forward', forwardOptions(listen)),
+  forward: wrapped('forward', forwardOptions(listen, httpBounds)),
   socks: wrapped('socks', socksOptions(listen)),
   tcp: wrapped('tcp', tcpListener(listen, insideOptions)),
   udp: wrapped('udp', udpListener(listen)),

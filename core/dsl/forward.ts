@@ -1,6 +1,6 @@
 /** The forward side: listeners for clients that name their destination themselves. */
 import type { Duration } from '../plugin.ts'
-import type { Listen } from './http.ts'
+import type { Listen, ListenerLimits, ListenerTimeouts } from './http.ts'
 import type { List, OneOrMany } from './lists.ts'
 import type { HttpUse } from './policies.ts'
 
@@ -27,7 +27,10 @@ interface ForwardSide {
   allow?: Allow | undefined
   /** Names that are not reached, whoever asks: as destinations, and as what TLS in a tunnel asks for (SNI). */
   block?: Blocklist | undefined
-  /** Planned. */
+  /**
+   * Another proxy by way of which everything goes: `'http://ann:pw@10.0.0.1:3128'`, `'socks5://10.0.0.1:1080'`. It resolves the names; what they
+   * resolve to is its to judge.
+   */
   parent?: string | undefined
   /** Whoever reaches it may use it, from other machines too. */
   open?: true | undefined
@@ -52,6 +55,8 @@ export interface ForwardOptions extends ForwardSide {
    * asked `onRequest` alone, with an empty path.
    */
   use?: List<HttpUse> | undefined
+  limits?: ListenerLimits | undefined
+  timeouts?: ListenerTimeouts | undefined
 }
 export interface PacOptions {
   /** Hosts that are asked without the proxy, beside plain names and the machine itself: `'example.com'`, `'*.example.com'`, `'10.0.0.0/8'`. */

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net'
 import { errorTable } from '../errors.ts'
 import { requestText } from '../http/forward.ts'
+import { askParent, forwardLines, hideClient } from '../http/forwarding.ts'
 import { dropIdentity, extendIdentity, type Hop, hopLines } from '../http/identity.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import { normalisePath } from '../net/path.ts'
@@ -122,6 +123,12 @@ function sentText({ head, peer, listener, upstream, isHttp2 }: Sending, endpoint
   const hop: Hop = {
     ...{ peer, scheme: schemeOf(listener), host: head.host, version: isHttp2 ? '2.0' : head.minor === 0 ? '1.0' : '1.1' },
     ...{ via: listener.via, forwarded: listener.forwarded },
+  }
+  const { forward } = listener
+  if (forward !== null) {
+    if (forward.parent?.kind === 'http') askParent(head, forward.parent)
+    hideClient(head, forward.anonymity)
+    return requestText(head, upstream, endpoint.address, forwardLines(hop, forward.anonymity))
   }
   const isTrusted = listener.trust?.has(peer) ?? false
   if (isTrusted) extendIdentity(head, hop)

@@ -8,14 +8,18 @@ import type { Path } from '../config/positions.ts'
 import { errorTable } from '../errors.ts'
 import { makeHook } from '../hooks.ts'
 import type { Config } from '../index.ts'
+import { formatDestination } from '../net/destination.ts'
+import type { RequestHead } from '../net/http1/head.ts'
 import { compilePlan } from '../plan/compile.ts'
 import { httpListenersOf } from '../plan/http-listeners.ts'
-import type { ListenerPlan, Plan, RoutePlan, UpstreamPlan } from '../plan/plan.ts'
+import type { ForwardPlan, ListenerPlan, Plan, RoutePlan, UpstreamPlan } from '../plan/plan.ts'
 import type { UseConfig } from '../plan/uses.ts'
 import { RequestFacts } from '../request-view.ts'
-import { explainDestination } from './destination.ts'
+import { planTo } from '../upstream/destinations.ts'
+import { type Arrived, explainDestination } from './destination.ts'
 import { drawDiagrams } from './diagram.ts'
 import type { Asked, Explanation, NamedValue, Outcome, UseStep } from './explanation.ts'
+import { explainAdmission } from './forward.ts'
 import { addressesOf, type Choice, chooseListener, explainDatagrams, parseTarget, schemeOf } from './listener.ts'
 import { type ReadRequest, readRequest } from './request.ts'
 import { type Tried, tryRoutes } from './routes.ts'
@@ -34,7 +38,7 @@ export interface Subject {
   readonly plugins: readonly PluginFacts[]
 }
 
-export function explain(subject: Subject, asked: Asked): Explanation {
+export async function explain(subject: Subject, asked: Asked): Promise<Explanation> {
   const isDatagrams = /^udp:\/\//i.test(asked.url)
   const target = parseTarget(asked.url)
   if (target === null && !isDatagrams && asked.diagram !== true) return nothing(asked, `${clean(asked.url)} is no http or https URL`)
@@ -79,13 +83,14 @@ class Explainer {
     this.#path = httpListeners(subject.config).find(({ name }) => name === choice.listener.name)!.path
   }
 
-  explain(asked: Asked, read: ReadRequest): Explanation {
+  async explain(asked: Asked, read: ReadRequest): Promise<Explanation> {
     const { head, step } = read
     const told: Explanation = { ...nothing(asked, null), listener: this.#listenerStep(), request: step }
     if (head === null) {
       const { code, status, because } = step.refused!
       return { ...told, outcome: { kind: 'error', code, status, because } }
     }
+    if (this.#listener.forward !== null) return this.#explainForward(told, this.#listener.forward, { ...read, head })
     const tried = tryRoutes(this.#routes, new RequestFacts(head, read.ip), { all: asked.all, ...this.#subject })
     const index = tried.route === null ? -1 : this.#routes.indexOf(tried.route)
     const route = index < 0 ? null : this.#listener.routes.routes[index]!
@@ -97,12 +102,27 @@ class Explainer {
       use: steps,
       routes: tried.step,
       outcome: end,
-      responseUse: steps
-        .filter(({ hooks, isAsked }) => isAsked && hooks.includes('onResponse'))
-        .map(({ key }) => key)
-        .reverse(),
+      responseUse: responseUse(steps),
       timeouts: this.#timeouts(upstream),
     }
+  }
+
+  /** It has one route, for the place that the request names. */
+  async #explainForward(told: Explanation, forward: ForwardPlan, read: ReadRequest & { readonly head: RequestHead }): Promise<Explanation> {
+    const { checks, refused } = await explainAdmission(this.#listener, forward, read)
+    if (refused !== null) return { ...told, access: checks, outcome: refused }
+    const use = this.#useSteps({ head: read.head, ip: read.ip, folder: this.#subject.folder }, null)
+    const destination = read.head.destination!
+    if (read.head.method === 'CONNECT') {
+      const outcome: Outcome = { kind: 'tunnel', to: formatDestination(destination) }
+      return { ...told, access: checks, use, outcome, timeouts: this.#timeouts(planTo(destination)) }
+    }
+    const { outcome, upstream } = explainDestination({ kind: 'named' }, { ...this.#arrived(read), params: null })
+    return { ...told, access: checks, use, outcome, responseUse: responseUse(use), timeouts: this.#timeouts(upstream) }
+  }
+
+  #arrived({ head, peer, ip, isHttp2 }: ReadRequest): Omit<Arrived, 'params'> {
+    return { head: head!, peer, ip, listener: this.#listener, isHttp2, mask: this.#subject.mask }
   }
 
   #listenerStep(): Explanation['listener'] {
@@ -126,16 +146,8 @@ class Explainer {
     })
   }
 
-  #destination({ destination }: RoutePlan, { params, route }: Tried, { head, peer, ip, isHttp2 }: ReadRequest) {
-    const explained = explainDestination(destination, {
-      head: head!,
-      peer,
-      ip,
-      listener: this.#listener,
-      params,
-      isHttp2,
-      mask: this.#subject.mask,
-    })
+  #destination({ destination }: RoutePlan, { params, route }: Tried, read: ReadRequest) {
+    const explained = explainDestination(destination, { ...this.#arrived(read), params })
     if (explained.outcome.kind !== 'upstream') return explained
     const { path, route: written } = route!.levels.at(-1)!
     const place = 'to' in written ? this.#subject.nameOf([...path, 'to']) : null
@@ -153,6 +165,14 @@ class Explainer {
   }
 }
 
+/** In the order in which they see the response. */
+function responseUse(steps: readonly UseStep[]): string[] {
+  return steps
+    .filter(({ hooks, isAsked }) => isAsked && hooks.includes('onResponse'))
+    .map(({ key }) => key)
+    .reverse()
+}
+
 function unmatched({ error }: Tried): Outcome {
   if (error === null) return { kind: 'error', code: 'no_route', status: errorTable.no_route.status, because: 'no route matches' }
   return { kind: 'error', code: error.code, status: error.status, because: clean(error.message) }
@@ -162,7 +182,18 @@ function nothing({ method, url, headers, from, head }: Asked, wrong: string | nu
   const fields = head === null ? headers : fieldsIn(head)
   return {
     asked: { method: clean(method), url: clean(url), headers: fields.map(([name, value]): NamedValue => shownField(name, value)), from },
-    ...{ wrong, diagram: null, listener: null, request: null, use: null, routes: null, outcome: null, responseUse: [], timeouts: [] },
+    ...{
+      wrong,
+      diagram: null,
+      listener: null,
+      request: null,
+      access: null,
+      use: null,
+      routes: null,
+      outcome: null,
+      responseUse: [],
+      timeouts: [],
+    },
   }
 }
 

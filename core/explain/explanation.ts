@@ -28,6 +28,8 @@ export interface Explanation {
   readonly diagram: string | null
   readonly listener: ListenerStep | null
   readonly request: RequestStep | null
+  /** Of a forward listener: its rules as far as they were asked; null for others, which ask nobody. */
+  readonly access: readonly AccessCheck[] | null
   /** In the order they run; null when the request does not come so far. */
   readonly use: readonly UseStep[] | null
   readonly routes: RoutesStep | null
@@ -63,6 +65,13 @@ export interface RequestStep {
   readonly client: { readonly ip: string; readonly peer: string; readonly because: string }
   /** Refused before anything else looks at it. */
   readonly refused: Refusal | null
+}
+
+/** One rule about who may reach what: `clients`, `auth`, `loop`, `allow`, `block`. */
+export interface AccessCheck {
+  readonly rule: string
+  readonly text: string
+  readonly isRefused: boolean
 }
 
 export interface Refusal {
@@ -163,6 +172,8 @@ export type Outcome =
   | { readonly kind: 'error'; readonly code: ErrorCode; readonly status: number; readonly because: string }
   | { readonly kind: 'respond'; readonly status: number; readonly headers: readonly NamedValue[]; readonly body: string }
   | { readonly kind: 'redirect'; readonly status: number; readonly location: string }
+  /** CONNECT: bytes that nobody reads. */
+  | { readonly kind: 'tunnel'; readonly to: string }
   | Sent
 
 /** What goes to an endpoint. */

@@ -1,5 +1,6 @@
 /** An explanation as text for a terminal: what happens to the request from top to bottom, the place in the config beside each step. */
 import type {
+  AccessCheck,
   Explanation,
   ListenerStep,
   MatchedRoute,
@@ -33,13 +34,14 @@ const WIDTH = 80
 /** Ends with a line break. */
 export function formatExplanation(explanation: Explanation, { color }: TextOptions): string {
   const paint: Paint = (code, text) => (color && text !== '' ? `\x1b[${code}m${text}\x1b[0m` : text)
-  const { asked, wrong, diagram, listener, request, use, routes, outcome } = explanation
+  const { asked, wrong, diagram, listener, request, access, use, routes, outcome } = explanation
   if (diagram !== null) return `${diagram}\n`
   const title = paint(BOLD, `${asked.method} ${asked.url}`)
   if (wrong !== null) return `${title}\n${section(['wrong', [paint(RED, wrong)]], paint)}`
   const sections: Section[] = [
     ...(listener === null ? [] : [['listener', listenerLines(listener, paint)] as const]),
     ...(request === null ? [] : requestSections(request, paint)),
+    ...(access === null ? [] : [['access', accessLines(access, paint)] as const]),
     ...(use === null || use.length === 0 ? [] : [['use', [...useLines(use, paint), paint(DIM, HOOKS)]] as const]),
     ...(routes === null ? [] : [['routes', routeLines(routes, paint)] as const]),
     ...(outcome === null ? [] : outcomeSections(outcome, paint)),
@@ -66,6 +68,11 @@ function requestSections({ method, host, path, search, writtenPath, client }: Re
     ['request', lines],
     ['client', [`${client.ip || 'no address'}  ${paint(DIM, client.because + peer)}`]],
   ]
+}
+
+function accessLines(access: readonly AccessCheck[], paint: Paint): string[] {
+  const width = widest(access.map(({ rule }) => rule))
+  return access.map(({ rule, text, isRefused }) => `${isRefused ? paint(RED, '✗') : paint(GREEN, '✓')} ${rule.padEnd(width)}  ${text}`)
 }
 
 function useLines(use: readonly UseStep[], paint: Paint): string[] {
@@ -168,13 +175,15 @@ function outcomeSections(outcome: Outcome, paint: Paint): Section[] {
         ],
       ]
     }
+    case 'tunnel':
+      return [['to', [paint(BOLD, outcome.to), paint(DIM, 'a tunnel: what is in it goes on as it is, and nobody reads it')]]]
     case 'upstream':
       return sentSections(outcome, paint)
   }
 }
 
 function sentSections(sent: Sent, paint: Paint): Section[] {
-  const to = [`${paint(BOLD, sent.upstream)}  ${paint(DIM, sent.place ?? '')}`.trimEnd()]
+  const to = sent.upstream === '' ? [] : [`${paint(BOLD, sent.upstream)}  ${paint(DIM, sent.place ?? '')}`.trimEnd()]
   if (sent.split !== null) {
     const parts = sent.split.map(({ upstream, percent }) => `${Number(percent.toFixed(2))}% ${upstream}`)
     to.push(`${parts.join(', ')}; ${sent.splitBecause}`)
@@ -208,7 +217,7 @@ function endpointsText({ endpoints }: Sent): string {
 function lastSections({ responseUse, timeouts, use, outcome }: Explanation, paint: Paint): Section[] {
   const names = responseUse.map((key) => use?.find((one) => one.key === key)?.name ?? key)
   const back: Section[] = names.length === 0 ? [] : [['back', [`${names.join(', then ')}`]]]
-  if (outcome?.kind !== 'upstream') return back
+  if (outcome?.kind !== 'upstream' && outcome?.kind !== 'tunnel') return back
   const of = [...new Set(timeouts.map((one) => one.of))]
   const times = of.map((owner) => {
     const own = timeouts.filter((one) => one.of === owner).map(({ name, ms }) => `${words(name)} ${duration(ms)}`)

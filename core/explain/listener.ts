@@ -56,7 +56,10 @@ export interface Choice {
 /** A sentence if there is no such listener. */
 export function chooseListener(plan: Plan, target: Target, { listener: name, from }: Pick<Asked, 'listener' | 'from'>): Choice | string {
   const { scheme, port } = target
-  const listeners = httpListenersOf(plan.listeners)
+  const all = httpListenersOf(plan.listeners)
+  // The port of its URL is that of the place that a request to a forward proxy names.
+  const reverse = all.filter(({ forward }) => forward === null)
+  const listeners = name === null && reverse.length > 0 ? reverse : all
   const wanted = port ?? (scheme === 'https' ? 443 : 80)
   const tcp = plan.listeners.find((one) => one.kind === 'tcp' && hasPort(one, wanted))
   if (tcp?.kind === 'tcp' && name === null) return inTcp(tcp, target, from)
@@ -66,6 +69,7 @@ export function chooseListener(plan: Plan, target: Target, { listener: name, fro
     if (listener !== undefined) return { listener, because: 'it was named' }
     return `there is no listener ${name}; there ${listeners.length === 1 ? 'is' : 'are'} ${listeners.map((one) => one.name).join(', ')}`
   }
+  if (reverse.length === 0) return toForwardProxy(all)
   const fits = (one: ListenerPlan): boolean => schemeOf(one) === scheme
   const onPort = listeners.filter((one) => hasPort(one, wanted))
   const exact = onPort.find(fits) ?? onPort[0]
@@ -79,6 +83,13 @@ export function chooseListener(plan: Plan, target: Target, { listener: name, fro
   const why =
     listeners.length === 1 ? 'it is the only one' : `it is the ${others.length === 0 ? 'only' : 'first'} one that speaks ${scheme}`
   return { listener: first, because: nobody + why }
+}
+
+function toForwardProxy([first, ...others]: readonly ListenerPlan[]): Choice {
+  return {
+    listener: first!,
+    because: `requests to a forward proxy name where they go; it is the ${others.length === 0 ? 'only' : 'first'} one`,
+  }
 }
 
 function hasPort({ addresses }: AnyListenerPlan, port: number): boolean {

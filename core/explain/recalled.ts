@@ -11,7 +11,7 @@ export function askedAgain({ head, isCut, scheme, listener, peer, protocol }: Re
   const whole = isWhole ? head : `${head.slice(0, Math.max(0, head.lastIndexOf('\r\n')))}\r\n\r\n`
   const [, method = '-', target = ''] = /^(\S+) (\S+)/.exec(whole) ?? []
   const host = /^host:[ \t]*(\S+)/im.exec(whole)?.[1] ?? ''
-  const url = /^https?:\/\//i.test(target) ? target : `${scheme}://${host}${target}`
+  const url = method === 'CONNECT' ? target : /^https?:\/\//i.test(target) ? target : `${scheme}://${host}${target}`
   return { method, url, headers: [], from: peer, listener, head: whole, all, protocol }
 }
 

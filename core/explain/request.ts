@@ -19,7 +19,7 @@ export interface ReadRequest {
 }
 
 export function readRequest(asked: Asked, target: Target, listener: ListenerPlan): ReadRequest {
-  const text = asked.head ?? makeHead(asked, target)
+  const text = asked.head ?? (listener.forward === null ? makeHead(asked, target) : makeProxyHead(asked, target))
   const head = parse(text, listener)
   const peer = plainAddress(asked.from)
   const isHttp2 = asked.protocol === 'HTTP/2'
@@ -42,10 +42,18 @@ export function readRequest(asked: Asked, target: Target, listener: ListenerPlan
   const writtenPath = written.replace(/^https?:\/\/[^/?]*/i, '').replace(/\?.*/, '') || '/'
   const step: RequestStep = {
     ...{ method: head.method, host: clean(head.host), path: clean(head.path), search: clean(head.search), refused: null },
-    writtenPath: writtenPath === head.path ? null : clean(writtenPath),
+    writtenPath: writtenPath === head.path || listener.forward !== null ? null : clean(writtenPath),
     client: { ip, peer, because: whyClient(head, { ip, peer }, listener) },
   }
   return { head, peer, ip, isHttp2, step }
+}
+
+/** What a client would send to a forward proxy: a whole URL, or for what is encrypted a tunnel first. */
+function makeProxyHead(asked: Asked, { scheme, authority, port, target }: Target): string {
+  const connects = asked.method === 'CONNECT' || scheme === 'https'
+  const place = port === null && scheme === 'https' ? `${authority}:443` : authority
+  if (!connects) return makeHead(asked, { scheme, authority, port, target: `http://${authority}${target}` })
+  return makeHead({ ...asked, method: 'CONNECT' }, { scheme, authority, port, target: place })
 }
 
 /** What a client would send: UTF-8 as bytes, a space escaped. */
@@ -59,8 +67,8 @@ function bytesOf(text: string): string {
   return Buffer.from(text, 'utf8').latin1Slice()
 }
 
-function parse(text: string, { limits, encodedSlashes }: ListenerPlan): RequestHead | ErrorCode {
-  const rules = { requestLineBytes: limits.requestLineBytes, fields: limits.fields, encodedSlashes }
+function parse(text: string, { limits, encodedSlashes, forward }: ListenerPlan): RequestHead | ErrorCode {
+  const rules = { requestLineBytes: limits.requestLineBytes, fields: limits.fields, encodedSlashes, forward: forward !== null }
   const head = parseRequestHead(text, 0, text.length, rules)
   if (typeof head === 'string') return head
   if (text.length > limits.headBytes) return 'head_too_large'

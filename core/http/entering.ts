@@ -51,7 +51,22 @@ export abstract class Entering extends CachingExchange {
     const { via } = this.service.listener
     if (via !== null && hasPassed(this.request, via)) return this.fail('loop_detected', null)
     const refused = refusalOf(forward, this.request.destination!, this.connects ? 'tunnel' : 'http')
-    if (refused === null) this.askRequest()
-    else this.fail(refused.code, refused.detail)
+    if (refused !== null) this.fail(refused.code, refused.detail)
+    else if (this.mayGoOn()) this.askRequest()
+  }
+
+  /** Not if it is the last one that was meant: of the two methods that count proxies (RFC 9110 §7.6.2). */
+  private mayGoOn(): boolean {
+    const { request } = this
+    if (request.method !== 'OPTIONS' && request.method !== 'TRACE') return true
+    const written = request.get('max-forwards')
+    if (written === null || !/^\d{1,9}$/.test(written)) return true
+    if (Number(written) > 0) {
+      request.set('Max-Forwards', String(Number(written) - 1))
+      return true
+    }
+    if (request.method === 'TRACE') this.fail('unsupported_method', 'TRACE is not answered here')
+    else this.answer(() => makeReply(204, '', {}))
+    return false
   }
 }

@@ -20,7 +20,7 @@ import { Absent } from './absent.ts'
 import { ask, errorText } from './ask.ts'
 import { askForPlain, isEncoder, requestHooks, responseHooks } from './body-hooks.ts'
 import { Entering } from './entering.ts'
-import { hideClient } from './forwarding.ts'
+import { askParent, type Forwarding, hideClient } from './forwarding.ts'
 import { makeRedirect, makeReply } from './reply.ts'
 
 export class Exchange extends Entering {
@@ -171,12 +171,18 @@ export class Exchange extends Entering {
         if (destination.rewrite !== null && !this.rewrite(destination.rewrite)) return
         return this.sendTo(this.service.partOf(destination, this))
       case 'named':
-        return this.sendTo(this.service.forward!.upstreamTo(this.request.destination!))
+        return this.sendToNamed(this.service.forward!)
       case 'respond':
         return this.answer(() => makeReply(destination.status, destination.body, destination.headers))
       case 'redirect':
         return this.answer(() => makeRedirect(destination.status, expand(destination.to, this.match!.params, this.request.search)))
     }
+  }
+
+  private sendToNamed({ plan, parentUpstream, upstreamTo }: Forwarding): void {
+    if (this.connects || parentUpstream === null) return this.sendTo(upstreamTo(this.request.destination!))
+    askParent(this.request, plan.parent!)
+    this.sendTo(parentUpstream)
   }
 
   private rewrite(template: string): boolean {

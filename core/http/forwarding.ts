@@ -3,6 +3,7 @@
 import type { Refusal, Use } from '../forward/access.ts'
 import type { Blocks } from '../forward/blocks.ts'
 import type { Guard } from '../forward/guard.ts'
+import { type Parent, parentLine } from '../forward/parent.ts'
 import type { NamedDestination } from '../net/destination.ts'
 import { findLine, trimmed } from '../net/http1/fields.ts'
 import type { RequestHead } from '../net/http1/head.ts'
@@ -18,7 +19,16 @@ export interface Forwarding {
   readonly passwords: Passwords | null
   /** Null: nothing is blocked. */
   readonly blocks: Blocks | null
+  /** Directly, or by a tunnel of the parent's. */
   upstreamTo(destination: NamedDestination): Upstream
+  /** A parent that takes whole URLs; null: there is none. */
+  readonly parentUpstream: Upstream | null
+}
+
+/** The request as an HTTP parent is asked: by its whole URL. */
+export function askParent(head: RequestHead, parent: Parent): void {
+  head.origin = `http://${head.host}`
+  head.addLines(parentLine(parent))
 }
 
 /** Null: it may be reached, as far as that can be told by what the client names. */

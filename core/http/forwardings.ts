@@ -5,6 +5,7 @@ import type { Deadlines } from '../deadlines.ts'
 import type { Blocks } from '../forward/blocks.ts'
 import { makeGuard } from '../forward/guard.ts'
 import { OwnAddresses } from '../forward/own-addresses.ts'
+import type { NamedDestination } from '../net/destination.ts'
 import { type ForwardListenerPlan, forwardListenersOf } from '../plan/forward-listeners.ts'
 import type { ForwardPlan, Plan } from '../plan/plan.ts'
 import { Passwords, rememberedUsers } from '../policy/passwords.ts'
@@ -35,13 +36,18 @@ export class Forwardings {
       const guard = makeGuard({ opened: forward.opened, isOwn: (address) => this.#ownAddresses.has(address) })
       const before = this.#known.get(name)
       const isSame = before?.key === forward.dialKey
-      const destinations = isSame ? before.destinations : new Destinations({ name, guard, ...environment })
+      // In a simulation hosts are stood in for themselves.
+      const parent = environment.environment.dial === undefined ? forward.parent : null
+      const destinations = isSame ? before.destinations : new Destinations({ name, guard, parent, ...environment })
       const users = JSON.stringify(forward.users)
       const passwords = before?.users === users ? before.passwords : passwordsOf(forward, environment.environment.deadlines)
       known.set(name, { key: forward.dialKey, destinations, users, passwords })
       const list = forward.block === null ? null : blocklists.get(forward.block)!
       const blocks: Blocks | null = list === null ? null : (host) => list.match(host)
-      byPlan.set(listener, { plan: forward, guard, passwords, blocks, upstreamTo: (destination) => destinations.to(destination) })
+      byPlan.set(listener, {
+        ...{ plan: forward, guard, passwords, blocks, upstreamTo: (destination: NamedDestination) => destinations.to(destination) },
+        parentUpstream: destinations.parentUpstream,
+      })
     }
     for (const [name, { destinations }] of this.#known) if (known.get(name)?.destinations !== destinations) destinations.retire()
     this.#known = known

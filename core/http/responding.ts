@@ -47,6 +47,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
     this.answeredAt = monotonicMs()
     this.upstreamMs = this.answeredAt - this.sentAt
     if (this.request.upgrade !== null && this.isTakenForUpgrade(head)) return
+    if (this.service.forward !== null && head.status === 407) return this.refuseChallenge()
     this.response = head
     this.length = length
     this.stage = 'responseHooks'
@@ -61,6 +62,12 @@ export abstract class Responding extends Answering implements ResponseTaker {
     this.giveUp()
     this.fail('upgrade_failed', `answered with ${status}`)
     return true
+  }
+
+  /** Of a parent, or of an origin that would have the client's password for this proxy (RFC 9110 §11.7.1: it is for the next proxy alone). */
+  private refuseChallenge(): void {
+    this.giveUp()
+    this.fail('parent_refused', 'it answered 407: it wants another name and password')
   }
 
   onBody(prefix: string, bytes: Buffer, from: number, to: number): void {

@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { toList } from '../config/lists.ts'
 import { compileHosts } from '../config/match.ts'
 import { Access } from '../forward/access.ts'
+import { type Parent, parseParent } from '../forward/parent.ts'
 import type { Allow, ForwardOptions, PacOptions } from '../index.ts'
 import { CidrSet } from '../net/cidr.ts'
 import { canonicalAddress, parseDestination } from '../net/destination.ts'
@@ -13,7 +14,7 @@ const TUNNEL_PORTS = [443]
 
 /** `ports`: those that tunnels reach unless `allow` says it. */
 export function compileForward(
-  { auth, allow = {}, anonymity = 'none', pac }: Pick<ForwardOptions, 'auth' | 'allow' | 'anonymity' | 'pac'>,
+  { auth, allow = {}, anonymity = 'none', pac, parent }: Pick<ForwardOptions, 'auth' | 'allow' | 'anonymity' | 'pac' | 'parent'>,
   block: BlocklistPlan | null = null,
   ports: readonly number[] = TUNNEL_PORTS,
 ): ForwardPlan {
@@ -25,7 +26,8 @@ export function compileForward(
     anonymity,
     block,
     pac: pac === undefined ? null : compilePac(pac.options),
-    dialKey: JSON.stringify([networks]),
+    parent: parent === undefined ? null : Object.freeze(parseParent(parent) as Parent),
+    dialKey: JSON.stringify([networks, parent]),
   })
 }
 

@@ -154,6 +154,7 @@ class Compiler {
 
   /** HTTP as any other, but for where it goes. */
   #forwardListener(name: string, options: ForwardOptions, shared: readonly Hook[]): ListenerPlan {
+    const { use, limits, timeouts } = options
     const place = { name, addresses: compileListen(options.listen), tls: null }
     const forward = compileForward(options, this.#blocklist(options.block))
     const rules = (caches: readonly Hook[]): RouteRule[] => {
@@ -163,7 +164,7 @@ class Compiler {
       return [{ route, conditions: [compileMatch({})], captures: false }]
     }
     return Object.freeze({
-      ...this.#listenerOf(place, { use: options.use, via: viaName(name, options), h2c: false }, { shared, rules }),
+      ...this.#listenerOf(place, { via: viaName(name, options), h2c: false, use, limits, timeouts }, { shared, rules }),
       ...(forward.anonymity === 'high' ? { via: null } : {}),
       forward,
       socks: options.socks === true ? this.#socks({ name, addresses: [] }, {}, forward) : null,

@@ -2,6 +2,7 @@
 import type { BalancerKind, HashKey } from '../balancer/balancer.ts'
 import type { Access } from '../forward/access.ts'
 import type { PacRules } from '../forward/pac.ts'
+import type { Parent } from '../forward/parent.ts'
 import type { Hook } from '../hooks.ts'
 import type { CidrSet } from '../net/cidr.ts'
 import type { NamedDestination } from '../net/destination.ts'
@@ -75,6 +76,8 @@ export interface ForwardPlan {
   readonly block: BlocklistPlan | null
   /** Of HTTP: the file that tells browsers when to use this proxy; null: there is none. */
   readonly pac: PacPlan | null
+  /** The proxy that is asked in its turn; null: places are reached directly. */
+  readonly parent: Parent | null
   /** The same as long as connections that are open would be opened again, and in the same way. */
   readonly dialKey: string
 }

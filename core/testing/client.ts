@@ -16,7 +16,7 @@ export class SimulatedClient implements WireOwner {
     const { promise, resolve } = Promise.withResolvers<Message | null>()
     this.response = promise
     this.#settle = resolve
-    this.#reader = new MessageReader(request.method === 'HEAD')
+    this.#reader = new MessageReader(request.method)
     this.#wire = wire
     wire.owner = this
     wire.resume()

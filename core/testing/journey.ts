@@ -1,5 +1,6 @@
 /** One request on its way through a simulation: what is known of it, gathered where it passes, told when it is over. */
 
+import type { EndedExchange } from '../events.ts'
 import type { Verdict } from '../hooks.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { type Maker, ofMessage, ofRequest, ofResponse, proxyItself, type Snapshot, Trail } from './changes.ts'
@@ -12,11 +13,13 @@ export class Journey {
   /** What the simulation itself has to say: a stub that is missing, or threw. */
   note: string | null = null
   readonly logs: LogLine[] = []
+  readonly #startLine: string
   readonly #request = new Trail()
   readonly #response = new Trail()
   #isResponseSeen = false
 
   constructor(received: Pick<Message, 'startLine' | 'fields'>) {
+    this.#startLine = received.startLine
     this.#request.start(ofMessage(received))
   }
 
@@ -50,7 +53,12 @@ export class Journey {
     this.#response.start(ofMessage(response))
   }
 
-  ended(exchange: Exchange): void {
+  /** Its exchange is over when the tunnel begins, and what is told in the end are facts alone. */
+  isTunnelTo(host: string): boolean {
+    return this.facts === null && this.#startLine.startsWith(`CONNECT ${host} `)
+  }
+
+  ended(exchange: EndedExchange): void {
     const { listener, route, upstream, endpoint, id, reason, detail, decidedBy, attempts, durationMs } = exchange
     this.facts = { listener, route, upstream, endpoint, id, reason, detail, decidedBy, attempts, durationMs }
     this.#seeResponse(exchange)
@@ -62,7 +70,7 @@ export class Journey {
   }
 
   /** An answer of the proxy's own, or of a hook, has nothing in common with what an endpoint sent. */
-  #seeResponse({ upstreamMs, reason }: Exchange): void {
+  #seeResponse({ upstreamMs, reason }: EndedExchange): void {
     if (!this.#isResponseSeen && (Number.isNaN(upstreamMs) || reason !== null)) this.#response.start(null)
     this.#isResponseSeen = true
   }

@@ -10,18 +10,21 @@ export interface Entrance {
 
 /**
  * By its name; else by the URL's port; a URL without one means the listener on the scheme's own port, or else the first in the config
- * that speaks the scheme. Throws with all there are.
+ * that speaks the scheme. The URL of a request to a forward proxy tells where the request goes, not the listener: it takes what no other
+ * listener is meant by. Throws with all there are.
  */
 export function chooseListener(listeners: readonly ListenerPlan[], { url, listener: name }: Entrance): ListenerPlan {
   if (listeners.length === 0) throw new Error('the config has no HTTP listener')
   if (name !== null) return byName(listeners, name)
   const { protocol, port } = new URL(url)
-  const fitting = listeners.filter((listener) => (listener.tls !== null) === (protocol === 'https:'))
+  const fitting = listeners.filter(({ tls, forward }) => forward === null && (tls !== null) === (protocol === 'https:'))
   const standard = protocol === 'https:' ? 443 : 80
   const onPort = fitting.find((listener) => hasPort(listener, port === '' ? standard : Number(port)))
   if (onPort !== undefined) return onPort
   const [first] = fitting
   if (port === '' && first !== undefined) return first
+  const proxy = listeners.find(({ forward }) => forward !== null)
+  if (proxy !== undefined && protocol === 'http:') return proxy
   const what = port === '' ? `speaks ${protocol.slice(0, -1)}` : `listens on port ${port} for ${protocol.slice(0, -1)}`
   throw new Error(`no listener ${what}; there ${list(listeners)}. Name one: fetch(url, { listener: '${listeners[0]?.name ?? 'web'}' })`)
 }

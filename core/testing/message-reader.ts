@@ -25,16 +25,17 @@ interface Head {
 }
 
 export class MessageReader {
-  /** A response to HEAD has no body whatever its fields say. */
-  readonly #answersHead: boolean
+  /** A response to HEAD has no body whatever its fields say; nor has one that opens a tunnel. */
+  readonly #answers: string
   #head: Head | null = null
   #held: Buffer = Buffer.alloc(0)
   #body: Buffer[] = []
   #bodyBytes = 0
   #chunks: ChunkedReader | null = null
 
-  constructor(answersHead = false) {
-    this.#answersHead = answersHead
+  /** `answers`: the method of the request that its messages answer. */
+  constructor(answers = 'GET') {
+    this.#answers = answers
   }
 
   /** A message was begun and is not complete. */
@@ -74,7 +75,9 @@ export class MessageReader {
 
   #framingOf(startLine: string, fields: Fields): Framing {
     const isResponse = startLine.startsWith('HTTP/')
-    if (isResponse && (this.#answersHead || /^HTTP\/1\.1 (?:1..|204|304)/.test(startLine))) return { kind: 'length', bytes: 0 }
+    const isTunnel = this.#answers === 'CONNECT' && startLine.startsWith('HTTP/1.1 2')
+    if (isResponse && (isTunnel || this.#answers === 'HEAD' || /^HTTP\/1\.1 (?:1..|204|304)/.test(startLine)))
+      return { kind: 'length', bytes: 0 }
     const value = (lower: string): string | undefined => fields.find(([name]) => name.toLowerCase() === lower)?.[1]
     if (value('transfer-encoding') !== undefined) return { kind: 'chunked' }
     const length = value('content-length')

@@ -128,15 +128,18 @@ export class SimulatedProxy {
     if (!this.#proxy.admit(listener.name, near, listener.tls === null ? 'http' : 'https')) {
       throw new Error(`the listener ${listener.name} has as many connections as it takes`)
     }
-    const { method, target, http, fields } = request
+    const { method, http, fields } = request
+    const target = listener.forward === null ? request.target : namingTarget(request)
     const journey = new Journey({ startLine: `${method} ${target} HTTP/${http}`, fields })
     this.#journeys.set(near.owner, journey)
     this.#underWay.add(journey)
-    const client = new SimulatedClient(far, request)
+    const client = new SimulatedClient(far, { ...request, target })
     this.#clients.set(id, client)
     try {
       const response = await client.response
       await this.#turns(2)
+      // A tunnel is over when both of its sides are.
+      if (method === 'CONNECT') await this.settle()
       return outcome(journey, response)
     } finally {
       this.#underWay.delete(journey)
@@ -292,6 +295,7 @@ export class SimulatedProxy {
       datagramDropped() {},
       exchangeEnded: (exchange: EndedExchange) => {
         if (exchange instanceof Exchange) this.#journeyOf(exchange)?.ended(exchange)
+        else for (const journey of this.#underWay) if (journey.isTunnelTo(exchange.host)) journey.ended(exchange)
         this.#visit?.asked(exchange)
         if (exchange.logHooks !== null) this.#accessLog.add(exchange, exchange.logHooks)
       },
@@ -322,6 +326,13 @@ interface Step {
 
 function headerOf(ip: string, port: number): Buffer {
   return writeProxyHeader(2, { source: { ip, port }, destination: { ip: ip.includes(':') ? '::1' : '127.0.0.1', port: 1 }, tls: null })
+}
+
+/** As a forward proxy is asked: a whole URL, or the place that a tunnel leads to. */
+function namingTarget({ method, url, target }: ClientRequest): string {
+  const { host, port, origin } = new URL(url)
+  if (method === 'CONNECT') return port === '' ? `${host}:80` : host
+  return target.startsWith('/') ? origin + target : target
 }
 
 const nothing: Facts = {

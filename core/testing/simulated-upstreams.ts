@@ -1,6 +1,8 @@
 /** What stands behind the proxy in a simulation: answers a dial from memory, and asks the test for what an endpoint says. */
 import { nearest } from '../config/nearest.ts'
 import { Exchange } from '../http/exchange.ts'
+import { formatDestination, parseDestination } from '../net/destination.ts'
+import { forwardListenersOf } from '../plan/forward-listeners.ts'
 import type { EndpointPlan, Plan } from '../plan/plan.ts'
 import { UpstreamConnection } from '../upstream/connection.ts'
 import type { Dial, Dialled } from '../upstream/dial.ts'
@@ -50,8 +52,10 @@ export class SimulatedUpstreams implements EndpointHome {
       '*',
       ...[...plan.upstreams.values()].flatMap(({ name, endpoints }) => [name, ...endpoints.map(({ address }) => address)]),
     ]
+    const isNamed = forwardListenersOf(plan.listeners).length > 0
+    const isPlace = (key: string): boolean => isNamed && parseDestination(key, 80) !== null
     const wrong = [...Object.keys(kinds.http), ...Object.keys(kinds.tcp)].find(
-      (key) => !known.includes(key) && this.#plan?.upstreams.has(key) !== true,
+      (key) => !known.includes(key) && this.#plan?.upstreams.has(key) !== true && !isPlace(key),
     )
     if (wrong === undefined) return
     const near = nearest(wrong, known)
@@ -119,7 +123,7 @@ export class SimulatedUpstreams implements EndpointHome {
       if (journey !== null) journey.note = text
       return text
     }
-    if (stub === null) return plain(502, note(missing(request.upstream)))
+    if (stub === null) return plain(502, note(missing(request)))
     if (message.fields.some(([name]) => name.toLowerCase() === 'upgrade')) {
       return plain(501, note('a simulation carries no upgraded protocol: the request came this far, and would have switched here'))
     }
@@ -160,7 +164,7 @@ export class SimulatedUpstreams implements EndpointHome {
     if (data.length > 0) this.rawSent.push(data)
     const stub = this.#find('tcp', upstream, endpoint)
     if (stub === null) {
-      this.rawNote = missing(upstream, 'tcp', "() => '…'")
+      this.rawNote = missing(piece, 'tcp', "() => '…'")
       return { kind: 'reset', why: '' }
     }
     if (stub.kind !== 'call') return { kind: 'reset', why: '' }
@@ -176,16 +180,19 @@ export class SimulatedUpstreams implements EndpointHome {
   /** Several upstreams may share an endpoint, and so its connections. */
   #placesFor(target: EndpointPlan['target']): Place[] {
     const text = JSON.stringify(target)
-    return [...(this.#plan?.upstreams.values() ?? [])].flatMap(({ name, endpoints }) =>
+    const places = [...(this.#plan?.upstreams.values() ?? [])].flatMap(({ name, endpoints }) =>
       endpoints
         .filter((endpoint) => JSON.stringify(endpoint.target) === text)
         .map(({ address }) => ({ upstream: name, endpoint: address })),
     )
+    if (places.length > 0 || target.kind === 'unix') return places
+    return [{ upstream: '', endpoint: formatDestination(target) }]
   }
 
   #find(layer: 'http' | 'tcp', upstream: string, address: string): Stub | null {
     const kinds = this.#stubs[layer]
-    const key = [upstream, address, '*'].find((name) => Object.hasOwn(kinds, name))
+    const host = upstream === '' ? [address.replace(/:\d+$/, '')] : []
+    const key = [upstream, address, ...host, '*'].find((name) => Object.hasOwn(kinds, name))
     return key === undefined ? null : { key, kind: kinds[key]! }
   }
 }
@@ -207,9 +214,14 @@ function sentRequest({ startLine, fields, body }: Message, exchange: Exchange): 
   return { method, target, fields, body, upstream: upstream ?? '', endpoint: endpoint ?? '', ip, scheme: downstream.scheme }
 }
 
-function missing(upstream: string, option = 'upstreams', stub = "(req) => new Response('…')"): string {
-  const key = /^[A-Za-z_$][\w$]*$/.test(upstream) ? upstream : `'${upstream}'`
-  return `no stub for the upstream ${upstream}: give simulate(config, { ${option}: { ${key}: ${stub} } })`
+function missing(
+  { upstream, endpoint }: Pick<SentRequest, 'upstream' | 'endpoint'>,
+  option = 'upstreams',
+  stub = "(req) => new Response('…')",
+): string {
+  const name = upstream === '' ? endpoint.replace(/:80$/, '') : upstream
+  const key = /^[A-Za-z_$][\w$]*$/.test(name) ? name : `'${name}'`
+  return `no stub for ${upstream === '' ? name : `the upstream ${upstream}`}: give simulate(config, { ${option}: { ${key}: ${stub} } })`
 }
 
 function plain(status: number, text: string): StubAnswer {

@@ -4,10 +4,13 @@
  */
 import { monotonicMs } from '../clock.ts'
 import type { Guard } from '../forward/guard.ts'
+import type { Parent } from '../forward/parent.ts'
 import { formatDestination, type NamedDestination } from '../net/destination.ts'
 import { UpstreamCompiler } from '../plan/compile-upstream.ts'
 import type { EndpointPlan, UpstreamPlan } from '../plan/plan.ts'
+import { dial } from './dial.ts'
 import { Endpoint } from './endpoint.ts'
+import { dialThrough } from './parent.ts'
 import { Pool, type PoolEnvironment } from './pool.ts'
 import { Upstream, type UpstreamEvents } from './upstream.ts'
 
@@ -28,6 +31,8 @@ export interface DestinationsOptions {
   /** Of the listener: what is counted of connections is counted under it, whatever host they go to. */
   readonly name: string
   readonly guard: Guard
+  /** By way of whom places are reached; null: directly. Then the guard is asked, for the parent resolves names itself. */
+  readonly parent: Parent | null
   readonly events: UpstreamEvents
   readonly environment: PoolEnvironment
   readonly most?: number
@@ -37,10 +42,13 @@ export class Destinations {
   readonly #options: DestinationsOptions
   readonly #events: UpstreamEvents
   readonly #upstreams = new Map<string, Known>()
+  readonly #environment: PoolEnvironment
+  readonly #parent: Known | null
 
   constructor(options: DestinationsOptions) {
-    const { name, events } = options
+    const { name, events, parent, environment } = options
     this.#options = options
+    this.#environment = parent === null ? environment : { ...environment, dial: dialThrough(parent, environment.dial ?? dial) }
     this.#events = {
       dialled: (_, __, ok) => events.dialled(name, ANY, ok),
       upstreamClosed: () => events.upstreamClosed(name, ANY),
@@ -48,6 +56,12 @@ export class Destinations {
       upstreamChanged: () => {},
       queued: () => {},
     }
+    this.#parent = parent?.kind === 'http' ? this.#makeIn(environment, planOf(parent.target, parent.name)) : null
+  }
+
+  /** A parent that takes whole URLs. */
+  get parentUpstream(): Upstream | null {
+    return this.#parent?.upstream ?? null
   }
 
   to(destination: NamedDestination): Upstream {
@@ -64,6 +78,7 @@ export class Destinations {
   retire(): void {
     for (const { pool } of this.#upstreams.values()) pool.retire()
     this.#upstreams.clear()
+    this.#parent?.pool.retire()
   }
 
   #retireOldest(): void {
@@ -73,29 +88,19 @@ export class Destinations {
   }
 
   #make(destination: NamedDestination): Known {
-    const { guard, environment } = this.#options
-    const plan = planTo(destination)
-    const [endpoint] = plan.endpoints as readonly [EndpointPlan]
+    return this.#makeIn(this.#environment, planTo(destination), this.#options.parent === null ? this.#options.guard : undefined)
+  }
+
+  #makeIn(environment: PoolEnvironment, plan: UpstreamPlan, guard?: Guard): Known {
+    const [{ target }] = plan.endpoints as readonly [EndpointPlan]
     const { connect: connectMs, keepAlive: keepAliveMs } = plan.timeouts
-    const options = {
-      target: endpoint.target,
-      tls: null,
-      proxyProtocol: null,
-      connectMs,
-      keepAliveMs,
-      maxIdle: plan.idleConnections,
-      guard,
-    }
-    const pool = new Pool(options, environment)
+    const options = { target, tls: null, proxyProtocol: null, connectMs, keepAliveMs, maxIdle: plan.idleConnections }
+    const pool = new Pool({ ...options, ...(guard === undefined ? {} : { guard }) }, environment)
     const own = {
-      events: this.#events,
-      deadlines: environment.deadlines,
-      random: Math.random,
-      now: monotonicMs,
-      secret: NO_SECRET,
+      ...{ events: this.#events, deadlines: environment.deadlines, random: Math.random, now: monotonicMs, secret: NO_SECRET },
       verdictChanged() {},
     }
-    return { pool, upstream: new Upstream(plan, [new Endpoint(endpoint, pool)], own) }
+    return { pool, upstream: new Upstream(plan, [new Endpoint(plan.endpoints[0]!, pool)], own) }
   }
 }
 
@@ -111,6 +116,9 @@ const NO_SECRET = new Uint8Array()
 
 export function planTo(destination: NamedDestination): UpstreamPlan {
   const { kind, host, port } = destination
-  const address = formatDestination(destination)
-  return { ...template, endpoints: [{ ...template.endpoints[0]!, address, target: { kind, host, port } }] }
+  return planOf({ kind, host, port }, formatDestination(destination))
+}
+
+function planOf(target: EndpointPlan['target'], address: string): UpstreamPlan {
+  return { ...template, endpoints: [{ ...template.endpoints[0]!, address, target }] }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { templates } from '../../core/cli/starter.ts'
-import { connect } from '../support/client.ts'
+import { connect, request } from '../support/client.ts'
 import { makeHello } from '../support/hello.ts'
 import { startOrigin } from '../support/origin.ts'
 import { freePort, root } from '../support/process.ts'
@@ -34,6 +34,18 @@ const answers: Readonly<Record<string, (project: Project) => Promise<void>>> = {
     assert.is(answer.status, 200, sluice.stderr.join('\n'))
     assert.is(answer.headers.get('x-proxy'), 'sluice')
     assert.is((await fetch(`http://127.0.0.1:${port}/`, { headers: { 'user-agent': 'evilbot' } })).status, 403)
+  },
+  async forward(project) {
+    const port = await freePort()
+    await using sluice = await project.start({ PORT: String(port) })
+    for (const [target, reason] of [
+      ['http://ads.example/', 'host_blocked'],
+      ['http://localhost/', 'address_refused'],
+    ]) {
+      const { status, text } = await request(port, `GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
+      assert.is(status, 403, sluice.stderr.join('\n'))
+      assert.ok(text.includes(`reason: ${reason}`), text)
+    }
   },
   async l4(project) {
     await using web = await startOrigin(undefined, { raw: true, onConnection: () => 'web' })

@@ -175,6 +175,23 @@ test('an idle tunnel ends, and says why', async () => {
   assert.is((await proxy.exchange()).reason, 'tunnel_idle')
 })
 
+test('OPTIONS and TRACE go no further than Max-Forwards says (RFC 9110 §7.6.2)', async () => {
+  await using origin = await startOrigin()
+  await using proxy = await startProxy(forwarding())
+  using c = await proxy.connect()
+  const ask = (method: string, hops: string): string =>
+    `${method} http://${origin.address}/ HTTP/1.1\r\nHost: x\r\nMax-Forwards: ${hops}\r\n\r\n`
+  assert.is((await c.send(ask('OPTIONS', '3')).response()).status, 200)
+  assert.is((await origin.request()).headers['max-forwards'], '2')
+  assert.is((await c.send(ask('OPTIONS', '0')).response()).status, 204)
+  assert.is((await c.send(ask('TRACE', '0')).response()).status, 501)
+  assert.is((await c.send(ask('GET', '0')).response()).status, 200)
+  assert.equal(
+    origin.requests.map(({ method }) => method),
+    ['OPTIONS', 'GET'],
+  )
+})
+
 test('hooks of use are asked about plain requests and about CONNECT, and may answer', async () => {
   await using origin = await startOrigin()
   const seen: string[] = []

@@ -201,6 +201,8 @@ export class RequestHead extends Head {
   upgrade: string | null = null
   /** It carries a field that tells of the client or of proxies before: `X-Forwarded-*`, `Forwarded`, `X-Real-IP`, their twins. */
   hasIdentity = false
+  /** `http://example.com`, for a proxy that is asked next by the whole URL. */
+  origin = ''
   /** What a client of a forward proxy has named; null for others. */
   destination: NamedDestination | null = null
   /** What its connection has shown, not the request. */
@@ -288,7 +290,9 @@ export class RequestHead extends Head {
   /** Request line and field lines as HTTP/1.1, each ended by CRLF, without the empty line. */
   text(): string {
     if (this.#lineFrom >= 0) return this.withLine(this.#lineFrom)
-    return `${this.#method} ${this.#path}${this.#search} HTTP/1.1\r\n${this.lines()}`
+    // RFC 9112 §3.2.4: without a path it asks the server as a whole.
+    const path = this.#path === '*' && this.origin !== '' ? '' : this.#path
+    return `${this.#method} ${this.origin}${path}${this.#search} HTTP/1.1\r\n${this.lines()}`
   }
 }
 

@@ -12,7 +12,7 @@ export default defineConfig({
       listen: `127.0.0.1:${env('PORT', '3128')}`,
 
       // Names that nobody reaches through it, and all below them.
-      block: blocklist({ hosts: ['ads.example'] }),
+      block: blocklist({ hosts: ['||ads.example^'] }),
 
       // For every request that is not encrypted. A plugin runs in a sandbox: what it breaks is its own request, nothing else.
       use: [plainAgent({ agent: 'Mozilla/5.0' })],

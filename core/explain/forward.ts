@@ -1,0 +1,72 @@
+/** What a forward listener asks before it lets a request through, one rule after the other, by the functions that the data path uses. */
+import { readBlocklist } from '../blocking/blocklist.ts'
+import { type ErrorCode, errorTable } from '../errors.ts'
+import type { Refusal } from '../forward/access.ts'
+import { makeGuard } from '../forward/guard.ts'
+import { OwnAddresses } from '../forward/own-addresses.ts'
+import { blockedBy, hasPassed, proxyAuthorization } from '../http/forwarding.ts'
+import { formatDestination } from '../net/destination.ts'
+import type { RequestHead } from '../net/http1/head.ts'
+import type { ForwardPlan, ListenerPlan } from '../plan/plan.ts'
+import { BUSY, credentialsIn, Passwords, rememberedUsers } from '../policy/passwords.ts'
+import type { AccessCheck, Outcome } from './explanation.ts'
+import { clean } from './shown.ts'
+
+export interface Admission {
+  readonly checks: readonly AccessCheck[]
+  /** Null: it is let through. */
+  readonly refused: Outcome | null
+}
+
+export async function explainAdmission(listener: ListenerPlan, forward: ForwardPlan, { head, ip }: Asking): Promise<Admission> {
+  const checks: AccessCheck[] = []
+  const add = (rule: string, text: string, refusal: Refusal | null): boolean => {
+    checks.push({ rule, text: clean(refusal === null ? text : refusal.detail), isRefused: refusal !== null })
+    return refusal === null
+  }
+  const refusedBy = (code: ErrorCode): Admission => {
+    const { status, text } = errorTable[code]
+    return { checks, refused: { kind: 'error', code, status, because: text } }
+  }
+  const { access, users } = forward
+  const client = access.refuseClient(ip)
+  if (!add('clients', access.rules.clients === null ? 'every client is served' : `${ip} is one of them`, client))
+    return refusedBy(client!.code)
+  if (users !== null) {
+    const { text, refusal } = await explainUser(users, head)
+    if (!add('auth', text, refusal)) return refusedBy('proxy_auth_required')
+  }
+  if (listener.via !== null && hasPassed(head, listener.via)) {
+    add('loop', '', { code: 'loop_detected', detail: `Via names this listener, ${listener.via}` })
+    return refusedBy('loop_detected')
+  }
+  const destination = head.destination!
+  const use = head.method === 'CONNECT' ? 'tunnel' : 'http'
+  const own = new OwnAddresses()
+  const refused = access.refuseDestination(destination, use, makeGuard({ opened: forward.opened, isOwn: (address) => own.has(address) }))
+  const place = formatDestination(destination)
+  const looked =
+    destination.kind === 'name' && forward.parent === null ? `; the addresses of ${destination.host} are judged when they are dialled` : ''
+  if (!add('allow', `${place} may be reached ${use === 'tunnel' ? 'by a tunnel' : 'by plain HTTP'}${looked}`, refused))
+    return refusedBy(refused!.code)
+  if (forward.parent !== null) add('parent', `goes by way of ${forward.parent.name}`, null)
+  if (forward.block === null) return { checks, refused: null }
+  const list = await readBlocklist(forward.block, () => Promise.resolve())
+  const blocked = blockedBy((host) => list.match(host), destination.host)
+  return add('block', `${destination.host} is in no list`, blocked) ? { checks, refused: null } : refusedBy('host_blocked')
+}
+
+interface Asking {
+  readonly head: RequestHead
+  readonly ip: string
+}
+
+async function explainUser(users: Readonly<Record<string, string>>, head: RequestHead): Promise<{ text: string; refusal: Refusal | null }> {
+  const field = proxyAuthorization(head)
+  if (field === null) return { text: 'a name and a password are wanted; taken for given here', refusal: null }
+  const wrong = { text: '', refusal: { code: 'proxy_auth_required', detail: 'not the name and password of a user' } as const }
+  const credentials = credentialsIn(field)
+  if (credentials === null) return wrong
+  const user = await new Passwords(users, rememberedUsers(), () => 0).check(credentials)
+  return user === null || user === BUSY ? wrong : { text: `it is ${user}`, refusal: null }
+}

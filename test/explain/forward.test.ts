@@ -1,0 +1,79 @@
+/** What is told of a request to a forward proxy: the rules it passes or fails, in their order, and what goes on to the host it names. */
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { formatExplanation } from '../../core/explain/format.ts'
+import { explainer } from './support.ts'
+
+const ask = await explainer(`import { blocklist, defineConfig, forward } from 'sluice'
+export default defineConfig({
+  listeners: {
+    out: forward({
+      listen: ':3128',
+      auth: { users: { ann: 'pw' } },
+      allow: { clients: ['10.0.0.0/8', '127.0.0.1'], hosts: ['*.example.com', 'ads.test'] },
+      block: blocklist({ hosts: ['||ads.test^'] }),
+      anonymity: 'anonymous',
+      use: [{ onRequest() {}, onResponse() {} }],
+    }),
+  },
+})`)
+
+const basic = `Basic ${Buffer.from('ann:pw').toString('base64')}`
+
+test('a plain request: each rule, the hooks, and the very lines that go on', async () => {
+  const headers = { 'proxy-authorization': basic, 'client-ip': '10.9.9.9', 'x-forwarded-for': '10.9.9.9' }
+  const told = await ask({ url: 'http://www.example.com:8080/a/../b?c', headers })
+  assert.equal(
+    told.access?.map(({ rule, text, isRefused }) => `${isRefused ? 'no' : 'yes'} ${rule}: ${text}`),
+    [
+      'yes clients: 127.0.0.1 is one of them',
+      'yes auth: it is ann',
+      'yes allow: www.example.com:8080 may be reached by plain HTTP; the addresses of www.example.com are judged when they are dialled',
+      'yes block: www.example.com is in no list',
+    ],
+  )
+  assert.is(told.listener?.because, 'requests to a forward proxy name where they go; it is the only one')
+  assert.is(told.outcome?.kind, 'upstream')
+  const text = formatExplanation(told, { color: false })
+  assert.match(text, /access {4}✓ clients {2}127\.0\.0\.1 is one of them\n/)
+  assert.match(text, /to {8}www\.example\.com:8080: the only endpoint that takes requests\n/)
+  assert.match(
+    text,
+    /sends {5}GET \/a\/\.\.\/b\?c HTTP\/1\.1\n {10}Host: www\.example\.com:8080 .*\n {10}\+ Via: 1\.1 sluice-[0-9a-f]{10}\n/,
+  )
+  assert.match(text, /- client-ip\n/)
+  assert.match(text, /back {6}out\/use\[0\]\n/)
+  assert.not.match(text, /YW5u/)
+})
+
+test('what is encrypted is asked for by a tunnel', async () => {
+  for (const question of [{ url: 'https://www.example.com/x' }, { method: 'CONNECT', url: 'www.example.com:443' }]) {
+    const told = await ask(question)
+    assert.equal(told.outcome, { kind: 'tunnel', to: 'www.example.com:443' })
+    assert.is(told.request?.method, 'CONNECT')
+    assert.match(formatExplanation(told, { color: false }), /auth {5}a name and a password are wanted; taken for given here/)
+  }
+})
+
+test('a refusal is told by its rule, and nothing behind it is asked', async () => {
+  const refused = async (question: Parameters<typeof ask>[0]): Promise<string> => {
+    const { access, outcome, use } = await ask(question)
+    assert.is(use, null)
+    const last = access!.at(-1)!
+    assert.ok(last.isRefused)
+    return `${outcome!.kind === 'error' ? `${outcome!.status} ${outcome!.code}` : outcome!.kind}: ${last.rule}: ${last.text}`
+  }
+  assert.is(await refused({ from: '192.0.2.1' }), '403 client_refused: clients: 192.0.2.1 is not in allow.clients')
+  const headers = { 'proxy-authorization': 'Basic YTpi' }
+  assert.is(await refused({ headers }), '407 proxy_auth_required: auth: not the name and password of a user')
+  assert.is(await refused({ url: 'http://example.org/' }), '403 host_refused: allow: example.org is not in allow.hosts')
+  assert.is(await refused({ url: 'https://www.example.com:22/' }), '403 port_refused: allow: port 22 is not in allow.ports')
+  assert.is(await refused({ url: 'http://ads.test/' }), '403 host_blocked: block: ads.test in hosts')
+})
+
+test('what is no request to a proxy is refused as it would be', async () => {
+  const { request } = await ask({ url: 'http://user@www.example.com/' })
+  assert.equal([request?.refused?.code, request?.refused?.status], ['bad_host', 400])
+})
+
+test.run()
