@@ -39,7 +39,11 @@ test('the larger example is right in shape: only what is planned is refused', as
   })
   const said = lines(problems).map((line) => line.replace(/^\S+ /, ''))
   assert.ok(said.length > 0)
-  for (const line of said) assert.match(line, /not supported yet$|tls\.(?:cert|key): there is no file \S+\/[ck]$/)
+  for (const line of said)
+    assert.match(
+      line,
+      /not supported yet$|tls\.(?:cert|key): there is no file \S+\/[ck]$|block\.files\[0\]: there is no file \S+\/ads\.txt$/,
+    )
 })
 
 test('proxy.config.ts is valid, also with what is commented out', async () => {

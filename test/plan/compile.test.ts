@@ -43,6 +43,7 @@ test('what is left out has its default', () => {
       halfClosed: 1_000,
     },
     hooks: [],
+    socks: null,
   })
   assert.equal(plan.log, { access: true, level: 'info', format: null })
   assert.is(plan.admin, null)
@@ -64,7 +65,7 @@ test('what is given is parsed', () => {
   assert.ok(web!.trust!.has('10.1.2.3'))
   assert.is(web!.via, null)
   assert.is(web!.requiresProxyHeader, true)
-  const plain = { alpn: ['h2', 'http/1.1'], clients: null, minVersion: 'TLSv1.2', ocsp: null, keyLog: null }
+  const plain = { acme: null, alpn: ['h2', 'http/1.1'], clients: null, minVersion: 'TLSv1.2', ocsp: null, keyLog: null }
   assert.equal(web!.tls, [{ cert: '/etc/proxy/c.pem', key: '-----BEGIN KEY', ...plain }])
   assert.equal(web!.addresses[1], { kind: 'unix', path: '/x' })
 })
@@ -168,7 +169,15 @@ test('a listener of TCP, with HTTP in a route', () => {
   const [edge] = compile(config).listeners
   assert.ok(edge?.kind === 'tcp')
   assert.equal([edge.limits, edge.timeouts], [{ connections: 10_000 }, { detect: 3_000, tunnelIdle: 120_000 }])
-  const files = { cert: '/etc/proxy/c.pem', key: '/etc/proxy/k.pem', clients: null, minVersion: 'TLSv1.2', ocsp: null, keyLog: null }
+  const files = {
+    cert: '/etc/proxy/c.pem',
+    key: '/etc/proxy/k.pem',
+    acme: null,
+    clients: null,
+    minVersion: 'TLSv1.2',
+    ocsp: null,
+    keyLog: null,
+  }
   assert.equal(
     edge.routes.routes.map(({ id, tls: ends, destination }) => [id, ends, destination.kind]),
     [
@@ -316,9 +325,11 @@ test('a plan cannot be changed', () => {
 
 test('ten thousand routes are compiled in a moment', () => {
   const routes = Array.from({ length: 10_000 }, (_, i) => ({ host: `t${i}.example.com`, path: '/*', to: api }))
-  const began = performance.now()
+  // Processor time: others may have the processor for some of the time that passes.
+  const before = process.cpuUsage()
   const plan = compile(site(routes))
-  assert.ok(performance.now() - began < 1500, `${performance.now() - began} ms`)
+  const { user, system } = process.cpuUsage(before)
+  assert.ok(user + system < 1_500_000, `${(user + system) / 1_000} ms`)
   assert.is(match(plan, '/', 't9999.example.com')!.id, 'web[9999]')
 })
 
