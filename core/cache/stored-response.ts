@@ -11,7 +11,7 @@ import type { Freshness } from './freshness.ts'
 import type { Kept } from './sieve.ts'
 
 /** What an answer takes beside its texts and its body: measured, rounded up. */
-const OVERHEAD_BYTES = 1024
+const OVERHEAD_BYTES = 2048
 
 export interface StoredParts {
   /** What it is found under. */
@@ -66,12 +66,12 @@ export class StoredResponse implements Kept, Validators {
     this.key = parts.key
     this.url = parts.url
     this.vary = parts.vary
-    this.variant = parts.variant
+    this.variant = flat(parts.variant)
     this.status = parts.status
-    this.lines = parts.lines
+    this.lines = flat(parts.lines)
     this.freshness = parts.freshness
-    this.etag = parts.etag
-    this.tags = parts.tags
+    this.etag = parts.etag === null ? null : flat(parts.etag)
+    this.tags = parts.tags.map(flat)
     this.isForAll = parts.isForAll
     this.body = parts.body
     this.length = parts.length
@@ -131,6 +131,11 @@ export function makeHead(status: number, lines: string, length: number): Respons
 
 export function lengthLine(length: number): string {
   return length < 0 ? '' : `Content-Length: ${length}\r\n`
+}
+
+/** A copy in one piece: a part of what was read would keep all of it. A hook may have written what is not latin1. */
+function flat(text: string): string {
+  return /[^\x00-\xff]/.test(text) ? text : Buffer.from(text, 'latin1').latin1Slice()
 }
 
 function startLine(status: number): string {
