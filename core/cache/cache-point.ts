@@ -11,6 +11,7 @@ import type { CacheOutcome, CacheSide } from './cache-side.ts'
 import { type Forwarded, forwardedStatus, hitStatus } from './cache-status.ts'
 import type { HeldCache, WantedLimits } from './caches.ts'
 import { asksForAll, readConditions } from './conditions.ts'
+import { hasCredentials } from './credentials.ts'
 import { type RequestDirectives, readRequestDirectives } from './directives.ts'
 import type { Flight } from './flight.ts'
 import { allowsStale } from './freshness.ts'
@@ -106,7 +107,7 @@ export class CachePoint {
 
   /** It asks for nothing in particular, as mostly. */
   #isFree(side: CacheSide, directives: RequestDirectives | null): boolean {
-    return directives === null && this.rules.bypass === null && !side.request.has('authorization') && side.request.contentLength === 0
+    return directives === null && this.rules.bypass === null && !hasCredentials(side.request) && side.request.contentLength === 0
   }
 
   #serve(response: StoredResponse, side: CacheSide, now: number, status: string | null = null): StoredAnswer {
@@ -124,7 +125,7 @@ export class CachePoint {
     if (request.contentLength !== 0) return this.#pass(side, found, { why: 'bypass', detail: 'body' })
     if (this.rules.bypass?.(side.view()) === true)
       return this.#forward(side, { ...found, response: null }, { why: 'bypass', rounds, outcome: 'refresh' })
-    if (request.has('authorization') && !response.isForAll) return this.#pass(side, found, { why: 'uri-miss', detail: 'authorization' })
+    if (hasCredentials(request) && !response.isForAll) return this.#pass(side, found, { why: 'uri-miss', detail: 'authorization' })
     const ttl = response.ttl(now)
     const isWanted = directives === null || mayUse(response, directives, ttl, now)
     if (isWanted && ttl > 0) {
@@ -160,7 +161,7 @@ export class CachePoint {
     const { key, url, directives } = found
     if (directives?.onlyIfCached === true) return NOT_KEPT
     if (request.method !== 'GET') return this.#pass(side, found, { why, outcome, detail: null })
-    if (request.has('authorization')) return this.#pass(side, found, { why, outcome, detail: 'authorization' })
+    if (hasCredentials(request)) return this.#pass(side, found, { why, outcome, detail: 'authorization' })
     if (UNKEYED.some((name) => request.has(name))) return this.#pass(side, found, { why, outcome, detail: 'unkeyed' })
     // RFC 9110 §13.1.1: whether it holds is for the origin to say.
     if (request.has('if-match') || request.has('if-unmodified-since'))
@@ -197,7 +198,7 @@ export class CachePoint {
   #checkBeside(side: CacheSide, { key, url, response }: Found): void {
     const request = copyRequest(side.request)
     request.method = 'GET'
-    if (UNKEYED.some((name) => request.has(name)) || request.has('authorization')) return
+    if (UNKEYED.some((name) => request.has(name)) || hasCredentials(request)) return
     const turn = new Turn(this, side, { key, url, why: 'stale', rounds: 0, conditions: null, asked: copyRequest(request) })
     turn.isBeside = true
     const launched = this.cache.launch({ key, url, vary: response!.vary, variant: response!.variant }, true)

@@ -32,7 +32,7 @@ function authority(scheme: string, host: string): string {
   return lastAuthority
 }
 
-/** With its `?`; empty if nothing is left. */
+/** With its `?`; empty if nothing is left. What has a `;` in it stays: some endpoints end a parameter there. */
 export function keyedQuery(search: string, rule: QueryRule): string {
   if (rule.kind === 'all' || search === '') return search
   if (rule.kind === 'none') return ''
@@ -41,7 +41,7 @@ export function keyedQuery(search: string, rule: QueryRule): string {
     .split('&')
     .filter((part) => part !== '')
     .map((part) => ({ part, name: nameOf(part) }))
-    .filter(({ name }) => rule.kind === 'sorted' || isNamed(name, rule.names) === (rule.kind === 'only'))
+    .filter(({ part, name }) => rule.kind === 'sorted' || part.includes(';') || isNamed(name, rule.names) === (rule.kind === 'only'))
   if (named.length === 0) return ''
   // Several of one name keep their order: it may mean something.
   const sorted = named.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))

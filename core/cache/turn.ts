@@ -2,6 +2,7 @@
  * What the cache keeps of one exchange that it did not answer at once: for whom it waits or what it fetches, and how its answer is
  * judged: kept, used to renew what is kept (RFC 9111 §4.3.3), replaced by a stale one (RFC 5861 §4), or passed on.
  */
+
 import { ProxyError } from '../errors.ts'
 import { type Answer, PENDING } from '../hooks.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
@@ -11,6 +12,7 @@ import type { CachePoint } from './cache-point.ts'
 import type { CacheSide, Caching } from './cache-side.ts'
 import { type Forwarded, forwardedStatus } from './cache-status.ts'
 import type { Conditions } from './conditions.ts'
+import { hasCredentials } from './credentials.ts'
 import type { Flight, Waiter } from './flight.ts'
 import { type Freshness, readFreshness } from './freshness.ts'
 import { readTags } from './purge.ts'
@@ -168,11 +170,7 @@ export class Turn implements Caching, Waiter {
   /** Null: it may be kept, and there is room. */
   #refusal(side: CacheSide, head: ResponseHead, freshness: Freshness, variesByAll: boolean): string | null {
     const { asked } = this.#parts
-    const refusal = refusalOf(
-      { method: asked!.method, noStore: this.#noStore, hasAuthorization: asked!.has('authorization') },
-      head,
-      freshness,
-    )
+    const refusal = refusalOf({ method: asked!.method, noStore: this.#noStore, hasAuthorization: hasCredentials(asked!) }, head, freshness)
     if (refusal !== null) return refusal
     if (variesByAll) return 'vary'
     if (side.hasBodyHooks) return 'hooks'
@@ -209,14 +207,18 @@ export class Turn implements Caching, Waiter {
     side.cacheOutcome = 'revalidated'
     const status = this.#forwarded(side, { status: 304, stored: true })
     let renewed = checked
+    let staysForOthers = true
     // One that speaks of another version is no word about this one.
     if (tag === null || checked.etag === null || opaque(tag) === opaque(checked.etag)) {
       renewed = this.#renewed(checked, head, now)
-      if (!flight.isPurged && mayStay(renewed.freshness)) this.#point.cache.keep(renewed)
+      const vary = readVary(head.get('vary'))
+      staysForOthers = mayStay(renewed.freshness) && (vary === null || String(vary) === String(checked.vary))
+      if (!flight.isPurged && staysForOthers) this.#point.cache.keep(renewed)
       else this.#point.cache.store.remove(checked)
     }
     this.#close()
-    flight.confirm(renewed, (request) => variantOf(renewed.vary, request) === renewed.variant)
+    if (staysForOthers) flight.confirm(renewed, (request) => variantOf(renewed.vary, request) === renewed.variant)
+    else flight.refuse(true)
     return makeAnswer(renewed, this.#parts.conditions, now, status)
   }
 
@@ -318,5 +320,7 @@ export function copyRequest(head: RequestHead): RequestHead {
   copy.host = head.host
   copy.hasIdentity = head.hasIdentity
   copy.clientCertificate = head.clientCertificate
+  copy.user = head.user
+  copy.isPersonal = head.isPersonal
   return copy
 }

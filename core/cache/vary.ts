@@ -7,13 +7,16 @@ import type { Head } from '../net/http1/head.ts'
 /** More names than that are not told apart: such an answer is not kept. */
 const MOST_NAMES = 12
 
+const OURS = /^(?:client-cert(?:-chain)?|forwarded|x-forwarded-for|x-real-ip|via)$/
+
 /** Lower-case names, sorted, each once; `'*'`: no other request gets this answer; null: every one does. */
 export function readVary(text: string | null): readonly string[] | '*' | null {
   if (text === null) return null
   const names = new Set<string>()
   for (const part of text.split(',')) {
     const name = part.trim().toLowerCase()
-    if (name === '*') return '*'
+    // What the proxy itself writes is not in the request that is looked at here.
+    if (name === '*' || OURS.test(name)) return '*'
     if (name !== '') names.add(name)
   }
   if (names.size === 0) return null

@@ -193,7 +193,7 @@ const init: CommandSpec = {
     'Writes a starter project into DIR, or this folder: a config, one plugin, and a test of each. It overwrites nothing; what a project has ' +
     'already, such as package.json, gets only what it lacks.',
   options: [
-    { name: 'template', value: 'reverse', help: 'what kind of proxy to begin with; so far there is one kind (default: reverse)' },
+    { name: 'template', value: 'reverse', help: 'what kind of proxy to begin with: reverse, forward or l4 (default: reverse)' },
     { name: 'force', help: 'replace files of the template that are there already' },
   ],
   examples: [

@@ -22,9 +22,28 @@ export function checkPolicyPairs(config: Plain, { listeners, routes }: Parts, re
       'a cache on the same way keeps nothing that this may compress: choose one of them, or let the endpoint compress',
     )
   }
-  for (const uses of ofListener.values()) tell(uses)
-  for (const { route, path, listener } of routes) tell([...(ofListener.get(listener) ?? []), ...policiesIn(route.use, path)])
+  /** Who gets a hit was not asked by what comes after the cache. */
+  const tellUnasked = (uses: readonly Use[]): void => {
+    const at = uses.findIndex(({ name }) => name === 'cache')
+    for (const { name, path } of at < 0 ? [] : uses.slice(at + 1)) {
+      if (!ACCESS.has(name) || told.has(path)) continue
+      told.add(path)
+      report.warn(path, `a cache before it answers without asking it: put cache() behind ${String(name)}() in the same list`)
+    }
+  }
+  for (const uses of ofListener.values()) {
+    tell(uses)
+    tellUnasked(uses)
+  }
+  for (const { route, path, listener } of routes) {
+    const uses = [...(ofListener.get(listener) ?? []), ...policiesIn(route.use, path)]
+    tell(uses)
+    tellUnasked(uses)
+  }
 }
+
+/** They decide who gets an answer. */
+const ACCESS: ReadonlySet<unknown> = new Set(['ipAccess', 'apiKey', 'basicAuth', 'jwt', 'forwardAuth'])
 
 function policiesIn(use: unknown, path: Path): Use[] {
   if (!Array.isArray(use)) return []

@@ -14,6 +14,14 @@ export interface ReceivingHome extends SendingHome {
 /** Of what nobody has taken yet, a stream. */
 export const STREAM_WINDOW = 256 * 1024
 
+/** What is kept stands together: a buffer for each of many small frames would be a hundred times what is in them. */
+const BLOCK_BYTES = 16 * 1024
+
+interface Block {
+  readonly bytes: Buffer
+  filled: number
+}
+
 export abstract class ReceivingStream extends SendingStream {
   declare protected readonly home: ReceivingHome
   /** Somebody wants what comes, at once or later. */
@@ -21,7 +29,7 @@ export abstract class ReceivingStream extends SendingStream {
   #hasEnded: boolean
   /** Nobody takes it now: what comes is kept. */
   #paused = true
-  #held: Buffer[] | null = null
+  #held: Block[] | null = null
   /** Bytes that the client may still send. */
   #window = STREAM_WINDOW
   /** Taken, and the client does not know yet. */
@@ -55,7 +63,7 @@ export abstract class ReceivingStream extends SendingStream {
     if (ends) this.#hasEnded = true
     if (!this.isReading) this.home.creditAll(to - from)
     else if (this.#paused) {
-      if (to > from) this.#hold(Buffer.from(bytes.subarray(from, to)))
+      if (to > from) this.#hold(bytes, from, to)
       return
     } else if (to > from) this.#give(bytes, from, to, false)
     if (ends) this.#giveEnd()
@@ -74,9 +82,9 @@ export abstract class ReceivingStream extends SendingStream {
   protected resume(): void {
     this.#paused = false
     while (!this.#paused && this.#held !== null) {
-      const bytes = this.#held.shift()!
+      const { bytes, filled } = this.#held.shift()!
       if (this.#held.length === 0) this.#held = null
-      this.#give(bytes, 0, bytes.length, true)
+      this.#give(bytes, 0, filled, true)
     }
     if (!this.#paused && this.#hasEnded) this.#giveEnd()
   }
@@ -85,7 +93,7 @@ export abstract class ReceivingStream extends SendingStream {
   protected stopReading(): void {
     this.isReading = false
     if (this.#held === null) return
-    for (const bytes of this.#held) this.home.creditAll(bytes.length)
+    for (const { filled } of this.#held) this.home.creditAll(filled)
     this.#held = null
   }
 
@@ -94,9 +102,21 @@ export abstract class ReceivingStream extends SendingStream {
     this.#hasEnded = true
   }
 
-  #hold(bytes: Buffer): void {
-    if (this.#held === null) this.#held = [bytes]
-    else this.#held.push(bytes)
+  #hold(bytes: Buffer, from: number, to: number): void {
+    if (this.#held === null) {
+      this.#held = [{ bytes: Buffer.from(bytes.subarray(from, to)), filled: to - from }]
+      return
+    }
+    for (let at = from; at < to; ) {
+      let last = this.#held.at(-1)!
+      if (last.filled === last.bytes.length) {
+        last = { bytes: Buffer.allocUnsafeSlow(BLOCK_BYTES), filled: 0 }
+        this.#held.push(last)
+      }
+      const copied = bytes.copy(last.bytes, last.filled, at, to)
+      last.filled += copied
+      at += copied
+    }
   }
 
   /** A stream that has ended needs no window any more; the connection does. */

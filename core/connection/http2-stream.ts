@@ -35,6 +35,8 @@ export interface StreamHome extends ReceivingHome {
   isMisdirected(host: string): boolean
   reset(stream: Http2Stream, error: number): void
   becameTunnel(): void
+  /** A client's own fault has ended a request. */
+  faulted(): void
   /** Nothing more comes or goes on it. */
   streamClosed(stream: Http2Stream): void
 }
@@ -203,6 +205,7 @@ export class Http2Stream extends ReceivingStream implements Downstream, Timed {
   #rejectBody(wrong: ErrorCode): void {
     this.stopReading()
     this.#exchange?.rejectBody(wrong, null)
+    this.home.faulted()
   }
 
   // ── the response ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -40,6 +40,7 @@ const RESETS = { most: 400, perSecond: 40 }
 const IDLE_FRAMES = { most: 1000, perSecond: 100 }
 /** … of which each request, and each half KiB that is sent, allow some more. */
 const IDLE_FRAMES_A_REQUEST = 10
+const SETTINGS_AN_IDLE_FRAME = 32
 const SENT_BYTES_AN_IDLE_FRAME = 512
 /** Streams that we have reset: what the client had sent before it knew is no fault of its. */
 const MOST_REMEMBERED = 256
@@ -191,7 +192,8 @@ export class Http2Streams implements FrameOwner, StreamHome {
   }
 
   onSettings(bytes: Buffer, from: number, to: number): void {
-    this.#idleFrame()
+    // One that sets a window again and again is as much work as many.
+    for (let at = from; at <= to; at += 6 * SETTINGS_AN_IDLE_FRAME) this.#idleFrame()
     for (let at = from; at < to; at += 6) {
       const wrong = this.#setting((bytes[at]! << 8) | bytes[at + 1]!, uint32At(bytes, at + 2))
       if (wrong !== 0) return this.#fail(wrong, 'SETTINGS')
@@ -328,6 +330,11 @@ export class Http2Streams implements FrameOwner, StreamHome {
     this.#connection.resetStream(stream.id, error)
     // An endpoint that broke off is not the client's fault.
     if (error !== ERROR.internal) this.#countReset()
+  }
+
+  /** A client that makes its own requests fail costs as much as one that resets them (CVE-2025-8671). */
+  faulted(): void {
+    this.#countReset()
   }
 
   streamClosed(stream: Http2Stream): void {

@@ -37,6 +37,8 @@ export interface AssociationOptions {
 const MOST_ADDRESSES = 512
 /** Of datagrams that wait for a name to be resolved. */
 const MOST_WAITING_BYTES = 131_072
+/** And so many datagrams, for those with nothing in them. */
+const MOST_WAITING = 64
 /** What the system has not taken yet of one socket; more is dropped, as datagrams are. */
 const MOST_QUEUED_BYTES = 262_144
 
@@ -54,6 +56,7 @@ export class UdpAssociation implements Accepted, Timed, WireOwner {
   readonly #outer: { udp4: Socket | null; udp6: Socket | null } = { udp4: null, udp6: null }
   readonly #addresses = new Set<string>()
   #waitingBytes = 0
+  #waiting = 0
   #dropped = 0
   /** The first one. */
   #whyDropped: string | null = null
@@ -129,9 +132,12 @@ export class UdpAssociation implements Accepted, Timed, WireOwner {
     const refused = this.#options.refusalOf(destination)
     if (refused !== null) return this.#drop(`${refused.code}: ${refused.detail}`)
     if (destination.kind === 'ip') return this.#send(destination.host, destination.port, payload)
-    if (this.#waitingBytes + payload.length > MOST_WAITING_BYTES) return this.#drop('too many wait for names to be resolved')
+    if (this.#waiting >= MOST_WAITING || this.#waitingBytes + payload.length > MOST_WAITING_BYTES)
+      return this.#drop('too many wait for names to be resolved')
+    this.#waiting++
     this.#waitingBytes += payload.length
     this.#options.resolve(destination.host, (addresses, error) => {
+      this.#waiting--
       this.#waitingBytes -= payload.length
       if (this.#isOver) return
       const admitted = addresses?.find((one) => this.#options.guard(one) === null)

@@ -36,14 +36,21 @@ export class QuicHello {
 
   #read(datagram: Buffer): HelloAnswer {
     if (datagram.length < MIN_DATAGRAM_BYTES) return null
+    let keys = this.#keys
+    let opened = 0
     for (let at = 0; at < datagram.length; ) {
       const packet = readLongPacket(datagram, at)
       if (packet === null) break
       at = packet.end
-      if (!packet.isInitial || (this.#keys !== null && !this.#keys.fits(packet))) continue
-      const keys = this.#keys ?? new InitialKeys(packet)
+      if (!packet.isInitial) continue
+      keys ??= new InitialKeys(packet)
+      // All of a datagram is of one connection (RFC 9000 §12.2), and anybody may send one that is full of others: keys are costly.
+      if (!keys.fits(packet) || ++opened > MAX_INITIALS) break
       const frames = keys.open(datagram, packet)
-      if (frames === null) continue
+      if (frames === null) {
+        if (this.#keys === null) break
+        continue
+      }
       this.#keys = keys
       const fault = frames === 'malformed' ? frames : this.#stream.readFrames(frames)
       if (fault !== null) return fault
@@ -51,6 +58,9 @@ export class QuicHello {
     return readHelloMessage(this.#stream.bytes, 0, this.#stream.ready)
   }
 }
+
+/** In one datagram. */
+const MAX_INITIALS = 4
 
 /** Enough for the largest hello in the smallest datagrams, each sent twice. */
 const MAX_DATAGRAMS = 128

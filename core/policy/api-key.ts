@@ -24,6 +24,7 @@ export const apiKey: PolicyKind<ApiKeyOptions> = {
       const owner = key.length > MOST_LENGTH ? undefined : table.ownerOf(secretDigest(key))
       if (owner === undefined) return WRONG
       request.user = owner
+      request.isPersonal = true
       if (userHeader !== undefined) request.set(userHeader, fieldText(owner))
       if (!passOn) takeOut(request, header, query)
       return null

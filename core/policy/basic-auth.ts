@@ -58,6 +58,7 @@ class Guard {
 
   #pass({ request }: HookCall, user: string): null {
     request.user = user
+    request.isPersonal = true
     if (!this.#passOn) request.delete('authorization')
     if (this.#userHeader !== null) request.set(this.#userHeader, fieldText(user))
     return null

@@ -79,6 +79,7 @@ async function ask(call: HookCall, { url, told, timeoutMs, send }: Asked): Promi
 
 function judge({ status, fields, body }: Awaited<ReturnType<Send>>, { request }: HookCall, identity: readonly string[]): Verdict | null {
   if (status >= 200 && status <= 299) {
+    request.isPersonal = true
     for (const name of identity)
       for (const [field, value] of fields) if (field.toLowerCase() === name.toLowerCase()) request.append(name, value)
     return null

@@ -146,6 +146,7 @@ class Guard {
 
   #pass({ request }: HookCall, { user, fields }: Identity): null {
     request.user = user
+    request.isPersonal = true
     for (const [name, value] of fields) request.set(name, value)
     return null
   }

@@ -16,6 +16,8 @@ const NEGATIVE_TTL_MS = 1000
 const MAX_STALE_MS = 60_000
 /** Clients of the forward side choose the names: of more than so many, the one asked for first is forgotten. */
 const MAX_NAMES = 10_000
+/** For one to forget. */
+const MOST_LOOKED = 16
 const HOSTS = '/etc/hosts'
 const HOSTS_CHECK_MS = 5000
 
@@ -87,12 +89,15 @@ export class DnsCache {
     this.#resolver.resolve6(name, { ttl: true }, collect)
   }
 
-  /** One that is being asked for stays: many are at most as many as there are connections. */
+  /** One that is being asked for stays: of those there are as many as who waits for one, which is bounded. */
   #forgetOldest(): void {
+    let looked = 0
     for (const [name, { waiting }] of this.#entries) {
-      if (waiting !== null) continue
-      this.#entries.delete(name)
-      return
+      if (waiting === null) {
+        this.#entries.delete(name)
+        return
+      }
+      if (++looked === MOST_LOOKED) return
     }
   }
 

@@ -1,7 +1,9 @@
 /** Whose answer it is: nobody can make one be kept for others that they would not get, and nobody gets one that is another route's. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Config, cache, http } from '../../core/index.ts'
+import { keyedQuery } from '../../core/cache/key.ts'
+import { readVary } from '../../core/cache/vary.ts'
+import { basicAuth, type Config, cache, http } from '../../core/index.ts'
 import { fresh, requestOf, startCached } from '../support/cache.ts'
 import { type OriginConnection, startOrigin } from '../support/origin.ts'
 import { type RunningProxy, startProxy } from '../support/proxy.ts'
@@ -22,6 +24,29 @@ test('fields that choose another URL, host or method somewhere behind are neithe
     assert.is((await cached.get('/', [line])).headers[status], 'sluice; fwd=uri-miss; detail=unkeyed', line)
   assert.is((await cached.get('/', ['X-Forwarded-Host: evil'])).text, 'example.com')
   assert.is((await cached.get('/')).text, 'example.com')
+})
+
+test('who proved to be somebody, in whatever way, gets no answer of another one, and leaves none', async () => {
+  const users = { ann: 'a', bob: 'b' }
+  const outer = [basicAuth({ users, passOn: false, userHeader: 'X-User' })]
+  await using cached = await startCached(({ headers }) => fresh(`for ${headers['x-user']}`), { outer })
+  const as = async (name: keyof typeof users) => {
+    const credentials = Buffer.from(`${name}:${users[name]}`).toString('base64')
+    return (await cached.get('/', [`Authorization: Basic ${credentials}`])).text
+  }
+  assert.equal([await as('ann'), await as('bob'), await as('ann')], ['for ann', 'for bob', 'for ann'])
+})
+
+test('a parameter that some endpoints take for two is part of the key, whatever the config leaves out', () => {
+  const rule = { kind: 'without', names: ['utm_*'] } as const
+  assert.is(keyedQuery('?id=1&utm_x=a', rule), '?id=1')
+  assert.is(keyedQuery('?id=1&utm_x=a;id=2', rule), '?id=1&utm_x=a;id=2')
+  assert.is(keyedQuery('?id=1&x=;id=2', { kind: 'only', names: ['id'] }), '?id=1&x=;id=2')
+})
+
+test('an answer that varies by what the proxy writes is nobody else’s', () => {
+  for (const name of ['Client-Cert', 'X-Forwarded-For', 'Forwarded', 'Via']) assert.is(readVary(`Accept, ${name}`), '*', name)
+  assert.equal(readVary('Accept, X-Forwarded-Proto'), ['accept', 'x-forwarded-proto'])
 })
 
 test('what a trusted proxy says of the host is part of the key', async () => {
