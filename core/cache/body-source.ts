@@ -21,6 +21,9 @@ export class BodySource {
   state: 'growing' | 'complete' | 'broken' = 'growing'
   /** As many as wait for this body. */
   readonly #readers = new Set<BodyReader>()
+  /** Those who are sent it: as long as there are any it takes its room, kept or not. */
+  #holders = 0
+  #freed: (() => void)[] = []
 
   /** `length`: exact; -1: not known. */
   constructor(length: number) {
@@ -29,6 +32,24 @@ export class BodySource {
 
   get hasReaders(): boolean {
     return this.#readers.size > 0
+  }
+
+  get isHeld(): boolean {
+    return this.#holders > 0
+  }
+
+  hold(): void {
+    this.#holders++
+  }
+
+  release(): void {
+    if (--this.#holders > 0) return
+    for (const tell of this.#freed.splice(0)) tell()
+  }
+
+  /** Told once nobody holds it. */
+  whenFree(tell: () => void): void {
+    this.#freed.push(tell)
   }
 
   /** Tells it from now on. */

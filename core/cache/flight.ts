@@ -158,10 +158,17 @@ export class Flight implements Inflow, Timed {
     const { filled } = this.source
     const fits = filled + more <= this.#home.objectBytes
     if (fits && (filled + more <= this.reserved || this.#home.reserve(this, Math.max(more, ROOM_BYTES)))) return true
-    // It is too long, and the next one will be, too.
-    this.#giveBack()
+    // It is too long, and the next one will be, too. Its room is taken until those who are sent what came so far have it.
+    this.#giveBackLater()
     this.refuse(true)
     return false
+  }
+
+  #giveBackLater(): void {
+    const { source, reserved } = this
+    if (!source.isHeld) return this.#giveBack()
+    this.reserved = 0
+    source.whenFree(() => this.#home.unreserve(reserved))
   }
 
   #giveBack(): void {

@@ -58,6 +58,8 @@ export class MemoryStore<Pending> {
   readonly #kept = new Sieve<StoredResponse | Mark>()
   /** Of bodies that are still coming. */
   #reserved = 0
+  /** Of bodies that are not kept any more, and that slow clients are still sent. */
+  #lent = 0
   #marks = 0
   #evictions = 0
 
@@ -112,7 +114,7 @@ export class MemoryStore<Pending> {
   /** False: there is no room for a body that is to come; `bytes` may be less than it becomes. */
   reserve(bytes: number): boolean {
     // The other half is for what is asked for again.
-    if (this.#reserved + bytes > this.#limits.bytes / 2) return false
+    if (this.#reserved + this.#lent + bytes > this.#limits.bytes / 2) return false
     this.#reserved += bytes
     this.#makeRoom(0)
     return true
@@ -139,10 +141,20 @@ export class MemoryStore<Pending> {
     if (response.isGone) return
     response.isGone = true
     this.#kept.remove(response)
+    this.#lend(response)
     const record = this.#records.get(response.key)
     if (record === undefined) return
     record.responses = record.responses.filter((other) => other !== response)
     this.tidy(record)
+  }
+
+  #lend({ body }: StoredResponse): void {
+    if (!body.isHeld) return
+    const { length } = body.bytes
+    this.#lent += length
+    body.whenFree(() => {
+      this.#lent -= length
+    })
   }
 
   mark(key: string, url: string, until: number): void {

@@ -40,6 +40,7 @@ export class StoredBody implements Detour, BodyReader {
   #isSilent = false
   #isBlocked = false
   #isDone = false
+  #isClosed = false
 
   /** `inflow`: where what comes is to go; `isHeard`: nothing comes. */
   constructor(taker: StoredTaker, { body, from, to }: StoredAnswer, inflow: Inflow | null, isHeard: boolean) {
@@ -49,6 +50,7 @@ export class StoredBody implements Detour, BodyReader {
     this.#at = from
     this.#to = to
     this.#isHeard = isHeard
+    body.hold()
     if (inflow === null) body.join(this)
   }
 
@@ -116,6 +118,8 @@ export class StoredBody implements Detour, BodyReader {
 
   close(): void {
     this.#isDone = true
+    if (!this.#isClosed) this.#source.release()
+    this.#isClosed = true
     this.#source.leave(this)
     this.#inflow?.break()
     this.#inflow = null

@@ -53,6 +53,22 @@ test('it never holds more than it may, and forgets keys of which nothing is left
   )
 })
 
+test('what is not kept any more, and still sent to somebody, counts against what may come', () => {
+  const store = new MemoryStore<never>({ bytes: 100_000, objectBytes: 50_000, variants: 2 })
+  const slow = response('slow', 30_000)
+  store.put(slow)
+  slow.body.hold()
+  slow.body.hold()
+  store.remove(slow)
+  assert.not(store.reserve(30_000), 'a client that does not read has 30 KB of the 50 KB')
+  assert.ok(store.reserve(15_000))
+  store.unreserve(15_000)
+  slow.body.release()
+  assert.not(store.reserve(30_000))
+  slow.body.release()
+  assert.ok(store.reserve(30_000))
+})
+
 test('what is asked for again outlives a walk through ten times as much as fits', () => {
   const store = new MemoryStore<never>({ bytes: 1_000_000, objectBytes: 100_000, variants: 4 })
   const hot = Array.from({ length: 20 }, (_, i) => `hot${i}`)
