@@ -230,7 +230,7 @@ test('a Connection that names thousands of fields costs one walk over the head',
   // Mechanism: one walk for each name, 27 ms for a head of 32 KiB.
   const lines = Array.from({ length: 90 }, (_, i) => `X${i}: y`)
   const names = Array.from({ length: 5_000 }, (_, i) => `x${i}`).join(',')
-  const times = Array.from({ length: 5 }, () => {
+  const times = Array.from({ length: 40 }, () => {
     const from = performance.now()
     assert.is(accepted(ask(...lines, `Connection: ${names}`, 'Y: z')).lines(), 'Host: x\r\nY: z\r\n')
     return performance.now() - from
