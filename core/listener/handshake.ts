@@ -2,6 +2,7 @@
  * One connection to a TLS listener, from the accept until it is secured: looks at its first bytes, shakes hands, and has a
  * deadline for both. Whatever goes wrong ends this connection alone, and is told once.
  */
+import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Accepted } from '../connection/home.ts'
 import type { Deadlines, Timed } from '../deadlines.ts'
@@ -12,6 +13,7 @@ import { type PeekResult, type Protocol, peek, readUntil } from '../net/peek.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import { ANYBODY, type Secured, secure } from '../net/secured.ts'
 import { answerTls, ready } from '../net/tls.ts'
+import { alertOf, sealAlert, secretIn } from '../net/tls-alert.ts'
 import type { AcceptedWire, Wire, WireOwner } from '../net/wire.ts'
 import { type Termination, terminationFor } from './termination.ts'
 
@@ -34,6 +36,8 @@ export interface HandshakeOptions {
 }
 
 const LINGER_MS = 2000
+/** Records that OpenSSL sends after each handshake of TLS 1.3, tickets that nobody can use here among them (SSL_CTX_set_num_tickets(3)). */
+const TICKETS = 2
 const FAILURES: ReadonlyMap<string, HandshakeFailure> = new Map([
   ['ECONNRESET', 'gone'],
   ['EPIPE', 'gone'],
@@ -152,6 +156,11 @@ export class Handshake implements Accepted, Timed, PeekResult {
     const { clients } = termination
     const socket = answerTls(below, { ...termination, clientCertificate: clients?.mode ?? null })
     this.#socket = socket
+    let secret: Buffer | null = null
+    if (clients?.mode === 'require')
+      socket.on('keylog', (line) => {
+        secret ??= secretIn(line)
+      })
     const onError = (error: NodeJS.ErrnoException) => {
       this.#tlsFailed(error.code ?? error.message)
       this.destroy()
@@ -172,7 +181,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
       const secured = secure(socket, clients, termination.served)
       if ('problem' in secured) {
         this.#fail('client_certificate', secured.problem)
-        return this.destroy()
+        return this.#tellWhy(socket, below, alertOf(secured.problem), secret)
       }
       socket.off('error', onError)
       socket.off('end', onGone)
@@ -182,6 +191,18 @@ export class Handshake implements Accepted, Timed, PeekResult {
       ready(socket)
       this.#home.handshakeDone(this, socket, secured, socket.alpnProtocol || null)
     })
+  }
+
+  /** With TLS 1.3 by an alert; before it nothing can be said in its name, and the connection just ends. */
+  #tellWhy(socket: TLSSocket, below: Socket, alert: number, secret: Buffer | null): void {
+    const cipher = socket.getCipher()?.standardName
+    const record = secret === null ? null : sealAlert(alert, { cipher, secret, sequence: TICKETS })
+    if (record === null) return this.destroy()
+    this.dueAt = this.#options.deadlines.in(LINGER_MS)
+    // What the client sends meanwhile is thrown away.
+    socket.resume()
+    // OpenSSL's own records leave when it is told that the handshake is done.
+    setImmediate(() => below.end(record))
   }
 
   /** HTTP in plain text: people forget the `s`, and deserve to be told. */

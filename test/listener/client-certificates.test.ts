@@ -49,26 +49,39 @@ secure('require: without a certificate the handshake ends with an alert, and is 
   await proxy.open(0)
 })
 
-secure('require: a certificate of another authority, or for servers only, lets nobody in', async (made) => {
+secure('require: a certificate of another authority, or for servers only, lets nobody in, and the alert says why', async (made) => {
   await using origin = await startOrigin()
   await using proxy = await start(made, { origin })
   const serverOnly = issue('server-only', { issuer: made.ca, extensions: ['extendedKeyUsage=serverAuth'] })
-  for (const [i, [pair, detail]] of (
+  for (const [i, [pair, cipher, detail, alert]] of (
     [
-      [made.selfSigned, 'DEPTH_ZERO_SELF_SIGNED_CERT'],
+      [made.selfSigned, 'AES_256_GCM_SHA384', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA'],
       [
         issue('stranger', { issuer: issue('other-ca', { extensions: ['basicConstraints=critical,CA:TRUE'] }) }),
+        'CHACHA20_POLY1305_SHA256',
         'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+        'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA',
       ],
-      [serverOnly, 'INVALID_PURPOSE'],
+      [serverOnly, 'AES_128_GCM_SHA256', 'INVALID_PURPOSE', 'ERR_SSL_SSL/TLS_ALERT_UNSUPPORTED_CERTIFICATE'],
     ] as const
   ).entries()) {
-    using client = await come(proxy, pair)
+    using client = await come(proxy, pair, { ciphers: `TLS_${cipher}` })
+    const told = new Promise<NodeJS.ErrnoException>((resolve) => client.socket.once('error', resolve))
     client.send(GET)
-    await client.closed()
+    assert.is((await told).code, alert)
     assert.equal(await proxy.handshakeFailed(i + 1), { why: 'client_certificate', detail })
     assert.is(client.rest, '')
   }
+  assert.is(origin.requests.length, 0)
+  await proxy.open(0)
+})
+
+secure('require: with TLS 1.2 a wrong certificate ends the handshake without a word', async (made) => {
+  await using origin = await startOrigin()
+  await using proxy = await start(made, { origin })
+  const came = come(proxy, made.selfSigned, { maxVersion: 'TLSv1.2' }).then((client) => client.send(GET).closed())
+  await came.catch(() => {})
+  assert.equal(await proxy.handshakeFailed(), { why: 'client_certificate', detail: 'DEPTH_ZERO_SELF_SIGNED_CERT' })
   assert.is(origin.requests.length, 0)
   await proxy.open(0)
 })
