@@ -9,6 +9,7 @@ import {
   choiceOf,
   controlOf,
   listOf,
+  maxAuthorityDays,
   readAddress,
   readDays,
   readDuration,
@@ -98,6 +99,16 @@ async function runCommand({ command, options, rest }: ParsedCommand, cacheFolder
       const days = readDays(textOf(options, 'days') ?? '90')
       return runCertDev({ names, dir: textOf(options, 'dir') ?? 'certs', days, client, force: options.force === true })
     }
+    case commands.caCreate:
+      return createCa(options)
+    case commands.caShow: {
+      const { runCaShow } = await import('./ca.ts')
+      return runCaShow({ dir: textOf(options, 'dir') ?? '.' })
+    }
+    case commands.caTrustHelp: {
+      const { runCaTrustHelp } = await import('./ca.ts')
+      return runCaTrustHelp({ dir: textOf(options, 'dir') ?? '.' })
+    }
     case commands.completion: {
       const { completionScript, shells } = await import('./completion.ts')
       const shell = shells.find((name) => name === rest[0])
@@ -110,6 +121,16 @@ async function runCommand({ command, options, rest }: ParsedCommand, cacheFolder
     default:
       return start({ kind: 'file', file }, options, cacheFolder)
   }
+}
+
+async function createCa(options: Options): Promise<number> {
+  const { faultOfDomain, runCaCreate } = await import('./ca.ts')
+  const permit = listOf(options, 'permit').map((domain) => domain.toLowerCase())
+  for (const fault of permit.map(faultOfDomain)) if (fault !== null) throw new UsageError(fault)
+  const name = textOf(options, 'name')
+  if (name !== null && (name === '' || name.length > 64)) throw new UsageError('--name takes up to 64 characters')
+  const days = readDays(textOf(options, 'days') ?? '3650', maxAuthorityDays)
+  return runCaCreate({ dir: textOf(options, 'dir') ?? '.', days, name, permit })
 }
 
 /** It is checked as what comes from elsewhere. */

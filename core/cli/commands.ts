@@ -1,5 +1,6 @@
 /** Every command with its options, as the parser reads them and the help tells them. Data alone. */
 import type { CommandSpec, Grammar, OptionSpec } from './arguments.ts'
+import { caCreate, caShow, caTrustHelp, certDev } from './certificate-specs.ts'
 
 const config: OptionSpec = { name: 'config', short: 'c', value: 'FILE', help: 'the config (default: proxy.config.ts)' }
 const json: OptionSpec = { name: 'json', help: 'print JSON' }
@@ -309,29 +310,6 @@ const cacheStat: CommandSpec = {
   environment: [controlVariable],
 }
 
-const certDev: CommandSpec = {
-  name: 'cert dev',
-  operands: { least: 0, most: 100 },
-  usage: ['cert dev [NAMES…] [options]'],
-  summary: 'certificates for trying things out, by an authority of your own',
-  about:
-    'Makes an authority, once, and a certificate by it (ECDSA P-256) for these names and for localhost, 127.0.0.1 and ::1; prints the lines for ' +
-    'the config and how to trust the authority. Files are for your eyes alone (0600). Not for production: there, take one that clients trust.',
-  options: [
-    { name: 'dir', value: 'DIR', help: 'where to write them (default: certs)' },
-    { name: 'days', value: 'N', help: 'how long the certificate is good, up to 397 (default: 90)' },
-    { name: 'client', value: 'NAME', help: 'also a certificate of a client, for clientCertificate' },
-    { name: 'force', help: 'replace certificates that are there already; the authority stays' },
-  ],
-  examples: [
-    ['sluice cert dev', 'for localhost, in ./certs'],
-    ["sluice cert dev api.example.test '*.example.test'", 'for names of your own'],
-    ['sluice cert dev --client ann', 'to try clientCertificate: require'],
-  ],
-  exits: [ok, [1, 'files are in the way: they are listed, and nothing was written'], usage],
-  environment: [],
-}
-
 const completion: CommandSpec = {
   name: 'completion',
   operands: { least: 1, most: 1 },
@@ -363,6 +341,9 @@ export const commands = {
   cacheList,
   cacheStat,
   certDev,
+  caCreate,
+  caShow,
+  caTrustHelp,
   completion,
 }
 
@@ -382,6 +363,9 @@ export const grammar: Grammar = {
     cacheList,
     cacheStat,
     certDev,
+    caCreate,
+    caShow,
+    caTrustHelp,
     completion,
   ],
   byDefault: run,
@@ -394,7 +378,7 @@ export const overviewParts = {
     ['Run', [url, run]],
     ['Look', [check, explain, status, cacheStat, cacheList, pluginProfile]],
     ['Change', [reload, stop, cachePurge]],
-    ['Create', [init, types, pluginNew, certDev, completion]],
+    ['Create', [init, types, pluginNew, certDev, caCreate, caShow, caTrustHelp, completion]],
   ],
   examples: [
     ['sluice http://localhost:3000', 'put a proxy on :8080 before what runs on port 3000'],

@@ -51,10 +51,13 @@ export function readSeconds(text: string): number {
 /** Clients refuse certificates that are good for longer. */
 const maxCertificateDays = 397
 
-export function readDays(text: string): number {
-  const days = /^\d{1,3}$/.test(text) ? Number(text) : 0
-  if (days >= 1 && days <= maxCertificateDays) return days
-  throw new UsageError(`--days takes a whole number from 1 to ${maxCertificateDays}, not ${text}`)
+/** Of an authority: twenty years. */
+export const maxAuthorityDays = 7_300
+
+export function readDays(text: string, most = maxCertificateDays): number {
+  const days = /^\d{1,4}$/.test(text) ? Number(text) : 0
+  if (days >= 1 && days <= most) return days
+  throw new UsageError(`--days takes a whole number from 1 to ${most}, not ${text}`)
 }
 
 export function readFormat(options: Options, env: NodeJS.ProcessEnv = process.env): CheckFormat {

@@ -2,21 +2,21 @@
  * Makes X.509 certificates (RFC 5280) with ECDSA P-256: an authority, and what it signs. Written by hand, for the libraries that do
  * it bring 20 packages and 5 MB for what are two functions here.
  */
-import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto'
+import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
 import { isIP } from 'node:net'
+import { ECDSA_SHA256, type Issued, readIssuer, type Signer } from './certificate-issuer.ts'
 import { bitString, boolean, integer, objectId, octetString, sequence, set, tagged, time, utf8String } from './der.ts'
-
-export interface Issued {
-  /** PEM. */
-  readonly cert: string
-  readonly key: string
-}
 
 export interface IssueOptions {
   /** Common name. */
   readonly name: string
   readonly from: Date
   readonly to: Date
+}
+
+export interface AuthorityOptions extends IssueOptions {
+  /** Domains, themselves and all under them, that it may sign for; null: for everything. */
+  readonly permitted?: readonly string[] | null
 }
 
 export interface LeafOptions extends IssueOptions {
@@ -26,13 +26,13 @@ export interface LeafOptions extends IssueOptions {
   readonly hosts: readonly string[]
 }
 
-const ECDSA_SHA256 = sequence(objectId('1.2.840.10045.4.3.2'))
 const OID = {
   commonName: '2.5.4.3',
   subjectKeyIdentifier: '2.5.29.14',
   keyUsage: '2.5.29.15',
   subjectAltName: '2.5.29.17',
   basicConstraints: '2.5.29.19',
+  nameConstraints: '2.5.29.30',
   authorityKeyIdentifier: '2.5.29.35',
   extendedKeyUsage: '2.5.29.37',
 } as const
@@ -42,70 +42,87 @@ const SIGNS_DATA = bitString(Buffer.from([0x80]), 7)
 const SIGNS_CERTIFICATES = bitString(Buffer.from([0x06]), 1)
 
 /** May sign certificates, but no further authorities. */
-export function makeAuthority({ name, from, to }: IssueOptions): Issued {
+export function makeAuthority({ name, from, to, permitted = null }: AuthorityOptions): Issued {
   const keys = makeKeys()
   const subject = nameOf(name)
+  const id = keyId(keys.spki)
   const extensions = [
     extension(OID.basicConstraints, sequence(boolean(true), integer(Buffer.from([0]))), true),
     extension(OID.keyUsage, SIGNS_CERTIFICATES, true),
-    extension(OID.subjectKeyIdentifier, octetString(keyId(keys.spki))),
+    extension(OID.subjectKeyIdentifier, octetString(id)),
+    ...(permitted === null ? [] : [extension(OID.nameConstraints, constraints(permitted), true)]),
   ]
-  return seal({ issuer: subject, subject, keys, from, to, extensions, signer: keys.privateKey })
+  const signer: Signer = { subject, keyId: id, key: keys.privateKey, algorithm: ECDSA_SHA256 }
+  return { cert: pemOf(seal({ subject, spki: keys.spki, from, to, extensions, signer })), key: keyPem(keys) }
 }
 
-export function issueCertificate({ name, from, to, issuer, use, hosts }: LeafOptions): Issued {
+export function issueCertificate({ issuer, ...leaf }: LeafOptions): Issued {
   const keys = makeKeys()
-  const authority = new X509Certificate(issuer.cert)
-  const authoritySpki = authority.publicKey.export({ type: 'spki', format: 'der' })
-  const alternative = hosts.length === 0 ? [] : [extension(OID.subjectAltName, sequence(...hosts.map(generalName)))]
+  return { cert: pemOf(issueFor(keys.spki, leaf, readIssuer(issuer))), key: keyPem(keys) }
+}
+
+/** DER, for a key that is there already. */
+export function issueFor(spki: Buffer, { name, from, to, use, hosts }: Omit<LeafOptions, 'issuer'>, signer: Signer): Buffer {
+  // RFC 5280 §4.2.1.6: who has no other name has to be known by this one. A common name has 64 characters at the most.
+  const isNamed = name.length <= 64
+  const alternative = hosts.length === 0 ? [] : [extension(OID.subjectAltName, sequence(...hosts.map(generalName)), !isNamed)]
   const extensions = [
     extension(OID.basicConstraints, sequence(), true),
     extension(OID.keyUsage, SIGNS_DATA, true),
     extension(OID.extendedKeyUsage, sequence(objectId(EXTENDED_USE[use]))),
-    extension(OID.subjectKeyIdentifier, octetString(keyId(keys.spki))),
-    extension(OID.authorityKeyIdentifier, sequence(tagged(0x80, keyId(authoritySpki)))),
+    extension(OID.subjectKeyIdentifier, octetString(keyId(spki))),
+    ...(signer.keyId === null ? [] : [extension(OID.authorityKeyIdentifier, sequence(tagged(0x80, signer.keyId)))]),
     ...alternative,
   ]
-  const commonName = /^CN=(.*)$/m.exec(authority.subject)?.[1] ?? ''
-  return seal({ issuer: nameOf(commonName), subject: nameOf(name), keys, from, to, extensions, signer: createPrivateKey(issuer.key) })
+  return seal({ subject: isNamed ? nameOf(name) : sequence(), spki, from, to, extensions, signer })
 }
 
-interface Keys {
+export function pemOf(der: Buffer): string {
+  const lines = der.toString('base64').replaceAll(/.{64}(?=.)/g, '$&\n')
+  return `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`
+}
+
+export interface Keys {
   readonly privateKey: KeyObject
   readonly spki: Buffer
 }
 
-function makeKeys(): Keys {
+export function makeKeys(): Keys {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   return { privateKey, spki: publicKey.export({ type: 'spki', format: 'der' }) }
 }
 
+export function keyPem({ privateKey }: Keys): string {
+  return privateKey.export({ type: 'pkcs8', format: 'pem' })
+}
+
 interface Parts {
-  readonly issuer: Buffer
   readonly subject: Buffer
-  readonly keys: Keys
+  readonly spki: Buffer
   readonly from: Date
   readonly to: Date
   readonly extensions: readonly Buffer[]
-  readonly signer: KeyObject
+  readonly signer: Signer
 }
 
-function seal({ issuer, subject, keys, from, to, extensions, signer }: Parts): Issued {
+function seal({ subject, spki, from, to, extensions, signer }: Parts): Buffer {
   const serial = randomBytes(16)
   // Not zero, and not longer for its sign.
   serial[0] = (serial[0]! & 0x7f) | 0x40
   const version3 = tagged(0xa0, integer(Buffer.from([2])))
   const validity = sequence(time(from), time(to))
   const signed = sequence(
-    ...[version3, integer(serial), ECDSA_SHA256, issuer, validity, subject, keys.spki],
+    ...[version3, integer(serial), signer.algorithm, signer.subject, validity, subject, spki],
     tagged(0xa3, sequence(...extensions)),
   )
-  const der = sequence(signed, ECDSA_SHA256, bitString(sign('sha256', signed, signer)))
-  const lines = der.toString('base64').replaceAll(/.{64}(?=.)/g, '$&\n')
-  return {
-    cert: `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`,
-    key: keys.privateKey.export({ type: 'pkcs8', format: 'pem' }),
-  }
+  return sequence(signed, signer.algorithm, bitString(sign('sha256', signed, signer.key)))
+}
+
+/** RFC 5280 §4.2.1.10. Where only names are permitted, addresses would be free: so none is. */
+function constraints(permitted: readonly string[]): Buffer {
+  const subtrees = permitted.map((domain) => sequence(tagged(0x82, Buffer.from(domain, 'latin1'))))
+  const everyAddress = [Buffer.alloc(8), Buffer.alloc(32)].map((bytes) => sequence(tagged(0x87, bytes)))
+  return sequence(tagged(0xa0, ...subtrees), tagged(0xa1, ...everyAddress))
 }
 
 function nameOf(commonName: string): Buffer {
