@@ -70,6 +70,10 @@ export interface EndedTunnel {
   /** Of the endpoint that was tried last. */
   readonly endpoint: string | null
   readonly id: string
+  /** The number behind the dash of the id. */
+  readonly serial: number
+  /** Of the plan it began on. */
+  readonly generation: number
   /** `TLS`, `QUIC`: its hello was read. `SOCKS`: not so far that its version would be known. `UDP`: of a client of SOCKS5, too. */
   readonly protocol: 'TCP' | 'TLS' | 'UDP' | 'QUIC' | 'SOCKS' | 'SOCKS4' | 'SOCKS5'
   /** What a client of the forward side asked for: `example.com:443`; null if it did not come to that, and of other listeners. */
@@ -97,6 +101,8 @@ export interface EndedTunnel {
   /** Of the last attempt; NaN without a connection. */
   readonly connectMs: number
   readonly attempts: number
+  /** As of an exchange. */
+  readonly logHooks: readonly Hook[] | null
 }
 
 /**

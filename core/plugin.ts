@@ -133,6 +133,12 @@ export interface ConnectionHooks {
    * place; `deny()` ends the connection. Needs the permission `stream`.
    */
   onData?(data: Uint8Array<ArrayBuffer>, conn: Connection, from: 'client' | 'upstream'): Answer<Uint8Array | string | Deny>
+  /**
+   * Lines of the access log, a batch at a time, off the way of what they tell of. It may return as many entries: they are written with the text
+   * fields as it left them, and null leaves one out. If it fails, these texts are written as `-`; with `onFailure: 'continue'` as they were.
+   * In `defineConfig({ use })` it gets those of listeners of every kind, but for a plugin with a `match`, which gets those of requests alone.
+   */
+  onLog?(entries: readonly LogEntry[]): Answer<readonly (LogEntry | null)[]>
   /** What it returns, as JSON, the next version of this plugin gets from `host.restore()`. */
   onReload?(): unknown
 }
@@ -166,16 +172,21 @@ export interface Tunnel {
   /** For the plugin to keep what it needs from one message to the next: the same object for both directions of one WebSocket. */
   readonly state: Record<string, unknown>
 }
-/** A line of the access log. Fields that were changed in what `onLog` returns are written so. */
+/** A line of the access log. Texts that were changed in what `onLog` returns are written so. */
 export interface LogEntry {
+  /** `exchange`: of HTTP, tunnels by CONNECT too. `tunnel`: a connection to a listener of TCP or SOCKS. `session`: a client of UDP. */
+  readonly kind: 'exchange' | 'tunnel' | 'session'
   readonly time: string
   readonly id: string
   readonly listener: string
   readonly route: string | null
   readonly upstream: string | null
   readonly endpoint: string | null
+  /** `HTTP/1.1`, `TLS`, `TCP`, `SOCKS5`, `UDP`, `QUIC`. */
   readonly protocol: string
+  /** Empty, as host and path are, where there was no request. */
   readonly method: string
+  /** 0 where there was no request. */
   readonly status: number
   readonly host: string
   readonly path: string
@@ -187,14 +198,21 @@ export interface LogEntry {
   readonly referer: string | null
   /** Of the client's certificate, null without one. Written anew or taken out, nothing of the certificate is in the line. */
   readonly clientSubject: string | null
-  /** Who the client has proved to be to a policy such as `basicAuth`; null if none asked. */
+  /** Who the client has proved to be to a policy such as `basicAuth`, or to the forward side; null if nobody asked. */
   readonly user: string | null
+  /** What a client asked a forward proxy to reach by a tunnel, or SOCKS: `example.com:443`; else null. */
+  readonly destination: string | null
+  /** The server name by which TLS or QUIC asked, where the proxy looked; else null. */
+  readonly sni: string | null
   /** How it fared with the cache on its way: `hit`, `miss` …; null if there is none. */
   readonly cache: string | null
   readonly reason: string | null
   readonly decidedBy: string | null
   readonly bytesIn: number
   readonly bytesOut: number
+  /** Of a session; else 0. */
+  readonly datagramsIn: number
+  readonly datagramsOut: number
   readonly durationMs: number
 }
 
@@ -213,11 +231,6 @@ export interface HttpHooks extends ConnectionHooks {
   onMessage?(message: string | Uint8Array<ArrayBuffer>, from: 'client' | 'upstream', tunnel: Tunnel): Answer<string | Uint8Array | Deny>
   /** When the proxy is about to answer with an error of its own: what it returns is sent instead. */
   onError?(error: { readonly code: string; readonly status: number; readonly detail: string }, req: RequestView): Answer<Reply>
-  /**
-   * Lines of the access log, a batch at a time, off the way of the exchanges. It may return as many entries: they are written with the text
-   * fields as it left them, and null leaves one out. If it fails, these texts are written as `-`; with `onFailure: 'continue'` as they were.
-   */
-  onLog?(entries: readonly LogEntry[]): Answer<readonly (LogEntry | null)[]>
 }
 
 /** One store for all workers, apart for each plugin. Text keys up to 512 characters, text values up to 64 KiB. Gone when the proxy ends. */

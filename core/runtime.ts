@@ -318,11 +318,9 @@ export class Runtime {
 
   #makeService(listener: ListenerPlan, shared: Shared): Service {
     const { limits, encodedSlashes } = listener
-    const { plan } = shared
     return {
       ...this.#makeShared(shared),
       number: ++this.#services,
-      generation: plan.generation,
       listener,
       rules: {
         requestLineBytes: limits.requestLineBytes,
@@ -341,6 +339,7 @@ export class Runtime {
     const turns = new Map<SplitDestination, Balancer>()
     return {
       tally: this.#tally!,
+      generation: plan.generation,
       deadlines: this.deadlines,
       observer: this.#options.observer,
       upstreamFor: (upstream: UpstreamPlan) => upstreams.get(upstream)!,

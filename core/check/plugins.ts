@@ -98,12 +98,13 @@ const CONNECTION_HOOKS = ['onConnection', 'onClientHello', 'onData']
 function neverAsked(hooks: readonly string[], of: ConnectionUses | null): string | null {
   const own = hooks.filter((hook) => hook !== 'onReload')
   const isAsked = (hook: string): boolean =>
-    CONNECTION_HOOKS.includes(hook) === (of !== null) && !(of?.isHttp === true && hook === 'onData')
+    (hook === 'onLog' && of?.isHttp !== true) ||
+    (CONNECTION_HOOKS.includes(hook) === (of !== null) && !(of?.isHttp === true && hook === 'onData'))
   if (own.length === 0 || own.some(isAsked)) return null
   if (of === null) return `${own.join(', ')} are asked by TCP listeners alone`
   if (own.includes('onData'))
     return 'onData is not asked where the route goes to HTTP: its bodies and messages have hooks of their own, in the use of http({ … })'
-  return `a TCP listener asks ${CONNECTION_HOOKS.join(', ')} alone, and it has ${own.join(', ')}`
+  return `a TCP listener asks ${CONNECTION_HOOKS.join(', ')} and onLog alone, and it has ${own.join(', ')}`
 }
 
 function tcpUses(config: Config): ReadonlyMap<string, ConnectionUses> {

@@ -47,6 +47,7 @@ export async function runExplainId(id: string, choice: Choice, { json, all }: Pr
 async function tell(recalled: Recalled, status: Status, { json, all }: Printing & { readonly all: boolean }): Promise<number> {
   const generation = status.generation ?? null
   const isOld = generation !== null && generation !== recalled.generation
+  if (recalled.kind === 'tunnel') return tellTunnel(recalled, { generation, isOld, json })
   const { explanation, problems } = await explainConfig(status.config ?? 'proxy.config.ts', askedAgain(recalled, all))
   if (json) {
     printJson({ ok: true, happened: shownRecalled(recalled), generation, explanation, problems: explanation === null ? problems : [] })
@@ -62,9 +63,15 @@ async function tell(recalled: Recalled, status: Status, { json, all }: Printing 
   return exitCodes.ok
 }
 
+function tellTunnel(recalled: Recalled, { generation, isOld, json }: { generation: number | null; isOld: boolean; json: boolean }): number {
+  if (json) printJson({ ok: true, happened: shownRecalled(recalled), generation })
+  else process.stdout.write(formatRecalled(recalled, { color: hasColor(process.stdout), generation: isOld ? generation : null }))
+  return exitCodes.ok
+}
+
 function unknownId(id: string): string {
   return (
-    `the proxy does not remember ${id}: each worker keeps about the last 1 MB of its requests, some thousands, and forgets them when it ` +
+    `the proxy does not remember ${id}: each worker keeps about the last 1 MB of its requests, tunnels and sessions, some thousands, and forgets them when it ` +
     'ends. The id is the field `id` of the access log, and stands at the end of a line on a terminal'
   )
 }

@@ -7,8 +7,10 @@ import { BODY_HOOKS, tellBodyHook } from './schema-body-hook.ts'
 import { policyUse } from './schema-policies.ts'
 import { chosen, duration, list, made, object, oneOf, refused, type Schema, size, textThat, wordsOf, wrong } from './schema-values.ts'
 
+/** Asked by listeners of both kinds. */
+const LOG_HOOK = 'onLog'
 /** Hooks that run; the others of the contract are refused until they do. */
-const HOOKS = ['onRequest', 'onResponse', 'onRequestBody', 'onResponseBody', 'onUpgrade', 'onMessage', 'onError', 'onLog']
+const HOOKS = ['onRequest', 'onResponse', 'onRequestBody', 'onResponseBody', 'onUpgrade', 'onMessage', 'onError', LOG_HOOK]
 const CONNECTION_HOOKS = ['onConnection', 'onClientHello', 'onData']
 const PLANNED_HOOKS = ['onReload']
 
@@ -25,11 +27,11 @@ const inlineHooks = telling((hooks, say) => {
 
 const connectionHooks = telling((hooks, say) => {
   for (const [name, hook] of Object.entries(isObject(hooks) ? hooks : {})) {
-    if (CONNECTION_HOOKS.includes(name)) {
+    if (CONNECTION_HOOKS.includes(name) || name === LOG_HOOK) {
       if (hook !== undefined && typeof hook !== 'function') say([name], `expected a function, got ${show(hook)}`)
     } else if (PLANNED_HOOKS.includes(name)) say([name], `the hook ${name} is not supported yet`, 'key')
     else if ([...HOOKS, ...BODY_HOOKS].includes(name))
-      say([name], `the hook ${name} is for HTTP; a TCP listener asks ${CONNECTION_HOOKS.join(', ')}`, 'key')
+      say([name], `the hook ${name} is for HTTP; a TCP listener asks ${[...CONNECTION_HOOKS, LOG_HOOK].join(', ')}`, 'key')
     else say([name], noSuchHook(name), 'key')
   }
 })

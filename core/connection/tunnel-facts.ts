@@ -1,18 +1,26 @@
-/** What is told of one connection to a TCP or SOCKS listener, or of one session of UDP, when it ends. Facts alone: a tunnel keeps no plan alive. */
-
+/**
+ * What is told of one connection to a TCP or SOCKS listener, or of one session of UDP, when it ends. Facts alone: a tunnel keeps no plan
+ * alive. Hooks of the log are held until then.
+ */
 import { monotonicMs, toEpochMs } from '../clock.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { EndedTunnel, Observer } from '../events.ts'
+import type { Hook } from '../hooks.ts'
 
-export interface TunnelBeginning {
-  readonly listener: string
-  readonly id: string
-  readonly ip: string
+/** What a service of any kind has, to begin with. */
+export interface TunnelService {
+  readonly listener: { readonly name: string; readonly logHooks: readonly Hook[] | null }
+  readonly generation: number
+  readonly observer: Observer
+  requestId(serial: number): string
+  nextSerial(): number
 }
 
 export class TunnelFacts implements EndedTunnel {
   readonly listener: string
   readonly id: string
+  readonly serial: number
+  readonly generation: number
   readonly ip: string
   protocol: EndedTunnel['protocol'] = 'TCP'
   destination: string | null = null
@@ -31,28 +39,52 @@ export class TunnelFacts implements EndedTunnel {
   durationMs = 0
   connectMs = Number.NaN
   attempts = 0
+  logHooks: readonly Hook[] | null = null
   readonly started = monotonicMs()
   readonly #observer: Observer
-  #told = false
+  #isOver = false
 
-  constructor({ listener, id, ip }: TunnelBeginning, observer: Observer) {
-    this.listener = listener
-    this.id = id
+  constructor({ listener, generation, observer, requestId, nextSerial }: TunnelService, ip: string) {
+    this.listener = listener.name
+    this.generation = generation
+    this.serial = nextSerial()
+    this.id = requestId(this.serial)
     this.ip = ip
     this.#observer = observer
+    this.#hold(listener.logHooks)
   }
 
   get startedAt(): number {
     return toEpochMs(this.started)
   }
 
+  /** A route was chosen, which may have more hooks of the log than its listener. */
+  routed({ id, logHooks }: { readonly id: string; readonly logHooks: readonly Hook[] | null }): void {
+    this.route = id
+    this.#hold(logHooks)
+  }
+
   /** Told once: the first end is the reason. */
   end(reason: ErrorCode | null, detail: string | null): void {
-    if (this.#told) return
-    this.#told = true
+    if (this.#isOver) return
     this.reason = reason
     this.detail = detail
     this.durationMs = monotonicMs() - this.started
+    this.#isOver = true
     this.#observer.tunnelEnded(this)
+    this.#hold(null)
+  }
+
+  /** It goes on as something that tells of itself: nothing is told of it. */
+  handedOver(): void {
+    this.#isOver = true
+    this.#hold(null)
+  }
+
+  #hold(hooks: readonly Hook[] | null): void {
+    if (hooks === this.logHooks) return
+    if (hooks !== null) for (const hook of hooks) hook.hold()
+    if (this.logHooks !== null) for (const hook of this.logHooks) hook.release()
+    this.logHooks = hooks
   }
 }

@@ -5,6 +5,7 @@
 import type { Deadlines, Timed } from '../deadlines.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
 import type { DatagramLoss, Observer } from '../events.ts'
+import type { Hook } from '../hooks.ts'
 import type { DatagramSocket, Sender } from '../net/datagrams.ts'
 import { QuicHello } from '../net/quic-initial.ts'
 import { isKnownVersion, sourceIdOf, versionAt } from '../net/quic-packet.ts'
@@ -28,8 +29,7 @@ export interface SessionHome {
 
 /** Where its datagrams go. */
 export interface SessionTarget {
-  /** Of the route. */
-  readonly route: string
+  readonly route: { readonly id: string; readonly logHooks: readonly Hook[] | null }
   readonly upstream: string
   /** In the order in which they are tried. */
   readonly endpoints: readonly EndpointPlan[]
@@ -100,7 +100,7 @@ export class UdpSession implements Accepted, Timed, LinkOwner {
     const { facts } = this
     this.#hello = null
     this.#target = target
-    facts.route = target.route
+    facts.routed(target.route)
     facts.upstream = target.upstream
     this.dueAt = this.#options.deadlines.in(this.#idleMs)
     this.#dial()

@@ -9,7 +9,7 @@ import type { Upstream } from './upstreams.ts'
 
 export interface TcpOptions {
   listen: Listen
-  /** Plugins and hooks of connections: `onConnection`, `onClientHello`, `onData`. Asked in this order, before a route is chosen. */
+  /** Plugins and hooks of connections: `onConnection`, `onClientHello`, `onData`, asked in this order before a route is chosen, and `onLog`. */
   use?: List<ConnectionUse> | undefined
   /** Tried in this order: the first whose every field matches wins. */
   routes: List<TcpRoute>

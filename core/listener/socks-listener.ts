@@ -27,6 +27,7 @@ import { Interim } from './interim.ts'
 /** What every connection of a SOCKS listener shares: its plan and the runtime behind it. */
 export interface SocksService {
   readonly tally: Tally
+  readonly generation: number
   readonly listener: SocksListenerPlan
   readonly forward: Forwarding
   readonly deadlines: Deadlines
@@ -69,9 +70,8 @@ export class SocksListener extends Acceptor<SocksService> implements OpeningHome
 
   #begin(wire: AcceptedWire, early: Buffer | null, place?: Place): void {
     const { service } = this
-    const { listener, forward, observer, deadlines } = service
-    const begun = { listener: listener.name, id: service.requestId(service.nextSerial()), ip: plainAddress(wire.remoteAddress) }
-    const facts = new TunnelFacts(begun, observer)
+    const { listener, forward, deadlines } = service
+    const facts = new TunnelFacts(service, plainAddress(wire.remoteAddress))
     facts.protocol = 'SOCKS'
     const refused = forward.plan.access.refuseClient(facts.ip)
     if (refused !== null) {

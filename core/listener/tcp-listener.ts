@@ -32,6 +32,7 @@ import type { Termination } from './termination.ts'
 /** What every connection of a TCP listener shares: its plan and the runtime behind it. */
 export interface TcpService {
   readonly tally: Tally
+  readonly generation: number
   readonly listener: TcpListenerPlan
   readonly deadlines: Deadlines
   readonly observer: Observer
@@ -92,11 +93,10 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
   /** `stage`: what the connection was so far; null: nothing. `early`: what was read behind the header. */
   #welcome(stage: Accepted | null, wire: AcceptedWire, header: ProxyHeader | null, early: Buffer): void {
     const { service } = this
-    const { listener, observer } = service
-    const begun = { listener: listener.name, id: service.requestId(service.nextSerial()), ip: peerOf(wire.remoteAddress, header) }
-    const facts = new TunnelFacts(begun, observer)
+    const { listener } = service
+    const facts = new TunnelFacts(service, peerOf(wire.remoteAddress, header))
     const port = header?.source?.port ?? wire.remotePort
-    const hooks = listener.hooks.length === 0 ? null : new ConnectionHooks(listener.hooks, { ...begun, port })
+    const hooks = listener.hooks.length === 0 ? null : new ConnectionHooks(listener.hooks, { listener: listener.name, ip: facts.ip, port })
     const decided = { wire, facts, header, early, hasEnded: false, hooks }
     if (hooks === null) return this.#begin(stage, decided)
     const kept = stage ?? new Interim(wire, this)
@@ -144,7 +144,7 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
     const port = header?.source?.port ?? wire.remotePort
     const hooks = decided.hooks ?? new ConnectionHooks([], { listener, ip, port })
     hooks.addRoute(route.hooks)
-    facts.route = route.id
+    facts.routed(route)
     const withHooks = { ...decided, hooks }
     hooks.ask('route', 'onConnection', null, (decision) => {
       if (!this.#mayGoOn(decision, withHooks, stage)) return
@@ -194,15 +194,16 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
       this.replace(stage, new Interim(wire, this))
       return wire.reset()
     }
-    facts.route = route.id
+    facts.routed(route)
     if (route.destination.kind === 'http') return this.#enter(this.service.httpListenerOf(route), stage, decided)
     if (route.tls === null) this.#relay(stage, wire, this.#relayOptions(route, decided))
     else this.#terminate(stage, route, decided)
   }
 
-  #enter(listener: Listener, stage: Accepted, { wire, early, hasEnded, header, hooks }: Decided): void {
+  #enter(listener: Listener, stage: Accepted, { wire, facts, early, hasEnded, header, hooks }: Decided): void {
     // What follows are requests, with hooks of their own.
     hooks?.close()
+    facts.handedOver()
     const { name } = this.release(stage)
     if (this.service.skipsTls && listener.isSecure) return void listener.admit(wire, 'https')
     this.#inside++

@@ -15,6 +15,7 @@ import { QuicIds } from './quic-ids.ts'
 
 /** What every session of a UDP listener begins with: its plan and the runtime behind it. */
 export interface UdpService {
+  readonly generation: number
   readonly listener: UdpListenerPlan
   readonly deadlines: Deadlines
   readonly observer: Observer
@@ -101,14 +102,14 @@ export class UdpListener {
 
   /** Null: the client is not listened to. `length`: of the datagram that it begins with. */
   begin(door: Door, datagram: Buffer, length: number): UdpSession | null {
-    const { listener, deadlines, observer, requestId, nextSerial } = this.#service
+    const { listener, deadlines, observer } = this.#service
     if (this.#sessions >= listener.limits.sessions || this.#environment.isShort()) {
       this.dropped('limit')
       return null
     }
     const { socket } = door
     const sender = socket.sender()
-    const facts = new TunnelFacts({ listener: listener.name, id: requestId(nextSerial()), ip: sender.address }, observer)
+    const facts = new TunnelFacts(this.#service, sender.address)
     facts.protocol = 'UDP'
     const session = new UdpSession(door, { facts, socket, sender, deadlines, observer, idleMs: listener.timeouts.idle })
     this.#sessions++
@@ -167,7 +168,7 @@ export class UdpListener {
 
   #send(session: UdpSession, route: UdpRoutePlan | null): void {
     if (route === null) session.refuse('no_route', null)
-    else session.relay({ route: route.id, replies: route.replies, ...placesOf(route.destination, session.facts.ip) })
+    else session.relay({ route, replies: route.replies, ...placesOf(route.destination, session.facts.ip) })
   }
 
   #tellEmpty(): void {

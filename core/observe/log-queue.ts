@@ -4,13 +4,16 @@
  */
 import { Deadlines, type Timed } from '../deadlines.ts'
 import { ProxyError } from '../errors.ts'
-import type { EndedExchange } from '../events.ts'
+import type { EndedExchange, EndedTunnel } from '../events.ts'
 import { type Answer, type Hook, type HookCall, type LogPart, PENDING, type Verdict } from '../hooks.ts'
 import { RequestHead } from '../net/http1/head.ts'
 import { isEntry, PendingLine } from './pending-line.ts'
+import { PendingTunnel } from './pending-tunnel.ts'
+
+export type AnyPending = PendingLine | PendingTunnel
 
 export interface LogQueueOptions {
-  write(line: PendingLine): void
+  write(line: AnyPending): void
   count(what: 'leftOut' | 'masked', lines: number): void
   /** Told once a second at most: of lines that a hook failed to look at, or that were dropped. */
   warn(hook: string, text: string): void
@@ -53,21 +56,12 @@ export class LogQueue implements Timed {
 
   /** `hooks`: the same list for all exchanges whose lines are to go together. No hook is asked in here. */
   add(exchange: EndedExchange, hooks: readonly Hook[]): void {
-    if (this.#waiting >= MOST_WAITING) {
-      this.dropped++
-      return this.#warn(hooks[0]!.name, `access lines are being dropped: ${MOST_WAITING} wait for the answers of onLog`)
-    }
-    let chain = this.#chains.get(hooks)
-    if (chain === undefined) {
-      chain = new Chain(hooks)
-      this.#chains.set(hooks, chain)
-      // Its plan may be gone before they have answered.
-      for (const hook of hooks) hook.hold()
-    }
-    this.#waiting++
-    chain.gathered.push(new PendingLine(exchange))
-    if (chain.gathered.length >= MOST_IN_BATCH) this.#flushSoon()
-    else if (this.slot < 0) this.#startTimer()
+    if (this.#hasRoom(hooks)) this.#gather(new PendingLine(exchange), hooks)
+  }
+
+  /** The same for a line that is not of HTTP. */
+  addTunnel(tunnel: EndedTunnel, hooks: readonly Hook[]): void {
+    if (this.#hasRoom(hooks)) this.#gather(new PendingTunnel(tunnel), hooks)
   }
 
   /** Hands on what was gathered. */
@@ -94,6 +88,27 @@ export class LogQueue implements Timed {
 
   onDeadline(): void {
     this.flush()
+  }
+
+  #hasRoom(hooks: readonly Hook[]): boolean {
+    if (this.#waiting < MOST_WAITING) return true
+    this.dropped++
+    this.#warn(hooks[0]!.name, `access lines are being dropped: ${MOST_WAITING} wait for the answers of onLog`)
+    return false
+  }
+
+  #gather(line: AnyPending, hooks: readonly Hook[]): void {
+    let chain = this.#chains.get(hooks)
+    if (chain === undefined) {
+      chain = new Chain(hooks)
+      this.#chains.set(hooks, chain)
+      // Its plan may be gone before they have answered.
+      for (const hook of hooks) hook.hold()
+    }
+    this.#waiting++
+    chain.gathered.push(line)
+    if (chain.gathered.length >= MOST_IN_BATCH) this.#flushSoon()
+    else if (this.slot < 0) this.#startTimer()
   }
 
   #startTimer(): void {
@@ -152,7 +167,7 @@ export class LogQueue implements Timed {
     const fault = verdict.kind === 'entries' ? faultOf(verdict.entries, batch.lines.length) : faultText(verdict)
     if (verdict.kind !== 'entries' || fault !== null) return this.#mask(hook, batch, fault ?? '')
     const { entries } = verdict
-    const kept: PendingLine[] = []
+    const kept: AnyPending[] = []
     for (const [i, line] of batch.lines.entries()) {
       const entry = entries[i]!
       if (entry === null) continue
@@ -217,7 +232,7 @@ export class LogQueue implements Timed {
 /** Lines that have the same hooks. */
 class Chain {
   readonly hooks: readonly Hook[]
-  gathered: PendingLine[] = []
+  gathered: AnyPending[] = []
   /** Under way, oldest first. */
   readonly batches: Batch[] = []
 
@@ -227,13 +242,13 @@ class Chain {
 }
 
 class Batch {
-  lines: readonly PendingLine[]
+  lines: readonly AnyPending[]
   /** How many hooks have answered. */
   answered = 0
   /** Of the hook that owes an answer. */
   call: LogCall | null = null
 
-  constructor(lines: readonly PendingLine[]) {
+  constructor(lines: readonly AnyPending[]) {
     this.lines = lines
   }
 }
@@ -251,7 +266,7 @@ class LogCall implements HookCall, Timed {
   ended = false
   readonly #onAnswer: (verdict: Verdict | null) => void
 
-  constructor(lines: readonly PendingLine[], onAnswer: (verdict: Verdict | null) => void) {
+  constructor(lines: readonly AnyPending[], onAnswer: (verdict: Verdict | null) => void) {
     this.part = { kind: 'log', entries: lines.map((line) => line.fields()) }
     this.#onAnswer = onAnswer
   }

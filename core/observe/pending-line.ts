@@ -21,10 +21,12 @@ const TEXTS = [
   'cache',
   'peer',
   'clientSubject',
+  'destination',
+  'sni',
 ] as const satisfies readonly (keyof LogEntry)[]
 /** Of each: more than any request line has. */
 const MOST_TEXT = 8_192
-const MASK = '-'
+export const MASK = '-'
 
 export class PendingLine implements EndedExchange {
   readonly listener: string
@@ -105,6 +107,7 @@ export class PendingLine implements EndedExchange {
   /** As hooks see it. */
   fields(): LogFields {
     return {
+      kind: 'exchange',
       time: isoTime(this.startedAt),
       id: this.id,
       listener: this.listener,
@@ -123,13 +126,21 @@ export class PendingLine implements EndedExchange {
       referer: this.referer,
       clientSubject: this.clientCertificate?.subject ?? null,
       user: this.user,
+      destination: this.#destination,
+      sni: null,
       cache: this.cache,
       reason: this.reason,
       decidedBy: this.decidedBy,
       bytesIn: this.bytesIn,
       bytesOut: this.bytesOut,
+      datagramsIn: 0,
+      datagramsOut: 0,
       durationMs: Math.round(this.durationMs * 1_000) / 1_000,
     } satisfies LogEntry & LogFields
+  }
+
+  get #destination(): string | null {
+    return this.method === 'CONNECT' ? this.host : null
   }
 
   /** Takes over what `isEntry` has found good. A text that is missing was taken out. */
@@ -140,7 +151,9 @@ export class PendingLine implements EndedExchange {
     // A line tells of the peer only where that is not the client: to hide the client's address is enough.
     this.peer = isAlone && peer === this.peer ? ip : peer
     this.ip = ip
-    this.host = textOf(entry.host) ?? MASK
+    // To hide one of the two is enough.
+    const isHidden = entry.destination !== this.#destination
+    this.host = textOf(isHidden ? entry.destination : entry.host) ?? MASK
     this.path = textOf(entry.path) ?? MASK
     const query = textOf(entry.query) ?? ''
     this.search = query === '' || query.startsWith('?') ? query : `?${query}`
@@ -170,7 +183,7 @@ export function isEntry(entry: unknown): entry is LogFields {
   return TEXTS.every((name) => fields[name] === undefined || fields[name] === null || typeof fields[name] === 'string')
 }
 
-function textOf(value: LogFields[string] | undefined): string | null {
+export function textOf(value: LogFields[string] | undefined): string | null {
   return typeof value === 'string' ? value.slice(0, MOST_TEXT) : null
 }
 

@@ -1,12 +1,15 @@
 /**
- * The flight recorder of a worker: what its last requests were and how they ended, as numbers and text in one buffer of fixed size. A
+ * The flight recorder of a worker: what its last requests, tunnels and sessions were and how they ended, as numbers and text in one buffer of fixed size. A
  * new one takes the place of the oldest. It keeps no object alive and makes none; only a look back does.
  */
 import type { ErrorCode } from '../errors.ts'
-import type { EndedExchange } from '../events.ts'
+import type { EndedExchange, EndedTunnel } from '../events.ts'
 
-/** What is known of a request that ended a while ago. Plain data. */
-export interface Recalled {
+/** What is known of what ended a while ago. Plain data. */
+export type Recalled = RecalledExchange | RecalledTunnel
+
+export interface RecalledExchange {
+  readonly kind: 'exchange'
   readonly id: string
   /** When it began, milliseconds since the epoch. */
   readonly at: number
@@ -37,6 +40,26 @@ export interface Recalled {
   readonly isCut: boolean
 }
 
+/** A connection to a TCP or SOCKS listener, or a session of UDP. */
+export interface RecalledTunnel
+  extends Pick<
+      EndedTunnel,
+      'listener' | 'route' | 'upstream' | 'endpoint' | 'protocol' | 'destination' | 'user' | 'sni' | 'ip' | 'attempts'
+    >,
+    Pick<EndedTunnel, 'reason' | 'detail' | 'decidedBy' | 'bytesIn' | 'bytesOut' | 'datagramsIn' | 'datagramsOut' | 'generation'> {
+  readonly kind: 'tunnel'
+  readonly id: string
+  readonly at: number
+  readonly ms: number
+  /** Null without a connection to an endpoint. */
+  readonly connectMs: number | null
+}
+
+/** What a record is made of. */
+type Recorded = Pick<EndedExchange, 'id' | 'serial' | 'generation' | 'startedAt' | 'durationMs' | 'upstreamMs' | 'attempts' | 'status'> &
+  Pick<EndedExchange, 'listener' | 'route' | 'upstream' | 'endpoint' | 'ip' | 'peer' | 'received' | 'protocol' | 'tunnel' | 'scheme'> &
+  Pick<EndedExchange, 'reason' | 'detail' | 'decidedBy' | 'bytesIn' | 'bytesOut'>
+
 const DEFAULT_BYTES = 1 << 20
 /** Of a head: a few large ones are not to push out a thousand others. */
 const MOST_HEAD = 4_096
@@ -64,6 +87,14 @@ const FIXED = 11
 /** Stands for the length of a record where the rest of the buffer is left empty. */
 const END = 0
 
+/** Flags of a record beside the number of its protocol, which is less. */
+const TUNNEL = 4
+const HTTPS = 8
+/** Not of HTTP. */
+const OTHER = 16
+/** Of each text that a client chose. A name has 255 octets, a user's too. */
+const MOST_TEXT = 300
+
 const PROTOCOLS = ['HTTP/1.0', 'HTTP/1.1', 'HTTP/2'] as const
 
 export class FlightRecorder {
@@ -82,12 +113,32 @@ export class FlightRecorder {
     this.#bytes = Buffer.from(this.#words.buffer)
   }
 
-  /** How many requests it remembers now. */
+  /** How many records it has now. */
   get count(): number {
     return this.#count
   }
 
   record(x: EndedExchange): void {
+    this.#record(x, 0)
+  }
+
+  recordTunnel(x: EndedTunnel): void {
+    const { id, serial, generation, listener, route, upstream, ip, reason, detail, decidedBy, startedAt, durationMs } = x
+    const { attempts, bytesIn, bytesOut, connectMs } = x
+    // Places that clients name are not to push out those of the config.
+    const endpoint = x.endpoint === x.destination ? null : x.endpoint
+    const received = textOfTunnel(x)
+    const as = { status: 0, protocol: 'HTTP/1.0', tunnel: true, scheme: 'http', peer: ip, upstreamMs: connectMs } as const
+    this.#record(
+      {
+        ...{ ...as, id, serial, generation, listener, route, upstream, endpoint, ip, received, reason, detail, decidedBy },
+        ...{ startedAt, durationMs, attempts, bytesIn, bytesOut },
+      },
+      OTHER,
+    )
+  }
+
+  #record(x: Recorded, flags: number): void {
     const head = x.received
     const { ip, peer } = x
     const hasNotes = x.reason !== null || x.decidedBy !== null
@@ -105,7 +156,7 @@ export class FlightRecorder {
     const headLength = bytes.latin1Write(head, end, Math.min(head.length, MOST_HEAD))
     end += headLength
     const notesLength = hasNotes ? bytes.write(notes, end) : 0
-    this.#finish(x, at, end + notesLength)
+    this.#finish(x, at, end + notesLength, flags)
     this.#words[at + WORDS.sizes] = ipLength + peerLength * 64 + headLength * 4_096 + notesLength * (1 << 25)
   }
 
@@ -122,7 +173,7 @@ export class FlightRecorder {
     return null
   }
 
-  #finish(x: EndedExchange, at: number, end: number): void {
+  #finish(x: Recorded, at: number, end: number, flags: number): void {
     const words = this.#words
     if (this.#prefix === '') this.#prefix = x.id.slice(0, x.id.lastIndexOf('-') + 1)
     words[at] = ((end + 7) >> 3) - at
@@ -134,7 +185,8 @@ export class FlightRecorder {
     words[at + WORDS.bytesOut] = x.bytesOut
     words[at + WORDS.generation] = x.generation
     const protocol = x.protocol === 'HTTP/1.1' ? 1 : x.protocol === 'HTTP/2' ? 2 : 0
-    words[at + WORDS.kind] = x.status + x.attempts * 1_000 + (protocol + (x.tunnel ? 4 : 0) + (x.scheme === 'https' ? 8 : 0)) * 1_000_000
+    const kind = flags + protocol + (x.tunnel ? TUNNEL : 0) + (x.scheme === 'https' ? HTTPS : 0)
+    words[at + WORDS.kind] = x.status + x.attempts * 1_000 + kind * 1_000_000
     this.#next = at + words[at]
     this.#count++
     const { rounds } = this.#places
@@ -189,21 +241,60 @@ export class FlightRecorder {
     const kind = word('kind')
     const flags = Math.floor(kind / 1_000_000)
     const { listener, route, upstream, endpoint } = this.#places.at(word('place'))
+    const shared = {
+      ...{ id, at: word('at'), ms: word('ms'), listener, route, upstream, endpoint, ip, ...readNotes(notes) },
+      ...{
+        attempts: Math.floor(kind / 1_000) % 1_000,
+        bytesIn: word('bytesIn'),
+        bytesOut: word('bytesOut'),
+        generation: word('generation'),
+      },
+    }
+    const upstreamMs = word('upstreamMs') >= 0 ? word('upstreamMs') : null
+    if ((flags & OTHER) !== 0) {
+      const texts = readTunnel(head)
+      return {
+        ...shared,
+        kind: 'tunnel',
+        connectMs: upstreamMs,
+        ...texts,
+        endpoint: endpoint ?? (shared.attempts === 0 ? null : texts.destination),
+      }
+    }
+    const scheme = (flags & HTTPS) === 0 ? 'http' : 'https'
+    const isCut = headLength >= MOST_HEAD
     return {
-      ...{ id, at: word('at'), ms: word('ms'), upstreamMs: word('upstreamMs') >= 0 ? word('upstreamMs') : null },
-      ...{ listener, route, upstream, endpoint, status: kind % 1_000, ...readNotes(notes), attempts: Math.floor(kind / 1_000) % 1_000 },
-      ...{ tunnel: (flags & 4) !== 0, protocol: PROTOCOLS[flags & 3]!, scheme: (flags & 8) === 0 ? 'http' : 'https', ip, peer },
-      ...{ bytesIn: word('bytesIn'), bytesOut: word('bytesOut'), generation: word('generation'), head, isCut: headLength >= MOST_HEAD },
+      ...{ ...shared, kind: 'exchange', upstreamMs, status: kind % 1_000, tunnel: (flags & TUNNEL) !== 0 },
+      ...{ protocol: PROTOCOLS[flags & 3]!, scheme, peer, head, isCut },
     }
   }
 }
 
+type TunnelTexts = Pick<RecalledTunnel, 'protocol' | 'destination' | 'sni' | 'user' | 'datagramsIn' | 'datagramsOut'>
+
+/** In the place of a head; what a user is called may hold anything, so it comes last. UTF-8, a character a byte. */
+function textOfTunnel({ protocol, destination, sni, user, datagramsIn, datagramsOut }: EndedTunnel): string {
+  const texts = [destination, sni, user].map((text) => (text === null ? '' : `+${text.slice(0, MOST_TEXT)}`))
+  return Buffer.from([protocol, datagramsIn, datagramsOut, ...texts].join('\0'), 'utf8').latin1Slice()
+}
+
+function readTunnel(text: string): TunnelTexts {
+  const [protocol, datagramsIn, datagramsOut, ...texts] = Buffer.from(text, 'latin1').toString('utf8').split('\0')
+  const [destination = '', sni = '', ...user] = texts
+  const given = (written: string): string | null => (written === '' ? null : written.slice(1))
+  return {
+    // It was written by textOfTunnel.
+    ...{ protocol: protocol as RecalledTunnel['protocol'], datagramsIn: Number(datagramsIn), datagramsOut: Number(datagramsOut) },
+    ...{ destination: given(destination), sni: given(sni), user: given(user.join('\0')) },
+  }
+}
+
 /** The rare texts: why the proxy ended it, and who decided. */
-function notesOf({ reason, decidedBy, detail }: EndedExchange): string {
+function notesOf({ reason, decidedBy, detail }: Recorded): string {
   return `${reason ?? ''}\0${decidedBy ?? ''}\0${detail ?? ''}`.slice(0, MOST_NOTES)
 }
 
-function readNotes(notes: string): Pick<Recalled, 'reason' | 'decidedBy' | 'detail'> {
+function readNotes(notes: string): Pick<RecalledExchange, 'reason' | 'decidedBy' | 'detail'> {
   const [reason, decidedBy, detail] = notes.split('\0').map((text) => (text === '' ? null : text))
   // It was written by notesOf, from a code.
   return { reason: (reason ?? null) as ErrorCode | null, decidedBy: decidedBy ?? null, detail: detail ?? null }
@@ -233,7 +324,7 @@ class Places {
     return this.#list[index]!
   }
 
-  indexOf(x: EndedExchange): number {
+  indexOf(x: Recorded): number {
     const last = this.#last
     if (last !== null && isOf(last, x)) return last.index
     const guess = last?.next ?? null
@@ -243,14 +334,14 @@ class Places {
     return place.index
   }
 
-  #find(x: EndedExchange): Place {
+  #find(x: Recorded): Place {
     const key = x.route ?? x.listener
     let place = this.#byRoute.get(key)?.get(x.endpoint) ?? null
     while (place !== null && !isOf(place, x)) place = place.other
     return place ?? this.#add(key, x)
   }
 
-  #add(key: string, { listener, route, upstream, endpoint }: EndedExchange): Place {
+  #add(key: string, { listener, route, upstream, endpoint }: Recorded): Place {
     if (this.#list.length >= MOST_PLACES) {
       this.#list = []
       this.#byRoute.clear()
@@ -268,6 +359,6 @@ class Places {
   }
 }
 
-function isOf(place: Place, x: EndedExchange): boolean {
+function isOf(place: Place, x: Recorded): boolean {
   return place.route === x.route && place.endpoint === x.endpoint && place.upstream === x.upstream && place.listener === x.listener
 }

@@ -9,8 +9,8 @@ import type { LogPlan } from '../plan/plan.ts'
 import { type FormatLine, formatter, handshakeLine } from './access-line.ts'
 import type { Counters } from './counters.ts'
 import type { LineSink } from './line-sink.ts'
-import { LogQueue } from './log-queue.ts'
-import type { PendingLine } from './pending-line.ts'
+import { type AnyPending, LogQueue } from './log-queue.ts'
+import { PendingTunnel } from './pending-tunnel.ts'
 import { FlightRecorder, type Recalled } from './recorder.ts'
 import { type FormatTunnel, tunnelFormatter } from './tunnel-line.ts'
 import { type ChangeLine, changeLine, UpstreamChanges } from './upstream-changes.ts'
@@ -81,7 +81,7 @@ export class Traffic implements Observer {
     this.#formatTunnel = log.access ? tunnelFormatter(format, { color: this.#sink.hasColor }) : null
   }
 
-  /** What a request of this worker was and how it ended; null if it is not remembered, or was not of this worker. */
+  /** What a request, tunnel or session of this worker was and how it ended; null if it is not remembered, or was not of this worker. */
   recall(id: string): Recalled | null {
     return this.#recorder.recall(id)
   }
@@ -147,7 +147,10 @@ export class Traffic implements Observer {
   }
 
   tunnelEnded(x: EndedTunnel): void {
-    if (this.#formatTunnel !== null) this.#sink.append(this.#formatTunnel(x))
+    const hooks = x.logHooks
+    if (hooks !== null) this.#queue.addTunnel(x, hooks)
+    else if (this.#formatTunnel !== null) this.#sink.append(this.#formatTunnel(x))
+    this.#recorder.recordTunnel(x)
     const slots = this.#tunnelRoute(x)
     const values = this.#counters.values
     values[slots.tunnels]! += 1
@@ -204,8 +207,10 @@ export class Traffic implements Observer {
   }
 
   /** A line that hooks have been asked about. */
-  #write(line: PendingLine): void {
-    if (this.#format !== null) this.#sink.append(this.#format(line))
+  #write(line: AnyPending): void {
+    if (line instanceof PendingTunnel) {
+      if (this.#formatTunnel !== null) this.#sink.append(this.#formatTunnel(line))
+    } else if (this.#format !== null) this.#sink.append(this.#format(line))
   }
 
   /** No client asked for it: it is no request, and has no line. */

@@ -53,6 +53,6 @@ function prettyLine(x: EndedTunnel, color: boolean): string {
   return `${paint(2, clockTime(x.startedAt))} ${status} ${where} ${size}${to}${reason}${paint(2, `  ${escaped(x.id)}`)}\n`
 }
 
-function isOfDatagrams({ protocol }: EndedTunnel): boolean {
+export function isOfDatagrams({ protocol }: Pick<EndedTunnel, 'protocol'>): boolean {
   return protocol === 'UDP' || protocol === 'QUIC'
 }

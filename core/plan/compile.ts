@@ -62,6 +62,7 @@ import type {
   UdpListenerPlan,
   UdpRoutePlan,
 } from './plan.ts'
+import { tunnelLogHooks } from './tunnel-log-hooks.ts'
 import { type AnyUse, isPolicy, keyedUses, type UseConfig } from './uses.ts'
 
 export interface CompileOptions {
@@ -110,8 +111,8 @@ class Compiler {
     const listeners = Object.entries(this.#config.listeners).map(([name, listener]) => {
       if (listener.kind === 'tcp') return this.#tcpListener(name, listener, shared)
       if (listener.kind === 'forward') return this.#forwardListener(name, listener.options, shared)
-      if (listener.kind === 'udp') return this.#udpListener(name, listener)
-      if (listener.kind === 'socks') return this.#socksListener(name, listener.options)
+      if (listener.kind === 'udp') return this.#udpListener(name, listener, shared)
+      if (listener.kind === 'socks') return this.#socksListener(name, listener.options, shared)
       const { listen, tls } = listener.options
       return this.#httpListener({ name, addresses: compileListen(listen), tls: this.#tls(tls, HTTP) }, listener.options, shared)
     })
@@ -163,21 +164,22 @@ class Compiler {
       const route: RoutePlan = Object.freeze({ id: name, hooks, destination: Object.freeze({ kind: 'named' }), cacheSpace })
       return [{ route, conditions: [compileMatch({})], captures: false }]
     }
+    const listener = this.#listenerOf(place, { via: viaName(name, options), h2c: false, use, limits, timeouts }, { shared, rules })
     return Object.freeze({
-      ...this.#listenerOf(place, { via: viaName(name, options), h2c: false, use, limits, timeouts }, { shared, rules }),
+      ...listener,
       ...(forward.anonymity === 'high' ? { via: null } : {}),
       forward,
-      socks: options.socks === true ? this.#socks({ name, addresses: [] }, {}, forward) : null,
+      socks: options.socks === true ? this.#socks({ name, addresses: [], hooks: listener.hooks }, {}, forward) : null,
     })
   }
 
-  #socksListener(name: string, options: SocksOptions): SocksListenerPlan {
+  #socksListener(name: string, options: SocksOptions, hooks: readonly Hook[]): SocksListenerPlan {
     const forward = compileForward(options, this.#blocklist(options.block), SOCKS_PORTS)
-    return this.#socks({ name, addresses: compileListen(options.listen) }, options, forward)
+    return this.#socks({ name, addresses: compileListen(options.listen), hooks }, options, forward)
   }
 
   #socks(
-    place: Pick<SocksListenerPlan, 'name' | 'addresses'>,
+    { hooks, ...place }: Pick<SocksListenerPlan, 'name' | 'addresses'> & { readonly hooks: readonly Hook[] },
     options: Pick<SocksOptions, 'timeouts' | 'limits' | 'udp'>,
     forward: ForwardPlan,
   ): SocksListenerPlan {
@@ -191,6 +193,7 @@ class Compiler {
         tunnelIdle: parseDuration(tunnelIdle)!,
         udpIdle: parseDuration(udpIdle)!,
       }),
+      logHooks: tunnelLogHooks(hooks),
       forward,
       udp: options.udp ?? false,
     })
@@ -206,6 +209,7 @@ class Compiler {
 
   #tcpListener(name: string, { options }: TcpListener, shared: readonly Hook[]): TcpListenerPlan {
     const keys = new Map<string, number>()
+    const own = Object.freeze(this.#bind(name, options.use))
     const rules = entriesOf<TcpRoute>(options.routes).map(([i, route]): TcpRule<TcpRoutePlan> => {
       const id = tcpRouteId(name, i, route.name)
       const isHttp = typeof route.to !== 'string' && route.to.kind === 'http'
@@ -214,7 +218,8 @@ class Compiler {
       const destination = Object.freeze(this.#tcpDestination(id, route, { key: `${keys.get(text)} ${text}`, shared }))
       const hooks = Object.freeze(this.#bind(id, route.use))
       const wantsHello = hooks.some(({ onClientHello }) => onClientHello !== null)
-      const plan = Object.freeze({ id, hooks, wantsHello, tls: isHttp ? null : this.#tls(route.tls, []), destination })
+      const logHooks = tunnelLogHooks(shared, own, hooks)
+      const plan = Object.freeze({ id, hooks, logHooks, wantsHello, tls: isHttp ? null : this.#tls(route.tls, []), destination })
       return { route: plan, conditions: compileTcpMatch(route) }
     })
     return Object.freeze({
@@ -225,7 +230,8 @@ class Compiler {
       addresses: compileListen(options.listen),
       limits: Object.freeze({ connections: options.limits?.connections ?? 10_000 }),
       timeouts: compileTcpTimeouts(options.timeouts ?? {}),
-      hooks: Object.freeze(this.#bind(name, options.use)),
+      hooks: own,
+      logHooks: tunnelLogHooks(shared, own),
       routes: new TcpTable(rules),
     })
   }
@@ -237,7 +243,8 @@ class Compiler {
     return { kind: 'http', listener: this.#httpListener(place, to.options, shared), key }
   }
 
-  #udpListener(name: string, { options }: UdpListener): UdpListenerPlan {
+  #udpListener(name: string, { options }: UdpListener, shared: readonly Hook[]): UdpListenerPlan {
+    const logHooks = tunnelLogHooks(shared)
     const rules = entriesOf<UdpRoute>(options.routes).map(([i, route]): TcpRule<UdpRoutePlan> => {
       const { to, replies = null } = route
       const destination = Object.freeze(
@@ -245,7 +252,7 @@ class Compiler {
           ? this.#split(to, null)
           : { kind: 'upstream' as const, upstream: this.upstreams.compile(to) },
       )
-      const plan = Object.freeze({ id: tcpRouteId(name, i, route.name), replies, destination })
+      const plan = Object.freeze({ id: tcpRouteId(name, i, route.name), replies, logHooks, destination })
       return { route: plan, conditions: compileTcpMatch(route) }
     })
     return Object.freeze({
@@ -254,6 +261,7 @@ class Compiler {
       addresses: compileListen(options.listen, 'udp'),
       limits: Object.freeze({ sessions: options.limits?.sessions ?? 10_000 }),
       timeouts: Object.freeze({ idle: parseDuration(options.timeouts?.idle ?? '60s')! }),
+      logHooks,
       routes: new TcpTable(rules),
     })
   }

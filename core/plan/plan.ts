@@ -89,6 +89,8 @@ export interface SocksListenerPlan {
   /** Connections a worker. Default 10,000. */
   readonly limits: { readonly connections: number }
   readonly timeouts: SocksTimeouts
+  /** Asked about lines of the log; null: none. */
+  readonly logHooks: readonly Hook[] | null
   /** Of this, `anonymity` is for HTTP alone. */
   readonly forward: ForwardPlan
   /** Datagrams are passed on as well. */
@@ -118,6 +120,8 @@ export interface TcpListenerPlan {
   readonly timeouts: TcpTimeouts
   /** In order. */
   readonly hooks: readonly Hook[]
+  /** Asked about lines of the log, where no route was found; null: none. */
+  readonly logHooks: readonly Hook[] | null
   readonly routes: TcpTable<TcpRoutePlan>
 }
 
@@ -134,6 +138,8 @@ export interface TcpRoutePlan {
   readonly id: string
   /** Asked after the listener's. */
   readonly hooks: readonly Hook[]
+  /** Asked about lines of the log, the listener's too; null: none. */
+  readonly logHooks: readonly Hook[] | null
   /** One of them is asked about hellos, so there has to be one, or none, before it is taken. */
   readonly wantsHello: boolean
   /** In front of an upstream; HTTP terminates by itself. */
@@ -159,6 +165,8 @@ export interface UdpListenerPlan {
   readonly limits: { readonly sessions: number }
   /** In milliseconds: a session without a datagram either way. Default 60 s. */
   readonly timeouts: { readonly idle: number }
+  /** Asked about lines of the log; null: none. */
+  readonly logHooks: readonly Hook[] | null
   readonly routes: TcpTable<UdpRoutePlan>
 }
 
@@ -167,6 +175,8 @@ export interface UdpRoutePlan {
   readonly id: string
   /** To each datagram of the client; with them a session ends. Null: nobody counts. */
   readonly replies: number | null
+  /** Those of the listener. */
+  readonly logHooks: readonly Hook[] | null
   readonly destination: { readonly kind: 'upstream'; readonly upstream: UpstreamPlan } | SplitDestination
 }
 

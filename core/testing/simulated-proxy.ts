@@ -291,7 +291,10 @@ export class SimulatedProxy {
       connectionOpened() {},
       connectionClosed() {},
       handshakeFailed() {},
-      tunnelEnded: (tunnel) => this.#visit?.ended(tunnel),
+      tunnelEnded: (tunnel) => {
+        this.#visit?.ended(tunnel)
+        if (tunnel.logHooks !== null) this.#accessLog.addTunnel(tunnel, tunnel.logHooks)
+      },
       datagramDropped() {},
       exchangeEnded: (exchange: EndedExchange) => {
         if (exchange instanceof Exchange) this.#journeyOf(exchange)?.ended(exchange)

@@ -2,7 +2,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { makeFolder } from '../config/support.ts'
-import { request } from '../support/client.ts'
+import { connect, request } from '../support/client.ts'
 import { runCommand, type Sluice, startSluice } from '../support/process.ts'
 
 const CONFIG = `import { defineConfig, http, respond } from 'sluice'
@@ -31,7 +31,11 @@ test('by a config: text, JSON, and the exit code tells whether it could be expla
 })
 
 test('of a logged request: what happened, and after a reload that another config is in force', async () => {
-  await using sluice = await startSluice({ config: CONFIG, args: ['--workers', '2', '--no-watch'] })
+  const both = CONFIG.replace('http, respond', 'http, respond, tcp').replace(
+    '{ web:',
+    "{ edge: tcp({ listen: '127.0.0.1:0', routes: [{ to: '127.0.0.1:1' }] }), web:",
+  )
+  await using sluice = await startSluice({ config: both, args: ['--workers', '2', '--no-watch'] })
   const port = await sluice.port('web')
   await request(port, 'GET /b HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cr3t\r\nConnection: close\r\n\r\n')
   const { id } = JSON.parse(await sluice.line(/^\{.*"path":"\/b"/))
@@ -40,7 +44,13 @@ test('of a logged request: what happened, and after a reload that another config
   assert.match(before.stdout, /answer {4}404 {2}no_route/)
   assert.match(before.stdout, /would match if the header x-a were 1/)
   assert.not.match(before.stdout, /s3cr3t|is in force/)
-  sluice.write('proxy.config.ts', CONFIG.replace("headers: { 'x-a': '1' }, ", ''))
+  using tunnel = await connect(await sluice.port('edge'))
+  await tunnel.closed()
+  const ended = JSON.parse(await sluice.line(/^\{.*"listener":"edge"/))
+  const story = await typed(sluice, 'explain', ended.id)
+  assert.match(story.stdout, /end {7}connect_refused/)
+  assert.match(story.stdout, /way {7}edge → edge\[0\] → 127\.0\.0\.1:1 → 127\.0\.0\.1:1\n/)
+  sluice.write('proxy.config.ts', both.replace("headers: { 'x-a': '1' }, ", ''))
   assert.is((await typed(sluice, 'reload')).code, 0)
   const after = await typed(sluice, 'explain', id)
   assert.match(after.stdout, /it ran on config 1; now 2 is in force/)

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import type { Sent } from '../../core/explain/explanation.ts'
 import { formatExplanation } from '../../core/explain/format.ts'
 import { askedAgain } from '../../core/explain/recalled.ts'
-import type { Recalled } from '../../core/observe/recorder.ts'
+import type { RecalledExchange } from '../../core/observe/recorder.ts'
 import { explainer } from './support.ts'
 
 const CONFIG = `import { defineConfig, http, upstream, split, respond, redirect } from 'sluice'
@@ -172,7 +172,7 @@ test('what a client sent cannot steer the terminal, also where the request was r
       `GET /a?${steering} HTTP/1.1\r\nHost: a\r\nX-A: ${steering}\r\nX${steering}: 1\r\nX-Forwarded-For: ${steering}\r\n\r\n`,
     ]
     for (const head of heads) {
-      const recalled = { head, isCut: false, scheme: 'http', listener: 'web', peer: '127.0.0.1', protocol: 'HTTP/1.1' } as Recalled
+      const recalled = { head, isCut: false, scheme: 'http', listener: 'web', peer: '127.0.0.1', protocol: 'HTTP/1.1' } as RecalledExchange
       const text = formatExplanation(await ask({ ...askedAgain(recalled, true), headers: {} }), { color: false })
       assert.not.match(text, /[\x00-\x09\x0b-\x1f\x7f-\x9f]/, JSON.stringify(head))
     }

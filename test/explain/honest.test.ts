@@ -8,7 +8,7 @@ import type { Observer } from '../../core/events.ts'
 import type { Explanation, Sent } from '../../core/explain/explanation.ts'
 import { askedAgain, formatRecalled, shownRecalled } from '../../core/explain/recalled.ts'
 import { gatherMaterials } from '../../core/materials.ts'
-import { FlightRecorder, type Recalled } from '../../core/observe/recorder.ts'
+import { FlightRecorder, type RecalledExchange } from '../../core/observe/recorder.ts'
 import { compilePlan } from '../../core/plan/compile.ts'
 import { Runtime } from '../../core/runtime.ts'
 import { bundle } from '../config/support.ts'
@@ -78,7 +78,7 @@ test('what is printed of a remembered request holds no credentials, and says whi
 })
 
 interface Happened {
-  readonly recalled: Recalled
+  readonly recalled: RecalledExchange
   readonly received: OriginRequest | null
   readonly status: number
 }
@@ -113,7 +113,7 @@ function compareSent(sent: Sent, received: OriginRequest, what: string): void {
   assert.equal(gone.sort(), [...sent.removed].sort(), what)
 }
 
-function askedAgainWithoutFields(recalled: Recalled) {
+function askedAgainWithoutFields(recalled: RecalledExchange) {
   const { headers: _, ...asked } = askedAgain(recalled, false)
   return asked
 }
@@ -144,10 +144,10 @@ async function startListener(text: string) {
   let told = 0
   return {
     port: (server.address() as { readonly port: number }).port,
-    async last(): Promise<Recalled> {
+    async last(): Promise<RecalledExchange> {
       const id = await waiting.until(() => ended[told], 'an exchange that ended')
       told++
-      return recorder.recall(id)!
+      return recorder.recall(id) as RecalledExchange
     },
     async [Symbol.asyncDispose]() {
       runtime.close()

@@ -44,6 +44,18 @@ test('the rules and the users are the same', async () => {
   assert.is((await d.send(`GET http://${origin.address}/ HTTP/1.1\r\nHost: x\r\n\r\n`).response()).status, 407)
 })
 
+test('hooks of the log are told of what came by SOCKS, too', async () => {
+  await using origin = await startOrigin(() => answer('in'))
+  const use = [{ onLog: () => undefined }]
+  await using proxy = await startProxy(forwarding({ socks: true, use }, [origin.port]))
+  using c = await proxy.connect()
+  c.send(Buffer.concat([GREETING, connectTo('localhost', origin.port)]))
+  await c.bytes(12)
+  c.reset()
+  const { logHooks, serial, id, generation } = await proxy.tunnel()
+  assert.equal([logHooks?.length, id.endsWith(`-${serial.toString(36)}`), generation], [1, true, 1])
+})
+
 test('without the option, SOCKS is no HTTP', async () => {
   await using proxy = await startProxy(forwarding())
   using c = await proxy.connect()

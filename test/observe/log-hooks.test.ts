@@ -22,6 +22,7 @@ test('a hook sees exactly the fields of an entry, and a line it says nothing abo
   assert.is(asked, plain)
   assert.equal(seen, [
     {
+      kind: 'exchange',
       ...{ time: '2026-09-21T14:13:20.123Z', id: '0123456789abcdef', listener: 'web', route: 'web[0]', upstream: 'api' },
       ...{ endpoint: '127.0.0.1:3001', protocol: 'HTTP/1.1', method: 'GET', status: 200, host: 'example.com', path: '/v1/me' },
       ...{
@@ -32,10 +33,12 @@ test('a hook sees exactly the fields of an entry, and a line it says nothing abo
         referer: 'http://a/',
         clientSubject: null,
         user: null,
+        destination: null,
+        sni: null,
         cache: null,
         reason: null,
       },
-      ...{ decidedBy: 'tag', bytesIn: 0, bytesOut: 95, durationMs: 1.268 },
+      ...{ decidedBy: 'tag', bytesIn: 0, bytesOut: 95, datagramsIn: 0, datagramsOut: 0, durationMs: 1.268 },
     } satisfies LogEntry,
   ])
 })

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { EndedExchange } from '../../core/events.ts'
-import { FlightRecorder, type Recalled } from '../../core/observe/recorder.ts'
-import { anExchange } from '../support/exchange.ts'
+import type { EndedExchange, EndedTunnel } from '../../core/events.ts'
+import { FlightRecorder, type RecalledExchange, type RecalledTunnel } from '../../core/observe/recorder.ts'
+import { anExchange, aTunnel } from '../support/exchange.ts'
 
 test('a request is recalled by its id with all that was told of it', () => {
   const recorder = new FlightRecorder()
@@ -67,10 +67,51 @@ test('a large head is cut, and one that cannot fit is left out', () => {
   const recorder = new FlightRecorder()
   const x = numbered(1, { received: 'x'.repeat(50_000) })
   recorder.record(x)
-  assert.equal([recorder.recall(x.id)!.head.length, recorder.recall(x.id)!.isCut], [4096, true])
+  const { head, isCut } = recorder.recall(x.id) as RecalledExchange
+  assert.equal([head.length, isCut], [4096, true])
   const small = new FlightRecorder(400)
   small.record(x)
   assert.is(small.count, 0)
+})
+
+test('tunnels and sessions are recalled among requests, with whatever their clients called themselves', () => {
+  const name = fc.option(fc.string({ maxLength: 80, unit: 'grapheme' }), { nil: null })
+  const place = fc.option(fc.domain(), { nil: null })
+  const protocol = fc.constantFrom('TCP', 'TLS', 'SOCKS4', 'SOCKS5', 'UDP', 'QUIC', 'SOCKS')
+  const facts = fc.record({ user: name, sni: place, destination: place, protocol, datagramsIn: fc.nat(), attempts: fc.nat(3) })
+  fc.assert(
+    fc.property(fc.array(facts, { minLength: 1, maxLength: 20 }), (list) => {
+      const recorder = new FlightRecorder()
+      for (const [i, { destination, ...rest }] of list.entries()) {
+        const isNamed = destination !== null && rest.attempts > 0
+        const endpoint = isNamed ? destination : destination === null ? '10.0.0.5:443' : null
+        const tunnel = aTunnel({
+          ...rest,
+          destination,
+          endpoint,
+          id: `abc-${(2 * i + 1).toString(36)}`,
+          serial: 2 * i + 1,
+          reason: 'tunnel_idle',
+        })
+        recorder.recordTunnel(tunnel)
+        recorder.record(numbered(2 * i + 2))
+        assert.equal(recorder.recall(tunnel.id), expectedTunnel(tunnel))
+      }
+      assert.is(recorder.count, 2 * list.length)
+    }),
+    { numRuns: 100 },
+  )
+})
+
+test('places that clients name do not push out what else is remembered', () => {
+  const recorder = new FlightRecorder(1 << 23)
+  recorder.record(numbered(0))
+  for (let i = 1; i <= 12_000; i++) {
+    const destination = `host${i}.test:443`
+    recorder.recordTunnel(aTunnel({ destination, endpoint: destination, id: `abc-${i.toString(36)}`, serial: i }))
+  }
+  assert.is(recorder.count, 12_001)
+  assert.is((recorder.recall('abc-1') as RecalledTunnel).endpoint, 'host1.test:443')
 })
 
 test('names without end do not grow it without end', () => {
@@ -87,7 +128,7 @@ function numbered(serial: number, changes: Partial<EndedExchange> = {}): EndedEx
   return anExchange({ serial, id: `abc-${serial.toString(36)}`, ...changes })
 }
 
-function expected(x: EndedExchange): Recalled {
+function expected(x: EndedExchange): RecalledExchange {
   const {
     id,
     listener,
@@ -107,6 +148,7 @@ function expected(x: EndedExchange): Recalled {
     bytesOut,
   } = x
   return {
+    kind: 'exchange',
     ...{ id, at: x.startedAt, ms: x.durationMs, upstreamMs: x.upstreamMs >= 0 ? x.upstreamMs : null, listener, route, upstream, endpoint },
     ...{
       status,
@@ -123,6 +165,30 @@ function expected(x: EndedExchange): Recalled {
       bytesOut,
     },
     ...{ generation: x.generation, head: x.received, isCut: false },
+  }
+}
+
+function expectedTunnel(x: EndedTunnel): RecalledTunnel {
+  const { id, listener, route, upstream, endpoint, protocol, destination, user, sni, ip, attempts } = x
+  const { reason, detail, decidedBy, bytesIn, bytesOut, datagramsIn, datagramsOut, generation, startedAt, durationMs, connectMs } = x
+  return {
+    ...{
+      kind: 'tunnel',
+      id,
+      at: startedAt,
+      ms: durationMs,
+      connectMs,
+      listener,
+      route,
+      upstream,
+      endpoint,
+      protocol,
+      destination,
+      user,
+      sni,
+      ip,
+    },
+    ...{ attempts, reason, detail, decidedBy, bytesIn, bytesOut, datagramsIn, datagramsOut, generation },
   }
 }
 

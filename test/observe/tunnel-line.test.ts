@@ -2,28 +2,10 @@
 import * as fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { EndedTunnel } from '../../core/events.ts'
 import { maxLineBytes } from '../../core/observe/line-sink.ts'
 import { tunnelFormatter } from '../../core/observe/tunnel-line.ts'
+import { aTunnel } from '../support/exchange.ts'
 import { Told } from '../support/told.ts'
-
-function aTunnel(changes: Partial<EndedTunnel> = {}): EndedTunnel {
-  return {
-    ...{ listener: 'edge', route: 'edge/bank', upstream: 'bank', endpoint: '10.0.0.5:443', id: 'abc-1', protocol: 'TLS' },
-    ...{
-      sni: 'bank.test',
-      ip: '192.0.2.1',
-      reason: null,
-      detail: null,
-      decidedBy: null,
-      bytesIn: 517,
-      bytesOut: 4096,
-      startedAt: 1_790_000_000_123,
-    },
-    ...{ durationMs: 12.34, connectMs: 1.26, attempts: 1, datagramsIn: 0, datagramsOut: 0, destination: null, user: null },
-    ...changes,
-  }
-}
 
 const json = tunnelFormatter('json', { color: false })
 

@@ -1,5 +1,5 @@
-/** An exchange that has ended, for what reads one. */
-import type { EndedExchange } from '../../core/events.ts'
+/** An exchange and a tunnel that have ended, for what reads one. */
+import type { EndedExchange, EndedTunnel } from '../../core/events.ts'
 
 export function anExchange(changes: Partial<EndedExchange> = {}): EndedExchange {
   return {
@@ -27,6 +27,25 @@ export function anExchange(changes: Partial<EndedExchange> = {}): EndedExchange 
       moved: null,
       cache: null,
     },
+    ...changes,
+  }
+}
+
+export function aTunnel(changes: Partial<EndedTunnel> = {}): EndedTunnel {
+  return {
+    ...{ listener: 'edge', route: 'edge/bank', upstream: 'bank', endpoint: '10.0.0.5:443', id: 'abc-1', protocol: 'TLS' },
+    ...{
+      sni: 'bank.test',
+      ip: '192.0.2.1',
+      reason: null,
+      detail: null,
+      decidedBy: null,
+      bytesIn: 517,
+      bytesOut: 4096,
+      startedAt: 1_790_000_000_123,
+    },
+    ...{ durationMs: 12.34, connectMs: 1.26, attempts: 1, datagramsIn: 0, datagramsOut: 0, destination: null, user: null },
+    ...{ serial: 1, generation: 1, logHooks: null },
     ...changes,
   }
 }

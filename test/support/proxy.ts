@@ -327,10 +327,11 @@ function copyOf(exchange: EndedExchange): Ended {
 
 function copyOfTunnel(tunnel: EndedTunnel): EndedTunnel {
   const { listener, route, upstream, endpoint, id, protocol, sni, destination, user, ip, reason, detail, decidedBy } = tunnel
-  const { bytesIn, bytesOut, datagramsIn, datagramsOut, startedAt, durationMs, connectMs, attempts } = tunnel
+  const { bytesIn, bytesOut, datagramsIn, datagramsOut, startedAt, durationMs, connectMs, attempts, serial, generation, logHooks } = tunnel
   return {
     ...{ listener, route, upstream, endpoint, id, protocol, sni, destination, user, ip, reason, detail, decidedBy },
     ...{ bytesIn, bytesOut, datagramsIn, datagramsOut, startedAt, durationMs, connectMs, attempts },
+    ...{ serial, generation, logHooks },
   }
 }
 

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Deadlines } from '../../core/deadlines.ts'
-import type { EndedExchange } from '../../core/events.ts'
+import type { EndedExchange, EndedTunnel } from '../../core/events.ts'
 import { type Ask, type Hook, type LogFields, makeHook } from '../../core/hooks.ts'
 import { Counters, type Family, slotsOf } from '../../core/observe/counters.ts'
 import { LineSink } from '../../core/observe/line-sink.ts'
@@ -35,6 +35,10 @@ export class Told implements Disposable {
 
   end(exchange: EndedExchange, hooks: readonly Hook[] | null = null): void {
     this.traffic.exchangeEnded({ ...exchange, logHooks: hooks })
+  }
+
+  endTunnel(tunnel: EndedTunnel, hooks: readonly Hook[] | null = null): void {
+    this.traffic.tunnelEnded({ ...tunnel, logHooks: hooks })
   }
 
   passMs(ms: number): void {
