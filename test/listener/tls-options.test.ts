@@ -40,17 +40,22 @@ secure('each name may have its own', async (made) => {
   assert.match(await refusal(come(proxy, { maxVersion: 'TLSv1.2' })), /PROTOCOL_VERSION/)
 })
 
-secure('the cipher suites are those of forward secrecy and AEAD, and the client chooses among them', async (made) => {
+secure('the cipher suites are those of forward secrecy and AEAD, in our order unless the client wants ChaCha20 most', async (made) => {
   const rsa = issue('suites', { names: 'DNS:example.com', issuer: made.ca, rsa: true })
   await using proxy = await startProxy({ listener: { tls: terminate([made.server, rsa]) } })
   for (const cipher of ['AES128-GCM-SHA256', 'ECDHE-RSA-AES128-SHA', 'ECDHE-ECDSA-AES256-SHA384', 'DHE-RSA-AES128-GCM-SHA256'])
     assert.match(await refusal(come(proxy, { maxVersion: 'TLSv1.2', ciphers: `${cipher}:@SECLEVEL=0` })), /HANDSHAKE_FAILURE/, cipher)
-  for (const cipher of ['ECDHE-ECDSA-CHACHA20-POLY1305', 'ECDHE-RSA-AES256-GCM-SHA384', 'TLS_CHACHA20_POLY1305_SHA256']) {
-    using client = await come(proxy, {
-      ciphers: `${cipher}:ECDHE-ECDSA-AES128-GCM-SHA256`,
-      ...(!cipher.startsWith('TLS_') && { maxVersion: 'TLSv1.2' }),
-    })
-    assert.is((client.socket as tls.TLSSocket).getCipher().name, cipher)
+  const [ecdsa, rsaOnly, tls13] = ['ECDHE-ECDSA-', 'ECDHE-RSA-', 'TLS_']
+  for (const [offered, chosen] of [
+    [[`${ecdsa}AES256-GCM-SHA384`, `${ecdsa}CHACHA20-POLY1305`, `${ecdsa}AES128-GCM-SHA256`], `${ecdsa}AES128-GCM-SHA256`],
+    [[`${ecdsa}CHACHA20-POLY1305`, `${ecdsa}AES128-GCM-SHA256`], `${ecdsa}CHACHA20-POLY1305`],
+    [[`${rsaOnly}AES256-GCM-SHA384`], `${rsaOnly}AES256-GCM-SHA384`],
+    [[`${tls13}AES_256_GCM_SHA384`, `${tls13}AES_128_GCM_SHA256`], `${tls13}AES_128_GCM_SHA256`],
+    [[`${tls13}CHACHA20_POLY1305_SHA256`, `${tls13}AES_128_GCM_SHA256`], `${tls13}CHACHA20_POLY1305_SHA256`],
+  ] as const) {
+    const isNew = chosen.startsWith(tls13)
+    using client = await come(proxy, { ciphers: offered.join(':'), ...(!isNew && { maxVersion: 'TLSv1.2' }) })
+    assert.is((client.socket as tls.TLSSocket).getCipher().name, chosen)
   }
 })
 
