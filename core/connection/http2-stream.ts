@@ -50,6 +50,9 @@ export interface StreamRelay {
   onGone(error: string | null): void
 }
 
+/** What RFC 9113 §8.1.1 calls malformed; the rest is well-formed, and refused. */
+const MALFORMED: ReadonlySet<ErrorCode> = new Set(['bad_request', 'bad_host', 'bad_framing', 'bad_body'])
+
 export class Http2Stream extends ReceivingStream implements Downstream, Timed {
   readonly protocol = 'HTTP/2'
   /** HTTP/2 frames by itself. */
@@ -63,6 +66,7 @@ export class Http2Stream extends ReceivingStream implements Downstream, Timed {
   #exchange: Exchange | null = null
   #relay: StreamRelay | null = null
   #isClosed = false
+  #isMalformed = false
 
   /** How the request's body goes on to the endpoint. */
   #framing: 'fixed' | 'chunked' = 'fixed'
@@ -128,6 +132,7 @@ export class Http2Stream extends ReceivingStream implements Downstream, Timed {
   }
 
   #refuse(wrong: ErrorCode): void {
+    this.#isMalformed = MALFORMED.has(wrong)
     const head = new RequestHead('', 0, '-', 1)
     head.path = ''
     this.#exchange = new Exchange(this.#service, this, head, this.#service.nextSerial())
@@ -204,6 +209,7 @@ export class Http2Stream extends ReceivingStream implements Downstream, Timed {
 
   #rejectBody(wrong: ErrorCode): void {
     this.stopReading()
+    this.#isMalformed = MALFORMED.has(wrong)
     this.#exchange?.rejectBody(wrong, null)
     this.home.faulted()
   }
@@ -355,10 +361,14 @@ export class Http2Stream extends ReceivingStream implements Downstream, Timed {
     if (this.#exchange === null) this.#leave()
   }
 
-  /** RFC 9113 §8.1: who has answered before the end of the request wants no more of it, and says so. */
+  /**
+   * RFC 9113 §8.1: who has answered before the end of the request wants no more of it, and says so. §8.1.1: a malformed one is an error of its
+   * stream, whatever it was answered.
+   */
   #close(): void {
-    if (!this.hasEnded) this.#reset(ERROR.none)
-    else this.#leave()
+    if (!this.#isMalformed && this.hasEnded) return this.#leave()
+    this.home.reset(this, this.#isMalformed ? ERROR.protocol : ERROR.none)
+    this.#leave()
   }
 
   #reset(error: number): void {
