@@ -6,6 +6,7 @@ import type { StoredAnswer } from './cache/answers.ts'
 import type { CacheSide } from './cache/cache-side.ts'
 import type { ProxyError } from './errors.ts'
 import type { RequestHead, ResponseHead } from './net/http1/head.ts'
+import type { Paces } from './policy/throttle.ts'
 
 /** By name; several values are several lines. */
 export type ReplyFields = Readonly<Record<string, string | readonly string[]>>
@@ -44,6 +45,10 @@ export interface HookCall {
   readonly part: CallPart | null
   /** Of an exchange: for a cache. */
   readonly cacheSide?: CacheSide | undefined
+  /** The same for all exchanges of one connection of a client, and for no others; only in calls about heads. */
+  readonly connectionMark?: object
+  /** Of an exchange: its bodies, or the tunnel that it becomes, go no faster than these let them. */
+  pace?(paces: Paces): void
   /** True once nobody waits for the answer: a hook may skip its work. */
   readonly ended: boolean
   /** Answers a call for which the hook returned PENDING. Ignored once the exchange has ended. */

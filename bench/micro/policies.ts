@@ -6,7 +6,19 @@
  */
 import { Deadlines } from '../../core/deadlines.ts'
 import { type Ask, type HookCall, makeHook } from '../../core/hooks.ts'
-import { apiKey, basicAuth, bodyLimit, concurrency, cors, headers, ipAccess, type Policy, rateLimit, requestId } from '../../core/index.ts'
+import {
+  apiKey,
+  bandwidth,
+  basicAuth,
+  bodyLimit,
+  concurrency,
+  cors,
+  headers,
+  ipAccess,
+  type Policy,
+  rateLimit,
+  requestId,
+} from '../../core/index.ts'
 import { RequestHead, ResponseHead } from '../../core/net/http1/head.ts'
 import { Policies } from '../../core/policy/policies.ts'
 
@@ -22,12 +34,16 @@ const cases: readonly (readonly [what: string, policy: Policy, lines?: string])[
   ['rateLimit, header', rateLimit({ key: { header: 'x-key' }, limit: 1_000_000, window: '1s' }), 'X-Key: 0123456789abcdef'],
   ['concurrency, ip', concurrency({ key: 'ip', limit: 10 })],
   ['bodyLimit', bodyLimit('1mb')],
+  ['bandwidth, connection', bandwidth({ response: '1mb' })],
+  ['bandwidth, ip', bandwidth({ response: '1mb', key: 'ip' })],
   ['apiKey', apiKey({ header: 'x-key', keys: { ann: '0123456789abcdef' } }), 'X-Key: 0123456789abcdef'],
   ['headers, 2 out, 1 set', headers({ response: { remove: ['server', 'x-powered-by'], set: { 'x-frame-options': 'DENY' } } })],
   ['requestId', requestId()],
   ['cors', cors({ origins: ['https://a.example'] }), 'Origin: https://a.example'],
   ['rateLimit, ip, fields', rateLimit({ key: 'ip', limit: 1_000_000, window: '1s', fields: true })],
 ]
+
+const mark = {}
 
 class Call implements HookCall {
   readonly request: RequestHead
@@ -36,6 +52,7 @@ class Call implements HookCall {
   readonly part = null
   readonly ended = false
   readonly id = 'l1x2y3z4-1'
+  readonly connectionMark = mark
 
   constructor(i: number, lines: string) {
     const text = `Host: example.com\r\nUser-Agent: curl/8.1\r\nAccept: */*\r\nAccept-Encoding: gzip, br\r\n${lines === '' ? '' : `${lines}\r\n`}\r\n`
@@ -48,6 +65,8 @@ class Call implements HookCall {
   }
 
   resume(): void {}
+
+  pace(): void {}
 }
 
 const nothing = makeHook('nothing', { onRequest: () => null })

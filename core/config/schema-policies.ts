@@ -23,7 +23,7 @@ import {
   whole,
   wrong,
 } from './schema-values.ts'
-import { parseDuration } from './units.ts'
+import { parseDuration, parseSize } from './units.ts'
 
 /** The schema of one entry of a `use` list that is a policy. */
 export function policyUse({ name, layer, options }: Plain, where: 'http' | 'connection'): Schema {
@@ -81,6 +81,22 @@ function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 1
 }
 
+const notAShare = wrong("'connection', 'ip', { header: 'x-key' }, { cookie: 'sid' } or a function")
+const speed = chosen((value) =>
+  typeof value === 'string' && parseSize(value) === 0 ? refused('at no bytes a second nothing ever comes') : size,
+)
+const bandwidthFields = object({
+  request: speed,
+  response: speed,
+  key: chosen((value) => (value === 'connection' ? anything : typeof value === 'string' && value !== 'ip' ? notAShare : requestKey)),
+  burst: size,
+})
+const bandwidthOptions = chosen((value) =>
+  isObject(value) && value.request === undefined && value.response === undefined
+    ? refused("expected request, response or both: { response: '1mb' } lets a megabyte a second through")
+    : bandwidthFields,
+)
+
 const keyText = textThat((key) => (key.length < 8 ? 'a key of less than 8 characters is guessed' : null))
 const keyFields = object(
   {
@@ -108,6 +124,7 @@ const policies: ReadonlyMap<string, Schema> = new Map<string, Schema>(
     ),
     rateLimit: rateLimitOptions,
     concurrency: object({ key: requestKey, limit: whole(1) }, ['key', 'limit']),
+    bandwidth: bandwidthOptions,
     bodyLimit: size,
     apiKey: apiKeyOptions,
     headers: headersOptions,

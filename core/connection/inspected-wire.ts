@@ -2,9 +2,10 @@
  * A wire whose bytes go through hooks before its owner gets them: what hooks have not answered about is not read beyond, so nothing
  * piles up, and order stays.
  */
+
+import { PassingWire } from '../net/passing-wire.ts'
 import type { Wire } from '../net/wire.ts'
 import type { ConnectionHooks, Decision } from './connection-hooks.ts'
-import { PassingWire } from './passing-wire.ts'
 
 /** `denied`: hooks have ended it; the wire is reset. */
 export function inspected(wire: Wire, hooks: ConnectionHooks, from: 'client' | 'upstream', denied: (decision: Decision) => void): Wire {

@@ -7,8 +7,8 @@ import type { Refusal } from '../forward/access.ts'
 import type { Blocks } from '../forward/blocks.ts'
 import { blockedBy } from '../http/forwarding.ts'
 import { MAX_HELLO_BYTES, readClientHello } from '../net/client-hello.ts'
+import { PassingWire } from '../net/passing-wire.ts'
 import type { Wire } from '../net/wire.ts'
-import { PassingWire } from './passing-wire.ts'
 
 export interface Screen {
   readonly blocks: Blocks

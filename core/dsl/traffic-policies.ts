@@ -43,6 +43,25 @@ export function concurrency(options: ConcurrencyOptions): HttpPolicy {
   return { kind: 'policy', layer: 'http', name: 'concurrency', options }
 }
 
+export interface BandwidthOptions {
+  /** Bytes a second of request bodies: `'256kb'`. Default: no limit. */
+  request?: Size | undefined
+  /** Bytes a second of response bodies, whoever answers: endpoints, caches, the proxy itself. Default: no limit. */
+  response?: Size | undefined
+  /** Who has so much together: one connection, all that comes by the same key. Who a function says null of is not held up. Default `'connection'`. */
+  key?: 'connection' | RequestKey | undefined
+  /** So many bytes at once, for who has not had any lately; a fifth of a second's worth at the least. Default: what may pass in a second. */
+  burst?: Size | undefined
+}
+/**
+ * Bodies, WebSockets and other tunnels go no faster than so many bytes a second. Who has to wait is not read from meanwhile, and no deadline runs against it.
+ * What exchanges with the same key have together they get in turn. Each worker counts by itself; it remembers 16,384 keys that have used some of
+ * their part and have nothing under way.
+ */
+export function bandwidth(options: BandwidthOptions): HttpPolicy {
+  return { kind: 'policy', layer: 'http', name: 'bandwidth', options }
+}
+
 /** A request with a longer body gets 413, before any of it is sent on if its length is announced. As it is sent: not decoded. */
 export function bodyLimit(most: Size): HttpPolicy {
   return { kind: 'policy', layer: 'http', name: 'bodyLimit', options: most }

@@ -2,16 +2,19 @@
 import { monotonicMs } from '../clock.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
 import { type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
+import type { Paces } from '../policy/throttle.ts'
 import { Absent } from './absent.ts'
 import { ask, errorText } from './ask.ts'
 import { Attempt } from './attempt.ts'
 import type { Detour } from './detour.ts'
+import { PacedDownstream, type PacedOwner } from './paced-downstream.ts'
 import { makeErrorReply, makeReply, type Reply } from './reply.ts'
 
-export abstract class Answering extends Attempt implements HookCall {
+export abstract class Answering extends Attempt implements HookCall, PacedOwner {
   abstract resume(verdict: Verdict | null): void
   /** The response hooks that are left, and then the reply. */
   protected abstract askResponse(): void
+  abstract onPaced(): void
 
   /** The hooks asked so far whose response hooks are to be asked, in order. */
   protected asked(): Hook[] {
@@ -28,6 +31,18 @@ export abstract class Answering extends Attempt implements HookCall {
     this.requestFilter?.close()
     this.setLocal(make)
     this.askResponse()
+  }
+
+  get connectionMark(): object {
+    return this.downstream.memo
+  }
+
+  pace(paces: Paces): void {
+    const paced = this.paced ?? new PacedDownstream(this.downstream, this)
+    if (this.paced === null) this.request.whenEnded(() => paced.close())
+    this.paced = paced
+    this.downstream = paced
+    paced.add(paces, this.bytesIn)
   }
 
   /** A hook has refused it. */
@@ -163,6 +178,8 @@ export abstract class Answering extends Attempt implements HookCall {
   /** Others read what is still to come. */
   private goOnAlone(detour: Detour): void {
     this.downstream = new Absent(this.downstream)
+    this.paced?.close()
+    this.paced = null
     detour.leave()
     this.connection?.resume()
   }
@@ -193,8 +210,15 @@ export abstract class Answering extends Attempt implements HookCall {
   }
 
   protected end(): void {
+    if (this.paced?.holds === true) return this.endPaced(this.paced)
     this.tell()
     this.downstream.finished()
+  }
+
+  /** `onPaced` follows. */
+  private endPaced(paced: PacedDownstream): void {
+    this.answeredAt = 0
+    paced.isEnding = true
   }
 
   protected tell(): void {

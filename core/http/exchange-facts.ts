@@ -22,6 +22,7 @@ import type { Detour } from './detour.ts'
 import type { Downstream } from './downstream.ts'
 import { clientAddress } from './identity.ts'
 import type { MessageHooks } from './message-hooks.ts'
+import type { PacedDownstream } from './paced-downstream.ts'
 import type { RequestFilter } from './request-filter.ts'
 import type { Service } from './service.ts'
 import type { StoredBody } from './stored-body.ts'
@@ -57,6 +58,8 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   readonly serial: number
   /** The connection that asked. */
   downstream: Downstream
+  /** The same, if bodies go no faster than they may. */
+  protected paced: PacedDownstream | null = null
 
   protected readonly service: Service
   protected readonly started: number
@@ -166,6 +169,10 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
     service.tally.open++
   }
 
+  /** Whatever stands in front of it. */
+  get client(): Downstream {
+    return this.paced === null ? this.downstream : this.paced.to
+  }
   get ended(): boolean {
     return this.stage === 'ended'
   }

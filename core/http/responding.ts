@@ -112,6 +112,16 @@ export abstract class Responding extends Answering implements ResponseTaker {
 
   /** The client took what was written. */
   onReceivable(): void {
+    if (this.paced === null) this.goOn()
+    else this.paced.drained()
+  }
+
+  onPaced(): void {
+    if (this.paced?.isEnding === true) this.end()
+    else this.goOn()
+  }
+
+  private goOn(): void {
     if (this.detour !== null) this.detour.drained()
     else if (this.held === null && !this.complete) this.connection?.resume()
   }

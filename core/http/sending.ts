@@ -120,8 +120,10 @@ export abstract class Sending extends ExchangeFacts implements ResponseSink {
   /** More of the request body, framed for HTTP/1.1. False: wait for `resumeBody`, and leave the bytes untouched until then. */
   pushBody(prefix: string, bytes: Buffer, from: number, to: number, lent: boolean): boolean {
     this.bytesIn += prefix.length + to - from
-    if (this.requestFilter !== null) return this.requestFilter.push(prefix, bytes, from, to, lent)
-    return this.forwardBody(prefix, bytes, from, to, lent)
+    const { requestFilter, paced } = this
+    const flowing =
+      requestFilter === null ? this.forwardBody(prefix, bytes, from, to, lent) : requestFilter.push(prefix, bytes, from, to, lent)
+    return paced === null ? flowing : paced.took(prefix.length + to - from, flowing)
   }
 
   /** The request body is complete; `text`: the end of its framing. */

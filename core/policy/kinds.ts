@@ -1,5 +1,6 @@
 /** All built-in policies by their names. */
 import { apiKey } from './api-key.ts'
+import { bandwidth } from './bandwidth.ts'
 import { basicAuth } from './basic-auth.ts'
 import { bodyLimit } from './body-limit.ts'
 import { cache } from './cache.ts'
@@ -18,6 +19,7 @@ import { requestId } from './request-id.ts'
 const kinds: ReadonlyMap<string, PolicyKind<never>> = new Map<string, PolicyKind<never>>(
   Object.entries({
     apiKey,
+    bandwidth,
     basicAuth,
     bodyLimit,
     cache,

@@ -221,7 +221,7 @@ export class SimulatedProxy {
   }
 
   #journeyOf(exchange: unknown): Journey | null {
-    return exchange instanceof Exchange ? (this.#journeys.get(exchange.downstream) ?? null) : null
+    return exchange instanceof Exchange ? (this.#journeys.get(exchange.client) ?? null) : null
   }
 
   #wrap(hook: Hook): Hook {

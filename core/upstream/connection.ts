@@ -50,7 +50,8 @@ export interface ConnectionHome {
 type Reading = 'nothing' | 'head' | 'fixed' | 'chunked' | 'toClose'
 
 export class UpstreamConnection implements WireOwner, Timed {
-  readonly wire: Wire
+  /** Another one, once it is used for something else than HTTP: see `onUpgraded`. */
+  wire: Wire
   readonly deadlines: Deadlines
   dueAt = Number.POSITIVE_INFINITY
   slot = -1

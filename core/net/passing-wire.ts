@@ -1,5 +1,5 @@
 /** A wire in front of another one, which says and does what that does but for what is changed. */
-import { nobody, type Wire, type WireOwner } from '../net/wire.ts'
+import { nobody, type Wire, type WireOwner } from './wire.ts'
 
 export abstract class PassingWire implements Wire, WireOwner {
   owner: WireOwner = nobody
