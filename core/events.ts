@@ -24,6 +24,8 @@ export interface EndedExchange {
   readonly received: string
   readonly protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2'
   readonly method: string
+  /** What a client of a forward proxy asked for: `example.com:443`; null of other listeners. */
+  readonly destination: string | null
   readonly host: string
   readonly path: string
   readonly search: string

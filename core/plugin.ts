@@ -200,7 +200,7 @@ export interface LogEntry {
   readonly clientSubject: string | null
   /** Who the client has proved to be to a policy such as `basicAuth`, or to the forward side; null if nobody asked. */
   readonly user: string | null
-  /** What a client asked a forward proxy to reach by a tunnel, or SOCKS: `example.com:443`; else null. */
+  /** What a client asked a forward proxy for, or by SOCKS: `example.com:443`; else null. */
   readonly destination: string | null
   /** The server name by which TLS or QUIC asked, where the proxy looked; else null. */
   readonly sni: string | null

@@ -35,6 +35,7 @@ class Ended implements EndedExchange {
   readonly user = null
   readonly moved = null
   readonly cache = null
+  readonly destination = null
   readonly logHooks: readonly Hook[] | null
   readonly generation = 1
   readonly scheme = 'http'

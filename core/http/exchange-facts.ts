@@ -9,6 +9,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { EndedExchange } from '../events.ts'
 import type { CallPart, Hook, Verdict } from '../hooks.ts'
 import type { ClientCertificate } from '../net/client-certificate.ts'
+import { formatDestination } from '../net/destination.ts'
 import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
 import type { RequestView } from '../plugin.ts'
 import { makeRequestView } from '../request-view.ts'
@@ -213,6 +214,10 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   }
   get method(): string {
     return this.request.method
+  }
+  get destination(): string | null {
+    const { destination } = this.request
+    return destination === null ? null : formatDestination(destination)
   }
   get host(): string {
     return this.request.host

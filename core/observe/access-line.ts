@@ -166,6 +166,7 @@ function shortened(x: EndedExchange, keep: number): EndedExchange {
   const cutOrNull = (text: string | null): string | null => (text === null ? null : cut(text))
   return {
     ...{ listener: x.listener, route: x.route, upstream: x.upstream, endpoint: x.endpoint, protocol: x.protocol, reason: x.reason },
+    destination: x.destination,
     ...{ status: x.status, bytesIn: x.bytesIn, bytesOut: x.bytesOut, attempts: x.attempts, tunnel: x.tunnel, decidedBy: x.decidedBy },
     ...{ startedAt: x.startedAt, durationMs: x.durationMs, upstreamMs: x.upstreamMs },
     clientCertificate: x.clientCertificate,

@@ -14,7 +14,7 @@ interface FamilyRow {
 /** Upper bounds in seconds; one slot more counts what is above, one the sum. */
 export const buckets: readonly number[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
-/** Names as `/metrics` shows them, without the prefix `sluice_`. No label holds what a client can choose freely. */
+/** Names as `/metrics` shows them, without the prefix `sluice_`. Labels that clients can choose, such as hosts, are few: the rest is `other`. */
 export const families = {
   requests_total: counter('Exchanges ended, by class of the status sent (0xx: the client was gone).', ['listener', 'route', 'status']),
   request_duration_seconds: histogram('From the first byte of the request to the last of the response.', ['listener', 'route']),
@@ -24,6 +24,19 @@ export const families = {
   sent_datagrams_total: counter('Datagrams of ended UDP sessions, to clients.', ['listener', 'route']),
   dropped_datagrams_total: counter('Datagrams of clients that went nowhere, by why.', ['listener', 'why']),
   tunnels_total: counter('Tunnels, connections to TCP listeners and UDP sessions that have ended.', ['listener', 'route']),
+  user_received_bytes_total: counter('Bytes from a user of the forward side; `other`: of more users than are told apart.', [
+    'listener',
+    'user',
+  ]),
+  user_sent_bytes_total: counter('Bytes to a user of the forward side; `other`: to more users than are told apart.', ['listener', 'user']),
+  destination_received_bytes_total: counter('Bytes from clients to a host that they named; `other`: to more hosts than are told apart.', [
+    'listener',
+    'destination',
+  ]),
+  destination_sent_bytes_total: counter('Bytes to clients from a host that they named; `other`: from more hosts than are told apart.', [
+    'listener',
+    'destination',
+  ]),
   errors_total: counter('Exchanges that the proxy itself ended, by reason.', ['reason']),
   cache_requests_total: counter('Requests that passed a cache, by what it did; `beside`: asked by the cache itself.', [
     'listener',

@@ -54,6 +54,7 @@ export class PendingLine implements EndedExchange {
   /** No line says it, and it is the longest of all. */
   readonly received = ''
   readonly logHooks = null
+  destination: string | null
   host: string
   path: string
   search: string
@@ -88,6 +89,7 @@ export class PendingLine implements EndedExchange {
     this.attempts = x.attempts
     this.moved = x.moved
     this.tunnel = x.tunnel
+    this.destination = x.destination
     const take = copied(x.method, x.host, x.path, x.search, x.ip, x.userAgent ?? '', x.referer ?? '')
     this.method = take()
     this.host = take()
@@ -126,7 +128,7 @@ export class PendingLine implements EndedExchange {
       referer: this.referer,
       clientSubject: this.clientCertificate?.subject ?? null,
       user: this.user,
-      destination: this.#destination,
+      destination: this.destination,
       sni: null,
       cache: this.cache,
       reason: this.reason,
@@ -139,12 +141,9 @@ export class PendingLine implements EndedExchange {
     } satisfies LogEntry & LogFields
   }
 
-  get #destination(): string | null {
-    return this.method === 'CONNECT' ? this.host : null
-  }
-
   /** Takes over what `isEntry` has found good. A text that is missing was taken out. */
   take(entry: LogFields): void {
+    const { host } = this
     const isAlone = this.peer === this.ip
     const ip = textOf(entry.ip) ?? MASK
     const peer = textOf(entry.peer) ?? MASK
@@ -152,8 +151,9 @@ export class PendingLine implements EndedExchange {
     this.peer = isAlone && peer === this.peer ? ip : peer
     this.ip = ip
     // To hide one of the two is enough.
-    const isHidden = entry.destination !== this.#destination
+    const isHidden = entry.destination !== this.destination
     this.host = textOf(isHidden ? entry.destination : entry.host) ?? MASK
+    if (this.destination !== null) this.destination = isHidden || entry.host === host ? textOf(entry.destination) : this.host
     this.path = textOf(entry.path) ?? MASK
     const query = textOf(entry.query) ?? ''
     this.search = query === '' || query.startsWith('?') ? query : `?${query}`
@@ -168,6 +168,7 @@ export class PendingLine implements EndedExchange {
   mask(): void {
     this.isMasked = true
     this.host = this.path = this.ip = this.peer = MASK
+    if (this.destination !== null) this.destination = MASK
     this.search = ''
     this.clientCertificate = null
     if (this.user !== null) this.user = MASK

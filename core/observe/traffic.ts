@@ -8,6 +8,7 @@ import type { DatagramLoss, EndedExchange, EndedTunnel, HandshakeFailure, Observ
 import type { LogPlan } from '../plan/plan.ts'
 import { type FormatLine, formatter, handshakeLine } from './access-line.ts'
 import type { Counters } from './counters.ts'
+import { ForwardBytes } from './forward-bytes.ts'
 import type { LineSink } from './line-sink.ts'
 import { type AnyPending, LogQueue } from './log-queue.ts'
 import { PendingTunnel } from './pending-tunnel.ts'
@@ -54,6 +55,7 @@ export class Traffic implements Observer {
   readonly #changes: UpstreamChanges
   readonly #losses = new Map<string, number>()
   readonly #recorder = new FlightRecorder()
+  readonly #forwardBytes: ForwardBytes
   readonly #queue: LogQueue
   #endpointCount = 0
   #lastRoute: RouteSlots | null = null
@@ -63,6 +65,7 @@ export class Traffic implements Observer {
     this.#counters = options.counters
     this.#sink = options.sink
     this.#changes = new UpstreamChanges(options.counters)
+    this.#forwardBytes = new ForwardBytes(options.counters)
     const slots = { leftOut: options.counters.add('log_left_out_total'), masked: options.counters.add('log_masked_total') }
     this.#queue = new LogQueue({
       write: (line) => this.#write(line),
@@ -143,6 +146,12 @@ export class Traffic implements Observer {
     else this.#counters.observe(route.duration, x.durationMs / 1000)
     if (x.reason !== null) this.#countError(x.reason)
     if (x.cache !== null) this.#countCache(route, x.cache)
+    const { destination } = x
+    if (destination !== null)
+      this.#forwardBytes.count(
+        { listener: x.listener, user: x.user, destination, bytesIn: x.bytesIn, bytesOut: x.bytesOut },
+        x.upstreamMs >= 0,
+      )
     if (x.upstream !== null) this.#countUpstream(x, x.upstream)
   }
 
@@ -157,6 +166,7 @@ export class Traffic implements Observer {
     values[slots.received]! += x.bytesIn
     values[slots.sent]! += x.bytesOut
     if (x.datagramsIn > 0) this.#countDatagrams(x)
+    if (x.destination !== null || x.user !== null) this.#forwardBytes.count(x, x.connectMs >= 0)
     if (x.reason !== null) this.#countError(x.reason)
     if (x.upstream === null || x.attempts <= 1) return
     const { retries } = this.#upstream(x.upstream)

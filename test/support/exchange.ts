@@ -21,6 +21,7 @@ export function anExchange(changes: Partial<EndedExchange> = {}): EndedExchange 
       upstreamMs: 0.94,
       attempts: 1,
       tunnel: false,
+      destination: null,
       logHooks: null,
       clientCertificate: null,
       user: null,

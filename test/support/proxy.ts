@@ -318,6 +318,7 @@ const keys = [
     'user',
     'moved',
     'cache',
+    'destination',
   ] as const),
 ] satisfies (keyof EndedExchange)[]
 
