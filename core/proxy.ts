@@ -31,6 +31,8 @@ import { Runtime } from './runtime.ts'
 import type { Capabilities } from './sandbox/capabilities.ts'
 import type { PluginProfile } from './sandbox/profiling.ts'
 import { LoadedUse, type PluginState, type PluginUse, Sandbox, summarizeUse, type UseSummary } from './sandbox/sandbox.ts'
+import type { StoreEvents } from './store/store.ts'
+import { Stores } from './store/stores.ts'
 import type { Dial } from './upstream/dial.ts'
 import type { HealthBoard } from './upstream/health-board.ts'
 import type { UpstreamState } from './upstream/upstream-state.ts'
@@ -98,6 +100,8 @@ export interface ProxyOptions {
   readonly secret?: Uint8Array
   /** How policies ask others; default: over the network. */
   readonly send?: Transport
+  /** Who is told of stores; default: nobody. */
+  readonly storeEvents?: StoreEvents
   /** What a simulation puts in the place of the machine's. */
   readonly simulated?: Simulated
 }
@@ -125,7 +129,7 @@ class WorkerProxy implements Proxy {
   #current: Candidate | null = null
   #pressed = false
 
-  constructor({ observer, maxConnections, simulated, capabilities, ticketKeys, counting, secret, send }: ProxyOptions) {
+  constructor({ observer, maxConnections, simulated, capabilities, ticketKeys, counting, secret, send, storeEvents }: ProxyOptions) {
     this.#simulated = simulated ?? null
     this.#ticketKeys = ticketKeys ?? null
     this.#sandbox = new Sandbox({ observer, ...(capabilities === undefined ? {} : { capabilities }) })
@@ -141,6 +145,7 @@ class WorkerProxy implements Proxy {
       send: send ?? createTransport(),
       ...(counting === undefined ? {} : { counting }),
       clock: simulated === undefined ? Date.now : dateOf(deadlines),
+      stores: simulated === undefined ? new Stores({ deadlines, events: storeEvents ?? UNHEARD, random: Math.random }) : null,
     })
   }
 
@@ -176,7 +181,7 @@ class WorkerProxy implements Proxy {
         challenges: this.#challenges,
         blocklists,
       })
-      await this.#runtime.prepare(plan)
+      await Promise.all([this.#runtime.prepare(plan), this.#policies.storesSettled()])
       const parts = partsOf(config, { code: bundle.code, certificates: materials.certificates, lists: blocklists.files })
       const difference = before === null ? null : compareParts(before.parts, parts)
       const plugins = uses.flatMap((use, i) => {
@@ -264,6 +269,8 @@ class WorkerProxy implements Proxy {
     this.onPressure?.(pressed)
   }
 }
+
+const UNHEARD: StoreEvents = { changed: () => {}, failed: () => {} }
 
 interface CandidateParts {
   readonly plan: Plan

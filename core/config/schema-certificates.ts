@@ -9,6 +9,7 @@ import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report } from './report.ts'
 import type { Parts } from './schema-parts.ts'
 import { checkServedNames } from './schema-served-names.ts'
+import type { StorePart } from './schema-stores.ts'
 import { checkTermination } from './schema-terminations.ts'
 
 export interface CertificateOptions {
@@ -17,6 +18,7 @@ export interface CertificateOptions {
   readonly now: number
   /** Gets the absolute path of every file that is asked for. */
   readonly named: Set<string>
+  readonly stores?: readonly StorePart[]
 }
 
 const DAY_MS = 86_400_000
@@ -34,6 +36,10 @@ export function checkCertificates({ listeners, tcpRoutes, upstreams }: Parts, re
     const at: Path = [...path, { hidden: 'options' }, 'tls']
     check.both(value.options.tls, at)
     if (isObject(value.options.tls)) check.authorities(value.options.tls.ca, [...at, 'ca'])
+  }
+  for (const { value, path } of options.stores ?? []) {
+    check.both(value, path)
+    if (isObject(value)) check.authorities(value.ca, [...path, 'ca'])
   }
 }
 

@@ -5,6 +5,7 @@ import { passwordProblem } from './password-hash.ts'
 import { isObject, type Plain, show, wordOf } from './report.ts'
 import { cacheUse } from './schema-cache.ts'
 import { compressOptions, corsOptions, fieldName, fieldToken, headersOptions, requestIdOptions } from './schema-field-policies.ts'
+import { storeOption } from './schema-stores.ts'
 import { forwardAuthOptions, jwtOptions } from './schema-token-policies.ts'
 import {
   anything,
@@ -13,6 +14,7 @@ import {
   flag,
   made,
   object,
+  oneOf,
   oneOrMany,
   record,
   refused,
@@ -61,11 +63,13 @@ const requestKey = chosen((value) => {
   return 'cookie' in value && !('header' in value) ? cookieKey : headerKey
 })
 
-const rateFields = object({ key: requestKey, limit: whole(1), window: duration, burst: whole(1), fields: flag, name: rateName }, [
-  'key',
-  'limit',
-  'window',
-])
+const rateFields = object(
+  {
+    ...{ key: requestKey, limit: whole(1), window: duration, burst: whole(1), fields: flag, name: rateName },
+    ...{ store: storeOption, ifStoreFails: oneOf('local', 'refuse') },
+  },
+  ['key', 'limit', 'window'],
+)
 const rateLimitOptions = chosen((value) => {
   const { limit, window, burst = limit } = isObject(value) ? value : {}
   const ms = typeof window === 'string' ? parseDuration(window) : null

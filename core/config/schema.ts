@@ -14,6 +14,7 @@ import { checkPolicyPairs } from './schema-policy-pairs.ts'
 import { checkProxyProtocol } from './schema-proxy-protocol.ts'
 import { network, routeList } from './schema-route.ts'
 import { checkRouting } from './schema-routing.ts'
+import { checkStores, storesIn } from './schema-stores.ts'
 import { checkTcp, tcpListener } from './schema-tcp.ts'
 import { tlsTerminations } from './schema-tls.ts'
 import { checkUdp, udpListener } from './schema-udp.ts'
@@ -70,7 +71,9 @@ export function checkShape(config: unknown, { report, folder, named = new Set(),
   checkPolicyPairs(config, parts, report)
   checkTcp(parts, report)
   checkUdp(parts, report)
-  checkCertificates(parts, report, { folder, named, now })
+  const stores = storesIn(config, parts)
+  checkStores(stores, report)
+  checkCertificates(parts, report, { folder, named, now, stores })
   checkBlocklists(parts.listeners, report, { folder, named })
   return parts
 }

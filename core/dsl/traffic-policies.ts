@@ -1,6 +1,7 @@
 /** Policies that bound how much may come. */
 import type { Duration, RequestView, Size } from '../plugin.ts'
 import type { AnyPolicy, HttpPolicy } from './policies.ts'
+import type { StoreOptions } from './store.ts'
 
 /**
  * By what requests are told apart: `'ip'`, the client's address (of IPv6 the network /64); the value of a field or a cookie, or else the
@@ -20,10 +21,17 @@ export interface RateLimitOptions {
   fields?: boolean | undefined
   /** Its name in these fields. Default `default`. */
   name?: string | undefined
+  /**
+   * Count in a Redis or Valkey, `'redis://10.0.0.1:6379'`: exactly over all proxies whose config has this same limit, on the clock of the store. Default: over
+   * the workers of this machine.
+   */
+  store?: string | StoreOptions | undefined
+  /** While the store is away or does not answer in time: `'local'`, this machine counts by itself, or `'refuse'`, with 503. Default `local`. */
+  ifStoreFails?: 'local' | 'refuse' | undefined
 }
 /**
  * Lets `limit` requests a `window` through for each key, evenly, after `burst` at once (GCRA); more get 429 with `Retry-After`. Counted exactly
- * over all workers of the machine; 131,072 keys are remembered, and where there are more, those that are nearest to having used nothing are forgotten. On a
+ * over all workers of the machine, or with a `store` over several machines; here 131,072 keys are remembered, and where there are more, those that are nearest to having used nothing are forgotten. On a
  * TCP listener connections are counted, by `'ip'` alone, and closed.
  */
 export function rateLimit(options: RateLimitOptions): AnyPolicy {

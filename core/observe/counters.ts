@@ -69,6 +69,8 @@ export const families = {
   upstream_waiting: gauge('Requests that wait for a connection to an upstream that has as many as it may have.', ['upstream']),
   upstream_dials_total: counter('Connections to endpoints, opened or failed.', ['upstream', 'endpoint', 'outcome']),
   upstream_connections: gauge('Connections to endpoints open now.', ['upstream', 'endpoint']),
+  store_away: gauge('Workers that cannot reach a store now.', ['store']),
+  store_failures_total: counter('Questions to a store that got no good answer, by why: away, timeout, busy, error.', ['store', 'why']),
   plugin_calls_total: counter('Calls of a plugin.', ['plugin']),
   plugin_crossings_total: counter('Entries into a sandbox, each with one call or many.', ['plugin']),
   plugin_seconds_total: counter('Time spent inside a plugin.', ['plugin']),

@@ -7,7 +7,11 @@ import { Caches } from '../cache/caches.ts'
 import { dataOf } from '../config/data.ts'
 import type { Deadlines } from '../deadlines.ts'
 import type { Policy } from '../dsl/policies.ts'
+import type { StoreOptions } from '../dsl/store.ts'
 import type { Hook } from '../hooks.ts'
+import { planStore } from '../store/plan-store.ts'
+import type { Store } from '../store/store.ts'
+import { noStore, type Stores } from '../store/stores.ts'
 import { Counting } from './counting.ts'
 import { policyKind } from './kinds.ts'
 import { type Kept, noNetwork, type PolicyContext, type Send } from './policy.ts'
@@ -22,6 +26,8 @@ interface Entry {
 export interface Outside extends Pick<PolicyContext, 'counting' | 'send'> {
   /** Milliseconds since the epoch. */
   readonly clock: () => number
+  /** Null: there are none, as far as anybody can reach. */
+  readonly stores: Stores | null
 }
 
 export class Policies {
@@ -29,39 +35,53 @@ export class Policies {
   readonly #deadlines: Deadlines
   readonly #counting: Counting
   readonly #send: Send
+  readonly #stores: Stores | null
   /** As many as there are policies in the plans that are in use. */
   readonly #kept = new Map<string, Entry>()
 
-  constructor(deadlines: Deadlines, { counting = new Counting(), send = noNetwork, clock = Date.now }: Partial<Outside> = {}) {
+  constructor(
+    deadlines: Deadlines,
+    { counting = new Counting(), send = noNetwork, clock = Date.now, stores = null }: Partial<Outside> = {},
+  ) {
     this.#deadlines = deadlines
     this.#counting = counting
     this.#send = send
+    this.#stores = stores
     this.caches = new Caches(deadlines, clock)
   }
 
   /** For one plan. */
   open(folder: string): PolicySet {
     const context = { folder, deadlines: this.#deadlines, counting: this.#counting, send: this.#send, caches: this.caches.open() }
-    return new PolicySet(context, this.#kept)
+    return new PolicySet(context, this.#kept, this.#stores)
+  }
+
+  /** Resolves when it is known of the stores that are open whether they can be reached; soon in any case. */
+  async storesSettled(): Promise<void> {
+    await this.#stores?.settled()
   }
 
   close(): void {
     for (const { value } of this.#kept.values()) value.close()
     this.#kept.clear()
+    this.#stores?.close()
   }
 }
 
 export class PolicySet {
-  readonly #context: Omit<PolicyContext, 'id' | 'keep'>
+  readonly #context: Omit<PolicyContext, 'id' | 'keep' | 'openStore'>
   readonly #kept: Map<string, Entry>
+  readonly #stores: Stores | null
+  readonly #opened: Store[] = []
   readonly #hooks = new Map<Policy, Hook>()
   /** How many policies of this plan were equal so far. */
   readonly #equal = new Map<string, number>()
   readonly #held: string[] = []
 
-  constructor(context: Omit<PolicyContext, 'id' | 'keep'>, kept: Map<string, Entry>) {
+  constructor(context: Omit<PolicyContext, 'id' | 'keep' | 'openStore'>, kept: Map<string, Entry>, stores: Stores | null) {
     this.#context = context
     this.#kept = kept
+    this.#stores = stores
   }
 
   /** The same for the same object: one that stands in two lists counts for both together. */
@@ -69,7 +89,8 @@ export class PolicySet {
     const known = this.#hooks.get(use)
     if (known !== undefined) return known
     const id = this.#identify(use)
-    const hook = policyKind(use.name).bind(use.options, { ...this.#context, id, keep: (make) => this.#keep(id, make) })
+    const openStore = (store: string | StoreOptions): Store => this.#openStore(store)
+    const hook = policyKind(use.name).bind(use.options, { ...this.#context, id, keep: (make) => this.#keep(id, make), openStore })
     this.#hooks.set(use, hook)
     return hook
   }
@@ -83,6 +104,14 @@ export class PolicySet {
       this.#kept.delete(id)
       entry.value.close()
     }
+    for (const store of this.#opened.splice(0)) store.close()
+  }
+
+  #openStore(store: string | StoreOptions): Store {
+    if (this.#stores === null) return noStore(store)
+    const opened = this.#stores.open(planStore(store, this.#context.folder))
+    this.#opened.push(opened)
+    return opened
   }
 
   #identify({ name, options }: Policy): string {

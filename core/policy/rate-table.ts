@@ -34,6 +34,8 @@ export interface Rate {
 }
 
 export class RateTable {
+  /** Of the last `take`: what it returned. */
+  passes = false
   /** Of the last `take`: how many more would be let through now. */
   remaining = 0
   /** Of the last `take`: microseconds until one more is let through; 0 if it was. */
@@ -72,14 +74,17 @@ export class RateTable {
         this.remaining = 0
         this.waitUs = used - most
         this.resetUs = used - intervalUs
+        this.passes = false
         return false
       }
       if (Atomics.compareExchange(this.#words, at, word, this.#wordOf(tag, (now + used) % ROUND)) !== word) continue
       this.remaining = Math.floor((most - used) / intervalUs)
       this.waitUs = 0
       this.resetUs = used
+      this.passes = true
       return true
     }
+    this.passes = true
     return true
   }
 

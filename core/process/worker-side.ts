@@ -14,6 +14,7 @@ import type { DatagramSocket } from '../net/datagrams.ts'
 import { TicketKeys } from '../net/ticket-keys.ts'
 import { Counters } from '../observe/counters.ts'
 import { LineSink } from '../observe/line-sink.ts'
+import { StoreNews } from '../observe/store-news.ts'
 import { Traffic } from '../observe/traffic.ts'
 import type { Difference } from '../plan/difference.ts'
 import type { ListenAddress, Plan } from '../plan/plan.ts'
@@ -22,6 +23,7 @@ import type { Capabilities } from '../sandbox/capabilities.ts'
 import { openFlightNote } from '../sandbox/engine/flight-note.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
 import type { PluginState, UseSummary } from '../sandbox/roster.ts'
+import type { StoreEvents } from '../store/store.ts'
 import type { HealthBoard } from '../upstream/health-board.ts'
 import type { UpstreamState } from '../upstream/upstream-state.ts'
 import { backlog } from './bind.ts'
@@ -73,6 +75,7 @@ interface ProxyParts {
   readonly ticketKeys: TicketKeys
   readonly counting: Counting
   readonly secret: Uint8Array
+  readonly storeEvents: StoreEvents
 }
 
 type CreateProxy<P extends Prepared> = (options: ProxyParts) => WorkerProxy<P>
@@ -127,9 +130,10 @@ class WorkerSide<P extends Prepared> {
     this.#ticketKeys = new TicketKeys(begin.ticketKeys)
     const capabilities = capabilitiesWith(this.#kv)
     const counting = openCounting(begin, (text) => this.#log.write({ level: 'warn', text, fields: {} }))
+    const storeEvents = new StoreNews(this.#counters, (line) => begin.slot === 0 && this.#log.write(line))
     this.#proxy = createProxy({
       ...{ observer: this.#traffic, maxConnections: maxConnections(), capabilities, ticketKeys: this.#ticketKeys },
-      ...{ counting, secret: begin.secret },
+      ...{ counting, secret: begin.secret, storeEvents },
     })
     if (begin.noteFd !== null) openFlightNote(begin.noteFd)
     for (const sourceId of begin.toProcess) this.#proxy.moveToProcess(sourceId)
