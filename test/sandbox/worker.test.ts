@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { describeParts } from '../suites/parts.ts'
@@ -20,6 +21,20 @@ test('worker engine: what seems to run too long after a hook is doubted once, th
     await it.close()
   }
 })
+
+const slackFile = '/proc/self/timerslack_ns'
+if (existsSync(slackFile)) {
+  test('worker engine: the thread that watches time limits may wake for many at once', async () => {
+    const it = await Sandboxed.create('worker')
+    try {
+      const hook = await it.plugin('return { onRequest() {} }')
+      assert.is(outcome(await ask(hook)), 'went on')
+      assert.is(readFileSync(slackFile, 'utf8').trim(), '1000000')
+    } finally {
+      await it.close()
+    }
+  })
+}
 
 // Each of them keeps to its limit of time: a hundred in one turn would hold everybody else's requests.
 for (const [what, later] of [

@@ -7,12 +7,16 @@ import ivm from 'isolated-vm'
 import type { PluginSource } from '../source.ts'
 import { CELL, DONE, IN_AT, PIECE, TAPE_INTS } from '../wire.ts'
 import { ENTRIES, type Ending, pieces, type Room, type Rooms, wrapped } from './room.ts'
+import { loosenTimers } from './timer-slack.ts'
 
 type Boot = (memory: unknown, seed: string) => Record<string, (...values: unknown[]) => unknown>
 
 export const isolates: Rooms = {
   share: (bytes) => new SharedArrayBuffer(bytes),
-  open: (source, memory, memoryMb) => new PluginIsolate(source, memory, memoryMb),
+  open: (source, memory, memoryMb) => {
+    loosenTimers()
+    return new PluginIsolate(source, memory, memoryMb)
+  },
 }
 
 class PluginIsolate implements Room {
