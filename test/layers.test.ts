@@ -16,7 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['config', 'dsl', 'index', 'plugin', 'request-view'],
   ['plan'],
   // All but the first two attach through hooks.ts, events.ts and sandbox/capabilities.ts: see ATTACHED.
-  ['upstream', 'store', 'cache', 'policy', 'sandbox', 'capability', 'observe', 'admin'],
+  ['upstream', 'store', 'cache', 'policy', 'files', 'sandbox', 'capability', 'observe', 'admin'],
   ['http'],
   // Tells what the layers below would do, without doing it.
   ['explain'],

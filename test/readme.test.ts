@@ -54,6 +54,13 @@ test('the config of UDP listeners passes check', () => {
   assert.match(output, /is valid: 2 listeners, 3 routes, 3 upstreams/)
 })
 
+test('the config of files passes check', () => {
+  const all = { 'proxy.config.ts': named('site: proxy.config.ts'), 'manual/a.html': '', 'robots.txt': '', 'public/index.html': '' }
+  const { status, output } = sluice(all, 'check')
+  assert.is(status, 0, output)
+  assert.match(output, /is valid: 1 listener, 4 routes, 1 upstream\n/)
+})
+
 test('the config of balancers passes check', () => {
   const { status, output } = sluice({ 'proxy.config.ts': named('endpoints: proxy.config.ts') }, 'check')
   assert.is(status, 0, output)

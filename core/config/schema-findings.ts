@@ -59,6 +59,7 @@ const WRAPPED: Readonly<Record<string, readonly string[]>> = {
   balancer: ['options'],
   discovery: ['options'],
   split: ['parts', 'options'],
+  files: ['path', 'options'],
   policy: ['options'],
 }
 

@@ -6,6 +6,7 @@ import { compilePath } from '../route/pattern.ts'
 import { PatternError } from '../route/pattern-parser.ts'
 import { isHostFixed } from '../route/template.ts'
 import { isObject, show } from './report.ts'
+import { filesTarget } from './schema-files.ts'
 import { endpointAddress, splitTarget, upstreamGroup } from './schema-upstream.ts'
 import { useList } from './schema-use.ts'
 import {
@@ -73,8 +74,11 @@ const ownFieldName = textThat((name) => {
     : null
 })
 const replyFields = object({ status: whole(200, 599), body: anyText, headers: record(fieldValue, ownFieldName) }, ['status'])
-const notAReply = wrong('respond(status, body)')
-const reply = chosen((value) => (typeof value === 'string' || typeof value === 'number' ? notAReply : replyFields))
+const notAReply = wrong("respond(status, body) or files('./public')")
+const reply = chosen((value) => {
+  if (typeof value === 'string' || typeof value === 'number') return notAReply
+  return isObject(value) && value.kind === 'files' ? filesTarget : replyFields
+})
 
 const redirectTo = z.any().check(
   z.check(({ value, issues }) => {
@@ -93,13 +97,14 @@ const rewrite = chosen((value) => {
   return value.includes('#') ? refused('a path that is sent has no fragment (#)') : anything
 })
 
-const notATarget = wrong('an upstream, an address, split(…), respond(…) or redirect(…)')
+const notATarget = wrong('an upstream, an address, split(…), respond(…), files(…) or redirect(…)')
 const target = chosen((value) => {
   if (typeof value === 'string') return endpointAddress
   if (!isObject(value)) return notATarget
   if (value.kind === 'upstream') return upstreamGroup
   if (value.kind === 'split') return splitTarget
   if (value.kind === 'redirect') return redirect
+  if (value.kind === 'files') return filesTarget
   return 'status' in value ? reply : notATarget
 })
 

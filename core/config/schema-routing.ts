@@ -57,9 +57,10 @@ function checkDestination({ route, path }: RoutePart, report: Report): void {
       'key',
     )
   const { to } = route
-  const isSent = to === undefined ? false : typeof to === 'string' || !isObject(to) || to.kind === 'upstream' || to.kind === 'split'
+  const isSent =
+    to === undefined ? false : typeof to === 'string' || !isObject(to) || ['upstream', 'split', 'files'].includes(String(to.kind))
   if (route.rewrite !== undefined && given.length === 1 && !isSent)
-    report.error([...path, 'rewrite'], 'rewrite changes what is sent to an upstream; this route sends nothing', 'key')
+    report.error([...path, 'rewrite'], 'rewrite goes with to: it changes what an upstream is sent, or what is looked for in files', 'key')
 }
 
 /** Any token may be a method; one that is a letter away from a registered one is most likely meant to be that. */

@@ -7,6 +7,7 @@ import { checkAddresses } from './schema-addresses.ts'
 import { checkBlocklists } from './schema-blocklists.ts'
 import { checkCaches } from './schema-cache.ts'
 import { checkCertificates } from './schema-certificates.ts'
+import { checkFiles } from './schema-files.ts'
 import { findingsOf } from './schema-findings.ts'
 import { checkForward, forwardOptions, socksOptions } from './schema-forward.ts'
 import { type Parts, partsOf } from './schema-parts.ts'
@@ -68,6 +69,7 @@ export function checkShape(config: unknown, { report, folder, named = new Set(),
   checkProxyProtocol(parts.listeners, report)
   checkForward(parts, report)
   checkRouting(parts, report)
+  checkFiles(parts, report, folder)
   checkPolicyPairs(config, parts, report)
   checkTcp(parts, report)
   checkUdp(parts, report)

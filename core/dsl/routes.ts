@@ -1,5 +1,6 @@
 /** Routes of HTTP, and where they lead. */
 import type { Reply, RequestView } from '../plugin.ts'
+import type { Files } from './files.ts'
 import type { List, OneOrMany } from './lists.ts'
 import type { HttpUse } from './policies.ts'
 import type { HashKeyOption, Upstream } from './upstreams.ts'
@@ -38,14 +39,14 @@ export interface OnlyWithTo {
 }
 export interface RouteTo extends HttpMatch {
   to: HttpTarget
-  /** The path that is sent: `'/*'` is what the `*` of `path` matched, `'/v2/:id'` takes params. */
+  /** The path that is sent, or looked for in files: `'/*'` is what the `*` of `path` matched, `'/v2/:id'` takes params. */
   rewrite?: string | undefined
   respond?: OneDestination
   redirect?: OneDestination
   routes?: OneDestination
 }
 export interface RouteRespond extends HttpMatch {
-  respond: Reply
+  respond: Reply | Files
   to?: OneDestination
   rewrite?: OnlyWithTo
   redirect?: OneDestination
@@ -68,7 +69,7 @@ export interface RouteGroup extends HttpMatch {
 }
 export type HttpRoute = RouteTo | RouteRespond | RouteRedirect | RouteGroup
 /** A string is a URL, `'https://example.com'`, or an address, `'127.0.0.1:3000'`. */
-export type HttpTarget = Upstream | Split | Reply | Redirect | string
+export type HttpTarget = Upstream | Split | Reply | Files | Redirect | string
 
 export type RedirectStatus = 301 | 302 | 303 | 307 | 308
 export interface Redirect {

@@ -6,7 +6,7 @@ import { askParent, forwardLines, hideClient } from '../http/forwarding.ts'
 import { dropIdentity, extendIdentity, type Hop, hopLines } from '../http/identity.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import { normalisePath } from '../net/path.ts'
-import type { Destination, EndpointPlan, ListenerPlan, UpstreamPlan } from '../plan/plan.ts'
+import type { Destination, EndpointPlan, FilesDestination, ListenerPlan, UpstreamPlan } from '../plan/plan.ts'
 import { makeRequestView } from '../request-view.ts'
 import type { Params } from '../route/pattern.ts'
 import { expand } from '../route/template.ts'
@@ -35,7 +35,7 @@ export interface Explained {
   readonly upstream: UpstreamPlan | null
 }
 
-export function explainDestination(destination: Destination, arrived: Arrived): Explained {
+export function explainDestination(destination: Exclude<Destination, FilesDestination>, arrived: Arrived): Explained {
   const { head, params } = arrived
   switch (destination.kind) {
     case 'respond': {
@@ -74,8 +74,7 @@ interface Sending extends Arrived {
 function explainSending({ rewrite }: { readonly rewrite: string | null }, sending: Sending): Explained {
   const { head, listener, params, upstream, split } = sending
   if (rewrite !== null && !applyRewrite(rewrite, { head, listener, params })) {
-    const because = `the rewrite ${rewrite} gives a path that is refused`
-    return { outcome: { kind: 'error', code: 'bad_path', status: errorTable.bad_path.status, because }, upstream: null }
+    return { outcome: refusedRewrite(rewrite), upstream: null }
   }
   const balancing = explainBalancing(upstream, askedBy(sending))
   if (balancing === null) {
@@ -108,8 +107,13 @@ function explainSending({ rewrite }: { readonly rewrite: string | null }, sendin
   return { outcome, upstream }
 }
 
+export function refusedRewrite(rewrite: string): Outcome {
+  const because = `the rewrite ${rewrite} gives a path that is refused`
+  return { kind: 'error', code: 'bad_path', status: errorTable.bad_path.status, because }
+}
+
 /** As http/exchange.ts does it. */
-function applyRewrite(rewrite: string, { head, listener, params }: Pick<Arrived, 'head' | 'listener' | 'params'>): boolean {
+export function applyRewrite(rewrite: string, { head, listener, params }: Pick<Arrived, 'head' | 'listener' | 'params'>): boolean {
   const target = expand(rewrite, params, head.search)
   const mark = target.indexOf('?')
   const path = normalisePath(mark < 0 ? target : target.slice(0, mark), listener)

@@ -16,9 +16,10 @@ import type { ForwardPlan, ListenerPlan, Plan, RoutePlan, UpstreamPlan } from '.
 import type { UseConfig } from '../plan/uses.ts'
 import { RequestFacts } from '../request-view.ts'
 import { planTo } from '../upstream/destinations.ts'
-import { type Arrived, explainDestination } from './destination.ts'
+import { type Arrived, type Explained, explainDestination } from './destination.ts'
 import { drawDiagrams } from './diagram.ts'
 import type { Asked, Explanation, NamedValue, Outcome, UseStep } from './explanation.ts'
+import { explainFiles } from './files.ts'
 import { explainAdmission } from './forward.ts'
 import { addressesOf, type Choice, chooseListener, explainDatagrams, parseTarget, schemeOf } from './listener.ts'
 import { type ReadRequest, readRequest } from './request.ts'
@@ -96,7 +97,7 @@ class Explainer {
     const route = index < 0 ? null : this.#listener.routes.routes[index]!
     const steps = this.#useSteps({ head, ip: read.ip, folder: this.#subject.folder }, route)
     const { outcome: end, upstream } =
-      route === null ? { outcome: unmatched(tried), upstream: null } : this.#destination(route, tried, read)
+      route === null ? { outcome: unmatched(tried), upstream: null } : await this.#destination(route, tried, read)
     return {
       ...told,
       use: steps,
@@ -146,7 +147,9 @@ class Explainer {
     })
   }
 
-  #destination({ destination }: RoutePlan, { params, route }: Tried, read: ReadRequest) {
+  async #destination({ destination }: RoutePlan, { params, route }: Tried, read: ReadRequest): Promise<Explained> {
+    if (destination.kind === 'files')
+      return { outcome: await explainFiles(destination, { ...this.#arrived(read), params }), upstream: null }
     const explained = explainDestination(destination, { ...this.#arrived(read), params })
     if (explained.outcome.kind !== 'upstream') return explained
     const { path, route: written } = route!.levels.at(-1)!

@@ -172,9 +172,22 @@ export type Outcome =
   | { readonly kind: 'error'; readonly code: ErrorCode; readonly status: number; readonly because: string }
   | { readonly kind: 'respond'; readonly status: number; readonly headers: readonly NamedValue[]; readonly body: string }
   | { readonly kind: 'redirect'; readonly status: number; readonly location: string }
+  | FilesStep
   /** CONNECT: bytes that nobody reads. */
   | { readonly kind: 'tunnel'; readonly to: string }
   | Sent
+
+/** What is sent of files. */
+export interface FilesStep {
+  readonly kind: 'files'
+  readonly root: string
+  readonly status: number
+  /** Or the folder whose listing it is. */
+  readonly file: string
+  readonly type: string
+  /** As it is stored; null: plain. */
+  readonly coding: string | null
+}
 
 /** What goes to an endpoint. */
 export interface Sent {

@@ -175,6 +175,10 @@ function outcomeSections(outcome: Outcome, paint: Paint): Section[] {
         ],
       ]
     }
+    case 'files': {
+      const how = [outcome.type, ...(outcome.coding === null ? [] : [`stored as ${outcome.coding}`])].join(', ')
+      return [['answer', [`${paint(GREEN, String(outcome.status))} ${paint(BOLD, outcome.file)}`, paint(DIM, how)]]]
+    }
     case 'tunnel':
       return [['to', [paint(BOLD, outcome.to), paint(DIM, 'a tunnel: what is in it goes on as it is, and nobody reads it')]]]
     case 'upstream':

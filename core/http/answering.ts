@@ -159,8 +159,7 @@ export abstract class Answering extends Attempt implements HookCall, PacedOwner 
     if (this.stage === 'filtering') return this.failLate(code, detail)
     this.reason = code
     this.detail = detail
-    this.connection?.abort()
-    this.connection = null
+    this.giveUp()
     this.downstream.abort()
     this.tell()
   }

@@ -98,6 +98,8 @@ export abstract class Attempt extends Sending implements Acquirer, TryClockOwner
     this.cancelDial = null
     this.connection?.abort()
     this.connection = null
+    this.supply?.abort()
+    this.supply = null
   }
 
   // ── connecting ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -5,11 +5,11 @@
 import { PAC_TYPE, writePac } from '../forward/pac.ts'
 import { parseDestination } from '../net/destination.ts'
 import { BUSY, credentialsIn } from '../policy/passwords.ts'
-import { CachingExchange } from './caching.ts'
 import { type Forwarding, hasPassed, proxyAuthorization, refusalOf } from './forwarding.ts'
 import { makeReply } from './reply.ts'
+import { ServingExchange } from './serving.ts'
 
-export abstract class Entering extends CachingExchange {
+export abstract class Entering extends ServingExchange {
   protected abstract askRequest(): void
 
   protected enter(forward: Forwarding): void {

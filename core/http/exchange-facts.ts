@@ -19,6 +19,7 @@ import type { Endpoint } from '../upstream/endpoint.ts'
 import type { Asked } from '../upstream/request-key.ts'
 import type { Moved } from '../upstream/stickiness.ts'
 import type { Upstream } from '../upstream/upstream.ts'
+import type { BodySupply } from './body-supply.ts'
 import type { Detour } from './detour.ts'
 import type { Downstream } from './downstream.ts'
 import { clientAddress } from './identity.ts'
@@ -29,12 +30,13 @@ import type { Service } from './service.ts'
 import type { StoredBody } from './stored-body.ts'
 import type { TryClock } from './try-clock.ts'
 
-/** Where the exchange is: what a hook's late answer goes on with. `filtering`: a body hook has its body, and the head waits for it. */
+/** Where the exchange is: what a hook's late answer goes on with. `file`: one is looked for. `filtering`: a body hook has its body, and the head waits for it. */
 export type Stage =
   | 'listenerHooks'
   | 'routeHooks'
   | 'upgradeHooks'
   | 'upstream'
+  | 'file'
   | 'errorHooks'
   | 'responseHooks'
   | 'filtering'
@@ -78,6 +80,8 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   // ── the attempt ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   protected connection: UpstreamConnection | null = null
+  /** What the answer's body comes from where no connection is read for it. */
+  protected supply: BodySupply | null = null
   /** When the request was sent, or began. */
   protected sentAt: number
   /** Something came between the request's head and its sending. */

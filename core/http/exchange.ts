@@ -18,7 +18,7 @@ import { expand } from '../route/template.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { Absent } from './absent.ts'
 import { ask, errorText } from './ask.ts'
-import { askForPlain, isEncoder, requestHooks, responseHooks } from './body-hooks.ts'
+import { requestHooks } from './body-hooks.ts'
 import { Entering } from './entering.ts'
 import { askParent, type Forwarding, hideClient } from './forwarding.ts'
 import { makeRedirect, makeReply } from './reply.ts'
@@ -170,6 +170,11 @@ export class Exchange extends Entering {
       case 'split':
         if (destination.rewrite !== null && !this.rewrite(destination.rewrite)) return
         return this.sendTo(this.service.partOf(destination, this))
+      case 'files': {
+        const { path, search } = this.request
+        if (destination.rewrite !== null && !this.rewrite(destination.rewrite)) return
+        return this.serve(destination, { path, search })
+      }
       case 'named':
         return this.sendToNamed(this.service.forward!)
       case 'respond':
@@ -225,14 +230,7 @@ export class Exchange extends Entering {
   private prepareBodies(): boolean {
     const { request } = this
     const asked = this.asked()
-    this.bodyHooks = responseHooks(asked, request)
-    if (this.bodyHooks !== null) {
-      this.askedAll = asked
-      if (this.bodyHooks.some(({ onResponseBody }) => !isEncoder(onResponseBody!))) {
-        this.acceptEncoding = request.get('accept-encoding')
-        askForPlain(request)
-      }
-    }
+    this.prepareResponse(asked)
     const hooks = request.contentLength === 0 ? [] : requestHooks(asked, request)
     return hooks.length === 0 || this.filterRequest(hooks)
   }

@@ -11,7 +11,8 @@ import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Stickiness } from '../upstream/stickiness.ts'
 import { Answering, bodyFailure } from './answering.ts'
 import { ask } from './ask.ts'
-import { isEncoder, loosenResponse, mediaType, wantsType } from './body-hooks.ts'
+import { askForPlain, isEncoder, loosenResponse, mediaType, responseHooks, wantsType } from './body-hooks.ts'
+import type { BodySupply } from './body-supply.ts'
 import { type Coding, codingOf } from './content-coding.ts'
 import type { Detour } from './detour.ts'
 import type { TunnelLooks } from './downstream.ts'
@@ -22,6 +23,11 @@ import { tunnelEnd } from './tunnel-end.ts'
 export abstract class Responding extends Answering implements ResponseTaker {
   /** What a cache says takes the response's place. */
   protected abstract useStored(answer: StoredAnswer): void
+
+  /** What is read for the answer's body. */
+  private get feed(): BodySupply | null {
+    return this.connection ?? this.supply
+  }
 
   get answersHead(): boolean {
     return this.request.method === 'HEAD'
@@ -75,7 +81,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
     if (this.isBodyless) return
     this.bytesOut += prefix.length + to - from
     if (this.held !== null) this.held.push(prefix + bytes.latin1Slice(from, to))
-    else if (!this.downstream.sendBody(prefix, bytes, from, to)) this.connection?.pause()
+    else if (!this.downstream.sendBody(prefix, bytes, from, to)) this.feed?.pause()
   }
 
   onBodyText(text: string): void {
@@ -100,14 +106,14 @@ export abstract class Responding extends Answering implements ResponseTaker {
     if (this.detour !== null) return this.filterRead(this.detour)
     if (this.held !== null) {
       this.answeredAt = 0
-      if (!this.complete) this.connection?.pause()
+      if (!this.complete) this.feed?.pause()
       return
     }
     if (this.stage !== 'replying') return
     const flowing = this.downstream.flush()
     if (this.complete) return this.end()
     this.answeredAt = 0
-    if (!flowing) this.connection?.pause()
+    if (!flowing) this.feed?.pause()
   }
 
   /** The client took what was written. */
@@ -123,7 +129,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
 
   private goOn(): void {
     if (this.detour !== null) this.detour.drained()
-    else if (this.held === null && !this.complete) this.connection?.resume()
+    else if (this.held === null && !this.complete) this.feed?.resume()
   }
 
   onUpgraded(head: ResponseHead, connection: UpstreamConnection, rest: Buffer): void {
@@ -219,7 +225,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
     if (this.complete) this.downstream.endBody(this.trailers)
     const flowing = this.downstream.flush()
     if (this.complete) this.end()
-    else if (flowing) this.connection?.resume()
+    else if (flowing) this.feed?.resume()
   }
 
   /** After the hooks: no copy of the answer that one of them keeps has the cookie of one client. */
@@ -241,6 +247,17 @@ export abstract class Responding extends Answering implements ResponseTaker {
   }
 
   // ── hooks of its body ────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Before anybody is asked for it: what is needed of it depends on its hooks. */
+  protected prepareResponse(asked: readonly Hook[]): void {
+    const { request } = this
+    this.bodyHooks = responseHooks(asked, request)
+    if (this.bodyHooks === null) return
+    this.askedAll = asked
+    if (this.bodyHooks.every(({ onResponseBody }) => isEncoder(onResponseBody!))) return
+    this.acceptEncoding = request.get('accept-encoding')
+    askForPlain(request)
+  }
 
   /** Returns whether the head waits for the body, or for an error in its place. */
   private filterResponse(response: ResponseHead, mayWant: readonly Hook[]): boolean {
@@ -287,7 +304,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
     this.bytesOut = 0
     for (const text of held) filter.pushText(text)
     this.filterRead(filter)
-    if (!this.complete && filter.flows) this.connection?.resume()
+    if (!this.complete && filter.flows) this.feed?.resume()
   }
 
   private filterRead(filter: Detour): void {
@@ -298,7 +315,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
       if (filter.isLent) this.source?.wire.leaveBuffer()
       return
     }
-    if (!flowing) this.connection?.pause()
+    if (!flowing) this.feed?.pause()
   }
 
   sendFilteredHead(head: ResponseHead, length: number): void {
@@ -323,7 +340,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
   }
 
   takeMoreResponse(): void {
-    if (!this.complete) this.connection?.resume()
+    if (!this.complete) this.feed?.resume()
   }
 
   stopResponse(verdict: Verdict, by: Hook | null): void {

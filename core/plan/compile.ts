@@ -37,6 +37,7 @@ import { type TcpRule, TcpTable } from '../route/tcp-table.ts'
 import { templateNames } from '../route/template.ts'
 import { acmePlansOf, takesHttpChallenge } from './acme.ts'
 import { compileBlocklist } from './compile-blocklist.ts'
+import { compileFiles } from './compile-files.ts'
 import { compileForward, viaName } from './compile-forward.ts'
 import { compileTls } from './compile-tls.ts'
 import { compileKey, UpstreamCompiler } from './compile-upstream.ts'
@@ -300,6 +301,7 @@ class Compiler {
     if (!('kind' in target)) {
       return { kind: 'respond', status: target.status, body: target.body ?? '', headers: Object.freeze({ ...target.headers }) }
     }
+    if (target.kind === 'files') return compileFiles(target, { folder: this.#options.folder, rewrite })
     if (target.kind === 'redirect') return { kind: 'redirect', to: target.to, status: target.status }
     if (target.kind === 'upstream') return { kind: 'upstream', upstream: this.upstreams.compile(target), rewrite }
     return this.#split(target, rewrite)

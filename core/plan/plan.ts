@@ -284,6 +284,26 @@ export interface SplitDestination {
   readonly rewrite: string | null
 }
 
+/** Files of a folder, or one file. */
+export interface FilesDestination {
+  readonly kind: 'files'
+  /** Absolute. */
+  readonly root: string
+  readonly rewrite: string | null
+  /** For a folder; null: nothing is sent. */
+  readonly index: string | null
+  readonly listing: boolean
+  /** Inside of the root, for what is not there; null: 404. */
+  readonly fallback: string | null
+  /** Looked for beside a file, in this order; empty: none. */
+  readonly precompressed: readonly ('br' | 'zstd' | 'gzip')[]
+  /** By extension, `.map`, in lower case. */
+  readonly types: Readonly<Record<string, string>>
+  readonly dotfiles: boolean
+  /** Those that lead out of the root are followed. */
+  readonly links: boolean
+}
+
 export type Destination =
   | {
       readonly kind: 'upstream'
@@ -291,6 +311,7 @@ export type Destination =
       readonly rewrite: string | null
     }
   | SplitDestination
+  | FilesDestination
   /** Of the forward side: the place that the request names. */
   | { readonly kind: 'named' }
   | { readonly kind: 'respond'; readonly status: number; readonly body: string; readonly headers: Readonly<Record<string, string>> }

@@ -82,7 +82,7 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
   ],
   [
     'routes: [{ ^rewrite: "/", respond: respond(200) }]',
-    'listeners.web.routes[0].rewrite: rewrite changes what is sent to an upstream; this route sends nothing',
+    'listeners.web.routes[0].rewrite: rewrite goes with to: it changes what an upstream is sent, or what is looked for in files',
   ],
   ['routes: [{ to: split([[api, ^-1]]) }]', 'listeners.web.routes[0].to[0][1]: expected a weight of 0 or more, got -1'],
   [

@@ -1,12 +1,13 @@
+import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Sent } from '../../core/explain/explanation.ts'
+import type { FilesStep, Sent } from '../../core/explain/explanation.ts'
 import { formatExplanation } from '../../core/explain/format.ts'
 import { askedAgain } from '../../core/explain/recalled.ts'
 import type { RecalledExchange } from '../../core/observe/recorder.ts'
 import { explainer } from './support.ts'
 
-const CONFIG = `import { defineConfig, http, upstream, split, respond, redirect } from 'sluice'
+const CONFIG = `import { defineConfig, files, http, upstream, split, respond, redirect } from 'sluice'
 import bots from './bots.ts'
 const api = upstream('api', { endpoints: ['127.0.0.1:3001', { address: '127.0.0.1:3002', weight: 3 }], retries: { attempts: 2, on: ['connect'] } })
 const next = upstream('next', { endpoints: ['10.0.0.1:443'], tls: { servername: 'next.internal' }, host: 'name' })
@@ -24,6 +25,7 @@ export default defineConfig({
         ] },
         { path: '/old/*', redirect: redirect('/new/*') },
         { path: '/health', respond: respond(200, 'ok', { 'x-a': '1' }) },
+        { path: '/site/*', to: files('.'), rewrite: '/*' },
       ],
     }),
     plain: http({ listen: [':8081', '127.0.0.1:8082'], routes: [{ to: api }] }),
@@ -107,6 +109,15 @@ test('answers of the config itself', async () => {
   assert.equal((await ask({ url: '/health' })).outcome, {
     ...{ kind: 'respond', status: 200, headers: [{ name: 'x-a', value: '1' }], body: 'ok' },
   })
+})
+
+test('a file: which one, as what, or why none', async () => {
+  const found = (await ask({ url: '/site/bots.ts', headers: { range: 'bytes=0-9' } })).outcome as FilesStep
+  assert.equal([found.kind, found.status, found.file, found.coding], ['files', 206, join(found.root, 'bots.ts'), null])
+  const because = `there is no file for ${join(found.root, 'none.ts')}`
+  assert.equal((await ask({ url: '/site/none.ts' })).outcome, { kind: 'error', code: 'file_not_found', status: 404, because })
+  assert.equal((await ask({ url: '/site?a' })).outcome, { kind: 'redirect', status: 301, location: './site/?a' })
+  assert.is(((await ask({ url: '/site/bots.ts', method: 'POST' })).outcome as { code: string }).code, 'method_not_allowed')
 })
 
 test('no route: what would have matched', async () => {

@@ -2,16 +2,21 @@
 import { hangs, refused, reset, type Stub, simulate, unreachable } from 'sluice/testing'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { config } from './support.ts'
+import { config, write } from './support.ts'
 
-const file = config(`
+write('page.html', '<p>page</p>')
+const file = config(
+  `
+  { path: '/site/*', to: files('.'), rewrite: '/*' },
   { path: '/pair/*', to: upstream('pair', { endpoints: ['10.0.0.1:80', '10.0.0.2:80'], retries: { attempts: 2, on: ['connect'] } }) },
   { path: '/api/*', to: upstream('api', { endpoints: ['api.internal:80'], timeouts: { connect: '2s', response: '30s' } }) },
   { path: '/ws', to: upstream('ws', { endpoints: ['10.0.0.3:80'] }) },
   { path: '/other', to: 'http://127.0.0.1:3000' },
   { path: '/bare', to: upstream('bare', { endpoints: ['10.0.0.4:80'] }) },
   { path: '/found', to: upstream('found', { discovery: { kind: 'discovery', name: 'file', options: { path: './no.json' } } }) },
-`)
+`,
+  { before: "import { files } from 'sluice'" },
+)
 const ok: Stub = (req) => new Response(`${req.endpoint} ${req.path}`)
 const proxy = await simulate(file, { upstreams: { api: ok, ws: ok, 'http://127.0.0.1:3000': ok, '10.0.0.1:80': ok, '10.0.0.2:80': ok } })
 test.after(() => proxy.close())
@@ -25,6 +30,15 @@ test('a stub is told which endpoint it is, and a URL is a name as well', async (
 test('what would be discovered is stubbed by the name of its upstream: nothing is looked up', async () => {
   proxy.stub('found', ok)
   assert.is(await (await proxy.fetch('/found')).text(), 'discovered:1 /found')
+})
+
+test('files are those beside the config, and no endpoint is asked', async () => {
+  const res = await proxy.fetch('/site/page.html')
+  assert.equal(
+    [res.status, await res.text(), res.headers.get('content-type'), res.sent],
+    [200, '<p>page</p>', 'text/html; charset=utf-8', null],
+  )
+  assert.is((await proxy.fetch('/site/no.html')).reason, 'file_not_found')
 })
 
 test('an upstream without a stub answers 502, and says what is missing', async () => {

@@ -1,0 +1,23 @@
+/** Media types of files, by their extensions. */
+import mime from 'mime'
+
+/** With a charset where one is to be told. */
+export function typeOf(name: string, types: Readonly<Record<string, string>>): string {
+  return types[extensionOf(name)] ?? withCharset(mime.getType(name) ?? 'application/octet-stream')
+}
+
+/** Whether a name ends as files do. */
+export function hasKnownType(name: string, types: Readonly<Record<string, string>>): boolean {
+  const extension = extensionOf(name)
+  return extension !== '' && (types[extension] !== undefined || mime.getType(extension) !== null)
+}
+
+/** `.js`, in lower case; empty if there is none. */
+function extensionOf(name: string): string {
+  const dot = name.lastIndexOf('.')
+  return dot <= 0 ? '' : name.slice(dot).toLowerCase()
+}
+
+function withCharset(type: string): string {
+  return type.startsWith('text/') ? `${type}; charset=utf-8` : type
+}
