@@ -58,7 +58,10 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
     'routes: [{ to: ^"127.0.0.1:0" }]',
     "listeners.web.routes[0].to: expected an address such as '127.0.0.1:3000', 'name:3000', 'https://example.com' or 'unix:/run/x.sock', got '127.0.0.1:0'",
   ],
-  ['routes: [{ to: ^5 }]', 'listeners.web.routes[0].to: expected an upstream, an address, split(…), respond(…), files(…) or redirect(…), got 5'],
+  [
+    'routes: [{ to: ^5 }]',
+    'listeners.web.routes[0].to: expected an upstream, an address, split(…), respond(…), files(…) or redirect(…), got 5',
+  ],
   [
     'routes: [{ path: "/a/:id", rewrite: ^"/:name", to: api }]',
     "listeners.web.routes[0].rewrite: :name stands for nothing: it is not in the path '/a/:id'",
