@@ -26,6 +26,8 @@ export interface FrameOwner {
 
 /** Enough for a block as long as any head may be; whoever sends one in more pieces makes work (CVE-2024-27316 and its like). */
 const MOST_CONTINUATIONS = 32
+/** The end of a DATA frame up to here is told together with the beginning of the next: clients fill records of TLS with frames that are nine bytes larger. */
+const JOINED_BYTES = 1024
 
 export class FrameReader {
   /** What came last wants nothing to follow. */
@@ -57,7 +59,7 @@ export class FrameReader {
     return this.#heldLength > 0 || this.#block !== null
   }
 
-  /** Null: nothing is wrong so far. */
+  /** Null: nothing is wrong so far. What is in `bytes` may be moved. */
   read(bytes: Buffer, from: number, to: number): FrameFault | null {
     let at = from
     while (at < to && !this.stopped) {
@@ -89,11 +91,29 @@ export class FrameReader {
     return null
   }
 
+  /** Tells a piece of DATA; returns where it ends. */
   #readData(bytes: Buffer, at: number, to: number): number {
-    const end = Math.min(to, at + this.#dataLeft)
+    let from = at
+    let end = Math.min(to, at + this.#dataLeft)
     this.#dataLeft -= end - at
-    this.#owner.onDataBytes(this.#dataStream, bytes, at, end, this.#dataLeft === 0 && this.#dataEnds)
+    if (this.#dataLeft === 0 && end - at <= JOINED_BYTES && !this.#dataEnds && this.#goesOn(bytes, end, to)) {
+      this.#data(this.#dataStream, bytes[end + 4]!, bytes, end, to)
+      if (this.stopped) return to
+      bytes.copyWithin(at + HEAD_BYTES, at, end)
+      from = at + HEAD_BYTES
+      const next = end + HEAD_BYTES
+      end = Math.min(to, next + this.#dataLeft)
+      this.#dataLeft -= end - next
+    }
+    this.#owner.onDataBytes(this.#dataStream, bytes, from, end, this.#dataLeft === 0 && this.#dataEnds)
     return end
+  }
+
+  /** At `at` is more data of the same stream. */
+  #goesOn(bytes: Buffer, at: number, to: number): boolean {
+    if (to - at <= HEAD_BYTES || !isPlainData(bytes, at) || streamAt(bytes, at) !== this.#dataStream) return false
+    const length = lengthAt(bytes, at)
+    return length > 0 && length <= MAX_FRAME_BYTES
   }
 
   // ── frames in pieces ─────────────────────────────────────────────────────────────────────────────────────────────

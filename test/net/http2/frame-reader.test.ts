@@ -76,7 +76,7 @@ test('however reads cut the frames, they are the same frames', () => {
         const cut: Buffer[] = []
         for (let at = 0, i = 0; at < bytes.length; i++) {
           const size = sizes[i % sizes.length]!
-          cut.push(bytes.subarray(at, at + size))
+          cut.push(Buffer.from(bytes.subarray(at, at + size)))
           at += size
         }
         const parts = read(cut)
@@ -86,6 +86,15 @@ test('however reads cut the frames, they are the same frames', () => {
     ),
     { numRuns: 500 },
   )
+})
+
+test('the end of a frame of DATA is told with the beginning of the next', () => {
+  const [first, second] = [frame(DATA, 0, 1, 'a'.repeat(40)), frame(DATA, 1, 1, 'b'.repeat(40))]
+  const { told } = read([FIRST, first.slice(0, 30), first.slice(30) + second.slice(0, 20), second.slice(20)])
+  const bytes = told.filter((line) => line.startsWith('bytes'))
+  assert.equal(bytes, [`bytes 1 ${'a'.repeat(21)}`, `bytes 1 ${'a'.repeat(19)}${'b'.repeat(11)}`, `bytes 1 end ${'b'.repeat(29)}`])
+  const other = read([FIRST, first.slice(0, 30), first.slice(30) + frame(DATA, 0, 3, 'b')])
+  assert.equal(other.told.slice(-3), [`bytes 1 ${'a'.repeat(19)}`, 'data 3 1+0', 'bytes 3 b'])
 })
 
 test('what a frame may not be ends the connection, as soon as its head tells', () => {
@@ -181,16 +190,24 @@ function read(reads: readonly (string | Buffer)[]): { told: string[]; fault: Fra
   return { told, fault: null, reader }
 }
 
-/** Pieces of DATA put together again. */
+/** Of DATA frames of one stream that follow each other: their heads, then all that was in them. */
 function joined(told: readonly string[]): string[] {
   const out: string[] = []
-  for (const line of told) {
-    const [, stream, text] = /^bytes (\d) ((?:end )?.*)$/s.exec(line) ?? []
-    const before = out.at(-1)
-    if (text !== undefined && before?.startsWith(`bytes ${stream} `) && !before.startsWith(`bytes ${stream} end `)) {
-      const all = before.slice(`bytes ${stream} `.length) + text.replace(/^end /, '')
-      out[out.length - 1] = `bytes ${stream} ${text.startsWith('end ') ? 'end ' : ''}${all}`
-    } else out.push(line)
+  let [stream, bytes, ends] = ['', '', false]
+  const close = (): void => {
+    if (stream !== '') out.push(`bytes ${stream} ${bytes}`, ends ? 'end' : 'more')
+    ;[stream, bytes, ends] = ['', '', false]
   }
+  for (const line of told) {
+    const [, kind, id, end, text = ''] = /^(data|bytes) (\d) (end )?(.*)$/s.exec(line) ?? []
+    if (id === undefined || id !== stream || ends) close()
+    if (kind !== 'bytes') out.push(line)
+    if (id === undefined) continue
+    stream = id
+    if (kind === 'data') continue
+    bytes += text
+    ends = end !== undefined
+  }
+  close()
   return out
 }
