@@ -101,7 +101,14 @@ export interface AcceptedHandle {
   readonly remotePort: number
 }
 
-/** ProtocolNameList of RFC 7301 §3.1. */
+const written = new WeakMap<readonly string[], Buffer>()
+
+/** ProtocolNameList of RFC 7301 §3.1, written once a termination. */
 function alpnNames(names: readonly string[]): Buffer {
-  return Buffer.concat(names.flatMap((name) => [Buffer.of(name.length), Buffer.from(name, 'latin1')]))
+  let list = written.get(names)
+  if (list === undefined) {
+    list = Buffer.concat(names.flatMap((name) => [Buffer.of(name.length), Buffer.from(name, 'latin1')]))
+    written.set(names, list)
+  }
+  return list
 }

@@ -107,6 +107,7 @@ function load(): Bindings | null {
   if (process.env.SLUICE_NO_HANDLES === '1') return null
   // Deprecated in the documentation (DEP0111), present in Node 26; the permission model takes it away.
   const binding = (process as unknown as { binding?: (name: string) => Record<string, unknown> }).binding
+  let wrapTls: Bindings['wrapTls'] | null = null
   try {
     const stream = binding!.call(process, 'stream_wrap')
     const tcp = binding!.call(process, 'tcp_wrap')
@@ -123,7 +124,10 @@ function load(): Bindings | null {
       WriteWrap: stream.WriteWrap as Bindings['WriteWrap'],
       ShutdownWrap: stream.ShutdownWrap as Bindings['ShutdownWrap'],
       // Loads OpenSSL's side of Node: only for who needs it.
-      wrapTls: (...args) => (binding!.call(process, 'tls_wrap').wrap as Bindings['wrapTls'])(...args),
+      wrapTls: (...args) => {
+        wrapTls ??= binding!.call(process, 'tls_wrap').wrap as Bindings['wrapTls']
+        return wrapTls(...args)
+      },
       state,
       kRead: stream.kReadBytesOrError,
       kAsync: stream.kLastWriteWasAsync as number,
