@@ -61,6 +61,17 @@ export interface EndedExchange {
   readonly cache: string | null
   /** Hooks that are to be asked about its access line, in order; null: none. The same list for all that have the same. It may be kept. */
   readonly logHooks: readonly Hook[] | null
+  /** What its route says of its line; null: nothing. */
+  readonly logged: Logged | null
+}
+
+/** Of one line of the access log. */
+export interface Logged {
+  readonly isWritten: boolean
+  /** Members that are left out; `query`: of the path. */
+  readonly without: ReadonlySet<string>
+  /** More members of a line of JSON, which leave room for the others; null: none. */
+  readonly more: Readonly<Record<string, unknown>> | null
 }
 
 /** What an ended connection to a TCP or SOCKS listener, or an ended session of UDP, was. Read it inside the call only. */

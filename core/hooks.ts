@@ -4,7 +4,8 @@
  */
 import type { StoredAnswer } from './cache/answers.ts'
 import type { CacheSide } from './cache/cache-side.ts'
-import type { ProxyError } from './errors.ts'
+import type { ErrorCode, ProxyError } from './errors.ts'
+import type { Logged } from './events.ts'
 import type { RequestHead, ResponseHead } from './net/http1/head.ts'
 import type { Paces } from './policy/throttle.ts'
 
@@ -49,10 +50,26 @@ export interface HookCall {
   readonly connectionMark?: object
   /** Of an exchange: its bodies, or the tunnel that it becomes, go no faster than these let them. */
   pace?(paces: Paces): void
+  /** Of an exchange: what its line in the access log tells. The last choice counts. */
+  log?(choice: LogChoice): void
   /** True once nobody waits for the answer: a hook may skip its work. */
   readonly ended: boolean
   /** Answers a call for which the hook returned PENDING. Ignored once the exchange has ended. */
   resume(verdict: Verdict | null): void
+}
+
+/** Asked once, when the exchange has ended or has become a tunnel. */
+export interface LogChoice {
+  of(exchange: LoggedExchange): Logged
+}
+
+export interface LoggedExchange {
+  readonly request: RequestHead
+  /** Null: there was none. */
+  readonly response: ResponseHead | null
+  readonly ip: string
+  readonly status: number
+  readonly reason: ErrorCode | null
 }
 
 export type CallPart = BodyPart | MessagePart | ConnectionPart | DataPart | ErrorPart | LogPart

@@ -36,6 +36,7 @@ class Ended implements EndedExchange {
   readonly moved = null
   readonly cache = null
   readonly destination = null
+  readonly logged = null
   readonly logHooks: readonly Hook[] | null
   readonly generation = 1
   readonly scheme = 'http'

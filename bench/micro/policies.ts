@@ -7,6 +7,7 @@
 import { Deadlines } from '../../core/deadlines.ts'
 import { type Ask, type HookCall, makeHook } from '../../core/hooks.ts'
 import {
+  accessLog,
   apiKey,
   bandwidth,
   basicAuth,
@@ -35,6 +36,7 @@ const cases: readonly (readonly [what: string, policy: Policy, lines?: string])[
   ['concurrency, ip', concurrency({ key: 'ip', limit: 10 })],
   ['bodyLimit', bodyLimit('1mb')],
   ['bandwidth, connection', bandwidth({ response: '1mb' })],
+  ['accessLog', accessLog({ requestHeaders: 'x-tenant' })],
   ['bandwidth, ip', bandwidth({ response: '1mb', key: 'ip' })],
   ['apiKey', apiKey({ header: 'x-key', keys: { ann: '0123456789abcdef' } }), 'X-Key: 0123456789abcdef'],
   ['headers, 2 out, 1 set', headers({ response: { remove: ['server', 'x-powered-by'], set: { 'x-frame-options': 'DENY' } } })],

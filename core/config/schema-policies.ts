@@ -3,6 +3,7 @@ import { isNetwork } from '../net/cidr.ts'
 import { isToken } from '../net/http1/fields.ts'
 import { passwordProblem } from './password-hash.ts'
 import { isObject, type Plain, show, wordOf } from './report.ts'
+import { accessLogOptions } from './schema-access-log.ts'
 import { cacheUse } from './schema-cache.ts'
 import { compressOptions, corsOptions, fieldName, fieldToken, headersOptions, requestIdOptions } from './schema-field-policies.ts'
 import { storeOption } from './schema-stores.ts'
@@ -128,6 +129,7 @@ const policies: ReadonlyMap<string, Schema> = new Map<string, Schema>(
     ),
     rateLimit: rateLimitOptions,
     concurrency: object({ key: requestKey, limit: whole(1) }, ['key', 'limit']),
+    accessLog: accessLogOptions,
     bandwidth: bandwidthOptions,
     bodyLimit: size,
     apiKey: apiKeyOptions,

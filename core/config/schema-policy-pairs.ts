@@ -31,14 +31,24 @@ export function checkPolicyPairs(config: Plain, { listeners, routes }: Parts, re
       report.warn(path, `a cache before it answers without asking it: put cache() behind ${String(name)}() in the same list`)
     }
   }
+  const isSilent = isObject(config.log) && config.log.access === false
+  const tellSilent = (uses: readonly Use[]): void => {
+    for (const { name, path } of isSilent ? uses : []) {
+      if (name !== 'accessLog' || told.has(path)) continue
+      told.add(path)
+      report.warn(path, 'there is no access log that this could say anything of: log.access is false')
+    }
+  }
   for (const uses of ofListener.values()) {
     tell(uses)
     tellUnasked(uses)
+    tellSilent(uses)
   }
   for (const { route, path, listener } of routes) {
     const uses = [...(ofListener.get(listener) ?? []), ...policiesIn(route.use, path)]
     tell(uses)
     tellUnasked(uses)
+    tellSilent(uses)
   }
 }
 

@@ -1,7 +1,7 @@
 /** What an exchange answers by itself, errors above all, and how it ends: answered, broken off, or left by its client. */
 import { monotonicMs } from '../clock.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
-import { type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
+import { type Hook, type HookCall, type LogChoice, PENDING, type Verdict } from '../hooks.ts'
 import type { Paces } from '../policy/throttle.ts'
 import { Absent } from './absent.ts'
 import { ask, errorText } from './ask.ts'
@@ -43,6 +43,10 @@ export abstract class Answering extends Attempt implements HookCall, PacedOwner 
     this.paced = paced
     this.downstream = paced
     paced.add(paces, this.bytesIn)
+  }
+
+  log(choice: LogChoice): void {
+    this.logChoice = choice
   }
 
   /** A hook has refused it. */

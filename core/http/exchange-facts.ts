@@ -6,8 +6,8 @@
 import type { CacheOutcome, Caching } from '../cache/cache-side.ts'
 import { monotonicMs, toEpochMs } from '../clock.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { EndedExchange } from '../events.ts'
-import type { CallPart, Hook, Verdict } from '../hooks.ts'
+import type { EndedExchange, Logged } from '../events.ts'
+import type { CallPart, Hook, LogChoice, Verdict } from '../hooks.ts'
 import type { ClientCertificate } from '../net/client-certificate.ts'
 import { formatDestination } from '../net/destination.ts'
 import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
@@ -121,6 +121,9 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   protected toAsk: Hook[] | null = null
   /** Those of the matched route that have a say in the line of the access log. */
   protected routeLogHooks: readonly Hook[] | null = null
+  /** What a hook says of that line; null: none has anything to say. */
+  protected logChoice: LogChoice | null = null
+  private chosenLine: Logged | null = null
   /** Of a WebSocket that hooks have a say in. */
   protected messages: MessageHooks | null = null
   /** What a cache keeps of it; null: none is on its way, or it was answered from there at once. */
@@ -253,6 +256,11 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   /** For a balancer that is a function of the config. */
   view(): RequestView {
     return makeRequestView(this.request, this.ip)
+  }
+  get logged(): Logged | null {
+    if (this.logChoice === null) return null
+    this.chosenLine ??= this.logChoice.of(this)
+    return this.chosenLine
   }
   get logHooks(): readonly Hook[] | null {
     const { logHooks } = this.service

@@ -37,12 +37,12 @@ export function tunnelEnd(began: EndedExchange, { started, observer, endpoint, e
 function noteFacts(x: EndedExchange): EndedExchange {
   const { listener, route, upstream, endpoint, id, protocol, method, host, path, search, userAgent, referer, ip, peer } = x
   const { status, reason, detail, decidedBy, bytesIn, bytesOut, startedAt, durationMs, upstreamMs, attempts, tunnel } = x
-  const { serial, generation, scheme, logHooks, clientCertificate, user, moved, cache, destination } = x
+  const { serial, generation, scheme, logHooks, logged, clientCertificate, user, moved, cache, destination } = x
   // A copy: a slice would keep all that was read with it.
   const received = Buffer.from(x.received, 'latin1').latin1Slice()
   return {
     ...{ listener, route, upstream, endpoint, id, protocol, method, host, path, search, userAgent, referer, ip, peer },
     ...{ status, reason, detail, decidedBy, bytesIn, bytesOut, startedAt, durationMs, upstreamMs, attempts, tunnel },
-    ...{ serial, generation, scheme, received, logHooks, clientCertificate, user, moved, cache, destination },
+    ...{ serial, generation, scheme, received, logHooks, logged, clientCertificate, user, moved, cache, destination },
   }
 }

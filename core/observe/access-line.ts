@@ -4,6 +4,7 @@
  */
 import type { EndedExchange } from '../events.ts'
 import type { ClientCertificate } from '../net/client-certificate.ts'
+import { chosenFacts, lineWithout, moreMembers } from './chosen-line.ts'
 import { maxLineBytes } from './line-sink.ts'
 
 const LOGGED_NAMES = 5
@@ -18,9 +19,9 @@ export function formatter(format: AccessFormat, options: { readonly color: boole
     case 'json':
       return jsonFormatter()
     case 'combined':
-      return combinedLine
+      return (exchange) => combinedLine(chosenFacts(exchange))
     case 'pretty':
-      return (exchange) => prettyLine(exchange, options.color)
+      return (exchange) => prettyLine(chosenFacts(exchange), options.color)
   }
 }
 
@@ -52,7 +53,8 @@ function jsonFormatter(): FormatLine {
   }
   return (x) => {
     const whole = line(x)
-    return whole.length <= maxLineBytes ? whole : fit(x, line)
+    const fitting = whole.length <= maxLineBytes ? whole : fit(x, line)
+    return x.logged === null || x.logged.without.size === 0 ? fitting : lineWithout(fitting, x.logged.without)
   }
 }
 
@@ -68,7 +70,8 @@ function isPlain(x: EndedExchange): boolean {
     x.peer === x.ip &&
     x.user === null &&
     x.cache === null &&
-    x.clientCertificate === null
+    x.clientCertificate === null &&
+    x.logged === null
   )
 }
 
@@ -85,6 +88,7 @@ function extras(x: EndedExchange): string {
   if (x.user !== null) text += `,"user":"${escaped(x.user)}"`
   if (x.referer !== null) text += `,"referer":"${escaped(x.referer)}"`
   if (x.clientCertificate !== null) text += certificateText(x.clientCertificate)
+  if (x.logged !== null && x.logged.more !== null) text += moreMembers(x.logged.more)
   return text
 }
 
@@ -170,6 +174,7 @@ function shortened(x: EndedExchange, keep: number): EndedExchange {
     ...{ status: x.status, bytesIn: x.bytesIn, bytesOut: x.bytesOut, attempts: x.attempts, tunnel: x.tunnel, decidedBy: x.decidedBy },
     ...{ startedAt: x.startedAt, durationMs: x.durationMs, upstreamMs: x.upstreamMs },
     clientCertificate: x.clientCertificate,
+    logged: x.logged,
     user: cutOrNull(x.user),
     moved: x.moved,
     cache: x.cache,

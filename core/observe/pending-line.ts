@@ -63,6 +63,7 @@ export class PendingLine implements EndedExchange {
   ip: string
   peer: string
   clientCertificate: ClientCertificate | null
+  logged: EndedExchange['logged']
   user: string | null
   readonly cache: string | null
   isMasked = false
@@ -102,6 +103,7 @@ export class PendingLine implements EndedExchange {
     this.referer = x.referer === null ? null : referer
     this.peer = x.peer
     this.clientCertificate = x.clientCertificate
+    this.logged = x.logged
     this.user = x.user
     this.cache = x.cache
   }
@@ -171,6 +173,7 @@ export class PendingLine implements EndedExchange {
     if (this.destination !== null) this.destination = MASK
     this.search = ''
     this.clientCertificate = null
+    if (this.logged !== null) this.logged = { ...this.logged, more: null }
     if (this.user !== null) this.user = MASK
     if (this.userAgent !== null) this.userAgent = MASK
     if (this.referer !== null) this.referer = MASK

@@ -133,9 +133,11 @@ export class Traffic implements Observer {
 
   exchangeEnded(x: EndedExchange): void {
     if (x.cache === 'beside') return this.#fetchedBeside(x)
-    const hooks = x.logHooks
-    if (hooks !== null) this.#queue.add(x, hooks)
-    else if (this.#format !== null) this.#sink.append(this.#format(x))
+    const { logHooks, logged } = x
+    if (logged === null || logged.isWritten) {
+      if (logHooks !== null) this.#queue.add(x, logHooks)
+      else if (this.#format !== null) this.#sink.append(this.#format(x))
+    }
     this.#recorder.record(x)
     const route = this.#route(x)
     const values = this.#counters.values

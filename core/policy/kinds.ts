@@ -1,4 +1,5 @@
 /** All built-in policies by their names. */
+import { accessLog } from './access-log.ts'
 import { apiKey } from './api-key.ts'
 import { bandwidth } from './bandwidth.ts'
 import { basicAuth } from './basic-auth.ts'
@@ -18,6 +19,7 @@ import { requestId } from './request-id.ts'
 /** Options are each kind's own; which ones belong to which name was checked with the config. */
 const kinds: ReadonlyMap<string, PolicyKind<never>> = new Map<string, PolicyKind<never>>(
   Object.entries({
+    accessLog,
     apiKey,
     bandwidth,
     basicAuth,

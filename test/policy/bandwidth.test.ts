@@ -4,6 +4,8 @@ import * as http2 from 'node:http2'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type BandwidthOptions, bandwidth, cache, http, respond } from '../../core/index.ts'
+import { RequestHead } from '../../core/net/http1/head.ts'
+import { bandwidth as kind } from '../../core/policy/bandwidth.ts'
 import { type Client, connect } from '../support/client.ts'
 import { eventually } from '../support/deadline.ts'
 import { answer, type Origin, startOrigin } from '../support/origin.ts'
@@ -230,6 +232,15 @@ test('a client that goes away while it waits leaves nothing behind', async () =>
     return came(next) > BODY.length
   })
   assert.is((await response).text, BODY)
+})
+
+test('explain tells how fast, and for whom', () => {
+  const describe = (options: BandwidthOptions) => kind.describe(options, new RequestHead('', 0, 'GET', 1))
+  assert.is(describe({ response: '1mb' }), '1mb a second down for a connection')
+  assert.is(
+    describe({ request: '5kb', response: '1mb', key: 'ip', burst: '2mb' }),
+    '5kb a second up, 1mb a second down for a client, 2mb at once',
+  )
 })
 
 test.run()

@@ -27,6 +27,7 @@ export function anExchange(changes: Partial<EndedExchange> = {}): EndedExchange 
       user: null,
       moved: null,
       cache: null,
+      logged: null,
     },
     ...changes,
   }

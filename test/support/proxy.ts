@@ -319,6 +319,7 @@ const keys = [
     'moved',
     'cache',
     'destination',
+    'logged',
   ] as const),
 ] satisfies (keyof EndedExchange)[]
 
