@@ -26,7 +26,7 @@ import { type Parts, partsOf } from './plan/parts.ts'
 import type { Plan } from './plan/plan.ts'
 import { isPlugin, isPolicy, type PluginUseConfig, pluginUses } from './plan/uses.ts'
 import type { Counting } from './policy/counting.ts'
-import { Policies } from './policy/policies.ts'
+import { Policies, type PolicySet } from './policy/policies.ts'
 import { Runtime } from './runtime.ts'
 import type { Capabilities } from './sandbox/capabilities.ts'
 import type { PluginProfile } from './sandbox/profiling.ts'
@@ -98,6 +98,8 @@ export interface ProxyOptions {
   readonly counting?: Counting
   /** Of all workers, to sign cookies with; default: one of this process. */
   readonly secret?: Uint8Array
+  /** Told of what policies can do less well than they might; default: nobody. */
+  readonly warn?: (text: string) => void
   /** How policies ask others; default: over the network. */
   readonly send?: Transport
   /** Who is told of stores; default: nobody. */
@@ -129,7 +131,7 @@ class WorkerProxy implements Proxy {
   #current: Candidate | null = null
   #pressed = false
 
-  constructor({ observer, maxConnections, simulated, capabilities, ticketKeys, counting, secret, send, storeEvents }: ProxyOptions) {
+  constructor({ observer, maxConnections, simulated, capabilities, ticketKeys, counting, secret, send, storeEvents, warn }: ProxyOptions) {
     this.#simulated = simulated ?? null
     this.#ticketKeys = ticketKeys ?? null
     this.#sandbox = new Sandbox({ observer, ...(capabilities === undefined ? {} : { capabilities }) })
@@ -144,6 +146,8 @@ class WorkerProxy implements Proxy {
     this.#policies = new Policies(deadlines, {
       send: send ?? createTransport(),
       ...(counting === undefined ? {} : { counting }),
+      ...(warn === undefined ? {} : { warn }),
+      isSimulated: simulated !== undefined,
       clock: simulated === undefined ? Date.now : dateOf(deadlines),
       stores: simulated === undefined ? new Stores({ deadlines, events: storeEvents ?? UNHEARD, random: Math.random }) : null,
     })
@@ -188,7 +192,7 @@ class WorkerProxy implements Proxy {
         const hook = hooks[i]
         return hook instanceof LoadedUse ? [summarizeUse(use, hook)] : []
       })
-      return new Candidate({ plan, materials, hooks, parts, difference, plugins, release })
+      return new Candidate({ plan, materials, hooks, parts, difference, plugins, policies, release })
     } catch (error) {
       release()
       throw error
@@ -200,6 +204,7 @@ class WorkerProxy implements Proxy {
     const before = this.#current
     this.#current = prepared
     const swap = this.#runtime.use(prepared.plan, prepared.materials)
+    prepared.policies.take()
     if (before !== null) retire(before, swap.before)
     return swap.touched
   }
@@ -279,6 +284,7 @@ interface CandidateParts {
   readonly parts: Parts
   readonly difference: Difference | null
   readonly plugins: readonly UseSummary[]
+  readonly policies: PolicySet
   readonly release: () => void
 }
 
@@ -289,15 +295,17 @@ class Candidate implements Prepared {
   readonly parts: Parts
   readonly difference: Difference | null
   readonly plugins: readonly UseSummary[]
+  readonly policies: PolicySet
   #release: (() => void) | null
 
-  constructor({ plan, materials, hooks, parts, difference, plugins, release }: CandidateParts) {
+  constructor({ plan, materials, hooks, parts, difference, plugins, policies, release }: CandidateParts) {
     this.plan = plan
     this.materials = materials
     this.hooks = hooks
     this.parts = parts
     this.difference = difference
     this.plugins = plugins
+    this.policies = policies
     this.#release = release
   }
 

@@ -1,5 +1,5 @@
 /** What is asked of all caches of a proxy from outside, and what each worker tells. Checked here: it comes over sockets. Pure. */
-import type { CacheCounts, ListedResponse } from './cache.ts'
+import type { CacheCounts, ListedResponse, TierCounts } from './counts.ts'
 import type { Purge } from './purge.ts'
 
 export type CacheAsk =
@@ -14,31 +14,54 @@ export interface CacheTold {
   /** How many answers were purged. */
   readonly purged: number
   readonly listed: readonly ListedResponse[]
+  /** Of all caches, whichever was asked. */
+  readonly names: readonly string[]
 }
 
-/** What all workers tell, as one. */
+/** What all workers tell, as one. What they share they tell alike. */
 export function mergeTold(told: readonly CacheTold[], most = Number.POSITIVE_INFINITY): CacheTold {
   const counts = new Map<string, CacheCounts>()
-  for (const one of told.flatMap((worker) => worker.counts)) {
-    const { name, objects, bytes, maxBytes, evictions, purged } = counts.get(one.name) ?? nothing(one.name)
-    counts.set(one.name, {
-      name,
-      objects: objects + one.objects,
-      bytes: bytes + one.bytes,
-      maxBytes: maxBytes + one.maxBytes,
-      evictions: evictions + one.evictions,
-      purged: purged + one.purged,
-    })
-  }
+  for (const one of told.flatMap((worker) => worker.counts)) counts.set(one.name, mergeCounts(counts.get(one.name), one))
   return {
     counts: [...counts.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
     purged: told.reduce((sum, { purged }) => sum + purged, 0),
-    listed: told.flatMap(({ listed }) => listed).slice(0, most),
+    listed: withoutShared(told).slice(0, most),
+    names: [...new Set(told.flatMap(({ names }) => names))].sort(),
   }
 }
 
-function nothing(name: string): CacheCounts {
-  return { name, objects: 0, bytes: 0, maxBytes: 0, evictions: 0, purged: 0 }
+function mergeCounts(known: CacheCounts | undefined, one: CacheCounts): CacheCounts {
+  if (known === undefined) return one
+  return {
+    name: one.name,
+    objects: known.objects + one.objects,
+    bytes: known.bytes + one.bytes,
+    maxBytes: known.maxBytes + one.maxBytes,
+    evictions: known.evictions + one.evictions,
+    purged: known.purged + one.purged,
+    tiers: one.tiers.map((tier) =>
+      mergeTier(
+        tier,
+        known.tiers.find((other) => other.tier === tier.tier),
+      ),
+    ),
+  }
+}
+
+function mergeTier(one: TierCounts, known: TierCounts | undefined): TierCounts {
+  return { ...one, found: one.found + (known?.found ?? 0), failed: one.failed + (known?.failed ?? 0) }
+}
+
+function withoutShared(told: readonly CacheTold[]): ListedResponse[] {
+  const seen = new Set<string>()
+  return told
+    .flatMap(({ listed }) => listed)
+    .filter(({ where, url, variant }) => {
+      const name = `${where} ${url}\n${variant}`
+      if (where !== 'memory' && seen.has(name)) return false
+      seen.add(name)
+      return true
+    })
 }
 
 const MOST_TEXT = 2048

@@ -74,6 +74,11 @@ export class BodySource {
     this.filled += text.length
   }
 
+  /** So many bytes more were written into `bytes` where the filled ones end. */
+  fill(count: number): void {
+    this.filled += count
+  }
+
   /** What was pushed is there for all. */
   advance(): void {
     for (const reader of [...this.#readers]) if (this.#readers.has(reader)) reader.onMore()

@@ -16,7 +16,8 @@ import { type RequestDirectives, readRequestDirectives } from './directives.ts'
 import type { Flight } from './flight.ts'
 import { allowsStale } from './freshness.ts'
 import { keyOf, urlOf } from './key.ts'
-import { selectResponse } from './memory-store.ts'
+import { selectVariant } from './memory-store.ts'
+import { RecallWaiter } from './recall.ts'
 import type { CacheRules } from './rules.ts'
 import type { StoredResponse } from './stored-response.ts'
 import { copyRequest, Turn } from './turn.ts'
@@ -29,6 +30,8 @@ const UNKEYED = [
 ]
 /** More requests in a row are not let wait for one that may fail, too. */
 const MOST_ROUNDS = 2
+/** Nor do they look behind the memory more often: what another one's look brought may be for that one alone. */
+const MOST_RECALLS = 2
 
 /** What a request finds. */
 interface Found {
@@ -69,8 +72,17 @@ export class CachePoint {
     return side.caching instanceof Turn ? side.caching.judge(side) : null
   }
 
-  /** `rounds`: how often it has waited already. */
-  look(side: CacheSide, rounds: number): Answer {
+  /** The same in the place of a call of the exchange's own: a function of the config that throws is an error of this exchange alone. */
+  lookAgain(side: CacheSide, rounds: number, recalls: number): Answer {
+    try {
+      return this.look(side, rounds, recalls)
+    } catch (error) {
+      return { kind: 'fail', error: new ProxyError('hook_failed', error instanceof Error ? error.message : String(error), error) }
+    }
+  }
+
+  /** `rounds`: how often it has waited already; `recalls`: and looked behind the memory. */
+  look(side: CacheSide, rounds: number, recalls = 0): Answer {
     const now = this.clock()
     const found = this.#find(side)
     const { response, directives } = found
@@ -79,6 +91,15 @@ export class CachePoint {
     if (response !== null && this.#isFree(side, directives) && response.ttl(now) > 0) {
       side.cacheOutcome = 'hit'
       return this.#serve(response, side, now)
+    }
+    if (this.cache.tiers.length > 0 && recalls < MOST_RECALLS && this.#mayRecall(side, found, now)) {
+      const recall = this.cache.recall({ key: found.key, request: side.request, than: response })
+      const isFirst = recall?.wanted.request === side.request
+      if (recall?.isOver === true) return this.look(side, rounds, MOST_RECALLS)
+      if (recall !== null) {
+        side.caching = new RecallWaiter(recall, side, () => this.lookAgain(side, rounds, isFirst ? MOST_RECALLS : recalls + 1))
+        return PENDING
+      }
     }
     return response === null ? this.#miss(side, found, rounds) : this.#judge(side, { ...found, response }, { now, rounds })
   }
@@ -93,7 +114,7 @@ export class CachePoint {
     return {
       key,
       url,
-      response: responses.length === 0 ? null : selectResponse(responses, request),
+      response: responses.length === 0 ? null : selectVariant(responses, request),
       hasOthers: responses.length > 0,
       directives: field === null ? this.#pragma(request) : readRequestDirectives(field),
     }
@@ -103,6 +124,12 @@ export class CachePoint {
   #pragma(request: RequestHead): RequestDirectives | null {
     if (!this.rules.obeysClients || !request.has('pragma')) return null
     return /(?:^|,)\s*no-cache\s*(?:,|$)/i.test(request.get('pragma')!) ? readRequestDirectives('no-cache') : null
+  }
+
+  /** It wants what the memory has not, and may get it without asking; and nobody is about to bring it. */
+  #mayRecall({ request }: CacheSide, { key, response }: Found, now: number): boolean {
+    if ((response !== null && response.ttl(now) > 0) || request.contentLength !== 0 || this.cache.isMarked(key)) return false
+    return response?.isBeingChecked !== true && findFlight(this.cache.store.find(key)?.pending, request) === null
   }
 
   /** It asks for nothing in particular, as mostly. */

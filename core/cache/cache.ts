@@ -3,54 +3,83 @@
  * share its room, and nothing else: whose answer is whose is told by their keys.
  */
 import type { Deadlines } from '../deadlines.ts'
+import type { CacheCounts, ListedResponse } from './counts.ts'
+import { type DiskLimits, DiskTier } from './disk/disk-tier.ts'
 import { Flight, type FlightHome } from './flight.ts'
-import { MemoryStore, type StoreLimits } from './memory-store.ts'
+import { isSameVariant, MemoryStore, type StoreLimits } from './memory-store.ts'
 import { isPurged, type Purge } from './purge.ts'
+import { Recall, type RecallHome } from './recall.ts'
+import { RecentPurges } from './recent-purges.ts'
 import type { StoredResponse } from './stored-response.ts'
+import type { Tier, TierHome, Wanted } from './tier.ts'
 
 /** So long nobody waits for the answer to a key whose last answer was not to be kept. */
 const MARK_MS = 10_000
 
-export interface CacheCounts {
-  readonly name: string
-  readonly objects: number
-  readonly bytes: number
-  readonly maxBytes: number
-  readonly evictions: number
-  readonly purged: number
+/** What a plan wants of a cache. */
+export interface CacheLimits extends StoreLimits {
+  readonly plan: number
+  readonly disk: DiskLimits | null
 }
 
-/** One answer, as `ls` tells of it. */
-export interface ListedResponse {
-  readonly url: string
-  readonly status: number
-  readonly bytes: number
-  readonly age: number
-  readonly ttl: number
-  readonly hits: number
-  readonly variant: string
-  readonly tags: readonly string[]
+export interface CacheOptions {
+  readonly deadlines: Deadlines
+  readonly clock: () => number
+  readonly warn: (text: string) => void
+  /** Nothing is kept outside of this process. */
+  readonly isSimulated: boolean
 }
 
-export class Cache implements FlightHome {
+export class Cache implements FlightHome, RecallHome, TierHome {
   readonly name: string
   readonly deadlines: Deadlines
+  readonly clock: () => number
+  readonly warn: (text: string) => void
   readonly store: MemoryStore<Flight>
-  readonly #clock: () => number
+  /** Behind the memory, in the order in which they are asked. */
+  tiers: readonly Tier[] = []
+  readonly #isSimulated: boolean
+  #disk: DiskLimits | null = null
   #purged = 0
   #newestPlan = 0
+  /** By key: as many as there are exchanges that wait for one. */
+  readonly #recalls = new Map<string, Recall>()
+  readonly #recentPurges = new RecentPurges()
 
-  constructor(name: string, { deadlines, clock }: { readonly deadlines: Deadlines; readonly clock: () => number }) {
+  constructor(name: string, { deadlines, clock, warn, isSimulated }: CacheOptions) {
+    this.#isSimulated = isSimulated
     this.name = name
     this.deadlines = deadlines
-    this.#clock = clock
+    this.clock = clock
+    this.warn = warn
     this.store = new MemoryStore({ bytes: 0, objectBytes: 0, variants: 0 })
   }
 
   /** Of the plans that ask it, the newest says what its limits are: one that is only prepared changes nothing. */
-  use({ plan, bytes, objectBytes, variants }: StoreLimits & { readonly plan: number }): void {
+  use({ plan, bytes, objectBytes, variants, disk }: CacheLimits): void {
     this.#newestPlan = plan
     this.store.resize({ bytes, objectBytes, variants })
+    if (JSON.stringify(disk) === JSON.stringify(this.#disk)) return
+    this.#disk = disk
+    void this.close()
+    if (disk === null || this.#isSimulated) return
+    try {
+      this.tiers = [new DiskTier(this.name, disk, this)]
+    } catch (error) {
+      this.warn(`the cache ${this.name} keeps nothing on disk: ${disk.path}: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+
+  /** Resolves when all that was to be kept behind the memory is. */
+  async settled(): Promise<void> {
+    await Promise.all(this.tiers.map((tier) => tier.settled()))
+  }
+
+  /** The same, and nothing more is. */
+  async close(): Promise<void> {
+    const tiers = this.tiers
+    this.tiers = []
+    await Promise.all(tiers.map((tier) => tier.close()))
   }
 
   get newestPlan(): number {
@@ -93,22 +122,68 @@ export class Cache implements FlightHome {
   }
 
   keep(response: StoredResponse): void {
+    if (response.body.state === 'broken') return
     this.store.put(response)
+    for (const tier of this.tiers) tier.keep(response)
+  }
+
+  /** It is not to be used any more. */
+  drop(response: StoredResponse): void {
+    this.store.remove(response)
+    for (const tier of this.tiers) tier.remove(response)
   }
 
   /** The last answer was not to be kept. */
   mark(key: string, url: string): void {
-    this.store.mark(key, url, this.#clock() + MARK_MS)
+    this.store.mark(key, url, this.clock() + MARK_MS)
   }
 
   isMarked(key: string): boolean {
     const record = this.store.find(key)
     const mark = record?.mark ?? null
     if (mark === null) return false
-    if (mark.until > this.#clock()) return true
+    if (mark.until > this.clock()) return true
     this.store.unmark(record!)
     this.store.tidy(record!)
     return false
+  }
+
+  // ── behind the memory ────────────────────────────────────────────────────────────────────────────────────────────
+
+  get variants(): number {
+    return this.store.limits.variants
+  }
+
+  hasRoom(bytes: number): boolean {
+    return this.store.hasRoom(bytes)
+  }
+
+  lost(response: StoredResponse): void {
+    this.store.remove(response)
+  }
+
+  /** Null: nobody has it. One that is over has brought it into the memory. */
+  recall(wanted: Wanted): Recall | null {
+    const known = this.#recalls.get(wanted.key)
+    if (known !== undefined) return known
+    const recall = new Recall(this, wanted)
+    this.#recalls.set(wanted.key, recall)
+    recall.start()
+    return recall.isOver && !recall.hasFound ? null : recall
+  }
+
+  recalled(recall: Recall, found: StoredResponse | null): void {
+    this.#recalls.delete(recall.wanted.key)
+    if (found !== null) this.take(found)
+  }
+
+  /** What was purged while it was looked for, or is older than what is kept by now, stays away. */
+  take(found: StoredResponse): void {
+    const newer = this.store
+      .find(found.key)
+      ?.responses.some((one) => isSameVariant(one, found) && one.freshness.bornAt >= found.freshness.bornAt)
+    if (newer === true || found.body.state === 'broken' || !this.#recentPurges.allows(found, this.clock())) return
+    this.store.put(found)
   }
 
   // ── leaving it ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -120,11 +195,23 @@ export class Cache implements FlightHome {
       for (const response of responses) this.store.remove(response)
     }
     for (const flight of this.#unlisted) if (flight.url === url) flight.isPurged = true
+    if (this.tiers.length === 0) return
+    this.#recentPurges.add({ kind: 'url', url, soft: false }, this.clock())
+    for (const tier of this.tiers) tier.invalidate(url)
   }
 
-  /** Returns how many answers it was about. */
-  purge(purge: Purge): number {
-    const now = this.#clock()
+  /** Resolves with how many answers it was about, when nothing finds them any more: in the memory at once. */
+  async purge(purge: Purge): Promise<number> {
+    const count = this.#purgeMemory(purge)
+    if (this.tiers.length === 0) return count
+    this.#recentPurges.add(purge, this.clock())
+    const counts = await Promise.all(this.tiers.map((tier) => tier.purge(purge)))
+    // The same answers may be in several places: those behind the memory have all of them.
+    return Math.max(count, ...counts)
+  }
+
+  #purgeMemory(purge: Purge): number {
+    const now = this.clock()
     let count = 0
     const all = purge.kind === 'url' ? [...this.store.ofUrl(purge.url)] : [...this.store.records()]
     for (const { responses, pending } of all) {
@@ -151,19 +238,26 @@ export class Cache implements FlightHome {
 
   get counts(): CacheCounts {
     const { objects, bytes, evictions } = this.store.counts
-    return { name: this.name, objects, bytes, maxBytes: this.store.limits.bytes, evictions, purged: this.#purged }
+    const tiers = this.tiers.map(({ counts }) => counts)
+    return { name: this.name, objects, bytes, maxBytes: this.store.limits.bytes, evictions, purged: this.#purged, tiers }
   }
 
   /** At most so many whose URL begins so, in no order. */
-  list(prefix: string, most: number): ListedResponse[] {
-    const now = this.#clock()
+  async list(prefix: string, most: number): Promise<ListedResponse[]> {
+    const found = this.#listMemory(prefix, most)
+    for (const tier of this.tiers) found.push(...(await tier.list(prefix, most - found.length)))
+    return found
+  }
+
+  #listMemory(prefix: string, most: number): ListedResponse[] {
+    const now = this.clock()
     const found: ListedResponse[] = []
     for (const { responses } of this.store.records()) {
       for (const response of responses) {
         if (!response.url.startsWith(prefix)) continue
         if (found.length >= most) return found
         const { url, status, length: bytes, hits, variant, tags } = response
-        found.push({ url, status, bytes, age: response.age(now), ttl: response.ttl(now), hits, variant, tags })
+        found.push({ url, status, bytes, age: response.age(now), ttl: response.ttl(now), hits, variant, tags, where: 'memory' })
       }
     }
     return found

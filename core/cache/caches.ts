@@ -1,14 +1,16 @@
 /** The caches of a worker by their names. One goes with the last plan that uses it; one whose limits changed keeps what still fits. */
 import type { Deadlines } from '../deadlines.ts'
 import type { CacheAsk, CacheTold } from './asks.ts'
-import { Cache, type CacheCounts } from './cache.ts'
-import type { StoreLimits } from './memory-store.ts'
+import { Cache, type CacheLimits } from './cache.ts'
+import type { CacheCounts } from './counts.ts'
+import type { DiskLimits } from './disk/disk-tier.ts'
 
 /** What one use says of a cache; what it leaves out others may say. */
 export interface CacheWishes {
   readonly bytes?: number
   readonly objectBytes?: number
   readonly variants?: number
+  readonly disk?: DiskLimits
 }
 
 export interface HeldCache {
@@ -22,16 +24,29 @@ const DEFAULT_BYTES = 64 * 1024 ** 2
 const DEFAULT_OBJECT_BYTES = 8 * 1024 ** 2
 const DEFAULT_VARIANTS = 16
 
+export interface CachesOptions {
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number
+  /** Told of what is less than it might be. */
+  readonly warn: (text: string) => void
+  /** Nothing is kept outside of this process. */
+  readonly isSimulated: boolean
+}
+
 export class Caches {
   readonly clock: () => number
   readonly #deadlines: Deadlines
+  readonly #warn: (text: string) => void
+  readonly #isSimulated: boolean
   /** As many as plans in use name. */
   readonly #byName = new Map<string, { readonly cache: Cache; holds: number }>()
   #plans = 0
 
-  constructor(deadlines: Deadlines, clock: () => number = Date.now) {
+  constructor(deadlines: Deadlines, { clock = Date.now, warn = () => {}, isSimulated = false }: Partial<CachesOptions> = {}) {
     this.#deadlines = deadlines
     this.clock = clock
+    this.#warn = warn
+    this.#isSimulated = isSimulated
   }
 
   /** For one plan. */
@@ -42,7 +57,10 @@ export class Caches {
   hold(name: string, wanted: WantedLimits): HeldCache {
     let entry = this.#byName.get(name)
     if (entry === undefined) {
-      entry = { cache: new Cache(name, { deadlines: this.#deadlines, clock: this.clock }), holds: 0 }
+      entry = {
+        cache: new Cache(name, { deadlines: this.#deadlines, clock: this.clock, warn: this.#warn, isSimulated: this.#isSimulated }),
+        holds: 0,
+      }
       this.#byName.set(name, entry)
     }
     entry.holds++
@@ -51,7 +69,9 @@ export class Caches {
       cache: held.cache,
       wanted,
       release: () => {
-        if (--held.holds === 0 && this.#byName.get(name) === held) this.#byName.delete(name)
+        if (--held.holds > 0 || this.#byName.get(name) !== held) return
+        this.#byName.delete(name)
+        void held.cache.close()
       },
     }
   }
@@ -66,11 +86,26 @@ export class Caches {
     return this.of(null).map(({ counts }) => counts)
   }
 
-  tell(ask: CacheAsk): CacheTold {
+  async tell(ask: CacheAsk): Promise<CacheTold> {
     const caches = this.of(ask.cache)
-    const purged = ask.kind === 'purge' ? caches.reduce((count, cache) => count + cache.purge(ask.purge), 0) : 0
-    const listed = ask.kind === 'list' ? caches.flatMap((cache) => cache.list(ask.prefix, ask.most)).slice(0, ask.most) : []
-    return { counts: caches.map(({ counts }) => counts), purged, listed }
+    const purged = ask.kind === 'purge' ? await Promise.all(caches.map((cache) => cache.purge(ask.purge))) : []
+    const listed = ask.kind === 'list' ? await Promise.all(caches.map((cache) => cache.list(ask.prefix, ask.most))) : []
+    return {
+      counts: caches.map(({ counts }) => counts),
+      purged: purged.reduce((sum, count) => sum + count, 0),
+      listed: listed.flat().slice(0, ask.kind === 'list' ? ask.most : 0),
+      names: [...this.#byName.keys()],
+    }
+  }
+
+  /** Resolves when what was to be written is, or after so long. */
+  async close(mostMs = 60_000): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, mostMs)
+    })
+    await Promise.race([late, Promise.all(this.of(null).map((cache) => cache.close()))])
+    clearTimeout(timer)
   }
 }
 
@@ -88,6 +123,12 @@ export class CacheSet {
     return this.#caches.clock
   }
 
+  /** Its plan is in use from now on. */
+  take(): void {
+    for (const [name, wanted] of this.#wanted)
+      for (const cache of this.#caches.of(name)) if (wanted.plan > cache.newestPlan) cache.use(wanted)
+  }
+
   hold(name: string, wishes: CacheWishes): HeldCache {
     const wanted = this.#wanted.get(name) ?? new WantedLimits(this.#number)
     this.#wanted.set(name, wanted)
@@ -96,7 +137,7 @@ export class CacheSet {
   }
 }
 
-export class WantedLimits implements StoreLimits {
+export class WantedLimits implements CacheLimits {
   /** Of its plan: the newest that is asked counts. */
   readonly plan: number
   #wishes: CacheWishes = {}
@@ -117,5 +158,8 @@ export class WantedLimits implements StoreLimits {
   }
   get variants(): number {
     return this.#wishes.variants ?? DEFAULT_VARIANTS
+  }
+  get disk(): DiskLimits | null {
+    return this.#wishes.disk ?? null
   }
 }

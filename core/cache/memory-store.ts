@@ -120,6 +120,11 @@ export class MemoryStore<Pending> {
     return true
   }
 
+  /** Whether it may come: the same as for `reserve`. */
+  hasRoom(bytes: number): boolean {
+    return bytes <= this.#limits.objectBytes && this.#reserved + this.#lent + bytes <= this.#limits.bytes / 2
+  }
+
   unreserve(bytes: number): void {
     this.#reserved -= bytes
   }
@@ -127,7 +132,7 @@ export class MemoryStore<Pending> {
   put(response: StoredResponse): void {
     const record = this.open(response.key, response.url)
     this.unmark(record)
-    for (const other of record.responses) if (other.variant === response.variant && sameNames(other.vary, response.vary)) this.remove(other)
+    for (const other of record.responses) if (isSameVariant(other, response)) this.remove(other)
     while (record.responses.length >= this.#limits.variants) this.remove(record.responses.at(-1)!)
     if (response.size > this.#limits.bytes) return this.tidy(record)
     this.#makeRoom(response.size)
@@ -192,21 +197,27 @@ export class MemoryStore<Pending> {
   }
 }
 
+/** What answers to one key are told apart by. */
+export interface Variant {
+  readonly vary: readonly string[] | null
+  readonly variant: string
+}
+
 /** The newest that this request may get; null: there is none. */
-export function selectResponse(responses: readonly StoredResponse[], request: Pick<RequestHead, 'get'>): StoredResponse | null {
+export function selectVariant<T extends Variant>(kept: readonly T[], request: Pick<RequestHead, 'get'>): T | null {
   let names: readonly string[] | null = null
   let variant = ''
-  for (const response of responses) {
-    if (response.vary === null) return response
-    if (response.vary !== names) {
-      names = response.vary
+  for (const one of kept) {
+    if (one.vary === null) return one
+    if (one.vary !== names) {
+      names = one.vary
       variant = variantOf(names, request)
     }
-    if (response.variant === variant) return response
+    if (one.variant === variant) return one
   }
   return null
 }
 
-function sameNames(a: readonly string[] | null, b: readonly string[] | null): boolean {
-  return a === b || (a !== null && b !== null && a.join() === b.join())
+export function isSameVariant(a: Variant, b: Variant): boolean {
+  return a.variant === b.variant && (a.vary === b.vary || (a.vary !== null && b.vary !== null && a.vary.join() === b.vary.join()))
 }

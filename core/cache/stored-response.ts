@@ -77,9 +77,9 @@ export class StoredResponse implements Kept, Validators {
     this.length = parts.length
   }
 
-  /** Its body is complete: from now on it is known what it takes. */
+  /** Its body is complete, or of known length: from now on it is known what it takes. */
   seal(): void {
-    this.length = this.body.filled
+    if (this.body.state === 'complete') this.length = this.body.filled
     this.size = OVERHEAD_BYTES + (this.key.length + this.url.length + this.variant.length + this.lines.length) * 2 + this.length
   }
 

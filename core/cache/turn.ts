@@ -3,7 +3,6 @@
  * judged: kept, used to renew what is kept (RFC 9111 §4.3.3), replaced by a stale one (RFC 5861 §4), or passed on.
  */
 
-import { ProxyError } from '../errors.ts'
 import { type Answer, PENDING } from '../hooks.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
 import { makeAnswer } from './answers.ts'
@@ -94,17 +93,9 @@ export class Turn implements Caching, Waiter {
     this.#awaited = null
     if (this.#side.ended) return
     this.#side.caching = null
-    const answer = this.#lookAgain(alone ? Number.POSITIVE_INFINITY : this.#parts.rounds + 1)
+    // What stands behind the memory was asked before.
+    const answer = this.#point.lookAgain(this.#side, alone ? Number.POSITIVE_INFINITY : this.#parts.rounds + 1, Number.POSITIVE_INFINITY)
     if (answer !== PENDING) this.#side.resume(answer)
-  }
-
-  /** A function of the config that throws is an error of this exchange alone. */
-  #lookAgain(rounds: number): Answer {
-    try {
-      return this.#point.look(this.#side, rounds)
-    } catch (error) {
-      return { kind: 'fail', error: new ProxyError('hook_failed', error instanceof Error ? error.message : String(error), error) }
-    }
   }
 
   // ── fetching ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -214,7 +205,7 @@ export class Turn implements Caching, Waiter {
       const vary = readVary(head.get('vary'))
       staysForOthers = mayStay(renewed.freshness) && (vary === null || String(vary) === String(checked.vary))
       if (!flight.isPurged && staysForOthers) this.#point.cache.keep(renewed)
-      else this.#point.cache.store.remove(checked)
+      else this.#point.cache.drop(checked)
     }
     this.#close()
     if (staysForOthers) flight.confirm(renewed, (request) => variantOf(renewed.vary, request) === renewed.variant)
@@ -263,7 +254,7 @@ export class Turn implements Caching, Waiter {
     this.detail = refusal
     this.#tell(side, head)
     // There is a newer one, which is not kept; an error says nothing of it (RFC 9111 §4.3.3).
-    if (this.#checked !== null && head.status < 500) cache.store.remove(this.#checked)
+    if (this.#checked !== null && head.status < 500) cache.drop(this.#checked)
     if (!this.#noStore) cache.mark(flight.key, flight.url)
     this.#close()
     flight.refuse(!this.#noStore)

@@ -1,8 +1,6 @@
 /** The commands that make certificates, as the parser reads them and the help tells them. Data alone. */
 import type { CommandSpec, OptionSpec } from './arguments.ts'
-
-const ok = [0, 'done'] as const
-const usage = [2, 'wrong usage'] as const
+import { ok, usage } from './shared-options.ts'
 
 export const certDev: CommandSpec = {
   name: 'cert dev',

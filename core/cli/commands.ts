@@ -1,14 +1,8 @@
 /** Every command with its options, as the parser reads them and the help tells them. Data alone. */
 import type { CommandSpec, Grammar, OptionSpec } from './arguments.ts'
+import { cacheList, cachePurge, cacheStat } from './cache-specs.ts'
 import { caCreate, caShow, caTrustHelp, certDev } from './certificate-specs.ts'
-
-const config: OptionSpec = { name: 'config', short: 'c', value: 'FILE', help: 'the config (default: proxy.config.ts)' }
-const json: OptionSpec = { name: 'json', help: 'print JSON' }
-
-const noColor = ['NO_COLOR', 'set: no colours, not even on a terminal'] as const
-const controlVariable = ['SLUICE_CONTROL', 'the same as --control'] as const
-const ok = [0, 'done'] as const
-const usage = [2, 'wrong usage'] as const
+import { config, controlVariable, json, noColor, ok, usage, whichAbout, whichOptions } from './shared-options.ts'
 
 const runOptions: readonly OptionSpec[] = [
   { name: 'workers', value: 'N|auto', help: 'processes that carry traffic (default: auto, one a CPU)' },
@@ -33,19 +27,6 @@ const runEnvironment = [
   ['XDG_CACHE_HOME', 'holds compiled modules, in sluice/ (default: ~/.cache)'],
   noColor,
 ] as const
-
-/** How to say which running proxy is meant. */
-const whichOptions: readonly OptionSpec[] = [
-  {
-    name: 'config',
-    short: 'c',
-    value: 'FILE',
-    help: 'the proxy that runs FILE (default: proxy.config.ts; where there is none, the only proxy)',
-  },
-  { name: 'pid', value: 'PID', help: 'the proxy with this process id' },
-  { name: 'control', value: 'PATH', help: 'the proxy with this control socket, as run --control named it' },
-]
-const whichAbout = 'Only the user that started a proxy can speak to it.'
 
 const run: CommandSpec = {
   name: 'run',
@@ -255,58 +236,6 @@ const pluginProfile: CommandSpec = {
     ['sluice plugin profile geo --seconds 1 -o /tmp/geo.cpuprofile', 'shorter, and elsewhere'],
   ],
   exits: [[0, 'the profile is written'], [1, 'no such proxy or plugin, or nobody called the plugin: nothing is written'], usage],
-  environment: [controlVariable],
-}
-
-const cacheName: OptionSpec = { name: 'cache', value: 'NAME', help: 'of the cache of that name alone (default: all)' }
-
-const cachePurge: CommandSpec = {
-  name: 'cache purge',
-  operands: { least: 0, most: 1 },
-  usage: ['cache purge URL [options]', 'cache purge --host HOST | --tag TAG | --all [options]'],
-  summary: 'take answers out of the caches of a running proxy',
-  about:
-    'All workers do it in one step; what is being fetched meanwhile is not kept. A URL as it was asked for, https://example.com/a?b=1, with the query as the ' +
-    `cache has it, is one answer in all its variants; with a * at its end, all that begin so. ${whichAbout}`,
-  options: [
-    { name: 'host', value: 'HOST', help: 'all of a host, with its port if it has one' },
-    { name: 'tag', value: 'TAG', help: 'all that carry that Cache-Tag or Surrogate-Key' },
-    { name: 'all', help: 'everything' },
-    { name: 'soft', help: 'they stay, stale: they are asked about, and stand in for errors' },
-    cacheName,
-    ...whichOptions,
-    json,
-  ],
-  examples: [
-    ['sluice cache purge https://example.com/news', 'one page'],
-    ["sluice cache purge 'https://example.com/assets/*'", 'a folder'],
-    ['sluice cache purge --tag product-7 --soft', 'what is about a product, as soon as it was asked about'],
-  ],
-  exits: [ok, [1, 'no such proxy is running, or a worker did not answer'], usage],
-  environment: [controlVariable],
-}
-
-const cacheList: CommandSpec = {
-  name: 'cache ls',
-  operands: { least: 0, most: 1 },
-  usage: ['cache ls [PREFIX] [options]'],
-  summary: 'what the caches of a running proxy keep',
-  about: `A line for each answer that a worker keeps: status, size, freshness, hits, URL. ${whichAbout}`,
-  options: [{ name: 'most', value: 'N', help: 'so many lines, up to 1000 (default: 100)' }, cacheName, ...whichOptions, json],
-  examples: [['sluice cache ls https://example.com/assets/', 'what begins so']],
-  exits: [ok, [1, 'no such proxy is running'], usage],
-  environment: [controlVariable],
-}
-
-const cacheStat: CommandSpec = {
-  name: 'cache stat',
-  operands: { least: 0, most: 0 },
-  usage: ['cache stat [options]'],
-  summary: 'how full the caches of a running proxy are',
-  about: `A line for each cache: answers, bytes and room of all workers together, what was evicted and purged. ${whichAbout}`,
-  options: [cacheName, ...whichOptions, json],
-  examples: [['sluice cache stat', 'of the proxy of this folder, or the only one']],
-  exits: [ok, [1, 'no such proxy is running'], usage],
   environment: [controlVariable],
 }
 

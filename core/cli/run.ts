@@ -44,7 +44,8 @@ const prepareMs = 10_000
 const scrapeMs = 500
 const recallMs = 1_000
 /** For all workers to purge: a scan of many answers takes its time. */
-const cacheMs = 5_000
+/** What is on disk is purged in steps. */
+const cacheMs = 60_000
 
 /** Resolves with the exit code when nothing is left running. */
 export async function runProxy(options: RunOptions): Promise<number> {

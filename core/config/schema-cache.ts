@@ -1,4 +1,6 @@
 /** Options of `cache`, and what several of them have to agree about. */
+import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report, wordOf } from './report.ts'
 import type { Parts } from './schema-parts.ts'
@@ -44,7 +46,15 @@ const cacheName = textThat((name) =>
 )
 
 const fields = {
-  ...{ name: cacheName, memory: size, maxObject: size, variants: whole(1, 1024), ttl, heuristic: between(0, 1) },
+  ...{
+    name: cacheName,
+    memory: size,
+    disk: object({ path: text, size, timeout: duration }, ['path']),
+    maxObject: size,
+    variants: whole(1, 1024),
+    ttl,
+    heuristic: between(0, 1),
+  },
   ...{ staleWhileRevalidate: duration, staleIfError: duration, query, vary: object({ headers: list(fieldName), cookies: list(text) }) },
   ...{ key: callable, when: callable, bypass: callable, obeyClients: flag, wait: duration },
 }
@@ -65,9 +75,15 @@ interface Place {
   readonly path: Path
 }
 
-/** Uses that share a memory agree about it, and a list has one cache. */
-export function checkCaches(config: Plain, { listeners, routes }: Pick<Parts, 'listeners' | 'routes'>, report: Report): void {
+export interface CacheChecks extends Pick<Parts, 'listeners' | 'routes'> {
+  /** Paths are from here. */
+  readonly folder: string
+}
+
+/** Uses that share a memory agree about it, a list has one cache, and what is to lie on disk can be written. */
+export function checkCaches(config: Plain, { listeners, routes, folder }: CacheChecks, report: Report): void {
   const first = new Map<string, Place>()
+  const folders = new Set<string>()
   const lists = [
     { use: config.use, path: ['use'] as Path },
     ...listeners.map(({ options: { use }, path }) => ({ use, path: [...path, 'use'] })),
@@ -79,13 +95,45 @@ export function checkCaches(config: Plain, { listeners, routes }: Pick<Parts, 'l
       report.error(other.path.slice(0, -1), 'a list has one cache: the one before this would never be asked')
     for (const place of places) {
       const name = wordOf(place.options.name ?? 'default')
-      for (const field of ['memory', 'maxObject', 'variants']) {
+      checkDisk(place, { folder, folders, report })
+      for (const field of ['memory', 'disk', 'maxObject', 'variants']) {
         if (place.options[field] === undefined) continue
         const known = first.get(`${name} ${field}`)
         if (known === undefined) first.set(`${name} ${field}`, place)
-        else if (known.options[field] !== place.options[field]) tellOther({ name, field }, known, place, report)
+        else if (JSON.stringify(known.options[field]) !== JSON.stringify(place.options[field]))
+          tellOther({ name, field }, known, place, report)
       }
     }
+  }
+}
+
+interface DiskChecks {
+  readonly folder: string
+  /** Those that were looked at. */
+  readonly folders: Set<string>
+  readonly report: Report
+}
+
+/** A warning: who checks a config may be somebody else than who runs it. */
+function checkDisk({ options: { disk }, path }: Place, { folder, folders, report }: DiskChecks): void {
+  if (!isObject(disk) || typeof disk.path !== 'string' || disk.path === '') return
+  const wanted = resolve(folder, disk.path)
+  if (folders.has(wanted)) return
+  folders.add(wanted)
+  const why = whyUnwritable(wanted)
+  if (why !== null) report.warn([...path, 'disk', 'path'], `nothing will be kept on disk: ${why}`)
+}
+
+/** Of a folder that may still have to be made. */
+function whyUnwritable(wanted: string): string | null {
+  let there = wanted
+  while (!existsSync(there) && dirname(there) !== there) there = dirname(there)
+  if (!statSync(there).isDirectory()) return `${there} is no folder`
+  try {
+    accessSync(there, constants.W_OK | constants.X_OK)
+    return null
+  } catch {
+    return `${there} cannot be written by this user`
   }
 }
 

@@ -65,7 +65,7 @@ export function checkShape(config: unknown, { report, folder, named = new Set(),
   checkPresence(config, report)
   checkAddresses(parts.listens, report)
   checkUpstreams(parts.upstreams, report)
-  checkCaches(config, parts, report)
+  checkCaches(config, { ...parts, folder }, report)
   checkProxyProtocol(parts.listeners, report)
   checkForward(parts, report)
   checkRouting(parts, report)

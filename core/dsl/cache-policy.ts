@@ -7,6 +7,8 @@ export interface CacheOptions {
   name?: string | undefined
   /** Bytes of answers, a worker; what is asked for least goes first. One use of a name says so for all. Default `64mb`. */
   memory?: Size | undefined
+  /** Behind the memory: one copy for all workers of the machine, which outlives them. Default: none. One use of a name says so for all. */
+  disk?: CacheDisk | undefined
   /** A larger body is passed on and not kept. Default `8mb`, at most half of the memory. */
   maxObject?: Size | undefined
   /** Answers of one URL that differ by `Vary` (RFC 9111 §4.1). Default 16. */
@@ -36,6 +38,15 @@ export interface CacheOptions {
   obeyClients?: boolean | undefined
   /** So long a request waits for what another one is fetching, then it goes to the endpoint itself. Default `5s`. */
   wait?: Duration | undefined
+}
+
+export interface CacheDisk {
+  /** A folder, from the config's on; it is made, and in it one of the cache's name. It belongs to one proxy at a time. */
+  path: string
+  /** What all of it may take there, one answer a quarter at the most. What is asked for least goes first. Default `1gb`. */
+  size?: Size | undefined
+  /** So long a request waits for it at the most, then its endpoint is asked. Default `200ms`. */
+  timeout?: Duration | undefined
 }
 
 /**

@@ -46,6 +46,14 @@ export const families = {
   cache_objects: gauge('Answers that a cache keeps.', ['cache', 'worker']),
   cache_bytes: gauge('Bytes of the answers that a cache keeps.', ['cache', 'worker']),
   cache_evictions_total: counter('Answers that went because there was no room.', ['cache']),
+  cache_tier_objects: gauge('Answers that lie behind the memory of a cache (on disk), of all workers together, as this one sees it.', [
+    'cache',
+    'tier',
+    'worker',
+  ]),
+  cache_tier_bytes: gauge('Bytes of these.', ['cache', 'tier', 'worker']),
+  cache_tier_found_total: counter('Answers found there, which the memory of a worker had not.', ['cache', 'tier']),
+  cache_tier_failures_total: counter('What could not be read or written there.', ['cache', 'tier']),
   cache_purged_total: counter('Answers that were purged.', ['cache']),
   connections_total: counter('Connections accepted, and UDP sessions begun.', ['listener']),
   handshake_failures_total: counter('Connections that ended before TLS was set up, or before a PROXY header that was required.', [

@@ -1,25 +1,29 @@
 /** `cache`: keeps answers (core/cache). Its options become the rules of one use; the memory behind it is the worker's, by its name. */
 import { hash } from 'node:crypto'
+import { resolve } from 'node:path'
 import { CachePoint } from '../cache/cache-point.ts'
+import type { DiskLimits } from '../cache/disk/disk-tier.ts'
 import { keyedQuery, type QueryRule } from '../cache/key.ts'
 import type { CacheRules } from '../cache/rules.ts'
 import { dataOf } from '../config/data.ts'
 import { parseDuration, parseSize } from '../config/units.ts'
-import type { CacheOptions } from '../dsl/cache-policy.ts'
+import type { CacheDisk, CacheOptions } from '../dsl/cache-policy.ts'
 import { makeHook } from '../hooks.ts'
 import type { PolicyKind } from './policy.ts'
 
 /** What `ttl` is for, if it names no status. */
 const TTL_STATUSES = [200, 203, 204, 301, 308, 404, 410]
+const DISK_SIZE = '1gb'
 
 export const cache: PolicyKind<CacheOptions> = {
   isPure: false,
-  bind(options, { caches, keep }) {
-    const { name = 'default', memory, maxObject, variants } = options
+  bind(options, { caches, keep, folder }) {
+    const { name = 'default', memory, maxObject, variants, disk } = options
     const held = caches.hold(name, {
       ...(memory === undefined ? {} : { bytes: parseSize(memory)! }),
       ...(maxObject === undefined ? {} : { objectBytes: parseSize(maxObject)! }),
       ...(variants === undefined ? {} : { variants }),
+      ...(disk === undefined ? {} : { disk: compileDisk(disk, folder) }),
     })
     keep(() => ({ close: held.release }))
     const point = new CachePoint(held, compileRules(options), caches.clock)
@@ -29,7 +33,7 @@ export const cache: PolicyKind<CacheOptions> = {
     })
   },
   describe({ name = 'default', memory = '64mb', ttl, ...options }, request) {
-    const { query, vary, key } = options
+    const { query, vary, key, disk } = options
     const parts = [
       ...['scheme', 'host', ...(key === undefined ? ['path'] : ['a function of the config'])],
       ...(key === undefined && query !== 'none' ? [typeof query === 'object' ? 'some of the query' : 'query'] : []),
@@ -38,8 +42,13 @@ export const cache: PolicyKind<CacheOptions> = {
     ]
     const lasts = ttl === undefined ? '' : `, fresh for ${typeof ttl === 'string' ? ttl : 'a time by status'} if they do not say`
     const here = key === undefined ? `, here ${request.host}${request.path}${keyedQuery(request.search, compileQuery(query ?? 'all'))}` : ''
-    return `keeps answers in ${name} (${memory} a worker) by ${parts.join(', ')}${here}${lasts}`
+    const behind = disk === undefined ? '' : `, ${disk.size ?? DISK_SIZE} in ${disk.path}`
+    return `keeps answers in ${name} (${memory} a worker${behind}) by ${parts.join(', ')}${here}${lasts}`
   },
+}
+
+function compileDisk({ path, size = DISK_SIZE, timeout = '200ms' }: CacheDisk, folder: string): DiskLimits {
+  return { path: resolve(folder, path), bytes: parseSize(size)!, timeoutMs: parseDuration(timeout)! }
 }
 
 export function compileRules(options: CacheOptions): CacheRules {

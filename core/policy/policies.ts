@@ -28,6 +28,10 @@ export interface Outside extends Pick<PolicyContext, 'counting' | 'send'> {
   readonly clock: () => number
   /** Null: there are none, as far as anybody can reach. */
   readonly stores: Stores | null
+  /** Told of what is less than it might be. */
+  readonly warn: (text: string) => void
+  /** Nothing is kept outside of this process. */
+  readonly isSimulated: boolean
 }
 
 export class Policies {
@@ -41,13 +45,13 @@ export class Policies {
 
   constructor(
     deadlines: Deadlines,
-    { counting = new Counting(), send = noNetwork, clock = Date.now, stores = null }: Partial<Outside> = {},
+    { counting = new Counting(), send = noNetwork, clock = Date.now, stores = null, warn, isSimulated = false }: Partial<Outside> = {},
   ) {
     this.#deadlines = deadlines
     this.#counting = counting
     this.#send = send
     this.#stores = stores
-    this.caches = new Caches(deadlines, clock)
+    this.caches = new Caches(deadlines, { clock, isSimulated, ...(warn === undefined ? {} : { warn }) })
   }
 
   /** For one plan. */
@@ -65,6 +69,7 @@ export class Policies {
     for (const { value } of this.#kept.values()) value.close()
     this.#kept.clear()
     this.#stores?.close()
+    void this.caches.close()
   }
 }
 
@@ -93,6 +98,11 @@ export class PolicySet {
     const hook = policyKind(use.name).bind(use.options, { ...this.#context, id, keep: (make) => this.#keep(id, make), openStore })
     this.#hooks.set(use, hook)
     return hook
+  }
+
+  /** Its plan is in use from now on. */
+  take(): void {
+    this.#context.caches.take()
   }
 
   /** Its plan is not in use any more, or never will be. */

@@ -39,6 +39,8 @@ import { problemsOf } from './worker-problems.ts'
 
 /** Hooks of the log have so long at the end. The supervisor waits two seconds beyond a drain. */
 const SETTLE_LOG_MS = 1_200
+/** What a cache is still writing to a disk may take so long. */
+const SETTLE_CACHES_MS = 2_000
 
 export interface Prepared {
   readonly plan: Plan
@@ -129,11 +131,12 @@ class WorkerSide<P extends Prepared> {
     })
     this.#ticketKeys = new TicketKeys(begin.ticketKeys)
     const capabilities = capabilitiesWith(this.#kv)
-    const counting = openCounting(begin, (text) => this.#log.write({ level: 'warn', text, fields: {} }))
+    const warn = (text: string): void => this.#log.write({ level: 'warn', text, fields: {} })
+    const counting = openCounting(begin, warn)
     const storeEvents = new StoreNews(this.#counters, (line) => begin.slot === 0 && this.#log.write(line))
     this.#proxy = createProxy({
       ...{ observer: this.#traffic, maxConnections: maxConnections(), capabilities, ticketKeys: this.#ticketKeys },
-      ...{ counting, secret: begin.secret, storeEvents },
+      ...{ counting, secret: begin.secret, storeEvents, warn },
     })
     if (begin.noteFd !== null) openFlightNote(begin.noteFd)
     for (const sourceId of begin.toProcess) this.#proxy.moveToProcess(sourceId)
@@ -196,7 +199,7 @@ class WorkerSide<P extends Prepared> {
         send({ kind: 'upstreams', id: message.id, states: this.#proxy.upstreams })
         return
       case 'cache':
-        send({ kind: 'cache-told', id: message.id, told: this.#proxy.caches.tell(message.ask) })
+        void this.#tellOfCaches(message)
         return
       case 'profile':
         void this.#profile(message)
@@ -242,6 +245,10 @@ class WorkerSide<P extends Prepared> {
     } catch (error) {
       send({ kind: 'failed', id, error: readable(error), problems: [] })
     }
+  }
+
+  async #tellOfCaches({ id, ask }: ToWorker & { kind: 'cache' }): Promise<void> {
+    send({ kind: 'cache-told', id, told: await this.#proxy.caches.tell(ask) })
   }
 
   async #profile({ id, plugin, ms }: ToWorker & { kind: 'profile' }): Promise<void> {
@@ -338,7 +345,7 @@ class WorkerSide<P extends Prepared> {
     const cut = await drained
     if (cut > 0)
       this.#log.write({ level: 'warn', text: 'the time for draining is over: connections were cut', fields: { connections: cut } })
-    await this.#traffic.settleLog(SETTLE_LOG_MS)
+    await Promise.all([this.#traffic.settleLog(SETTLE_LOG_MS), this.#proxy.caches.close(SETTLE_CACHES_MS)])
     this.#proxy.close()
     this.#end(0)
   }

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { MemoryStore, selectResponse } from '../../core/cache/memory-store.ts'
+import { MemoryStore, selectVariant } from '../../core/cache/memory-store.ts'
 import { storedResponse as response } from '../support/stored.ts'
 
 const isThere = (store: MemoryStore<never>, key: string): boolean => (store.find(key)?.responses.length ?? 0) > 0
@@ -94,7 +94,7 @@ test('a newer answer takes the place of the one of its variant, and the oldest v
   const store = new MemoryStore<never>({ bytes: 100_000, objectBytes: 50_000, variants: 2 })
   const put = (value: string) => store.put(response('a', 10, ['x'], `=${value}\n`))
   for (const value of ['1', '2', '1', '3']) put(value)
-  const select = (value: string) => selectResponse(store.find('a')!.responses, { get: () => value })
+  const select = (value: string) => selectVariant(store.find('a')!.responses, { get: () => value })
   assert.equal([select('1') !== null, select('2') !== null, select('3') !== null], [true, false, true])
 })
 

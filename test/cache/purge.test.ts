@@ -2,16 +2,16 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { mergeTold, parseCacheAsk, parsePurge } from '../../core/cache/asks.ts'
-import { formatTold } from '../../core/cli/cache-commands.ts'
+import { formatTold, noCache } from '../../core/cli/cache-commands.ts'
 import { type Cached, fresh, requestOf, startCached } from '../support/cache.ts'
 import type { OriginConnection } from '../support/origin.ts'
 
 const status = 'cache-status'
 
-function purge(cached: Cached, fields: Readonly<Record<string, unknown>>): number {
+async function purge(cached: Cached, fields: Readonly<Record<string, unknown>>): Promise<number> {
   const ask = parsePurge(fields)
   assert.type(ask, 'object', String(ask))
-  return cached.proxy.caches.tell(ask as Exclude<typeof ask, string>).purged
+  return (await cached.proxy.caches.tell(ask as Exclude<typeof ask, string>)).purged
 }
 
 async function isKept(cached: Cached, path: string, lines: readonly string[] = []): Promise<boolean> {
@@ -28,20 +28,20 @@ test('by URL in all variants, by prefix, host and tag, and all', async () => {
     await cached.get('/a', ['Host: other.example'])
   }
   await fill()
-  assert.is(purge(cached, { url: 'http://Example.com:80/a' }), 2)
+  assert.is(await purge(cached, { url: 'http://Example.com:80/a' }), 2)
   assert.equal(
     [await isKept(cached, '/a'), await isKept(cached, '/a', ['Accept-Language: de']), await isKept(cached, '/a?b')],
     [false, false, true],
   )
-  assert.is(purge(cached, { prefix: 'http://example.com/assets/' }), 2)
+  assert.is(await purge(cached, { prefix: 'http://example.com/assets/' }), 2)
   assert.equal([await isKept(cached, '/assets/x'), await isKept(cached, '/tagged')], [false, true])
-  assert.is(purge(cached, { tag: 'news' }), 1)
-  assert.is(purge(cached, { tag: 'a b' }), 0)
-  assert.is(purge(cached, { host: 'Other.example' }), 1)
+  assert.is(await purge(cached, { tag: 'news' }), 1)
+  assert.is(await purge(cached, { tag: 'a b' }), 0)
+  assert.is(await purge(cached, { host: 'Other.example' }), 1)
   await fill()
-  assert.is(purge(cached, { tag: 'sport' }), 6)
-  assert.is(purge(cached, { all: true, cache: 'other' }), 0)
-  assert.is(purge(cached, { all: true }), 1)
+  assert.is(await purge(cached, { tag: 'sport' }), 6)
+  assert.is(await purge(cached, { all: true, cache: 'other' }), 0)
+  assert.is(await purge(cached, { all: true }), 1)
 })
 
 test('softly, it is asked about, and stands in for an error', async () => {
@@ -55,11 +55,11 @@ test('softly, it is asked about, and stands in for an error', async () => {
   )
   await cached.get()
   await cached.get()
-  assert.is(purge(cached, { all: true, soft: true }), 1)
+  assert.is(await purge(cached, { all: true, soft: true }), 1)
   const renewed = await cached.get()
   assert.equal([renewed.text, renewed.headers[status]], ['kiwi', 'sluice; fwd=stale; fwd-status=304; stored'])
   assert.match((await cached.get()).headers[status]!, 'hit')
-  purge(cached, { all: true, soft: true })
+  await purge(cached, { all: true, soft: true })
   isDown = true
   assert.is((await cached.get()).text, 'kiwi')
 })
@@ -72,7 +72,7 @@ test('what is on its way is not kept, but those who wait for it get it', async (
   })
   cached.client.send(requestOf('/a'))
   await cached.origin.request()
-  purge(cached, { url: 'http://example.com/a' })
+  await purge(cached, { url: 'http://example.com/a' })
   using other = await cached.proxy.connect()
   other.send(requestOf('/a'))
   await cached.origin.request(2)
@@ -98,18 +98,38 @@ test('what comes over a socket is read strictly', () => {
 })
 
 test('what the workers tell is told as one', () => {
-  const one = { name: 'default', objects: 2, bytes: 2048, maxBytes: 4 << 20, evictions: 1, purged: 0 }
+  const one = { name: 'default', objects: 2, bytes: 2048, maxBytes: 4 << 20, evictions: 1, purged: 0, tiers: [] }
   const told = mergeTold([
-    { counts: [one], purged: 1, listed: [] },
-    { counts: [{ ...one, name: 'big' }, one], purged: 2, listed: [] },
+    { counts: [one], purged: 1, listed: [], names: ['default'] },
+    { counts: [{ ...one, name: 'big' }, one], purged: 2, listed: [], names: ['big', 'default'] },
   ])
   assert.is(told.purged, 3)
   assert.is(
     formatTold({ kind: 'stat', cache: null }, told),
     'big: 2 answers, 2.0 KB of 4.0 MB, 1 evicted, 0 purged\ndefault: 4 answers, 4.0 KB of 8.0 MB, 2 evicted, 0 purged\n',
   )
-  assert.is(formatTold({ kind: 'stat', cache: 'x' }, { ...told, counts: [] }), 'there is no cache x\n')
+  assert.is(noCache('bog', told.names), 'there is no cache bog; did you mean big?')
+  assert.is(noCache('x', told.names), 'there is no cache x; there is big, default')
+  assert.is(noCache('x', []), 'there is no cache x; the config has none')
   assert.is(formatTold({ kind: 'purge', cache: null, purge: { kind: 'all', soft: true } }, told), '3 answers made stale\n')
+})
+
+test('what workers share is told once', () => {
+  const disk = { tier: 'disk', objects: 3, bytes: 2048, maxBytes: 4 << 20, evictions: 1, found: 2, failed: 0 } as const
+  const one = { name: 'default', objects: 0, bytes: 0, maxBytes: 4 << 20, evictions: 0, purged: 0, tiers: [disk] }
+  const listed = { url: 'http://x/a', status: 200, bytes: 9, age: 1, ttl: 2, hits: 0, variant: '', tags: [], where: 'disk' } as const
+  const inMemory = { ...listed, where: 'memory' } as const
+  const worker = { counts: [one], purged: 0, listed: [listed, inMemory], names: ['default'] }
+  const told = mergeTold([worker, worker])
+  assert.equal(told.listed, [listed, inMemory, inMemory])
+  assert.is(
+    formatTold({ kind: 'stat', cache: null }, told),
+    'default: 0 answers, 0 B of 8.0 MB, 0 evicted, 0 purged\n  disk: 3 answers, 2.0 KB of 4.0 MB, 1 evicted, 4 found there, 0 failures\n',
+  )
+  assert.is(
+    formatTold({ kind: 'list', cache: null, prefix: '', most: 9 }, { ...told, listed: [listed] }),
+    '200      9 B fresh 2 s      0 hits  disk    http://x/a\n',
+  )
 })
 
 test.run()

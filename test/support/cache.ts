@@ -12,6 +12,9 @@ export interface CachedOptions extends CacheOptions {
   readonly outer?: List<HttpUse>
   readonly inner?: List<HttpUse>
   readonly trust?: readonly string[]
+  readonly warn?: (text: string) => void
+  /** Another one in front of the same endpoint, by the same clock. */
+  readonly beside?: Cached
   /** HTTP/2 without TLS, too. */
   readonly h2c?: boolean
 }
@@ -22,13 +25,15 @@ export class Cached implements AsyncDisposable {
   readonly origin: Origin
   readonly proxy: RunningProxy
   readonly client: Client
-  readonly #clock: { now: number }
+  readonly clock: { now: number }
+  readonly #isFirst: boolean
 
-  constructor(origin: Origin, proxy: RunningProxy, client: Client, clock: { now: number }) {
+  constructor(origin: Origin, proxy: RunningProxy, client: Client, clock: { now: number }, isFirst: boolean) {
     this.origin = origin
     this.proxy = proxy
     this.client = client
-    this.#clock = clock
+    this.clock = clock
+    this.#isFirst = isFirst
   }
 
   /** How often the endpoint was asked. */
@@ -37,11 +42,11 @@ export class Cached implements AsyncDisposable {
   }
 
   get now(): Date {
-    return new Date(this.#clock.now)
+    return new Date(this.clock.now)
   }
 
   pass(seconds: number): void {
-    this.#clock.now += seconds * 1000
+    this.clock.now += seconds * 1000
   }
 
   get(path = '/', lines: readonly string[] = [], method = 'GET'): Promise<ClientResponse> {
@@ -52,7 +57,7 @@ export class Cached implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.client.destroy()
     await this.proxy[Symbol.asyncDispose]()
-    await this.origin.close()
+    if (this.#isFirst) await this.origin.close()
   }
 }
 
@@ -63,14 +68,14 @@ export function requestOf(path = '/', lines: readonly string[] = [], method = 'G
 
 export async function startCached(
   handler: Handler,
-  { outer = [], inner = [], trust, h2c = false, ...options }: CachedOptions = {},
+  { outer = [], inner = [], trust, h2c = false, beside, warn, ...options }: CachedOptions = {},
 ): Promise<Cached> {
-  const origin = await startOrigin(handler)
-  const clock = { now: BEGIN }
+  const origin = beside?.origin ?? (await startOrigin(handler))
+  const clock = beside?.clock ?? { now: BEGIN }
   const use: List<HttpUse> = [...outer, cache(options), ...inner]
   const web = http({ listen: ':8080', h2c, ...(trust === undefined ? {} : { trust }), routes: [{ use, to: origin.address }] })
-  const proxy = await startProxy({ config: { listeners: { web } }, clock: () => clock.now })
-  return new Cached(origin, proxy, await proxy.connect(), clock)
+  const proxy = await startProxy({ config: { listeners: { web } }, clock: () => clock.now, ...(warn === undefined ? {} : { warn }) })
+  return new Cached(origin, proxy, await proxy.connect(), clock, beside === undefined)
 }
 
 /** `200` that says how long it is fresh, and no Date: so the proxy's clock counts. */

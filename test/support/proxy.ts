@@ -82,6 +82,8 @@ export interface ProxyOptions extends UpstreamOptions {
   readonly config?: Config
   /** Of what policies keep: milliseconds since the epoch. */
   readonly clock?: () => number
+  /** Told of what policies can do less well than they might. */
+  readonly warn?: (text: string) => void
   /** Shared with other proxies. */
   readonly ticketKeys?: TicketKeys
   /** On a clock that the test turns. */
@@ -100,8 +102,8 @@ export async function startProxy(options: ProxyOptions = {}): Promise<RunningPro
   if (canUseHandles !== asked) throw new Error(`bare handles are ${canUseHandles ? '' : 'not '}in use`)
   const askedKernel = asked && process.env.SLUICE_NO_FFI !== '1' && process.platform === 'linux'
   if ((getKernel() !== null) !== askedKernel) throw new Error(`system calls are ${askedKernel ? 'not ' : ''}in use`)
-  const { deadlines, parts, clock } = options
-  const proxy = new RunningProxy({ ...parts, ...(deadlines === undefined ? {} : { deadlines }) }, clock)
+  const { deadlines, parts } = options
+  const proxy = new RunningProxy({ ...parts, ...(deadlines === undefined ? {} : { deadlines }) }, options)
   await proxy.start(options)
   return proxy
 }
@@ -128,7 +130,7 @@ export class RunningProxy implements AsyncDisposable {
   #inUse: PolicySet | null = null
   readonly #waiting = new Waiting()
 
-  constructor(parts: Partial<RuntimeOptions> = {}, clock: () => number = Date.now) {
+  constructor(parts: Partial<RuntimeOptions> = {}, { clock, warn }: Pick<ProxyOptions, 'clock' | 'warn'> = {}) {
     this.runtime = new Runtime({
       ...parts,
       observer: this.#observer(),
@@ -137,7 +139,10 @@ export class RunningProxy implements AsyncDisposable {
         this.#waiting.poke()
       },
     })
-    this.#policies = new Policies(this.runtime.deadlines, { clock })
+    this.#policies = new Policies(this.runtime.deadlines, {
+      ...(clock === undefined ? {} : { clock }),
+      ...(warn === undefined ? {} : { warn }),
+    })
   }
 
   async start(options: ProxyOptions): Promise<void> {
@@ -184,6 +189,7 @@ export class RunningProxy implements AsyncDisposable {
 
   #take(plan: Plan, policies: PolicySet, options: GatherOptions): void {
     this.runtime.use(plan, gatherMaterials(plan, options))
+    policies.take()
     this.#inUse?.release()
     this.#inUse = policies
   }

@@ -1,0 +1,85 @@
+/**
+ * The folder of a cache on disk: `NAME/1/index.db`, bodies in `NAME/1/objects/`, and those that are still being written in `NAME/1/new/`, under
+ * the id of the process that writes them. When the index turns out to be damaged, all begin anew in `NAME/2`.
+ */
+import { existsSync, mkdirSync, readdirSync } from 'node:fs'
+import { mkdir, readdir, rename, rm, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+
+export class DiskFolder {
+  readonly #base: string
+  readonly #number: number
+
+  private constructor(base: string, number: number) {
+    this.#base = base
+    this.#number = number
+  }
+
+  /** The newest there is, or the first. Throws what the system says. */
+  static open(path: string, cache: string): DiskFolder {
+    const base = join(path, cache)
+    mkdirSync(base, { recursive: true, mode: 0o700 })
+    const numbers = readdirSync(base).filter((name) => /^\d{1,9}$/.test(name))
+    return new DiskFolder(base, Math.max(1, ...numbers.map(Number))).#make()
+  }
+
+  /** For when this one is damaged. Another process may have made it already. */
+  next(): DiskFolder {
+    return new DiskFolder(this.#base, this.#number + 1).#make()
+  }
+
+  get index(): string {
+    return join(this.path, 'index.db')
+  }
+
+  get path(): string {
+    return join(this.#base, String(this.#number))
+  }
+
+  fileOf(name: string): string {
+    return join(this.path, 'objects', name.slice(0, 2), name)
+  }
+
+  newFileOf(name: string): string {
+    return join(this.path, 'new', `${process.pid}-${name}`)
+  }
+
+  /** It is whole: from now on `fileOf` is where it is. */
+  async takeIn(name: string): Promise<void> {
+    const from = this.newFileOf(name)
+    const to = this.fileOf(name)
+    try {
+      await rename(from, to)
+    } catch (error) {
+      if (!existsSync(from)) throw error
+      await mkdir(join(to, '..'), { recursive: true, mode: 0o700 })
+      await rename(from, to)
+    }
+  }
+
+  /** Deletes what processes that are gone were writing, and the folders before this one. */
+  async sweep(): Promise<void> {
+    for (const name of await readdir(join(this.path, 'new'))) {
+      const pid = Number.parseInt(name, 10)
+      if (pid !== process.pid && isAlive(pid)) continue
+      await unlink(join(this.path, 'new', name)).catch(() => {})
+    }
+    for (const name of await readdir(this.#base))
+      if (/^\d+$/.test(name) && Number(name) < this.#number) await rm(join(this.#base, name), { recursive: true, force: true })
+  }
+
+  #make(): this {
+    mkdirSync(join(this.path, 'new'), { recursive: true, mode: 0o700 })
+    return this
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    // Of another user.
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'
+  }
+}

@@ -1,0 +1,391 @@
+/**
+ * Answers on the disk of a machine: one copy for all its workers, which outlives them. An answer is found from the moment its file is whole and
+ * its row is written; whatever of it is missing or damaged is as if it had never been kept. What goes wrong is told once, and costs no request more
+ * than a miss does.
+ */
+import { hash } from 'node:crypto'
+import { unlink } from 'node:fs/promises'
+import { crc32 } from 'node:zlib'
+import type { BodySource } from '../body-source.ts'
+import type { ListedResponse, TierCounts } from '../counts.ts'
+import { selectVariant } from '../memory-store.ts'
+import { packHead, unpackHead } from '../packed.ts'
+import { isPurged, type Purge } from '../purge.ts'
+import type { StoredResponse } from '../stored-response.ts'
+import { LATER, type Tier, type TierHome, type Wanted } from '../tier.ts'
+import { BodyWriter, isYoung } from './body-writer.ts'
+import { DiskFolder } from './disk-folder.ts'
+import { DiskIndex, isBusy, isFull, type ListedRow, type Place, type Range, type Row, rangesOf, urlsFrom } from './disk-index.ts'
+import { DiskWrites } from './disk-writes.ts'
+import { DamagedFile, fileBytes, readObject } from './object-file.ts'
+
+export interface DiskLimits {
+  /** Absolute. */
+  readonly path: string
+  readonly bytes: number
+  readonly timeoutMs: number
+}
+
+/** What an answer takes beside its file: its row, and what of the last block of the file system is empty. */
+const OVERHEAD_BYTES = 4096
+/** Of a purge or a list, at a time. */
+const STEP = 24
+const PURGE_TRIES = 3
+
+export class DiskTier implements Tier {
+  readonly timeoutMs: number
+  readonly #home: TierHome
+  readonly #bytes: number
+  readonly #folder: DiskFolder
+  readonly #index: DiskIndex
+  readonly #writes: DiskWrites
+  /** Bodies that lie in a file; a renewed answer has the same one. */
+  readonly #files = new WeakMap<BodySource, string>()
+  readonly #bodies: BodyWriter
+  /** While the disk is full: what fits. */
+  #fits = Number.POSITIVE_INFINITY
+  #found = 0
+  #failed = 0
+  /** What has been told; the same is told once more after it went well. */
+  readonly #told = new Set<string>()
+  #isBroken = false
+  #isClosed = false
+
+  /** Throws an Error that says why the folder cannot be used. */
+  constructor(name: string, { path, bytes, timeoutMs }: DiskLimits, home: TierHome) {
+    this.#home = home
+    this.#bytes = bytes
+    this.timeoutMs = timeoutMs
+    const { folder, index } = openFolder(DiskFolder.open(path, name), home)
+    this.#folder = folder
+    this.#index = index
+    this.#writes = this.#openWrites()
+    this.#bodies = new BodyWriter({
+      folder,
+      addRow: (response, file, isWanted) => this.#addRow(response, file, isWanted),
+      removeRow: ({ key }, file) => this.#removeFile(key, file),
+      onWritten: (response, file) => this.#written(response, file),
+      onError: (error) => this.#writeFailed(error),
+    })
+    void folder.sweep().catch((error: unknown) => this.#fail('cannot be swept', error))
+  }
+
+  #openWrites(): DiskWrites {
+    const index = this.#index
+    return new DiskWrites({
+      index,
+      delete: (file) => this.#delete(file),
+      excess: () => {
+        const most = Math.min(this.#bytes, this.#fits)
+        return this.#isBroken || this.#totals().bytes <= most ? null : (changed) => changed.evict(most)
+      },
+      onError: (error) => this.#indexFailed(error),
+    })
+  }
+
+  // ── found ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  find({ key, request, than }: Wanted, taker: (found: StoredResponse | null) => void): StoredResponse | null | typeof LATER {
+    if (this.#isBroken) return null
+    const row = this.#rowFor(key, request)
+    if (row === null || (than !== null && row.born <= than.freshness.bornAt)) return null
+    if (!this.#home.hasRoom(row.length)) return null
+    const response = this.#headOf(row, key)
+    if (response === null) return null
+    this.#files.set(response.body, row.file)
+    this.#read(row, response, taker)
+    return LATER
+  }
+
+  #rowFor(key: string, request: Wanted['request']): Row | null {
+    try {
+      const rows = this.#index.rowsOf(hashOf(key))
+      if (rows.length === 0) return null
+      return (
+        selectVariant(
+          rows.map((row) => ({ row, vary: row.vary === null ? null : row.vary.split(','), variant: row.variant })),
+          request,
+        )?.row ?? null
+      )
+    } catch (error) {
+      this.#indexFailed(error)
+      return null
+    }
+  }
+
+  #headOf(row: Row, key: string): StoredResponse | null {
+    try {
+      const head = this.#index.headOf(row.id)
+      if (head === undefined) return null
+      const response = checksumOf(head.head, row.file) === head.checksum ? unpackHead(head.head, key) : null
+      if (response !== null && response.length === row.length) {
+        if (row.purged !== null) response.purge(row.purged)
+        return response
+      }
+      this.#removeFile(key, row.file)
+      this.#fail('has damaged rows', new DamagedFile('they are not what was written'))
+    } catch (error) {
+      this.#indexFailed(error)
+    }
+    return null
+  }
+
+  #read(row: Row, response: StoredResponse, taker: (found: StoredResponse | null) => void): void {
+    let hasBegun = false
+    readObject(this.#folder.fileOf(row.file), response.body, row.length, {
+      onBegun: () => {
+        hasBegun = true
+        this.#found++
+        this.#writes.mayMake((index) => {
+          index.visit(row.id)
+          return []
+        })
+        taker(response)
+      },
+      onError: (error) => {
+        const isGone = 'code' in error && error.code === 'ENOENT'
+        // Another worker has put it out, or its file is about to get its name.
+        if (!isGone) this.#fail('cannot be read', error)
+        if (!isGone || !isYoung(row.file)) this.#removeFile(response.key, row.file)
+        if (hasBegun) {
+          response.body.break()
+          this.#home.lost(response)
+        } else taker(null)
+      },
+    })
+  }
+
+  #removeFile(key: string, file: string): void {
+    this.#writes.make((index) => index.removeFile(hashOf(key), file))
+  }
+
+  // ── kept ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  keep(response: StoredResponse): void {
+    if (this.#isClosed || this.#isBroken || fileBytes(response.length) > this.#bytes / 4) return
+    const file = this.#files.get(response.body)
+    if (file === undefined) return this.#bodies.add(response)
+    const key = hashOf(response.key)
+    const { born, lifetime, head, checksum } = headRow(response, file)
+    let isThere = false
+    this.#writes.mayMake(
+      (index) => {
+        isThere = index.renew({ file, born, lifetime, head, checksum }, key)
+        return []
+      },
+      (isMade) => {
+        if (!isMade || isThere || response.body.state !== 'complete') return
+        this.#files.delete(response.body)
+        if (!response.isGone) this.#bodies.add(response)
+      },
+    )
+  }
+
+  #addRow(response: StoredResponse, file: string, isWanted: () => boolean): Promise<boolean> {
+    return new Promise((resolve) => {
+      let isAdded = false
+      const add = (index: DiskIndex) => {
+        isAdded = isWanted()
+        return isAdded ? index.add(rowOf(response, file), this.#home.variants) : []
+      }
+      this.#writes.mayMake(add, (isMade) => resolve(isMade && isAdded))
+    })
+  }
+
+  #written(response: StoredResponse, file: string): void {
+    this.#files.set(response.body, file)
+    this.#told.clear()
+    this.#fits = Number.POSITIVE_INFINITY
+  }
+
+  #writeFailed(error: unknown): void {
+    const isNoSpace = isFull(error) || (error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT'))
+    // There is less room than was said: what is there makes room for what comes.
+    if (isNoSpace) this.#fits = this.#totals().bytes * 0.95
+    this.#fail(isNoSpace ? 'is full' : 'cannot be written', error)
+  }
+
+  async #delete(file: string): Promise<void> {
+    // What is not there is deleted.
+    await unlink(this.#folder.fileOf(file)).catch(() => {})
+  }
+
+  // ── put out ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  remove({ key, vary, variant }: StoredResponse): void {
+    if (this.#isBroken) return
+    const names = varyText({ vary })
+    this.#bodies.purge((one) => one.key === key && one.variant === variant && varyText(one) === names)
+    this.#writes.make((index) => index.remove(hashOf(key), names, variant))
+  }
+
+  invalidate(url: string): void {
+    void this.purge({ kind: 'url', url, soft: false })
+  }
+
+  async purge(purge: Purge): Promise<number> {
+    if (this.#isBroken) return 0
+    this.#bodies.purge((response) => isPurged(response, purge))
+    const now = this.#home.clock()
+    let count = 0
+    for (const range of rangesOf(purge)) count += await this.#purgeRange(range, purge.soft ? now : null)
+    return count
+  }
+
+  /** `stale`: when they became so; null: they go. */
+  async #purgeRange(range: Range, stale: number | null): Promise<number> {
+    let count = 0
+    let tries = 0
+    for (let after: Place | null = null, isMore = true; isMore && !this.#isBroken; ) {
+      const step = await this.#purgeStep(range, after, stale)
+      if (step !== null) {
+        count += step.count
+        after = step.last
+        isMore = step.last !== null
+      } else if (++tries === PURGE_TRIES) {
+        // What was to be purged must not be found.
+        this.#isBroken = true
+        this.#fail('cannot be purged and is not used any more', new Error('its index cannot be written'))
+      }
+    }
+    return count
+  }
+
+  /** Null: it could not be done. */
+  #purgeStep(range: Range, after: Place | null, stale: number | null): Promise<{ count: number; last: Place | null } | null> {
+    return new Promise((resolve) => {
+      let count = 0
+      let last: Place | null = null
+      const change = (index: DiskIndex) => {
+        const some = index.matching(range, after, STEP)
+        last = some.length === STEP ? some.at(-1)! : null
+        const gone = stale === null ? some.flatMap(({ id }) => index.removeId(id)) : []
+        count = stale === null ? gone.length : some.filter(({ id }) => index.makeStale(id, stale)).length
+        return gone
+      }
+      this.#writes.make(change, (isMade) => resolve(isMade ? { count, last } : null))
+    })
+  }
+
+  // ── told ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  get counts(): TierCounts {
+    const { objects, bytes, evictions } = this.#totals()
+    return { tier: 'disk', objects, bytes, maxBytes: this.#bytes, evictions, found: this.#found, failed: this.#failed }
+  }
+
+  #totals(): { objects: number; bytes: number; evictions: number } {
+    try {
+      if (!this.#isBroken) return this.#index.totals
+    } catch (error) {
+      this.#indexFailed(error)
+    }
+    return { objects: 0, bytes: 0, evictions: 0 }
+  }
+
+  async list(prefix: string, most: number): Promise<readonly ListedResponse[]> {
+    const found: ListedResponse[] = []
+    const now = this.#home.clock()
+    for (let after: Place | null = null; found.length < most; ) {
+      const rows: readonly ListedRow[] = this.#isBroken
+        ? []
+        : this.#index.list(urlsFrom(prefix), after, Math.min(STEP, most - found.length))
+      for (const { id, url, variant, status, length: bytes, born, lifetime, purged } of rows) {
+        const age = Math.max(0, Math.floor((now - born) / 1000))
+        const ttl = Math.min(lifetime - age, purged === null ? Number.POSITIVE_INFINITY : -Math.floor((now - purged) / 1000))
+        found.push({ url, status, bytes, age, ttl, hits: 0, variant, tags: this.#index.tagsOf(id), where: 'disk' })
+      }
+      if (rows.length < STEP) return found
+      after = rows.at(-1)!
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    return found
+  }
+
+  async settled(): Promise<void> {
+    await this.#bodies.settled()
+    await this.#writes.settled()
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    await this.settled()
+    this.#isBroken = true
+    this.#index.close()
+  }
+
+  // ── gone wrong ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #indexFailed(error: unknown): void {
+    if (isBusy(error) || this.#isBroken) return
+    if (isFull(error)) return this.#writeFailed(error)
+    this.#fail('has an index that cannot be used', error)
+    // What else it says is not to be believed: it begins anew with the next start, beside what others still read.
+    this.#isBroken = isDamage(error)
+    try {
+      if (this.#isBroken) this.#folder.next()
+    } catch {
+      // Then it is found damaged once more.
+    }
+  }
+
+  #fail(what: string, error: unknown): void {
+    this.#failed++
+    if (this.#told.has(what)) return
+    this.#told.add(what)
+    this.#home.warn(`the folder of a cache ${what}, so less is kept: ${this.#folder.path}: ${words(error)}`)
+  }
+}
+
+function openFolder(folder: DiskFolder, home: TierHome): { readonly folder: DiskFolder; readonly index: DiskIndex } {
+  try {
+    return { folder, index: new DiskIndex(folder.index) }
+  } catch (error) {
+    if (!isDamage(error)) throw error
+    home.warn(`the index of a cache is damaged, so what it kept is fetched anew: ${folder.path}: ${words(error)}`)
+    const next = folder.next()
+    return { folder: next, index: new DiskIndex(next.index) }
+  }
+}
+
+function hashOf(key: string): Uint8Array {
+  return hash('sha256', key, 'buffer').subarray(0, 16)
+}
+
+function varyText({ vary }: Pick<StoredResponse, 'vary'>): string | null {
+  return vary === null ? null : vary.join()
+}
+
+/** A head belongs to one body. */
+function checksumOf(head: string, file: string): number {
+  return crc32(head, crc32(file))
+}
+
+function headRow(response: StoredResponse, file: string) {
+  const head = packHead(response)
+  const { bornAt, lifetime } = response.freshness
+  return { born: Math.floor(bornAt), lifetime, head, checksum: checksumOf(head, file) }
+}
+
+function rowOf(response: StoredResponse, file: string) {
+  const { url, variant, length, status, tags } = response
+  return {
+    ...headRow(response, file),
+    ...{ key: hashOf(response.key), vary: varyText(response), variant, url, file, length, status, tags },
+    size: Math.ceil(fileBytes(length) / 4096) * 4096 + OVERHEAD_BYTES,
+  }
+}
+
+const SQLITE_CORRUPT = 11
+const SQLITE_NOTADB = 26
+
+function isDamage(error: unknown): boolean {
+  if (!(error instanceof Error) || !('errcode' in error)) return false
+  const code = Number(error.errcode) & 0xff
+  return code === SQLITE_CORRUPT || code === SQLITE_NOTADB
+}
+
+function words(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

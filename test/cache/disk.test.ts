@@ -1,0 +1,249 @@
+/** Answers on disk: one copy for all who share a folder, which outlives them, and nothing of it that is not what was written. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { parsePurge } from '../../core/cache/asks.ts'
+import { type Cached, type CachedOptions, fresh, startCached } from '../support/cache.ts'
+
+const status = 'cache-status'
+
+class Folder implements Disposable {
+  readonly path = mkdtempSync(join(tmpdir(), 'sluice-disk-'))
+
+  get files(): string[] {
+    const found = readdirSync(this.path, { recursive: true, withFileTypes: true })
+    return found.filter((one) => one.isFile() && one.parentPath.includes('objects')).map(({ parentPath, name }) => join(parentPath, name))
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true })
+  }
+}
+
+function startOn(folder: Folder, handler: Parameters<typeof startCached>[0], options: CachedOptions = {}): Promise<Cached> {
+  return startCached(handler, { disk: { path: folder.path }, ...options })
+}
+
+/** Another worker, or the same after a restart. */
+function startBeside(folder: Folder, beside: Cached, options: CachedOptions = {}): Promise<Cached> {
+  return startOn(folder, () => undefined, { beside, ...options })
+}
+
+function disk(cached: Cached) {
+  return cached.proxy.caches.counts[0]!.tiers[0]!
+}
+
+async function written(cached: Cached): Promise<void> {
+  await Promise.all(cached.proxy.caches.of(null).map((cache) => cache.settled()))
+}
+
+test('what one worker keeps another one finds, after a restart, too', async () => {
+  using folder = new Folder()
+  await using first = await startOn(folder, () => fresh('kiwi', 60, ['ETag: "1"', 'X-A: b']))
+  await first.get('/a')
+  await written(first)
+  await using second = await startBeside(folder, first)
+  second.pass(5)
+  const { text, headers } = await second.get('/a')
+  assert.equal([text, headers[status], headers.age, headers['x-a'], headers.etag], ['kiwi', 'sluice; hit; ttl=55', '5', 'b', '"1"'])
+  assert.is((await second.get('/a', ['If-None-Match: "1"'])).status, 304)
+  assert.equal([first.asked, disk(second).found, disk(second).objects, folder.files.length], [1, 1, 1, 1])
+})
+
+test('a large body comes in blocks, as whole as it was, to all who ask meanwhile', async () => {
+  using folder = new Folder()
+  const body = Array.from({ length: 50_000 }, (_, i) => `${i} `).join('')
+  await using first = await startOn(folder, () => fresh(body))
+  await first.get('/a')
+  await written(first)
+  await using second = await startBeside(folder, first)
+  const [whole, part] = await Promise.all([
+    second.get('/a'),
+    (await second.proxy.connect()).send('GET /a HTTP/1.1\r\nHost: example.com\r\nRange: bytes=-6\r\n\r\n').response(),
+  ])
+  assert.ok(whole.text === body)
+  assert.equal([part.status, part.text], [206, body.slice(-6)])
+  assert.equal([first.asked, disk(second).found], [1, 1])
+})
+
+test('what varies is found by what it varies by', async () => {
+  using folder = new Folder()
+  await using first = await startOn(folder, ({ headers }) => fresh(String(headers['accept-language']), 60, ['Vary: Accept-Language']))
+  for (const language of ['de', 'fr']) await first.get('/a', [`Accept-Language: ${language}`])
+  await written(first)
+  await using second = await startBeside(folder, first)
+  assert.is((await second.get('/a', ['Accept-Language: de'])).text, 'de')
+  assert.is((await second.get('/a', ['Accept-Language: fr'])).text, 'fr')
+  assert.is((await second.get('/a', ['Accept-Language: it'])).text, 'it')
+  assert.is(first.asked, 3)
+})
+
+test('what one worker renewed the others do not ask about', async () => {
+  using folder = new Folder()
+  const handler = ({ headers }: { readonly headers: Readonly<Record<string, string>> }) =>
+    headers['if-none-match'] === undefined
+      ? fresh('kiwi', 60, ['ETag: "1"'])
+      : 'HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=60\r\nX-New: 1\r\n\r\n'
+  await using first = await startOn(folder, handler)
+  await first.get('/a')
+  await written(first)
+  await using second = await startBeside(folder, first)
+  await second.get('/a')
+  first.pass(61)
+  await first.get('/a')
+  await written(first)
+  const { headers, text } = await second.get('/a')
+  assert.equal([text, headers[status], headers['x-new'], first.asked], ['kiwi', 'sluice; hit; ttl=60', '1', 2])
+  assert.is(folder.files.length, 1, 'the body is the same file')
+})
+
+for (const [what, damage] of [
+  ['a changed byte', (file: string) => writeFileSync(file, readFileSync(file).fill(1, 29))],
+  ['a missing end', (file: string) => truncateSync(file, readFileSync(file).length - 1)],
+  ['a header of another', (file: string) => writeFileSync(file, readFileSync(file).fill(0, 8, 9))],
+  ['nothing', (file: string) => truncateSync(file, 0)],
+  ['no file', (file: string) => rmSync(file)],
+] as const) {
+  test(`with ${what} it is as if it had never been kept`, async () => {
+    using folder = new Folder()
+    await using first = await startOn(folder, () => fresh('kiwi'))
+    await first.get('/a')
+    await written(first)
+    damage(folder.files[0]!)
+    await using second = await startBeside(folder, first)
+    const { text, headers } = await second.get('/a')
+    assert.equal([text, headers[status]], ['kiwi', 'sluice; fwd=uri-miss; stored'])
+    await written(second)
+    await using third = await startBeside(folder, first)
+    assert.is((await third.get('/a')).headers[status], 'sluice; hit; ttl=60')
+    assert.is(first.asked, 2)
+  })
+}
+
+test('an index that is none is left alone, and all begin anew', async () => {
+  using folder = new Folder()
+  await using first = await startOn(folder, () => fresh('kiwi'))
+  await first.get('/a')
+  await first.proxy.caches.close()
+  writeFileSync(join(folder.path, 'default/1/index.db'), 'no index')
+  rmSync(join(folder.path, 'default/1/index.db-wal'), { force: true })
+  await using second = await startBeside(folder, first)
+  assert.is((await second.get('/a')).headers[status], 'sluice; fwd=uri-miss; stored')
+  await written(second)
+  await using third = await startBeside(folder, first)
+  assert.is((await third.get('/a')).headers[status], 'sluice; hit; ttl=60')
+})
+
+test('a purge by URL, prefix, host, tag or of all reaches the disk, softly too', async () => {
+  using folder = new Folder()
+  await using first = await startOn(folder, ({ target }) => fresh(target, 60, ['ETag: "1"', `Cache-Tag: t${target.slice(1)}`]))
+  await using other = await startBeside(folder, first)
+  const isKept = async (path: string): Promise<boolean> => {
+    // Of its memory nothing is left.
+    other.proxy.caches.of(null)[0]!.store.resize({ bytes: 0, objectBytes: 0, variants: 16 })
+    other.proxy.caches.of(null)[0]!.store.resize({ bytes: 1e6, objectBytes: 1e6, variants: 16 })
+    return (await other.get(path, ['Cache-Control: only-if-cached'])).status === 200
+  }
+  const purge = async (fields: Readonly<Record<string, unknown>>): Promise<number> => {
+    const { purged } = await first.proxy.caches.tell(parsePurge(fields) as Exclude<ReturnType<typeof parsePurge>, string>)
+    return purged
+  }
+  const fill = async () => {
+    for (const path of ['/a', '/a?b', '/as', '/b/c']) await first.get(path)
+    await written(first)
+  }
+  await fill()
+  assert.is(await purge({ url: 'http://example.com/a' }), 1)
+  assert.equal([await isKept('/a'), await isKept('/a?b'), await isKept('/as')], [false, true, true])
+  assert.is(await purge({ prefix: 'http://example.com/a' }), 2)
+  assert.equal([await isKept('/as'), await isKept('/b/c')], [false, true])
+  assert.is(await purge({ tag: 'tb/c' }), 1)
+  assert.is(await isKept('/b/c'), false)
+  await fill()
+  assert.is(await purge({ host: 'other.example' }), 0)
+  assert.is(await purge({ host: 'example.com', soft: true }), 4)
+  assert.equal([await isKept('/as'), disk(first).objects], [false, 4])
+  assert.is(await purge({ all: true }), 4)
+  assert.equal([disk(first).objects, disk(first).bytes], [0, 0])
+  await written(first)
+  assert.equal(folder.files, [])
+})
+
+test('what another worker wrote from before a purge is not taken after it', async () => {
+  using folder = new Folder()
+  await using first = await startOn(folder, () => fresh('kiwi'))
+  await using second = await startBeside(folder, first)
+  await second.proxy.caches.tell({ kind: 'purge', cache: null, purge: { kind: 'url', url: 'http://example.com/a', soft: false } })
+  // The first has not been told yet.
+  await first.get('/a')
+  await written(first)
+  assert.is((await second.get('/a')).headers[status], 'sluice; fwd=uri-miss; stored')
+})
+
+test('a request that changes what is behind a URL puts it out on disk, too', async () => {
+  using folder = new Folder()
+  await using first = await startOn(folder, () => fresh('kiwi'))
+  await first.get('/a')
+  await written(first)
+  await using second = await startBeside(folder, first)
+  await second.get('/a', [], 'DELETE')
+  await written(second)
+  assert.is(disk(first).objects, 0)
+})
+
+test('there is never more on disk than may be, and what is asked for again stays', async () => {
+  using folder = new Folder()
+  const options = { disk: { path: folder.path, size: '200kb' } } as const
+  await using first = await startOn(folder, () => fresh('k'.repeat(10_000)), options)
+  await first.get('/kept')
+  await written(first)
+  for (let i = 0; i < 30; i++) {
+    await first.get(`/${i}`)
+    await written(first)
+    await using other = await startBeside(folder, first, options)
+    if (i % 4 === 0) assert.match((await other.get('/kept')).headers[status]!, /hit/)
+    await written(other)
+  }
+  assert.ok(disk(first).bytes <= 200 * 1024, `${disk(first).bytes}`)
+  assert.ok(disk(first).evictions >= 15, `${disk(first).evictions}`)
+  assert.is(folder.files.length, disk(first).objects)
+})
+
+test('what processes that are gone were writing is deleted', async () => {
+  using folder = new Folder()
+  await using first = await startOn(folder, () => fresh('kiwi'))
+  await first.get('/a')
+  await written(first)
+  const left = join(folder.path, 'default/1/new/999999999-abc')
+  writeFileSync(left, 'half')
+  await using second = await startBeside(folder, first)
+  await second.get('/a')
+  while (readdirSync(join(folder.path, 'default/1/new')).length > 0) await new Promise((resolve) => setImmediate(resolve))
+})
+
+test('a folder that cannot be used costs no answer, and is told of once', async () => {
+  using folder = new Folder()
+  writeFileSync(join(folder.path, 'file'), '')
+  const told: string[] = []
+  await using first = await startCached(() => fresh('kiwi'), { disk: { path: join(folder.path, 'file') }, warn: (text) => told.push(text) })
+  for (const path of ['/a', '/a', '/b']) await first.get(path)
+  assert.is(first.asked, 2)
+  assert.is(told.length, 1)
+  assert.match(told[0]!, /^the cache default keeps nothing on disk: .*ENOTDIR/)
+})
+
+test('without the folder of the bodies nothing is kept, which is told once', async () => {
+  using folder = new Folder()
+  const told: string[] = []
+  await using first = await startOn(folder, () => fresh('kiwi'), { warn: (text) => told.push(text) })
+  rmSync(join(folder.path, 'default/1/new'), { recursive: true })
+  for (const path of ['/a', '/b', '/c']) assert.is((await first.get(path)).text, 'kiwi')
+  await written(first)
+  assert.is(told.length, 1)
+  assert.match(told[0]!, /^the folder of a cache cannot be written, so less is kept/)
+  assert.is(disk(first).objects, 0)
+})
+
+test.run()
