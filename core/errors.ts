@@ -159,6 +159,13 @@ export const errorTable = {
   hello_too_large: row(0, 'tls_protocol_error', 'downstream', 'never', 'The first message of TLS is too large.'),
   hello_timeout: row(0, 'tls_protocol_error', 'downstream', 'never', 'The first message of TLS did not arrive in time.'),
   handshake_failed: row(0, 'tls_protocol_error', 'downstream', 'never', 'The TLS handshake with the client failed.'),
+  interception_refused: row(
+    0,
+    'tls_alert_received',
+    'downstream',
+    'never',
+    'The client does not accept the certificate by which its TLS is read: it does not trust the authority, or accepts its own alone.',
+  ),
   bad_socks: row(0, 'http_request_error', 'downstream', 'never', 'What the client says is not valid SOCKS.'),
   unsupported_socks: row(
     0,

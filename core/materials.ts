@@ -5,22 +5,27 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { type Blocklists, NO_BLOCKLISTS } from './blocking/gather.ts'
+import { type Authority, Interceptor, makeAuthority as makeInterceptingAuthority, readAuthority } from './listener/interceptor.ts'
 import type { Termination, TlsChallenges } from './listener/termination.ts'
 import { makeTerminations } from './listener/terminations.ts'
 import { issueCertificate, makeAuthority } from './net/certificate.ts'
 import type { Issued } from './net/certificate-issuer.ts'
 import type { TicketKeys } from './net/ticket-keys.ts'
+import { forwardListenersOf } from './plan/forward-listeners.ts'
 import { httpListenersOf } from './plan/http-listeners.ts'
-import type { AcmePlan, ListenerPlan, Plan, TcpRoutePlan, TlsPlan, UpstreamPlan } from './plan/plan.ts'
+import type { AcmePlan, InterceptPlan, ListenerPlan, Plan, TcpRoutePlan, TlsPlan, UpstreamPlan } from './plan/plan.ts'
 import { makeOrigination, type Origination } from './upstream/dial.ts'
+
+type Made = Termination | Origination | Authority
 
 export interface Materials {
   readonly terminations: ReadonlyMap<ListenerPlan | TcpRoutePlan, Termination>
   readonly originations: ReadonlyMap<UpstreamPlan, Origination>
+  readonly interceptors: ReadonlyMap<InterceptPlan, Interceptor>
   /** A hash of what was read, by who uses it: `listener web`. */
   readonly certificates: ReadonlyMap<string, string>
   /** By such a hash. */
-  readonly made: ReadonlyMap<string, Termination | Origination>
+  readonly made: ReadonlyMap<string, Made>
   readonly blocklists: Blocklists
 }
 
@@ -38,9 +43,9 @@ export interface GatherOptions {
 /** Throws with the file's name. */
 export function gatherMaterials(plan: Plan, options: GatherOptions = {}): Materials {
   const { before = null, ticketKeys = null, challenges = null, blocklists = NO_BLOCKLISTS } = options
-  const made = new Map<string, Termination | Origination>()
+  const made = new Map<string, Made>()
   const certificates = new Map<string, string>()
-  const reuse = <T extends Termination | Origination>(user: string, texts: object, make: () => T): T => {
+  const reuse = <T extends Made>(user: string, texts: object, make: () => T): T => {
     const kind = user.slice(0, user.indexOf(' '))
     const key = `${kind} ${createHash('sha256').update(JSON.stringify(texts)).digest('base64')}`
     // The kind is part of the key.
@@ -61,7 +66,12 @@ export function gatherMaterials(plan: Plan, options: GatherOptions = {}): Materi
   for (const upstream of plan.upstreams.values()) {
     if (upstream.tls !== null) originations.set(upstream, readOrigination(upstream, upstream.tls, reuse))
   }
-  return { terminations, originations, certificates, made, blocklists }
+  const interceptors = new Map<InterceptPlan, Interceptor>()
+  for (const { listener, forward } of forwardListenersOf(plan.listeners)) {
+    if (forward.intercept !== null)
+      interceptors.set(forward.intercept, readInterceptor(listener.name, forward.intercept, { reuse, ticketKeys }))
+  }
+  return { terminations, originations, interceptors, certificates, made, blocklists }
 }
 
 interface Making {
@@ -70,7 +80,7 @@ interface Making {
   readonly challenges: TlsChallenges | null
 }
 
-type Reuse = <T extends Termination | Origination>(user: string, texts: object, make: () => T) => T
+type Reuse = <T extends Made>(user: string, texts: object, make: () => T) => T
 
 function readTermination(name: string, tls: readonly TlsPlan[], { reuse, ticketKeys, challenges }: Making): Termination {
   const texts = tls.map(({ cert, key, acme, alpn, clients, minVersion, ocsp, keyLog }) => ({
@@ -91,6 +101,19 @@ function readOrigination(
 ): Origination {
   const texts = { servername, ca: readPem(ca), cert: readPem(cert), key: readPem(key) }
   return naming([ca, cert, key], () => reuse(`upstream ${name}`, texts, () => makeOrigination(texts)))
+}
+
+function readInterceptor(name: string, plan: InterceptPlan, { reuse, ticketKeys }: Pick<Making, 'reuse' | 'ticketKeys'>): Interceptor {
+  try {
+    const texts = readAuthority(plan, Date.now())
+    const authority = reuse(`authority ${name}`, texts, () => makeInterceptingAuthority(texts, ticketKeys))
+    const identity = createHash('sha256')
+      .update(JSON.stringify([texts.upstreamCa, texts.verifies]))
+      .digest('base64')
+    return new Interceptor(plan, { authority, identity })
+  } catch (error) {
+    throw new Error(`the authority of ${name} in ${plan.cert} cannot be used: ${error instanceof Error ? error.message : String(error)}`)
+  }
 }
 
 /** For as long as the authority has given nothing: who connects is told by the handshake, not by a refused connection. */

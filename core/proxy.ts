@@ -17,6 +17,7 @@ import type { Tally } from './http/tally.ts'
 import { type Challenge, Challenges } from './listener/challenges.ts'
 import { gatherMaterials, type Materials } from './materials.ts'
 import type { DatagramSocket } from './net/datagrams.ts'
+import type { NamedDestination } from './net/destination.ts'
 import type { TicketKeys } from './net/ticket-keys.ts'
 import type { AcceptedWire, Wire } from './net/wire.ts'
 import { compilePlan } from './plan/compile.ts'
@@ -56,6 +57,8 @@ export interface Proxy {
   accept(listener: string, source: Server | DatagramSocket, key?: string): void
   /** Takes over a connection that is past its handshake. False: there is no such listener, or it is full. */
   admit(listener: string, wire: Wire, scheme: 'http' | 'https'): boolean
+  /** The same of what would come by a tunnel to there, which ends here. Null: such tunnels pass unread. */
+  admitInside(listener: string, wire: Wire, destination: NamedDestination): boolean | null
   /** The same for a TCP listener, from its first byte on. */
   connect(listener: string, wire: AcceptedWire): boolean
   /** Closes its copies of the listening sockets. */
@@ -215,6 +218,10 @@ class WorkerProxy implements Proxy {
 
   admit(listener: string, wire: Wire, scheme: 'http' | 'https'): boolean {
     return this.#runtime.listener(listener)?.admit(wire, scheme) ?? false
+  }
+
+  admitInside(listener: string, wire: Wire, destination: NamedDestination): boolean | null {
+    return this.#runtime.listener(listener)?.admitInside(wire, destination) ?? null
   }
 
   connect(listener: string, wire: AcceptedWire): boolean {

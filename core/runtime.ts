@@ -142,10 +142,9 @@ export class Runtime {
   /** Takes a plan into use. Cannot fail. */
   use(plan: Plan, materials: Materials): Swap {
     const upstreams = this.#upstreams.use(plan, materials.originations)
-    const forwardings = this.#forwardings.use(plan, materials.blocklists.of, {
-      events: this.#options.observer,
-      environment: this.#poolEnvironment(),
-    })
+    const { interceptors, blocklists } = materials
+    const environment = { events: this.#options.observer, environment: this.#poolEnvironment() }
+    const forwardings = this.#forwardings.use(plan, { blocklists: blocklists.of, interceptors }, environment)
     const before = this.#tally
     this.#tally = new Tally()
     const gone = new Map(this.#listeners)
@@ -221,7 +220,7 @@ export class Runtime {
       case 'tcp':
         return this.#useTcp(plan, known instanceof TcpListener ? known : null, outside, shared)
       case 'socks':
-        return this.#useSocks(plan, known, shared.forwardings.get(plan)!, shared)
+        return this.#useSocks(plan, known, { forward: shared.forwardings.get(plan)!, takes: null }, shared)
       case 'udp':
         return this.#useUdp(plan, known instanceof UdpListener ? known : null, shared)
     }
@@ -235,14 +234,22 @@ export class Runtime {
       return listener
     }
     const key = `socks ${plan.name}`
-    const socks = this.#useSocks(plan.socks, outside.get(key) ?? null, shared.forwardings.get(plan)!, shared)
+    const before = outside.get(key) ?? null
+    const takes = plan.forward?.intercept ? listener : null
+    const socks = this.#useSocks(plan.socks, before, { forward: shared.forwardings.get(plan)!, takes }, shared)
     outside.delete(key)
     this.#inside.set(key, socks)
     listener.share(socks)
     return listener
   }
 
-  #useSocks(plan: SocksListenerPlan, before: AnyListener | null, forward: Forwarding, shared: Shared): SocksListener {
+  /** `takes`: the listener for tunnels that may end here. */
+  #useSocks(
+    plan: SocksListenerPlan,
+    before: AnyListener | null,
+    { forward, takes }: { readonly forward: Forwarding; readonly takes: Listener | null },
+    shared: Shared,
+  ): SocksListener {
     const known = before instanceof SocksListener ? before : null
     const service: SocksService = {
       ...this.#makeShared(shared),
@@ -250,6 +257,7 @@ export class Runtime {
       forward,
       dns: this.#dns,
       counted: (change) => this.#counted(change),
+      takeGranted: takes === null ? null : (tunnel, place) => takes.takeGranted(tunnel, place),
     }
     known?.use(service)
     return known ?? new SocksListener(service, this.#environment())
@@ -268,10 +276,15 @@ export class Runtime {
   }
 
   #useHttp(plan: ListenerPlan, known: Listener | null, shared: Shared): Listener {
-    const termination = shared.materials.terminations.get(plan) ?? null
+    const { terminations, interceptors } = shared.materials
+    const intercept = plan.forward?.intercept ?? null
+    const materials = {
+      termination: terminations.get(plan) ?? null,
+      interceptor: intercept === null ? null : interceptors.get(intercept)!,
+    }
     const service = this.#makeService(plan, shared)
-    known?.use(service, termination)
-    return known ?? new Listener(service, termination, this.#environment())
+    known?.use(service, materials)
+    return known ?? new Listener(service, materials, this.#environment())
   }
 
   /** `outside`: HTTP listeners of the plan before; those that go on are taken out. */
@@ -317,8 +330,8 @@ export class Runtime {
   }
 
   #makeService(listener: ListenerPlan, shared: Shared): Service {
-    const { limits, encodedSlashes } = listener
-    return {
+    const { limits, encodedSlashes, forward } = listener
+    const service: Service = {
       ...this.#makeShared(shared),
       number: ++this.#services,
       listener,
@@ -326,12 +339,16 @@ export class Runtime {
         requestLineBytes: limits.requestLineBytes,
         fields: limits.fields,
         encodedSlashes,
-        forward: listener.forward !== null,
-        own: listener.forward?.pac?.paths ?? NO_PATHS,
+        forward: forward !== null,
+        own: forward?.pac?.paths ?? NO_PATHS,
       },
       forward: shared.forwardings.get(listener) ?? null,
+      inside: null,
       logHooks: LogHooks.of(listener),
     }
+    if (forward === null) return service
+    const rules = { ...service.rules, forward: false, own: NO_PATHS, asWritten: true }
+    return { ...service, inside: { ...service, rules } }
   }
 
   /** What services of every kind have. */

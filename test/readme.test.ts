@@ -103,6 +103,12 @@ test('the config of a forward proxy passes check', () => {
   assert.is(status, 0, output)
 })
 
+test('the config that reads TLS passes check before there is an authority', () => {
+  const { status, output } = sluice({ 'proxy.config.ts': named('read: proxy.config.ts') }, 'check')
+  assert.is(status, 0, output)
+  assert.not.match(output, 'warning')
+})
+
 test('the config with caches passes check', () => {
   const { status, output } = sluice({ 'proxy.config.ts': named('caching: proxy.config.ts') }, 'check')
   assert.is(status, 0, output)

@@ -153,6 +153,7 @@ function createService(connections = 1): { service: Service; upstreamWires: Memo
     listener,
     rules: { requestLineBytes: 8192, fields: 100, encodedSlashes: false },
     forward: null,
+    inside: null,
     deadlines,
     observer,
     logHooks: null,
@@ -173,7 +174,7 @@ function homeOf(service: Service) {
   const nothing = (): void => {}
   return {
     ...{ service, draining: false, isMisdirected: () => false },
-    ...{ becameTunnel: nothing, speaksHttp2: nothing, tunnelClosed: nothing, connectionClosed: nothing },
+    ...{ becameTunnel: nothing, granted: nothing, inside: null, speaksHttp2: nothing, tunnelClosed: nothing, connectionClosed: nothing },
   }
 }
 

@@ -7,6 +7,7 @@ import type { Path } from './positions.ts'
 import { isObject, type Report, show } from './report.ts'
 import { isLoopback } from './schema-addresses.ts'
 import { blocklistOptions } from './schema-blocklists.ts'
+import { interceptOptions } from './schema-intercept.ts'
 import type { ListenerPart, Parts } from './schema-parts.ts'
 import { someUsers } from './schema-policies.ts'
 import { hostPattern, network } from './schema-route.ts'
@@ -23,7 +24,6 @@ import {
   oneOrMany,
   planned,
   type Schema,
-  text,
   textThat,
   whole,
   wrong,
@@ -60,15 +60,6 @@ const pacOptions = object({
   ),
 })
 
-const interception = object(
-  { ca: object({ cert: text, key: text, create: flag }, ['cert', 'key']), except: list(text), verifyUpstream: chosen(verification) },
-  ['ca'],
-)
-
-function verification(value: unknown): Schema {
-  return value === false ? flag : object({ ca: text })
-}
-
 /** Options of `forward({ … })`. `bounds`: limits and timeouts, those of any listener of HTTP. */
 export function forwardOptions(listen: Schema, bounds: Fields): Schema {
   const own = {
@@ -78,7 +69,7 @@ export function forwardOptions(listen: Schema, bounds: Fields): Schema {
     socks: flag,
     pac: helped('pac', pacOptions),
     block,
-    ...planned({ intercept: helped('intercept', interception) }),
+    intercept: helped('intercept', interceptOptions),
   }
   return object({ listen, ...fields, ...own }, ['listen'])
 }

@@ -10,6 +10,7 @@ import { checkCertificates } from './schema-certificates.ts'
 import { checkFiles } from './schema-files.ts'
 import { findingsOf } from './schema-findings.ts'
 import { checkForward, forwardOptions, socksOptions } from './schema-forward.ts'
+import { checkInterception } from './schema-intercept.ts'
 import { type Parts, partsOf } from './schema-parts.ts'
 import { checkPolicyPairs } from './schema-policy-pairs.ts'
 import { checkProxyProtocol } from './schema-proxy-protocol.ts'
@@ -77,6 +78,7 @@ export function checkShape(config: unknown, { report, folder, named = new Set(),
   checkStores(stores, report)
   checkCertificates(parts, report, { folder, named, now, stores })
   checkBlocklists(parts.listeners, report, { folder, named })
+  checkInterception(parts.listeners, report, { folder, named, now })
   return parts
 }
 

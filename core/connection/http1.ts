@@ -6,6 +6,7 @@ import type { Deadlines, Timed } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Downstream, HopMemo, TunnelLooks } from '../http/downstream.ts'
 import { Exchange } from '../http/exchange.ts'
+import type { GrantedTunnel, Inside } from '../http/interception.ts'
 import type { Service } from '../http/service.ts'
 import type { TunnelEnded } from '../http/tunnel-end.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
@@ -21,6 +22,7 @@ import { httpDate } from './http-date.ts'
 import { openTunnel } from './http1-tunnel.ts'
 import { Received } from './received.ts'
 import { RequestBody } from './request-body.ts'
+import { factsOfGranted } from './tunnel-facts.ts'
 
 /** `closing`: everything is answered, what the client still sends is thrown away until it closes. */
 type State = 'head' | 'exchange' | 'closing' | 'tunnel' | 'closed'
@@ -99,6 +101,10 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
 
   get congested(): boolean {
     return this.#wire.congested
+  }
+
+  get inside(): Inside | null {
+    return this.#home.inside
   }
 
   get certificateLines(): string {
@@ -403,6 +409,19 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
       this.#home.tunnelClosed(this)
     }
     openTunnel({ client: this.#wire, upstream, looks }, { deadlines, idleMs, ended: left, text, early, rest, hasEnded: this.#ended })
+  }
+
+  grantTunnel(head: ResponseHead, tunnel: GrantedTunnel): void {
+    const facts = factsOfGranted(this.#service.listener.name, tunnel)
+    const early = Buffer.from(this.#received.takeText(), 'latin1')
+    this.#state = 'closed'
+    this.#exchange = null
+    this.#began = null
+    this.#deadlines.remove(this)
+    this.#privates?.close()
+    this.#wire.writeText(`HTTP/1.1 ${head.status} ${head.reason}\r\n${head.lines()}\r\n`)
+    const { destination, user, paced } = tunnel
+    this.#home.granted(this, { wire: this.#wire, facts, destination, user, paced, early, hasEnded: this.#ended })
   }
 
   /** The beginning of what is not used yet: part of a head, at the most. */

@@ -7,6 +7,7 @@ import type { Timed } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Downstream, HopMemo, TunnelLooks } from '../http/downstream.ts'
 import { Exchange } from '../http/exchange.ts'
+import type { GrantedTunnel, Inside } from '../http/interception.ts'
 import type { Service } from '../http/service.ts'
 import type { TunnelEnded } from '../http/tunnel-end.ts'
 import { passableTrailers } from '../net/http1/chunked.ts'
@@ -28,6 +29,7 @@ export interface StreamHome extends ReceivingHome {
   readonly memo: HopMemo
   readonly privates: PrivateConnections
   readonly secured: Secured | null
+  readonly inside: Inside | null
   readonly encoder: HpackEncoder
   readonly remoteAddress: string
   readonly remotePort: number
@@ -102,6 +104,9 @@ export class Http2Stream extends ReceivingStream implements Downstream, Timed {
   get privates(): PrivateConnections {
     return this.home.privates
   }
+  get inside(): Inside | null {
+    return this.home.inside
+  }
   get certificateLines(): string {
     return this.home.secured === null ? '' : this.home.secured.lines
   }
@@ -113,6 +118,11 @@ export class Http2Stream extends ReceivingStream implements Downstream, Timed {
   }
   facts(): ProxyFacts {
     return this.home.facts()
+  }
+  /** There is no CONNECT but to WebSockets. */
+  grantTunnel(_: ResponseHead, tunnel: GrantedTunnel): void {
+    tunnel.ended(0, 0)
+    this.abort()
   }
   isMisdirected(host: string): boolean {
     return this.home.isMisdirected(host)

@@ -4,6 +4,7 @@
  */
 import type { ErrorCode } from '../errors.ts'
 import type { HopMemo } from '../http/downstream.ts'
+import type { Inside } from '../http/interception.ts'
 import type { Service } from '../http/service.ts'
 import {
   DEFAULT_WINDOW,
@@ -274,6 +275,9 @@ export class Http2Streams implements FrameOwner, StreamHome {
   }
   get privates(): PrivateConnections {
     return this.#connection.privates
+  }
+  get inside(): Inside | null {
+    return this.#connection.inside
   }
   get secured(): Secured | null {
     return this.#connection.secured

@@ -7,6 +7,7 @@
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { HopMemo } from '../http/downstream.ts'
+import type { Inside } from '../http/interception.ts'
 import type { Service } from '../http/service.ts'
 import { ERROR, type FrameFault, goawayFrame, MAX_FRAME_BYTES, MAX_STREAM_ID, PREFACE, resetFrame } from '../net/http2/frame.ts'
 import { FrameReader } from '../net/http2/frame-reader.ts'
@@ -95,6 +96,9 @@ export class Http2Connection implements Accepted, Timed, WireOwner {
 
   get service(): Service {
     return this.#home.service
+  }
+  get inside(): Inside | null {
+    return this.#home.inside
   }
   get deadlines(): Deadlines {
     return this.#deadlines

@@ -45,6 +45,8 @@ export interface RelayOptions {
   readonly answers?: RelayAnswers | null
   /** Looks at what the client says first; null: nobody does. */
   readonly screen?: Screen | null
+  /** Stands in front of the endpoint; null: nothing does. */
+  readonly paced?: ((endpoint: Wire) => Wire) | null
   /** What is offered to an endpoint that is spoken to over TLS. */
   readonly alpn: readonly string[]
   readonly deadlines: Deadlines
@@ -131,7 +133,7 @@ export class Relay implements Accepted, Acquirer, Asked, WireOwner {
   }
 
   onConnected(connection: UpstreamConnection): void {
-    const { early, hasEnded, hooks, deadlines, idleMs, answers, screen } = this.#options!
+    const { early, hasEnded, hooks, deadlines, idleMs, answers, screen, paced } = this.#options!
     const facts = this.#facts
     const chosen = this.#chosen!
     const now = monotonicMs()
@@ -151,7 +153,8 @@ export class Relay implements Accepted, Acquirer, Asked, WireOwner {
       facts.detail = detail
       facts.decidedBy = by
     }
-    const endpoint = connection.takeWire()
+    const taken = connection.takeWire()
+    const endpoint = paced ? paced(taken) : taken
     const right = isInspected ? inspected(endpoint, hooks, 'upstream', denied) : endpoint
     const left = isInspected ? inspected(this.#wire, hooks, 'client', denied) : screen ? screened(this.#wire, screen) : this.#wire
     if (answers) left.write('', answers.connected, 0, answers.connected.length)

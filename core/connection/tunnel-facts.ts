@@ -6,12 +6,13 @@ import { monotonicMs, toEpochMs } from '../clock.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { EndedTunnel, Observer } from '../events.ts'
 import type { Hook } from '../hooks.ts'
+import type { GrantedTunnel } from '../http/interception.ts'
 
 /** What a service of any kind has, to begin with. */
 export interface TunnelService {
   readonly listener: { readonly name: string; readonly logHooks: readonly Hook[] | null }
   readonly generation: number
-  readonly observer: Observer
+  readonly observer: Pick<Observer, 'tunnelEnded'>
   requestId(serial: number): string
   nextSerial(): number
 }
@@ -41,7 +42,7 @@ export class TunnelFacts implements EndedTunnel {
   attempts = 0
   logHooks: readonly Hook[] | null = null
   readonly started = monotonicMs()
-  readonly #observer: Observer
+  readonly #observer: Pick<Observer, 'tunnelEnded'>
   #isOver = false
 
   constructor({ listener, generation, observer, requestId, nextSerial }: TunnelService, ip: string) {
@@ -87,4 +88,15 @@ export class TunnelFacts implements EndedTunnel {
     if (this.logHooks !== null) for (const hook of this.logHooks) hook.release()
     this.logHooks = hooks
   }
+}
+
+/** Of a tunnel that CONNECT was granted: its exchange is told of what came of it. */
+export function factsOfGranted(listener: string, { id, serial, generation, ip, ended }: GrantedTunnel): TunnelFacts {
+  const observer: TunnelService['observer'] = {
+    tunnelEnded: ({ bytesIn, bytesOut, reason, detail, decidedBy, endpoint, attempts }) =>
+      ended(bytesIn, bytesOut, { reason, detail, decidedBy, endpoint, attempts }),
+  }
+  // Hooks of the log are the exchange's.
+  const listenerOf = { name: listener, logHooks: null }
+  return new TunnelFacts({ listener: listenerOf, generation, observer, requestId: () => id, nextSerial: () => serial }, ip)
 }

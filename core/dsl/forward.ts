@@ -42,17 +42,20 @@ export interface ForwardOptions extends ForwardSide {
   pac?: Pac | undefined
   /** Also speak SOCKS 4, 4a and 5 on this port, told from HTTP by the first byte, under the same rules. Default false. */
   socks?: boolean | undefined
-  /** Planned. */
+  /**
+   * End tunnels to TLS here, and read what is inside, as an authority that clients trust: `intercept: intercept({ ca: { cert: './ca.pem', key: './ca.key'
+   * } })`. Also for clients that come by `socks: true`. Only for people who know of it.
+   */
   intercept?: Intercept | undefined
   /**
-   * What servers learn of clients by plain HTTP: `'none'` (the default) tells them the client's address (`X-Forwarded-For`) and of this proxy
+   * What servers learn of clients by HTTP, plain or intercepted: `'none'` (the default) tells them the client's address (`X-Forwarded-For`) and of this proxy
    * (`Via`); `'anonymous'` of this proxy alone; `'high'` nothing. In the latter two, fields with which clients and other proxies tell of
    * themselves are taken out.
    */
   anonymity?: 'none' | 'anonymous' | 'high' | undefined
   /**
-   * Policies, plugins and inline hooks, in this order; on the response in reverse. Asked about every request of plain HTTP. Of `CONNECT` they are
-   * asked `onRequest` alone, with an empty path.
+   * Policies, plugins and inline hooks, in this order; on the response in reverse. Asked about every request of plain HTTP, and inside of tunnels that
+   * `intercept` ends. Of `CONNECT` they are asked `onRequest` alone, with an empty path.
    */
   use?: List<HttpUse> | undefined
   limits?: ListenerLimits | undefined
@@ -123,9 +126,26 @@ export interface Blocklist {
   readonly options: BlocklistOptions
 }
 export interface InterceptOptions {
+  /**
+   * Files of the authority that signs for the hosts that clients ask for, as `sluice ca create` makes them; the key is for its owner alone (0600).
+   * `create`: make them where there are none. Default false.
+   */
   ca: { cert: string; key: string; create?: boolean | undefined }
+  /**
+   * Hosts whose tunnels pass unread, by the name that `CONNECT` or TLS asks for: `'bank.example.com'`, `'*.example.com'` (all under it), addresses.
+   * Programs that accept their own certificates alone belong in here.
+   */
   except?: readonly string[] | undefined
+  /**
+   * Servers have to show a certificate that is valid for their name, by a public authority or by `ca` (a file, or PEM text), else the client gets 502 with
+   * the reason. `false`: whoever answers is believed, and so is whoever stands in between.
+   */
   verifyUpstream?: { ca?: string | undefined } | false | undefined
+  /**
+   * A client that has refused our certificate for a host so many times, one after the other, has its tunnels to that host passed unread for a day. Any
+   * client can bring that about for itself. Default: never.
+   */
+  exceptAfter?: number | undefined
 }
 export interface Intercept {
   readonly kind: 'intercept'
@@ -154,7 +174,10 @@ export function pac(options: PacOptions = {}): Pac {
 export function blocklist(options: BlocklistOptions): Blocklist {
   return { kind: 'blocklist', options }
 }
-/** Planned. */
+/**
+ * Reads TLS of a forward proxy's clients: what is inside is HTTP/1.1 or HTTP/2, is asked of hooks, policies and plugins as other requests are, and stands
+ * in the log. What is no TLS, or says that it is not HTTP (ALPN), passes unread; a request for another host than that of its certificate gets 421.
+ */
 export function intercept(options: InterceptOptions): Intercept {
   return { kind: 'intercept', options }
 }

@@ -1,13 +1,15 @@
 /** What a forward listener asks before it lets a request through, one rule after the other, by the functions that the data path uses. */
+import { existsSync } from 'node:fs'
 import { readBlocklist } from '../blocking/blocklist.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
 import type { Refusal } from '../forward/access.ts'
+import { openAuthority } from '../forward/authority.ts'
 import { makeGuard } from '../forward/guard.ts'
 import { OwnAddresses } from '../forward/own-addresses.ts'
 import { blockedBy, hasPassed, proxyAuthorization } from '../http/forwarding.ts'
 import { formatDestination } from '../net/destination.ts'
 import type { RequestHead } from '../net/http1/head.ts'
-import type { ForwardPlan, ListenerPlan } from '../plan/plan.ts'
+import type { ForwardPlan, InterceptPlan, ListenerPlan } from '../plan/plan.ts'
 import { BUSY, credentialsIn, Passwords, rememberedUsers } from '../policy/passwords.ts'
 import type { AccessCheck, Outcome } from './explanation.ts'
 import { clean } from './shown.ts'
@@ -50,10 +52,21 @@ export async function explainAdmission(listener: ListenerPlan, forward: ForwardP
   if (!add('allow', `${place} may be reached ${use === 'tunnel' ? 'by a tunnel' : 'by plain HTTP'}${looked}`, refused))
     return refusedBy(refused!.code)
   if (forward.parent !== null) add('parent', `goes by way of ${forward.parent.name}`, null)
+  if (forward.intercept !== null && use === 'tunnel') add('intercept', explainInterception(forward.intercept, destination.host), null)
   if (forward.block === null) return { checks, refused: null }
   const list = await readBlocklist(forward.block, () => Promise.resolve())
   const blocked = blockedBy((host) => list.match(host), destination.host)
   return add('block', `${destination.host} is in no list`, blocked) ? { checks, refused: null } : refusedBy('host_blocked')
+}
+
+/** As far as is known before the client has said which name its TLS asks for. */
+function explainInterception({ except, cert, key, verifies }: InterceptPlan, host: string): string {
+  if (except?.passes({ host }) === true) return `TLS to ${host} passes unread: except names it`
+  // Where it is to be made, it is not there yet.
+  const issuer = existsSync(cert) && existsSync(key) ? openAuthority({ cert, key }, Date.now()) : null
+  if (issuer?.maySignFor(host) === false) return `TLS to ${host} passes unread: the authority may not sign for it`
+  const by = issuer === null ? '' : `, by ${issuer.certificate.subject.replaceAll('\n', ', ')}`
+  return `TLS to ${host} ends here${by}: its requests go through the same hooks, and the server is ${verifies ? '' : 'not '}verified`
 }
 
 interface Asking {

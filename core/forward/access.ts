@@ -42,9 +42,14 @@ export class Access {
     return { code: 'client_refused', detail: `${ip} is not in allow.clients` }
   }
 
+  refuseHost(host: string): Refusal | null {
+    return this.#hosts?.passes({ host }) === false ? { code: 'host_refused', detail: `${host} is not in allow.hosts` } : null
+  }
+
   refuseDestination({ kind, host, port }: NamedDestination, use: Use, guard: Guard): Refusal | null {
     const { ports } = this.rules
-    if (this.#hosts?.passes({ host }) === false) return { code: 'host_refused', detail: `${host} is not in allow.hosts` }
+    const refusedHost = this.refuseHost(host)
+    if (refusedHost !== null) return refusedHost
     if (ports !== null && !ports.has(port) && (use === 'tunnel' || otherProtocols.has(port)))
       return { code: 'port_refused', detail: `port ${port} is not in allow.ports` }
     // An address that allow.hosts lists is meant.

@@ -12,6 +12,7 @@ export class Absent implements Downstream {
   readonly protocol: Downstream['protocol']
   readonly scheme: Downstream['scheme']
   readonly peer: string
+  readonly inside: Downstream['inside']
   readonly #client: Downstream
 
   constructor(client: Downstream) {
@@ -20,6 +21,7 @@ export class Absent implements Downstream {
     this.protocol = client.protocol
     this.scheme = client.scheme
     this.peer = client.peer
+    this.inside = client.inside
   }
 
   /** Its own; gone when that client is. */
@@ -39,6 +41,9 @@ export class Absent implements Downstream {
   becomeTunnel(...[, upstream, , ended]: Parameters<Downstream['becomeTunnel']>): void {
     upstream.wire.destroy()
     ended(0, 0)
+  }
+  grantTunnel(...[, tunnel]: Parameters<Downstream['grantTunnel']>): void {
+    tunnel.ended(0, 0)
   }
   sendInformational(): void {}
   sendHead(): void {}

@@ -104,9 +104,11 @@ export abstract class Answering extends Attempt implements HookCall, PacedOwner 
     this.reason = code
     this.detail = detail
     const { refusal, request, id } = this
+    // Whoever came by a tunnel that ends here cannot see for itself why its server is not there.
+    const isTold = code === 'host_blocked' || (this.downstream.inside !== null && errorTable[code].origin === 'upstream')
     const fields =
       code === 'circuit_open' ? this.target?.safeguards?.retryFields : refusal?.error.code === code ? refusal.fields : undefined
-    return makeErrorReply(code, request, id, { proxy: this.service.listener.via ?? 'proxy', fields })
+    return makeErrorReply(code, request, id, { proxy: this.service.listener.via ?? 'proxy', fields, detail: isTold ? detail : null })
   }
 
   protected setLocal(make: () => Reply): void {

@@ -8,6 +8,7 @@ import type { Blocks } from '../forward/blocks.ts'
 import type { ResponseHead } from '../net/http1/head.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { PrivateConnections } from '../upstream/private-connections.ts'
+import type { GrantedTunnel, Inside } from './interception.ts'
 import type { RelayedMessages } from './message-hooks.ts'
 import type { TunnelEnded } from './tunnel-end.ts'
 
@@ -30,6 +31,8 @@ export interface Downstream {
   readonly privates: PrivateConnections
   /** Fields that tell endpoints of the client's certificate; `''`: none. */
   readonly certificateLines: string
+  /** The tunnel of the forward side that it came by, which ends here; null: by none. */
+  readonly inside: Inside | null
   /** Chunk framing may be passed on as the endpoint sent it. */
   readonly passesFraming: boolean
   /** Written, but the client has not taken it. */
@@ -60,6 +63,8 @@ export interface Downstream {
    * what passes.
    */
   becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: TunnelEnded, looks: TunnelLooks | null): void
+  /** 200 to CONNECT for a tunnel that may end here: sends the head; who looks at what follows is the listener's business. */
+  grantTunnel(head: ResponseHead, tunnel: GrantedTunnel): void
 }
 
 /** What is looked at of all that passes: messages of a WebSocket, by hooks; or the name that TLS asks for, by lists. */

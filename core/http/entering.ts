@@ -3,9 +3,10 @@
  * hook, so that none can be made to work for somebody who may not come in.
  */
 import { PAC_TYPE, writePac } from '../forward/pac.ts'
-import { parseDestination } from '../net/destination.ts'
+import { formatDestination, parseDestination } from '../net/destination.ts'
 import { BUSY, credentialsIn } from '../policy/passwords.ts'
-import { type Forwarding, hasPassed, proxyAuthorization, refusalOf } from './forwarding.ts'
+import { type Forwarding, hasPassed, proxyAuthorization, refusalInside, refusalOf } from './forwarding.ts'
+import type { Inside } from './interception.ts'
 import { makeReply } from './reply.ts'
 import { ServingExchange } from './serving.ts'
 
@@ -16,6 +17,7 @@ export abstract class Entering extends ServingExchange {
     this.connects = this.request.method === 'CONNECT'
     const refused = forward.plan.access.refuseClient(this.ip)
     if (refused !== null) return this.fail(refused.code, refused.detail)
+    if (this.downstream.inside !== null) return this.enterInside(forward, this.downstream.inside)
     if (this.request.destination === null) return this.answerPac(forward)
     if (forward.passwords === null) return this.admit(forward)
     const field = proxyAuthorization(this.request)
@@ -26,6 +28,25 @@ export abstract class Entering extends ServingExchange {
       (user) => this.identified(forward, user),
       (error: unknown) => this.fail('internal', `a password could not be checked: ${String(error)}`),
     )
+  }
+
+  /** By a tunnel that was granted, perhaps by rules that were others then. */
+  private enterInside(forward: Forwarding, { destination, name, user }: Inside): void {
+    const { request } = this
+    const { users } = forward.plan
+    if (users !== null && (user === null || !Object.hasOwn(users, user))) return this.fail('client_refused', 'its user is none any more')
+    request.user = user
+    if (request.host === '') {
+      // HTTP/1.0: it means the place that it came to.
+      request.host = formatDestination({ ...destination, host: name })
+      request.set('Host', request.host)
+    }
+    // Another host would slip past what was asked about this one, and its certificate was never looked at.
+    if (parseDestination(request.host, destination.port)?.host !== name) return this.fail('misdirected_request', `it came to ${name}`)
+    request.destination = destination
+    const refused = refusalInside(forward, destination, name)
+    if (refused !== null) this.fail(refused.code, refused.detail)
+    else this.admit(forward)
   }
 
   private identified(forward: Forwarding, user: string | null | typeof BUSY): void {
@@ -50,7 +71,8 @@ export abstract class Entering extends ServingExchange {
   private admit(forward: Forwarding): void {
     const { via } = this.service.listener
     if (via !== null && hasPassed(this.request, via)) return this.fail('loop_detected', null)
-    const refused = refusalOf(forward, this.request.destination!, this.connects ? 'tunnel' : 'http')
+    const isTunnel = this.connects || this.downstream.inside !== null
+    const refused = refusalOf(forward, this.request.destination!, isTunnel ? 'tunnel' : 'http')
     if (refused !== null) this.fail(refused.code, refused.detail)
     else if (this.mayGoOn()) this.askRequest()
   }

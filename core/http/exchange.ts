@@ -184,8 +184,12 @@ export class Exchange extends Entering {
     }
   }
 
-  private sendToNamed({ plan, parentUpstream, upstreamTo }: Forwarding): void {
-    if (this.connects || parentUpstream === null) return this.sendTo(upstreamTo(this.request.destination!))
+  private sendToNamed({ plan, parentUpstream, upstreamTo, interception }: Forwarding): void {
+    const destination = this.request.destination!
+    const { inside } = this.downstream
+    if (inside !== null) return this.sendTo(upstreamTo(destination, inside.origination))
+    if (this.connects && interception?.reads(destination.host, this.ip) === true) return this.grantTunnel(destination)
+    if (this.connects || parentUpstream === null) return this.sendTo(upstreamTo(destination, null))
     askParent(this.request, plan.parent!)
     this.sendTo(parentUpstream)
   }

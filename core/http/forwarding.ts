@@ -9,8 +9,10 @@ import { findLine, trimmed } from '../net/http1/fields.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import type { ForwardPlan } from '../plan/plan.ts'
 import type { Passwords } from '../policy/passwords.ts'
+import type { Origination } from '../upstream/dial.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { dropIdentity, type Hop, hopLines } from './identity.ts'
+import type { Interception } from './interception.ts'
 
 export interface Forwarding {
   readonly plan: ForwardPlan
@@ -19,8 +21,10 @@ export interface Forwarding {
   readonly passwords: Passwords | null
   /** Null: nothing is blocked. */
   readonly blocks: Blocks | null
-  /** Directly, or by a tunnel of the parent's. */
-  upstreamTo(destination: NamedDestination): Upstream
+  /** Null: no tunnel ends here. */
+  readonly interception: Interception | null
+  /** Directly, or by a tunnel of the parent's. `tls`: as the client of a place; null: what is said there is not this proxy's. */
+  upstreamTo(destination: NamedDestination, tls: Origination | null): Upstream
   /** A parent that takes whole URLs; null: there is none. */
   readonly parentUpstream: Upstream | null
 }
@@ -34,6 +38,12 @@ export function askParent(head: RequestHead, parent: Parent): void {
 /** Null: it may be reached, as far as that can be told by what the client names. */
 export function refusalOf({ plan, guard, blocks }: Forwarding, destination: NamedDestination, use: Use): Refusal | null {
   return plan.access.refuseDestination(destination, use, guard) ?? blockedBy(blocks, destination.host)
+}
+
+/** The same of what TLS inside of a tunnel to there asks for. An address that may be reached stands for whatever is there. */
+export function refusalInside({ plan, blocks }: Forwarding, { kind, host }: NamedDestination, name: string): Refusal | null {
+  if (name === host) return null
+  return (kind === 'ip' ? null : plan.access.refuseHost(name)) ?? blockedBy(blocks, name)
 }
 
 export function blockedBy(blocks: Blocks | null, host: string): Refusal | null {

@@ -7,12 +7,20 @@ import { makeGuard } from '../forward/guard.ts'
 import { OwnAddresses } from '../forward/own-addresses.ts'
 import type { NamedDestination } from '../net/destination.ts'
 import { type ForwardListenerPlan, forwardListenersOf } from '../plan/forward-listeners.ts'
-import type { ForwardPlan, Plan } from '../plan/plan.ts'
+import type { ForwardPlan, InterceptPlan, Plan } from '../plan/plan.ts'
 import { Passwords, rememberedUsers } from '../policy/passwords.ts'
 import { Destinations, type DestinationsOptions } from '../upstream/destinations.ts'
+import type { Origination } from '../upstream/dial.ts'
 import type { Forwarding } from './forwarding.ts'
+import type { Interception } from './interception.ts'
 
 type Environment = Pick<DestinationsOptions, 'events' | 'environment'>
+
+/** What a plan needs besides itself. */
+interface Prepared {
+  readonly blocklists: Blocklists['of']
+  readonly interceptors: ReadonlyMap<InterceptPlan, Interception>
+}
 
 interface Known {
   /** The plan's `dialKey`. */
@@ -28,7 +36,11 @@ export class Forwardings {
   #known = new Map<string, Known>()
 
   /** Takes a plan into use. */
-  use(plan: Plan, blocklists: Blocklists['of'], environment: Environment): ReadonlyMap<ForwardListenerPlan['listener'], Forwarding> {
+  use(
+    plan: Plan,
+    { blocklists, interceptors }: Prepared,
+    environment: Environment,
+  ): ReadonlyMap<ForwardListenerPlan['listener'], Forwarding> {
     const known = new Map<string, Known>()
     const byPlan = new Map<ForwardListenerPlan['listener'], Forwarding>()
     for (const { listener, forward } of forwardListenersOf(plan.listeners)) {
@@ -45,7 +57,9 @@ export class Forwardings {
       const list = forward.block === null ? null : blocklists.get(forward.block)!
       const blocks: Blocks | null = list === null ? null : (host) => list.match(host)
       byPlan.set(listener, {
-        ...{ plan: forward, guard, passwords, blocks, upstreamTo: (destination: NamedDestination) => destinations.to(destination) },
+        ...{ plan: forward, guard, passwords, blocks },
+        interception: forward.intercept === null ? null : interceptors.get(forward.intercept)!,
+        upstreamTo: (destination: NamedDestination, tls: Origination | null) => destinations.to(destination, tls),
         parentUpstream: destinations.parentUpstream,
       })
     }

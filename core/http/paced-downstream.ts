@@ -2,11 +2,14 @@
  * In front of a client whose bodies go no faster than throttles let them. The response is held up as by a client that reads slowly, the request as
  * by an endpoint that does: what waits is one read, and no deadline runs for it.
  */
+
+import type { Wire } from '../net/wire.ts'
 import { PacedPieces } from '../policy/paced-pieces.ts'
 import { PacedWire } from '../policy/paced-wire.ts'
 import { type Paces, type Throttle, type Throttled, waitForOne } from '../policy/throttle.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Downstream, TunnelLooks } from './downstream.ts'
+import type { GrantedTunnel } from './interception.ts'
 import type { TunnelEnded } from './tunnel-end.ts'
 
 /** The exchange. */
@@ -171,6 +174,9 @@ export class PacedDownstream implements Downstream, Throttled {
   get passesFraming() {
     return this.to.passesFraming
   }
+  get inside() {
+    return this.to.inside
+  }
   isMisdirected(host: string): boolean {
     return this.to.isMisdirected(host)
   }
@@ -196,6 +202,11 @@ export class PacedDownstream implements Downstream, Throttled {
   ): void {
     upstream.wire = new PacedWire(upstream.wire, { read: this.#response, write: this.#request })
     this.to.becomeTunnel(head, upstream, rest, ended, looks)
+  }
+  /** Requests inside have throttles of their own. */
+  grantTunnel(head: Parameters<Downstream['grantTunnel']>[0], tunnel: GrantedTunnel): void {
+    const paced = (endpoint: Wire): Wire => new PacedWire(endpoint, { read: this.#response, write: this.#request })
+    this.to.grantTunnel(head, { ...tunnel, paced })
   }
 }
 

@@ -33,14 +33,24 @@ export interface ErrorReplyOptions {
   readonly proxy: string
   /** Beside those that every error has. */
   readonly fields?: Readonly<Record<string, string>> | undefined
+  /** More on it that the client may know. It may hold what an endpoint has chosen. */
+  readonly detail?: string | null
 }
+
+const MOST_DETAIL = 500
 
 /**
  * A short body that says what happened, as RFC 9457 JSON when the client prefers that; `Proxy-Status` (RFC 9209) with the stable
  * token. Nothing of the request is echoed.
  */
-export function makeErrorReply(code: ErrorCode, request: RequestHead | null, id: string, { proxy, fields }: ErrorReplyOptions): Reply {
+export function makeErrorReply(
+  code: ErrorCode,
+  request: RequestHead | null,
+  id: string,
+  { proxy, fields, detail = null }: ErrorReplyOptions,
+): Reply {
   const row = errorTable[code]
+  const more = detail === null ? '' : detail.replace(/[^\x20-\x7e]+/g, ' ').slice(0, MOST_DETAIL)
   const title = reasonPhrases[row.status] ?? ''
   const headers: Record<string, string> = {
     'Proxy-Status': `${proxy}; error=${row.token}`,
@@ -50,9 +60,14 @@ export function makeErrorReply(code: ErrorCode, request: RequestHead | null, id:
     ...fields,
   }
   if (!prefersJson(request))
-    return makeReply(row.status, `${row.status} ${title}\n\n${row.text}\nreason: ${code}, request: ${id}\n`, headers)
+    return makeReply(
+      row.status,
+      `${row.status} ${title}\n\n${row.text}\n${more === '' ? '' : `${more}\n`}reason: ${code}, request: ${id}\n`,
+      headers,
+    )
   headers['Content-Type'] = 'application/problem+json'
-  const problem = { type: 'about:blank', title, status: row.status, detail: row.text, reason: code, request: id }
+  const text = more === '' ? row.text : `${row.text} ${more}`
+  const problem = { type: 'about:blank', title, status: row.status, detail: text, reason: code, request: id }
   return makeReply(row.status, `${JSON.stringify(problem)}\n`, headers)
 }
 

@@ -5,6 +5,7 @@
 import type { StoredAnswer } from '../cache/answers.ts'
 import { monotonicMs } from '../clock.ts'
 import { type Hook, PENDING, type Verdict } from '../hooks.ts'
+import type { NamedDestination } from '../net/destination.ts'
 import { dropSetCookie } from '../net/http1/cookie.ts'
 import { ResponseHead } from '../net/http1/head.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
@@ -154,6 +155,19 @@ export abstract class Responding extends Answering implements ResponseTaker {
     const blocks = this.service.forward?.blocks ?? null
     const looks: TunnelLooks | null = blocks === null ? null : { kind: 'serverName', blocks }
     this.becomeTunnel(new ResponseHead('', 0, 200, 'Connection established', 1), connection, EMPTY, looks)
+  }
+
+  /** What is said in it may be for this proxy: nobody is dialled before that is known. */
+  protected grantTunnel(destination: NamedDestination): void {
+    const head = new ResponseHead('', 0, 200, 'Connection established', 1)
+    this.response = head
+    this.status = 200
+    this.tunnel = true
+    this.stage = 'ended'
+    const { started, service, request, id, serial, generation, ip } = this
+    const ended = tunnelEnd(this, { started, observer: service.observer, endpoint: null, endings: request.takeEndings() })
+    this.downstream.grantTunnel(head, { destination, user: request.user, id, serial, generation, ip, paced: null, ended })
+    service.tally.leave()
   }
 
   private becomeTunnel(head: ResponseHead, connection: UpstreamConnection, rest: Buffer, looks: TunnelLooks | null): void {

@@ -21,6 +21,8 @@ export interface Service {
   readonly rules: RequestRules
   /** Null: its routes say where requests go. Else they say it themselves. */
   readonly forward: Forwarding | null
+  /** The same for what comes by tunnels that end here, which is written as origins are asked; null: none do. */
+  readonly inside: Service | null
   readonly deadlines: Deadlines
   readonly observer: Observer
   /** Null: nothing of this listener has an `onLog`. */

@@ -7,7 +7,9 @@ import type { EndedExchange, Observer } from '../events.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
 
 /** What the proxy itself ended a WebSocket for. */
-export type TunnelFailure = Pick<EndedExchange, 'reason' | 'detail' | 'decidedBy'>
+export type TunnelFailure = Pick<EndedExchange, 'reason' | 'detail' | 'decidedBy'> &
+  /** Known since it began. */
+  Partial<Pick<EndedExchange, 'endpoint' | 'attempts'>>
 /** No byte came either way for too long. */
 export const idled: TunnelFailure = { reason: 'tunnel_idle', detail: null, decidedBy: null }
 export type TunnelEnded = (bytesIn: number, bytesOut: number, why?: TunnelFailure | null) => void

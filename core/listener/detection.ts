@@ -116,7 +116,8 @@ export class Detection implements Accepted, Timed, WireOwner {
     this.#deadlines.remove(this)
     wire.pause()
     if (greeting !== 'none') {
-      facts.protocol = 'TLS'
+      // What else is known of it says more.
+      if (facts.protocol === 'TCP') facts.protocol = 'TLS'
       facts.sni = greeting.serverName
     }
     const early = this.#held.subarray(0, this.#length)

@@ -35,6 +35,14 @@ export interface HandshakeOptions {
   readonly header: ProxyHeader | null
 }
 
+/** The client reset the connection since: who sent what may follow cannot be told any more. It is closed then. */
+export function wasReset({ remoteAddress }: Handshake, carrier: TLSSocket | Wire): boolean {
+  if (remoteAddress === '' || carrier.remoteAddress) return false
+  if ('encrypted' in carrier) carrier.on('error', () => {})
+  carrier.destroy()
+  return true
+}
+
 const LINGER_MS = 2000
 /** Records that OpenSSL sends after each handshake of TLS 1.3, tickets that nobody can use here among them (SSL_CTX_set_num_tickets(3)). */
 const TICKETS = 2

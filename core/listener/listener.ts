@@ -3,12 +3,13 @@
  * force.
  */
 import type { TLSSocket } from 'node:tls'
-import type { Accepted, ConnectionHome } from '../connection/home.ts'
+import type { Accepted, ConnectionHome, Granted } from '../connection/home.ts'
 import { Http1Connection } from '../connection/http1.ts'
 import { Http2Connection } from '../connection/http2.ts'
 import type { HandshakeFailure } from '../events.ts'
 import { plainAddress } from '../http/identity.ts'
 import type { Service } from '../http/service.ts'
+import type { NamedDestination } from '../net/destination.ts'
 import type { NameTable } from '../net/name-table.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import type { Secured } from '../net/secured.ts'
@@ -18,10 +19,20 @@ import { hostName } from '../request-view.ts'
 import { Acceptor, type ListenerEnvironment, type Place } from './acceptor.ts'
 import { AwaitedHeader, type AwaitedHeaderHome } from './awaited-header.ts'
 import { FirstByte, type FirstByteHome, isSocks } from './first-byte.ts'
-import { Handshake, type HandshakeHome } from './handshake.ts'
+import { Handshake, type HandshakeHome, wasReset } from './handshake.ts'
+import { acceptedWire, Interceptions, type InterceptionsHome } from './interceptions.ts'
+import type { Interceptor } from './interceptor.ts'
 import { Interim } from './interim.ts'
 import type { SocksListener } from './socks-listener.ts'
 import { type Termination, terminationFor } from './termination.ts'
+
+/** What its plan needs besides itself. */
+export interface ListenerMaterials {
+  /** Null: plain text. */
+  readonly termination: Termination | null
+  /** Null: no tunnel ends here. */
+  readonly interceptor: Interceptor | null
+}
 
 /** What another listener has read of a connection. */
 export interface Begun {
@@ -32,16 +43,25 @@ export interface Begun {
   readonly hasEnded: boolean
 }
 
-export class Listener extends Acceptor<Service> implements ConnectionHome, HandshakeHome, AwaitedHeaderHome, FirstByteHome {
+export class Listener
+  extends Acceptor<Service>
+  implements ConnectionHome, InterceptionsHome, HandshakeHome, AwaitedHeaderHome, FirstByteHome
+{
   #termination: Termination | null
   /** Gets those that begin as SOCKS does; null: there is HTTP alone. */
   #socks: SocksListener | null = null
   /** Connections that it has got. */
   #entered = 0
+  readonly inside = null
+  /** Tunnels that end here; null: none ever did. */
+  #interceptions: Interceptions | null = null
+  /** Of the plan in force. */
+  interceptor: Interceptor | null
 
-  constructor(service: Service, termination: Termination | null, environment: ListenerEnvironment) {
+  constructor(service: Service, { termination, interceptor }: ListenerMaterials, environment: ListenerEnvironment) {
     super(service, environment)
     this.#termination = termination
+    this.interceptor = interceptor
   }
 
   get isSecure(): boolean {
@@ -49,9 +69,31 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
   }
 
   /** Another plan, for the next exchange on; and new certificates for the next handshake on. */
-  use(service: Service, termination: Termination | null): void {
+  use(service: Service, { termination, interceptor }: ListenerMaterials): void {
     this.useService(service)
     this.#termination = termination
+    this.interceptor = interceptor
+    this.#interceptions?.use()
+  }
+
+  granted(connection: Accepted, tunnel: Granted): void {
+    const wire = acceptedWire(tunnel.wire)
+    if (wire === null) throw new Error('a tunnel inside of TLS ends with that')
+    this.#interceptions ??= new Interceptions(this)
+    this.#interceptions.begin(connection, { ...tunnel, wire })
+  }
+
+  /** The same of what another listener has accepted. */
+  takeGranted(tunnel: Granted, { name, left }: Place): void {
+    left?.()
+    const stage = new Interim(tunnel.wire, this)
+    this.keep(stage, { name, left: null })
+    this.granted(stage, tunnel)
+  }
+
+  /** For tunnels that end here, too. */
+  override replace(before: Accepted, after: Accepted): void {
+    super.replace(before, after)
   }
 
   share(socks: SocksListener | null): void {
@@ -63,6 +105,17 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
     if (this.isFull()) return false
     this.count()
     this.keep(new Http1Connection(wire, this, scheme, null))
+    return true
+  }
+
+  /** The same of what would come by a tunnel to there. Null: such tunnels pass unread. */
+  admitInside(wire: Wire, destination: NamedDestination): boolean | null {
+    if (this.isFull()) return false
+    this.#interceptions ??= new Interceptions(this)
+    const connection = this.#interceptions.enter(wire, destination)
+    if (connection === null) return null
+    this.count()
+    this.keep(connection)
     return true
   }
 
@@ -94,12 +147,7 @@ export class Listener extends Acceptor<Service> implements ConnectionHome, Hands
   }
 
   handshakeDone(handshake: Handshake, carrier: TLSSocket | Wire, secured: Secured, alpn: string | null): void {
-    // Reset since: who sent what may follow cannot be told any more.
-    if (handshake.remoteAddress !== '' && !carrier.remoteAddress) {
-      if ('encrypted' in carrier) carrier.on('error', () => {})
-      carrier.destroy()
-      return this.connectionClosed(handshake)
-    }
+    if (wasReset(handshake, carrier)) return this.connectionClosed(handshake)
     const { header } = handshake
     const wire = wireOfSecured(carrier)
     const isHttp2 = alpn === 'h2'

@@ -3,7 +3,7 @@
  * is allowed: what a name resolves to is found out and looked at here, never by the client.
  */
 
-import type { Accepted } from '../connection/home.ts'
+import type { Accepted, Granted } from '../connection/home.ts'
 import { Parting } from '../connection/parting.ts'
 import { Relay, type RelayOptions } from '../connection/relay.ts'
 import type { Screen } from '../connection/screened-wire.ts'
@@ -35,6 +35,8 @@ export interface SocksService {
   readonly dns: DnsCache
   /** A descriptor of an association was opened (+1) or closed (-1). */
   readonly counted: (change: 1 | -1) => void
+  /** Takes tunnels over that may end here; null: none do. */
+  readonly takeGranted: ((tunnel: Granted, place: Place) => void) | null
   requestId(serial: number): string
   nextSerial(): number
 }
@@ -106,10 +108,15 @@ export class SocksListener extends Acceptor<SocksService> implements OpeningHome
 
   #connect(opening: Opening, { version, destination, early }: ConnectRequest): void {
     const { facts, wire, hasEnded } = opening
-    const { forward, deadlines, listener } = this.service
+    const { forward, deadlines, listener, takeGranted } = this.service
+    if (takeGranted !== null && forward.interception?.reads(destination.host, facts.ip) === true) {
+      const answer = socksReply(version, 'granted')
+      wire.write('', answer, 0, answer.length)
+      return takeGranted({ wire, facts, destination, user: facts.user, paced: null, early, hasEnded }, this.release(opening))
+    }
     const options: RelayOptions = {
       ...{ facts, early, hasEnded, hooks: null, header: null, alpn: [], deadlines, idleMs: listener.timeouts.tunnelIdle },
-      upstream: forward.upstreamTo(destination),
+      upstream: forward.upstreamTo(destination, null),
       answers: {
         connected: socksReply(version, 'granted'),
         failed: (relay, code, detail) => this.#part(relay, opening, replyFor(version, code, detail)),

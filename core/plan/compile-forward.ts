@@ -1,22 +1,29 @@
 /** The options of a listener of the forward side → ForwardPlan: what was left out filled in, rules ready to be asked. */
 import { hash } from 'node:crypto'
 import { hostname } from 'node:os'
-import { toList } from '../config/lists.ts'
+import { entriesOf, toList } from '../config/lists.ts'
 import { compileHosts } from '../config/match.ts'
 import { Access } from '../forward/access.ts'
 import { type Parent, parseParent } from '../forward/parent.ts'
-import type { Allow, ForwardOptions, PacOptions } from '../index.ts'
+import type { Allow, ForwardOptions, Intercept, PacOptions } from '../index.ts'
 import { CidrSet } from '../net/cidr.ts'
 import { canonicalAddress, parseDestination } from '../net/destination.ts'
-import type { BlocklistPlan, ForwardPlan, PacPlan } from './plan.ts'
+import { HostCondition } from '../route/conditions.ts'
+import { resolveFile } from './compile-upstream.ts'
+import type { BlocklistPlan, ForwardPlan, InterceptPlan, PacPlan } from './plan.ts'
 
 const TUNNEL_PORTS = [443]
 
-/** `ports`: those that tunnels reach unless `allow` says it. */
+export interface ForwardParts {
+  readonly block?: BlocklistPlan | null
+  readonly intercept?: InterceptPlan | null
+  /** Those that tunnels reach unless `allow` says it. */
+  readonly ports?: readonly number[]
+}
+
 export function compileForward(
   { auth, allow = {}, anonymity = 'none', pac, parent }: Pick<ForwardOptions, 'auth' | 'allow' | 'anonymity' | 'pac' | 'parent'>,
-  block: BlocklistPlan | null = null,
-  ports: readonly number[] = TUNNEL_PORTS,
+  { block = null, intercept = null, ports = TUNNEL_PORTS }: ForwardParts = {},
 ): ForwardPlan {
   const networks = toList(allow.networks ?? [])
   return Object.freeze({
@@ -24,10 +31,25 @@ export function compileForward(
     users: auth === undefined ? null : Object.freeze({ ...auth.users }),
     opened: networks.length === 0 ? null : new CidrSet(networks),
     anonymity,
-    block,
+    ...{ block, intercept },
     pac: pac === undefined ? null : compilePac(pac.options),
     parent: parent === undefined ? null : Object.freeze(parseParent(parent) as Parent),
     dialKey: JSON.stringify([networks, parent]),
+  })
+}
+
+export function compileIntercept({ options }: Intercept, folder: string): InterceptPlan {
+  const { ca, verifyUpstream = {}, exceptAfter = Number.POSITIVE_INFINITY } = options
+  const except = entriesOf<string>(options.except).flatMap(([, host]) => compileHosts(host)?.map(canonicalHost) ?? [])
+  const upstreamCa = verifyUpstream === false ? undefined : verifyUpstream.ca
+  return Object.freeze({
+    cert: resolveFile(folder, ca.cert),
+    key: resolveFile(folder, ca.key),
+    create: ca.create ?? false,
+    except: except.length === 0 ? null : new HostCondition(except),
+    verifies: verifyUpstream !== false,
+    upstreamCa: upstreamCa === undefined ? null : resolveFile(folder, upstreamCa),
+    exceptAfter,
   })
 }
 

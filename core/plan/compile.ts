@@ -38,7 +38,7 @@ import { templateNames } from '../route/template.ts'
 import { acmePlansOf, takesHttpChallenge } from './acme.ts'
 import { compileBlocklist } from './compile-blocklist.ts'
 import { compileFiles } from './compile-files.ts'
-import { compileForward, viaName } from './compile-forward.ts'
+import { compileForward, compileIntercept, viaName } from './compile-forward.ts'
 import { compileTls } from './compile-tls.ts'
 import { compileKey, UpstreamCompiler } from './compile-upstream.ts'
 import type {
@@ -158,7 +158,8 @@ class Compiler {
   #forwardListener(name: string, options: ForwardOptions, shared: readonly Hook[]): ListenerPlan {
     const { use, limits, timeouts } = options
     const place = { name, addresses: compileListen(options.listen), tls: null }
-    const forward = compileForward(options, this.#blocklist(options.block))
+    const intercept = options.intercept === undefined ? null : compileIntercept(options.intercept, this.#options.folder)
+    const forward = compileForward(options, { block: this.#blocklist(options.block), intercept })
     const rules = (caches: readonly Hook[]): RouteRule[] => {
       const hooks = Object.freeze(caches.slice(-1))
       const cacheSpace = hooks.length === 0 ? '' : spaceOf([name], { kind: 'named' })
@@ -175,7 +176,7 @@ class Compiler {
   }
 
   #socksListener(name: string, options: SocksOptions, hooks: readonly Hook[]): SocksListenerPlan {
-    const forward = compileForward(options, this.#blocklist(options.block), SOCKS_PORTS)
+    const forward = compileForward(options, { block: this.#blocklist(options.block), ports: SOCKS_PORTS })
     return this.#socks({ name, addresses: compileListen(options.listen), hooks }, options, forward)
   }
 

@@ -6,6 +6,7 @@ import type { Parent } from '../forward/parent.ts'
 import type { Hook } from '../hooks.ts'
 import type { CidrSet } from '../net/cidr.ts'
 import type { NamedDestination } from '../net/destination.ts'
+import type { HostCondition } from '../route/conditions.ts'
 import type { RouteTable } from '../route/table.ts'
 import type { TcpTable } from '../route/tcp-table.ts'
 
@@ -74,12 +75,31 @@ export interface ForwardPlan {
   readonly anonymity: 'none' | 'anonymous' | 'high'
   /** Null: nothing is. */
   readonly block: BlocklistPlan | null
+  /** Of HTTP: tunnels to TLS end here; null: all pass unread. */
+  readonly intercept: InterceptPlan | null
   /** Of HTTP: the file that tells browsers when to use this proxy; null: there is none. */
   readonly pac: PacPlan | null
   /** The proxy that is asked in its turn; null: places are reached directly. */
   readonly parent: Parent | null
   /** The same as long as connections that are open would be opened again, and in the same way. */
   readonly dialKey: string
+}
+
+/** Of what clients say inside of TLS. */
+export interface InterceptPlan {
+  /** Files of the authority, by their whole paths. */
+  readonly cert: string
+  readonly key: string
+  /** Where there are none, they are made. */
+  readonly create: boolean
+  /** Hosts whose tunnels pass unread; null: none. */
+  readonly except: HostCondition | null
+  /** Servers have to show a certificate that is good for their name. */
+  readonly verifies: boolean
+  /** Authorities beside the public ones: the whole path of a file, or PEM text; null: none. */
+  readonly upstreamCa: string | null
+  /** So often a client refuses us for a host, and then it has its way. Default Infinity. */
+  readonly exceptAfter: number
 }
 
 export interface SocksListenerPlan {

@@ -35,6 +35,10 @@ export class Recent<T> implements Kept {
     this.#entries.set(key, { value, until })
   }
 
+  delete(key: string): void {
+    this.#entries.delete(key)
+  }
+
   close(): void {
     this.#entries.clear()
   }

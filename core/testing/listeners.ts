@@ -23,8 +23,8 @@ export function chooseListener(listeners: readonly ListenerPlan[], { url, listen
   if (onPort !== undefined) return onPort
   const [first] = fitting
   if (port === '' && first !== undefined) return first
-  const proxy = listeners.find(({ forward }) => forward !== null)
-  if (proxy !== undefined && protocol === 'http:') return proxy
+  const proxy = listeners.find(({ forward }) => forward !== null && (protocol === 'http:' || forward.intercept !== null))
+  if (proxy !== undefined) return proxy
   const what = port === '' ? `speaks ${protocol.slice(0, -1)}` : `listens on port ${port} for ${protocol.slice(0, -1)}`
   throw new Error(`no listener ${what}; there ${list(listeners)}. Name one: fetch(url, { listener: '${listeners[0]?.name ?? 'web'}' })`)
 }

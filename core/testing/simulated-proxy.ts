@@ -7,10 +7,11 @@ import { parseDuration } from '../config/units.ts'
 import type { EndedExchange, Observer } from '../events.ts'
 import { type Answer, type Ask, type BodyHook, type Hook, type HookCall, PENDING, type Verdict } from '../hooks.ts'
 import { Exchange } from '../http/exchange.ts'
+import { type NamedDestination, parseDestination } from '../net/destination.ts'
 import { writeProxyHeader } from '../net/proxy-protocol.ts'
 import { LogQueue } from '../observe/log-queue.ts'
 import { httpListenersOf } from '../plan/http-listeners.ts'
-import type { Plan } from '../plan/plan.ts'
+import type { ListenerPlan, Plan } from '../plan/plan.ts'
 import { createProxy, type Proxy as WorkerProxy } from '../proxy.ts'
 import { SimulatedClient } from './client.ts'
 import { writeHello } from './hello.ts'
@@ -125,11 +126,15 @@ export class SimulatedProxy {
   async fetch(id: number, request: ClientRequest): Promise<Outcome> {
     const listener = chooseListener(httpListenersOf(this.#plan!.listeners), request)
     const { near, far } = this.#network.connect(request.from)
-    if (!this.#proxy.admit(listener.name, near, listener.tls === null ? 'http' : 'https')) {
-      throw new Error(`the listener ${listener.name} has as many connections as it takes`)
-    }
+    const inside = tunnelOf(listener, request)
+    const isAdmitted =
+      inside === null
+        ? this.#proxy.admit(listener.name, near, listener.tls === null ? 'http' : 'https')
+        : this.#proxy.admitInside(listener.name, near, inside)
+    if (isAdmitted === null) throw new Error(`tunnels to ${inside!.host} pass unread by ${listener.name}: nobody sees what is asked there`)
+    if (!isAdmitted) throw new Error(`the listener ${listener.name} has as many connections as it takes`)
     const { method, http, fields } = request
-    const target = listener.forward === null ? request.target : namingTarget(request)
+    const target = listener.forward === null || inside !== null ? request.target : namingTarget(request)
     const journey = new Journey({ startLine: `${method} ${target} HTTP/${http}`, fields })
     this.#journeys.set(near.owner, journey)
     this.#underWay.add(journey)
@@ -329,6 +334,12 @@ interface Step {
 
 function headerOf(ip: string, port: number): Buffer {
   return writeProxyHeader(2, { source: { ip, port }, destination: { ip: ip.includes(':') ? '::1' : '127.0.0.1', port: 1 }, tls: null })
+}
+
+/** Where the tunnel leads that a client would ask for first, of a listener that reads what is inside; null: it needs none, or it is not read. */
+function tunnelOf({ forward }: ListenerPlan, { method, url }: ClientRequest): NamedDestination | null {
+  if (!forward?.intercept || method === 'CONNECT' || !url.startsWith('https:')) return null
+  return parseDestination(new URL(url).host, 443)
 }
 
 /** As a forward proxy is asked: a whole URL, or the place that a tunnel leads to. */

@@ -8,10 +8,10 @@ import type { Parent } from '../forward/parent.ts'
 import { formatDestination, type NamedDestination } from '../net/destination.ts'
 import { UpstreamCompiler } from '../plan/compile-upstream.ts'
 import type { EndpointPlan, UpstreamPlan } from '../plan/plan.ts'
-import { dial } from './dial.ts'
+import { dial, type Origination } from './dial.ts'
 import { Endpoint } from './endpoint.ts'
 import { dialThrough } from './parent.ts'
-import { Pool, type PoolEnvironment } from './pool.ts'
+import { Pool, type PoolEnvironment, type PoolOptions } from './pool.ts'
 import { Upstream, type UpstreamEvents } from './upstream.ts'
 
 /** A worker and listener; idle connections are at most so many times IDLE. */
@@ -64,11 +64,13 @@ export class Destinations {
     return this.#parent?.upstream ?? null
   }
 
-  to(destination: NamedDestination): Upstream {
-    const key = formatDestination(destination)
+  /** `tls`: how the place is spoken to by TLS; null: whatever is said there is said by somebody else. */
+  to(destination: NamedDestination, tls: Origination | null = null): Upstream {
+    const place = formatDestination(destination)
+    const key = tls === null ? place : `${place} ${tls.identity}`
     const known = this.#upstreams.get(key)
     this.#upstreams.delete(key)
-    const one = known ?? this.#make(destination)
+    const one = known ?? this.#make(destination, tls)
     this.#upstreams.set(key, one)
     if (this.#upstreams.size > (this.#options.most ?? MOST_DESTINATIONS)) this.#retireOldest()
     return one.upstream
@@ -87,15 +89,16 @@ export class Destinations {
     pool.retire()
   }
 
-  #make(destination: NamedDestination): Known {
-    return this.#makeIn(this.#environment, planTo(destination), this.#options.parent === null ? this.#options.guard : undefined)
+  #make(destination: NamedDestination, tls: Origination | null): Known {
+    const { parent, guard } = this.#options
+    return this.#makeIn(this.#environment, planTo(destination), { tls, ...(parent === null ? { guard } : {}) })
   }
 
-  #makeIn(environment: PoolEnvironment, plan: UpstreamPlan, guard?: Guard): Known {
+  #makeIn(environment: PoolEnvironment, plan: UpstreamPlan, reached: Pick<PoolOptions, 'tls' | 'guard'> = { tls: null }): Known {
     const [{ target }] = plan.endpoints as readonly [EndpointPlan]
     const { connect: connectMs, keepAlive: keepAliveMs } = plan.timeouts
-    const options = { target, tls: null, proxyProtocol: null, connectMs, keepAliveMs, maxIdle: plan.idleConnections }
-    const pool = new Pool({ ...options, ...(guard === undefined ? {} : { guard }) }, environment)
+    const options = { target, proxyProtocol: null, connectMs, keepAliveMs, maxIdle: plan.idleConnections }
+    const pool = new Pool({ ...options, ...reached }, environment)
     const own = {
       ...{ events: this.#events, deadlines: environment.deadlines, random: Math.random, now: monotonicMs, secret: NO_SECRET },
       verdictChanged() {},

@@ -16,8 +16,8 @@ import type { DnsCache } from './dns.ts'
 export interface OriginationTexts {
   /** Name asked for and verified; null: the endpoint's own. */
   readonly servername: string | null
-  /** PEM texts, read when the plan was prepared. */
-  readonly ca: string | null
+  /** PEM texts, read when the plan was prepared. Null: the public authorities. */
+  readonly ca: string | readonly string[] | null
   readonly cert: string | null
   readonly key: string | null
 }
@@ -26,19 +26,21 @@ export interface OriginationTexts {
 export interface Origination {
   readonly servername: string | null
   readonly context: SecureContext
+  /** False: whoever answers is believed. */
+  readonly verifies: boolean
   /** The same for two that are interchangeable: part of a pool's key. */
   readonly identity: string
 }
 
 /** Throws if a certificate or key cannot be used: when the plan is prepared, not at the first request. */
-export function makeOrigination({ servername, ca, cert, key }: OriginationTexts): Origination {
+export function makeOrigination({ servername, ca, cert, key }: OriginationTexts, verifies = true): Origination {
   const context = loadTls().createSecureContext({
     minVersion: 'TLSv1.2',
-    ...(ca === null ? {} : { ca }),
+    ...(ca === null ? {} : { ca: typeof ca === 'string' ? ca : [...ca] }),
     ...(cert === null ? {} : { cert }),
     ...(key === null ? {} : { key }),
   })
-  return { servername, context, identity: JSON.stringify([servername, ca, cert, key]) }
+  return { servername, context, verifies, identity: JSON.stringify([servername, ca, cert, key, verifies]) }
 }
 
 export interface DialOptions {
@@ -94,7 +96,8 @@ function tryEach(
   aborter: (give: () => void) => void,
 ): void {
   const next: Dialled = (wire, error, detail) => {
-    if (wire !== null || at + 1 >= addresses.length) return done(wire, error, detail)
+    // Who is not believed is no reason to ask another one.
+    if (wire !== null || error === 'tls_certificate' || at + 1 >= addresses.length) return done(wire, error, detail)
     tryEach(options, addresses, port, at + 1, done, aborter)
   }
   aborter(connectIp(options, addresses[at]!, port, next))
@@ -153,6 +156,11 @@ function connectAnnounced(
 
 const HTTP = ['http/1.1'] as const
 
+/** On a connection that is open already, and leads to the target. */
+export function dialTlsOn(socket: net.Socket, options: DialOptions & { readonly tls: Origination }, done: Dialled): () => void {
+  return connectTls(options, options.tls, { socket }, done)
+}
+
 function connectTls(
   { target, alpn = HTTP }: DialOptions,
   origination: Origination,
@@ -166,7 +174,7 @@ function connectTls(
     secureContext: origination.context,
     ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
     // Said here, so that NODE_TLS_REJECT_UNAUTHORIZED in somebody's environment cannot turn it off.
-    rejectUnauthorized: true,
+    rejectUnauthorized: origination.verifies,
     checkServerIdentity: (_: string, certificate: PeerCertificate) => tls.checkServerIdentity(name, certificate),
     // An address is not a server name (RFC 6066 §3).
     servername: net.isIP(name) === 0 ? name : '',

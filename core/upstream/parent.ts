@@ -8,13 +8,13 @@ import { formatDestination, type NamedDestination } from '../net/destination.ts'
 import { readResponseHead } from '../net/http1/response.ts'
 import { readPlace } from '../net/socks.ts'
 import { socksConnect, socksGreeting, socksUser } from '../net/socks-client.ts'
-import type { Wire, WireOwner } from '../net/wire.ts'
-import type { Dial, Dialled } from './dial.ts'
+import type { AcceptedWire, Wire, WireOwner } from '../net/wire.ts'
+import { type Dial, type Dialled, dialTlsOn } from './dial.ts'
 
 /** `dial`: how the parent itself is reached. */
 export function dialThrough(parent: Parent, dial: Dial): Dial {
   return (options, done) => {
-    const { target } = options
+    const { target, tls } = options
     if (target.kind === 'unix') throw new Error('no parent leads to a unix socket')
     let isOver = false
     const finish: Dialled = (wire, error, detail) => {
@@ -26,7 +26,12 @@ export function dialThrough(parent: Parent, dial: Dial): Dial {
       if (wire === null) return finish(null, error, detail)
       abort = () => wire.destroy()
       const talk = parent.kind === 'http' ? new ConnectTalk(parent, target) : new SocksTalk(parent, target)
-      new Introduction(wire, talk, (failed) => (failed === null ? finish(wire, null, null) : finish(null, failed.code, failed.detail)))
+      new Introduction(wire, talk, (failed, rest) => {
+        if (failed !== null) return finish(null, failed.code, failed.detail)
+        if (tls === null) return finish(wire, null, null)
+        // Of this machine's own dialling: such wires can be put under TLS.
+        abort = dialTlsOn((wire as AcceptedWire).detach(rest), { ...options, tls }, finish)
+      })
     })
     return () => {
       if (isOver) return
@@ -55,17 +60,19 @@ interface Talk {
 
 /** What a parent says before it leads on. */
 const MOST_BYTES = 16_384
+const NOTHING = Buffer.alloc(0)
 const MORE: Step = { kind: 'more' }
 
 /** Carries a talk out on a wire, which belongs to somebody else once it is over. */
 class Introduction implements WireOwner {
   readonly #wire: Wire
   readonly #talk: Talk
-  readonly #over: (failed: Failed | null) => void
+  /** `rest`: what came behind. Whoever owns the wire by then gets it, too. */
+  readonly #over: (failed: Failed | null, rest: Buffer) => void
   #held: Buffer = Buffer.alloc(0)
   #isOver = false
 
-  constructor(wire: Wire, talk: Talk, over: (failed: Failed | null) => void) {
+  constructor(wire: Wire, talk: Talk, over: (failed: Failed | null, rest: Buffer) => void) {
     this.#wire = wire
     this.#talk = talk
     this.#over = over
@@ -106,7 +113,7 @@ class Introduction implements WireOwner {
 
   #open(rest: Buffer): void {
     this.#isOver = true
-    this.#over(null)
+    this.#over(null, rest)
     // Whoever it was opened for owns it by now, or has let go of it.
     if (rest.length > 0 && !this.#wire.closed && this.#wire.owner !== this) this.#wire.owner.onBytes(rest, rest.length)
   }
@@ -115,7 +122,7 @@ class Introduction implements WireOwner {
     if (this.#isOver) return
     this.#isOver = true
     this.#wire.destroy()
-    this.#over(failed)
+    this.#over(failed, NOTHING)
   }
 }
 

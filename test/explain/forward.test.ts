@@ -2,6 +2,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { formatExplanation } from '../../core/explain/format.ts'
+import { OwnAuthority } from '../support/interception.ts'
 import { explainer } from './support.ts'
 
 const ask = await explainer(`import { blocklist, defineConfig, forward } from 'sluice'
@@ -74,6 +75,23 @@ test('a refusal is told by its rule, and nothing behind it is asked', async () =
 test('what is no request to a proxy is refused as it would be', async () => {
   const { request } = await ask({ url: 'http://user@www.example.com/' })
   assert.equal([request?.refused?.code, request?.refused?.status], ['bad_host', 400])
+})
+
+test('whether TLS in a tunnel is read is told, and by whom it is signed for', async () => {
+  using authority = new OwnAuthority(['example.com'])
+  const { cert, key } = authority.files
+  const ask = await explainer(`import { defineConfig, forward, intercept } from 'sluice'
+export default defineConfig({
+  listeners: { out: forward({ listen: '127.0.0.1:3128', intercept: intercept({ ca: { cert: '${cert}', key: '${key}' }, except: ['bank.example.com'] }) }) },
+})`)
+  const told = async (url: string) => (await ask({ url })).access?.find(({ rule }) => rule === 'intercept')?.text
+  assert.match(
+    (await told('https://www.example.com/'))!,
+    /^TLS to www\.example\.com ends here, by CN=Sluice interception CA .*: its requests go through the same hooks, and the server is verified$/,
+  )
+  assert.is(await told('https://bank.example.com/'), 'TLS to bank.example.com passes unread: except names it')
+  assert.is(await told('https://other.test/'), 'TLS to other.test passes unread: the authority may not sign for it')
+  assert.is(await told('http://www.example.com/'), undefined)
 })
 
 test.run()

@@ -34,6 +34,8 @@ export interface RequestRules extends PathRules {
   readonly forward?: boolean
   /** Of a forward proxy: paths that are asked of itself. */
   readonly own?: readonly string[]
+  /** Paths go on as they are, although they are written as origins are asked: of what comes by a tunnel that ends here. */
+  readonly asWritten?: boolean
 }
 
 /** host [ ":" port ] of RFC 3986 §3.2, as names that DNS and virtual hosts use; IPv6 in brackets. */
@@ -180,11 +182,11 @@ function readNamingTarget(head: RequestHead, target: string, own: readonly strin
 }
 
 /** `lineFrom`: where the line starts that goes on as it is if it turns out to be normal; -1: it never does. */
-function readOriginForm(head: RequestHead, target: string, lineFrom: number, rules: PathRules): ErrorCode | null {
+function readOriginForm(head: RequestHead, target: string, lineFrom: number, rules: RequestRules): ErrorCode | null {
   if (head.method === 'CONNECT') return 'unsupported_method'
   const mark = target.indexOf('?')
   const received = mark < 0 ? target : target.slice(0, mark)
-  const path = normalisePath(received, rules)
+  const path = rules.asWritten === true ? escapeRawBytes(received) : normalisePath(received, rules)
   if (path === null) return 'bad_path'
   head.path = path
   const query = mark < 0 ? '' : target.slice(mark)

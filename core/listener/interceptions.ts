@@ -1,0 +1,185 @@
+/**
+ * Granted tunnels of a forward listener, from the first byte of their client on: those whose TLS is to be read end here, and carry HTTP from then
+ * on; all others are relayed to their destination unread. Nobody is dialled before that is known.
+ */
+import type { TLSSocket } from 'node:tls'
+import type { Accepted, ConnectionHome, Granted } from '../connection/home.ts'
+import { Http1Connection } from '../connection/http1.ts'
+import { Http2Connection } from '../connection/http2.ts'
+import { Relay } from '../connection/relay.ts'
+import type { TunnelFacts } from '../connection/tunnel-facts.ts'
+import type { HandshakeFailure } from '../events.ts'
+import { refusalInside } from '../http/forwarding.ts'
+import { plainAddress } from '../http/identity.ts'
+import type { Inside } from '../http/interception.ts'
+import { makeDestination, type NamedDestination } from '../net/destination.ts'
+import { ANYBODY } from '../net/secured.ts'
+import { wireOfSecured } from '../net/tls-wire.ts'
+import type { AcceptedWire, Wire } from '../net/wire.ts'
+import type { Greeting } from '../route/tcp-table.ts'
+import { type Detected, Detection } from './detection.ts'
+import { Handshake, wasReset } from './handshake.ts'
+import { InsideHome } from './inside-home.ts'
+import type { Interceptor } from './interceptor.ts'
+import { Interim } from './interim.ts'
+
+/** The listener that they belong to. */
+export interface InterceptionsHome
+  extends Pick<ConnectionHome, 'service' | 'draining' | 'becameTunnel' | 'tunnelClosed' | 'connectionClosed'> {
+  /** Of the plan in force; null: no tunnel ends here any more. */
+  readonly interceptor: Interceptor | null
+  /** The next stage of a connection: it stays one. */
+  replace(before: Accepted, after: Accepted): void
+  handshakeFailed(why: HandshakeFailure, detail: string | null, address: string): void
+}
+
+/** For the first message of TLS; whose client has said nothing by then waits for its server to speak first. */
+const DETECT_MS = 3_000
+/** Alerts of a client that looks at our certificate and does not like it (RFC 8446 §6.2), as OpenSSL names them. Others just leave. */
+const REFUSED = /ALERT_(?:BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_(?:REVOKED|EXPIRED|UNKNOWN)|UNKNOWN_CA)/
+
+export type AcceptedTunnel = Omit<Granted, 'wire'> & { readonly wire: AcceptedWire }
+
+export class Interceptions {
+  readonly #home: InterceptionsHome
+  readonly #open = new Set<InsideHome>()
+
+  constructor(home: InterceptionsHome) {
+    this.#home = home
+  }
+
+  /** `stage`: what its connection was so far. */
+  begin(stage: Accepted, tunnel: AcceptedTunnel): void {
+    const { wire, facts, early, hasEnded } = tunnel
+    const { deadlines } = this.#home.service
+    const options = { facts, hooks: null, header: null, deadlines, limitMs: DETECT_MS }
+    const detection: Detection = new Detection(
+      wire,
+      {
+        detected: (_, found) => this.#decide(detection, tunnel, found),
+        connectionClosed: (one) => this.#home.connectionClosed(one),
+      },
+      options,
+    )
+    this.#home.replace(stage, detection)
+    if (early.length > 0) detection.onBytes(early, early.length)
+    if (hasEnded && !wire.closed) wire.owner.onEnd()
+  }
+
+  /** Another plan is in force: connections that would not be read by it end with what is under way. */
+  use(): void {
+    for (const one of this.#open) if (!one.isStillRead) one.end()
+  }
+
+  #decide(stage: Accepted, tunnel: AcceptedTunnel, found: Detected): void {
+    const { interceptor, service } = this.#home
+    const { greeting } = found
+    if (greeting === 'none') return this.#pass(stage, tunnel, found)
+    const { destination, facts } = tunnel
+    const asked = greeting.serverName === null ? destination : makeDestination(greeting.serverName, destination.port)
+    if (asked === null) return this.#drop(stage, found, () => facts.end('bad_hello', 'it asks for what is no name'))
+    const name = asked.host
+    if (interceptor !== null && speaksHttp(greeting) && interceptor.reads(name, facts.ip))
+      return this.#terminate(stage, tunnel, { found, name, interceptor })
+    const refused = refusalInside(service.forward!, destination, name)
+    if (refused === null) this.#pass(stage, tunnel, found)
+    else this.#drop(stage, found, () => facts.end(refused.code, refused.detail))
+  }
+
+  #drop(stage: Accepted, { wire, facts, early }: Detected, tell: () => void): void {
+    facts.bytesIn = early.length
+    tell()
+    this.#home.replace(stage, new Interim(wire, this.#home))
+    wire.reset()
+  }
+
+  #pass(stage: Accepted, { destination, paced }: AcceptedTunnel, { wire, facts, early, hasEnded }: Detected): void {
+    const { forward, deadlines, listener } = this.#home.service
+    const upstream = forward!.upstreamTo(destination, null)
+    const idleMs = listener.timeouts.tunnelIdle
+    const options = { facts, upstream, early, hasEnded, header: null, hooks: null, alpn: [], paced, deadlines, idleMs }
+    const relay = new Relay(wire, this.#home, options)
+    this.#home.replace(stage, relay)
+    relay.start()
+  }
+
+  #terminate(stage: Accepted, { destination, user, facts }: AcceptedTunnel, { found, name, interceptor }: Terminating): void {
+    const { wire, early } = found
+    // What it has not taken of our answer would be lost.
+    if (wire.congested) return this.#drop(stage, found, () => facts.end('handshake_failed', 'the client takes no answer'))
+    const { deadlines, listener } = this.#home.service
+    facts.bytesIn = early.length
+    const done = (handshake: Handshake, carrier: TLSSocket | Wire, alpn: string | null): void => {
+      if (wasReset(handshake, carrier)) {
+        facts.end('client_gone', null)
+        return this.#home.connectionClosed(handshake)
+      }
+      interceptor.accepted(name, facts.ip)
+      facts.end(null, null)
+      const inside = { destination, name, user, origination: interceptor.originationTo(name) }
+      this.#home.replace(handshake, this.#inside({ wire: wireOfSecured(carrier), alpn }, inside))
+    }
+    const handshake = new Handshake(
+      wire,
+      {
+        handshakeDone: (one, carrier, _, alpn) => done(one, carrier, alpn),
+        handshakeFailed: (why, detail, address) => {
+          this.#home.handshakeFailed(why, detail, address)
+          const alert =
+            why === 'gone' ? 'it left during the handshake' : why === 'tls' && detail !== null && REFUSED.test(detail) ? detail : null
+          if (alert !== null) tellRefusal(facts, { name, alert, interceptor })
+          else facts.end('handshake_failed', detail ?? why)
+        },
+        connectionClosed: (one) => this.#home.connectionClosed(one),
+      },
+      { termination: interceptor.terminationFor(name), deadlines, limitMs: listener.timeouts.requestHead, header: null, hello: early },
+    )
+    this.#home.replace(stage, handshake)
+  }
+
+  /** In a simulation, of what would be inside. Null: tunnels to there are not read. */
+  enter(wire: Wire, destination: NamedDestination): Accepted | null {
+    const { interceptor, service } = this.#home
+    const name = destination.host
+    // Whoever would have been asked for the tunnel is taken for somebody who may.
+    const [user = null] = Object.keys(service.forward?.plan.users ?? {})
+    if (interceptor?.reads(name, plainAddress(wire.remoteAddress)) !== true) return null
+    return this.#inside({ wire, alpn: null }, { destination, name, user, origination: interceptor.originationTo(name) })
+  }
+
+  #inside({ wire, alpn }: { readonly wire: Wire; readonly alpn: string | null }, inside: Inside): Accepted {
+    const home: InsideHome = new InsideHome(this.#home, inside, { ip: wire.remoteAddress, over: () => this.#open.delete(home) })
+    this.#open.add(home)
+    const connection =
+      alpn === 'h2'
+        ? new Http2Connection(wire, home, { scheme: 'https', header: null, secured: ANYBODY })
+        : new Http1Connection(wire, home, 'https', null, ANYBODY)
+    home.carries(connection)
+    return connection
+  }
+}
+
+interface Terminating {
+  readonly found: Detected
+  readonly name: string
+  readonly interceptor: Interceptor
+}
+
+/** Without a word about it, it does. */
+function speaksHttp({ alpn }: Exclude<Greeting, 'none'>): boolean {
+  return alpn.length === 0 || alpn.includes('h2') || alpn.includes('http/1.1') || alpn.includes('http/1.0')
+}
+
+function tellRefusal(facts: TunnelFacts, { name, alert, interceptor }: { name: string; alert: string; interceptor: Interceptor }): void {
+  const count = interceptor.refused(name, facts.ip)
+  const next =
+    count >= interceptor.exceptAfter
+      ? `refused ${count} times: tunnels of this client to there pass unread from now on`
+      : `if it should: sluice ca trust-help; if it accepts its own certificates alone: except: ['${name}']`
+  facts.end('interception_refused', `${alert}; ${next}`)
+}
+
+/** The wire of a client that may be put under TLS; null: it is read by others already. */
+export function acceptedWire(wire: Wire): AcceptedWire | null {
+  return 'detachHandle' in wire ? (wire as AcceptedWire) : null
+}
