@@ -51,7 +51,7 @@ export interface EndedExchange {
   readonly upstreamMs: number
   readonly attempts: number
   /** Why a client with a cookie of ours got another endpoint than that of the cookie; null: it did not. */
-  readonly moved: 'removed' | 'unhealthy' | 'ejected' | 'failed' | null
+  readonly moved: 'removed' | 'drained' | 'unhealthy' | 'ejected' | 'failed' | null
   readonly tunnel: boolean
   /** Null: the client showed none. */
   readonly clientCertificate: ClientCertificate | null

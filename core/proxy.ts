@@ -35,6 +35,7 @@ import { LoadedUse, type PluginState, type PluginUse, Sandbox, summarizeUse, typ
 import type { StoreEvents } from './store/store.ts'
 import { Stores } from './store/stores.ts'
 import type { Dial } from './upstream/dial.ts'
+import type { EndpointChange } from './upstream/endpoint-changes.ts'
 import type { HealthBoard } from './upstream/health-board.ts'
 import type { UpstreamState } from './upstream/upstream-state.ts'
 
@@ -70,6 +71,8 @@ export interface Proxy {
   readonly plugins: readonly PluginState[]
   /** How its upstreams fare. */
   readonly upstreams: readonly UpstreamState[]
+  /** What was changed at run time about endpoints, all of it: it counts under the next plans too. */
+  changeEndpoints(changes: readonly EndpointChange[]): void
   /** Off until it is told to check. */
   readonly health: HealthBoard
   /** What its policies keep of answers. */
@@ -246,6 +249,10 @@ class WorkerProxy implements Proxy {
 
   get upstreams(): readonly UpstreamState[] {
     return this.#runtime.upstreamStates
+  }
+
+  changeEndpoints(changes: readonly EndpointChange[]): void {
+    this.#runtime.changeEndpoints(changes)
   }
 
   get health(): HealthBoard {

@@ -36,6 +36,7 @@ import type {
 import { type OpenLink, openLink } from './upstream/datagram-link.ts'
 import type { Dial } from './upstream/dial.ts'
 import { DnsCache } from './upstream/dns.ts'
+import type { EndpointChange } from './upstream/endpoint-changes.ts'
 import type { HealthBoard } from './upstream/health-board.ts'
 import type { PoolEnvironment } from './upstream/pool.ts'
 import { type Asked, hashOf } from './upstream/request-key.ts'
@@ -126,6 +127,11 @@ export class Runtime {
   /** How the upstreams of the plan in use are. */
   get upstreamStates(): UpstreamState[] {
     return this.#upstreams.states
+  }
+
+  /** What was changed at run time about endpoints, all of it. Cannot fail. */
+  changeEndpoints(changes: readonly EndpointChange[]): void {
+    this.#upstreams.changeEndpoints(changes)
   }
 
   /** Asks for what a plan discovers, so that it need not begin with nothing. */

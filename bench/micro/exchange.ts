@@ -72,10 +72,11 @@ function createService(connections = 1): { service: Service; upstreamWires: Memo
   for (const wire of upstreamWires) pool.release(new UpstreamConnection(wire, pool, deadlines))
   const plan: UpstreamPlan = {
     name: 'api',
-    endpoints: [{ address: '127.0.0.1:1', target, weight: 1, group: 0 }],
+    endpoints: [{ address: '127.0.0.1:1', target, weight: 1, group: 0, drain: null }],
     balancer: { kind: 'roundRobin' },
     sticky: null,
     discovery: null,
+    zone: null,
     slowStart: 0,
     host: 'preserve',
     hostName: 'api',

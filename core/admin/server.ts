@@ -1,5 +1,5 @@
 /**
- * The admin listener: `/metrics`, `/healthz`, `/readyz`, `/api/status`, `/api/plugins`, `/api/upstreams`, `/api/cache`. It answers only who is meant: a page in a browser cannot reach
+ * The admin listener: `/metrics`, `/healthz`, `/readyz`, `/api/status`, `/api/plugins`, `/api/upstreams`, `/api/endpoints`, `/api/cache`. It answers only who is meant: a page in a browser cannot reach
  * it by a rebound name or from another origin, and beyond loopback it asks for a token.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
@@ -8,6 +8,7 @@ import type * as http from 'node:http'
 import net from 'node:net'
 import { type CacheAsk, parseList, parsePurge } from '../cache/asks.ts'
 import type { ListenAddress } from '../plan/plan.ts'
+import { ENDPOINT_ASKS, type EndpointAsk, EndpointError, parseEndpointAsk } from '../upstream/endpoint-asks.ts'
 
 export interface AdminSource {
   metrics(): Promise<{ readonly type: string; readonly text: string }>
@@ -19,6 +20,8 @@ export interface AdminSource {
   plugins(): Promise<unknown>
   upstreams(): Promise<unknown>
   caches(ask: CacheAsk): Promise<unknown>
+  /** Rejects with EndpointError, too. */
+  endpoints(ask: EndpointAsk): Promise<unknown>
 }
 
 export interface AdminOptions {
@@ -105,8 +108,8 @@ async function answer(
   { token, source }: { token: string | null; source: AdminSource },
 ): Promise<AdminAnswer> {
   const path = (request.url ?? '/').split('?', 1)[0]
-  const isPurge = request.method === 'POST' && path === '/api/cache/purge'
-  if (request.method !== 'GET' && request.method !== 'HEAD' && !isPurge) return plain(405, 'only GET and HEAD')
+  const change = request.method === 'POST' ? changeOf(path ?? '') : null
+  if (request.method !== 'GET' && request.method !== 'HEAD' && change === null) return plain(405, 'only GET and HEAD')
   const host = request.headers.host ?? ''
   const origin = request.headers.origin
   if (origin !== undefined && origin !== `http://${host}`) return plain(403, 'requests of other origins are refused')
@@ -120,8 +123,10 @@ async function answer(
   // A rebound name arrives as Host; an address cannot be rebound, and a page has no token.
   if (!authorized && !isAddressOrLocal(host))
     return plain(403, `the name ${JSON.stringify(host)} is not served here; use localhost or the address`)
-  if (isPurge) return purge(request, source)
+  if (change !== null) return posted(request, change, source)
   switch (path) {
+    case '/api/endpoints':
+      return asked({ kind: 'list', upstream: new URL(request.url!, 'http://localhost').searchParams.get('upstream') }, source)
     case '/api/cache':
       return list(new URL(request.url!, 'http://localhost').searchParams, source)
     case '/metrics':
@@ -135,24 +140,45 @@ async function answer(
     default:
       return plain(
         404,
-        'here are /metrics, /healthz, /readyz, /api/status, /api/plugins, /api/upstreams, /api/cache and, to POST to, /api/cache/purge',
+        'here are /metrics, /healthz, /readyz, /api/status, /api/plugins, /api/upstreams, /api/endpoints, /api/cache and, to POST to, /api/cache/purge and /api/endpoints/ with add, drain, undrain or remove',
       )
   }
 }
 
-const MOST_PURGE_BYTES = 8192
+const MOST_BYTES = 8192
+
+/** What is posted there; null: nothing. */
+type Change = 'purge' | Exclude<EndpointAsk['kind'], 'list'>
+
+function changeOf(path: string): Change | null {
+  if (path === '/api/cache/purge') return 'purge'
+  const kind = ENDPOINT_ASKS.find((one) => path === `/api/endpoints/${one}`)
+  return kind === undefined || kind === 'list' ? null : kind
+}
 
 /** A page of another origin cannot send JSON without asking first, and nobody answers that. */
-async function purge(request: http.IncomingMessage, source: AdminSource): Promise<AdminAnswer> {
+async function posted(request: http.IncomingMessage, change: Change, source: AdminSource): Promise<AdminAnswer> {
   if (!/^application\/json\b/i.test(request.headers['content-type'] ?? '')) return plain(415, 'send application/json')
   let text = ''
   for await (const chunk of request.setEncoding('utf8')) {
     text += chunk
-    if (text.length > MOST_PURGE_BYTES) return plain(413, `a purge is up to ${MOST_PURGE_BYTES} bytes`)
+    if (text.length > MOST_BYTES) return plain(413, `this takes up to ${MOST_BYTES} bytes`)
   }
+  if (change !== 'purge') return asked({ ...fieldsOf(text), kind: change }, source)
   const ask = parsePurge(fieldsOf(text))
+  return typeof ask === 'string' ? plain(400, ask) : told(source, ask)
+}
+
+const STATUS_OF = { unknown: 404, conflict: 409, busy: 503 } as const
+
+async function asked(fields: Readonly<Record<string, unknown>>, source: AdminSource): Promise<AdminAnswer> {
+  const ask = parseEndpointAsk(fields)
   if (typeof ask === 'string') return plain(400, ask)
-  return told(source, ask)
+  try {
+    return { status: 200, type: 'application/json', text: `${JSON.stringify(await source.endpoints(ask))}\n` }
+  } catch (error) {
+    return error instanceof EndpointError ? plain(STATUS_OF[error.kind], error.message) : plain(503, String(error))
+  }
 }
 
 /** `?prefix=https://example.com/&most=100&cache=NAME`; without a prefix the counts alone. */

@@ -84,6 +84,18 @@ async function runCommand({ command, options, rest }: ParsedCommand, cacheFolder
       return cache({ kind: 'list', prefix: rest[0] ?? '', most: readMost(textOf(options, 'most') ?? '100') }, options)
     case commands.cacheStat:
       return cache({ kind: 'stat' }, options)
+    case commands.endpointsList:
+      return endpoints({ kind: 'list', upstream: rest[0] ?? null }, options)
+    case commands.endpointsAdd:
+      return endpoints({ kind: 'add', ...placeOf(rest), ...addedOf(options) }, options)
+    case commands.endpointsDrain: {
+      const sticky = textOf(options, 'sticky')
+      return endpoints({ kind: 'drain', ...placeOf(rest), ...(sticky === null ? {} : { sticky }) }, options)
+    }
+    case commands.endpointsUndrain:
+      return endpoints({ kind: 'undrain', ...placeOf(rest) }, options)
+    case commands.endpointsRemove:
+      return endpoints({ kind: 'remove', ...placeOf(rest) }, options)
     case commands.pluginProfile: {
       const { runPluginProfile } = await import('./plugin-profile.ts')
       const seconds = readSeconds(textOf(options, 'seconds') ?? '5')
@@ -131,6 +143,26 @@ async function createCa(options: Options): Promise<number> {
   if (name !== null && (name === '' || name.length > 64)) throw new UsageError('--name takes up to 64 characters')
   const days = readDays(textOf(options, 'days') ?? '3650', maxAuthorityDays)
   return runCaCreate({ dir: textOf(options, 'dir') ?? '.', days, name, permit })
+}
+
+async function endpoints(fields: Readonly<Record<string, unknown>>, options: Options): Promise<number> {
+  const { parseEndpointAsk } = await import('../upstream/endpoint-asks.ts')
+  const ask = parseEndpointAsk(fields)
+  if (typeof ask === 'string') throw new UsageError(ask)
+  const { runEndpoints } = await import('./endpoint-commands.ts')
+  return runEndpoints(choiceOf(options), ask, { json: options.json === true })
+}
+
+function placeOf([upstream, address]: readonly string[]): Readonly<Record<string, unknown>> {
+  return { upstream, address }
+}
+
+function addedOf(options: Options): Readonly<Record<string, unknown>> {
+  const number = (name: string): Readonly<Record<string, unknown>> => {
+    const text = textOf(options, name)
+    return text === null ? {} : { [name]: /^\d+$/.test(text) ? Number(text) : text }
+  }
+  return { ...number('weight'), ...number('priority'), zone: textOf(options, 'zone') }
 }
 
 /** It is checked as what comes from elsewhere. */

@@ -2,6 +2,7 @@
 import type { CommandSpec, Grammar, OptionSpec } from './arguments.ts'
 import { cacheList, cachePurge, cacheStat } from './cache-specs.ts'
 import { caCreate, caShow, caTrustHelp, certDev } from './certificate-specs.ts'
+import { endpointsAdd, endpointsDrain, endpointsList, endpointsRemove, endpointsUndrain } from './endpoint-specs.ts'
 import { config, controlVariable, json, noColor, ok, usage, whichAbout, whichOptions } from './shared-options.ts'
 
 const runOptions: readonly OptionSpec[] = [
@@ -269,6 +270,11 @@ export const commands = {
   cachePurge,
   cacheList,
   cacheStat,
+  endpointsList,
+  endpointsAdd,
+  endpointsDrain,
+  endpointsUndrain,
+  endpointsRemove,
   certDev,
   caCreate,
   caShow,
@@ -291,6 +297,11 @@ export const grammar: Grammar = {
     cachePurge,
     cacheList,
     cacheStat,
+    endpointsList,
+    endpointsAdd,
+    endpointsDrain,
+    endpointsUndrain,
+    endpointsRemove,
     certDev,
     caCreate,
     caShow,
@@ -305,8 +316,8 @@ export const grammar: Grammar = {
 export const overviewParts = {
   groups: [
     ['Run', [url, run]],
-    ['Look', [check, explain, status, cacheStat, cacheList, pluginProfile]],
-    ['Change', [reload, stop, cachePurge]],
+    ['Look', [check, explain, status, endpointsList, cacheStat, cacheList, pluginProfile]],
+    ['Change', [reload, stop, endpointsAdd, endpointsDrain, endpointsUndrain, endpointsRemove, cachePurge]],
     ['Create', [init, types, pluginNew, certDev, caCreate, caShow, caTrustHelp, completion]],
   ],
   examples: [

@@ -32,6 +32,7 @@ const firstAnswerMs: Readonly<Record<ControlRequest['do'], number>> = {
   status: 5_000,
   recall: 5_000,
   cache: 10_000,
+  endpoints: 10_000,
   stop: 5_000,
   reload: 120_000,
   profile: 5_000,

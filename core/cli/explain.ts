@@ -55,12 +55,22 @@ async function tell(recalled: Recalled, status: Status, { json, all }: Printing 
   }
   const color = hasColor(process.stdout)
   process.stdout.write(formatRecalled(recalled, { color, generation: isOld ? generation : null }))
+  const now = linesAbout(recalled.upstream, status.upstreams ?? [])
+  if (now.length > 0) process.stdout.write(`\nAs its upstream is now:\n\n${now.map((line) => `${line}\n`).join('')}`)
   if (explanation !== null) process.stdout.write(`\nBy the config as it is now:\n\n${formatExplanation(explanation, { color })}`)
   else {
     process.stdout.write('\nThe config as it is now is not valid, so there is nothing to compare with:\n\n')
     process.stderr.write(`${formatProblems(problems, { color: hasColor(process.stderr), folder: process.cwd() })}\n`)
   }
   return exitCodes.ok
+}
+
+/** What `status` says of one upstream: nothing if all is well with it and nothing was changed at run time. */
+export function linesAbout(upstream: string | null, lines: readonly string[]): string[] {
+  const first = lines.findIndex((line) => line.startsWith(`${upstream}: `))
+  if (upstream === null || first < 0) return []
+  const next = lines.findIndex((line, i) => i > first && !line.startsWith('  '))
+  return lines.slice(first, next < 0 ? lines.length : next)
 }
 
 function tellTunnel(recalled: Recalled, { generation, isOld, json }: { generation: number | null; isOld: boolean; json: boolean }): number {

@@ -14,14 +14,16 @@ import { BindError } from '../process/bind.ts'
 import { suggestWorkers, thisMachine } from '../process/capacity.ts'
 import { type Control, type ReloadResult, startControl } from '../process/control.ts'
 import { configPlace, findRunning } from '../process/control-folder.ts'
+import type { EndpointsTold } from '../process/control-protocol.ts'
 import type { LogTarget, PlanSummary } from '../process/messages.ts'
 import { Supervisor } from '../process/supervisor.ts'
+import { reportUpstreams, type UpstreamReport, upstreamLines, withoutHealthy } from '../process/upstream-report.ts'
 import { PrepareError } from '../process/worker-process.ts'
+import type { EndpointAsk } from '../upstream/endpoint-asks.ts'
 import { exitCodes } from './exit-codes.ts'
 import { LiveConfig } from './live-config.ts'
 import { prepareLogFile } from './log-file.ts'
 import { loadLines, pluginNames, reportPlugins } from './plugin-report.ts'
-import { reportUpstreams, type UpstreamReport, upstreamLines, withoutHealthy } from './upstream-report.ts'
 
 export interface RunOptions {
   readonly source: { readonly kind: 'file'; readonly file: string } | { readonly kind: 'url'; readonly url: string }
@@ -126,6 +128,7 @@ class Program {
       ...{ metrics: () => this.#scrape(), plugins: () => this.#plugins() },
       ...{ unready: () => this.#unready(), remarks: () => withoutHealthy(this.#supervisor.verdicts) },
       caches: (ask: CacheAsk) => this.#supervisor.askCaches(ask, cacheMs),
+      endpoints: (ask: EndpointAsk) => this.#endpoints(ask),
       ...{ status: () => this.#status(), upstreams: () => this.#upstreams() },
     }
     this.#admin = new AdminDoors({ token: process.env.SLUICE_ADMIN_TOKEN || null, source })
@@ -231,6 +234,7 @@ class Program {
         stop: ({ now }) => this.#stopFor(now),
         recall: (requestId) => this.#supervisor.recall(requestId, recallMs),
         cache: (ask) => this.#supervisor.askCaches(ask, cacheMs),
+        endpoints: (ask) => this.#endpoints(ask),
         profile: ({ plugin, seconds }) => this.#supervisor.profile(plugin, seconds * 1000),
       },
     })
@@ -265,6 +269,13 @@ class Program {
 
   async #upstreams(): Promise<UpstreamReport[]> {
     return reportUpstreams(await this.#supervisor.upstreams(scrapeMs))
+  }
+
+  async #endpoints(ask: EndpointAsk): Promise<EndpointsTold> {
+    const { endpoints } = this.#supervisor
+    const did = ask.kind === 'list' ? await endpoints.mustKnow(ask.upstream) : await endpoints.change(ask)
+    const upstreams = await this.#upstreams()
+    return { did, upstreams: upstreams.filter(({ name }) => ask.upstream === null || name === ask.upstream) }
   }
 
   async #status(): Promise<unknown> {

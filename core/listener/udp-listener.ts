@@ -7,10 +7,11 @@ import { type SessionHome, UdpSession } from '../connection/udp-session.ts'
 import type { Deadlines } from '../deadlines.ts'
 import type { DatagramLoss, Observer } from '../events.ts'
 import type { DatagramOwner, DatagramSocket } from '../net/datagrams.ts'
-import type { EndpointPlan, UdpListenerPlan, UdpRoutePlan } from '../plan/plan.ts'
+import type { EndpointPlan, UdpListenerPlan, UdpRoutePlan, UpstreamPlan } from '../plan/plan.ts'
 import type { Greeting } from '../route/tcp-table.ts'
 import type { DatagramLink, LinkOwner } from '../upstream/datagram-link.ts'
 import { placesOf } from '../upstream/places.ts'
+import type { Upstream } from '../upstream/upstream.ts'
 import { QuicIds } from './quic-ids.ts'
 
 /** What every session of a UDP listener begins with: its plan and the runtime behind it. */
@@ -20,6 +21,7 @@ export interface UdpService {
   readonly deadlines: Deadlines
   readonly observer: Observer
   openLink(target: EndpointPlan['target'], owner: LinkOwner): DatagramLink
+  upstreamFor(plan: UpstreamPlan): Upstream
   requestId(serial: number): string
   nextSerial(): number
 }
@@ -168,7 +170,11 @@ export class UdpListener {
 
   #send(session: UdpSession, route: UdpRoutePlan | null): void {
     if (route === null) session.refuse('no_route', null)
-    else session.relay({ route, replies: route.replies, ...placesOf(route.destination, session.facts.ip) })
+    else {
+      const { upstreamFor } = this.#service
+      const places = placesOf(route.destination, session.facts.ip, (upstream) => upstreamFor(upstream).plan.endpoints)
+      session.relay({ route, replies: route.replies, ...places })
+    }
   }
 
   #tellEmpty(): void {

@@ -74,6 +74,7 @@ export class UpstreamCompiler {
       name,
       endpoints: planEndpoints(discovery === null ? written : [standIn(discovery)], options.zone ?? null),
       discovery,
+      zone: options.zone ?? null,
       balancer: compileBalancer(options.balancer),
       slowStart: parseDuration(options.slowStart ?? '0ms')!,
       sticky: options.sticky === undefined ? null : compileSticky(options.sticky),

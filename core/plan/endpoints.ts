@@ -10,12 +10,11 @@ const MAX_DISCOVERED = 10_000
 export function planEndpoints(written: readonly (string | EndpointOptions)[], zone: string | null): readonly EndpointPlan[] {
   const all = written.map((one): EndpointOptions => (typeof one === 'string' ? { address: one } : one))
   const rankOf = ({ priority = 0, zone: own }: EndpointOptions): number => 2 * priority + (zone === null || own === zone ? 0 : 1)
-  const ranks = [...new Set(all.map(rankOf))].sort((a, b) => a - b)
   return Object.freeze(
     all.map((one) => {
       const target = Object.freeze(parseEndpoint(one.address)!.target)
       const address = one.address.replace(/^(?:https?|tcp):\/\//i, '')
-      return Object.freeze({ address, target, weight: one.weight ?? 1, group: ranks.indexOf(rankOf(one)) })
+      return Object.freeze({ address, target, weight: one.weight ?? 1, group: rankOf(one), drain: null })
     }),
   )
 }

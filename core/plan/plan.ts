@@ -343,6 +343,8 @@ export interface UpstreamPlan {
   readonly endpoints: readonly EndpointPlan[]
   /** Null: its endpoints are those of the plan. */
   readonly discovery: DiscoveryPlan | null
+  /** Where the proxy stands; null: that makes no difference. */
+  readonly zone: string | null
   readonly balancer: BalancerKind
   /** Null: none. */
   readonly sticky: StickyPlan | null
@@ -478,8 +480,10 @@ export interface EndpointPlan {
     | { readonly kind: 'unix'; readonly path: string }
   /** Whole number ≥ 0; 0 takes nothing. */
   readonly weight: number
-  /** 0: of those that are chosen first; of the others only while none of the group before is available. By priority, then by zone. */
+  /** Those of the least are chosen first, of the others only while none of the group before is available. By priority, then by zone. */
   readonly group: number
+  /** Null: it takes requests, as far as it has a weight. `sticky`: only those of clients that stay with it. `all`: none. */
+  readonly drain: 'sticky' | 'all' | null
 }
 
 /** All in milliseconds. */

@@ -1,5 +1,7 @@
 /** What is said over the control socket: one request, a line of JSON; answers, a line of JSON each; then the end. Pure. */
 import { type CacheAsk, type CacheTold, parseCacheAsk } from '../cache/asks.ts'
+import { type EndpointAsk, parseEndpointAsk } from '../upstream/endpoint-asks.ts'
+import type { UpstreamReport } from './upstream-report.ts'
 
 export type ControlRequest =
   | { readonly do: 'status' }
@@ -8,6 +10,7 @@ export type ControlRequest =
   | { readonly do: 'stop'; readonly now: boolean }
   | { readonly do: 'recall'; readonly id: string }
   | { readonly do: 'cache'; readonly ask: CacheAsk }
+  | { readonly do: 'endpoints'; readonly ask: EndpointAsk }
   | { readonly do: 'profile'; readonly plugin: string; readonly seconds: number }
 
 export type ReloadResult =
@@ -25,10 +28,18 @@ export type ControlAnswer =
   /** null: nothing is known of that request. */
   | { readonly kind: 'recalled'; readonly found: unknown }
   | { readonly kind: 'cache'; readonly told: CacheTold }
+  | { readonly kind: 'endpoints'; readonly told: EndpointsTold }
   | { readonly kind: 'profiling' }
   /** How often the plugin was called meanwhile, and a `.cpuprofile`. */
   | { readonly kind: 'profiled'; readonly calls: number; readonly profile: unknown }
   | { readonly kind: 'error'; readonly message: string }
+
+/** What became of a change, and the upstream, or all that were asked for, as they are then. */
+export interface EndpointsTold {
+  /** A sentence; null: nothing was to be changed. */
+  readonly did: string | null
+  readonly upstreams: readonly UpstreamReport[]
+}
 
 /** Longer requests are refused. */
 export const maxRequestBytes = 4096
@@ -60,8 +71,12 @@ export function parseRequest(line: string): ControlRequest | string {
       const ask = parseCacheAsk(value.ask)
       return typeof ask === 'string' ? ask : { do: 'cache', ask }
     }
+    case 'endpoints': {
+      const ask = parseEndpointAsk(value.ask)
+      return typeof ask === 'string' ? ask : { do: 'endpoints', ask }
+    }
     default:
-      return 'there is status, reload, stop, recall, cache and profile'
+      return 'there is status, reload, stop, recall, cache, endpoints and profile'
   }
 }
 

@@ -1,11 +1,12 @@
 /**
- * The control socket of a running proxy, for `sluice status`, `reload`, `stop`, `explain`, `cache` and `plugin profile`: a unix socket that only its owner can
+ * The control socket of a running proxy, for `sluice status`, `reload`, `stop`, `explain`, `cache`, `endpoints` and `plugin profile`: a unix socket that only its owner can
  * open. A proxy runs without it where it cannot be had, and whatever arrives on it is answered, if only with an error.
  */
 import { lstatSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
 import type { CacheAsk, CacheTold } from '../cache/asks.ts'
+import type { EndpointAsk } from '../upstream/endpoint-asks.ts'
 import {
   configPlace,
   controlFolders,
@@ -20,6 +21,7 @@ import {
 import {
   type ControlAnswer,
   type ControlRequest,
+  type EndpointsTold,
   encodeLine,
   maxRequestBytes,
   parseRequest,
@@ -39,6 +41,7 @@ export interface ControlSource {
   recall(requestId: string): Promise<unknown>
   /** Of all workers. */
   cache(ask: CacheAsk): Promise<CacheTold>
+  endpoints(ask: EndpointAsk): Promise<EndpointsTold>
   profile(options: { readonly plugin: string; readonly seconds: number }): Promise<{ readonly calls: number; readonly profile: unknown }>
 }
 
@@ -219,6 +222,8 @@ class ControlConnection {
         return { kind: 'recalled', found: (await this.#source.recall(request.id)) ?? null }
       case 'cache':
         return { kind: 'cache', told: await this.#source.cache(request.ask) }
+      case 'endpoints':
+        return { kind: 'endpoints', told: await this.#source.endpoints(request.ask) }
       case 'profile': {
         const profiled = this.#source.profile(request)
         // A refusal comes at once. Whoever waits is told that it is worth it.

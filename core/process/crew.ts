@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { LocalKvStore } from '../capability/local-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Challenge } from '../listener/challenges.ts'
+import type { EndpointChange } from '../upstream/endpoint-changes.ts'
 import { CountersFile } from './counters-file.ts'
 import { Culprits } from './culprits.ts'
 import { HealthWatch } from './health-watch.ts'
@@ -26,6 +27,8 @@ export interface CrewParts {
   readonly options: SupervisorOptions
   readonly sockets: Sockets
   committed(): Committed
+  /** What was changed about endpoints at run time. */
+  endpointChanges(): readonly EndpointChange[]
   /** Resolves when the reload that runs is over; null if none does. */
   reloading(): Promise<void> | null
 }
@@ -159,6 +162,17 @@ export class Crew {
     await Promise.allSettled([...this.running].map((worker) => worker.showChallenges(challenges)))
   }
 
+  /** In one step: one that carries traffic and does not take them is ended, and its replacement has them. */
+  async changeEndpoints(changes: readonly EndpointChange[]): Promise<void> {
+    await Promise.all(
+      [...this.running].map(async (worker) => {
+        const mustTake = worker.takesPart
+        const taken = worker.changeEndpoints(changes).catch(() => mustTake && worker.kill('it did not take the change of endpoints'))
+        if (mustTake) await taken
+      }),
+    )
+  }
+
   /** Resolves when every worker has ended. */
   async drain(): Promise<void> {
     this.#beginEnd()
@@ -194,6 +208,7 @@ export class Crew {
       challenges: this.#challenges,
       counters: this.#counters.fd,
       workers,
+      endpointChanges: this.#parts.endpointChanges(),
     }
     const options = { file, slot, heartbeatMs: hangMs / 5, drainMs, logTarget, toProcess, ...shared }
     const worker = new WorkerProcess(options, this.#workerEvents)

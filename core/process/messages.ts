@@ -10,6 +10,7 @@ import type { Difference } from '../plan/difference.ts'
 import type { AcmePlan, ListenAddress, LogPlan } from '../plan/plan.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
 import type { PluginState, UseSummary } from '../sandbox/roster.ts'
+import type { EndpointChange } from '../upstream/endpoint-changes.ts'
 import type { EndpointVerdict } from '../upstream/health-checks.ts'
 import type { UpstreamState } from '../upstream/upstream-state.ts'
 
@@ -70,10 +71,13 @@ export type ToWorker =
       readonly challenges: readonly Challenge[]
       /** Of this run of the proxy: cookies are signed with it. */
       readonly secret: Uint8Array
+      readonly endpointChanges: readonly EndpointChange[]
     }
   | { readonly kind: 'prepare'; readonly id: number; readonly bundle: Bundle; readonly generation: number }
   | { readonly kind: 'commit'; readonly id: number; readonly generation: number }
   | { readonly kind: 'abort'; readonly generation: number }
+  /** All that was changed about endpoints at run time. */
+  | { readonly kind: 'endpoint-changes'; readonly id: number; readonly changes: readonly EndpointChange[] }
   /** Travels with a handle, but where handles cannot be bound apart from listening: then the worker binds by itself. */
   | {
       readonly kind: 'listen'

@@ -13,6 +13,7 @@ import type { EndpointVerdict } from '../upstream/health-checks.ts'
 import type { UpstreamState } from '../upstream/upstream-state.ts'
 import { type Committed, Crew } from './crew.ts'
 import type { Culprits } from './culprits.ts'
+import { EndpointBoard } from './endpoint-board.ts'
 import type { LogEntry, LogTarget, MetricsSnapshot, PlanSummary } from './messages.ts'
 import { commitAll, mustAgree, prepareAll } from './round.ts'
 import { type Bound, Sockets } from './sockets.ts'
@@ -71,9 +72,13 @@ export class StaleError extends Error {
 type Commit = (committed: Committed) => { readonly added: readonly Bound[]; close(): void }
 
 const waitStepMs = 20
+/** For what workers say of their upstreams. */
+const STATES_MS = 2_000
 const collectMs = 500
 
 export class Supervisor {
+  /** What is changed about endpoints at run time. */
+  readonly endpoints: EndpointBoard
   readonly #options: SupervisorOptions
   readonly #crew: Crew
   readonly #sockets: Sockets
@@ -89,7 +94,15 @@ export class Supervisor {
   constructor(options: SupervisorOptions) {
     this.#options = options
     this.#sockets = new Sockets({ slots: options.workers, bindAlone: options.bindAlone === true })
-    this.#crew = new Crew({ options, sockets: this.#sockets, committed: () => this.#committed!, reloading: () => this.#reloading })
+    this.endpoints = new EndpointBoard({
+      states: () => this.upstreams(STATES_MS),
+      apply: (changes) => this.#crew.changeEndpoints(changes),
+      log: (text, fields) => options.events.log({ level: 'info', text, fields }),
+    })
+    this.#crew = new Crew({
+      ...{ options, sockets: this.#sockets, committed: () => this.#committed!, reloading: () => this.#reloading },
+      endpointChanges: () => this.endpoints.changes,
+    })
   }
 
   get isDraining(): boolean {
@@ -164,7 +177,9 @@ export class Supervisor {
     this.#reloading = promise
     try {
       const isRolling = bundle.packagesStamp !== this.#committed?.bundle.packagesStamp
-      return await (isRolling ? this.#roll(bundle, options) : this.#swap(bundle, options))
+      const reloaded = await (isRolling ? this.#roll(bundle, options) : this.#swap(bundle, options))
+      void this.endpoints.reloaded()
+      return reloaded
     } finally {
       this.#reloading = null
       resolve()
@@ -246,6 +261,7 @@ export class Supervisor {
   /** Resolves when every worker has ended. */
   async drain(): Promise<void> {
     this.#draining = true
+    this.endpoints.stop()
     // First these copies: then a socket goes with the worker's, and whoever comes is refused instead of waiting for nobody.
     this.#sockets.close()
     await this.#crew.drain()
@@ -254,6 +270,7 @@ export class Supervisor {
   /** At once. */
   kill(): void {
     this.#draining = true
+    this.endpoints.stop()
     this.#crew.kill()
     this.#sockets.close()
   }

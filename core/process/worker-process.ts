@@ -13,6 +13,7 @@ import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
 import type { PluginState } from '../sandbox/roster.ts'
+import type { EndpointChange } from '../upstream/endpoint-changes.ts'
 import type { EndpointVerdict } from '../upstream/health-checks.ts'
 import type { UpstreamState } from '../upstream/upstream-state.ts'
 import type { BoundSocket } from './bind.ts'
@@ -36,6 +37,7 @@ export interface WorkerOptions {
   readonly challenges: readonly Challenge[]
   /** Of this run of the proxy. */
   readonly secret: Uint8Array
+  readonly endpointChanges: readonly EndpointChange[]
 }
 
 export interface WorkerEvents {
@@ -153,10 +155,10 @@ export class WorkerProcess {
       setTimeout(end, lastWordsMs, why).unref()
     })
     this.#child.once('error', (error) => end(error.message))
-    const { slot, heartbeatMs, drainMs, logTarget, toProcess, ticketKeys, challenges, workers, secret } = options
+    const { slot, heartbeatMs, drainMs, logTarget, toProcess, ticketKeys, challenges, workers, secret, endpointChanges } = options
     const noteFd = noteFile.fd === null ? null : NOTE_FD
     const countersFd = options.counters === null ? null : COUNTERS_FD
-    const shared = { ticketKeys, challenges, secret, countersFd, workers }
+    const shared = { ticketKeys, challenges, secret, countersFd, workers, endpointChanges }
     this.#send({ kind: 'begin', slot, heartbeatMs, drainMs, logTarget, noteFd, toProcess, ...shared })
   }
 
@@ -185,6 +187,11 @@ export class WorkerProcess {
     this.connections = answer.connections
     this.generation = generation
     return answer
+  }
+
+  /** Resolves when they count. */
+  async changeEndpoints(changes: readonly EndpointChange[]): Promise<void> {
+    await this.#ask((id) => ({ kind: 'endpoint-changes', id, changes }), commitMs)
   }
 
   abort(generation: number): void {

@@ -24,6 +24,7 @@ import { openFlightNote } from '../sandbox/engine/flight-note.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
 import type { PluginState, UseSummary } from '../sandbox/roster.ts'
 import type { StoreEvents } from '../store/store.ts'
+import type { EndpointChange } from '../upstream/endpoint-changes.ts'
 import type { HealthBoard } from '../upstream/health-board.ts'
 import type { UpstreamState } from '../upstream/upstream-state.ts'
 import { backlog } from './bind.ts'
@@ -62,6 +63,7 @@ export interface WorkerProxy<P extends Prepared> {
   readonly plugins: readonly PluginState[]
   readonly upstreams: readonly UpstreamState[]
   readonly health: Pick<HealthBoard, 'apply' | 'isOn' | 'onVerdicts'>
+  changeEndpoints(changes: readonly EndpointChange[]): void
   readonly caches: Caches
   moveToProcess(sourceId: string): void
   showChallenges(challenges: readonly Challenge[]): void
@@ -141,6 +143,7 @@ class WorkerSide<P extends Prepared> {
     if (begin.noteFd !== null) openFlightNote(begin.noteFd)
     for (const sourceId of begin.toProcess) this.#proxy.moveToProcess(sourceId)
     this.#proxy.showChallenges(begin.challenges)
+    this.#proxy.changeEndpoints(begin.endpointChanges)
     this.#proxy.onPressure = (pressed) => this.#onPressure(pressed)
     this.#proxy.health.onVerdicts = (verdicts) => send({ kind: 'health', verdicts })
     this.#cacheGauges = new CacheGauges(this.#counters, begin.slot)
@@ -194,6 +197,10 @@ class WorkerSide<P extends Prepared> {
         return
       case 'health':
         this.#proxy.health.apply(message.verdicts)
+        return
+      case 'endpoint-changes':
+        this.#proxy.changeEndpoints(message.changes)
+        send({ kind: 'done', id: message.id })
         return
       case 'upstreams':
         send({ kind: 'upstreams', id: message.id, states: this.#proxy.upstreams })

@@ -73,7 +73,7 @@ export class Availability implements Timed {
       if (this.#outlier !== null) endpoint.health.record ??= new OutlierRecord(this.#outlier)
     }
     this.#all = endpoints
-    this.#endpoints = endpoints.filter(({ plan }) => plan.weight > 0)
+    this.#endpoints = endpoints.filter(({ weight }) => weight > 0)
     this.#weigh()
     this.#wait()
   }

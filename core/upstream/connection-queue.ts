@@ -66,6 +66,13 @@ export class ConnectionQueue {
     }
   }
 
+  /** The endpoints are others: these tell of room from now on. */
+  useOthers(): void {
+    if (this.size === 0) return
+    this.#watch(this.#parts.pools())
+    this.#onRoom()
+  }
+
   /** Called in the midst of what made room: a connection that is just being released. */
   readonly #onRoom = (): void => {
     if (this.#isAboutToServe) return

@@ -28,7 +28,7 @@ export class Endpoint implements Candidate {
     return this.plan.address
   }
   get weight(): number {
-    return this.plan.weight
+    return this.plan.drain === null ? this.plan.weight : 0
   }
 
   failed(tookMs: number, now: number): void {

@@ -30,10 +30,8 @@ export class HealthBoard {
 
   /** Those of the plan in use. */
   use(upstreams: readonly Upstream[]): void {
-    const before = this.#checks
     this.#checks = new Set(upstreams.flatMap(({ safeguards }) => safeguards?.checks ?? []))
     for (const checks of this.#checks) {
-      if (before.has(checks)) continue
       checks.apply(this.#known)
       checks.isOn = this.#isOn
     }

@@ -83,6 +83,12 @@ export class Safeguards {
     if (isOfEndpoint(code)) this.availability?.record(endpoint, code, 0)
   }
 
+  /** Its endpoints are others; what is known of those that stay, and of the upstream, goes on. */
+  use(endpoints: readonly Endpoint[]): void {
+    this.availability?.use(endpoints)
+    this.checks?.use(endpoints)
+  }
+
   /** Another plan is in use, which goes on with these of its endpoints. */
   close(left: readonly Endpoint[]): void {
     if (this.checks !== null) this.checks.isOn = false

@@ -8,8 +8,8 @@ import type { StickyPlan, UpstreamPlan } from '../plan/plan.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Asked } from './request-key.ts'
 
-/** Why a client got another endpoint than the one its cookie names: that one is gone, kept off, or has just failed this request. */
-export type Moved = 'removed' | 'unhealthy' | 'ejected' | 'failed'
+/** Why a client got another endpoint than the one its cookie names: that one is gone, drains, is kept off, or has just failed this request. */
+export type Moved = 'removed' | 'drained' | 'unhealthy' | 'ejected' | 'failed'
 
 const NAME_BYTES = 9
 const SIGNATURE_BYTES = 18
@@ -54,6 +54,7 @@ export class Stickiness {
     const from = this.endpointOf(asked)
     if (from === null || from === to) return null
     if (from === 'gone') return 'removed'
+    if (from.plan.drain === 'all') return 'drained'
     if (from.health?.isEjected === true) return 'ejected'
     return from.health?.isHealthy === false ? 'unhealthy' : 'failed'
   }

@@ -1,5 +1,7 @@
 /** How an upstream is, for people: what `status` and the admin listener tell. */
+import type { EndpointPlan, UpstreamPlan } from '../plan/plan.ts'
 import type { Circuit } from './circuit-breaker.ts'
+import type { EndpointChange } from './endpoint-changes.ts'
 import type { Upstream } from './upstream.ts'
 
 export interface UpstreamState {
@@ -10,7 +12,12 @@ export interface UpstreamState {
   readonly waiting: number
   /** Null: it has no circuit breaker. */
   readonly circuit: Circuit | null
+  /** Clients may stay with their endpoint. */
+  readonly isSticky: boolean
+  readonly isDiscovered: boolean
   readonly endpoints: readonly EndpointState[]
+  /** Addresses that were taken out at run time, and would be there else. */
+  readonly removed: readonly string[]
 }
 
 export interface EndpointState {
@@ -23,18 +30,36 @@ export interface EndpointState {
   readonly why: string
   /** Open connections, idle or not. */
   readonly connections: number
+  /** Attempts under way, and tunnels. */
+  readonly inFlight: number
+  /** It came at run time; the config does not name it, and no discovery. */
+  readonly isAdded: boolean
+  readonly drain: EndpointPlan['drain']
+  /** When clients that stay with it are let go, in milliseconds since the epoch; null: nobody stays. */
+  readonly until: number | null
 }
 
-export function stateOf({ plan, endpoints, safeguards, waiting }: Upstream): UpstreamState {
+/** `source`: the plan without what was changed at run time. */
+export function stateOf(
+  { plan, endpoints, safeguards, waiting }: Upstream,
+  source: UpstreamPlan,
+  changes: readonly EndpointChange[],
+): UpstreamState {
+  const named = new Set(source.endpoints.map(({ address }) => address))
+  const untilOf = new Map(changes.map(({ address, until }) => [address, until]))
   return {
-    ...{ name: plan.name, waiting },
+    ...{ name: plan.name, waiting, isSticky: plan.sticky !== null, isDiscovered: plan.discovery !== null },
     circuit: safeguards?.breaker?.state ?? null,
     isPanicking: safeguards?.availability?.isPanicking === true,
-    endpoints: endpoints.map(({ plan: { address, weight }, pool, health }) => {
+    endpoints: endpoints.map(({ plan: { address, weight, drain }, pool, health, inFlight }) => {
       const isEjected = health?.isEjected === true
       const isHealthy = health?.isHealthy ?? null
       const why = isEjected ? health.why : isHealthy === false ? health!.checkWhy : ''
-      return { address, weight, isEjected, isHealthy, why, connections: pool.open }
+      return {
+        ...{ address, weight, isEjected, isHealthy, why, connections: pool.open, inFlight, drain },
+        ...{ isAdded: !named.has(address), until: untilOf.get(address) ?? null },
+      }
     }),
+    removed: changes.filter(({ isRemoved, address }) => isRemoved && named.has(address)).map(({ address }) => address),
   }
 }

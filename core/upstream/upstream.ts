@@ -35,15 +35,16 @@ export interface Acquirer {
 }
 
 export class Upstream {
-  readonly plan: UpstreamPlan
+  /** Its endpoints change where they come and go at run time, nothing else of it. */
+  plan: UpstreamPlan
   /** Null: its plan asks for none. */
   readonly safeguards: Safeguards | null
   /** Null: clients do not stay anywhere. */
-  readonly stickiness: Stickiness | null
+  stickiness: Stickiness | null = null
   /** Its balancer wants to know how long answers take. */
   readonly timesAnswers: boolean
-  readonly endpoints: readonly Endpoint[]
-  readonly #groups: readonly Group[]
+  endpoints: readonly Endpoint[] = []
+  #groups: readonly Group[] = []
   readonly #key: HashKey | null
   readonly #environment: UpstreamEnvironment
   /** Null: nobody waits. */
@@ -54,13 +55,26 @@ export class Upstream {
     const { balancer } = plan
     this.plan = plan
     this.safeguards = Safeguards.of(plan, endpoints, environment)
-    this.stickiness = plan.sticky === null ? null : new Stickiness(plan.sticky, plan, { endpoints, secret: environment.secret })
     this.timesAnswers = balancer.kind === 'leastTime'
-    this.endpoints = endpoints
-    this.#groups = groupsOf(plan, { endpoints, choice: this.#choice, tools: environment })
     this.#key = 'key' in balancer ? balancer.key : null
     this.#environment = environment
     this.#queue = plan.pending === null ? null : this.#makeQueue(plan.pending)
+    this.#take(plan, endpoints)
+  }
+
+  /** The same upstream with other endpoints: its circuit, its retry budget, who waits, and what is known of the endpoints that stay go on. */
+  use(plan: UpstreamPlan, endpoints: readonly Endpoint[]): void {
+    this.safeguards?.use(endpoints)
+    this.#take(plan, endpoints)
+    this.#queue?.useOthers()
+  }
+
+  #take(plan: UpstreamPlan, endpoints: readonly Endpoint[]): void {
+    const { secret } = this.#environment
+    this.plan = plan
+    this.stickiness = plan.sticky === null ? null : new Stickiness(plan.sticky, plan, { endpoints, secret })
+    this.endpoints = endpoints
+    this.#groups = groupsOf(plan, { endpoints, choice: this.#choice, tools: this.#environment })
   }
 
   #makeQueue(plan: PendingPlan): ConnectionQueue {
@@ -85,11 +99,15 @@ export class Upstream {
   choose(tried: readonly Endpoint[] | null, asked: Asked): Endpoint | null {
     const { endpoints } = this
     const isNarrow = this.safeguards?.availability?.narrows === true
-    if (endpoints.length === 1 && this.plan.balancer.kind !== 'function')
-      return endpoints[0]!.weight > 0 && !isNarrow ? endpoints[0]! : null
+    if (endpoints.length === 1 && this.plan.balancer.kind !== 'function') {
+      const only = endpoints[0]!
+      if (only.weight > 0) return isNarrow ? null : only
+      if (this.stickiness === null) return null
+    }
     if (this.stickiness !== null) {
       const own = this.stickiness.endpointOf(asked)
-      if (own instanceof Endpoint && (!isNarrow || own.health!.isAvailable) && tried?.includes(own) !== true) return own
+      if (own instanceof Endpoint && own.plan.drain !== 'all' && (!isNarrow || own.health!.isAvailable) && tried?.includes(own) !== true)
+        return own
     }
     const choice = this.#choice
     choice.tried = tried

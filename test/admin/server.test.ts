@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert'
 import { type Admin, type AdminOptions, startAdmin } from '../../core/admin/server.ts'
 import type { CacheAsk } from '../../core/cache/asks.ts'
 import type { ListenAddress } from '../../core/plan/plan.ts'
+import { type EndpointAsk, EndpointError } from '../../core/upstream/endpoint-asks.ts'
 import { type ClientResponse, request } from '../support/client.ts'
 
 const loopback: ListenAddress = { kind: 'tcp', host: '127.0.0.1', port: 0 }
@@ -122,6 +123,52 @@ test('caches are told of by GET, and purged by POST of JSON alone', async () => 
   assert.is((await admin.get('/api/cache?prefix=http://x/&most=5000')).status, 400)
 })
 
+test('endpoints are told of by GET, and changed by POST of JSON alone; what is wrong is said with its status', async () => {
+  await using admin = await start()
+  const post = (what: string, body: object, lines = 'Content-Type: application/json\r\n') => {
+    const text = JSON.stringify(body)
+    const head = `POST /api/endpoints/${what} HTTP/1.1\r\nHost: localhost\r\n${lines}Content-Length: ${text.length}\r\nConnection: close\r\n\r\n`
+    return request(admin.port, head + text)
+  }
+  const asked = async (what: string, body: object) => JSON.parse((await post(what, body)).text).asked
+  const at = { upstream: 'api', address: '10.0.0.9:80' }
+  assert.equal(JSON.parse((await admin.get('/api/endpoints?upstream=api')).text).asked, { kind: 'list', upstream: 'api' })
+  assert.equal(JSON.parse((await admin.get('/api/endpoints')).text).asked, { kind: 'list', upstream: null })
+  assert.equal(await asked('add', { ...at, weight: 3 }), { kind: 'add', ...at, weight: 3, priority: 0, zone: null })
+  assert.equal(await asked('drain', { ...at, sticky: '1m' }), { kind: 'drain', ...at, stickyMs: 60_000 })
+  assert.equal(await asked('drain', at), { kind: 'drain', ...at, stickyMs: 600_000 })
+  assert.equal(await asked('undrain', { ...at, kind: 'remove' }), { kind: 'undrain', ...at })
+  for (const [what, body] of [
+    ['add', { upstream: 'api' }],
+    ['add', { ...at, address: 'http://10.0.0.9' }],
+    ['add', { ...at, address: 'nonsense' }],
+    ['add', { ...at, weight: 0 }],
+    ['add', { ...at, priority: 101 }],
+    ['add', { ...at, zone: 1 }],
+    ['drain', { ...at, sticky: 'long' }],
+    ['drain', { ...at, sticky: '8d' }],
+    ['drain', { ...at, stickyMs: -1 }],
+    ['remove', { address: 'a:1' }],
+  ] as const)
+    assert.is((await post(what, body)).status, 400, JSON.stringify(body))
+  for (const [upstream, status] of [
+    ['unknown', 404],
+    ['conflict', 409],
+    ['busy', 503],
+  ] as const) {
+    const response = await post('remove', { ...at, upstream })
+    assert.equal([response.status, response.text], [status, 'it is so\n'])
+  }
+  assert.is((await post('list', at)).status, 405)
+  assert.is((await post('remove', at, 'Content-Type: text/plain\r\n')).status, 415)
+  assert.is((await post('remove', at, 'Content-Type: application/json\r\nOrigin: http://evil.example\r\n')).status, 403)
+  assert.is((await post('remove', { ...at, more: 'x'.repeat(9000) })).status, 413)
+  await using guarded = await start({ token: 'secret' })
+  const text = JSON.stringify(at)
+  const head = `POST /api/endpoints/remove HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${text.length}\r\n`
+  assert.is((await request(guarded.port, `${head}Connection: close\r\n\r\n${text}`)).status, 401)
+})
+
 test.run()
 
 interface Overrides {
@@ -136,10 +183,15 @@ function anAdmin({ listen = [loopback], token, unready = () => null, remarks = [
     if (ask.kind === 'purge' && ask.purge.kind === 'all') throw new Error('1 of 2 workers did not answer: ask again')
     return { asked: ask }
   }
+  const endpoints = async (ask: EndpointAsk) => {
+    const { upstream } = ask
+    if (upstream === 'unknown' || upstream === 'conflict' || upstream === 'busy') throw new EndpointError(upstream, 'it is so')
+    return { asked: ask }
+  }
   const metrics = async () => ({ type: 'text/plain', text: 'sluice_x 1\n' })
   const source = {
     ...{ metrics, unready, remarks: () => remarks, status: async () => ({ pid: 1 }) },
-    ...{ plugins: async () => [{ name: 'geo' }], upstreams: async () => [{ name: 'api' }], caches },
+    ...{ plugins: async () => [{ name: 'geo' }], upstreams: async () => [{ name: 'api' }], caches, endpoints },
   }
   return { listen, token: token ?? null, source }
 }

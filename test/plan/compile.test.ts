@@ -120,7 +120,7 @@ test('an upstream() keeps the client’s Host, a URL sends its own name', () => 
     [timeouts.connect, timeouts.response, retries?.attempts, connections, idleConnections, proxyProtocol],
     [1000, 60_000, 3, 7, 256, 2],
   )
-  assert.equal(endpoints, [{ address: 'a:1', target: { kind: 'name', host: 'a', port: 1 }, weight: 1, group: 0 }])
+  assert.equal(endpoints, [{ address: 'a:1', target: { kind: 'name', host: 'a', port: 1 }, weight: 1, group: 0, drain: null }])
   assert.equal(
     plan.upstreams.get('api')!.endpoints.map(({ address, weight }) => [address, weight]),
     [

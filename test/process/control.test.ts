@@ -84,7 +84,7 @@ test('what cannot be understood is answered with a sentence', async (world) => {
     ['hello\n', /one line of JSON/],
     ['[1]\n', /one line of JSON/],
     ['\n', /one line of JSON/],
-    ['{"do":"dance"}\n', /there is status, reload, stop, recall, cache and profile/],
+    ['{"do":"dance"}\n', /there is status, reload, stop, recall, cache, endpoints and profile/],
     ['{"do":"recall","id":7}\n', /recall needs the id/],
     [`{"do":"status","more":"${'x'.repeat(maxRequestBytes)}"}\n`, /too long/],
     ['x'.repeat(maxRequestBytes * 3), /too long/],
@@ -249,6 +249,7 @@ async function start(
     stop: () => Promise.resolve(),
     recall: (id) => Promise.resolve(id === 'unknown' ? undefined : { id }),
     cache: () => Promise.resolve({ counts: [], purged: 0, listed: [], names: [] }),
+    endpoints: (ask) => Promise.resolve({ did: ask.kind, upstreams: [] }),
     profile: () => Promise.reject(new Error('there are no plugins')),
     ...source,
   }

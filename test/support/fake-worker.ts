@@ -61,6 +61,7 @@ class FakeProxy implements WorkerProxy<Prepared> {
   }
 
   showChallenges(): void {}
+  changeEndpoints(): void {}
 
   async prepare(bundle: unknown): Promise<Prepared> {
     const { plan, prepare, marker } = bundle as FakeBundle

@@ -38,6 +38,7 @@ export function anUpstream(changes: Partial<UpstreamPlan> = {}): UpstreamPlan {
       balancer: { kind: 'roundRobin' },
       sticky: null,
       discovery: null,
+      zone: null,
       slowStart: 0,
       host: 'preserve',
       hostName: 'api',

@@ -395,6 +395,7 @@ function makeUpstream(
       balancer: { kind: 'roundRobin' },
       sticky: null,
       discovery: null,
+      zone: null,
       slowStart: 0,
       host: 'preserve',
       hostName: name,
@@ -448,11 +449,11 @@ function pick<T extends object, K extends keyof T>(from: T, names: readonly K[])
 }
 
 function makeEndpoint(address: string): EndpointPlan {
-  if (address.startsWith('unix:')) return { address, weight: 1, group: 0, target: { kind: 'unix', path: address.slice(5) } }
+  if (address.startsWith('unix:')) return { address, weight: 1, group: 0, drain: null, target: { kind: 'unix', path: address.slice(5) } }
   const colon = address.lastIndexOf(':')
   const host = address.slice(0, colon).replace(/^\[|\]$/g, '')
   const kind = /^[\d.]+$|:/.test(host) ? 'ip' : 'name'
-  return { address, weight: 1, group: 0, target: { kind, host, port: Number(address.slice(colon + 1)) } }
+  return { address, weight: 1, group: 0, drain: null, target: { kind, host, port: Number(address.slice(colon + 1)) } }
 }
 
 const everything: Conditions = {

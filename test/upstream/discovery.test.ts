@@ -143,8 +143,8 @@ test('SRV: hosts, ports, weights and priorities of the records; `.` says that th
   const cache = { resolveServices: (_: string, done: (records: unknown, error: string) => void) => done(answers.shift(), '') }
   const source = srvSource({ kind: 'srv', name: '_http._tcp.api', zone: null }, cache as never)
   assert.equal(await asked(source), [
-    { address: 'a.internal:1', target: { kind: 'name', host: 'a.internal', port: 1 }, weight: 1, group: 0 },
-    { address: 'b.internal:2', target: { kind: 'name', host: 'b.internal', port: 2 }, weight: 5, group: 1 },
+    { address: 'a.internal:1', target: { kind: 'name', host: 'a.internal', port: 1 }, weight: 1, group: 20, drain: null },
+    { address: 'b.internal:2', target: { kind: 'name', host: 'b.internal', port: 2 }, weight: 5, group: 40, drain: null },
   ])
   assert.equal(await asked(source), [])
   assert.match(String(await asked(source)), /is no endpoint: its address is none$/)

@@ -16,12 +16,14 @@ export interface UpstreamReport {
   /** Requests that wait for a connection. */
   readonly waiting: number
   readonly list: readonly EndpointReport[]
+  /** Addresses that were taken out at run time. */
+  readonly removed: readonly string[]
 }
 
 export interface EndpointReport {
   readonly address: string
   readonly weight: number
-  readonly state: 'available' | 'ejected' | 'unhealthy'
+  readonly state: 'available' | 'ejected' | 'unhealthy' | 'draining'
   /** By health checks; null: they have not said yet, or there are none. */
   readonly healthy: boolean | null
   /** Workers that have ejected it. */
@@ -29,6 +31,12 @@ export interface EndpointReport {
   /** Why it gets no requests, or fewer; '' if it gets all that are its due. */
   readonly why: string
   readonly connections: number
+  /** Attempts under way, and tunnels. */
+  readonly inFlight: number
+  /** It came at run time. */
+  readonly added: boolean
+  /** Of one that drains: until when clients stay, ISO 8601; null: nobody does. */
+  readonly until: string | null
 }
 
 /** `workers`: what each that answered has said. */
@@ -40,10 +48,11 @@ export function reportUpstreams(workers: readonly (readonly UpstreamState[])[]):
     const list = addresses.map((address) =>
       reportEndpoint(states.flatMap(({ endpoints }) => endpoints.filter((one) => one.address === address))),
     )
-    const weighty = list.filter(({ weight }) => weight > 0)
+    const weighty = list.filter(({ weight, state }) => weight > 0 && state !== 'draining')
     return {
       ...{ name, endpoints: weighty.length, available: weighty.filter(({ state }) => state === 'available').length },
       ...{ panic: states.filter(({ isPanicking }) => isPanicking).length, workers: states.length, list },
+      removed: [...new Set(states.flatMap((state) => state.removed))],
       waiting: states.reduce((sum, { waiting }) => sum + waiting, 0),
       open: states.filter(({ circuit }) => circuit !== null && circuit !== 'closed').length,
     }
@@ -52,7 +61,10 @@ export function reportUpstreams(workers: readonly (readonly UpstreamState[])[]):
 
 /** One line for each upstream that has something wrong; or one for all. */
 export function upstreamLines(reports: readonly UpstreamReport[]): string[] {
-  const wrong = reports.filter(({ list, panic, open }) => panic + open > 0 || list.some(({ state }) => state !== 'available'))
+  const wrong = reports.filter(
+    ({ list, panic, open, removed }) =>
+      panic + open + removed.length > 0 || list.some(({ state, added }) => state !== 'available' || added),
+  )
   if (wrong.length === 0) return reports.length === 0 ? [] : [`${reports.length}, every endpoint is available`]
   const lines = wrong.slice(0, SHOWN).flatMap(linesOf)
   return wrong.length > SHOWN ? [...lines, `and ${wrong.length - SHOWN} more: see /api/upstreams`] : lines
@@ -68,28 +80,40 @@ export function withoutHealthy(verdicts: readonly EndpointVerdict[]): string[] {
 }
 
 function reportEndpoint(states: readonly EndpointState[]): EndpointReport {
-  const [{ address, weight }] = states as [EndpointState]
+  const [{ address, weight, drain, until, isAdded }] = states as [EndpointState]
   const ejected = states.filter(({ isEjected }) => isEjected).length
   const isUnhealthy = states.some(({ isHealthy }) => isHealthy === false)
   return {
     ...{ address, weight, ejected },
-    state: isUnhealthy ? 'unhealthy' : ejected > 0 ? 'ejected' : 'available',
+    state: drain !== null ? 'draining' : isUnhealthy ? 'unhealthy' : ejected > 0 ? 'ejected' : 'available',
+    ...{ added: isAdded, until: until === null ? null : new Date(until).toISOString() },
+    inFlight: states.reduce((sum, { inFlight }) => sum + inFlight, 0),
     healthy: isUnhealthy ? false : states.some(({ isHealthy }) => isHealthy === true) ? true : null,
     why: states.find(({ why }) => why !== '')?.why ?? '',
     connections: states.reduce((sum, { connections }) => sum + connections, 0),
   }
 }
 
-function linesOf({ name, endpoints, available, panic, open, workers, list }: UpstreamReport): string[] {
+/** How it is, and what was changed about it: `draining: clients that stay until 14:03:11`, `ejected in 1 of 2 workers: …`. */
+export function endpointText({ state, added, until, ejected, why }: EndpointReport, workers = ejected): string {
+  const came = added ? ' (added)' : ''
+  if (state === 'available') return `available${came}`
+  if (state === 'draining')
+    return `draining${came}: ${until === null ? 'no more requests' : `only clients that stay with it, until ${new Date(until).toTimeString().slice(0, 8)}`}`
+  const where = state === 'ejected' && ejected < workers ? ` in ${ejected} of ${workers} workers` : ''
+  return `${state}${where}${came}: ${why}`
+}
+
+function linesOf({ name, endpoints, available, panic, open, workers, list, removed }: UpstreamReport): string[] {
   const circuit = open > 0 ? `; its circuit is open in ${open} of ${workers} workers` : ''
   const all = panic > 0 ? '; all are used, for too few are available' : ''
-  const off = list.filter(({ state }) => state !== 'available')
+  const off = list.filter(({ state, added }) => state !== 'available' || added)
   return [
     `${name}: ${available} of ${endpoints} endpoints available${all}${circuit}`,
-    ...off.slice(0, SHOWN).map(({ address, state, ejected, why }) => {
-      const where = state === 'ejected' && ejected < workers ? ` in ${ejected} of ${workers} workers` : ''
-      return `  ${address} ${state}${where}: ${why}`
-    }),
+    ...off.slice(0, SHOWN).map((one) => `  ${one.address} ${endpointText(one, workers)}`),
     ...(off.length > SHOWN ? [`  and ${off.length - SHOWN} more`] : []),
+    ...(removed.length > 0
+      ? [`  removed: ${removed.slice(0, SHOWN).join(', ')}${removed.length > SHOWN ? ` and ${removed.length - SHOWN} more` : ''}`]
+      : []),
   ]
 }
