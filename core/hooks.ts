@@ -44,6 +44,8 @@ export interface HookCall {
   readonly scheme?: 'http' | 'https'
   /** What is asked about, beside the heads; null in `onRequest`, `onResponse` and `onUpgrade`. Of a connection there are no heads. */
   readonly part: CallPart | null
+  /** Of an exchange whose answer is an endpoint's, or was once: where it was led. */
+  readonly passage?: Passage | null | undefined
   /** Of an exchange: for a cache. */
   readonly cacheSide?: CacheSide | undefined
   /** The same for all exchanges of one connection of a client, and for no others; only in calls about heads. */
@@ -70,6 +72,15 @@ export interface LoggedExchange {
   readonly ip: string
   readonly status: number
   readonly reason: ErrorCode | null
+}
+
+/** What endpoints and clients know a place by. */
+export interface Passage {
+  /** What of a path is another one for clients and for endpoints: its beginning, without a slash at the end. The same: nothing. */
+  readonly outside: string
+  readonly inside: string
+  /** What endpoints go by: `10.0.0.1:3000`, `app.internal`. In lower case, without the port that goes without saying. */
+  readonly hosts: readonly string[]
 }
 
 export type CallPart = BodyPart | MessagePart | ConnectionPart | DataPart | ErrorPart | LogPart

@@ -1,4 +1,5 @@
 /** Options of the policies that write fields. */
+import { isHostName, isIp } from '../net/address.ts'
 import { isFieldValue, isHostOwned, isToken } from '../net/http1/fields.ts'
 import { isObject, show } from './report.ts'
 import {
@@ -40,6 +41,12 @@ const sides = object({ request: rules, response: rules })
 export const headersOptions: Schema = chosen((value) =>
   isObject(value) && value.request === undefined && value.response === undefined ? refused('expected request, response or both') : sides,
 )
+
+const authority = textThat((written) => {
+  const name = written.replace(/:\d+$/, '')
+  return isHostName(name) || isIp(name.replace(/^\[|\]$/g, '')) ? null : `expected a host such as 'app.internal:8080', got ${show(written)}`
+})
+export const hideServersOptions: Schema = object({ links: flag, cookies: flag, remove: oneOrMany(fieldName), hosts: oneOrMany(authority) })
 
 export const requestIdOptions: Schema = object({ header: fieldName, trust: flag })
 

@@ -5,7 +5,15 @@ import { passwordProblem } from './password-hash.ts'
 import { isObject, type Plain, show, wordOf } from './report.ts'
 import { accessLogOptions } from './schema-access-log.ts'
 import { cacheUse } from './schema-cache.ts'
-import { compressOptions, corsOptions, fieldName, fieldToken, headersOptions, requestIdOptions } from './schema-field-policies.ts'
+import {
+  compressOptions,
+  corsOptions,
+  fieldName,
+  fieldToken,
+  headersOptions,
+  hideServersOptions,
+  requestIdOptions,
+} from './schema-field-policies.ts'
 import { storeOption } from './schema-stores.ts'
 import { forwardAuthOptions, jwtOptions } from './schema-token-policies.ts'
 import {
@@ -134,6 +142,7 @@ const policies: ReadonlyMap<string, Schema> = new Map<string, Schema>(
     bodyLimit: size,
     apiKey: apiKeyOptions,
     headers: headersOptions,
+    hideServers: hideServersOptions,
     requestId: requestIdOptions,
     cors: corsOptions,
     compress: compressOptions,

@@ -24,6 +24,24 @@ export function headers(options: HeadersOptions): HttpPolicy {
   return { kind: 'policy', layer: 'http', name: 'headers', options }
 }
 
+export interface HideServersOptions {
+  /** Tell `Location`, `Content-Location` and `Refresh` as clients know places: without the address of an endpoint, and with the path before `rewrite`. Default true. */
+  links?: boolean | undefined
+  /** The same of `Set-Cookie`: `Domain` of an endpoint is taken out, `Path` told as it is outside. Default true. */
+  cookies?: boolean | undefined
+  /** Fields that are taken out. Default: `server`, `x-powered-by`, `x-aspnet-version`, `x-aspnetmvc-version`, `via`. */
+  remove?: OneOrMany<string> | undefined
+  /** Other names that endpoints call themselves by, as they stand in references: `'app.internal:8080'`. */
+  hosts?: OneOrMany<string> | undefined
+}
+/**
+ * What endpoints say of themselves in their answers is taken out, or told as clients know it; `http://` on this host becomes a path where TLS ends here. The
+ * way back of a path is known for a `rewrite` that ends in `*`. Not of answers of the proxy's own. What is in bodies stays.
+ */
+export function hideServers(options: HideServersOptions = {}): HttpPolicy {
+  return { kind: 'policy', layer: 'http', name: 'hideServers', options }
+}
+
 export interface RequestIdOptions {
   /** Default `X-Request-Id`. */
   header?: string | undefined
@@ -67,8 +85,8 @@ export interface CompressOptions {
   types?: OneOrMany<string> | undefined
 }
 /**
- * Compresses responses of endpoints for clients that take it (RFC 9110 §12.5.3), piece by piece as they come. Not those that are compressed, parts of
- * something, or `no-transform`, nor answers of the proxy's own. A `cache` on the same way keeps nothing that this may change: choose one of them for a
+ * Compresses responses of endpoints, and files, for clients that take it (RFC 9110 §12.5.3), piece by piece as they come. Not those that are compressed, parts of
+ * something, or `no-transform`, nor other answers of the proxy's own. A `cache` on the same way keeps nothing that this may change: choose one of them for a
  * route, or let the endpoint compress. `ETag`s become weak, and `Vary` says so.
  */
 export function compress(options: CompressOptions = {}): HttpPolicy {

@@ -2,7 +2,9 @@
 import type { StoredAnswer } from '../cache/answers.ts'
 import type { CacheSide, Caching } from '../cache/cache-side.ts'
 import { cacheName } from '../cache/cache-status.ts'
+import type { Passage } from '../hooks.ts'
 import type { RequestHead } from '../net/http1/head.ts'
+import { passageOf } from './passage.ts'
 import { Responding } from './responding.ts'
 import { StoredBody, type StoredTaker } from './stored-body.ts'
 
@@ -21,6 +23,15 @@ export abstract class CachingExchange extends Responding implements StoredTaker 
   }
   get isFromProxy(): boolean {
     return this.service.listener.trust?.has(this.downstream.peer) === true
+  }
+  get passage(): Passage | null {
+    const { match, request, target, writtenPath, localBody } = this
+    if (localBody !== null || this.service.forward !== null) return null
+    const isRouted = match !== null && (target === null || writtenPath !== null)
+    return passageOf({
+      ...{ path: writtenPath ?? request.path, params: match?.params ?? null, destination: isRouted ? match.route.destination : null },
+      ...{ target: target?.plan ?? null, endpoint: this.endpoint },
+    })
   }
   get isLocal(): boolean {
     return this.localBody !== null

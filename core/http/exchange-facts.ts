@@ -68,6 +68,8 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   protected readonly started: number
   protected stage: Stage = 'listenerHooks'
   protected match: RouteMatch | null = null
+  /** The path before the rewrite of its route; null: there was none. */
+  protected writtenPath: string | null = null
   /** Where it is sent. */
   protected target: Upstream | null = null
   /** CONNECT on the forward side: the client wants a tunnel, not an answer. */

@@ -197,6 +197,7 @@ export class Exchange extends Entering {
   private rewrite(template: string): boolean {
     const target = expand(template, this.match!.params, this.request.search)
     const mark = target.indexOf('?')
+    this.writtenPath = this.request.path
     this.request.path = mark < 0 ? target : target.slice(0, mark)
     this.request.search = mark < 0 ? '' : target.slice(mark)
     return this.normalise('after rewrite')

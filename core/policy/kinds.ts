@@ -10,6 +10,7 @@ import { concurrency } from './concurrency.ts'
 import { cors } from './cors.ts'
 import { forwardAuth } from './forward-auth.ts'
 import { headers } from './headers.ts'
+import { hideServers } from './hide-servers.ts'
 import { ipAccess } from './ip-access.ts'
 import { jwt } from './jwt.ts'
 import type { PolicyKind } from './policy.ts'
@@ -30,6 +31,7 @@ const kinds: ReadonlyMap<string, PolicyKind<never>> = new Map<string, PolicyKind
     cors,
     forwardAuth,
     headers,
+    hideServers,
     ipAccess,
     jwt,
     rateLimit,

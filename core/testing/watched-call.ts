@@ -33,6 +33,9 @@ export class WatchedCall implements HookCall {
   get ended(): boolean {
     return this.#call.ended
   }
+  get passage(): HookCall['passage'] {
+    return this.#call.passage
+  }
   get cacheSide(): HookCall['cacheSide'] {
     const side = this.#call.cacheSide
     return side === undefined ? undefined : watched(side, this.resume)
