@@ -178,6 +178,7 @@ export const errorTable = {
   tunnel_idle: row(0, 'connection_timeout', 'internal', 'never', 'No byte came either way for too long.'),
   client_message: row(0, 'http_request_error', 'downstream', 'never', 'The client sent a WebSocket message that cannot be read.'),
   upstream_message: row(0, 'http_protocol_error', 'upstream', 'never', 'The endpoint sent a WebSocket message that cannot be read.'),
+  fault_injected: row(0, 'connection_terminated', 'config', 'never', 'The config makes some requests fail on purpose.'),
   plugin_failed: row(500, 'proxy_internal_error', 'plugin', 'never', 'A plugin failed.'),
   plugin_unavailable: row(503, 'proxy_internal_error', 'plugin', 'never', 'A plugin is parked after repeated failures.'),
   hook_failed: row(500, 'proxy_internal_error', 'config', 'never', 'A function of the configuration threw.'),

@@ -16,6 +16,8 @@ export type ReplyFields = Readonly<Record<string, string | readonly string[]>>
 export type Verdict =
   | { readonly kind: 'respond'; readonly status: number; readonly body: string; readonly headers: ReplyFields }
   | { readonly kind: 'routeTo'; readonly upstream: string }
+  /** Of a request: its connection ends without an answer; over HTTP/2 the stream. */
+  | { readonly kind: 'cut'; readonly code: ErrorCode }
   /** `fields`: of the answer that stands for the error. */
   | { readonly kind: 'fail'; readonly error: ProxyError; readonly fields?: Readonly<Record<string, string>> }
   /** Of a body, a message or data: these bytes in the place of those asked about. `isText`: of a message, text in UTF-8. */

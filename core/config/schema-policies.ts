@@ -5,6 +5,7 @@ import { passwordProblem } from './password-hash.ts'
 import { isObject, type Plain, show, wordOf } from './report.ts'
 import { accessLogOptions } from './schema-access-log.ts'
 import { cacheUse } from './schema-cache.ts'
+import { faultsOptions } from './schema-faults.ts'
 import {
   compressOptions,
   corsOptions,
@@ -148,5 +149,6 @@ const policies: ReadonlyMap<string, Schema> = new Map<string, Schema>(
     compress: compressOptions,
     jwt: jwtOptions,
     forwardAuth: forwardAuthOptions,
+    faults: faultsOptions,
   }).map(([name, options]) => [name, made({ options })] as const),
 ).set('cache', cacheUse)

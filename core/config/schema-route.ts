@@ -7,6 +7,7 @@ import { PatternError } from '../route/pattern-parser.ts'
 import { isHostFixed } from '../route/template.ts'
 import { isObject, show } from './report.ts'
 import { filesTarget } from './schema-files.ts'
+import { fieldMatch, fieldMatches, method } from './schema-match.ts'
 import { endpointAddress, splitTarget, upstreamGroup } from './schema-upstream.ts'
 import { useList } from './schema-use.ts'
 import {
@@ -53,13 +54,6 @@ export const network: Schema = textThat((written) =>
 )
 
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-const method = textThat((written) => (TOKEN.test(written) ? null : `not a method: ${show(written)}`))
-const fieldName = textThat((written) => (TOKEN.test(written) ? null : `not the name of a field: ${show(written)}`))
-
-const notAMatch = wrong('text, a RegExp, true or false')
-const oneMatch = chosen((value) => (typeof value === 'string' || value instanceof RegExp ? anything : notAMatch))
-const someMatches = oneOrMany(oneMatch)
-const fieldMatch = chosen((value) => (typeof value === 'boolean' ? anything : someMatches))
 
 const routeName = chosen((name) => (typeof name === 'string' && /^[\w.-]+$/.test(name) ? anything : notARouteName))
 const notARouteName = refused((value) => `the name of a route is made of letters, digits, - _ and ., got ${show(value)}`)
@@ -112,7 +106,7 @@ const route: Schema = object({
   host: oneOrMany(hostPattern),
   path: oneOrMany(pathPattern),
   method: oneOrMany(method),
-  headers: record(fieldMatch, fieldName),
+  headers: fieldMatches,
   query: record(fieldMatch),
   cookies: record(fieldMatch),
   from: oneOrMany(network),

@@ -88,6 +88,7 @@ export class Exchange extends Entering {
     if (verdict.kind === 'stored') return this.answerStored(verdict)
     this.decidedBy = this.asking?.name ?? null
     if (verdict.kind === 'fail') return this.refuseBy(verdict)
+    if (verdict.kind === 'cut') return this.breakOff(verdict.code, null)
     if (verdict.kind === 'respond') return this.answer(() => makeReply(verdict.status, verdict.body, verdict.headers))
     if (verdict.kind !== 'routeTo') return this.fail('hook_failed', `an answer of the wrong kind: ${verdict.kind}`)
     const upstream = this.service.upstreamNamed(verdict.upstream)

@@ -8,6 +8,7 @@ import { cache } from './cache.ts'
 import { compress } from './compress.ts'
 import { concurrency } from './concurrency.ts'
 import { cors } from './cors.ts'
+import { faults } from './faults.ts'
 import { forwardAuth } from './forward-auth.ts'
 import { headers } from './headers.ts'
 import { hideServers } from './hide-servers.ts'
@@ -29,6 +30,7 @@ const kinds: ReadonlyMap<string, PolicyKind<never>> = new Map<string, PolicyKind
     compress,
     concurrency,
     cors,
+    faults,
     forwardAuth,
     headers,
     hideServers,

@@ -10,7 +10,7 @@ export interface OutsideView extends Passage {
   readonly scheme: 'http' | 'https'
 }
 
-const ABSOLUTE = /^(?:(https?):)?\/\/(?:[^/?#@]*@)?([^/?#]*)([^]*)$/i
+const ABSOLUTE = /^(?:(https?):)?\/\/(?:[^/?#@]*@)?([^/?#]*)([\s\S]*)$/i
 
 /** Of `Location` and the like (RFC 3986 §4.1): absolute, without its scheme, or a path. One that is relative to its own place stays. */
 export function referenceOutside(text: string, view: OutsideView): string {
