@@ -28,6 +28,8 @@ const METHODS = [
   ],
 ]
 const DESTINATIONS = ['to', 'respond', 'redirect', 'routes']
+/** Kinds that `rewrite` is for. */
+const SENT: ReadonlySet<unknown> = new Set(['upstream', 'split', 'files'])
 
 export function checkRouting({ routes, listeners }: Parts, report: Report): void {
   const names = new Map<string, Path>()
@@ -57,8 +59,7 @@ function checkDestination({ route, path }: RoutePart, report: Report): void {
       'key',
     )
   const { to } = route
-  const isSent =
-    to === undefined ? false : typeof to === 'string' || !isObject(to) || ['upstream', 'split', 'files'].includes(String(to.kind))
+  const isSent = to === undefined ? false : typeof to === 'string' || !isObject(to) || SENT.has(to.kind)
   if (route.rewrite !== undefined && given.length === 1 && !isSent)
     report.error([...path, 'rewrite'], 'rewrite goes with to: it changes what an upstream is sent, or what is looked for in files', 'key')
 }
