@@ -146,6 +146,7 @@ class WorkerProxy implements Proxy {
       onDescriptors: (open) => this.#descriptors(open, maxConnections),
       isShort: () => this.#pressed,
       ...(secret === undefined ? {} : { secret }),
+      ...(counting === undefined ? {} : { counting }),
       ...simulated,
     })
     const { deadlines } = this.#runtime

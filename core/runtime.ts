@@ -33,6 +33,7 @@ import type {
   UdpListenerPlan,
   UpstreamPlan,
 } from './plan/plan.ts'
+import { Counting } from './policy/counting.ts'
 import { type OpenLink, openLink } from './upstream/datagram-link.ts'
 import type { Dial } from './upstream/dial.ts'
 import { DnsCache } from './upstream/dns.ts'
@@ -60,6 +61,10 @@ export interface RuntimeOptions {
   readonly isShort?: () => boolean
   /** What balancers draw lots with. Default: the machine's. */
   readonly random?: () => number
+  /** In what quotas are counted. Default: in this process alone. */
+  readonly counting?: Counting
+  /** Milliseconds since the epoch. Default: the machine's. */
+  readonly clock?: () => number
   /** What cookies are signed with that have no secret of their own. Default: one of this process. */
   readonly secret?: Uint8Array
 }
@@ -77,6 +82,7 @@ export class Runtime {
   readonly #options: RuntimeOptions
   readonly #random: () => number
   readonly #dns = new DnsCache()
+  readonly #counting: Counting
   readonly #listeners = new Map<string, AnyListener>()
   /** HTTP in routes of TCP listeners, by the key of its destination; SOCKS on the ports of forward listeners, by their names. */
   #inside = new Map<string, AnyListener>()
@@ -95,6 +101,7 @@ export class Runtime {
   constructor(options: RuntimeOptions) {
     this.#options = options
     this.#random = options.random ?? Math.random
+    this.#counting = options.counting ?? new Counting()
     this.deadlines = options.deadlines ?? new Deadlines()
     this.#upstreams = new Upstreams({
       ...{ events: options.observer, deadlines: this.deadlines, random: this.#random, now: monotonicMs },
@@ -149,7 +156,12 @@ export class Runtime {
   use(plan: Plan, materials: Materials): Swap {
     const upstreams = this.#upstreams.use(plan, materials.originations)
     const { interceptors, blocklists } = materials
-    const environment = { events: this.#options.observer, environment: this.#poolEnvironment() }
+    const environment = {
+      events: this.#options.observer,
+      environment: this.#poolEnvironment(),
+      counting: this.#counting,
+      clock: this.#options.clock ?? Date.now,
+    }
     const forwardings = this.#forwardings.use(plan, { blocklists: blocklists.of, interceptors }, environment)
     const before = this.#tally
     this.#tally = new Tally()

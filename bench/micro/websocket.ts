@@ -94,7 +94,7 @@ function relay(isDeflated: boolean, onMessage: (bytes: Uint8Array) => Answer): S
 }
 
 const tunnel: Start = (left, right) => {
-  new Tunnel({ left, right }, { deadlines, idleMs, ended })
+  new Tunnel({ left, right }, { deadlines, idleMs, meter: null, ended })
 }
 
 /** Best and median of some rounds, each over a WebSocket of its own. */

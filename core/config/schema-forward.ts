@@ -12,6 +12,7 @@ import type { ListenerPart, Parts } from './schema-parts.ts'
 import { someUsers } from './schema-policies.ts'
 import { hostPattern, network } from './schema-route.ts'
 import { useList } from './schema-use.ts'
+import { checkUserLimits, quotaOptions, userBandwidthOptions } from './schema-user-limits.ts'
 import {
   chosen,
   duration,
@@ -43,6 +44,8 @@ const fields: Fields = {
     clients: oneOrMany(network),
   }),
   open: oneOf(true),
+  quota: quotaOptions,
+  bandwidth: userBandwidthOptions,
   parent: textThat((written) => {
     const parent = parseParent(written)
     return typeof parent === 'string' ? parent : null
@@ -84,6 +87,7 @@ export function checkForward({ listeners }: Parts, report: Report): void {
   for (const part of listeners) {
     if (part.kind !== 'forward' && part.kind !== 'socks') continue
     refuseOpen(part, report)
+    checkUserLimits(part, report)
     const { options, path } = part
     if (part.kind === 'socks' && options.udp === true && options.parent !== undefined)
       report.error([...path, 'udp'], 'no datagram goes by way of a parent: leave udp or parent out', 'key')

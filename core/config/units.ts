@@ -15,6 +15,12 @@ export function parseSize(text: string): number | null {
   return match === null ? null : Number(match[1]) * BYTES[match[2] as keyof typeof BYTES]
 }
 
+/** The shortest text for so many bytes: `10gb`. */
+export function sizeText(bytes: number): string {
+  const [unit, size] = Object.entries(BYTES).findLast(([, one]) => bytes % one === 0 && bytes >= one) ?? ['b', 1]
+  return `${bytes / size}${unit}`
+}
+
 const NAMES_OF_TIMES = {
   ms: 'ms|msecs?|millis|milliseconds?',
   s: 's|secs?|seconds?',

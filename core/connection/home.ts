@@ -5,6 +5,7 @@ import type { NamedDestination } from '../net/destination.ts'
 import type { NameTable } from '../net/name-table.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import type { Wire } from '../net/wire.ts'
+import type { Meter } from '../policy/quota.ts'
 import type { TunnelFacts } from './tunnel-facts.ts'
 
 export interface Accepted {
@@ -24,6 +25,8 @@ export interface Granted {
   readonly user: string | null
   /** Stands in front of its endpoint where it passes unread; null: nothing does. */
   readonly paced: ((endpoint: Wire) => Wire) | null
+  /** What it takes of a quota where it passes unread; null: there is none. */
+  readonly meter: Meter | null
   /** What came behind the request for it. */
   readonly early: Buffer
   /** The client sends no more. */

@@ -2,7 +2,7 @@
 import type { Deadlines } from '../deadlines.ts'
 import type { Refusal } from '../forward/access.ts'
 import type { TunnelLooks } from '../http/downstream.ts'
-import { idled, type TunnelEnded, type TunnelFailure } from '../http/tunnel-end.ts'
+import { cutFor, type TunnelEnded, type TunnelFailure } from '../http/tunnel-end.ts'
 import type { Wire } from '../net/wire.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import { MessageRelay } from './message-relay.ts'
@@ -42,17 +42,18 @@ export function openTunnel({ client, upstream, looks }: TunnelSides, beginning: 
   const asked = (_: string | null, why: Refusal | null): void => {
     if (why !== null) refused = { reason: why.code, detail: why.detail, decidedBy: null }
   }
-  const isLookedAt = looks !== null
-  const left = isLookedAt ? screened(client, { blocks: looks.blocks, asked }) : client
+  const blocks = looks === null ? null : looks.blocks
+  const meter = looks === null ? null : looks.meter
+  const isLookedAt = blocks !== null
+  const left = isLookedAt ? screened(client, { blocks, asked }) : client
   if (early !== '' && !isLookedAt) upstream.wire.writeText(early)
   // Counts alone: what they are of is not kept as long as a tunnel lasts.
   const [earlyBytes, restBytes] = [isLookedAt ? 0 : early.length, rest.length]
   new Tunnel(
     { left, right: upstream.wire },
     {
-      ...{ deadlines, idleMs },
-      ended: (fromClient, fromEndpoint, isIdle) =>
-        ended(fromClient + earlyBytes, fromEndpoint + restBytes, refused ?? (isIdle ? idled : null)),
+      ...{ deadlines, idleMs, meter },
+      ended: (fromClient, fromEndpoint, cut) => ended(fromClient + earlyBytes, fromEndpoint + restBytes, refused ?? cutFor(cut)),
     },
   )
   // What was read before goes the way of all that follows.

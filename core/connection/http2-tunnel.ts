@@ -1,7 +1,7 @@
 /** A stream of HTTP/2 as a wire, for what relays bytes: a WebSocket over HTTP/2 (RFC 8441) is the tunnel that it is over HTTP/1. */
 import type { Deadlines } from '../deadlines.ts'
 import type { RelayedMessages } from '../http/message-hooks.ts'
-import { idled, type TunnelEnded } from '../http/tunnel-end.ts'
+import { cutFor, type TunnelEnded } from '../http/tunnel-end.ts'
 import { ERROR } from '../net/http2/frame.ts'
 import type { ProxyFacts } from '../net/proxy-protocol-writer.ts'
 import { nobody, type Wire, type WireOwner } from '../net/wire.ts'
@@ -37,7 +37,8 @@ export function relayStream(stream: Http2Stream, upstream: UpstreamConnection, o
     {
       deadlines,
       idleMs,
-      ended: (fromClient, fromEndpoint, isIdle) => ended(fromClient, fromEndpoint + rest.length, isIdle ? idled : null),
+      meter: null,
+      ended: (fromClient, fromEndpoint, cut) => ended(fromClient, fromEndpoint + rest.length, cutFor(cut)),
     },
   )
 }

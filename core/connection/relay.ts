@@ -8,6 +8,7 @@ import type { ErrorCode } from '../errors.ts'
 import { repeatable } from '../http/retry-rules.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
+import type { Meter } from '../policy/quota.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
 import { PrivateConnections } from '../upstream/private-connections.ts'
@@ -47,6 +48,8 @@ export interface RelayOptions {
   readonly screen?: Screen | null
   /** Stands in front of the endpoint; null: nothing does. */
   readonly paced?: ((endpoint: Wire) => Wire) | null
+  /** What it takes of a quota; null: there is none. */
+  readonly meter?: Meter | null
   /** What is offered to an endpoint that is spoken to over TLS. */
   readonly alpn: readonly string[]
   readonly deadlines: Deadlines
@@ -133,7 +136,7 @@ export class Relay implements Accepted, Acquirer, Asked, WireOwner {
   }
 
   onConnected(connection: UpstreamConnection): void {
-    const { early, hasEnded, hooks, deadlines, idleMs, answers, screen, paced } = this.#options!
+    const { early, hasEnded, hooks, deadlines, idleMs, answers, screen, paced, meter = null } = this.#options!
     const facts = this.#facts
     const chosen = this.#chosen!
     const now = monotonicMs()
@@ -161,16 +164,17 @@ export class Relay implements Accepted, Acquirer, Asked, WireOwner {
     // What was read before goes the way of all that follows.
     const isHeld = left !== this.#wire && early.length > 0
     if (early.length > 0 && !isHeld) right.write('', early, 0, early.length)
-    const ended = (fromClient: number, fromEndpoint: number, isIdle: boolean): void => {
+    const ended = (fromClient: number, fromEndpoint: number, cut: ErrorCode | null): void => {
       connection.left()
       chosen.inFlight--
       hooks?.close()
       facts.bytesIn = fromClient + (isHeld ? 0 : early.length)
       facts.bytesOut = fromEndpoint
-      facts.end(facts.reason ?? (isIdle ? 'tunnel_idle' : null), facts.detail)
+      if (meter !== null) meter.end(facts.bytesIn + facts.bytesOut)
+      facts.end(facts.reason ?? cut, facts.detail)
       this.#home.tunnelClosed(this)
     }
-    new Tunnel({ left, right }, { deadlines, idleMs, ended })
+    new Tunnel({ left, right }, { deadlines, idleMs, meter, ended })
     if (isHeld) this.#wire.owner.onBytes(early, early.length)
     if (hasEnded) this.#wire.owner.onEnd()
   }

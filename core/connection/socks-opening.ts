@@ -168,6 +168,7 @@ export function replyFor(version: 4 | 5, code: ErrorCode, detail: string | null)
     case 'port_refused':
     case 'address_refused':
     case 'host_blocked':
+    case 'quota_exceeded':
       return socksReply(version, 'refused')
     case 'dns_error':
       return socksReply(version, 'hostUnreachable')

@@ -43,6 +43,7 @@ export class TunnelFacts implements EndedTunnel {
   logHooks: readonly Hook[] | null = null
   readonly started = monotonicMs()
   readonly #observer: Pick<Observer, 'tunnelEnded'>
+  #ending: (() => void) | null = null
   #isOver = false
 
   constructor({ listener, generation, observer, requestId, nextSerial }: TunnelService, ip: string) {
@@ -65,6 +66,11 @@ export class TunnelFacts implements EndedTunnel {
     this.#hold(logHooks)
   }
 
+  /** At most one. */
+  whenEnded(ending: () => void): void {
+    this.#ending = ending
+  }
+
   /** Told once: the first end is the reason. */
   end(reason: ErrorCode | null, detail: string | null): void {
     if (this.#isOver) return
@@ -73,6 +79,7 @@ export class TunnelFacts implements EndedTunnel {
     this.durationMs = monotonicMs() - this.started
     this.#isOver = true
     this.#observer.tunnelEnded(this)
+    this.#ending?.()
     this.#hold(null)
   }
 

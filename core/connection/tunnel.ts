@@ -1,6 +1,7 @@
 /** A tunnel: bytes both ways between two wires, unread, with half-close passed on, backpressure, and one idle deadline. */
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
+import type { Meter } from '../policy/quota.ts'
 
 /** Without a byte from the side that still may send. */
 const HALF_CLOSED_IDLE_MS = 30_000
@@ -8,8 +9,10 @@ const HALF_CLOSED_IDLE_MS = 30_000
 export interface TunnelOptions {
   readonly deadlines: Deadlines
   readonly idleMs: number
-  /** Called once, when both wires are closed. `isIdle`: for no byte came for so long. */
-  readonly ended: (fromLeft: number, fromRight: number, isIdle: boolean) => void
+  /** What passes is counted by it; null: there is no quota. */
+  readonly meter: Meter | null
+  /** Called once, when both wires are closed. `cut`: no byte came for so long, or more than the quota; null: the sides ended it. */
+  readonly ended: (fromLeft: number, fromRight: number, cut: 'tunnel_idle' | 'quota_exceeded' | null) => void
 }
 
 export class Tunnel implements Timed {
@@ -22,13 +25,15 @@ export class Tunnel implements Timed {
   readonly #ended: TunnelOptions['ended']
   #open = 2
   #isHalfClosed = false
-  #isIdle = false
+  #cut: 'tunnel_idle' | 'quota_exceeded' | null = null
+  readonly meter: Meter | null
 
   /** Takes both wires over and starts reading them. */
   constructor(wires: { readonly left: Wire; readonly right: Wire }, options: TunnelOptions) {
     this.#deadlines = options.deadlines
     this.#idleMs = options.idleMs
     this.#ended = options.ended
+    this.meter = options.meter
     this.#left = new Side(this, wires.left, wires.right)
     this.#right = new Side(this, wires.right, wires.left)
     this.#left.other = this.#right
@@ -53,15 +58,22 @@ export class Tunnel implements Timed {
   }
 
   onDeadline(): void {
-    this.#isIdle = true
+    this.#cut = 'tunnel_idle'
     this.#left.wire.destroy()
     this.#right.wire.destroy()
+  }
+
+  /** Nobody may take what has passed for all there is. */
+  onSpent(): void {
+    this.#cut = 'quota_exceeded'
+    this.#left.wire.reset()
+    this.#right.wire.reset()
   }
 
   closed(): void {
     if (--this.#open > 0) return
     this.#deadlines.remove(this)
-    this.#ended(this.#left.bytes, this.#right.bytes, this.#isIdle)
+    this.#ended(this.#left.bytes, this.#right.bytes, this.#cut)
   }
 }
 
@@ -85,6 +97,8 @@ class Side implements WireOwner {
   onBytes(bytes: Buffer, length: number): void {
     this.bytes += length
     this.#tunnel.active()
+    const { meter } = this.#tunnel
+    if (meter !== null && !meter.pass(length)) return this.#tunnel.onSpent()
     if (!this.#to.write('', bytes, 0, length)) this.wire.pause()
   }
 

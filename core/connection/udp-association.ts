@@ -10,6 +10,7 @@ import { canonicalAddress, type NamedDestination } from '../net/destination.ts'
 import { socksReply } from '../net/socks.ts'
 import { readDatagram, wrapDatagram } from '../net/socks-datagram.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
+import type { Meter } from '../policy/quota.ts'
 import type { Resolved } from '../upstream/dns.ts'
 import type { Accepted } from './home.ts'
 import type { RelayHome } from './relay.ts'
@@ -17,6 +18,8 @@ import type { TunnelFacts } from './tunnel-facts.ts'
 
 export interface AssociationOptions {
   readonly facts: TunnelFacts
+  /** What it takes of a quota; null: there is none. */
+  readonly meter: Meter | null
   /** Of this machine, as the client sees it: datagrams of the client come to it. */
   readonly localAddress: string
   /** The port that the client said it would send from; 0: whatever its first datagram comes from. */
@@ -115,6 +118,7 @@ export class UdpAssociation implements Accepted, Timed, WireOwner {
     for (const socket of [this.#inner, this.#outer.udp4, this.#outer.udp6]) if (socket !== null) this.#close(socket)
     this.#addresses.clear()
     const detail = this.#dropped === 0 ? facts.detail : `${this.#dropped} datagrams dropped: ${this.#whyDropped}`
+    this.#options.meter?.end(facts.bytesIn + facts.bytesOut)
     facts.end(facts.reason, detail)
     this.#home.tunnelClosed(this)
   }
@@ -154,6 +158,7 @@ export class UdpAssociation implements Accepted, Timed, WireOwner {
     const { facts } = this.#options
     facts.datagramsIn++
     facts.bytesIn += payload.length
+    if (this.#isSpent(payload.length)) return
     this.#remember(`${address} ${port}`)
     // Where it cannot go nobody is told, as with datagrams everywhere.
     socket.send(payload, port, address, () => {})
@@ -175,6 +180,7 @@ export class UdpAssociation implements Accepted, Timed, WireOwner {
     const { facts } = this.#options
     facts.datagramsOut++
     facts.bytesOut += bytes.length
+    if (this.#isSpent(bytes.length)) return
     this.#inner.send(wrapDatagram(host, port, bytes), this.#clientPort, facts.ip, () => {})
   }
 
@@ -211,6 +217,15 @@ export class UdpAssociation implements Accepted, Timed, WireOwner {
 
   #active(): void {
     this.dueAt = this.#options.deadlines.in(this.#options.idleMs)
+  }
+
+  /** There is nothing left of the quota: it ends. */
+  #isSpent(bytes: number): boolean {
+    const { meter, facts } = this.#options
+    if (meter === null || meter.pass(bytes)) return false
+    facts.reason = 'quota_exceeded'
+    this.#wire.destroy()
+    return true
   }
 
   #drop(why: string): void {

@@ -1,5 +1,5 @@
 /** The forward side: listeners for clients that name their destination themselves. */
-import type { Duration } from '../plugin.ts'
+import type { Duration, Size } from '../plugin.ts'
 import type { Listen, ListenerLimits, ListenerTimeouts } from './http.ts'
 import type { List, OneOrMany } from './lists.ts'
 import type { HttpUse } from './policies.ts'
@@ -17,6 +17,32 @@ export interface Allow {
   /** The only clients that are served: `'10.0.0.0/8'`. Default: every one. */
   clients?: OneOrMany<string> | undefined
 }
+/**
+ * Bytes both ways together, of all workers. Who has used it up is refused (429, SOCKS reply 2) until the period ends, and its tunnels are cut; a request
+ * that has begun is carried out. Where nobody is asked who it is (`auth`), each client's address counts as a user, of IPv6 the /64. What was
+ * counted goes on through reloads, and is gone when the proxy ends.
+ */
+export interface Quota {
+  /** Of each user that is not in `byUser`: `'10gb'`. Default: as much as they like. */
+  bytes?: Size | undefined
+  /** Whole minutes, up to 30 days: `'1h'`, `'1d'`. Periods follow each other without a gap, in UTC: a day ends at midnight. */
+  per: Duration
+  /** Of some users, instead; false: as much as they like. */
+  byUser?: Readonly<Record<string, Size | false>> | undefined
+}
+/** Of all that a user has under way in a worker together. Who has to wait is not read from meanwhile. */
+export interface UserBandwidth extends UserRate {
+  /** Of some users, instead; false: as fast as may be. */
+  byUser?: Readonly<Record<string, UserRate | false>> | undefined
+}
+export interface UserRate {
+  /** Bytes a second from the user: `'256kb'`. Default: no limit. */
+  up?: Size | undefined
+  /** Bytes a second to the user. Default: no limit. */
+  down?: Size | undefined
+  /** So many at once, for who has not had any lately; a fifth of a second's worth at the least. Default: what may pass in a second. */
+  burst?: Size | undefined
+}
 interface ForwardSide {
   listen: Listen
   /**
@@ -32,6 +58,10 @@ interface ForwardSide {
    * resolve to is its to judge.
    */
   parent?: string | undefined
+  /** How much each user may have in a period: `{ bytes: '10gb', per: '1d' }`. Default: as much as they like. */
+  quota?: Quota | undefined
+  /** How fast each user goes: `{ down: '2mb' }`. Datagrams are not held up. Default: as fast as may be. */
+  bandwidth?: UserBandwidth | undefined
   /** Whoever reaches it may use it, from other machines too. */
   open?: true | undefined
   /** Planned. */

@@ -1,6 +1,7 @@
 /** What a forward listener asks before it lets a request through, one rule after the other, by the functions that the data path uses. */
 import { existsSync } from 'node:fs'
 import { readBlocklist } from '../blocking/blocklist.ts'
+import { sizeText } from '../config/units.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
 import type { Refusal } from '../forward/access.ts'
 import { openAuthority } from '../forward/authority.ts'
@@ -9,7 +10,7 @@ import { OwnAddresses } from '../forward/own-addresses.ts'
 import { blockedBy, hasPassed, proxyAuthorization } from '../http/forwarding.ts'
 import { formatDestination } from '../net/destination.ts'
 import type { RequestHead } from '../net/http1/head.ts'
-import type { ForwardPlan, InterceptPlan, ListenerPlan } from '../plan/plan.ts'
+import type { ForwardPlan, InterceptPlan, ListenerPlan, QuotaPlan, UserRatePlan, UserRatesPlan } from '../plan/plan.ts'
 import { BUSY, credentialsIn, Passwords, rememberedUsers } from '../policy/passwords.ts'
 import type { AccessCheck, Outcome } from './explanation.ts'
 import { clean } from './shown.ts'
@@ -51,6 +52,9 @@ export async function explainAdmission(listener: ListenerPlan, forward: ForwardP
     destination.kind === 'name' && forward.parent === null ? `; the addresses of ${destination.host} are judged when they are dialled` : ''
   if (!add('allow', `${place} may be reached ${use === 'tunnel' ? 'by a tunnel' : 'by plain HTTP'}${looked}`, refused))
     return refusedBy(refused!.code)
+  const { quota, bandwidth } = forward
+  if (quota !== null) add('quota', quotaText(quota), null)
+  if (bandwidth !== null) add('bandwidth', bandwidthText(bandwidth), null)
   if (forward.parent !== null) add('parent', `goes by way of ${forward.parent.name}`, null)
   if (forward.intercept !== null && use === 'tunnel') add('intercept', explainInterception(forward.intercept, destination.host), null)
   if (forward.block === null) return { checks, refused: null }
@@ -67,6 +71,22 @@ function explainInterception({ except, cert, key, verifies }: InterceptPlan, hos
   if (issuer?.maySignFor(host) === false) return `TLS to ${host} passes unread: the authority may not sign for it`
   const by = issuer === null ? '' : `, by ${issuer.certificate.subject.replaceAll('\n', ', ')}`
   return `TLS to ${host} ends here${by}: its requests go through the same hooks, and the server is ${verifies ? '' : 'not '}verified`
+}
+
+/** What of it is used up, the running proxy alone knows. */
+function quotaText({ bytes, per, byUser }: QuotaPlan): string {
+  const of = (most: number): string => (most === Number.POSITIVE_INFINITY ? 'no limit' : sizeText(most))
+  const some = [...byUser].map(([user, most]) => `${user} ${of(most)}`)
+  return `in ${per}, both ways together: ${[...some, `${some.length === 0 ? 'each user' : 'others'} ${of(bytes)}`].join(', ')}`
+}
+
+function bandwidthText({ each, byUser }: UserRatesPlan): string {
+  const of = ({ up, down }: UserRatePlan): string => {
+    const rates = [up === null ? '' : `${sizeText(up)} a second up`, down === null ? '' : `${sizeText(down)} a second down`]
+    return rates.filter((rate) => rate !== '').join(' and ') || 'no limit'
+  }
+  const some = [...byUser].map(([user, rate]) => `${user} ${of(rate)}`)
+  return [...some, `${some.length === 0 ? 'each user' : 'others'} ${of(each)}`].join(', ')
 }
 
 interface Asking {

@@ -105,7 +105,8 @@ export abstract class Answering extends Attempt implements HookCall, PacedOwner 
     this.detail = detail
     const { refusal, request, id } = this
     // Whoever came by a tunnel that ends here cannot see for itself why its server is not there.
-    const isTold = code === 'host_blocked' || (this.downstream.inside !== null && errorTable[code].origin === 'upstream')
+    const isTold =
+      code === 'host_blocked' || code === 'quota_exceeded' || (this.downstream.inside !== null && errorTable[code].origin === 'upstream')
     const fields =
       code === 'circuit_open' ? this.target?.safeguards?.retryFields : refusal?.error.code === code ? refusal.fields : undefined
     return makeErrorReply(code, request, id, { proxy: this.service.listener.via ?? 'proxy', fields, detail: isTold ? detail : null })
@@ -235,6 +236,7 @@ export abstract class Answering extends Attempt implements HookCall, PacedOwner 
     if (this.caching !== null) this.caching.ended()
     // What ended inside the read that brought its head ended then.
     this.durationMs = (this.answeredAt > 0 ? this.answeredAt : monotonicMs()) - this.started
+    if (this.meter !== null) this.meter.end(this.bytesIn + this.bytesOut)
     this.service.observer.exchangeEnded(this)
     const endings = this.request.takeEndings()
     if (endings !== null) for (const ending of endings) ending()

@@ -6,6 +6,7 @@
 import type { EndedExchange } from '../events.ts'
 import type { Blocks } from '../forward/blocks.ts'
 import type { ResponseHead } from '../net/http1/head.ts'
+import type { Meter } from '../policy/quota.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { PrivateConnections } from '../upstream/private-connections.ts'
 import type { GrantedTunnel, Inside } from './interception.ts'
@@ -67,7 +68,7 @@ export interface Downstream {
   grantTunnel(head: ResponseHead, tunnel: GrantedTunnel): void
 }
 
-/** What is looked at of all that passes: messages of a WebSocket, by hooks; or the name that TLS asks for, by lists. */
+/** What is looked at of all that passes: messages of a WebSocket, by hooks; or the name that TLS asks for, by lists, and how much it is. */
 export type TunnelLooks =
   | { readonly kind: 'messages'; readonly messages: RelayedMessages }
-  | { readonly kind: 'serverName'; readonly blocks: Blocks }
+  | { readonly kind: 'forward'; readonly blocks: Blocks | null; readonly meter: Meter | null }

@@ -2,9 +2,11 @@
  * The door of a forward listener: who asks, whether the request was here before, and whether it may go where it wants. Asked before any
  * hook, so that none can be made to work for somebody who may not come in.
  */
+import { ProxyError } from '../errors.ts'
 import { PAC_TYPE, writePac } from '../forward/pac.ts'
 import { formatDestination, parseDestination } from '../net/destination.ts'
 import { BUSY, credentialsIn } from '../policy/passwords.ts'
+import type { UserLimits } from '../policy/user-limits.ts'
 import { type Forwarding, hasPassed, proxyAuthorization, refusalInside, refusalOf } from './forwarding.ts'
 import type { Inside } from './interception.ts'
 import { makeReply } from './reply.ts'
@@ -74,7 +76,24 @@ export abstract class Entering extends ServingExchange {
     const isTunnel = this.connects || this.downstream.inside !== null
     const refused = refusalOf(forward, this.request.destination!, isTunnel ? 'tunnel' : 'http')
     if (refused !== null) this.fail(refused.code, refused.detail)
-    else if (this.mayGoOn()) this.askRequest()
+    else if ((forward.limits === null || this.isWithin(forward.limits)) && this.mayGoOn()) this.askRequest()
+  }
+
+  /** From now on it counts for its user, and goes no faster than that may. */
+  private isWithin(limits: UserLimits): boolean {
+    const { request, ip } = this
+    const { user } = request
+    const meter = limits.meter(user, ip)
+    const spent = meter?.refusal() ?? null
+    if (spent !== null) {
+      const fields = { 'Retry-After': String(meter!.secondsLeft) }
+      this.refuseBy({ kind: 'fail', error: new ProxyError(spent.code, spent.detail), fields })
+      return false
+    }
+    this.meter = meter
+    const paces = limits.paces(user, ip, (ending) => request.whenEnded(ending))
+    if (paces !== null) this.pace(paces)
+    return true
   }
 
   /** Not if it is the last one that was meant: of the two methods that count proxies (RFC 9110 §7.6.2). */

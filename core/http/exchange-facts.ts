@@ -12,6 +12,7 @@ import type { ClientCertificate } from '../net/client-certificate.ts'
 import { formatDestination } from '../net/destination.ts'
 import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
 import type { RequestView } from '../plugin.ts'
+import type { Meter } from '../policy/quota.ts'
 import { makeRequestView } from '../request-view.ts'
 import type { RouteMatch } from '../route/table.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
@@ -72,6 +73,8 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   protected writtenPath: string | null = null
   /** Where it is sent. */
   protected target: Upstream | null = null
+  /** What it takes of a quota; null: there is none. */
+  protected meter: Meter | null = null
   /** CONNECT on the forward side: the client wants a tunnel, not an answer. */
   protected connects = false
   /** The endpoint tried last. */

@@ -9,6 +9,7 @@ import { findLine, trimmed } from '../net/http1/fields.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import type { ForwardPlan } from '../plan/plan.ts'
 import type { Passwords } from '../policy/passwords.ts'
+import type { UserLimits } from '../policy/user-limits.ts'
 import type { Origination } from '../upstream/dial.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import { dropIdentity, type Hop, hopLines } from './identity.ts'
@@ -21,6 +22,8 @@ export interface Forwarding {
   readonly passwords: Passwords | null
   /** Null: nothing is blocked. */
   readonly blocks: Blocks | null
+  /** Null: nobody is limited. */
+  readonly limits: UserLimits | null
   /** Null: no tunnel ends here. */
   readonly interception: Interception | null
   /** Directly, or by a tunnel of the parent's. `tls`: as the client of a place; null: what is said there is not this proxy's. */

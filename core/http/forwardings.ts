@@ -9,12 +9,13 @@ import type { NamedDestination } from '../net/destination.ts'
 import { type ForwardListenerPlan, forwardListenersOf } from '../plan/forward-listeners.ts'
 import type { ForwardPlan, InterceptPlan, Plan } from '../plan/plan.ts'
 import { Passwords, rememberedUsers } from '../policy/passwords.ts'
+import { type LimitsEnvironment, UserLimits, type UserRates } from '../policy/user-limits.ts'
 import { Destinations, type DestinationsOptions } from '../upstream/destinations.ts'
 import type { Origination } from '../upstream/dial.ts'
 import type { Forwarding } from './forwarding.ts'
 import type { Interception } from './interception.ts'
 
-type Environment = Pick<DestinationsOptions, 'events' | 'environment'>
+interface Environment extends Pick<DestinationsOptions, 'events' | 'environment'>, Pick<LimitsEnvironment, 'counting' | 'clock'> {}
 
 /** What a plan needs besides itself. */
 interface Prepared {
@@ -28,6 +29,7 @@ interface Known {
   readonly destinations: Destinations
   readonly users: string
   readonly passwords: Passwords | null
+  readonly rates: UserRates | null
 }
 
 export class Forwardings {
@@ -50,14 +52,18 @@ export class Forwardings {
       const isSame = before?.key === forward.dialKey
       // In a simulation hosts are stood in for themselves.
       const parent = environment.environment.dial === undefined ? forward.parent : null
-      const destinations = isSame ? before.destinations : new Destinations({ name, guard, parent, ...environment })
+      const destinations = isSame
+        ? before.destinations
+        : new Destinations({ name, guard, parent, events: environment.events, environment: environment.environment })
       const users = JSON.stringify(forward.users)
       const passwords = before?.users === users ? before.passwords : passwordsOf(forward, environment.environment.deadlines)
-      known.set(name, { key: forward.dialKey, destinations, users, passwords })
+      const { counting, clock } = environment
+      const limits = UserLimits.of(forward, name, before?.rates ?? null, { counting, clock, deadlines: environment.environment.deadlines })
+      known.set(name, { key: forward.dialKey, destinations, users, passwords, rates: limits?.rates ?? null })
       const list = forward.block === null ? null : blocklists.get(forward.block)!
       const blocks: Blocks | null = list === null ? null : (host) => list.match(host)
       byPlan.set(listener, {
-        ...{ plan: forward, guard, passwords, blocks },
+        ...{ plan: forward, guard, passwords, blocks, limits },
         interception: forward.intercept === null ? null : interceptors.get(forward.intercept)!,
         upstreamTo: (destination: NamedDestination, tls: Origination | null) => destinations.to(destination, tls),
         parentUpstream: destinations.parentUpstream,

@@ -1,6 +1,7 @@
 /** What exchanges know of tunnels that end here: which these are, and what a request inside of one came by. */
 import type { NamedDestination } from '../net/destination.ts'
 import type { Wire } from '../net/wire.ts'
+import type { Meter } from '../policy/quota.ts'
 import type { Origination } from '../upstream/dial.ts'
 import type { TunnelEnded } from './tunnel-end.ts'
 
@@ -32,6 +33,8 @@ export interface GrantedTunnel {
   readonly ip: string
   /** Stands in front of its endpoint where it passes unread; null: nothing does. */
   readonly paced: ((endpoint: Wire) => Wire) | null
+  /** What it takes of a quota where it passes unread; null: there is none. */
+  readonly meter: Meter | null
   /** To be called once: nothing more is said of it. */
   readonly ended: TunnelEnded
 }

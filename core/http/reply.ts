@@ -41,7 +41,7 @@ const MOST_DETAIL = 500
 
 /**
  * A short body that says what happened, as RFC 9457 JSON when the client prefers that; `Proxy-Status` (RFC 9209) with the stable
- * token. Nothing of the request is echoed.
+ * token. Nothing of the request is echoed, but for a name that was found in a list.
  */
 export function makeErrorReply(
   code: ErrorCode,

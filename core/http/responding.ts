@@ -153,7 +153,8 @@ export abstract class Responding extends Answering implements ResponseTaker {
   protected beginTunnel(connection: UpstreamConnection): void {
     connection.takeWire()
     const blocks = this.service.forward?.blocks ?? null
-    const looks: TunnelLooks | null = blocks === null ? null : { kind: 'serverName', blocks }
+    const { meter } = this
+    const looks: TunnelLooks | null = blocks === null && meter === null ? null : { kind: 'forward', blocks, meter }
     this.becomeTunnel(new ResponseHead('', 0, 200, 'Connection established', 1), connection, EMPTY, looks)
   }
 
@@ -164,9 +165,9 @@ export abstract class Responding extends Answering implements ResponseTaker {
     this.status = 200
     this.tunnel = true
     this.stage = 'ended'
-    const { started, service, request, id, serial, generation, ip } = this
-    const ended = tunnelEnd(this, { started, observer: service.observer, endpoint: null, endings: request.takeEndings() })
-    this.downstream.grantTunnel(head, { destination, user: request.user, id, serial, generation, ip, paced: null, ended })
+    const { started, service, request, id, serial, generation, ip, meter } = this
+    const ended = tunnelEnd(this, { started, meter, observer: service.observer, endpoint: null, endings: request.takeEndings() })
+    this.downstream.grantTunnel(head, { destination, user: request.user, id, serial, generation, ip, meter, paced: null, ended })
     service.tally.leave()
   }
 
@@ -178,8 +179,8 @@ export abstract class Responding extends Answering implements ResponseTaker {
     this.tunnel = true
     this.stage = 'ended'
     // It may outlive this plan and many more: what is told of it in the end holds none.
-    const { started, counting, service, request } = this
-    const beginning = { started, observer: service.observer, endpoint: counting, endings: request.takeEndings() }
+    const { started, counting, service, request, meter } = this
+    const beginning = { started, meter, observer: service.observer, endpoint: counting, endings: request.takeEndings() }
     this.counting = null
     this.downstream.becomeTunnel(head, connection, rest, tunnelEnd(this, beginning), looks)
     this.service.tally.leave()

@@ -93,11 +93,11 @@ export class Interceptions {
     wire.reset()
   }
 
-  #pass(stage: Accepted, { destination, paced }: AcceptedTunnel, { wire, facts, early, hasEnded }: Detected): void {
+  #pass(stage: Accepted, { destination, paced, meter }: AcceptedTunnel, { wire, facts, early, hasEnded }: Detected): void {
     const { forward, deadlines, listener } = this.#home.service
     const upstream = forward!.upstreamTo(destination, null)
     const idleMs = listener.timeouts.tunnelIdle
-    const options = { facts, upstream, early, hasEnded, header: null, hooks: null, alpn: [], paced, deadlines, idleMs }
+    const options = { facts, upstream, early, hasEnded, header: null, hooks: null, alpn: [], paced, meter, deadlines, idleMs }
     const relay = new Relay(wire, this.#home, options)
     this.#home.replace(stage, relay)
     relay.start()

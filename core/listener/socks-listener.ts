@@ -18,8 +18,11 @@ import { plainAddress } from '../http/identity.ts'
 import type { Tally } from '../http/tally.ts'
 import { canonicalAddress, formatDestination } from '../net/destination.ts'
 import { type ConnectRequest, type SocksRequest, socksReply } from '../net/socks.ts'
-import type { AcceptedWire } from '../net/wire.ts'
+import type { AcceptedWire, Wire } from '../net/wire.ts'
 import type { SocksListenerPlan } from '../plan/plan.ts'
+import { PacedWire } from '../policy/paced-wire.ts'
+import type { Meter } from '../policy/quota.ts'
+import type { Paces } from '../policy/throttle.ts'
 import type { DnsCache } from '../upstream/dns.ts'
 import { Acceptor, type ListenerEnvironment, type Place } from './acceptor.ts'
 import { Interim } from './interim.ts'
@@ -97,22 +100,31 @@ export class SocksListener extends Acceptor<SocksService> implements OpeningHome
       facts.end('internal', 'the listener is gone')
       return this.#part(opening, opening, replyFor(version, 'internal', null))
     }
-    if (request.command === 'udp') return this.#associate(opening, request.clientPort)
+    const { limits } = this.service.forward
+    const meter = limits?.meter(facts.user, facts.ip) ?? null
+    const spent = meter?.refusal() ?? null
+    if (spent !== null) {
+      if (request.command === 'connect') facts.destination = formatDestination(request.destination)
+      facts.end(spent.code, spent.detail)
+      return this.#part(opening, opening, replyFor(version, spent.code, spent.detail))
+    }
+    if (request.command === 'udp') return this.#associate(opening, request.clientPort, meter)
     const { destination } = request
     facts.destination = formatDestination(destination)
     const refused = refusalOf(this.service.forward, destination, 'tunnel')
-    if (refused === null) return this.#connect(opening, request)
+    if (refused === null) return this.#connect(opening, request, meter)
     facts.end(refused.code, refused.detail)
     this.#part(opening, opening, replyFor(version, refused.code, refused.detail))
   }
 
-  #connect(opening: Opening, { version, destination, early }: ConnectRequest): void {
+  #connect(opening: Opening, { version, destination, early }: ConnectRequest, meter: Meter | null): void {
     const { facts, wire, hasEnded } = opening
     const { forward, deadlines, listener, takeGranted } = this.service
+    const paced = pacedBy(forward.limits?.paces(facts.user, facts.ip, (ending) => facts.whenEnded(ending)) ?? null)
     if (takeGranted !== null && forward.interception?.reads(destination.host, facts.ip) === true) {
       const answer = socksReply(version, 'granted')
       wire.write('', answer, 0, answer.length)
-      return takeGranted({ wire, facts, destination, user: facts.user, paced: null, early, hasEnded }, this.release(opening))
+      return takeGranted({ wire, facts, destination, user: facts.user, paced, meter, early, hasEnded }, this.release(opening))
     }
     const options: RelayOptions = {
       ...{ facts, early, hasEnded, hooks: null, header: null, alpn: [], deadlines, idleMs: listener.timeouts.tunnelIdle },
@@ -122,13 +134,14 @@ export class SocksListener extends Acceptor<SocksService> implements OpeningHome
         failed: (relay, code, detail) => this.#part(relay, opening, replyFor(version, code, detail)),
       },
       screen: forward.blocks === null ? null : screenOf(forward.blocks, facts),
+      ...{ meter, paced },
     }
     const relay = new Relay(wire, this, options)
     this.replace(opening, relay)
     relay.start()
   }
 
-  #associate(opening: Opening, clientPort: number): void {
+  #associate(opening: Opening, clientPort: number, meter: Meter | null): void {
     const { facts, wire } = opening
     const { deadlines, listener, dns, counted } = this.service
     const local = canonicalAddress(plainAddress(wire.facts().destination?.ip ?? ''))
@@ -137,7 +150,7 @@ export class SocksListener extends Acceptor<SocksService> implements OpeningHome
       return this.#part(opening, opening, replyFor(5, 'unsupported_socks', null))
     }
     const association = new UdpAssociation(wire, this, {
-      ...{ facts, localAddress: local, clientPort, deadlines, idleMs: listener.timeouts.udpIdle, counted },
+      ...{ facts, meter, localAddress: local, clientPort, deadlines, idleMs: listener.timeouts.udpIdle, counted },
       // Of the plan in force: it may outlive many.
       refusalOf: (destination) => refusalOf(this.#forward, destination, 'tunnel'),
       guard: (address) => this.#forward.guard(address),
@@ -159,6 +172,13 @@ export class SocksListener extends Acceptor<SocksService> implements OpeningHome
     this.replace(stage, parting)
     parting.say(answer)
   }
+}
+
+/** Stands in front of the endpoint; null: nothing does. */
+function pacedBy(paces: Paces | null): ((endpoint: Wire) => Wire) | null {
+  if (paces === null) return null
+  const list = (throttle: Paces['request']) => (throttle === null ? [] : [throttle])
+  return (endpoint) => new PacedWire(endpoint, { read: list(paces.response), write: list(paces.request) })
 }
 
 function screenOf(blocks: Blocks, facts: TunnelFacts): Screen {

@@ -10,6 +10,7 @@ import { CidrSet } from '../net/cidr.ts'
 import { canonicalAddress, parseDestination } from '../net/destination.ts'
 import { HostCondition } from '../route/conditions.ts'
 import { resolveFile } from './compile-upstream.ts'
+import { compileQuota, compileUserRates } from './compile-user-limits.ts'
 import type { BlocklistPlan, ForwardPlan, InterceptPlan, PacPlan } from './plan.ts'
 
 const TUNNEL_PORTS = [443]
@@ -22,9 +23,10 @@ export interface ForwardParts {
 }
 
 export function compileForward(
-  { auth, allow = {}, anonymity = 'none', pac, parent }: Pick<ForwardOptions, 'auth' | 'allow' | 'anonymity' | 'pac' | 'parent'>,
+  options: Pick<ForwardOptions, 'auth' | 'allow' | 'anonymity' | 'pac' | 'parent' | 'quota' | 'bandwidth'>,
   { block = null, intercept = null, ports = TUNNEL_PORTS }: ForwardParts = {},
 ): ForwardPlan {
+  const { auth, allow = {}, anonymity = 'none', pac, parent, quota, bandwidth } = options
   const networks = toList(allow.networks ?? [])
   return Object.freeze({
     access: compileAccess({ ...allow, ports: allow.ports ?? ports }),
@@ -33,6 +35,8 @@ export function compileForward(
     anonymity,
     ...{ block, intercept },
     pac: pac === undefined ? null : compilePac(pac.options),
+    quota: quota === undefined ? null : compileQuota(quota),
+    bandwidth: bandwidth === undefined ? null : compileUserRates(bandwidth),
     parent: parent === undefined ? null : Object.freeze(parseParent(parent) as Parent),
     dialKey: JSON.stringify([networks, parent]),
   })

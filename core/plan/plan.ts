@@ -79,6 +79,10 @@ export interface ForwardPlan {
   readonly intercept: InterceptPlan | null
   /** Of HTTP: the file that tells browsers when to use this proxy; null: there is none. */
   readonly pac: PacPlan | null
+  /** What each user may have in a period; null: as much as they like. */
+  readonly quota: QuotaPlan | null
+  /** How fast each user goes; null: as fast as may be. */
+  readonly bandwidth: UserRatesPlan | null
   /** The proxy that is asked in its turn; null: places are reached directly. */
   readonly parent: Parent | null
   /** The same as long as connections that are open would be opened again, and in the same way. */
@@ -100,6 +104,34 @@ export interface InterceptPlan {
   readonly upstreamCa: string | null
   /** So often a client refuses us for a host, and then it has its way. Default Infinity. */
   readonly exceptAfter: number
+}
+
+/** Of users, both ways together. */
+export interface QuotaPlan {
+  /** Of each who is not in `byUser`; Infinity: as much as they like. */
+  readonly bytes: number
+  /** Whole minutes. */
+  readonly periodMs: number
+  readonly byUser: ReadonlyMap<string, number>
+  /** The period as it was written. */
+  readonly per: string
+}
+
+/** Of users, in each worker. */
+export interface UserRatesPlan {
+  /** Of each who is not in `byUser`. */
+  readonly each: UserRatePlan
+  readonly byUser: ReadonlyMap<string, UserRatePlan>
+  /** The same for the same rates. */
+  readonly key: string
+}
+
+/** Bytes a second; null: as fast as may be. */
+export interface UserRatePlan {
+  readonly up: number | null
+  readonly down: number | null
+  /** Bytes at once; null: what may pass in a second. */
+  readonly burst: number | null
 }
 
 export interface SocksListenerPlan {

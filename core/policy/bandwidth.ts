@@ -5,22 +5,21 @@
 import { parseSize } from '../config/units.ts'
 import type { BandwidthOptions } from '../dsl/traffic-policies.ts'
 import { type HookCall, makeHook } from '../hooks.ts'
+import type { UserRatePlan } from '../plan/plan.ts'
 import type { Kept, PolicyContext, PolicyKind } from './policy.ts'
 import { describeKey, keyOf } from './request-key.ts'
-import { type Paces, Throttle } from './throttle.ts'
-
-/** Keys with nothing under way that have not got back all of their burst. */
-const MOST_IDLE = 16_384
+import { makePaces, Shares } from './shares.ts'
+import type { Paces } from './throttle.ts'
 
 export const bandwidth: PolicyKind<BandwidthOptions> = {
   isPure: false,
   bind(options, { keep, deadlines }) {
-    const shares = keep(() => new Shares(options, deadlines))
+    const shares = keep(() => new Bandwidth(options, deadlines))
     const { key = 'connection' } = options
     const find = key === 'connection' ? null : keyOf(key)
     return makeHook('bandwidth', {
       onRequest(call) {
-        const pacing = find === null ? shares.ofConnection(call) : shares.take(find(call), call)
+        const pacing = find === null ? shares.ofConnection(call) : shares.ofKey(find(call), call)
         if (pacing !== null) call.pace?.(pacing)
         return null
       },
@@ -33,27 +32,19 @@ export const bandwidth: PolicyKind<BandwidthOptions> = {
   },
 }
 
-interface Share extends Paces {
-  underWay: number
-}
-
-class Shares implements Kept {
-  readonly #make: () => Share
-  readonly #byConnection = new WeakMap<object, Share>()
-  readonly #byKey = new Map<string, Share>()
-  /** Of those, the ones with nothing under way; what has been so for longest is first. */
-  readonly #idle = new Set<string>()
+class Bandwidth implements Kept {
+  readonly #make: () => Paces
+  readonly #shares: Shares
+  readonly #byConnection = new WeakMap<object, Paces>()
 
   constructor({ request, response, burst }: BandwidthOptions, deadlines: PolicyContext['deadlines']) {
-    const throttle = (rate: string | undefined): Throttle | null => {
-      if (rate === undefined) return null
-      const bytesPerSecond = parseSize(rate)!
-      return new Throttle({ bytesPerSecond, burst: burst === undefined ? bytesPerSecond : parseSize(burst)! }, deadlines)
-    }
-    this.#make = () => ({ request: throttle(request), response: throttle(response), underWay: 0 })
+    const bytes = (size: string | undefined): number | null => (size === undefined ? null : parseSize(size))
+    const rates: UserRatePlan = { up: bytes(request), down: bytes(response), burst: bytes(burst) }
+    this.#make = () => makePaces(rates, deadlines)
+    this.#shares = new Shares(this.#make)
   }
 
-  ofConnection({ connectionMark }: HookCall): Share | null {
+  ofConnection({ connectionMark }: HookCall): Paces | null {
     if (connectionMark === undefined) return null
     let share = this.#byConnection.get(connectionMark)
     if (share === undefined) {
@@ -64,35 +55,10 @@ class Shares implements Kept {
   }
 
   /** Until the exchange has ended. */
-  take(key: string | null, { request }: HookCall): Share | null {
-    if (key === null) return null
-    let share = this.#byKey.get(key)
-    if (share === undefined) {
-      share = this.#make()
-      this.#byKey.set(key, share)
-    }
-    this.#idle.delete(key)
-    share.underWay++
-    request.whenEnded(() => {
-      if (--share.underWay === 0) this.#rest(key)
-    })
-    return share
-  }
-
-  #rest(key: string): void {
-    this.#idle.add(key)
-    for (const other of this.#idle) {
-      if (this.#idle.size <= MOST_IDLE && !isUnused(this.#byKey.get(other)!)) return
-      this.#idle.delete(other)
-      this.#byKey.delete(other)
-    }
+  ofKey(key: string | null, { request }: HookCall): Paces | null {
+    return key === null ? null : this.#shares.take(key, (ending) => request.whenEnded(ending))
   }
 
   /** Exchanges that are still under way go on with what they have. */
   close(): void {}
-}
-
-/** Another one would be the same. */
-function isUnused({ request, response }: Share): boolean {
-  return request?.isUnused !== false && response?.isUnused !== false
 }

@@ -48,10 +48,10 @@ export class RateTable {
   readonly #one = new BigUint64Array(1)
   readonly #oneHalves = new Uint32Array(this.#one.buffer)
 
-  /** All zeros, or what another process has made of it. The platform is little-endian. */
-  constructor(memory: ArrayBufferLike) {
-    this.#words = new BigUint64Array(memory)
-    this.#halves = new Uint32Array(memory)
+  /** All zeros, or what another process has made of it. The platform is little-endian. `bytes`: of the memory, from its beginning. */
+  constructor(memory: ArrayBufferLike, bytes: number = memory.byteLength) {
+    this.#words = new BigUint64Array(memory, 0, bytes / 8)
+    this.#halves = new Uint32Array(memory, 0, bytes / 4)
     this.#sets = (this.#words.length - HEAD_WORDS) / WAYS
   }
 

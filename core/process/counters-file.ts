@@ -1,8 +1,7 @@
 /** The memory in which all workers count for policies: it outlives each of them. */
 import { closeSync, writeSync } from 'node:fs'
 import { mapShared } from '../net/shared-memory.ts'
-import { Counting, tableSeed } from '../policy/counting.ts'
-import { TABLE_BYTES } from '../policy/rate-table.ts'
+import { COUNTER_BYTES, Counting, tableSeed } from '../policy/counting.ts'
 import { openMemoryFile } from './memory-file.ts'
 
 export class CountersFile {
@@ -16,13 +15,13 @@ export class CountersFile {
 }
 
 function openFilled(): number | null {
-  const fd = openMemoryFile(TABLE_BYTES)
+  const fd = openMemoryFile(COUNTER_BYTES)
   if (fd === null) return null
   try {
     // All of it now: of a page that finds no place later, the kernel tells by a signal that ends whoever touched it.
-    const memory = Buffer.alloc(TABLE_BYTES)
+    const memory = Buffer.alloc(COUNTER_BYTES)
     memory.set(tableSeed())
-    if (writeSync(fd, memory, 0, TABLE_BYTES, 0) === TABLE_BYTES) return fd
+    if (writeSync(fd, memory, 0, COUNTER_BYTES, 0) === COUNTER_BYTES) return fd
   } catch {
     // Full.
   }
@@ -38,7 +37,7 @@ export interface CountersStart {
 
 /** In the worker. `warn`: of what is less than it might be, told by one worker for all. */
 export function openCounting({ countersFd, workers, slot }: CountersStart, warn: (text: string) => void): Counting {
-  const shared = countersFd === null ? null : mapShared(countersFd, TABLE_BYTES)
-  const text = 'no memory can be shared here: each worker lets its part of a rate limit through, and refuses more'
+  const shared = countersFd === null ? null : mapShared(countersFd, COUNTER_BYTES)
+  const text = 'no memory can be shared here: each worker lets its part of a rate limit or quota through, and refuses more'
   return new Counting({ shared, workers, onSplit: () => slot === 0 && warn(text) })
 }
