@@ -6,7 +6,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import type * as http from 'node:http'
 import net from 'node:net'
-import { type CacheAsk, parseList, parsePurge } from '../cache/asks.ts'
+import { type CacheAsk, type CacheTold, parseList, parsePurge } from '../cache/asks.ts'
 import type { ListenAddress } from '../plan/plan.ts'
 import { ENDPOINT_ASKS, type EndpointAsk, EndpointError, parseEndpointAsk } from '../upstream/endpoint-asks.ts'
 
@@ -19,7 +19,7 @@ export interface AdminSource {
   status(): Promise<unknown>
   plugins(): Promise<unknown>
   upstreams(): Promise<unknown>
-  caches(ask: CacheAsk): Promise<unknown>
+  caches(ask: CacheAsk): Promise<CacheTold>
   /** Rejects with EndpointError, too. */
   endpoints(ask: EndpointAsk): Promise<unknown>
 }
@@ -192,7 +192,8 @@ async function list(params: URLSearchParams, source: AdminSource): Promise<Admin
 
 async function told(source: AdminSource, ask: CacheAsk): Promise<AdminAnswer> {
   try {
-    return { status: 200, type: 'application/json', text: `${JSON.stringify(await source.caches(ask))}\n` }
+    const answer = await source.caches(ask)
+    return { status: answer.problems.length === 0 ? 200 : 503, type: 'application/json', text: `${JSON.stringify(answer)}\n` }
   } catch (error) {
     return plain(503, error instanceof Error ? error.message : String(error))
   }

@@ -16,6 +16,8 @@ export interface CacheTold {
   readonly listed: readonly ListedResponse[]
   /** Of all caches, whichever was asked. */
   readonly names: readonly string[]
+  /** What could not be done, in sentences. */
+  readonly problems: readonly string[]
 }
 
 /** What all workers tell, as one. What they share they tell alike. */
@@ -26,6 +28,7 @@ export function mergeTold(told: readonly CacheTold[], most = Number.POSITIVE_INF
     counts: [...counts.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
     purged: told.reduce((sum, { purged }) => sum + purged, 0),
     listed: withoutShared(told).slice(0, most),
+    problems: [...new Set(told.flatMap(({ problems }) => problems))],
     names: [...new Set(told.flatMap(({ names }) => names))].sort(),
   }
 }

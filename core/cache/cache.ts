@@ -6,10 +6,11 @@ import type { Deadlines } from '../deadlines.ts'
 import type { CacheCounts, ListedResponse } from './counts.ts'
 import { type DiskLimits, DiskTier } from './disk/disk-tier.ts'
 import { Flight, type FlightHome } from './flight.ts'
-import { isSameVariant, MemoryStore, type StoreLimits } from './memory-store.ts'
+import { isSameVariant, type MemoryLimits, MemoryStore } from './memory-store.ts'
 import { isPurged, type Purge } from './purge.ts'
 import { Recall, type RecallHome } from './recall.ts'
 import { RecentPurges } from './recent-purges.ts'
+import { type StoreLimits, StoreTier } from './store/store-tier.ts'
 import type { StoredResponse } from './stored-response.ts'
 import type { Tier, TierHome, Wanted } from './tier.ts'
 
@@ -17,9 +18,10 @@ import type { Tier, TierHome, Wanted } from './tier.ts'
 const MARK_MS = 10_000
 
 /** What a plan wants of a cache. */
-export interface CacheLimits extends StoreLimits {
+export interface CacheLimits extends MemoryLimits {
   readonly plan: number
   readonly disk: DiskLimits | null
+  readonly store: StoreLimits | null
 }
 
 export interface CacheOptions {
@@ -39,7 +41,10 @@ export class Cache implements FlightHome, RecallHome, TierHome {
   /** Behind the memory, in the order in which they are asked. */
   tiers: readonly Tier[] = []
   readonly #isSimulated: boolean
-  #disk: DiskLimits | null = null
+  #disk: DiskTier | null = null
+  #diskLimits: DiskLimits | null = null
+  #shared: StoreTier | null = null
+  #storeId: string | null = null
   #purged = 0
   #newestPlan = 0
   /** By key: as many as there are exchanges that wait for one. */
@@ -56,18 +61,36 @@ export class Cache implements FlightHome, RecallHome, TierHome {
   }
 
   /** Of the plans that ask it, the newest says what its limits are: one that is only prepared changes nothing. */
-  use({ plan, bytes, objectBytes, variants, disk }: CacheLimits): void {
+  use({ plan, bytes, objectBytes, variants, disk, store }: CacheLimits): void {
     this.#newestPlan = plan
     this.store.resize({ bytes, objectBytes, variants })
-    if (JSON.stringify(disk) === JSON.stringify(this.#disk)) return
-    this.#disk = disk
-    void this.close()
-    if (disk === null || this.#isSimulated) return
+    if (this.#isSimulated) return
+    if (JSON.stringify(disk) !== JSON.stringify(this.#diskLimits)) this.#useDisk(disk)
+    this.#useStore(store)
+    this.tiers = [this.#disk, this.#shared].filter((tier) => tier !== null)
+  }
+
+  #useDisk(limits: DiskLimits | null): void {
+    void this.#disk?.close()
+    this.#disk = null
+    this.#diskLimits = limits
+    if (limits === null) return
     try {
-      this.tiers = [new DiskTier(this.name, disk, this)]
+      this.#disk = new DiskTier(this.name, limits, this)
     } catch (error) {
-      this.warn(`the cache ${this.name} keeps nothing on disk: ${disk.path}: ${error instanceof Error ? error.message : String(error)}`)
+      this.warn(`the cache ${this.name} keeps nothing on disk: ${limits.path}: ${error instanceof Error ? error.message : String(error)}`)
     }
+  }
+
+  #useStore(limits: StoreLimits | null): void {
+    if (this.#shared !== null && limits?.id === this.#storeId) {
+      // The last plan gives its hold on the store back.
+      this.#shared.store = limits!.store
+      return
+    }
+    void this.#shared?.close()
+    this.#storeId = limits?.id ?? null
+    this.#shared = limits === null ? null : new StoreTier(this.name, limits, this)
   }
 
   /** Resolves when all that was to be kept behind the memory is. */
@@ -172,18 +195,28 @@ export class Cache implements FlightHome, RecallHome, TierHome {
     return recall.isOver && !recall.hasFound ? null : recall
   }
 
-  recalled(recall: Recall, found: StoredResponse | null): void {
+  recalled(recall: Recall, found: StoredResponse | null, tier: number): void {
     this.#recalls.delete(recall.wanted.key)
-    if (found !== null) this.take(found)
+    if (found !== null) this.take(found, tier)
   }
 
-  /** What was purged while it was looked for, or is older than what is kept by now, stays away. */
-  take(found: StoredResponse): void {
+  /** What was purged while it was looked for, or is older than what is kept by now, stays away. Those before the tier that had it get it, too. */
+  take(found: StoredResponse, tier: number): void {
     const newer = this.store
       .find(found.key)
       ?.responses.some((one) => isSameVariant(one, found) && one.freshness.bornAt >= found.freshness.bornAt)
     if (newer === true || found.body.state === 'broken' || !this.#recentPurges.allows(found, this.clock())) return
     this.store.put(found)
+    for (const before of this.tiers.slice(0, tier)) before.keep(found)
+  }
+
+  /** Another proxy that shares a tier has purged something. */
+  purgedElsewhere(purges: readonly Purge[]): void {
+    for (const purge of purges) {
+      this.#purgeMemory(purge)
+      this.#recentPurges.add(purge, this.clock())
+      void this.#disk?.purge(purge)
+    }
   }
 
   // ── leaving it ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -201,11 +234,18 @@ export class Cache implements FlightHome, RecallHome, TierHome {
   }
 
   /** Resolves with how many answers it was about, when nothing finds them any more: in the memory at once. */
-  async purge(purge: Purge): Promise<number> {
+  async purge(purge: Purge, onProblem: (why: string) => void): Promise<number> {
     const count = this.#purgeMemory(purge)
     if (this.tiers.length === 0) return count
     this.#recentPurges.add(purge, this.clock())
-    const counts = await Promise.all(this.tiers.map((tier) => tier.purge(purge)))
+    const counts = await Promise.all(
+      this.tiers.map((tier) =>
+        tier.purge(purge).catch((error: unknown) => {
+          onProblem(error instanceof Error ? error.message : String(error))
+          return 0
+        }),
+      ),
+    )
     // The same answers may be in several places: those behind the memory have all of them.
     return Math.max(count, ...counts)
   }

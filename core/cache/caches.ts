@@ -4,6 +4,7 @@ import type { CacheAsk, CacheTold } from './asks.ts'
 import { Cache, type CacheLimits } from './cache.ts'
 import type { CacheCounts } from './counts.ts'
 import type { DiskLimits } from './disk/disk-tier.ts'
+import type { StoreLimits } from './store/store-tier.ts'
 
 /** What one use says of a cache; what it leaves out others may say. */
 export interface CacheWishes {
@@ -11,6 +12,7 @@ export interface CacheWishes {
   readonly objectBytes?: number
   readonly variants?: number
   readonly disk?: DiskLimits
+  readonly store?: StoreLimits
 }
 
 export interface HeldCache {
@@ -88,13 +90,15 @@ export class Caches {
 
   async tell(ask: CacheAsk): Promise<CacheTold> {
     const caches = this.of(ask.cache)
-    const purged = ask.kind === 'purge' ? await Promise.all(caches.map((cache) => cache.purge(ask.purge))) : []
+    const problems: string[] = []
+    const purged = ask.kind === 'purge' ? await Promise.all(caches.map((cache) => cache.purge(ask.purge, (why) => problems.push(why)))) : []
     const listed = ask.kind === 'list' ? await Promise.all(caches.map((cache) => cache.list(ask.prefix, ask.most))) : []
     return {
       counts: caches.map(({ counts }) => counts),
       purged: purged.reduce((sum, count) => sum + count, 0),
       listed: listed.flat().slice(0, ask.kind === 'list' ? ask.most : 0),
       names: [...this.#byName.keys()],
+      problems,
     }
   }
 
@@ -161,5 +165,8 @@ export class WantedLimits implements CacheLimits {
   }
   get disk(): DiskLimits | null {
     return this.#wishes.disk ?? null
+  }
+  get store(): StoreLimits | null {
+    return this.#wishes.store ?? null
   }
 }

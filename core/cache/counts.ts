@@ -14,17 +14,17 @@ export interface CacheCounts {
 export interface TierCounts {
   /** What it is called in `stat` and metrics. */
   readonly tier: TierName
-  /** Of all who share it. */
-  readonly objects: number
-  readonly bytes: number
-  readonly maxBytes: number
-  readonly evictions: number
+  /** Of all who share it; null: others keep account of that. */
+  readonly objects: number | null
+  readonly bytes: number | null
+  readonly maxBytes: number | null
+  readonly evictions: number | null
   /** Of this worker: how often it had what the memory had not, and how often something in it could not be read or written. */
   readonly found: number
   readonly failed: number
 }
 
-export type TierName = 'disk'
+export type TierName = 'disk' | 'store'
 
 /** One answer, as `ls` tells of it. */
 export interface ListedResponse {

@@ -22,6 +22,8 @@ export interface Freshness {
   readonly lifetime: number
   /** The answer itself, or the config, says how long; else it was guessed, or there is nothing. */
   readonly isExplicit: boolean
+  /** When it was asked for: what was purged since then may be about it. */
+  readonly askedAt: number
   /** Milliseconds: its age is the time since then. */
   readonly bornAt: number
   readonly date: number
@@ -54,6 +56,7 @@ export function readFreshness(head: ResponseHead, askedAt: number, now: number, 
     directives,
     lifetime: directives.noCache ? 0 : said >= 0 ? said : (ttl ?? guessed),
     isExplicit: said >= 0 || ttl !== undefined,
+    askedAt,
     bornAt: now - Math.max(apparentAge, correctedAge),
     date,
     lastModified,

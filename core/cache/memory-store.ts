@@ -7,7 +7,7 @@ import { type Kept, Sieve } from './sieve.ts'
 import type { StoredResponse } from './stored-response.ts'
 import { variantOf } from './vary.ts'
 
-export interface StoreLimits {
+export interface MemoryLimits {
   readonly bytes: number
   /** Of one body. */
   readonly objectBytes: number
@@ -51,7 +51,7 @@ export interface StoreCounts {
 }
 
 export class MemoryStore<Pending> {
-  #limits: StoreLimits
+  #limits: MemoryLimits
   readonly #records = new Map<string, KeyRecord<Pending>>()
   /** As many as there are records. */
   readonly #byUrl = new Map<string, KeyRecord<Pending>[]>()
@@ -63,11 +63,11 @@ export class MemoryStore<Pending> {
   #marks = 0
   #evictions = 0
 
-  constructor(limits: StoreLimits) {
+  constructor(limits: MemoryLimits) {
     this.#limits = limits
   }
 
-  get limits(): StoreLimits {
+  get limits(): MemoryLimits {
     return this.#limits
   }
   get counts(): StoreCounts {
@@ -75,7 +75,7 @@ export class MemoryStore<Pending> {
   }
 
   /** With less room, what does not fit goes. */
-  resize(limits: StoreLimits): void {
+  resize(limits: MemoryLimits): void {
     this.#limits = limits
     this.#makeRoom(0)
   }

@@ -20,7 +20,7 @@ interface Packed {
   readonly length: number
 }
 
-const VERSION = 1
+const VERSION = 2
 
 export function packHead(response: StoredResponse): string {
   const { key, url, vary, variant, status, lines, etag, tags, isForAll, length } = response

@@ -11,10 +11,10 @@ import { LATER, type Tier, type Wanted } from './tier.ts'
 export interface RecallHome {
   readonly deadlines: Deadlines
   readonly tiers: readonly Tier[]
-  /** It is over. */
-  recalled(recall: Recall, found: StoredResponse | null): void
+  /** It is over. `tier`: the number of the one that had it. */
+  recalled(recall: Recall, found: StoredResponse | null, tier: number): void
   /** Found too late for those who waited. */
-  take(found: StoredResponse): void
+  take(found: StoredResponse, tier: number): void
 }
 
 export class Recall implements Timed {
@@ -70,14 +70,14 @@ export class Recall implements Timed {
     if (!this.isOver && this.#asked === tier) {
       if (found === null) this.#askFrom(tier + 1)
       else this.#finish(found)
-    } else if (found !== null) this.#home.take(found)
+    } else if (found !== null) this.#home.take(found, tier)
   }
 
   #finish(found: StoredResponse | null): void {
     this.isOver = true
     this.hasFound = found !== null
     this.#home.deadlines.remove(this)
-    this.#home.recalled(this, found)
+    this.#home.recalled(this, found, this.#asked)
     const waiting = [...this.#waiting]
     this.#waiting.clear()
     for (const waiter of waiting) waiter.recalled()

@@ -26,7 +26,7 @@ export class RecentPurges {
   /** False: it is to be taken for purged. One that was purged softly becomes stale. */
   allows(response: StoredResponse, now: number): boolean {
     for (const { purge, at } of this.#recent) {
-      if (at + REMEMBERED_MS <= now || response.freshness.bornAt > at || !isPurged(response, purge)) continue
+      if (at + REMEMBERED_MS <= now || response.freshness.askedAt > at || !isPurged(response, purge)) continue
       if (!purge.soft) return false
       response.purge(at)
     }

@@ -11,7 +11,8 @@ export async function runCache(choice: Choice, ask: CacheAsk, { json }: { readon
     const { told } = await askOnce(await chooseProxy(choice), { do: 'cache', ask }, 'cache')
     if (ask.cache !== null && told.counts.length === 0) throw new ControlError(noCache(ask.cache, told.names))
     process.stdout.write(json ? `${JSON.stringify(told)}\n` : formatTold(ask, told))
-    return exitCodes.ok
+    for (const problem of told.problems) process.stderr.write(`sluice: ${problem}\n`)
+    return told.problems.length === 0 ? exitCodes.ok : exitCodes.failed
   })
 }
 
@@ -43,7 +44,8 @@ function formatCounts({ name, objects, bytes, maxBytes, evictions, purged, tiers
 }
 
 function formatTier({ tier, objects, bytes, maxBytes, evictions, found, failed }: TierCounts): string {
-  return `  ${tier}: ${objects} answers, ${size(bytes)} of ${size(maxBytes)}, ${evictions} evicted, ${found} found there, ${failed} failures\n`
+  const room = objects === null ? '' : `${objects} answers, ${size(bytes ?? 0)} of ${size(maxBytes ?? 0)}, ${evictions} evicted, `
+  return `  ${tier}: ${room}${found} found there, ${failed} failures\n`
 }
 
 function freshness(ttl: number): string {

@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path'
 import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report, wordOf } from './report.ts'
 import type { Parts } from './schema-parts.ts'
+import { storeOption } from './schema-stores.ts'
 import {
   between,
   callable,
@@ -50,6 +51,7 @@ const fields = {
     name: cacheName,
     memory: size,
     disk: object({ path: text, size, timeout: duration }, ['path']),
+    store: storeOption,
     maxObject: size,
     variants: whole(1, 1024),
     ttl,
@@ -96,7 +98,7 @@ export function checkCaches(config: Plain, { listeners, routes, folder }: CacheC
     for (const place of places) {
       const name = wordOf(place.options.name ?? 'default')
       checkDisk(place, { folder, folders, report })
-      for (const field of ['memory', 'disk', 'maxObject', 'variants']) {
+      for (const field of ['memory', 'disk', 'store', 'maxObject', 'variants']) {
         if (place.options[field] === undefined) continue
         const known = first.get(`${name} ${field}`)
         if (known === undefined) first.set(`${name} ${field}`, place)

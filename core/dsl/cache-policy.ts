@@ -1,6 +1,7 @@
 /** The policy that keeps answers. */
 import type { Duration, RequestView, Size } from '../plugin.ts'
 import type { HttpPolicy } from './policies.ts'
+import type { StoreOptions } from './store.ts'
 
 export interface CacheOptions {
   /** Uses with the same name share one memory, a worker. Answers are never shared between routes. Default `default`. */
@@ -9,6 +10,11 @@ export interface CacheOptions {
   memory?: Size | undefined
   /** Behind the memory: one copy for all workers of the machine, which outlives them. Default: none. One use of a name says so for all. */
   disk?: CacheDisk | undefined
+  /**
+   * Behind memory and disk, for several machines: a Redis or Valkey, `'redis://10.0.0.1:6379'`. Proxies that name the same store and the same cache share what
+   * they keep; their routes must be alike. Bodies up to 1 MB lie there. A request waits for it no longer than the store's `timeout`. Default: none.
+   */
+  store?: string | StoreOptions | undefined
   /** A larger body is passed on and not kept. Default `8mb`, at most half of the memory. */
   maxObject?: Size | undefined
   /** Answers of one URL that differ by `Vary` (RFC 9111 §4.1). Default 16. */

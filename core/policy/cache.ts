@@ -5,11 +5,15 @@ import { CachePoint } from '../cache/cache-point.ts'
 import type { DiskLimits } from '../cache/disk/disk-tier.ts'
 import { keyedQuery, type QueryRule } from '../cache/key.ts'
 import type { CacheRules } from '../cache/rules.ts'
+import type { StoreLimits } from '../cache/store/store-tier.ts'
 import { dataOf } from '../config/data.ts'
 import { parseDuration, parseSize } from '../config/units.ts'
 import type { CacheDisk, CacheOptions } from '../dsl/cache-policy.ts'
+import type { StoreOptions } from '../dsl/store.ts'
 import { makeHook } from '../hooks.ts'
-import type { PolicyKind } from './policy.ts'
+import { parseStoreUrl } from '../net/store-url.ts'
+import { planStore } from '../store/plan-store.ts'
+import type { PolicyContext, PolicyKind } from './policy.ts'
 
 /** What `ttl` is for, if it names no status. */
 const TTL_STATUSES = [200, 203, 204, 301, 308, 404, 410]
@@ -17,13 +21,14 @@ const DISK_SIZE = '1gb'
 
 export const cache: PolicyKind<CacheOptions> = {
   isPure: false,
-  bind(options, { caches, keep, folder }) {
-    const { name = 'default', memory, maxObject, variants, disk } = options
+  bind(options, { caches, keep, folder, openStore }) {
+    const { name = 'default', memory, maxObject, variants, disk, store } = options
     const held = caches.hold(name, {
       ...(memory === undefined ? {} : { bytes: parseSize(memory)! }),
       ...(maxObject === undefined ? {} : { objectBytes: parseSize(maxObject)! }),
       ...(variants === undefined ? {} : { variants }),
       ...(disk === undefined ? {} : { disk: compileDisk(disk, folder) }),
+      ...(store === undefined ? {} : { store: compileStore(store, folder, openStore) }),
     })
     keep(() => ({ close: held.release }))
     const point = new CachePoint(held, compileRules(options), caches.clock)
@@ -33,7 +38,7 @@ export const cache: PolicyKind<CacheOptions> = {
     })
   },
   describe({ name = 'default', memory = '64mb', ttl, ...options }, request) {
-    const { query, vary, key, disk } = options
+    const { query, vary, key, disk, store } = options
     const parts = [
       ...['scheme', 'host', ...(key === undefined ? ['path'] : ['a function of the config'])],
       ...(key === undefined && query !== 'none' ? [typeof query === 'object' ? 'some of the query' : 'query'] : []),
@@ -43,12 +48,23 @@ export const cache: PolicyKind<CacheOptions> = {
     const lasts = ttl === undefined ? '' : `, fresh for ${typeof ttl === 'string' ? ttl : 'a time by status'} if they do not say`
     const here = key === undefined ? `, here ${request.host}${request.path}${keyedQuery(request.search, compileQuery(query ?? 'all'))}` : ''
     const behind = disk === undefined ? '' : `, ${disk.size ?? DISK_SIZE} in ${disk.path}`
-    return `keeps answers in ${name} (${memory} a worker${behind}) by ${parts.join(', ')}${here}${lasts}`
+    const shared = store === undefined ? '' : `, ${storeName(store)}`
+    return `keeps answers in ${name} (${memory} a worker${behind}${shared}) by ${parts.join(', ')}${here}${lasts}`
   },
+}
+
+function storeName(store: string | StoreOptions): string {
+  const address = parseStoreUrl(typeof store === 'string' ? store : store.url)
+  return typeof address === 'string' ? 'a store' : address.name
 }
 
 function compileDisk({ path, size = DISK_SIZE, timeout = '200ms' }: CacheDisk, folder: string): DiskLimits {
   return { path: resolve(folder, path), bytes: parseSize(size)!, timeoutMs: parseDuration(timeout)! }
+}
+
+function compileStore(store: string | StoreOptions, folder: string, open: PolicyContext['openStore']): StoreLimits {
+  const plan = planStore(store, folder)
+  return { store: open(store), id: hash('sha256', JSON.stringify(plan)), timeoutMs: plan.timeout }
 }
 
 export function compileRules(options: CacheOptions): CacheRules {

@@ -53,8 +53,8 @@ export class CacheGauges {
   #measureTier(name: string, { tier, objects, bytes, found, failed }: TierCounts): void {
     const slots = this.#tierSlotsOf(name, tier)
     const { values } = this.#counters
-    values[slots.objects] = objects
-    values[slots.bytes] = bytes
+    values[slots.objects] = objects ?? 0
+    values[slots.bytes] = bytes ?? 0
     const { last } = slots
     const isNew = found < last.found || failed < last.failed
     values[slots.found]! += found - (isNew ? 0 : last.found)

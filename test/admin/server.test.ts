@@ -181,7 +181,7 @@ interface Overrides {
 function anAdmin({ listen = [loopback], token, unready = () => null, remarks = [] }: Overrides = {}): AdminOptions {
   const caches = async (ask: CacheAsk) => {
     if (ask.kind === 'purge' && ask.purge.kind === 'all') throw new Error('1 of 2 workers did not answer: ask again')
-    return { asked: ask }
+    return { counts: [], purged: 0, listed: [], names: [], problems: [], asked: ask }
   }
   const endpoints = async (ask: EndpointAsk) => {
     const { upstream } = ask

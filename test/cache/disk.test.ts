@@ -195,7 +195,7 @@ test('a request that changes what is behind a URL puts it out on disk, too', asy
 
 test('there is never more on disk than may be, and what is asked for again stays', async () => {
   using folder = new Folder()
-  const options = { disk: { path: folder.path, size: '200kb' } } as const
+  const options = { disk: { path: folder.path, size: '200kb' }, warn: (text: string) => assert.unreachable(text) } as const
   await using first = await startOn(folder, () => fresh('k'.repeat(10_000)), options)
   await first.get('/kept')
   await written(first)
@@ -206,8 +206,8 @@ test('there is never more on disk than may be, and what is asked for again stays
     if (i % 4 === 0) assert.match((await other.get('/kept')).headers[status]!, /hit/)
     await written(other)
   }
-  assert.ok(disk(first).bytes <= 200 * 1024, `${disk(first).bytes}`)
-  assert.ok(disk(first).evictions >= 15, `${disk(first).evictions}`)
+  assert.ok(disk(first).bytes! <= 200 * 1024, `${disk(first).bytes}`)
+  assert.ok(disk(first).evictions! >= 15, `${disk(first).evictions}`)
   assert.is(folder.files.length, disk(first).objects)
 })
 

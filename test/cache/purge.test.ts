@@ -100,8 +100,8 @@ test('what comes over a socket is read strictly', () => {
 test('what the workers tell is told as one', () => {
   const one = { name: 'default', objects: 2, bytes: 2048, maxBytes: 4 << 20, evictions: 1, purged: 0, tiers: [] }
   const told = mergeTold([
-    { counts: [one], purged: 1, listed: [], names: ['default'] },
-    { counts: [{ ...one, name: 'big' }, one], purged: 2, listed: [], names: ['big', 'default'] },
+    { counts: [one], purged: 1, listed: [], names: ['default'], problems: [] },
+    { counts: [{ ...one, name: 'big' }, one], purged: 2, listed: [], names: ['big', 'default'], problems: [] },
   ])
   assert.is(told.purged, 3)
   assert.is(
@@ -119,7 +119,7 @@ test('what workers share is told once', () => {
   const one = { name: 'default', objects: 0, bytes: 0, maxBytes: 4 << 20, evictions: 0, purged: 0, tiers: [disk] }
   const listed = { url: 'http://x/a', status: 200, bytes: 9, age: 1, ttl: 2, hits: 0, variant: '', tags: [], where: 'disk' } as const
   const inMemory = { ...listed, where: 'memory' } as const
-  const worker = { counts: [one], purged: 0, listed: [listed, inMemory], names: ['default'] }
+  const worker = { counts: [one], purged: 0, listed: [listed, inMemory], names: ['default'], problems: [] }
   const told = mergeTold([worker, worker])
   assert.equal(told.listed, [listed, inMemory, inMemory])
   assert.is(

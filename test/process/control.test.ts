@@ -248,7 +248,7 @@ async function start(
     reload: () => Promise.resolve({ ok: true, line: 'live in 1 ms' }),
     stop: () => Promise.resolve(),
     recall: (id) => Promise.resolve(id === 'unknown' ? undefined : { id }),
-    cache: () => Promise.resolve({ counts: [], purged: 0, listed: [], names: [] }),
+    cache: () => Promise.resolve({ counts: [], purged: 0, listed: [], names: [], problems: [] }),
     endpoints: (ask) => Promise.resolve({ did: ask.kind, upstreams: [] }),
     profile: () => Promise.reject(new Error('there are no plugins')),
     ...source,

@@ -19,7 +19,8 @@ export interface CachedOptions extends CacheOptions {
   readonly h2c?: boolean
 }
 
-type Handler = (request: OriginRequest, connection: OriginConnection) => string | Uint8Array | undefined
+type Said = string | Uint8Array | undefined
+type Handler = (request: OriginRequest, connection: OriginConnection) => Said | Promise<Said>
 
 export class Cached implements AsyncDisposable {
   readonly origin: Origin

@@ -42,6 +42,7 @@ import type { Conditions } from '../../core/route/conditions.ts'
 import { compilePath } from '../../core/route/pattern.ts'
 import { RouteTable } from '../../core/route/table.ts'
 import { Runtime, type RuntimeOptions } from '../../core/runtime.ts'
+import { Stores } from '../../core/store/stores.ts'
 import { type Client, type ConnectOptions, connect } from './client.ts'
 import { Waiting } from './deadline.ts'
 
@@ -139,7 +140,10 @@ export class RunningProxy implements AsyncDisposable {
         this.#waiting.poke()
       },
     })
+    const events = { changed: () => this.#waiting.poke(), failed: () => {} }
+    const stores = new Stores({ deadlines: this.runtime.deadlines, random: () => 0, events })
     this.#policies = new Policies(this.runtime.deadlines, {
+      stores,
       ...(clock === undefined ? {} : { clock }),
       ...(warn === undefined ? {} : { warn }),
     })
@@ -175,6 +179,7 @@ export class RunningProxy implements AsyncDisposable {
     const policies = this.#policies.open('/')
     const plan = planOf(options, ++this.#generation, policies)
     const blocklists = await gatherBlocklists(blocklistsOf(plan.listeners), { pause: async () => {} })
+    await this.#policies.storesSettled()
     this.#take(plan, policies, { ticketKeys: options.ticketKeys ?? null, challenges: options.challenges ?? null, blocklists })
   }
 

@@ -15,7 +15,18 @@ import type { StoredResponse } from '../stored-response.ts'
 import { LATER, type Tier, type TierHome, type Wanted } from '../tier.ts'
 import { BodyWriter, isYoung } from './body-writer.ts'
 import { DiskFolder } from './disk-folder.ts'
-import { DiskIndex, isBusy, isFull, type ListedRow, type Place, type Range, type Row, rangesOf, urlsFrom } from './disk-index.ts'
+import {
+  DiskIndex,
+  isBusy,
+  isFull,
+  type ListedRow,
+  type Place,
+  type Range,
+  type Row,
+  rangesOf,
+  type Totals,
+  urlsFrom,
+} from './disk-index.ts'
 import { DiskWrites } from './disk-writes.ts'
 import { DamagedFile, fileBytes, readObject } from './object-file.ts'
 
@@ -44,6 +55,7 @@ export class DiskTier implements Tier {
   readonly #bodies: BodyWriter
   /** While the disk is full: what fits. */
   #fits = Number.POSITIVE_INFINITY
+  #lastTotals: Totals = { objects: 0, bytes: 0, evictions: 0 }
   #found = 0
   #failed = 0
   /** What has been told; the same is told once more after it went well. */
@@ -274,13 +286,14 @@ export class DiskTier implements Tier {
     return { tier: 'disk', objects, bytes, maxBytes: this.#bytes, evictions, found: this.#found, failed: this.#failed }
   }
 
-  #totals(): { objects: number; bytes: number; evictions: number } {
+  /** As they were last, while another process does not let them be read. */
+  #totals(): Totals {
     try {
-      if (!this.#isBroken) return this.#index.totals
+      if (!this.#isBroken) this.#lastTotals = this.#index.totals
     } catch (error) {
       this.#indexFailed(error)
     }
-    return { objects: 0, bytes: 0, evictions: 0 }
+    return this.#lastTotals
   }
 
   async list(prefix: string, most: number): Promise<readonly ListedResponse[]> {
