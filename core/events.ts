@@ -164,6 +164,12 @@ export interface UpstreamChange {
   readonly isShared: boolean
 }
 
+/**
+ * What became of the copy of a request: the class of its answer; `failed`: there was none. It was not made: `busy`, too many are under way; `too_large`, its
+ * body; `incomplete`, the body did not come.
+ */
+export type MirrorOutcome = '2xx' | '3xx' | '4xx' | '5xx' | 'failed' | 'busy' | 'too_large' | 'incomplete'
+
 /** Every call is synchronous, must not throw, and costs nothing when it does nothing. */
 export interface Observer {
   connectionOpened(listener: string): void
@@ -178,6 +184,8 @@ export interface Observer {
   upstreamClosed(upstream: string, endpoint: string): void
   /** A request was not sent once more, for too many were. */
   retryRefused(upstream: string): void
+  /** A copy of a request was sent to another upstream, or was not. */
+  mirrored(upstream: string, outcome: MirrorOutcome): void
   /** One more request, or one less, waits for a connection. */
   queued(upstream: string, change: 1 | -1): void
   upstreamChanged(change: UpstreamChange): void

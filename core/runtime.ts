@@ -13,6 +13,7 @@ import type { Observer } from './events.ts'
 import type { Forwarding } from './http/forwarding.ts'
 import { Forwardings } from './http/forwardings.ts'
 import { LogHooks } from './http/log-hooks.ts'
+import { Mirrors } from './http/mirrors.ts'
 import type { Service } from './http/service.ts'
 import { Tally } from './http/tally.ts'
 import type { ListenerEnvironment } from './listener/acceptor.ts'
@@ -95,6 +96,7 @@ export class Runtime {
   #descriptors = 0
   #serial = 0
   #services = 0
+  readonly #mirrors = new Mirrors()
   #drainEnd = Number.POSITIVE_INFINITY
   readonly #idPrefix = makeIdPrefix()
 
@@ -363,6 +365,7 @@ export class Runtime {
       forward: shared.forwardings.get(listener) ?? null,
       inside: null,
       logHooks: LogHooks.of(listener),
+      mirrors: this.#mirrors,
     }
     if (forward === null) return service
     const rules = { ...service.rules, forward: false, own: NO_PATHS, asWritten: true }

@@ -61,6 +61,11 @@ test('the config of files passes check', () => {
   assert.match(output, /is valid: 1 listener, 4 routes, 1 upstream\n/)
 })
 
+test('the config of what is tried on live traffic passes check', () => {
+  const { status, output } = sluice({ 'proxy.config.ts': named('shape: proxy.config.ts') }, 'check')
+  assert.is(status, 0, output)
+})
+
 test('the config of balancers passes check', () => {
   const { status, output } = sluice({ 'proxy.config.ts': named('endpoints: proxy.config.ts') }, 'check')
   assert.is(status, 0, output)

@@ -6,6 +6,7 @@ import { monotonicMs } from '../../core/clock.ts'
 import { Http1Connection } from '../../core/connection/http1.ts'
 import { Http2Connection } from '../../core/connection/http2.ts'
 import { Deadlines } from '../../core/deadlines.ts'
+import { Mirrors } from '../../core/http/mirrors.ts'
 import type { Service } from '../../core/http/service.ts'
 import { Tally } from '../../core/http/tally.ts'
 import type { ProxyFacts } from '../../core/net/proxy-protocol-writer.ts'
@@ -104,6 +105,7 @@ function createService(connections = 1): { service: Service; upstreamWires: Memo
     queued: nothing,
     upstreamChanged: nothing,
     retryRefused: nothing,
+    mirrored: nothing,
     pluginCalled: nothing,
     pluginFailed: nothing,
     handshakeFailed: nothing,
@@ -113,7 +115,13 @@ function createService(connections = 1): { service: Service; upstreamWires: Memo
   const environment = { events: observer, deadlines, random: Math.random, now: monotonicMs, secret, verdictChanged() {} }
   const upstream = new Upstream(plan, [new Endpoint(plan.endpoints[0]!, pool)], environment)
   const conditions: Conditions = { hosts: null, paths: null, methods: null, headers: [], query: [], cookies: [], from: null, when: null }
-  const route = { id: 'web[0]', cacheSpace: '', hooks: [], destination: { kind: 'upstream', upstream: plan, rewrite: null } as const }
+  const route = {
+    id: 'web[0]',
+    cacheSpace: '',
+    mirror: null,
+    hooks: [],
+    destination: { kind: 'upstream', upstream: plan, rewrite: null } as const,
+  }
   const listener: ListenerPlan = {
     kind: 'http',
     name: 'web',
@@ -158,6 +166,7 @@ function createService(connections = 1): { service: Service; upstreamWires: Memo
     deadlines,
     observer,
     logHooks: null,
+    mirrors: new Mirrors(),
     upstreamFor: () => upstream,
     partOf: () => upstream,
     upstreamNamed: () => upstream,

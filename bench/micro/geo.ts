@@ -62,6 +62,7 @@ const sandbox = new Sandbox({
     queued: quiet,
     upstreamChanged: quiet,
     retryRefused: quiet,
+    mirrored: quiet,
     handshakeFailed: quiet,
     pluginCalled: quiet,
     pluginFailed: (_plugin, why, detail) => console.error(why, detail),

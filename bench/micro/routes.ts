@@ -122,7 +122,13 @@ function median(times: number, measure: () => number): number {
 }
 
 function toRule(i: number, conditions: readonly Conditions[]): RouteRule {
-  const route = { id: String(i), cacheSpace: '', hooks: [], destination: { kind: 'respond', status: 200, body: '', headers: {} } } as const
+  const route = {
+    id: String(i),
+    cacheSpace: '',
+    mirror: null,
+    hooks: [],
+    destination: { kind: 'respond', status: 200, body: '', headers: {} },
+  } as const
   return { route, conditions, captures: false }
 }
 

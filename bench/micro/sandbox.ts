@@ -26,6 +26,7 @@ const observer: Observer = {
   queued: quiet,
   upstreamChanged: quiet,
   retryRefused: quiet,
+  mirrored: quiet,
   handshakeFailed: quiet,
   pluginCalled: quiet,
   pluginFailed: (plugin, why, detail) => console.error(plugin, why, detail),

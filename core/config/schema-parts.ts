@@ -145,6 +145,8 @@ class Walk implements Parts {
       this.routes.push({ route, path: at, ...inside })
       this.#use(route.use)
       this.#target(route.to, [...at, 'to'])
+      if (isObject(route.mirror) && route.mirror.kind === undefined) this.#upstream(route.mirror.to, [...at, 'mirror', 'to'])
+      else this.#upstream(route.mirror, [...at, 'mirror'])
       this.#routes(route.routes, [...at, 'routes'], inside)
     }
     this.#seen.delete(routes)

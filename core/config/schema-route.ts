@@ -13,6 +13,7 @@ import { useList } from './schema-use.ts'
 import {
   anyText,
   anything,
+  between,
   callable,
   chosen,
   list,
@@ -23,6 +24,7 @@ import {
   record,
   refused,
   type Schema,
+  size,
   textThat,
   whole,
   wordsOf,
@@ -102,6 +104,13 @@ const target = chosen((value) => {
   return 'status' in value ? reply : notATarget
 })
 
+const mirrorTo = chosen((value) =>
+  typeof value === 'string' ? endpointAddress : isObject(value) && value.kind === 'upstream' ? upstreamGroup : notAMirror,
+)
+const notAMirror = wrong('an upstream, an address, or { to, share, body }')
+const mirrorFields = object({ to: mirrorTo, share: between(0, 1), body: size }, ['to'])
+const mirror = chosen((value) => (isObject(value) && value.kind === undefined ? mirrorFields : mirrorTo))
+
 const route: Schema = object({
   host: oneOrMany(hostPattern),
   path: oneOrMany(pathPattern),
@@ -114,6 +123,7 @@ const route: Schema = object({
   use: useList,
   name: routeName,
   rewrite,
+  mirror,
   to: target,
   respond: reply,
   redirect,

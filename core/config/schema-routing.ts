@@ -62,6 +62,9 @@ function checkDestination({ route, path }: RoutePart, report: Report): void {
   const isSent = to === undefined ? false : typeof to === 'string' || !isObject(to) || SENT.has(to.kind)
   if (route.rewrite !== undefined && given.length === 1 && !isSent)
     report.error([...path, 'rewrite'], 'rewrite goes with to: it changes what an upstream is sent, or what is looked for in files', 'key')
+  const isAsked = isSent && !(isObject(to) && to.kind === 'files')
+  if (route.mirror !== undefined && given.length === 1 && !isAsked)
+    report.error([...path, 'mirror'], 'mirror copies what an upstream is sent; this route sends nothing', 'key')
 }
 
 /** Any token may be a method; one that is a letter away from a registered one is most likely meant to be that. */

@@ -1,5 +1,5 @@
 /** Routes of HTTP, and where they lead. */
-import type { Reply, RequestView } from '../plugin.ts'
+import type { Reply, RequestView, Size } from '../plugin.ts'
 import type { Files } from './files.ts'
 import type { List, OneOrMany } from './lists.ts'
 import type { HttpUse } from './policies.ts'
@@ -35,20 +35,34 @@ export interface OneDestination {
 }
 /** Never a value either. */
 export interface OnlyWithTo {
-  'rewrite changes what is sent, so it goes with to': never
+  'rewrite and mirror are about what is sent, so they go with to': never
 }
 export interface RouteTo extends HttpMatch {
   to: HttpTarget
   /** The path that is sent, or looked for in files: `'/*'` is what the `*` of `path` matched, `'/v2/:id'` takes params. */
   rewrite?: string | undefined
+  /** Another upstream gets a copy of each request, and nobody waits for what it answers. */
+  mirror?: Upstream | string | MirrorOptions | undefined
   respond?: OneDestination
   redirect?: OneDestination
   routes?: OneDestination
+}
+/**
+ * Copies are sent as the request is, after `rewrite` and with `X-Mirrored: 1`, when its body is complete. Answers are read and counted
+ * (`sluice_mirrored_requests_total`), and failures too; at most 256 are under way, a worker. No copies of upgrades.
+ */
+export interface MirrorOptions {
+  to: Upstream | string
+  /** Of the requests. Default 1: all. */
+  share?: number | undefined
+  /** There is no copy of a request with a longer body. Default `64kb`. */
+  body?: Size | undefined
 }
 export interface RouteRespond extends HttpMatch {
   respond: Reply | Files
   to?: OneDestination
   rewrite?: OnlyWithTo
+  mirror?: OnlyWithTo
   redirect?: OneDestination
   routes?: OneDestination
 }
@@ -56,6 +70,7 @@ export interface RouteRedirect extends HttpMatch {
   redirect: Redirect
   to?: OneDestination
   rewrite?: OnlyWithTo
+  mirror?: OnlyWithTo
   respond?: OneDestination
   routes?: OneDestination
 }
@@ -64,6 +79,7 @@ export interface RouteGroup extends HttpMatch {
   routes: List<HttpRoute>
   to?: OneDestination
   rewrite?: OnlyWithTo
+  mirror?: OnlyWithTo
   respond?: OneDestination
   redirect?: OneDestination
 }

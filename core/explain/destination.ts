@@ -94,7 +94,7 @@ function explainSending({ rewrite }: { readonly rewrite: string | null }, sendin
   const names = new Set(after.map(({ name }) => name.toLowerCase()))
   const isHost = ({ name }: NamedValue): boolean => name.toLowerCase() === 'host'
   const outcome: Sent = {
-    ...{ kind: 'upstream', upstream: upstream.name, place: null, split, splitBecause: sending.splitBecause },
+    ...{ kind: 'upstream', upstream: upstream.name, place: null, split, splitBecause: sending.splitBecause, mirror: null },
     endpoints: upstream.endpoints.map(({ address, weight }) => ({ address, weight })),
     first: balancing.first?.address ?? null,
     ...{ balancing: balancing.because, safeguards: safeguardsOf(upstream) },

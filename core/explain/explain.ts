@@ -147,14 +147,15 @@ class Explainer {
     })
   }
 
-  async #destination({ destination }: RoutePlan, { params, route }: Tried, read: ReadRequest): Promise<Explained> {
+  async #destination({ destination, mirror }: RoutePlan, { params, route }: Tried, read: ReadRequest): Promise<Explained> {
     if (destination.kind === 'files')
       return { outcome: await explainFiles(destination, { ...this.#arrived(read), params }), upstream: null }
     const explained = explainDestination(destination, { ...this.#arrived(read), params })
     if (explained.outcome.kind !== 'upstream') return explained
     const { path, route: written } = route!.levels.at(-1)!
     const place = 'to' in written ? this.#subject.nameOf([...path, 'to']) : null
-    return { ...explained, outcome: { ...explained.outcome, place } satisfies Outcome }
+    const copied = mirror === null ? null : { upstream: mirror.upstream.name, percent: 100 * mirror.share }
+    return { ...explained, outcome: { ...explained.outcome, place, mirror: copied } satisfies Outcome }
   }
 
   #timeouts(upstream: UpstreamPlan | null): Explanation['timeouts'] {

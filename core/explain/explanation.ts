@@ -198,6 +198,8 @@ export interface Sent {
   readonly split: readonly { readonly upstream: string; readonly percent: number }[] | null
   /** Why it goes to this part of it. */
   readonly splitBecause: string | null
+  /** Null: nobody gets a copy. */
+  readonly mirror: { readonly upstream: string; readonly percent: number } | null
   readonly endpoints: readonly { readonly address: string; readonly weight: number }[]
   /** Which is the next one, and how it goes on; null: that depends on more than the request. */
   readonly first: string | null

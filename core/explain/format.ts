@@ -195,6 +195,7 @@ function sentSections(sent: Sent, paint: Paint): Section[] {
   to.push(sent.first === null ? sent.balancing : `${sent.first}${sent.endpoints.length > 1 ? ' first' : ''}: ${sent.balancing}`)
   if (sent.endpoints.length > 1) to.push(paint(DIM, endpointsText(sent)))
   for (const line of sent.safeguards) to.push(paint(DIM, line))
+  if (sent.mirror !== null) to.push(`and a copy of ${Number(sent.mirror.percent.toFixed(2))}% to ${sent.mirror.upstream}`)
   const line = `${sent.requestLine}${sent.isRewritten ? paint(DIM, '  (rewritten)') : ''}`
   const tls = sent.tls === null ? [] : [`TLS${sent.tls.servername === '' ? '' : ` for ${sent.tls.servername}`}`]
   return [

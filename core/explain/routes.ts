@@ -97,7 +97,13 @@ function checksOf({ levels }: FlatRoute): Check[] {
 /** What the route's own path and those around it hold, whether its destination uses it or not. */
 function paramsOf({ levels }: FlatRoute, request: RouteRequest): Params {
   const conditions = levels.map((level) => ({ ...level.conditions, when: null }))
-  const route = { id: '', cacheSpace: '', hooks: [], destination: { kind: 'respond', status: 200, body: '', headers: {} } } as const
+  const route = {
+    id: '',
+    cacheSpace: '',
+    mirror: null,
+    hooks: [],
+    destination: { kind: 'respond', status: 200, body: '', headers: {} },
+  } as const
   return new RouteTable([{ route, conditions, captures: true }]).match(request)?.params ?? {}
 }
 

@@ -227,6 +227,10 @@ export abstract class Answering extends Attempt implements HookCall, PacedOwner 
     paced.isEnding = true
   }
 
+  protected report(): void {
+    this.service.observer.exchangeEnded(this)
+  }
+
   protected tell(): void {
     this.stage = 'ended'
     this.leaveEndpoint()
@@ -237,7 +241,7 @@ export abstract class Answering extends Attempt implements HookCall, PacedOwner 
     // What ended inside the read that brought its head ended then.
     this.durationMs = (this.answeredAt > 0 ? this.answeredAt : monotonicMs()) - this.started
     if (this.meter !== null) this.meter.end(this.bytesIn + this.bytesOut)
-    this.service.observer.exchangeEnded(this)
+    this.report()
     const endings = this.request.takeEndings()
     if (endings !== null) for (const ending of endings) ending()
     this.service.tally.leave()

@@ -25,6 +25,7 @@ import type { Detour } from './detour.ts'
 import type { Downstream } from './downstream.ts'
 import { clientAddress } from './identity.ts'
 import type { MessageHooks } from './message-hooks.ts'
+import type { MirrorBody } from './mirrors.ts'
 import type { PacedDownstream } from './paced-downstream.ts'
 import type { RequestFilter } from './request-filter.ts'
 import type { Service } from './service.ts'
@@ -110,6 +111,9 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   protected ticket = 0
   /** If the rest of the answer comes, the endpoint has done well, and somebody wants to know. */
   protected isGood = false
+
+  /** Its body goes there, too, for a copy of the request. */
+  protected mirroring: MirrorBody | null = null
 
   // ── hooks ────────────────────────────────────────────────────────────────────────────────────────────────────────
 

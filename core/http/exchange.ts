@@ -12,7 +12,7 @@ import { type ErrorCode, ProxyError } from '../errors.ts'
 import { type Hook, PENDING, type Verdict } from '../hooks.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import { normalisePath } from '../net/path.ts'
-import type { RoutePlan } from '../plan/plan.ts'
+import type { MirrorPlan, RoutePlan } from '../plan/plan.ts'
 import { RequestFacts } from '../request-view.ts'
 import { expand } from '../route/template.ts'
 import type { Upstream } from '../upstream/upstream.ts'
@@ -163,13 +163,15 @@ export class Exchange extends Entering {
 
   private dispatch(route: RoutePlan): void {
     if (this.routeAsked > 0 && !this.normalise()) return
-    const { destination } = route
+    const { destination, mirror } = route
     switch (destination.kind) {
       case 'upstream':
         if (destination.rewrite !== null && !this.rewrite(destination.rewrite)) return
+        if (mirror !== null) this.mirror(mirror)
         return this.sendTo(this.service.upstreamFor(destination.upstream))
       case 'split':
         if (destination.rewrite !== null && !this.rewrite(destination.rewrite)) return
+        if (mirror !== null) this.mirror(mirror)
         return this.sendTo(this.service.partOf(destination, this))
       case 'files': {
         const { path, search } = this.request
@@ -183,6 +185,13 @@ export class Exchange extends Entering {
       case 'redirect':
         return this.answer(() => makeRedirect(destination.status, expand(destination.to, this.match!.params, this.request.search)))
     }
+  }
+
+  private mirror(plan: MirrorPlan): void {
+    const { service, downstream, request, firstBody, firstBytes } = this
+    if (request.upgrade !== null) return
+    const body = { text: firstBytes === null ? firstBody : firstBytes.latin1Slice(), isAll: this.sendsNoMore }
+    this.mirroring = service.mirrors.begin({ service, downstream, request }, plan, body)
   }
 
   private sendToNamed({ plan, parentUpstream, upstreamTo, interception }: Forwarding): void {
@@ -221,7 +230,7 @@ export class Exchange extends Entering {
     }
   }
 
-  private sendTo(upstream: Upstream): void {
+  protected sendTo(upstream: Upstream): void {
     this.stage = 'upstream'
     this.target = upstream
     if (upstream.safeguards !== null && !this.isAdmitted(upstream.safeguards)) return

@@ -120,6 +120,7 @@ export abstract class Sending extends ExchangeFacts implements ResponseSink {
   /** More of the request body, framed for HTTP/1.1. False: wait for `resumeBody`, and leave the bytes untouched until then. */
   pushBody(prefix: string, bytes: Buffer, from: number, to: number, lent: boolean): boolean {
     this.bytesIn += prefix.length + to - from
+    if (this.mirroring !== null) this.mirroring.push(prefix, bytes, from, to)
     const { requestFilter, paced } = this
     const flowing =
       requestFilter === null ? this.forwardBody(prefix, bytes, from, to, lent) : requestFilter.push(prefix, bytes, from, to, lent)
@@ -129,6 +130,7 @@ export abstract class Sending extends ExchangeFacts implements ResponseSink {
   /** The request body is complete; `text`: the end of its framing. */
   endBody(text: string): void {
     this.bytesIn += text.length
+    if (this.mirroring !== null) this.mirroring.end(text)
     if (this.requestFilter !== null) return this.requestFilter.end(text)
     this.forwardEnd(text)
   }

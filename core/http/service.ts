@@ -7,6 +7,7 @@ import type { Asked } from '../upstream/request-key.ts'
 import type { Upstream } from '../upstream/upstream.ts'
 import type { Forwarding } from './forwarding.ts'
 import type { LogHooks } from './log-hooks.ts'
+import type { Mirroring } from './mirrors.ts'
 import type { Tally } from './tally.ts'
 
 export interface Service {
@@ -25,6 +26,8 @@ export interface Service {
   readonly inside: Service | null
   readonly deadlines: Deadlines
   readonly observer: Observer
+  /** Of the worker. */
+  readonly mirrors: Mirroring
   /** Null: nothing of this listener has an `onLog`. */
   readonly logHooks: LogHooks | null
   upstreamFor(plan: UpstreamPlan): Upstream

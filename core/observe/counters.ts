@@ -69,6 +69,10 @@ export const families = {
   upstream_response_seconds: histogram('From the first byte sent to the head of the response.', ['upstream']),
   upstream_retries_total: counter('Attempts after the first.', ['upstream']),
   upstream_retries_refused_total: counter('Requests that were not sent once more because too many were: the budget.', ['upstream']),
+  mirrored_requests_total: counter(
+    'Copies of requests, by the class of their answer or why there was none; `busy`, `too_large`, `incomplete`: not made.',
+    ['upstream', 'outcome'],
+  ),
   upstream_ejections_total: counter('Times that an endpoint was kept off for what came of its requests.', ['upstream', 'endpoint']),
   upstream_unavailable: gauge('Workers that keep off an endpoint now, by why: ejected, unhealthy.', ['upstream', 'endpoint', 'why']),
   upstream_circuit_openings_total: counter('Times that an upstream was left alone because too many of its requests failed.', ['upstream']),

@@ -4,7 +4,16 @@
  */
 import type { Deadlines } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { DatagramLoss, EndedExchange, EndedTunnel, HandshakeFailure, Observer, SourcePlace, UpstreamChange } from '../events.ts'
+import type {
+  DatagramLoss,
+  EndedExchange,
+  EndedTunnel,
+  HandshakeFailure,
+  MirrorOutcome,
+  Observer,
+  SourcePlace,
+  UpstreamChange,
+} from '../events.ts'
 import type { LogPlan } from '../plan/plan.ts'
 import { type FormatLine, formatter, handshakeLine } from './access-line.ts'
 import type { Counters } from './counters.ts'
@@ -54,6 +63,8 @@ export class Traffic implements Observer {
   readonly #handshakes = new Map<string, number>()
   readonly #changes: UpstreamChanges
   readonly #losses = new Map<string, number>()
+  /** By upstream and outcome. */
+  readonly #mirrored = new Map<string, number>()
   readonly #recorder = new FlightRecorder()
   readonly #forwardBytes: ForwardBytes
   readonly #queue: LogQueue
@@ -193,6 +204,16 @@ export class Traffic implements Observer {
   queued(upstream: string, change: 1 | -1): void {
     const { waiting } = this.#upstream(upstream)
     this.#counters.values[waiting]! += change
+  }
+
+  mirrored(upstream: string, outcome: MirrorOutcome): void {
+    const key = `${upstream} ${outcome}`
+    let slot = this.#mirrored.get(key)
+    if (slot === undefined) {
+      slot = this.#counters.add('mirrored_requests_total', upstream, outcome)
+      this.#mirrored.set(key, slot)
+    }
+    this.#counters.values[slot]! += 1
   }
 
   retryRefused(upstream: string): void {

@@ -20,6 +20,7 @@ import type {
   List,
   Listen,
   LogOptions,
+  RouteTo,
   SocksOptions,
   Split,
   TcpListener,
@@ -51,6 +52,7 @@ import type {
   ListenerPlan,
   ListenerTimeouts,
   LogPlan,
+  MirrorPlan,
   Plan,
   RoutePlan,
   SocksListenerPlan,
@@ -163,7 +165,8 @@ class Compiler {
     const rules = (caches: readonly Hook[]): RouteRule[] => {
       const hooks = Object.freeze(caches.slice(-1))
       const cacheSpace = hooks.length === 0 ? '' : spaceOf([name], { kind: 'named' })
-      const route: RoutePlan = Object.freeze({ id: name, hooks, destination: Object.freeze({ kind: 'named' }), cacheSpace })
+      const destination = Object.freeze({ kind: 'named' as const })
+      const route: RoutePlan = Object.freeze({ id: name, hooks, destination, mirror: null, cacheSpace })
       return [{ route, conditions: [compileMatch({})], captures: false }]
     }
     const listener = this.#listenerOf(place, { via: viaName(name, options), h2c: false, use, limits, timeouts }, { shared, rules })
@@ -289,10 +292,17 @@ class Compiler {
         id,
         hooks: Object.freeze(hooks.filter((hook) => hook === cache || !this.#caches.has(hook))),
         destination,
+        mirror: isAsked ? this.#mirror(route as RouteTo) : null,
         cacheSpace: cache === undefined ? '' : spaceOf(matches, destination),
       })
       return [{ route: plan, conditions, captures: needsCaptures(destination) }]
     })
+  }
+
+  #mirror({ mirror }: RouteTo): MirrorPlan | null {
+    if (mirror === undefined) return null
+    const { to, share = 1, body = '64kb' } = typeof mirror === 'string' || 'kind' in mirror ? { to: mirror } : mirror
+    return Object.freeze({ upstream: this.upstreams.compile(to), share, maxBytes: parseSize(body)! })
   }
 
   #destination(route: Exclude<HttpRoute, { routes: List<HttpRoute> }>): Destination {

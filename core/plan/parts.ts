@@ -146,8 +146,8 @@ class Collector {
   #collectRoutes(listener: string, routes: List<HttpRoute>, around: Part): void {
     for (const [i, route] of entriesOf<HttpRoute>(routes)) {
       const id = routeId(listener, around.id, i, route)
-      const { to, use, routes: inner, ...rest } = route as HttpRoute & { readonly to?: unknown; readonly routes?: List<HttpRoute> }
-      const content = fingerprint([around.content, rest, usesOf(id, use), this.#destination(to)])
+      const { to, use, routes: inner, mirror, ...rest } = route as HttpRoute & { readonly to?: unknown; readonly routes?: List<HttpRoute> }
+      const content = fingerprint([around.content, rest, usesOf(id, use), this.#destination(to), this.#mirror(mirror)])
       if (Array.isArray(inner)) this.#collectRoutes(listener, inner, { id, content })
       else this.routes.push({ id, content })
     }
@@ -159,6 +159,11 @@ class Collector {
     if (typeof to !== 'object' || to === null || !('parts' in to) || !Array.isArray(to.parts)) return to
     const parts = (to.parts as readonly (readonly [unknown, unknown])[]).map(([part, weight]) => [this.#destination(part), weight])
     return { ...to, parts }
+  }
+
+  #mirror(mirror: unknown): unknown {
+    if (typeof mirror !== 'object' || mirror === null || !('to' in mirror)) return this.#destination(mirror)
+    return { ...mirror, to: this.#destination(mirror.to) }
   }
 
   #collectUpstream(upstream: Upstream): string {

@@ -324,8 +324,19 @@ export interface RoutePlan {
   /** The hooks of the route and of the groups around it, outermost first. */
   readonly hooks: readonly Hook[]
   readonly destination: Destination
+  /** Null: nobody gets a copy. */
+  readonly mirror: MirrorPlan | null
   /** What a cache keeps for it is kept under this: the same as long as the same requests go to the same place. Empty: there is no cache. */
   readonly cacheSpace: string
+}
+
+/** Who gets copies of requests, of a share of them. */
+export interface MirrorPlan {
+  readonly upstream: UpstreamPlan
+  /** From 0 to 1. */
+  readonly share: number
+  /** Of a request's body, framing included; there is no copy of more. Default 64 KiB. */
+  readonly maxBytes: number
 }
 
 export interface SplitDestination {

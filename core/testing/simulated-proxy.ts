@@ -312,6 +312,7 @@ export class SimulatedProxy {
       queued() {},
       upstreamChanged() {},
       retryRefused() {},
+      mirrored() {},
       pluginCalled() {},
       pluginFailed: (plugin, why, detail) => this.#log({ plugin, level: 'error', text: `failed (${why}): ${detail}` }),
       pluginLogged: (plugin, level, text, at) =>

@@ -94,7 +94,7 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
   ],
   [
     'routes: [{ host: "x", routes: [{ to: api, ^x: 1 }] }]',
-    'listeners.web.routes[0].routes[0].x: unknown key; known are host, path, method, headers, query, cookies, from, when, use, name, rewrite, to, respond, redirect, routes',
+    'listeners.web.routes[0].routes[0].x: unknown key; known are host, path, method, headers, query, cookies, from, when, use, name, rewrite, mirror, to, respond, redirect, routes',
   ],
   [
     'routes: [{ to: api, path: "/" }, { to: upstream(^"api", { endpoints: ["c:1"] }) }]',

@@ -21,7 +21,7 @@ export default defineConfig({
         { path: '/v1/*', method: 'POST', to: api },
         { host: '*.example.com', use: [{ onRequest() {}, onResponse() {}, onResponseBody: { mode: 'buffer', handle() {} } }], routes: [
           { path: '/users/:id', to: split([[api, 90], [next, 10]]), rewrite: '/u/:id' },
-          { path: '/next', to: next },
+          { path: '/next', to: next, mirror: { to: api, share: 0.25 } },
         ] },
         { path: '/old/*', redirect: redirect('/new/*') },
         { path: '/health', respond: respond(200, 'ok', { 'x-a': '1' }) },
@@ -101,6 +101,8 @@ test('a plugin whose match says no is not asked, neither on the way there nor ba
   )
   assert.equal(found.responseUse, ['web[1]/use[0]'])
   const sent = found.outcome as Sent
+  assert.equal(sent.mirror, { upstream: 'api', percent: 25 })
+  assert.match(formatExplanation(found, { color: false }), 'and a copy of 25% to api')
   assert.equal([sent.host.value, sent.host.because, sent.tls], ['next', "the upstream's name", { servername: 'next.internal' }])
 })
 

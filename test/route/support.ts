@@ -15,7 +15,13 @@ export function conditions({ paths = null, ...rest }: RuleOptions): Conditions {
 
 /** A rule whose route is called `id`; levels outermost first. */
 export function rule(id: string, ...levels: readonly RuleOptions[]): RouteRule {
-  const route: RoutePlan = { id, cacheSpace: '', hooks: [], destination: { kind: 'respond', status: 200, body: id, headers: {} } }
+  const route: RoutePlan = {
+    id,
+    cacheSpace: '',
+    mirror: null,
+    hooks: [],
+    destination: { kind: 'respond', status: 200, body: id, headers: {} },
+  }
   return { route, conditions: levels.map(conditions), captures: true }
 }
 

@@ -119,6 +119,8 @@ export class RunningProxy implements AsyncDisposable {
   readonly dialled: { readonly endpoint: string; readonly ok: boolean }[] = []
   readonly changes: UpstreamChange[] = []
   retriesRefused = 0
+  /** `next 2xx` for each copy of a request. */
+  readonly mirrored: string[] = []
   /** Requests that wait for a connection. */
   waiting = 0
   readonly runtime: Runtime
@@ -238,6 +240,11 @@ export class RunningProxy implements AsyncDisposable {
     )
   }
 
+  /** What became of the copy of a request that ended as that number, counted from 1. */
+  copy(number = 1): Promise<string> {
+    return this.#waiting.until(() => this.mirrored[number - 1], `no copy ${number}`)
+  }
+
   /** Why the datagram went nowhere that did so as that number, counted from 1. */
   datagramDropped(number = 1, ms?: number): Promise<DatagramLoss> {
     return this.#waiting.until(() => this.dropped[number - 1], `no datagram ${number} that was dropped`, ms)
@@ -301,6 +308,10 @@ export class RunningProxy implements AsyncDisposable {
       },
       queued: (_, change) => {
         this.waiting += change
+        this.#waiting.poke()
+      },
+      mirrored: (upstream, outcome) => {
+        this.mirrored.push(`${upstream} ${outcome}`)
         this.#waiting.poke()
       },
       retryRefused: () => {
@@ -471,6 +482,7 @@ function makeRoutes(routes: readonly RouteOptions[], upstreams: ReadonlyMap<stri
       route: {
         id: id ?? `web[${i}]`,
         hooks,
+        mirror: null,
         cacheSpace: `space${i}`,
         destination: typeof to === 'string' ? { kind: 'upstream', upstream: upstreams.get(to)!, rewrite } : to,
       },

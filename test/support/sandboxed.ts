@@ -169,6 +169,7 @@ function observerOf(told: Told): Observer {
     queued: quiet,
     upstreamChanged: quiet,
     retryRefused: quiet,
+    mirrored: quiet,
     handshakeFailed: quiet,
     pluginCalled: (_plugin, calls) => void told.calls.push(calls),
     pluginFailed: (plugin, why, detail) => void told.failures.push({ plugin, why, detail }),
