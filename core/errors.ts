@@ -120,6 +120,13 @@ export const errorTable = {
     'never',
     'The request has waited for a connection for as long as it may.',
   ),
+  concurrency_limit: row(
+    503,
+    'connection_limit_reached',
+    'upstream',
+    'never',
+    'As many requests as this upstream answers in good time are under way.',
+  ),
   tls_error: row(502, 'tls_protocol_error', 'upstream', 'safe', 'The TLS handshake with the endpoint failed.'),
   tls_certificate: row(502, 'tls_certificate_error', 'upstream', 'never', 'The certificate of the endpoint was not accepted.'),
   upstream_closed: row(502, 'connection_terminated', 'upstream', 'if-reused', 'The endpoint closed the connection before it answered.'),

@@ -144,6 +144,7 @@ export interface UpstreamChange {
   /**
    * Of an endpoint: `ejected` until it is `available` again, for what came of its requests; `unhealthy` until it is `healthy`, for what came of its health checks.
    * Of an upstream: in `panic` it uses all endpoints, for too few are available; until `calm`. Its circuit: `open`, `half-open`, `closed`.
+   * `limited`: some requests wait or are refused, for as many as it answers in good time are under way; until `unlimited`.
    * Its endpoints were `discovered` to be others, or could not be: `undiscovered`.
    */
   readonly state:
@@ -158,6 +159,8 @@ export interface UpstreamChange {
     | 'closed'
     | 'discovered'
     | 'undiscovered'
+    | 'limited'
+    | 'unlimited'
   /** A few words for the log. */
   readonly why: string
   /** Another worker has found it out, and told: it is counted here, and logged there. */
@@ -186,6 +189,10 @@ export interface Observer {
   retryRefused(upstream: string): void
   /** A copy of a request was sent to another upstream, or was not. */
   mirrored(upstream: string, outcome: MirrorOutcome): void
+  /** A second try beside a first one: it was answered first, it was not, or it came to nothing. */
+  hedged(upstream: string, outcome: 'won' | 'lost' | 'failed'): void
+  /** As many requests of an upstream may be under way at a time in this worker; it has learnt that. */
+  limitMoved(upstream: string, limit: number): void
   /** One more request, or one less, waits for a connection. */
   queued(upstream: string, change: 1 | -1): void
   upstreamChanged(change: UpstreamChange): void

@@ -63,6 +63,8 @@ const sandbox = new Sandbox({
     upstreamChanged: quiet,
     retryRefused: quiet,
     mirrored: quiet,
+    hedged: quiet,
+    limitMoved: quiet,
     handshakeFailed: quiet,
     pluginCalled: quiet,
     pluginFailed: (_plugin, why, detail) => console.error(why, detail),

@@ -33,6 +33,8 @@ const observer: Observer = {
   upstreamChanged: quiet,
   retryRefused: quiet,
   mirrored: quiet,
+  hedged: quiet,
+  limitMoved: quiet,
   handshakeFailed: quiet,
   pluginCalled: quiet,
   pluginFailed: (plugin, why, detail) => console.error(plugin, why, detail),

@@ -3,7 +3,16 @@ import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report, show } from './report.ts'
 import { parseDuration } from './units.ts'
 
-export function checkSafeguards({ retries, timeouts, healthCheck, limits }: Plain, path: Path, report: Report): void {
+export function checkSafeguards(options: Plain, path: Path, report: Report): void {
+  const { retries, timeouts, healthCheck, limits, hedging, sticky, endpoints } = options
+  if (hedging !== undefined && sticky !== undefined)
+    report.error([...path, 'hedging'], 'clients stay with their endpoint (sticky): a second one knows nothing of them', 'key')
+  if (
+    hedging !== undefined &&
+    Array.isArray(endpoints) &&
+    endpoints.filter((one) => one !== false && one !== null && one !== undefined).length === 1
+  )
+    report.warn([...path, 'hedging'], 'there is no second endpoint to ask', 'key')
   if (isObject(limits)) checkLimits(limits, [...path, 'limits'], report)
   if (isObject(healthCheck)) checkHealthCheck(healthCheck, [...path, 'healthCheck'], report)
   if (isObject(retries) && isObject(timeouts) && msOf(retries.perTry) > msOf(timeouts.total))
@@ -13,9 +22,11 @@ export function checkSafeguards({ retries, timeouts, healthCheck, limits }: Plai
     )
 }
 
-function checkLimits({ connections, pending, maxWait }: Plain, path: Path, report: Report): void {
-  if (connections === undefined && pending !== undefined)
-    report.error([...path, 'pending'], 'nobody has to wait where connections has no limit: say how many there may be, too')
+function checkLimits({ connections, pending, maxWait, adaptive }: Plain, path: Path, report: Report): void {
+  if (connections === undefined && adaptive === undefined && pending !== undefined)
+    report.error([...path, 'pending'], 'nobody has to wait where connections has no limit: say how many there may be, or adaptive: {}')
+  if (isObject(adaptive) && Number(adaptive.min) > Number(adaptive.max ?? 1000))
+    report.error([...path, 'adaptive', 'min'], `more than max, which is ${adaptive.max ?? 1000}`)
   if (maxWait !== undefined && (pending === undefined || pending === 0))
     report.error([...path, 'maxWait'], 'nobody may wait: pending says how many do')
 }

@@ -120,13 +120,20 @@ const ratio = between(0, 1)
 /** Of 0 everything would be too much. */
 const share = between(0.01, 1)
 
+const adaptive = object({ min: whole(1), max: whole(1), start: whole(1), tolerance: between(1.05, 10) })
+const hedgeAfter = chosen((value) => (typeof value === 'string' && /^p/i.test(value) ? hedgeQuantile : duration))
+const hedgeQuantile = textThat((written) =>
+  /^p(?:[5-9]\d|99\.\d{1,2})$/.test(written) ? null : `expected a time such as '80ms', or from 'p50' to 'p99.99', got ${show(written)}`,
+)
+
 const options = object({
   endpoints: list(endpoint),
   host: oneOf('preserve', 'endpoint', 'name'),
   tls: tlsOrigination,
   timeouts: object({ connect: duration, response: duration, idle: duration, keepAlive: duration, total: duration }),
   idleConnections: whole(0),
-  limits: object({ connections: whole(1), pending: whole(0, 1_000_000), maxWait: duration }),
+  limits: object({ connections: whole(1), pending: whole(0, 1_000_000), maxWait: duration, adaptive }),
+  hedging: object({ after: hedgeAfter }),
   retries: object({ attempts: whole(1, 10), on: list(retryOn), budget: ratio, perTry: duration }),
   healthCheck: object({
     ...{ type: oneOf('http', 'tcp', 'tls'), path: checkedPath, host: checkedHost, status: oneOrMany(whole(200, 599)) },

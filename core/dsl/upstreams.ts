@@ -80,6 +80,33 @@ export interface Limits {
   pending?: number | undefined
   /** So long, then 503. Default: `timeouts.connect`. */
   maxWait?: Duration | undefined
+  /**
+   * Of HTTP: only as many requests under way as the upstream answers without getting slower, a worker. `{}`: with all its defaults. `pending` and
+   * `maxWait` are for these, too; more are answered 503 with `Retry-After` (`concurrency_limit`).
+   */
+  adaptive?: AdaptiveLimit | undefined
+}
+/**
+ * A limit that is learnt: it grows while answers take as long as in calm times, and shrinks when they take longer or fail. From the sending of a request to the
+ * head of its answer it is under way.
+ */
+export interface AdaptiveLimit {
+  /** It is never lower. Default 4. */
+  min?: number | undefined
+  /** It is never higher. Default 1,000. */
+  max?: number | undefined
+  /** Until it has learnt. Default 20. */
+  start?: number | undefined
+  /** Answers may take so many times as long as in calm times. Default 1.5. */
+  tolerance?: number | undefined
+}
+/**
+ * A request whose answer is late is sent to a second endpoint, too, if it may be sent twice (GET, HEAD, PUT, DELETE, OPTIONS, TRACE) and its body had come. The first
+ * answer below 500 counts; the other try is ended. Second tries count against `retries.budget`.
+ */
+export interface Hedging {
+  /** Without the head of an answer for so long: `'80ms'`, or longer than that share of the latest answers took: `'p95'`, from 50 answers on. Default `'p95'`. */
+  after?: Duration | `p${number}` | undefined
 }
 export interface Retries {
   /** Tries in all, the first included. Default 2; without `retries` there is one. */
@@ -145,6 +172,8 @@ interface UpstreamCommon {
   idleConnections?: number | undefined
   limits?: Limits | undefined
   retries?: Retries | undefined
+  /** Ask a second endpoint when an answer is late. `{}`: with all its defaults. On HTTP only. */
+  hedging?: Hedging | undefined
   /** Which endpoint a request goes to, in each worker by itself. A function is your own. Default `roundRobin()`. */
   balancer?: Balancer | undefined
   /** Clients stay with the endpoint that they got first, by a signed cookie, as long as it takes requests. On HTTP only. */

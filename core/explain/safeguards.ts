@@ -1,14 +1,25 @@
 /** What keeps an upstream in service, in words: a line for each thing that its plan asks for. */
-import type { CircuitBreakerPlan, HealthCheckPlan, OutlierPlan, RetryPlan, UpstreamPlan } from '../plan/plan.ts'
+import type { AdaptivePlan, CircuitBreakerPlan, HealthCheckPlan, HedgingPlan, OutlierPlan, RetryPlan, UpstreamPlan } from '../plan/plan.ts'
 import { duration } from './format.ts'
 
-export function safeguardsOf({ retries, healthCheck, outlier, circuitBreaker, connections, pending }: UpstreamPlan): string[] {
+export function safeguardsOf({
+  retries,
+  healthCheck,
+  outlier,
+  circuitBreaker,
+  connections,
+  pending,
+  hedging,
+  adaptive,
+}: UpstreamPlan): string[] {
   const waiting = pending === null ? 'nobody waits for one' : `${pending.most} requests wait for one, up to ${duration(pending.maxWait)}`
   return [
     ...(retries === null ? [] : [retriesOf(retries)]),
+    ...(hedging === null ? [] : [hedgingOf(hedging)]),
     ...(healthCheck === null ? [] : [healthCheckOf(healthCheck)]),
     ...(outlier === null ? [] : [outlierOf(outlier)]),
     ...(circuitBreaker === null ? [] : [circuitBreakerOf(circuitBreaker)]),
+    ...(adaptive === null ? [] : [adaptiveOf(adaptive)]),
     ...(connections === Number.POSITIVE_INFINITY ? [] : [`connections a worker: up to ${connections}; ${waiting}`]),
   ]
 }
@@ -16,6 +27,16 @@ export function safeguardsOf({ retries, healthCheck, outlier, circuitBreaker, co
 function retriesOf({ attempts, onConnect, onReset, onTimeout, statuses }: RetryPlan): string {
   const causes = [...(onConnect ? ['connect'] : []), ...(onReset ? ['reset'] : []), ...(onTimeout ? ['timeout'] : []), ...statuses]
   return `up to ${attempts} tries, on ${causes.join(', ')}`
+}
+
+function hedgingOf({ after, quantile }: HedgingPlan): string {
+  const late = quantile === null ? `after ${duration(after)}` : `when later than ${percent(quantile)} of the latest answers`
+  return `a second endpoint is asked, too, ${late}`
+}
+
+function adaptiveOf({ min, max, tolerance, pending, maxWait }: AdaptivePlan): string {
+  const waiting = pending === 0 ? 'nobody waits' : `${pending} requests wait, up to ${duration(maxWait)}`
+  return `requests under way a worker: ${min} to ${max}, as many as are answered in ${tolerance} times the time of calm; ${waiting}`
 }
 
 function healthCheckOf({ type, path, interval }: HealthCheckPlan): string {

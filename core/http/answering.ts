@@ -3,14 +3,15 @@ import { monotonicMs } from '../clock.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
 import { type Hook, type HookCall, type LogChoice, PENDING, type Verdict } from '../hooks.ts'
 import type { Paces } from '../policy/throttle.ts'
+import { isOfEndpoint } from '../upstream/safeguards.ts'
 import { Absent } from './absent.ts'
 import { ask, errorText } from './ask.ts'
-import { Attempt } from './attempt.ts'
 import type { Detour } from './detour.ts'
+import { HedgedAttempt } from './hedged-attempt.ts'
 import { PacedDownstream, type PacedOwner } from './paced-downstream.ts'
 import { makeErrorReply, makeReply, type Reply } from './reply.ts'
 
-export abstract class Answering extends Attempt implements HookCall, PacedOwner {
+export abstract class Answering extends HedgedAttempt implements HookCall, PacedOwner {
   abstract resume(verdict: Verdict | null): void
   /** The response hooks that are left, and then the reply. */
   protected abstract askResponse(): void
@@ -63,6 +64,7 @@ export abstract class Answering extends Attempt implements HookCall, PacedOwner 
   protected failTo(code: ErrorCode, detail: string | null, asked: readonly Hook[]): void {
     this.tryClock?.stop()
     if (this.ticket !== 0) this.settle(code)
+    if (this.place !== null) this.leavePlace(this.place, isOfEndpoint(code) ? Number.NaN : null)
     this.reason = code
     this.detail = detail
     this.part = null
@@ -235,6 +237,7 @@ export abstract class Answering extends Attempt implements HookCall, PacedOwner 
     this.stage = 'ended'
     this.leaveEndpoint()
     if (this.ticket !== 0) this.settle('client_gone')
+    if (this.place !== null) this.leavePlace(this.place, null)
     this.requestFilter?.close()
     this.detour?.close()
     if (this.caching !== null) this.caching.ended()

@@ -1,24 +1,36 @@
 /** The request's way to an endpoint: chooses one, takes or dials a connection, and tries again where that is safe and the plan says so. */
 import { monotonicMs } from '../clock.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
+import type { AdaptiveLimit, LimitedRequest } from '../upstream/adaptive-limit.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
+import type { Hedging } from '../upstream/hedging.ts'
 import type { PrivateConnections } from '../upstream/private-connections.ts'
 import type { Safeguards } from '../upstream/safeguards.ts'
 import type { Acquirer, Upstream } from '../upstream/upstream.ts'
 import { errorText } from './ask.ts'
 import { isIdempotent } from './forward.ts'
+import type { Hedge } from './hedge.ts'
 import { pauseMs, repeatable } from './retry-rules.ts'
 import { Sending } from './sending.ts'
 import { TryClock, type TryClockOwner } from './try-clock.ts'
 
-export abstract class Attempt extends Sending implements Acquirer, TryClockOwner {
+export abstract class Attempt extends Sending implements Acquirer, TryClockOwner, LimitedRequest {
   // ── for the exchange ─────────────────────────────────────────────────────────────────────────────────────────────
 
   /** The response's head has come, and the rest will not. */
   protected abstract breakOff(code: ErrorCode, detail: string | null): void
   /** CONNECT: the endpoint is there. */
   protected abstract beginTunnel(connection: UpstreamConnection): void
+  /** A second try will be begun if the first one is late. */
+  protected abstract armHedge(hedging: Hedging): void
+  protected abstract dropHedge(hedge: Hedge): void
+  /** The first try has come to nothing: whether the second is under way in its place. */
+  protected abstract leavesToHedge(hedge: Hedge): boolean
+  /** The first try is answered: whether that is left to the second, which may do better. */
+  protected abstract isLeftToHedge(hedging: Hedging, status: number): boolean
+  /** The first try has had its time; now it is the second one's. */
+  protected abstract goOnWithHedge(code: ErrorCode): void
 
   /** Whether the circuit breaker of its upstream lets it pass. */
   protected isAdmitted(safeguards: Safeguards): boolean {
@@ -35,7 +47,46 @@ export abstract class Attempt extends Sending implements Acquirer, TryClockOwner
     this.target!.safeguards!.settle(ticket, failure)
   }
 
+  /** The first try is under way. */
+  protected get isTrying(): boolean {
+    return this.connection !== null || this.cancelDial !== null
+  }
+
   protected attempt(): void {
+    const limit = this.target!.safeguards?.limit ?? null
+    if (limit === null || this.isLetIn(limit)) this.beginTrying()
+  }
+
+  /** False: it waits for `letIn` or `late`, or has failed. */
+  private isLetIn(limit: AdaptiveLimit): boolean {
+    if (this.connects || limit.enter()) {
+      this.place = this.connects ? null : limit
+      return true
+    }
+    this.waited = true
+    this.cancelDial = limit.wait(this)
+    if (this.cancelDial === null) this.fail('concurrency_limit', null)
+    return false
+  }
+
+  letIn(): void {
+    this.cancelDial = null
+    this.place = this.target!.safeguards!.limit
+    this.beginTrying()
+  }
+
+  late(): void {
+    this.cancelDial = null
+    this.fail('concurrency_limit', 'it has waited for as long as it may')
+  }
+
+  /** `ms`: until it was answered; NaN: it failed; null: that says nothing of the upstream. */
+  protected leavePlace(place: AdaptiveLimit, ms: number | null): void {
+    this.place = null
+    place.leave(ms)
+  }
+
+  private beginTrying(): void {
     const upstream = this.target!
     const endpoint = this.choose(upstream)
     if (endpoint === null) return
@@ -46,12 +97,14 @@ export abstract class Attempt extends Sending implements Acquirer, TryClockOwner
   private tryOn(endpoint: Endpoint): void {
     const upstream = this.target!
     this.leaveEndpoint()
+    if (this.hedge !== null) this.dropHedge(this.hedge)
     this.chosen = endpoint
     this.counting = endpoint
     if (upstream.stickiness !== null) this.moved = upstream.stickiness.whyMoved(this, endpoint)
     endpoint.inFlight++
     this.attempts++
     if (upstream.safeguards?.isTimed === true) this.clock(upstream).begin(upstream.plan.retries?.perTry ?? Number.POSITIVE_INFINITY)
+    if (upstream.hedging !== null && this.attempts === 1) this.armHedge(upstream.hedging)
     const connection = this.connects ? null : upstream.take(endpoint, this.privates())
     if (connection !== null) return this.send(connection)
     if (this.connects) this.sentAt = monotonicMs()
@@ -87,13 +140,14 @@ export abstract class Attempt extends Sending implements Acquirer, TryClockOwner
   }
 
   /** Whose connection to the endpoint it must be; null: anybody's. */
-  private privates(): PrivateConnections | null {
+  protected privates(): PrivateConnections | null {
     return this.target!.plan.proxyProtocol === null ? null : this.downstream.privates
   }
 
   /** Nothing more of this attempt is wanted: the endpoint sees the connection close. */
   protected giveUp(): void {
     this.tryClock?.stop()
+    if (this.hedge !== null) this.dropHedge(this.hedge)
     this.cancelDial?.()
     this.cancelDial = null
     this.connection?.abort()
@@ -140,6 +194,7 @@ export abstract class Attempt extends Sending implements Acquirer, TryClockOwner
       return this.dial()
     }
     this.noteFailure(code)
+    if (this.hedge !== null && this.leavesToHedge(this.hedge)) return
     if (!this.repeatsAfter(code)) this.fail(code, detail)
   }
 
@@ -164,7 +219,7 @@ export abstract class Attempt extends Sending implements Acquirer, TryClockOwner
   }
 
   /** Begins another try if this failure allows it. */
-  private repeatsAfter(code: ErrorCode): boolean {
+  protected repeatsAfter(code: ErrorCode): boolean {
     const retries = this.target!.plan.retries
     if (retries === null || this.stage !== 'upstream') return false
     const how = repeatable(code, retries)
@@ -177,7 +232,9 @@ export abstract class Attempt extends Sending implements Acquirer, TryClockOwner
   /** An endpoint has answered, and somebody wants to know. Returns whether another try has begun in place of the answer. */
   protected answered(safeguards: Safeguards, status: number): boolean {
     if (status >= 500) safeguards.answered(this.chosen!, status, 0)
+    if (this.target!.hedging !== null && this.isLeftToHedge(this.target!.hedging, status)) return true
     if (this.repeatsInsteadOf(status)) return true
+    if (this.place !== null) this.leavePlace(this.place, status >= 500 || status === 429 ? Number.NaN : monotonicMs() - this.sentAt)
     this.isGood = status < 500
     if (this.ticket !== 0) this.settle(status < 500 ? null : 'status')
     this.firstBody = ''
@@ -210,7 +267,7 @@ export abstract class Attempt extends Sending implements Acquirer, TryClockOwner
   }
 
   /** The endpoint may have done already what it was asked for. */
-  private mayReplay(): boolean {
+  protected mayReplay(): boolean {
     if (!isIdempotent(this.request.method)) return false
     const { plan, safeguards } = this.target!
     if (safeguards!.budget!.take(this.service.deadlines.now)) return true
@@ -231,6 +288,7 @@ export abstract class Attempt extends Sending implements Acquirer, TryClockOwner
 
   onTimeUp(what: 'try' | 'all'): void {
     const code = this.cancelDial === null ? 'response_timeout' : 'connect_timeout'
+    if (what === 'try' && this.hedge?.isUnderWay === true && this.isTrying) return this.goOnWithHedge(code)
     this.giveUp()
     if (what === 'try') this.onFailed(code, 'the time for one try')
     else this.fail(code, 'the time for all tries')

@@ -15,6 +15,7 @@ import type { RequestView } from '../plugin.ts'
 import type { Meter } from '../policy/quota.ts'
 import { makeRequestView } from '../request-view.ts'
 import type { RouteMatch } from '../route/table.ts'
+import type { AdaptiveLimit } from '../upstream/adaptive-limit.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
 import type { Asked } from '../upstream/request-key.ts'
@@ -23,6 +24,7 @@ import type { Upstream } from '../upstream/upstream.ts'
 import type { BodySupply } from './body-supply.ts'
 import type { Detour } from './detour.ts'
 import type { Downstream } from './downstream.ts'
+import type { Hedge } from './hedge.ts'
 import { clientAddress } from './identity.ts'
 import type { MessageHooks } from './message-hooks.ts'
 import type { MirrorBody } from './mirrors.ts'
@@ -109,6 +111,10 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   protected tryClock: TryClock | null = null
   /** What it was let pass with, and owes the circuit breaker an outcome for; 0: nothing. */
   protected ticket = 0
+  /** The second try beside the first; null: there is none. */
+  protected hedge: Hedge | null = null
+  /** What of its upstream counts it as under way, until there is an answer. */
+  protected place: AdaptiveLimit | null = null
   /** If the rest of the answer comes, the endpoint has done well, and somebody wants to know. */
   protected isGood = false
 

@@ -174,6 +174,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
   private becomeTunnel(head: ResponseHead, connection: UpstreamConnection, rest: Buffer, looks: TunnelLooks | null): void {
     this.upstreamMs = monotonicMs() - this.sentAt
     this.response = head
+    if (this.place !== null) this.leavePlace(this.place, this.upstreamMs)
     if (this.target!.stickiness !== null) this.stick(head, this.target!.stickiness)
     this.status = this.downstream.protocol === 'HTTP/2' ? 200 : head.status
     this.tunnel = true

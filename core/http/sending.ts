@@ -7,6 +7,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { Hook, Verdict } from '../hooks.ts'
 import { ResponseHead } from '../net/http1/head.ts'
 import type { ResponseSink, UpstreamConnection } from '../upstream/connection.ts'
+import type { Endpoint } from '../upstream/endpoint.ts'
 import { codingOf } from './content-coding.ts'
 import { ExchangeFacts } from './exchange-facts.ts'
 import { isIdempotent, requestText } from './forward.ts'
@@ -51,13 +52,18 @@ export abstract class Sending extends ExchangeFacts implements ResponseSink {
     connection.idleMs = upstream.timeouts.idle
     connection.start(this)
     if (this.request.upgrade !== null) this.messages = messageHooks(this.request, this.ip, this.asked())
-    const text = requestText(this.request, upstream, this.chosen!.plan.address, this.hopText())
+    const text = this.headText(this.chosen!)
     if (!this.sendsNoMore) this.beforeMore()
     const first = this.firstBytes
     const flowing = first === null ? connection.wire.writeText(text + this.firstBody) : connection.wire.write(text, first, 0, first.length)
     if (this.sendsNoMore) this.requestSent()
     else if (flowing) this.askForMore()
     else connection.dueAt = connection.deadlines.in(connection.idleMs)
+  }
+
+  /** What an endpoint gets. */
+  protected headText({ plan }: Endpoint): string {
+    return requestText(this.request, this.target!.plan, plan.address, this.hopText())
   }
 
   /** More of the body is to come from the client. */

@@ -216,6 +216,18 @@ export class Traffic implements Observer {
     this.#counters.values[slot]! += 1
   }
 
+  hedged(upstream: string, outcome: 'won' | 'lost' | 'failed'): void {
+    const { hedges } = this.#upstream(upstream)
+    hedges[outcome] ??= this.#counters.add('upstream_hedges_total', upstream, outcome)
+    this.#counters.values[hedges[outcome]]! += 1
+  }
+
+  limitMoved(upstream: string, limit: number): void {
+    const slots = this.#upstream(upstream)
+    slots.limit ??= this.#counters.add('upstream_concurrency_limit', upstream)
+    this.#counters.values[slots.limit] = limit
+  }
+
   retryRefused(upstream: string): void {
     const { refused } = this.#upstream(upstream)
     this.#counters.values[refused]! += 1
@@ -346,6 +358,8 @@ export class Traffic implements Observer {
         refused: this.#counters.add('upstream_retries_refused_total', name),
         waiting: this.#counters.add('upstream_waiting', name),
         endpoints: new Map(),
+        hedges: {},
+        limit: undefined,
       }
       this.#upstreams.set(name, slots)
     }
@@ -416,6 +430,8 @@ interface UpstreamSlots {
   readonly refused: number
   readonly waiting: number
   readonly endpoints: Map<string, EndpointSlots>
+  readonly hedges: { won?: number; lost?: number; failed?: number }
+  limit: number | undefined
 }
 
 interface EndpointSlots {

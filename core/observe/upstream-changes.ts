@@ -36,6 +36,8 @@ export class UpstreamChanges {
       case 'half-open':
       case 'discovered':
       case 'undiscovered':
+      case 'limited':
+      case 'unlimited':
         return
       case 'closed':
         return this.#set(0, upstream)
@@ -93,6 +95,10 @@ function wordsOf(state: UpstreamChange['state'], who: string, why: string): { le
       return { level: 'warn', text: `${who} goes on with the endpoints it has: ${why}` }
     case 'open':
       return { level: 'warn', text: `${who} gets no requests ${why}` }
+    case 'limited':
+      return { level: 'warn', text: `${who} gets no more requests than it answers in good time: ${why}` }
+    case 'unlimited':
+      return { level: 'info', text: `${who} gets all requests again: ${why}` }
     case 'half-open':
       return { level: 'info', text: `${who} is tried again: ${why}` }
     case 'closed':

@@ -12,6 +12,7 @@ import type {
   EndpointOptions,
   HashKeyOption,
   HealthCheck,
+  Hedging,
   Limits,
   OriginationOptions,
   OutlierDetection,
@@ -24,9 +25,11 @@ import type {
 import { formatHost, parseEndpoint } from '../net/address.ts'
 import { planEndpoints } from './endpoints.ts'
 import type {
+  AdaptivePlan,
   CircuitBreakerPlan,
   DiscoveryPlan,
   HealthCheckPlan,
+  HedgingPlan,
   OutlierPlan,
   PendingPlan,
   RetryPlan,
@@ -91,6 +94,8 @@ export class UpstreamCompiler {
       proxyProtocol: options.proxyProtocol ?? null,
       connections: options.limits?.connections ?? Number.POSITIVE_INFINITY,
       pending: compilePending(options.limits ?? {}, options.timeouts ?? {}),
+      hedging: options.hedging === undefined ? null : compileHedging(options.hedging),
+      adaptive: compileAdaptive(options.limits ?? {}, options.timeouts ?? {}),
     })
   }
 
@@ -184,6 +189,17 @@ function compileOutlier(options: OutlierDetection): OutlierPlan {
 
 function compilePending({ connections, pending = 0, maxWait }: Limits, { connect = '5s' }: Timeouts): PendingPlan | null {
   return connections === undefined || pending === 0 ? null : Object.freeze({ most: pending, maxWait: toMs(maxWait ?? connect) })
+}
+
+function compileAdaptive({ adaptive, pending = 0, maxWait }: Limits, { connect = '5s' }: Timeouts): AdaptivePlan | null {
+  if (adaptive === undefined) return null
+  const { min = 4, max = 1000, start = 20, tolerance = 1.5 } = adaptive
+  return Object.freeze({ min, max, start: Math.min(max, Math.max(min, start)), tolerance, pending, maxWait: toMs(maxWait ?? connect) })
+}
+
+function compileHedging({ after = 'p95' }: Hedging): HedgingPlan {
+  if (after.startsWith('p')) return Object.freeze({ after: Number.NaN, quantile: Number(after.slice(1)) / 100 })
+  return Object.freeze({ after: toMs(after), quantile: null })
 }
 
 function compileCircuitBreaker(options: CircuitBreaker): CircuitBreakerPlan {

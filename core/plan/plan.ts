@@ -424,6 +424,10 @@ export interface UpstreamPlan {
   readonly connections: number
   /** Who may wait where there are so many; null: nobody. */
   readonly pending: PendingPlan | null
+  /** Null: each try is alone. */
+  readonly hedging: HedgingPlan | null
+  /** Null: as many requests as there are connections for. */
+  readonly adaptive: AdaptivePlan | null
 }
 
 export interface RetryPlan {
@@ -455,6 +459,27 @@ export interface OutlierPlan {
   readonly ejectFor: number
   /** Default 0.5. */
   readonly maxEjected: number
+}
+
+/** When a second endpoint is asked, too. */
+export interface HedgingPlan {
+  /** Milliseconds without the head of an answer; NaN: as `quantile` says. */
+  readonly after: number
+  /** Of the latest answers, from 0 to 1; null: as `after` says. */
+  readonly quantile: number | null
+}
+
+/** How many requests are under way at a time. */
+export interface AdaptivePlan {
+  /** Default 4, 1,000 and 20. */
+  readonly min: number
+  readonly max: number
+  readonly start: number
+  /** Answers may take so many times as long as in calm times. Default 1.5. */
+  readonly tolerance: number
+  /** Requests that may wait, and for how many milliseconds. */
+  readonly pending: number
+  readonly maxWait: number
 }
 
 export interface PendingPlan {

@@ -15,6 +15,12 @@ export interface UpstreamReport {
   readonly workers: number
   /** Requests that wait for a connection. */
   readonly waiting: number
+  /** What all workers together let be under way at a time, and have; null: they learn no limit. */
+  readonly limit: {
+    readonly most: number
+    readonly underWay: number /** Workers where requests waited lately, or were refused. */
+    readonly reached: number
+  } | null
   readonly list: readonly EndpointReport[]
   /** Addresses that were taken out at run time. */
   readonly removed: readonly string[]
@@ -54,6 +60,7 @@ export function reportUpstreams(workers: readonly (readonly UpstreamState[])[]):
       ...{ panic: states.filter(({ isPanicking }) => isPanicking).length, workers: states.length, list },
       removed: [...new Set(states.flatMap((state) => state.removed))],
       waiting: states.reduce((sum, { waiting }) => sum + waiting, 0),
+      limit: reportLimit(states.flatMap(({ limit }) => limit ?? [])),
       open: states.filter(({ circuit }) => circuit !== null && circuit !== 'closed').length,
     }
   })
@@ -62,8 +69,8 @@ export function reportUpstreams(workers: readonly (readonly UpstreamState[])[]):
 /** One line for each upstream that has something wrong; or one for all. */
 export function upstreamLines(reports: readonly UpstreamReport[]): string[] {
   const wrong = reports.filter(
-    ({ list, panic, open, removed }) =>
-      panic + open + removed.length > 0 || list.some(({ state, added }) => state !== 'available' || added),
+    ({ list, panic, open, removed, limit }) =>
+      panic + open + removed.length + (limit?.reached ?? 0) > 0 || list.some(({ state, added }) => state !== 'available' || added),
   )
   if (wrong.length === 0) return reports.length === 0 ? [] : [`${reports.length}, every endpoint is available`]
   const lines = wrong.slice(0, SHOWN).flatMap(linesOf)
@@ -94,6 +101,16 @@ function reportEndpoint(states: readonly EndpointState[]): EndpointReport {
   }
 }
 
+function reportLimit(limits: readonly NonNullable<UpstreamState['limit']>[]): UpstreamReport['limit'] {
+  if (limits.length === 0) return null
+  const sum = (of: (limit: NonNullable<UpstreamState['limit']>) => number): number => limits.reduce((total, one) => total + of(one), 0)
+  return {
+    most: sum(({ most }) => most),
+    underWay: sum(({ underWay }) => underWay),
+    reached: limits.filter(({ isReached }) => isReached).length,
+  }
+}
+
 /** How it is, and what was changed about it: `draining: clients that stay until 14:03:11`, `ejected in 1 of 2 workers: …`. */
 export function endpointText({ state, added, until, ejected, why }: EndpointReport, workers = ejected): string {
   const came = added ? ' (added)' : ''
@@ -104,12 +121,14 @@ export function endpointText({ state, added, until, ejected, why }: EndpointRepo
   return `${state}${where}${came}: ${why}`
 }
 
-function linesOf({ name, endpoints, available, panic, open, workers, list, removed }: UpstreamReport): string[] {
+function linesOf({ name, endpoints, available, panic, open, workers, waiting, limit, list, removed }: UpstreamReport): string[] {
   const circuit = open > 0 ? `; its circuit is open in ${open} of ${workers} workers` : ''
+  const limited =
+    limit === null || limit.reached === 0 ? '' : `; ${limit.underWay} requests under way, of at most ${limit.most}; ${waiting} wait`
   const all = panic > 0 ? '; all are used, for too few are available' : ''
   const off = list.filter(({ state, added }) => state !== 'available' || added)
   return [
-    `${name}: ${available} of ${endpoints} endpoints available${all}${circuit}`,
+    `${name}: ${available} of ${endpoints} endpoints available${all}${circuit}${limited}`,
     ...off.slice(0, SHOWN).map((one) => `  ${one.address} ${endpointText(one, workers)}`),
     ...(off.length > SHOWN ? [`  and ${off.length - SHOWN} more`] : []),
     ...(removed.length > 0

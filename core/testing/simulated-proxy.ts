@@ -313,6 +313,8 @@ export class SimulatedProxy {
       upstreamChanged() {},
       retryRefused() {},
       mirrored() {},
+      hedged() {},
+      limitMoved() {},
       pluginCalled() {},
       pluginFailed: (plugin, why, detail) => this.#log({ plugin, level: 'error', text: `failed (${why}): ${detail}` }),
       pluginLogged: (plugin, level, text, at) =>

@@ -3,13 +3,22 @@
 import type { Deadlines } from '../deadlines.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
 import type { UpstreamPlan } from '../plan/plan.ts'
-import { Availability, type AvailabilityEnvironment } from './availability.ts'
+import { AdaptiveLimit } from './adaptive-limit.ts'
+import { Availability, type AvailabilityEnvironment, type AvailabilityEvents } from './availability.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import type { Endpoint } from './endpoint.ts'
 import { HealthChecks } from './health-checks.ts'
 import { RetryBudget } from './retry-budget.ts'
 
+export interface SafeguardsEvents extends AvailabilityEvents {
+  /** So many requests are under way at a time. */
+  limitMoved(upstream: string, limit: number): void
+  /** One more, or one less, waits. */
+  queued(upstream: string, change: 1 | -1): void
+}
+
 export interface SafeguardsEnvironment extends AvailabilityEnvironment {
+  readonly events: SafeguardsEvents
   /** From 0 up to 1. */
   readonly random: () => number
   /** A verdict of health checks is another one. */
@@ -25,21 +34,25 @@ export class Safeguards {
   readonly checks: HealthChecks | null
   /** Null: requests pass always. */
   readonly breaker: CircuitBreaker | null
+  /** Null: as many requests as come. */
+  readonly limit: AdaptiveLimit | null
   readonly #deadlines: Deadlines
   /** Tries have times of their own. */
   readonly isTimed: boolean
 
   /** Null: the plan asks for none. */
   static of(plan: UpstreamPlan, endpoints: readonly Endpoint[], environment: SafeguardsEnvironment): Safeguards | null {
-    const { retries, outlier, healthCheck, circuitBreaker, timeouts } = plan
-    const isPlain = retries === null && outlier === null && healthCheck === null && circuitBreaker === null
+    const { retries, outlier, healthCheck, circuitBreaker, timeouts, hedging, adaptive } = plan
+    const isSingle = retries === null && hedging === null
+    const isPlain = isSingle && outlier === null && healthCheck === null && circuitBreaker === null && adaptive === null
     if (isPlain && timeouts.total === Number.POSITIVE_INFINITY) return null
     return new Safeguards(plan, endpoints, environment)
   }
 
   private constructor(plan: UpstreamPlan, endpoints: readonly Endpoint[], environment: SafeguardsEnvironment) {
-    const { retries, outlier, healthCheck, timeouts } = plan
-    this.budget = retries === null ? null : new RetryBudget(retries.budget)
+    const { retries, outlier, healthCheck, timeouts, hedging } = plan
+    this.budget = retries === null && hedging === null ? null : new RetryBudget(retries?.budget ?? DEFAULT_BUDGET)
+    this.limit = limitOf(plan, environment)
     const availability = outlier === null && healthCheck === null ? null : new Availability(plan, endpoints, environment)
     this.availability = availability
     const { deadlines, random, events } = environment
@@ -93,12 +106,27 @@ export class Safeguards {
   close(left: readonly Endpoint[]): void {
     if (this.checks !== null) this.checks.isOn = false
     this.breaker?.close()
+    this.limit?.close()
     this.availability?.close(left)
   }
 }
 
 /** What an endpoint has done, or failed to do. 503: it was not asked at all. */
-function isOfEndpoint(code: ErrorCode): boolean {
+export function isOfEndpoint(code: ErrorCode): boolean {
   const { origin, status } = errorTable[code]
   return origin === 'upstream' && status !== 503
+}
+
+/** Where the plan says nothing of retries. */
+const DEFAULT_BUDGET = 0.2
+
+function limitOf({ name, adaptive }: UpstreamPlan, { deadlines, events }: SafeguardsEnvironment): AdaptiveLimit | null {
+  if (adaptive === null) return null
+  return new AdaptiveLimit({
+    ...{ plan: adaptive, deadlines },
+    counted: (change) => events.queued(name, change),
+    moved: (limit) => events.limitMoved(name, limit),
+    changed: (isLimited, why) =>
+      events.upstreamChanged({ upstream: name, endpoint: null, state: isLimited ? 'limited' : 'unlimited', why, isShared: false }),
+  })
 }

@@ -1,5 +1,6 @@
 /** How an upstream is, for people: what `status` and the admin listener tell. */
 import type { EndpointPlan, UpstreamPlan } from '../plan/plan.ts'
+import type { AdaptiveLimit } from './adaptive-limit.ts'
 import type { Circuit } from './circuit-breaker.ts'
 import type { EndpointChange } from './endpoint-changes.ts'
 import type { Upstream } from './upstream.ts'
@@ -15,6 +16,8 @@ export interface UpstreamState {
   /** Clients may stay with their endpoint. */
   readonly isSticky: boolean
   readonly isDiscovered: boolean
+  /** How many requests may be under way, and are; null: it learns no limit. */
+  readonly limit: { readonly most: number; readonly underWay: number; readonly isReached: boolean } | null
   readonly endpoints: readonly EndpointState[]
   /** Addresses that were taken out at run time, and would be there else. */
   readonly removed: readonly string[]
@@ -50,6 +53,7 @@ export function stateOf(
   return {
     ...{ name: plan.name, waiting, isSticky: plan.sticky !== null, isDiscovered: plan.discovery !== null },
     circuit: safeguards?.breaker?.state ?? null,
+    limit: limitOf(safeguards?.limit ?? null),
     isPanicking: safeguards?.availability?.isPanicking === true,
     endpoints: endpoints.map(({ plan: { address, weight, drain }, pool, health, inFlight }) => {
       const isEjected = health?.isEjected === true
@@ -62,4 +66,8 @@ export function stateOf(
     }),
     removed: changes.filter(({ isRemoved, address }) => isRemoved && named.has(address)).map(({ address }) => address),
   }
+}
+
+function limitOf(limit: AdaptiveLimit | null): UpstreamState['limit'] {
+  return limit === null ? null : { most: limit.limit, underWay: limit.underWay, isReached: limit.isLimited }
 }

@@ -2,20 +2,19 @@
 import type { HashKey, Tools } from '../balancer/balancer.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { PendingPlan, UpstreamPlan } from '../plan/plan.ts'
-import type { AvailabilityEvents } from './availability.ts'
 import type { UpstreamConnection } from './connection.ts'
 import { ConnectionQueue } from './connection-queue.ts'
 import { Endpoint } from './endpoint.ts'
 import { type Choice, type Group, groupsOf } from './group.ts'
+import { Hedging } from './hedging.ts'
 import type { PrivateConnections } from './private-connections.ts'
 import { type Asked, hashOf } from './request-key.ts'
-import { Safeguards, type SafeguardsEnvironment } from './safeguards.ts'
+import { Safeguards, type SafeguardsEnvironment, type SafeguardsEvents } from './safeguards.ts'
 import { Stickiness } from './stickiness.ts'
 
-export interface UpstreamEvents extends AvailabilityEvents {
+export interface UpstreamEvents extends SafeguardsEvents {
   dialled(upstream: string, endpoint: string, ok: boolean): void
   upstreamClosed(upstream: string, endpoint: string): void
-  queued(upstream: string, change: 1 | -1): void
 }
 
 export interface UpstreamEnvironment extends SafeguardsEnvironment, Tools {
@@ -43,6 +42,8 @@ export class Upstream {
   stickiness: Stickiness | null = null
   /** Its balancer wants to know how long answers take. */
   readonly timesAnswers: boolean
+  /** Null: a request is asked of one endpoint at a time. */
+  readonly hedging: Hedging | null
   endpoints: readonly Endpoint[] = []
   #groups: readonly Group[] = []
   readonly #key: HashKey | null
@@ -56,6 +57,7 @@ export class Upstream {
     this.plan = plan
     this.safeguards = Safeguards.of(plan, endpoints, environment)
     this.timesAnswers = balancer.kind === 'leastTime'
+    this.hedging = plan.hedging === null ? null : new Hedging(plan.hedging, environment.deadlines)
     this.#key = 'key' in balancer ? balancer.key : null
     this.#environment = environment
     this.#queue = plan.pending === null ? null : this.#makeQueue(plan.pending)
@@ -87,9 +89,9 @@ export class Upstream {
     })
   }
 
-  /** Requests that wait for a connection. */
+  /** Requests that wait for a connection, or to be under way. */
   get waiting(): number {
-    return this.#queue?.size ?? 0
+    return (this.#queue?.size ?? 0) + (this.safeguards?.limit?.waiting ?? 0)
   }
 
   /**

@@ -31,6 +31,17 @@ test('all that it asks for is a line each, defaults filled in', () => {
   )
 })
 
+test('second tries, and a limit that is learnt', () => {
+  assert.equal(explained({ hedging: {}, limits: { adaptive: { max: 200 }, pending: 50 } }), [
+    'a second endpoint is asked, too, when later than 95% of the latest answers',
+    'requests under way a worker: 4 to 200, as many as are answered in 1.5 times the time of calm; 50 requests wait, up to 5s',
+  ])
+  assert.equal(explained({ hedging: { after: '80ms' }, limits: { adaptive: {} } }), [
+    'a second endpoint is asked, too, after 80ms',
+    'requests under way a worker: 4 to 1000, as many as are answered in 1.5 times the time of calm; nobody waits',
+  ])
+})
+
 test('connections without a queue, and checks that only connect', () => {
   assert.equal(explained({ healthCheck: { type: 'tcp' }, limits: { connections: 1 } }), [
     'each endpoint is checked each 5s: tcp',

@@ -26,6 +26,7 @@ const upstream = (name: string, endpoints: readonly EndpointState[], isPanicking
   isPanicking,
   waiting: 3,
   circuit: isPanicking ? 'open' : null,
+  limit: null,
   endpoints,
   removed: [],
   isSticky: false,
@@ -43,7 +44,7 @@ test('an endpoint is as it is in the worker that thinks worst of it, and it is s
   ])
   assert.equal(reports, [
     {
-      ...{ name: 'api', endpoints: 3, available: 1, panic: 1, open: 1, workers: 2, waiting: 6, removed: [] },
+      ...{ name: 'api', endpoints: 3, available: 1, panic: 1, open: 1, workers: 2, waiting: 6, removed: [], limit: null },
       list: [
         {
           address: 'a',
@@ -93,6 +94,17 @@ test('what was changed at run time is said', () => {
   assert.equal(linesAbout('api', ['other: x', ...upstreamLines([report!]), 'more: y']), upstreamLines([report!]))
   assert.equal([linesAbout('apx', upstreamLines([report!])), linesAbout(null, ['null: x'])], [[], []])
   assert.is(formatEndpoints({ did: 'endpoint a of api is added', upstreams: [report!] }), 'endpoint a of api is added\n')
+})
+
+test('a limit that requests run into is told, and one that none does is not', () => {
+  const limited = (most: number, isReached: boolean): UpstreamState => ({
+    ...upstream('api', [endpoint('a')]),
+    limit: { most, underWay: most, isReached },
+  })
+  const reports = reportUpstreams([[limited(12, true)], [limited(8, false)]])
+  assert.equal(reports[0]!.limit, { most: 20, underWay: 20, reached: 1 })
+  assert.equal(upstreamLines(reports), ['api: 1 of 1 endpoints available; 20 requests under way, of at most 20; 6 wait'])
+  assert.equal(upstreamLines(reportUpstreams([[limited(12, false)]])), ['1, every endpoint is available'])
 })
 
 test('when all is well that is one line, and without upstreams there is none', () => {

@@ -49,6 +49,8 @@ export function anUpstream(changes: Partial<UpstreamPlan> = {}): UpstreamPlan {
       healthCheck: null,
       circuitBreaker: null,
       pending: null,
+      hedging: null,
+      adaptive: null,
       panic: 0.5,
       proxyProtocol: null,
     },

@@ -121,6 +121,9 @@ export class RunningProxy implements AsyncDisposable {
   retriesRefused = 0
   /** `next 2xx` for each copy of a request. */
   readonly mirrored: string[] = []
+  readonly hedges: string[] = []
+  /** What was learnt of how many requests may be under way. */
+  limit = Number.NaN
   /** Requests that wait for a connection. */
   waiting = 0
   readonly runtime: Runtime
@@ -314,6 +317,10 @@ export class RunningProxy implements AsyncDisposable {
         this.mirrored.push(`${upstream} ${outcome}`)
         this.#waiting.poke()
       },
+      hedged: (_, outcome) => this.hedges.push(outcome),
+      limitMoved: (_, limit) => {
+        this.limit = limit
+      },
       retryRefused: () => {
         this.retriesRefused++
       },
@@ -421,12 +428,26 @@ function makeUpstream(
       outlier: outlier === undefined ? null : makeOutlier(outlier),
       circuitBreaker: circuitBreaker === undefined ? null : makeCircuitBreaker(circuitBreaker),
       pending: null,
+      hedging: null,
+      adaptive: null,
       healthCheck: healthCheck === undefined ? null : makeHealthCheck(healthCheck),
       panic: 0.5,
       connections: Number.POSITIVE_INFINITY,
       proxyProtocol: null,
     },
-    ...pick(rest, ['balancer', 'host', 'hostName', 'tls', 'idleConnections', 'panic', 'connections', 'pending', 'proxyProtocol']),
+    ...pick(rest, [
+      'balancer',
+      'host',
+      'hostName',
+      'tls',
+      'idleConnections',
+      'panic',
+      'connections',
+      'pending',
+      'proxyProtocol',
+      'hedging',
+      'adaptive',
+    ]),
     endpoints: endpoints.map((endpoint) => makeEndpoint(typeof endpoint === 'string' ? endpoint : endpoint.address)),
     timeouts: { connect: 5_000, response: 60_000, idle: 60_000, keepAlive: 60_000, total: Number.POSITIVE_INFINITY, ...timeouts },
   }

@@ -170,6 +170,8 @@ function observerOf(told: Told): Observer {
     upstreamChanged: quiet,
     retryRefused: quiet,
     mirrored: quiet,
+    hedged: quiet,
+    limitMoved: quiet,
     handshakeFailed: quiet,
     pluginCalled: (_plugin, calls) => void told.calls.push(calls),
     pluginFailed: (plugin, why, detail) => void told.failures.push({ plugin, why, detail }),
