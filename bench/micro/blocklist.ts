@@ -22,7 +22,7 @@ try {
   delay.enable()
   const cpu = process.cpuUsage()
   const started = performance.now()
-  const plan = { name: 'hosts', hosts: [], allow: [], files: [{ name: 'names', file }] }
+  const plan = { name: 'hosts', hosts: [], allow: [], files: [{ fetched: null, name: 'names', file }] }
   const list = await readBlocklist(plan, turn)
   const loadMs = performance.now() - started
   const { user, system } = process.cpuUsage(cpu)

@@ -2,7 +2,7 @@
  * The names that a forward listener refuses: what the config and its lists name, less what is allowed. Read in steps of a few
  * milliseconds, and exchanged as a whole: nobody ever sees half a list.
  */
-import { closeSync, openSync, readSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { BlocklistPlan } from '../plan/plan.ts'
 import { ListReader } from './list-reader.ts'
@@ -52,7 +52,8 @@ export async function readBlocklist(plan: BlocklistPlan, pause: () => Promise<vo
   const lists = [plan.name, ...plan.files.map(({ name }) => name)]
   for (const host of plan.hosts) addHost(blocked, host)
   for (const host of plan.allow) addHost(allowed, host)
-  for (const [i, { file }] of plan.files.entries()) {
+  for (const [i, { file, fetched }] of plan.files.entries()) {
+    if (fetched !== null && !existsSync(file)) continue
     const reader = new ListReader((bytes, from, to, { kinds, isException }) =>
       (isException ? allowed : blocked).add(bytes, from, to, { kinds, source: i + 1 }),
     )

@@ -1,6 +1,6 @@
 /** The block lists of a plan, read before it is taken into use. Lists whose files did not change are the same objects as before. */
-import { type BigIntStats, statSync } from 'node:fs'
-import type { BlocklistPlan } from '../plan/plan.ts'
+import { type BigIntStats, existsSync, statSync } from 'node:fs'
+import type { BlocklistPlan, ListFilePlan } from '../plan/plan.ts'
 import { type Blocklist, readBlocklist, whyUnreadable } from './blocklist.ts'
 
 export interface Blocklists {
@@ -25,7 +25,7 @@ export async function gatherBlocklists(
   const made = new Map<string, Blocklist>()
   const files = new Map<string, string>()
   for (const plan of plans) {
-    const seen = plan.files.map(({ file }) => lookAt(file))
+    const seen = plan.files.map(lookAt)
     for (const { file, signature } of seen) files.set(file, signature)
     const key = JSON.stringify([plan, seen.map(({ signature, unsure }) => signature + unsure)])
     const list = made.get(key) ?? before?.made.get(key) ?? (await readBlocklist(plan, pause))
@@ -43,7 +43,9 @@ interface Seen {
   readonly unsure: string
 }
 
-function lookAt(file: string): Seen {
+function lookAt({ file, fetched }: ListFilePlan): Seen {
+  // It has not come yet.
+  if (fetched !== null && !existsSync(file)) return { file, signature: 'none', unsure: '' }
   try {
     const { dev, ino, size, mtimeNs, ctimeNs }: BigIntStats = statSync(file, { bigint: true })
     const now = BigInt(Date.now()) * 1_000_000n

@@ -15,6 +15,7 @@ import { suggestWorkers, thisMachine } from '../process/capacity.ts'
 import { type Control, type ReloadResult, startControl } from '../process/control.ts'
 import { configPlace, findRunning } from '../process/control-folder.ts'
 import type { EndpointsTold } from '../process/control-protocol.ts'
+import type { ListKeeper } from '../process/list-keeper.ts'
 import type { LogTarget, PlanSummary } from '../process/messages.ts'
 import { Supervisor } from '../process/supervisor.ts'
 import { reportUpstreams, type UpstreamReport, upstreamLines, withoutHealthy } from '../process/upstream-report.ts'
@@ -99,6 +100,8 @@ class Program {
   #control: Control | null = null
   /** Null until a plan has certificates that come by ACME. */
   #certificates: CertificateKeeper | null = null
+  /** Null until a plan has block lists that are fetched. */
+  #lists: ListKeeper | null = null
   /** It has accepted traffic. */
   #isUp = false
   readonly #drained = Promise.withResolvers<void>()
@@ -145,6 +148,7 @@ class Program {
     }
     await this.#stop.promise
     this.#certificates?.close()
+    this.#lists?.close()
     const closing = this.#config?.close()
     await this.#supervisor.drain()
     await closing
@@ -156,6 +160,7 @@ class Program {
 
   kill(): void {
     this.#certificates?.close()
+    this.#lists?.close()
     this.#supervisor.kill()
     void this.#config?.close()
   }
@@ -197,8 +202,9 @@ class Program {
     })
   }
 
-  #onLive({ log, plugins, acme }: PlanSummary): void {
+  #onLive({ log, plugins, acme, lists }: PlanSummary): void {
     void this.#keepCertificates(acme)
+    void this.#keepLists(lists)
     this.#log.level = log.level
     this.#loadedAt = new Date()
     const lines = loadLines(plugins)
@@ -218,6 +224,18 @@ class Program {
     }
     // There may have been another reload meanwhile.
     this.#certificates?.set(this.#supervisor.summary?.acme ?? plans)
+  }
+
+  async #keepLists(plans: PlanSummary['lists']): Promise<void> {
+    if (this.#lists === null && plans.length > 0) {
+      const { createListKeeper } = await import('../process/create-list-keeper.ts')
+      this.#lists ??= createListKeeper({
+        log: (level, text, fields) => this.#log[level](fields, text),
+        // Else the watch tells.
+        kept: () => this.#options.watch || void this.#config?.reload(),
+      })
+    }
+    this.#lists?.set(this.#supervisor.summary?.lists ?? plans)
   }
 
   #reload(): Promise<ReloadResult> {
@@ -301,6 +319,7 @@ class Program {
       plugins: pluginNames(this.#supervisor.summary?.plugins ?? []),
       upstreams,
       certificates: this.#certificates?.states ?? [],
+      lists: this.#lists?.states ?? [],
       workers,
     }
   }

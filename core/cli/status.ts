@@ -18,7 +18,16 @@ export interface Status {
   readonly plugins?: readonly string[]
   readonly upstreams?: readonly string[]
   readonly certificates?: readonly CertificateStatus[]
+  readonly lists?: readonly ListStatus[]
   readonly workers?: readonly WorkerStatus[]
+}
+
+/** Of a block list that is fetched. */
+export interface ListStatus {
+  readonly url?: string
+  /** ISO 8601; null: none has come yet. */
+  readonly fetchedAt?: string | null
+  readonly problem?: string | null
 }
 
 /** Of one that comes by ACME. */
@@ -64,10 +73,17 @@ export function formatStatus(status: Status, now: Date): string {
   for (const [i, plugin] of (status.plugins ?? []).entries()) rows.push([i === 0 ? 'plugins' : '', plugin])
   for (const [i, upstream] of (status.upstreams ?? []).entries()) rows.push([i === 0 ? 'upstreams' : '', upstream])
   for (const [i, one] of (status.certificates ?? []).entries()) rows.push([i === 0 ? 'certificates' : '', describeCertificate(one)])
+  for (const [i, one] of (status.lists ?? []).entries()) rows.push([i === 0 ? 'block lists' : '', describeList(one, ago)])
   const blocks = [rows.map(([name, value]) => `${name.padEnd(12)} ${value}`).join('\n')]
   if (lastReload?.ok === false) blocks.push(lastReload.text)
   if (status.workers !== undefined && status.workers.length > 0) blocks.push(workerTable(status.workers))
   return `${blocks.join('\n\n')}\n`
+}
+
+/** `https://example.com/ads.txt fetched 2 h ago` */
+function describeList({ url = '?', fetchedAt, problem }: ListStatus, ago: (at: string) => string): string {
+  const failed = problem == null ? '' : `, the last request failed: ${problem}`
+  return `${url} ${fetchedAt == null ? 'not there yet' : `fetched ${ago(fetchedAt)}`}${failed}`
 }
 
 /** `www.example.com until 2026-03-01, renewed 2026-01-30` */

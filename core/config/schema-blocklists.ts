@@ -3,10 +3,12 @@ import { resolve } from 'node:path'
 import { scanList, whyUnreadable } from '../blocking/blocklist.ts'
 import type { ListReader } from '../blocking/list-reader.ts'
 import { isHostName, isIp } from '../net/address.ts'
+import { fileOfList } from './list-files.ts'
 import type { Path } from './positions.ts'
 import { isObject, type Report, show } from './report.ts'
 import type { ListenerPart } from './schema-parts.ts'
-import { chosen, list, object, oneOrMany, type Schema, text, textThat, wrong } from './schema-values.ts'
+import { chosen, duration, list, object, oneOrMany, type Schema, text, textThat, wrong } from './schema-values.ts'
+import { parseDuration } from './units.ts'
 
 const blockedHost = textThat((written) => {
   const name = written.replace(/^(?:\|\||\*\.)/, '').replace(/\^$/, '')
@@ -20,8 +22,23 @@ const listFile = chosen((value) => (typeof value === 'string' ? text : isObject(
 const namedFile = object({ file: text, name: text }, ['file'])
 const notAFile = wrong("a file such as './ads.txt' or { file, name }")
 
+const listUrl = chosen((value) => (typeof value === 'string' ? webUrl : isObject(value) ? namedUrl : notAUrl))
+const webUrl = textThat((written) => {
+  const url = URL.parse(written)
+  if (url === null || !/^https?:$/.test(url.protocol)) return `expected a URL such as 'https://example.com/ads.txt', got ${show(written)}`
+  return url.username === '' && url.password === '' ? null : 'a list is fetched without a user: take it out of the URL'
+})
+const every = chosen((value) => (typeof value === 'string' && parseDuration(value) !== null ? oftenEnough : duration))
+const oftenEnough = textThat((written) =>
+  (parseDuration(written) ?? 0) >= 60_000 ? null : `a list is asked for once a minute at most, got ${show(written)}`,
+)
+const namedUrl = object({ url: webUrl, name: text, every }, ['url'])
+const notAUrl = wrong("a URL such as 'https://example.com/ads.txt' or { url, name, every }")
+
 export const blocklistOptions: Schema = object({
   files: list(listFile),
+  urls: list(listUrl),
+  storage: text,
   hosts: oneOrMany(blockedHost),
   allow: oneOrMany(blockedHost),
   name: text,
@@ -42,11 +59,19 @@ export function checkBlocklists(listeners: readonly ListenerPart[], report: Repo
     if (!isObject(block) || !isObject(block.options) || seen.has(block)) continue
     seen.add(block)
     const at: Path = [...path, 'block', { hidden: 'options' }]
-    const { files, hosts } = block.options
+    const { files, hosts, urls, storage } = block.options
+    if (Array.isArray(urls)) for (const url of urls) nameFile(url, storage, options)
     if (Array.isArray(files)) for (const [i, file] of files.entries()) checkFile(file, [...at, 'files', i], { ...options, report, scanned })
-    const isEmpty = hosts === undefined && (!Array.isArray(files) || files.length === 0)
-    if (isEmpty) report.warn(at, 'this list blocks nothing: it has neither files nor hosts')
+    const isEmpty = hosts === undefined && [files, urls].every((list) => !Array.isArray(list) || list.length === 0)
+    if (isEmpty) report.warn(at, 'this list blocks nothing: it has neither files nor urls nor hosts')
   }
+}
+
+/** It is read when it has come, and again when it is another one; what is in it is not of the config. */
+function nameFile(entry: unknown, storage: unknown, { folder, named }: ListOptions): void {
+  const url = isObject(entry) ? entry.url : entry
+  const isKept = storage === undefined || (typeof storage === 'string' && storage !== '')
+  if (typeof url === 'string' && URL.canParse(url) && isKept) named.add(fileOfList(url, storage as string | undefined, folder))
 }
 
 interface Scanning extends ListOptions {

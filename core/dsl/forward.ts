@@ -136,6 +136,15 @@ export interface ListFile {
   /** What the log and the answer call it. Default: the name of the file. */
   name?: string | undefined
 }
+/** A list that is published somewhere: `{ url: 'https://example.com/adult.txt', name: 'adult', every: '6h' }`. */
+export interface ListUrl {
+  /** Of HTTP or HTTPS. */
+  url: string
+  /** What the log and the answer call it: its category, say. Default: the last part of its path. */
+  name?: string | undefined
+  /** How often it is asked for, by a conditional request. Default `1d`, at least `1m`. */
+  every?: Duration | undefined
+}
 /** Names that are not reached, by themselves or by lists of them. A million take about 17 MB a worker. */
 export interface BlocklistOptions {
   /**
@@ -144,6 +153,14 @@ export interface BlocklistOptions {
    * all that is under them too. A line that is not understood is told by `check` and left out; a file that changes is read again.
    */
   files?: List<string | ListFile> | undefined
+  /**
+   * Lists of the same kinds that are fetched, at the start and then as often as `every` says, in one minute and up to 64 MB. The last good one is kept
+   * on disk, so that a start without a network has it: one that does not come whole, or has no name in it, changes nothing. Before the first has come
+   * nothing of it is blocked.
+   */
+  urls?: List<string | ListUrl> | undefined
+  /** Where fetched lists are kept, from the folder of the config. Default `.sluice/lists`. */
+  storage?: string | undefined
   /** `'example.com'`: that name alone; `'*.example.com'`: every name under it, as in routes; `'||example.com^'`: both. Addresses, too. */
   hosts?: OneOrMany<string> | undefined
   /** Never blocked, whatever lists say. Written as `hosts` is. */

@@ -280,11 +280,23 @@ export interface BlocklistPlan {
   /** In ASCII and lower case: `example.com`, `*.example.com`, `||example.com^`. */
   readonly hosts: readonly string[]
   readonly allow: readonly string[]
-  readonly files: readonly {
-    readonly name: string
-    /** Absolute. */
-    readonly file: string
-  }[]
+  readonly files: readonly ListFilePlan[]
+}
+
+export interface ListFilePlan {
+  readonly name: string
+  /** Absolute. */
+  readonly file: string
+  /** Where it is fetched from, so that it need not be there yet; null: it is somebody's file. */
+  readonly fetched: FetchedListPlan | null
+}
+
+export interface FetchedListPlan {
+  readonly url: string
+  /** Absolute: where it is kept. */
+  readonly file: string
+  /** Milliseconds from one request to the next. */
+  readonly everyMs: number
 }
 
 export interface ListenerLimits {

@@ -7,7 +7,7 @@ import type { Challenge } from '../listener/challenges.ts'
 import type { SeriesDelta } from '../observe/counters.ts'
 import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
-import type { AcmePlan, ListenAddress, LogPlan } from '../plan/plan.ts'
+import type { AcmePlan, FetchedListPlan, ListenAddress, LogPlan } from '../plan/plan.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
 import type { PluginState, UseSummary } from '../sandbox/roster.ts'
 import type { EndpointChange } from '../upstream/endpoint-changes.ts'
@@ -24,6 +24,8 @@ export interface PlanSummary {
   readonly admin: { readonly listen: readonly ListenAddress[] } | null
   readonly plugins: readonly UseSummary[]
   readonly acme: readonly AcmePlan[]
+  /** Block lists that are fetched. */
+  readonly lists: readonly FetchedListPlan[]
 }
 
 /** Where access lines go: null is standard output. */

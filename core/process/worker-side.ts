@@ -16,7 +16,9 @@ import { Counters } from '../observe/counters.ts'
 import { LineSink } from '../observe/line-sink.ts'
 import { StoreNews } from '../observe/store-news.ts'
 import { Traffic } from '../observe/traffic.ts'
+import { fetchedListsOf } from '../plan/compile-blocklist.ts'
 import type { Difference } from '../plan/difference.ts'
+import { blocklistsOf } from '../plan/forward-listeners.ts'
 import type { ListenAddress, Plan } from '../plan/plan.ts'
 import type { Counting } from '../policy/counting.ts'
 import type { Capabilities } from '../sandbox/capabilities.ts'
@@ -431,7 +433,7 @@ function summarize({ plan, plugins }: Prepared): PlanSummary {
       scheme: listener.kind !== 'http' ? listener.kind : listener.tls === null ? ('http' as const) : ('https' as const),
     }
   })
-  return { listeners, log: plan.log, admin: plan.admin, plugins, acme: plan.acme }
+  return { listeners, log: plan.log, admin: plan.admin, plugins, acme: plan.acme, lists: fetchedListsOf(blocklistsOf(plan.listeners)) }
 }
 
 /** Loaded when a plugin first asks: most workers have none that does. */

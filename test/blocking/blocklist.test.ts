@@ -1,12 +1,12 @@
-import { rmSync, utimesSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { readBlocklist } from '../../core/blocking/blocklist.ts'
 import { gatherBlocklists } from '../../core/blocking/gather.ts'
 import { blocklist } from '../../core/index.ts'
-import { compileBlocklist } from '../../core/plan/compile-blocklist.ts'
+import { compileBlocklist, fetchedListsOf } from '../../core/plan/compile-blocklist.ts'
 import { makeFolder } from '../config/support.ts'
 
 const FILES = {
@@ -60,6 +60,38 @@ test('lists whose files did not change are the same objects as before', async ()
   assert.ok(second.of.get(d!)!.match('other.example') !== null)
   assert.is(second.of.get(d!)!.match('x.bad.example'), null)
   assert.is(second.made.size, 2)
+})
+
+test('a list that is fetched blocks nothing before it has come, and is read when it has', async () => {
+  const folder = makeFolder(FILES)
+  const plans = () => [
+    compileBlocklist({ urls: [{ url: 'https://lists.test/ads.txt', name: 'adult' }, 'http://lists.test/'], storage: 'kept' }, folder),
+  ]
+  const [plan] = plans()
+  assert.equal(
+    plan!.files.map(({ name }) => name),
+    ['adult', 'lists.test'],
+  )
+  const before = await gatherBlocklists([plan!], { pause: turn })
+  assert.is(before.of.get(plan!)!.match('ads.example'), null)
+  const { file } = plan!.files[0]!
+  mkdirSync(dirname(file))
+  writeFileSync(file, FILES['ads.txt'])
+  const [again] = plans()
+  const after = await gatherBlocklists([again!], { before, pause: turn })
+  assert.equal(after.of.get(again!)!.match('ads.example'), { list: 'adult', rule: 'ads.example' })
+  assert.is.not(before.files.get(file), after.files.get(file))
+})
+
+test('one that several lists have is fetched once, as often as the most eager says', () => {
+  const url = 'https://lists.test/ads.txt'
+  const plans = [{ urls: [url] }, { urls: [{ url, every: '6h' as const }] }, { urls: [url], storage: './other' }].map((one) =>
+    compileBlocklist(one, '/x'),
+  )
+  assert.equal(
+    fetchedListsOf(plans).map(({ everyMs }) => everyMs / 3_600_000),
+    [6, 24],
+  )
 })
 
 test('a file that cannot be read is named', async () => {
