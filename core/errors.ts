@@ -66,6 +66,13 @@ export const errorTable = {
     'never',
     'This is a forward proxy: ask it for a whole URL (http://host/path), or for a tunnel with CONNECT host:port.',
   ),
+  not_redirected: row(
+    400,
+    'http_request_error',
+    'downstream',
+    'never',
+    'This listener takes what a firewall sends here on its way to elsewhere (transparent), and this was not.',
+  ),
   unsupported_scheme: row(
     501,
     'http_request_error',

@@ -246,24 +246,45 @@ export class Runtime {
     }
   }
 
-  /** HTTP, and on the forward side perhaps SOCKS with it. */
+  /** HTTP, and on the forward side perhaps SOCKS with it, or tunnels. */
   #useShared(plan: ListenerPlan, known: Listener | null, outside: Map<string, AnyListener>, shared: Shared): Listener {
     const listener = this.#useHttp(plan, known, shared)
-    if (plan.socks === null) {
+    const goOn = <Inside extends AnyListener>(key: string, use: (before: AnyListener | null) => Inside): Inside => {
+      const used = use(outside.get(key) ?? null)
+      outside.delete(key)
+      this.#inside.set(key, used)
+      return used
+    }
+    const { socks, tunnels, name } = plan
+    const places = shared.forwardings.get(plan)
+    if (socks === null && tunnels === null) {
       listener.share(null)
       return listener
     }
-    const key = `socks ${plan.name}`
-    const before = outside.get(key) ?? null
     const takes = plan.forward?.intercept ? listener : null
-    const socks = this.#useSocks(plan.socks, before, { forward: shared.forwardings.get(plan)!, takes }, shared)
-    outside.delete(key)
-    this.#inside.set(key, socks)
-    listener.share(socks)
+    listener.share({
+      socks: socks === null ? null : goOn(`socks ${name}`, (before) => this.#useSocks(socks, before, { forward: places!, takes }, shared)),
+      tunnels:
+        tunnels === null
+          ? null
+          : goOn(`tunnels ${name}`, (before) => this.#useTunnels(tunnels, before, { places: places!, takes }, shared)),
+    })
     return listener
   }
 
   /** `takes`: the listener for tunnels that may end here. */
+  #useTunnels(
+    plan: TcpListenerPlan,
+    before: AnyListener | null,
+    { places, takes }: { readonly places: Forwarding; readonly takes: Listener | null },
+    shared: Shared,
+  ): TcpListener {
+    const known = before instanceof TcpListener ? before : null
+    const service = this.#makeTcpService(plan, { places, takes, inside: new Map() }, shared)
+    known?.use(service)
+    return known ?? new TcpListener(service, this.#environment())
+  }
+
   #useSocks(
     plan: SocksListenerPlan,
     before: AnyListener | null,
@@ -319,15 +340,19 @@ export class Runtime {
       this.#inside.set(key, used)
       inside.set(listener, used)
     }
-    const service: TcpService = {
+    const service = this.#makeTcpService(plan, { places: shared.forwardings.get(plan) ?? null, takes: null, inside }, shared)
+    known?.use(service)
+    return known ?? new TcpListener(service, this.#environment())
+  }
+
+  #makeTcpService(plan: TcpListenerPlan, { places, takes, inside }: Beside, shared: Shared): TcpService {
+    return {
       ...this.#makeShared(shared),
-      listener: plan,
-      skipsTls: this.#options.skipsTls ?? false,
+      ...{ listener: plan, places, skipsTls: this.#options.skipsTls ?? false },
+      takeGranted: takes === null ? null : (tunnel, place) => takes.takeGranted(tunnel, place),
       terminationOf: (route) => shared.materials.terminations.get(route)!,
       httpListenerOf: ({ destination }) => inside.get((destination as { readonly listener: ListenerPlan }).listener)!,
     }
-    known?.use(service)
-    return known ?? new TcpListener(service, this.#environment())
   }
 
   /** The one that goes on as this listener: of its name, or, when that name is gone, of its address. Not if TLS comes or goes. */
@@ -360,9 +385,11 @@ export class Runtime {
         fields: limits.fields,
         encodedSlashes,
         forward: forward !== null,
+        transparent: listener.transparent !== null,
         own: forward?.pac?.paths ?? NO_PATHS,
       },
-      forward: shared.forwardings.get(listener) ?? null,
+      forward: forward === null ? null : shared.forwardings.get(listener)!,
+      places: listener.transparent === null ? null : shared.forwardings.get(listener)!,
       inside: null,
       logHooks: LogHooks.of(listener),
       mirrors: this.#mirrors,
@@ -421,7 +448,15 @@ interface Shared {
   readonly plan: Plan
   readonly materials: Materials
   readonly upstreams: ReadonlyMap<UpstreamPlan, Upstream>
-  readonly forwardings: ReadonlyMap<ListenerPlan | SocksListenerPlan, Forwarding>
+  readonly forwardings: ReadonlyMap<ListenerPlan | SocksListenerPlan | TcpListenerPlan, Forwarding>
+}
+
+/** What a TCP listener has to do with others. */
+interface Beside {
+  readonly places: Forwarding | null
+  /** Gets tunnels that may end here. */
+  readonly takes: Listener | null
+  readonly inside: ReadonlyMap<ListenerPlan, Listener>
 }
 
 /** Whether it can go on as that one. */

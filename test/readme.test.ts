@@ -71,6 +71,15 @@ test('the config of balancers passes check', () => {
   assert.is(status, 0, output)
 })
 
+test('the config of transparent listeners passes check, and has rules for a firewall', () => {
+  const files = { 'proxy.config.ts': named('transparent: proxy.config.ts') }
+  const checked = sluice(files, 'check')
+  assert.is(checked.status, 0, checked.output)
+  const { status, output } = sluice(files, 'transparent', 'rules', '--listener', 'mail', '--interface', 'eth1', '--ports', '993')
+  assert.is(status, 0, output)
+  assert.match(output, /iifname "eth1" .* tcp dport \{ 993 \} tproxy ip to :3130/)
+})
+
 secured('the config of a TCP listener passes check, and its test passes', ({ server }) => {
   const files = Object.fromEntries(
     ['mq', 'web'].flatMap((name) => [

@@ -138,6 +138,8 @@ function createService(connections = 1): { service: Service; upstreamWires: Memo
     encodedSlashes: false,
     forward: null,
     socks: null,
+    transparent: null,
+    tunnels: null,
     h2c: false,
     limits: {
       headBytes: 32768,
@@ -167,6 +169,7 @@ function createService(connections = 1): { service: Service; upstreamWires: Memo
     rules: { requestLineBytes: 8192, fields: 100, encodedSlashes: false },
     forward: null,
     inside: null,
+    places: null,
     deadlines,
     observer,
     logHooks: null,

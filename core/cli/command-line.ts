@@ -15,6 +15,7 @@ import {
   readDuration,
   readFormat,
   readHeader,
+  readPorts,
   readQuestion,
   readSeconds,
   readUrl,
@@ -78,6 +79,8 @@ async function runCommand({ command, options, rest }: ParsedCommand, cacheFolder
       const { runPluginNew } = await import('./plugin-new.ts')
       return runPluginNew({ name: rest[0]!, dir: textOf(options, 'dir') })
     }
+    case commands.transparentRules:
+      return transparentRules(options, file)
     case commands.cachePurge:
       return cache({ kind: 'purge', ...purgeOf(rest[0], options) }, options)
     case commands.cacheList:
@@ -201,6 +204,26 @@ async function explain(words: readonly string[], options: Options, config: strin
   const headers = listOf(options, 'header').map(readHeader)
   const listener = textOf(options, 'listener')
   return runExplain(config, { method, url, headers, from, listener, head: null, protocol: 'HTTP/1.1', all: printing.all }, printing)
+}
+
+async function transparentRules(options: Options, config: string): Promise<number> {
+  const { runExplain } = await import('./explain.ts')
+  const by = textOf(options, 'interface')
+  const user = textOf(options, 'user')
+  if (by !== null && !/^[\w.@-]{1,15}$/.test(by)) throw new UsageError(`not the name of an interface: ${by}`)
+  if (user !== null && !/^[\w.-]+$/.test(user)) throw new UsageError(`not the name or number of a user: ${user}`)
+  const firewall = { listener: textOf(options, 'listener'), ports: readPorts(textOf(options, 'ports') ?? '80,443'), interface: by, user }
+  const nothing = {
+    method: 'GET',
+    url: '/',
+    headers: [],
+    from: '127.0.0.1',
+    listener: null,
+    head: null,
+    protocol: 'HTTP/1.1',
+    all: false,
+  } as const
+  return runExplain(config, { ...nothing, firewall }, { json: false })
 }
 
 type Source = { readonly kind: 'file'; readonly file: string } | { readonly kind: 'url'; readonly url: string }

@@ -240,6 +240,29 @@ const pluginProfile: CommandSpec = {
   environment: [controlVariable],
 }
 
+const transparentRules: CommandSpec = {
+  name: 'transparent rules',
+  operands: { least: 0, most: 0 },
+  usage: ['transparent rules [options]'],
+  summary: 'what the firewall needs for transparent listeners',
+  about:
+    'Prints the rules (nftables, and for tproxy of ip) by which connections of other machines that pass this one get to the transparent listeners of a ' +
+    'config. Nothing is changed: read them, then let a shell of root run them. What the proxy itself opens is not sent to it.',
+  options: [
+    config,
+    { name: 'listener', value: 'NAME', help: 'for this one (default: every transparent one)' },
+    { name: 'ports', value: 'PORTS', help: 'ports that clients want to go to (default: 80,443)' },
+    { name: 'interface', value: 'NAME', help: 'for clients that come in by this one (default: by any)' },
+    { name: 'user', value: 'NAME', help: 'also for programs of this machine, but for this user, which the proxy runs as; redirect alone' },
+  ],
+  examples: [
+    ['sluice transparent rules --interface eth1', 'look at them'],
+    ['sluice transparent rules --interface eth1 | sudo sh', 'use them'],
+  ],
+  exits: [ok, [2, 'wrong usage, or no listener is transparent'], [78, 'the config is not valid']],
+  environment: [noColor],
+}
+
 const completion: CommandSpec = {
   name: 'completion',
   operands: { least: 1, most: 1 },
@@ -279,6 +302,7 @@ export const commands = {
   caCreate,
   caShow,
   caTrustHelp,
+  transparentRules,
   completion,
 }
 
@@ -306,6 +330,7 @@ export const grammar: Grammar = {
     caCreate,
     caShow,
     caTrustHelp,
+    transparentRules,
     completion,
   ],
   byDefault: run,
@@ -316,7 +341,7 @@ export const grammar: Grammar = {
 export const overviewParts = {
   groups: [
     ['Run', [url, run]],
-    ['Look', [check, explain, status, endpointsList, cacheStat, cacheList, pluginProfile]],
+    ['Look', [check, explain, transparentRules, status, endpointsList, cacheStat, cacheList, pluginProfile]],
     ['Change', [reload, stop, endpointsAdd, endpointsDrain, endpointsUndrain, endpointsRemove, cachePurge]],
     ['Create', [init, types, pluginNew, certDev, caCreate, caShow, caTrustHelp, completion]],
   ],

@@ -60,6 +60,12 @@ export function readDays(text: string, most = maxCertificateDays): number {
   throw new UsageError(`--days takes a whole number from 1 to ${most}, not ${text}`)
 }
 
+export function readPorts(text: string): number[] {
+  const ports = text.split(',').map((port) => (/^\d{1,5}$/.test(port) ? Number(port) : 0))
+  if (ports.every((port) => port >= 1 && port <= 65_535)) return ports
+  throw new UsageError(`--ports takes numbers from 1 to 65535, as in 80,443, not ${text}`)
+}
+
 export function readFormat(options: Options, env: NodeJS.ProcessEnv = process.env): CheckFormat {
   const format = textOf(options, 'format')
   if (options.json === true) {

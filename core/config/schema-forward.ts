@@ -11,6 +11,7 @@ import { interceptOptions } from './schema-intercept.ts'
 import type { ListenerPart, Parts } from './schema-parts.ts'
 import { someUsers } from './schema-policies.ts'
 import { hostPattern, network } from './schema-route.ts'
+import { transparent } from './schema-transparent.ts'
 import { useList } from './schema-use.ts'
 import { checkUserLimits, quotaOptions, userBandwidthOptions } from './schema-user-limits.ts'
 import {
@@ -67,6 +68,7 @@ const pacOptions = object({
 export function forwardOptions(listen: Schema, bounds: Fields): Schema {
   const own = {
     ...bounds,
+    transparent,
     anonymity: oneOf('none', 'anonymous', 'high'),
     use: useList,
     socks: flag,

@@ -8,6 +8,7 @@ import { isHostFixed } from '../route/template.ts'
 import { isObject, show } from './report.ts'
 import { filesTarget } from './schema-files.ts'
 import { fieldMatch, fieldMatches, method } from './schema-match.ts'
+import { originalTarget } from './schema-transparent.ts'
 import { endpointAddress, splitTarget, upstreamGroup } from './schema-upstream.ts'
 import { useList } from './schema-use.ts'
 import {
@@ -93,7 +94,7 @@ const rewrite = chosen((value) => {
   return value.includes('#') ? refused('a path that is sent has no fragment (#)') : anything
 })
 
-const notATarget = wrong('an upstream, an address, split(…), respond(…), files(…) or redirect(…)')
+const notATarget = wrong('an upstream, an address, split(…), respond(…), files(…), redirect(…) or original()')
 const target = chosen((value) => {
   if (typeof value === 'string') return endpointAddress
   if (!isObject(value)) return notATarget
@@ -101,6 +102,7 @@ const target = chosen((value) => {
   if (value.kind === 'split') return splitTarget
   if (value.kind === 'redirect') return redirect
   if (value.kind === 'files') return filesTarget
+  if (value.kind === 'original') return originalTarget
   return 'status' in value ? reply : notATarget
 })
 

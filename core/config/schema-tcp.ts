@@ -6,6 +6,7 @@ import { isObject, type Plain, type Report, show, wordOf } from './report.ts'
 import type { Parts, TcpRoutePart } from './schema-parts.ts'
 import { network } from './schema-route.ts'
 import { tlsTerminationOfRoute } from './schema-tls.ts'
+import { originalTarget, transparent } from './schema-transparent.ts'
 import { splitTarget, tcpAddress, upstreamGroup } from './schema-upstream.ts'
 import { connectionUseList } from './schema-use.ts'
 import { chosen, duration, list, made, object, oneOf, oneOrMany, type Schema, text, textThat, whole, wrong } from './schema-values.ts'
@@ -24,7 +25,7 @@ export const routeName = textThat((name) =>
   /^[\w.-]+$/.test(name) ? null : `the name of a route is made of letters, digits, - _ and ., got ${show(name)}`,
 )
 
-const notATarget = wrong('an upstream, an address, split(…) or http({ routes })')
+const notATarget = wrong('an upstream, an address, split(…), original() or http({ routes })')
 
 /** `inside`: the options of http({ … }) without `listen`. */
 export function tcpListener(listen: Schema, inside: Schema): Schema {
@@ -34,6 +35,7 @@ export function tcpListener(listen: Schema, inside: Schema): Schema {
     if (!isObject(value)) return notATarget
     if (value.kind === 'upstream') return upstreamGroup
     if (value.kind === 'split') return splitTarget
+    if (value.kind === 'original') return originalTarget
     return value.kind === 'http' ? http : notATarget
   })
   const route = object(
@@ -56,6 +58,7 @@ export function tcpListener(listen: Schema, inside: Schema): Schema {
       timeouts: object({ detect: duration, tunnelIdle: duration }),
       trust: oneOrMany(network),
       proxyProtocol: oneOf('require'),
+      transparent,
       use: connectionUseList,
     },
     ['listen', 'routes'],

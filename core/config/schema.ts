@@ -19,6 +19,7 @@ import { checkRouting } from './schema-routing.ts'
 import { checkStores, storesIn } from './schema-stores.ts'
 import { checkTcp, tcpListener } from './schema-tcp.ts'
 import { tlsTerminations } from './schema-tls.ts'
+import { checkTransparent, transparent } from './schema-transparent.ts'
 import { checkUdp, udpListener } from './schema-udp.ts'
 import { upstreamGroup } from './schema-upstream.ts'
 import { checkUpstreams } from './schema-upstreams.ts'
@@ -74,6 +75,7 @@ export function checkShape(config: unknown, { report, folder, named = new Set(),
   checkPolicyPairs(config, parts, report)
   checkTcp(parts, report)
   checkUdp(parts, report)
+  checkTransparent(parts, report)
   const stores = storesIn(config, parts)
   checkStores(stores, report)
   checkCertificates(parts, report, { folder, named, now, stores })
@@ -120,7 +122,7 @@ const httpFields: Fields = {
   routes: routeList,
 }
 
-const httpOptions = object({ tls: tlsTerminations, ...httpFields, listen }, ['listen', 'routes'])
+const httpOptions = object({ tls: tlsTerminations, transparent, ...httpFields, listen }, ['listen', 'routes'])
 
 /** In a route of a TCP listener. */
 const insideOptions = object(

@@ -9,6 +9,7 @@ import { Exchange } from '../http/exchange.ts'
 import type { GrantedTunnel, Inside } from '../http/interception.ts'
 import type { Service } from '../http/service.ts'
 import type { TunnelEnded } from '../http/tunnel-end.ts'
+import type { NamedDestination } from '../net/destination.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
 import { readRequestHead } from '../net/http1/request.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
@@ -42,6 +43,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   dueAt = Number.POSITIVE_INFINITY
   slot = -1
   passesFraming = true
+  original: NamedDestination | null = null
   readonly #wire: Wire
   readonly #header: ProxyHeader | null
   #privates: PrivateConnections | null = null

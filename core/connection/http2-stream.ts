@@ -30,6 +30,7 @@ export interface StreamHome extends ReceivingHome {
   readonly privates: PrivateConnections
   readonly secured: Secured | null
   readonly inside: Inside | null
+  readonly original: Downstream['original']
   readonly encoder: HpackEncoder
   readonly remoteAddress: string
   readonly remotePort: number
@@ -109,6 +110,9 @@ export class Http2Stream extends ReceivingStream implements Downstream, Timed {
   }
   get certificateLines(): string {
     return this.home.secured === null ? '' : this.home.secured.lines
+  }
+  get original(): Downstream['original'] {
+    return this.home.original
   }
   get remoteAddress(): string {
     return this.home.remoteAddress

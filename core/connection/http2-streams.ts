@@ -3,7 +3,7 @@
  * only makes work. A rule that one stream broke ends that stream; one that the connection broke is told to it.
  */
 import type { ErrorCode } from '../errors.ts'
-import type { HopMemo } from '../http/downstream.ts'
+import type { Downstream, HopMemo } from '../http/downstream.ts'
 import type { Inside } from '../http/interception.ts'
 import type { Service } from '../http/service.ts'
 import {
@@ -281,6 +281,9 @@ export class Http2Streams implements FrameOwner, StreamHome {
   }
   get secured(): Secured | null {
     return this.#connection.secured
+  }
+  get original(): Downstream['original'] {
+    return this.#connection.original
   }
   get remoteAddress(): string {
     return this.#connection.remoteAddress

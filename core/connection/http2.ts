@@ -9,6 +9,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { HopMemo } from '../http/downstream.ts'
 import type { Inside } from '../http/interception.ts'
 import type { Service } from '../http/service.ts'
+import type { NamedDestination } from '../net/destination.ts'
 import { ERROR, type FrameFault, goawayFrame, MAX_FRAME_BYTES, MAX_STREAM_ID, PREFACE, resetFrame } from '../net/http2/frame.ts'
 import { FrameReader } from '../net/http2/frame-reader.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
@@ -46,6 +47,7 @@ export class Http2Connection implements Accepted, Timed, WireOwner {
   readonly scheme: 'http' | 'https'
   readonly secured: Secured | null
   readonly memo: HopMemo = { host: '', minor: 1, service: 0, lines: '' }
+  original: NamedDestination | null = null
   dueAt = Number.POSITIVE_INFINITY
   slot = -1
   readonly #wire: Wire

@@ -1,6 +1,6 @@
 /** The forward side: listeners for clients that name their destination themselves. */
 import type { Duration, Size } from '../plugin.ts'
-import type { Listen, ListenerLimits, ListenerTimeouts } from './http.ts'
+import type { Listen, ListenerLimits, ListenerTimeouts, Transparent } from './http.ts'
 import type { List, OneOrMany } from './lists.ts'
 import type { HttpUse } from './policies.ts'
 
@@ -73,8 +73,13 @@ export interface ForwardOptions extends ForwardSide {
   /** Also speak SOCKS 4, 4a and 5 on this port, told from HTTP by the first byte, under the same rules. Default false. */
   socks?: boolean | undefined
   /**
+   * Also takes clients that know of no proxy, whose connections a firewall sends here: plain HTTP goes to the host that it names, TLS to the name
+   * that it asks for, each to the port that the client wanted, under the same rules. What names nothing goes where the client wanted to go.
+   */
+  transparent?: Transparent | undefined
+  /**
    * End tunnels to TLS here, and read what is inside, as an authority that clients trust: `intercept: intercept({ ca: { cert: './ca.pem', key: './ca.key'
-   * } })`. Also for clients that come by `socks: true`. Only for people who know of it.
+   * } })`. Also for clients that come by `socks: true` or `transparent`. Only for people who know of it.
    */
   intercept?: Intercept | undefined
   /**

@@ -37,7 +37,16 @@ export interface HttpOptions {
   timeouts?: ListenerTimeouts | undefined
   /** Every connection begins with a header of the PROXY protocol (version 1 or 2), from an address in `trust`; others are closed. */
   proxyProtocol?: 'require' | undefined
+  /** Takes connections that a firewall sends here, for routes `to: original()`. Only with `listen`, and without `tls`. */
+  transparent?: Transparent | undefined
 }
+
+/**
+ * Linux: a listener gets connections that are meant for other places. `'redirect'`: the firewall gives them its address (nftables `redirect`), and
+ * the kernel remembers where they wanted to go. `'tproxy'`: they keep their own (nftables `tproxy`), which takes root or CAP_NET_ADMIN.
+ * `sluice transparent rules` prints what the firewall needs.
+ */
+export type Transparent = 'redirect' | 'tproxy'
 
 export interface ListenerLimits {
   /** A request's head. Default `32kb`. */

@@ -85,7 +85,19 @@ export interface RouteGroup extends HttpMatch {
 }
 export type HttpRoute = RouteTo | RouteRespond | RouteRedirect | RouteGroup
 /** A string is a URL, `'https://example.com'`, or an address, `'127.0.0.1:3000'`. */
-export type HttpTarget = Upstream | Split | Reply | Files | Redirect | string
+export type HttpTarget = Upstream | Split | Reply | Files | Redirect | OriginalPlace | string
+
+/** Where the client wanted to go. */
+export interface OriginalPlace {
+  readonly kind: 'original'
+}
+/**
+ * On a listener that is `transparent`: the address and port that the client wanted to connect to. What belongs to this machine, its links or its
+ * cloud is refused.
+ */
+export function original(): OriginalPlace {
+  return { kind: 'original' }
+}
 
 export type RedirectStatus = 301 | 302 | 303 | 307 | 308
 export interface Redirect {

@@ -1,9 +1,9 @@
 /** Listeners of TCP and their routes. */
 import type { Duration } from '../plugin.ts'
-import type { HttpWithoutListen, Listen } from './http.ts'
+import type { HttpWithoutListen, Listen, Transparent } from './http.ts'
 import type { List, OneOrMany } from './lists.ts'
 import type { ConnectionUse } from './policies.ts'
-import type { Split } from './routes.ts'
+import type { OriginalPlace, Split } from './routes.ts'
 import type { TlsTermination } from './tls.ts'
 import type { Upstream } from './upstreams.ts'
 
@@ -22,6 +22,8 @@ export interface TcpOptions {
    * it names is the one that `from`, hooks and the log see; what else it tells (server name, TLS) goes on to upstreams with `proxyProtocol: 2`.
    */
   proxyProtocol?: 'require' | undefined
+  /** Takes connections that a firewall sends here, for routes `to: original()`. */
+  transparent?: Transparent | undefined
 }
 export interface TcpLimits {
   /** Open connections, a worker. Default 10,000. */
@@ -58,5 +60,5 @@ export interface TcpRoute {
   tls?: TlsTermination | undefined
   /** Hooks and plugins for the connections of this route, asked after those of the listener, once it is chosen. `to: http({ … })` has its own `use`. */
   use?: List<ConnectionUse> | undefined
-  to: Upstream | Split | HttpWithoutListen | string
+  to: Upstream | Split | HttpWithoutListen | OriginalPlace | string
 }

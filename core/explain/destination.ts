@@ -4,6 +4,7 @@ import { errorTable } from '../errors.ts'
 import { requestText } from '../http/forward.ts'
 import { askParent, forwardLines, hideClient } from '../http/forwarding.ts'
 import { dropIdentity, extendIdentity, type Hop, hopLines } from '../http/identity.ts'
+import { parseDestination } from '../net/destination.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import { normalisePath } from '../net/path.ts'
 import type { Destination, EndpointPlan, FilesDestination, ListenerPlan, UpstreamPlan } from '../plan/plan.ts'
@@ -49,6 +50,13 @@ export function explainDestination(destination: Exclude<Destination, FilesDestin
     }
     case 'named':
       return explainSending({ rewrite: null }, { ...arrived, upstream: planTo(head.destination!), split: null, splitBecause: null })
+    case 'original': {
+      // Nobody has sent it here: it is taken for one that was on its way to the host that it names.
+      const place = parseDestination(head.host, 80)
+      if (place === null)
+        return { outcome: { kind: 'error', code: 'no_destination', status: 400, because: clean(head.host) }, upstream: null }
+      return explainSending({ rewrite: null }, { ...arrived, upstream: planTo(place), split: null, splitBecause: null })
+    }
     case 'upstream':
       return explainSending(destination, { ...arrived, upstream: destination.upstream, split: null, splitBecause: null })
     case 'split': {

@@ -63,7 +63,9 @@ function drawingsOf(listener: AnyListenerPlan): (readonly [who: string, drawing:
       [`${listener.name}: GET http://…`, http(begin(listener), listener, { name: 'server', tls: null, proxyProtocol: null })],
     ]
   return listener.routes.routes.map((route) => {
-    const [upstream = null] = 'upstream' in route.destination || 'parts' in route.destination ? upstreamsOf(route.destination) : []
+    const { destination } = route
+    const [upstream = null] =
+      destination.kind === 'original' ? [WANTED] : 'upstream' in destination || 'parts' in destination ? upstreamsOf(destination) : []
     return [route.id, http(begin(listener), listener, upstream)]
   })
 }
@@ -81,7 +83,7 @@ function tcp(listener: TcpListenerPlan, route: TcpRoutePlan): Drawing {
     const [first] = inside.routes.routes.flatMap(({ destination: to }) => ('upstream' in to || 'parts' in to ? upstreamsOf(to) : []))
     return http([...decided, ...secured], inside, first ?? null, 'L4 route, then L7')
   }
-  const upstream = upstreamsOf(destination)[0]!
+  const upstream: Dialled = destination.kind === 'original' ? WANTED : upstreamsOf(destination)[0]!
   const after = tls === null ? [] : handshakeHere()
   const dialled = dial(upstream)
   if (tls === null && upstream.tls === null) {
@@ -101,6 +103,9 @@ function tcp(listener: TcpListenerPlan, route: TcpRoutePlan): Drawing {
   const bytes: Step[] = [both('client', tls === null ? 'bytes' : 'TLS'), both('endpoint', upstream.tls === null ? 'bytes' : 'TLS')]
   return { mode, endpoint: upstream.name, steps: [...decided, ...after, ...dialled, ...bytes] }
 }
+
+/** Where the client wanted to go before it was sent here. */
+const WANTED: Dialled = { name: 'server', tls: null, proxyProtocol: null }
 
 function http(before: readonly Step[], { tls }: ListenerPlan, upstream: Dialled | null, place = 'L7'): Drawing {
   const asked = [...before, fromClient('request'), note('decides the route, asks its hooks')]

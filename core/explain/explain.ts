@@ -20,6 +20,7 @@ import { type Arrived, type Explained, explainDestination } from './destination.
 import { drawDiagrams } from './diagram.ts'
 import type { Asked, Explanation, NamedValue, Outcome, UseStep } from './explanation.ts'
 import { explainFiles } from './files.ts'
+import { firewallRules } from './firewall.ts'
 import { explainAdmission } from './forward.ts'
 import { addressesOf, type Choice, chooseListener, explainDatagrams, parseTarget, schemeOf } from './listener.ts'
 import { type ReadRequest, readRequest } from './request.ts'
@@ -53,6 +54,10 @@ export async function explain(subject: Subject, asked: Asked): Promise<Explanati
       return makeHook(key, {})
     },
   })
+  if (asked.firewall !== undefined) {
+    const said = firewallRules(plan, asked.firewall)
+    return 'wrong' in said ? nothing(asked, said.wrong) : { ...nothing(asked, null), diagram: said.rules }
+  }
   if (asked.diagram === true) return { ...nothing(asked, null), diagram: drawDiagrams(plan, asked.listener) }
   if (target === null) return nothing(asked, explainDatagrams(plan, asked.url, asked.from))
   const choice = chooseListener(plan, target, asked)

@@ -1,5 +1,6 @@
 /** What `sluice explain` finds out: plain data, printed as text (format.ts) or as JSON. Credentials are not in it. */
 import type { ErrorCode } from '../errors.ts'
+import type { FirewallAsked } from './firewall.ts'
 
 /** A request to explain. Plain data. */
 export interface Asked {
@@ -18,13 +19,15 @@ export interface Asked {
   readonly all: boolean
   /** Instead of a request: draws the ways in, of all listeners or the one that is named. */
   readonly diagram?: boolean
+  /** Instead of a request, too: what the firewall needs. */
+  readonly firewall?: FirewallAsked
 }
 
 export interface Explanation {
   readonly asked: { readonly method: string; readonly url: string; readonly headers: readonly NamedValue[]; readonly from: string }
   /** Why nothing could be explained; then the rest is null. */
   readonly wrong: string | null
-  /** Only if it was asked for; then the rest is null. */
+  /** Drawn ways in, or rules of a firewall, only if they were asked for; then the rest is null. */
   readonly diagram: string | null
   readonly listener: ListenerStep | null
   readonly request: RequestStep | null

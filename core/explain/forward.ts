@@ -24,7 +24,11 @@ export interface Admission {
 export async function explainAdmission(listener: ListenerPlan, forward: ForwardPlan, { head, ip }: Asking): Promise<Admission> {
   const checks: AccessCheck[] = []
   const add = (rule: string, text: string, refusal: Refusal | null): boolean => {
-    checks.push({ rule, text: clean(refusal === null ? text : refusal.detail), isRefused: refusal !== null })
+    checks.push({
+      rule,
+      text: clean(refusal === null ? text : (refusal.detail ?? errorTable[refusal.code].text)),
+      isRefused: refusal !== null,
+    })
     return refusal === null
   }
   const refusedBy = (code: ErrorCode): Admission => {

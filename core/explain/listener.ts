@@ -105,7 +105,8 @@ function inTcp({ name, routes, hooks }: TcpListenerPlan, { scheme, authority }: 
   if (route === null || route === 'undecided') return `${name} is a TCP listener, and none of its routes takes ${what}: it is closed`
   const { destination } = route
   if (destination.kind === 'http') return { listener: destination.listener, because: `${route.id} takes ${what}` }
-  const to = destination.kind === 'split' ? 'a split' : destination.upstream.name
+  const to =
+    destination.kind === 'split' ? 'a split' : destination.kind === 'original' ? 'where the client wanted to go' : destination.upstream.name
   const uses = [...hooks, ...route.hooks].map((hook) => hook.name)
   const asked = uses.length === 0 ? '' : `; before it asks ${uses.join(', ')}`
   const how = route.tls === null ? 'as it is' : 'past its TLS'

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net'
 import { type ErrorCode, errorTable } from '../errors.ts'
 import { clientAddress, plainAddress } from '../http/identity.ts'
+import { parseDestination } from '../net/destination.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import { parseRequestHead } from '../net/http1/request.ts'
 import type { ListenerPlan } from '../plan/plan.ts'
@@ -67,10 +68,18 @@ function bytesOf(text: string): string {
   return Buffer.from(text, 'utf8').latin1Slice()
 }
 
-function parse(text: string, { limits, encodedSlashes, forward }: ListenerPlan): RequestHead | ErrorCode {
-  const rules = { requestLineBytes: limits.requestLineBytes, fields: limits.fields, encodedSlashes, forward: forward !== null }
+function parse(text: string, { limits, encodedSlashes, forward, transparent }: ListenerPlan): RequestHead | ErrorCode {
+  const rules = {
+    requestLineBytes: limits.requestLineBytes,
+    fields: limits.fields,
+    encodedSlashes,
+    forward: forward !== null,
+    transparent: transparent !== null,
+  }
   const head = parseRequestHead(text, 0, text.length, rules)
   if (typeof head === 'string') return head
+  // Of a client that knows of no proxy; the port that it wanted is that of HTTP.
+  if (forward !== null && transparent !== null) head.destination ??= parseDestination(head.host, 80)
   if (text.length > limits.headBytes) return 'head_too_large'
   return head.contentLength > limits.bodyBytes ? 'body_too_large' : head
 }

@@ -17,10 +17,10 @@ export interface AccessRules {
   readonly ports: ReadonlySet<number> | null
 }
 
-/** `detail`: for the log. */
+/** `detail`: for the log; null: the code says all. */
 export interface Refusal {
   readonly code: ErrorCode
-  readonly detail: string
+  readonly detail: string | null
 }
 
 /** `tunnel`: bytes that nobody reads, as by CONNECT and SOCKS. `http`: a request that this proxy writes itself. */

@@ -13,6 +13,7 @@ export class Absent implements Downstream {
   readonly scheme: Downstream['scheme']
   readonly peer: string
   readonly inside: Downstream['inside']
+  readonly original: Downstream['original']
   readonly #client: Downstream
 
   constructor(client: Downstream) {
@@ -22,6 +23,7 @@ export class Absent implements Downstream {
     this.scheme = client.scheme
     this.peer = client.peer
     this.inside = client.inside
+    this.original = client.original
   }
 
   /** Its own; gone when that client is. */

@@ -5,6 +5,7 @@
 
 import type { EndedExchange } from '../events.ts'
 import type { Blocks } from '../forward/blocks.ts'
+import type { NamedDestination } from '../net/destination.ts'
 import type { ResponseHead } from '../net/http1/head.ts'
 import type { Meter } from '../policy/quota.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
@@ -36,6 +37,8 @@ export interface Downstream {
   readonly inside: Inside | null
   /** Chunk framing may be passed on as the endpoint sent it. */
   readonly passesFraming: boolean
+  /** Where its client wanted to go before it was sent here; null: here, or that is not known. */
+  readonly original: NamedDestination | null
   /** Written, but the client has not taken it. */
   readonly congested: boolean
   /** Whoever asks for this host has to show another certificate than this connection was asked for (RFC 9110 §7.4). */

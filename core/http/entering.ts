@@ -20,7 +20,10 @@ export abstract class Entering extends ServingExchange {
     const refused = forward.plan.access.refuseClient(this.ip)
     if (refused !== null) return this.fail(refused.code, refused.detail)
     if (this.downstream.inside !== null) return this.enterInside(forward, this.downstream.inside)
-    if (this.request.destination === null) return this.answerPac(forward)
+    if (this.request.destination === null) {
+      if (this.service.places === null) return this.answerPac(forward)
+      if (!this.nameDestination()) return
+    }
     if (forward.passwords === null) return this.admit(forward)
     const field = proxyAuthorization(this.request)
     const credentials = field === null ? null : credentialsIn(field)
@@ -49,6 +52,17 @@ export abstract class Entering extends ServingExchange {
     const refused = refusalInside(forward, destination, name)
     if (refused !== null) this.fail(refused.code, refused.detail)
     else this.admit(forward)
+  }
+
+  /** Of a client that knows of no proxy: the host that it asks for, at the port that it wanted to go to. False: it is refused. */
+  private nameDestination(): boolean {
+    const { request, downstream } = this
+    const { original } = downstream
+    const named = original === null ? null : parseDestination(request.host, original.port)
+    if (original === null) this.fail('not_redirected', null)
+    else if (named === null) this.fail('bad_host', null)
+    else request.destination = { ...named, port: original.port }
+    return named !== null
   }
 
   private identified(forward: Forwarding, user: string | null | typeof BUSY): void {
@@ -87,7 +101,7 @@ export abstract class Entering extends ServingExchange {
     const spent = meter?.refusal() ?? null
     if (spent !== null) {
       const fields = { 'Retry-After': String(meter!.secondsLeft) }
-      this.refuseBy({ kind: 'fail', error: new ProxyError(spent.code, spent.detail), fields })
+      this.refuseBy({ kind: 'fail', error: new ProxyError(spent.code, spent.detail ?? undefined), fields })
       return false
     }
     this.meter = meter

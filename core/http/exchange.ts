@@ -20,7 +20,7 @@ import { Absent } from './absent.ts'
 import { ask, errorText } from './ask.ts'
 import { requestHooks } from './body-hooks.ts'
 import { Entering } from './entering.ts'
-import { askParent, type Forwarding, hideClient } from './forwarding.ts'
+import { askParent, type Forwarding, hideClient, refusalOf } from './forwarding.ts'
 import { makeRedirect, makeReply } from './reply.ts'
 
 export class Exchange extends Entering {
@@ -180,6 +180,8 @@ export class Exchange extends Entering {
       }
       case 'named':
         return this.sendToNamed(this.service.forward!)
+      case 'original':
+        return this.sendToOriginal(this.service.places!)
       case 'respond':
         return this.answer(() => makeReply(destination.status, destination.body, destination.headers))
       case 'redirect':
@@ -202,6 +204,14 @@ export class Exchange extends Entering {
     if (this.connects || parentUpstream === null) return this.sendTo(upstreamTo(destination, null))
     askParent(this.request, plan.parent!)
     this.sendTo(parentUpstream)
+  }
+
+  private sendToOriginal(places: Forwarding): void {
+    const { original } = this.downstream
+    if (original === null) return this.fail('not_redirected', null)
+    const refused = refusalOf(places, original, 'http')
+    if (refused === null) this.sendTo(places.upstreamTo(original, null))
+    else this.fail(refused.code, refused.detail)
   }
 
   private rewrite(template: string): boolean {

@@ -177,6 +177,9 @@ export class PacedDownstream implements Downstream, Throttled {
   get inside() {
     return this.to.inside
   }
+  get original() {
+    return this.to.original
+  }
   isMisdirected(host: string): boolean {
     return this.to.isMisdirected(host)
   }

@@ -24,6 +24,8 @@ export interface Service {
   readonly forward: Forwarding | null
   /** The same for what comes by tunnels that end here, which is written as origins are asked; null: none do. */
   readonly inside: Service | null
+  /** Of a listener whose clients were on their way to elsewhere: rules about that, and connections to it. */
+  readonly places: Forwarding | null
   readonly deadlines: Deadlines
   readonly observer: Observer
   /** Of the worker. */

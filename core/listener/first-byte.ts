@@ -1,4 +1,4 @@
-/** A connection that may be of HTTP or of SOCKS, until its first byte tells. */
+/** A connection that may be of HTTP, of SOCKS or of something else, until its first byte tells. */
 import type { Accepted } from '../connection/home.ts'
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { AcceptedWire, WireOwner } from '../net/wire.ts'
@@ -61,6 +61,12 @@ export class FirstByte implements Accepted, Timed, WireOwner {
     this.#deadlines.remove(this)
     this.#home.connectionClosed(this)
   }
+}
+
+/** A method begins with a letter, but for those that nobody uses; empty lines may come before it (RFC 9112 §2.2). */
+export function isHttp(bytes: Uint8Array): boolean {
+  const [first = 0] = bytes
+  return first === 13 || first === 10 || (first >= 65 && first <= 90) || (first >= 97 && first <= 122)
 }
 
 /** Nothing of HTTP begins with the number of a version of SOCKS. */

@@ -11,6 +11,7 @@ import { plainAddress } from '../http/identity.ts'
 import type { Service } from '../http/service.ts'
 import type { NamedDestination } from '../net/destination.ts'
 import type { NameTable } from '../net/name-table.ts'
+import { originalDestination } from '../net/original-destination.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import type { Secured } from '../net/secured.ts'
 import { wireOfSecured } from '../net/tls-wire.ts'
@@ -18,12 +19,13 @@ import type { AcceptedWire, Wire } from '../net/wire.ts'
 import { hostName } from '../request-view.ts'
 import { Acceptor, type ListenerEnvironment, type Place } from './acceptor.ts'
 import { AwaitedHeader, type AwaitedHeaderHome } from './awaited-header.ts'
-import { FirstByte, type FirstByteHome, isSocks } from './first-byte.ts'
+import { FirstByte, type FirstByteHome, isHttp, isSocks } from './first-byte.ts'
 import { Handshake, type HandshakeHome, wasReset } from './handshake.ts'
 import { acceptedWire, Interceptions, type InterceptionsHome } from './interceptions.ts'
 import type { Interceptor } from './interceptor.ts'
 import { Interim } from './interim.ts'
 import type { SocksListener } from './socks-listener.ts'
+import type { TcpListener } from './tcp-listener.ts'
 import { type Termination, terminationFor } from './termination.ts'
 
 /** What its plan needs besides itself. */
@@ -43,14 +45,20 @@ export interface Begun {
   readonly hasEnded: boolean
 }
 
+/** On the forward side: who gets connections that begin as SOCKS does, and who all that is neither that nor HTTP. */
+export interface Others {
+  readonly socks: SocksListener | null
+  readonly tunnels: TcpListener | null
+}
+
 export class Listener
   extends Acceptor<Service>
   implements ConnectionHome, InterceptionsHome, HandshakeHome, AwaitedHeaderHome, FirstByteHome
 {
   #termination: Termination | null
-  /** Gets those that begin as SOCKS does; null: there is HTTP alone. */
-  #socks: SocksListener | null = null
-  /** Connections that it has got. */
+  /** Those that get what begins as no HTTP does. */
+  #others: Others | null = null
+  /** Connections that they have got. */
   #entered = 0
   readonly inside = null
   /** Tunnels that end here; null: none ever did. */
@@ -96,8 +104,9 @@ export class Listener
     super.replace(before, after)
   }
 
-  share(socks: SocksListener | null): void {
-    this.#socks = socks
+  /** Null: there is HTTP alone. */
+  share(others: Others | null): void {
+    this.#others = others
   }
 
   /** Takes over a connection that is past its handshake. False: no more are let in. */
@@ -161,6 +170,7 @@ export class Listener
 
   speaksHttp2(connection: Accepted, wire: Wire, header: ProxyHeader | null, received: Buffer): void {
     const next = new Http2Connection(wire, this, { scheme: 'http', header, secured: null })
+    if (connection instanceof Http1Connection) next.original = connection.original
     this.replace(connection, next)
     next.onBytes(received, received.length)
   }
@@ -173,14 +183,22 @@ export class Listener
 
   firstRead(stage: FirstByte, bytes: Buffer): void {
     const { wire } = stage
-    if (this.#socks !== null && isSocks(bytes)) {
-      const { name } = this.release(stage)
-      this.#entered++
-      return this.#socks.enter(wire, bytes, { name, left: () => this.#entered-- })
+    const other = isSocks(bytes) ? this.#others?.socks : isHttp(bytes) ? null : this.#others?.tunnels
+    if (!other) {
+      const connection = this.#makeHttp1(wire, null)
+      this.replace(stage, connection)
+      return connection.onBytes(bytes, bytes.length)
     }
-    const connection = new Http1Connection(wire, this, 'http', null)
-    this.replace(stage, connection)
-    connection.onBytes(bytes, bytes.length)
+    const { name } = this.release(stage)
+    this.#entered++
+    other.enter(wire, bytes, { name, left: () => this.#entered-- })
+  }
+
+  #makeHttp1(wire: AcceptedWire, header: ProxyHeader | null): Http1Connection {
+    const { transparent } = this.service.listener
+    const connection = new Http1Connection(wire, this, 'http', header)
+    if (transparent !== null) connection.original = originalDestination(wire, transparent.by)
+    return connection
   }
 
   protected override isFull(): boolean {
@@ -211,8 +229,8 @@ export class Listener
   #carry(wire: AcceptedWire, header: ProxyHeader | null, place?: Place): void {
     const termination = this.#termination
     const { deadlines, listener } = this.service
-    if (this.#socks !== null) return this.keep(new FirstByte(wire, this, { deadlines, limitMs: listener.timeouts.requestHead }), place)
-    if (termination === null) return this.keep(new Http1Connection(wire, this, 'http', header), place)
+    if (this.#others !== null) return this.keep(new FirstByte(wire, this, { deadlines, limitMs: listener.timeouts.requestHead }), place)
+    if (termination === null) return this.keep(this.#makeHttp1(wire, header), place)
     this.keep(new Handshake(wire, this, { termination, deadlines, limitMs: listener.timeouts.requestHead, header }), place)
   }
 }

@@ -18,11 +18,10 @@ import { plainAddress } from '../http/identity.ts'
 import type { Tally } from '../http/tally.ts'
 import { canonicalAddress, formatDestination } from '../net/destination.ts'
 import { type ConnectRequest, type SocksRequest, socksReply } from '../net/socks.ts'
-import type { AcceptedWire, Wire } from '../net/wire.ts'
+import type { AcceptedWire } from '../net/wire.ts'
 import type { SocksListenerPlan } from '../plan/plan.ts'
-import { PacedWire } from '../policy/paced-wire.ts'
+import { pacedBy } from '../policy/paced-wire.ts'
 import type { Meter } from '../policy/quota.ts'
-import type { Paces } from '../policy/throttle.ts'
 import type { DnsCache } from '../upstream/dns.ts'
 import { Acceptor, type ListenerEnvironment, type Place } from './acceptor.ts'
 import { Interim } from './interim.ts'
@@ -172,13 +171,6 @@ export class SocksListener extends Acceptor<SocksService> implements OpeningHome
     this.replace(stage, parting)
     parting.say(answer)
   }
-}
-
-/** Stands in front of the endpoint; null: nothing does. */
-function pacedBy(paces: Paces | null): ((endpoint: Wire) => Wire) | null {
-  if (paces === null) return null
-  const list = (throttle: Paces['request']) => (throttle === null ? [] : [throttle])
-  return (endpoint) => new PacedWire(endpoint, { read: list(paces.response), write: list(paces.request) })
 }
 
 function screenOf(blocks: Blocks, facts: TunnelFacts): Screen {

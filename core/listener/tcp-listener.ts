@@ -5,23 +5,28 @@
 import type { TLSSocket } from 'node:tls'
 import { peerOf } from '../connection/announced.ts'
 import { ConnectionHooks, type Decision } from '../connection/connection-hooks.ts'
-import type { Accepted } from '../connection/home.ts'
+import type { Accepted, Granted } from '../connection/home.ts'
 import { Relay, type RelayOptions } from '../connection/relay.ts'
 import { TunnelFacts } from '../connection/tunnel-facts.ts'
 import type { Deadlines } from '../deadlines.ts'
 import type { HandshakeFailure, Observer } from '../events.ts'
+import type { Refusal } from '../forward/access.ts'
+import { type Forwarding, refusalOf } from '../http/forwarding.ts'
 import { plainAddress } from '../http/identity.ts'
 import type { Tally } from '../http/tally.ts'
 import type { CidrSet } from '../net/cidr.ts'
+import { formatDestination, makeDestination, type NamedDestination } from '../net/destination.ts'
+import { originalDestination } from '../net/original-destination.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import type { Secured } from '../net/secured.ts'
 import { wireOfSecured } from '../net/tls-wire.ts'
 import type { AcceptedWire, Wire } from '../net/wire.ts'
 import type { SplitDestination, TcpListenerPlan, TcpRoutePlan, UpstreamPlan } from '../plan/plan.ts'
+import { pacedBy } from '../policy/paced-wire.ts'
 import type { Greeting } from '../route/tcp-table.ts'
 import type { Asked } from '../upstream/request-key.ts'
 import type { Upstream } from '../upstream/upstream.ts'
-import { Acceptor } from './acceptor.ts'
+import { Acceptor, type Place } from './acceptor.ts'
 import { AwaitedHeader, type AwaitedHeaderHome } from './awaited-header.ts'
 import { type Detected, Detection, type DetectionHome } from './detection.ts'
 import { Handshake } from './handshake.ts'
@@ -45,6 +50,10 @@ export interface TcpService {
   httpListenerOf(route: TcpRoutePlan): Listener
   requestId(serial: number): string
   nextSerial(): number
+  /** Of a listener whose clients were on their way to elsewhere: rules about that, and connections to it. */
+  readonly places: Forwarding | null
+  /** Takes over tunnels that may end here; null: none do. */
+  readonly takeGranted: ((tunnel: Granted, place: Place) => void) | null
   /** In a simulation: after a hello comes what would be inside of TLS. */
   readonly skipsTls: boolean
 }
@@ -64,6 +73,15 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
   }
 
   protected readonly isReadBySockets = false
+
+  /** Takes over what another listener has accepted and begun to read. `early` is valid inside the call only. */
+  enter(wire: AcceptedWire, early: Buffer, place: Place): void {
+    const stage = new Interim(wire, this)
+    this.keep(stage, place)
+    if (this.isGone || this.isFull()) return wire.reset()
+    wire.pause()
+    this.#welcome(stage, wire, null, Buffer.from(early))
+  }
 
   protected override isFull(): boolean {
     return this.connections + this.#inside >= this.service.listener.limits.connections
@@ -187,17 +205,55 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
   /** `stage`: what the connection was so far. */
   #goOn(stage: Accepted, route: TcpRoutePlan | null, decided: Decided): void {
     const { wire, facts, early } = decided
-    if (route === null) {
-      decided.hooks?.close()
-      facts.bytesIn = early.length
-      facts.end('no_route', whatCame(facts, early))
-      this.replace(stage, new Interim(wire, this))
-      return wire.reset()
-    }
+    if (route === null) return this.#refuse(stage, decided, { code: 'no_route', detail: whatCame(facts, early) })
     facts.routed(route)
-    if (route.destination.kind === 'http') return this.#enter(this.service.httpListenerOf(route), stage, decided)
-    if (route.tls === null) this.#relay(stage, wire, this.#relayOptions(route, decided))
-    else this.#terminate(stage, route, decided)
+    const { destination, tls } = route
+    if (destination.kind === 'http') return this.#enter(this.service.httpListenerOf(route), stage, decided)
+    if (destination.kind === 'original') return this.#leadOn(stage, destination.byName, decided)
+    const upstream = this.#chosen(destination, facts)
+    if (tls === null) this.#relay(stage, wire, this.#relayOptions(upstream, decided))
+    else this.#terminate(stage, { termination: this.service.terminationOf(route), upstream }, decided)
+  }
+
+  #refuse(stage: Accepted, { wire, facts, early, hooks }: Decided, { code, detail }: Refusal): void {
+    hooks?.close()
+    facts.bytesIn = early.length
+    facts.end(code, detail)
+    this.replace(stage, new Interim(wire, this))
+    wire.reset()
+  }
+
+  #chosen(destination: SplitDestination | { readonly kind: 'upstream'; readonly upstream: UpstreamPlan }, { ip }: TunnelFacts): Upstream {
+    if (destination.kind === 'upstream') return this.service.upstreamFor(destination.upstream)
+    return this.service.partOf(destination, { ip, request: null, view: () => null })
+  }
+
+  /** To where the client wanted to go before it was sent here. */
+  #leadOn(stage: Accepted, byName: boolean, decided: Decided): void {
+    const place = this.#whereItWanted(byName, decided)
+    if ('code' in place) return this.#refuse(stage, decided, place)
+    const { wire, facts, early, hasEnded } = decided
+    const { takeGranted } = this.service
+    const { limits, interception, upstreamTo } = this.service.places!
+    const meter = limits?.meter(null, facts.ip) ?? null
+    const spent = meter?.refusal() ?? null
+    if (spent !== null) return this.#refuse(stage, decided, spent)
+    const paced = pacedBy(limits?.paces(null, facts.ip, (ending) => facts.whenEnded(ending)) ?? null)
+    if (takeGranted !== null && interception?.reads(place.host, facts.ip) === true)
+      return takeGranted({ wire, facts, destination: place, user: null, paced, meter, early, hasEnded }, this.release(stage))
+    this.#relay(stage, wire, { ...this.#relayOptions(upstreamTo(place, null), decided), paced, meter })
+  }
+
+  /** `byName`: rather the name that its TLS asks for, at the same port. */
+  #whereItWanted(byName: boolean, { wire, facts }: Decided): NamedDestination | Refusal {
+    const { listener, places } = this.service
+    const original = originalDestination(wire, listener.transparent!.by)
+    if (original === null) return { code: 'not_redirected', detail: null }
+    const named = byName && facts.sni !== null ? makeDestination(facts.sni, original.port) : null
+    const place = named ?? original
+    facts.destination = formatDestination(place)
+    const { access } = places!.plan
+    return access.refuseClient(facts.ip) ?? refusalOf(places!, place, 'tunnel') ?? place
   }
 
   #enter(listener: Listener, stage: Accepted, { wire, facts, early, hasEnded, header, hooks }: Decided): void {
@@ -210,9 +266,13 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
     listener.enter(wire, { early, hasEnded, header }, { name, left: () => this.#inside-- })
   }
 
-  #terminate(stage: Accepted, route: TcpRoutePlan, decided: Decided): void {
+  #terminate(
+    stage: Accepted,
+    { termination, upstream }: { readonly termination: Termination; readonly upstream: Upstream },
+    decided: Decided,
+  ): void {
     const { facts, early } = decided
-    const options = this.#relayOptions(route, { ...decided, early: NOTHING })
+    const options = this.#relayOptions(upstream, { ...decided, early: NOTHING })
     if (this.service.skipsTls) return this.#relay(stage, decided.wire, options)
     const done = (handshake: Handshake, carrier: TLSSocket | Wire, _: Secured, alpn: string | null): void =>
       this.#relay(handshake, wireOfSecured(carrier), { ...options, alpn: alpn === null ? [] : [alpn] })
@@ -227,7 +287,7 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
         },
         connectionClosed: (one) => this.connectionClosed(one),
       },
-      { termination: this.service.terminationOf(route), deadlines: options.deadlines, limitMs: HANDSHAKE_MS, header: null, hello: early },
+      { termination, deadlines: options.deadlines, limitMs: HANDSHAKE_MS, header: null, hello: early },
     )
     this.replace(stage, handshake)
   }
@@ -238,14 +298,8 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
     relay.start()
   }
 
-  #relayOptions({ destination }: TcpRoutePlan, { facts, early, hasEnded, header, hooks }: Decided): RelayOptions {
-    if (destination.kind === 'http') throw new Error('HTTP is not relayed')
-    const { service } = this
-    const { deadlines, listener } = service
-    const upstream =
-      destination.kind === 'split'
-        ? service.partOf(destination, { ip: facts.ip, request: null, view: () => null })
-        : service.upstreamFor(destination.upstream)
+  #relayOptions(upstream: Upstream, { facts, early, hasEnded, header, hooks }: Decided): RelayOptions {
+    const { deadlines, listener } = this.service
     return { facts, upstream, early, hasEnded, header, hooks, alpn: [], deadlines, idleMs: listener.timeouts.tunnelIdle }
   }
 }

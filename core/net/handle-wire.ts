@@ -42,6 +42,10 @@ export class HandleWire implements AcceptedWire, HandleOwner, RequestOwner {
     handle.onread = onRead
   }
 
+  get descriptor(): number {
+    return this.#handle.fd
+  }
+
   get remoteAddress(): string {
     return this.#peerName().address ?? ''
   }

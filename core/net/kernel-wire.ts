@@ -63,6 +63,10 @@ export class KernelWire implements AcceptedWire, Watched {
     this.#pointer = ownBuffer ? kernel.pointerTo(this.#buffer) : sharedPointer
   }
 
+  get descriptor(): number {
+    return this.#fd
+  }
+
   get remoteAddress(): string {
     return this.#peerName().address ?? ''
   }

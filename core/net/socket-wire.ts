@@ -34,6 +34,10 @@ export class SocketWire implements AcceptedWire {
     socket.on('close', this.#onClose)
   }
 
+  get descriptor(): number {
+    return (this.#socket as Socket & { readonly _handle?: { readonly fd?: number } | null })._handle?.fd ?? -1
+  }
+
   facts(): ProxyFacts {
     return factsOfSocket(this.#socket)
   }

@@ -57,6 +57,8 @@ export interface Wire {
 
 /** A wire that a listener accepted, and may still be put under TLS. */
 export interface AcceptedWire extends Wire {
+  /** Of its socket; -1: there is none to be had. */
+  readonly descriptor: number
   /**
    * Before anything was written: gives the connection up to a socket that TLS can be put on, with `unread` (copied) still to be
    * read. The wire is dead, and `onClose` is not said.

@@ -19,7 +19,8 @@ export function addressesOf(listeners: readonly Pick<AnyListenerPlan, 'name' | '
 function keyOf(address: ListenAddress, place: string): string {
   if (address.kind === 'unix') return `unix:${address.path}`
   const host = address.host ?? '*'
-  const protocol = address.kind === 'udp' ? 'udp ' : ''
+  // A socket that takes what is meant for others is another socket.
+  const protocol = address.kind === 'udp' ? 'udp ' : address.isTransparent === true ? 'transparent ' : ''
   // Port 0 is another port for each who asks.
   return protocol + (address.port === 0 ? `${host}:0 ${place}` : `${host}:${address.port}`)
 }

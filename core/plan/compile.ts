@@ -2,8 +2,6 @@
  * Config → Plan: pure, at once, and frozen. It takes a config that was found valid when it was loaded, fills in what was left out,
  * parses what has units, and makes one ordered table of a listener's routes and groups.
  */
-import { hash } from 'node:crypto'
-import { dataOf } from '../config/data.ts'
 import { isGroup, routeId } from '../config/flat-routes.ts'
 import { insideName, tcpRouteId } from '../config/http-listeners.ts'
 import { entriesOf, toList } from '../config/lists.ts'
@@ -27,6 +25,7 @@ import type {
   TcpOptions,
   TcpRoute,
   TlsTermination,
+  Transparent,
   UdpListener,
   UdpRoute,
 } from '../index.ts'
@@ -37,10 +36,12 @@ import { type RouteRule, RouteTable } from '../route/table.ts'
 import { type TcpRule, TcpTable } from '../route/tcp-table.ts'
 import { templateNames } from '../route/template.ts'
 import { acmePlansOf, takesHttpChallenge } from './acme.ts'
+import { matchOf, spaceOf } from './cache-space.ts'
 import { compileBlocklist } from './compile-blocklist.ts'
 import { compileFiles } from './compile-files.ts'
 import { compileForward, compileIntercept, viaName } from './compile-forward.ts'
 import { compileTls } from './compile-tls.ts'
+import { compileTransparent, compileTunnels, transparentAddresses } from './compile-transparent.ts'
 import { compileKey, UpstreamCompiler } from './compile-upstream.ts'
 import type {
   AnyListenerPlan,
@@ -116,8 +117,12 @@ class Compiler {
       if (listener.kind === 'forward') return this.#forwardListener(name, listener.options, shared)
       if (listener.kind === 'udp') return this.#udpListener(name, listener, shared)
       if (listener.kind === 'socks') return this.#socksListener(name, listener.options, shared)
-      const { listen, tls } = listener.options
-      return this.#httpListener({ name, addresses: compileListen(listen), tls: this.#tls(tls, HTTP) }, listener.options, shared)
+      const { tls } = listener.options
+      return this.#httpListener(
+        { name, addresses: compileAddresses(listener.options), tls: this.#tls(tls, HTTP) },
+        listener.options,
+        shared,
+      )
     })
     for (const [, upstream] of entriesOf(this.#config.upstreams)) this.upstreams.compile(upstream)
     return listeners
@@ -149,8 +154,7 @@ class Compiler {
       h2c: options.h2c ?? true,
       limits: compileLimits(options.limits ?? {}),
       timeouts: compileTimeouts(options.timeouts ?? {}),
-      forward: null,
-      socks: null,
+      ...{ forward: null, socks: null, transparent: compileTransparent(options.transparent), tunnels: null },
       hooks: Object.freeze([...(place.tls === null ? this.#challengeHooks : []), ...hooks.filter((hook) => !this.#caches.has(hook))]),
       routes: new RouteTable(rules(caches)),
     })
@@ -159,7 +163,7 @@ class Compiler {
   /** HTTP as any other, but for where it goes. */
   #forwardListener(name: string, options: ForwardOptions, shared: readonly Hook[]): ListenerPlan {
     const { use, limits, timeouts } = options
-    const place = { name, addresses: compileListen(options.listen), tls: null }
+    const place = { name, addresses: compileAddresses(options), tls: null }
     const intercept = options.intercept === undefined ? null : compileIntercept(options.intercept, this.#options.folder)
     const forward = compileForward(options, { block: this.#blocklist(options.block), intercept })
     const rules = (caches: readonly Hook[]): RouteRule[] => {
@@ -170,10 +174,11 @@ class Compiler {
       return [{ route, conditions: [compileMatch({})], captures: false }]
     }
     const listener = this.#listenerOf(place, { via: viaName(name, options), h2c: false, use, limits, timeouts }, { shared, rules })
+    const transparent = compileTransparent(options.transparent, forward)
     return Object.freeze({
       ...listener,
       ...(forward.anonymity === 'high' ? { via: null } : {}),
-      forward,
+      ...{ forward, transparent, tunnels: compileTunnels({ ...listener, transparent }, tunnelLogHooks(listener.hooks)) },
       socks: options.socks === true ? this.#socks({ name, addresses: [], hooks: listener.hooks }, {}, forward) : null,
     })
   }
@@ -232,7 +237,8 @@ class Compiler {
       trust: options.trust === undefined ? null : new CidrSet(toList(options.trust)),
       requiresProxyHeader: options.proxyProtocol === 'require',
       name,
-      addresses: compileListen(options.listen),
+      addresses: compileAddresses(options),
+      transparent: compileTransparent(options.transparent),
       limits: Object.freeze({ connections: options.limits?.connections ?? 10_000 }),
       timeouts: compileTcpTimeouts(options.timeouts ?? {}),
       hooks: own,
@@ -244,6 +250,7 @@ class Compiler {
   #tcpDestination(id: string, { to, tls }: TcpRoute, { key, shared }: { key: string; shared: readonly Hook[] }): TcpDestination {
     if (typeof to === 'string' || to.kind === 'upstream') return { kind: 'upstream', upstream: this.upstreams.compile(to) }
     if (to.kind === 'split') return this.#split(to, null)
+    if (to.kind === 'original') return { kind: 'original', byName: false }
     const place = { name: insideName(id), addresses: [], tls: this.#tls(tls, HTTP) }
     return { kind: 'http', listener: this.#httpListener(place, to.options, shared), key }
   }
@@ -286,6 +293,7 @@ class Compiler {
       const matches = [...around.matches, matchOf(route)]
       if (isGroup(route)) return this.#rules(listener, route.routes, { id, hooks, conditions, matches })
       const destination = Object.freeze(this.#destination(route))
+      // Who chooses the address may write any Host: what comes from there is kept for nobody.
       const isAsked = destination.kind === 'upstream' || destination.kind === 'split'
       const cache = isAsked ? hooks.findLast((hook) => this.#caches.has(hook)) : undefined
       const plan: RoutePlan = Object.freeze({
@@ -314,6 +322,7 @@ class Compiler {
     }
     if (target.kind === 'files') return compileFiles(target, { folder: this.#options.folder, rewrite })
     if (target.kind === 'redirect') return { kind: 'redirect', to: target.to, status: target.status }
+    if (target.kind === 'original') return { kind: 'original' }
     if (target.kind === 'upstream') return { kind: 'upstream', upstream: this.upstreams.compile(target), rewrite }
     return this.#split(target, rewrite)
   }
@@ -345,34 +354,24 @@ interface Around {
   readonly matches: readonly unknown[]
 }
 
-function matchOf({ host, path, method, headers, query, cookies, from, when }: HttpRoute): unknown {
-  // A method is no other resource: what one changes, the other has kept.
-  return { host, path, isMethod: method === undefined || toList(method).some(isRead), headers, query, cookies, from, when }
-}
-
-function isRead(method: string): boolean {
-  return /^(?:get|head)$/i.test(method)
-}
-
-/** Upstreams by their names: what one consists of changes nothing of what it says. */
-function spaceOf(matches: readonly unknown[], destination: Destination): string {
-  const to =
-    destination.kind === 'upstream'
-      ? [destination.upstream.name, destination.rewrite]
-      : destination.kind === 'split'
-        ? [destination.parts.map(({ upstream }) => upstream.name), destination.rewrite]
-        : []
-  return hash('sha1', dataOf([matches, to]).join('\n'), 'base64url').slice(0, 16)
-}
-
 function needsCaptures(destination: Destination): boolean {
-  if (destination.kind === 'respond' || destination.kind === 'named') return false
+  if (!('rewrite' in destination) && destination.kind !== 'redirect') return false
   const template = destination.kind === 'redirect' ? destination.to : destination.rewrite
   return template !== null && templateNames(template).length > 0
 }
 
 function compileListen(listen: Listen, kind: 'tcp' | 'udp' = 'tcp'): readonly ListenAddress[] {
   return Object.freeze(toList(listen).map((text) => Object.freeze(parseListen(text, kind)!)))
+}
+
+function compileAddresses({
+  listen,
+  transparent,
+}: {
+  readonly listen: Listen
+  readonly transparent?: Transparent | undefined
+}): readonly ListenAddress[] {
+  return transparentAddresses(compileListen(listen), transparent)
 }
 
 function compileLog({ access = true, level = 'info', format }: LogOptions): LogPlan {

@@ -1,16 +1,29 @@
-/** The listeners of a plan whose clients name where they want to go, of HTTP and of SOCKS, and the block lists that these have. */
-import type { AnyListenerPlan, BlocklistPlan, ForwardPlan, ListenerPlan, SocksListenerPlan } from './plan.ts'
+/** The listeners of a plan whose clients choose where they go, by naming it or by being sent here on their way, and the block lists that these have. */
+import type { AnyListenerPlan, BlocklistPlan, ForwardPlan, ListenerPlan, SocksListenerPlan, TcpListenerPlan } from './plan.ts'
 
 export interface ForwardListenerPlan {
-  readonly listener: ListenerPlan | SocksListenerPlan
+  readonly listener: ListenerPlan | SocksListenerPlan | TcpListenerPlan
   readonly forward: ForwardPlan
 }
 
 export function forwardListenersOf(listeners: readonly AnyListenerPlan[]): ForwardListenerPlan[] {
   return listeners.flatMap((listener) => {
-    const isOne = listener.kind === 'http' || listener.kind === 'socks'
-    return isOne && listener.forward !== null ? [{ listener, forward: listener.forward }] : []
+    const forward = placesOf(listener)
+    return forward === null || listener.kind === 'udp' ? [] : [{ listener, forward }]
   })
+}
+
+function placesOf(listener: AnyListenerPlan): ForwardPlan | null {
+  switch (listener.kind) {
+    case 'http':
+      return listener.forward ?? listener.transparent?.places ?? null
+    case 'socks':
+      return listener.forward
+    case 'tcp':
+      return listener.transparent?.places ?? null
+    case 'udp':
+      return null
+  }
 }
 
 export function blocklistsOf(listeners: readonly AnyListenerPlan[]): BlocklistPlan[] {

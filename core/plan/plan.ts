@@ -6,6 +6,7 @@ import type { Parent } from '../forward/parent.ts'
 import type { Hook } from '../hooks.ts'
 import type { CidrSet } from '../net/cidr.ts'
 import type { NamedDestination } from '../net/destination.ts'
+import type { TransparentBy } from '../net/original-destination.ts'
 import type { HostCondition } from '../route/conditions.ts'
 import type { RouteTable } from '../route/table.ts'
 import type { TcpTable } from '../route/tcp-table.ts'
@@ -22,7 +23,14 @@ export interface Plan {
 }
 
 export type ListenAddress =
-  | { readonly kind: 'tcp' | 'udp' /** null: every address, IPv6 and IPv4. */; readonly host: string | null; readonly port: number }
+  | {
+      readonly kind: 'tcp' | 'udp'
+      /** null: every address, IPv6 and IPv4. */
+      readonly host: string | null
+      readonly port: number
+      /** Also takes what is meant for addresses that are not ours. */
+      readonly isTransparent?: true
+    }
   | { readonly kind: 'unix'; readonly path: string }
 
 export interface LogPlan {
@@ -59,9 +67,20 @@ export interface ListenerPlan {
   readonly forward: ForwardPlan | null
   /** Of the forward side: what begins as SOCKS goes by this, which has no addresses of its own; null: nothing does. */
   readonly socks: SocksListenerPlan | null
+  /** Null: what comes was meant for it. */
+  readonly transparent: TransparentPlan | null
+  /** Of the forward side where it is transparent: what is no HTTP goes by this, which has no addresses of its own. */
+  readonly tunnels: TcpListenerPlan | null
   /** The config's and the listener's `use`, in order. */
   readonly hooks: readonly Hook[]
   readonly routes: RouteTable
+}
+
+/** Of a listener that gets connections which are meant for other places. */
+export interface TransparentPlan {
+  readonly by: TransparentBy
+  /** Rules about the places that they lead to. */
+  readonly places: ForwardPlan
 }
 
 /** Of a listener for clients that name their destination themselves. */
@@ -170,6 +189,8 @@ export interface TcpListenerPlan {
   /** Connections a worker, those of HTTP listeners inside too. Default 10,000. */
   readonly limits: { readonly connections: number }
   readonly timeouts: TcpTimeouts
+  /** Null: what comes was meant for it. */
+  readonly transparent: TransparentPlan | null
   /** In order. */
   readonly hooks: readonly Hook[]
   /** Asked about lines of the log, where no route was found; null: none. */
@@ -201,6 +222,8 @@ export interface TcpRoutePlan {
 
 export type TcpDestination =
   | { readonly kind: 'upstream'; readonly upstream: UpstreamPlan }
+  /** Where the client wanted to go. `byName`: to what TLS asks for by name, if it does, and the port that the client wanted. */
+  | { readonly kind: 'original'; readonly byName: boolean }
   | SplitDestination
   | {
       readonly kind: 'http'
@@ -389,6 +412,8 @@ export type Destination =
   | FilesDestination
   /** Of the forward side: the place that the request names. */
   | { readonly kind: 'named' }
+  /** Where the client wanted to go. */
+  | { readonly kind: 'original' }
   | { readonly kind: 'respond'; readonly status: number; readonly body: string; readonly headers: Readonly<Record<string, string>> }
   | { readonly kind: 'redirect' /** Template: `/new/*`, `https://x/:id`. */; readonly to: string; readonly status: number }
 

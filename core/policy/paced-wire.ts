@@ -5,7 +5,7 @@
 import { PassingWire } from '../net/passing-wire.ts'
 import type { Wire } from '../net/wire.ts'
 import { PacedPieces } from './paced-pieces.ts'
-import type { Throttle } from './throttle.ts'
+import type { Paces, Throttle } from './throttle.ts'
 
 export interface WirePaces {
   /** Of what is read from it. Empty: as fast as it comes. */
@@ -152,3 +152,10 @@ export class PacedWire extends PassingWire {
 }
 
 const NOTHING = Buffer.alloc(0)
+
+/** Stands in front of the endpoint; null: nothing does. */
+export function pacedBy(paces: Paces | null): ((endpoint: Wire) => Wire) | null {
+  if (paces === null) return null
+  const list = (throttle: Paces['request']) => (throttle === null ? [] : [throttle])
+  return (endpoint) => new PacedWire(endpoint, { read: list(paces.response), write: list(paces.request) })
+}

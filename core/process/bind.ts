@@ -9,12 +9,14 @@ import { unlinkSync } from 'node:fs'
 import net from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { bindings } from '../net/bindings.ts'
+import { getSocketOptions, TRANSPARENT } from '../net/socket-options.ts'
 import type { ListenAddress } from '../plan/plan.ts'
 
 /** The raw handle of a bound socket. Sent to a worker, which listens on its copy. */
 export interface BoundHandle {
   getsockname(out: { address?: string; port?: number }): number
   close(): void
+  readonly fd?: number
 }
 
 export interface BoundSocket {
@@ -63,6 +65,8 @@ export async function bindAddress(listener: string, address: ListenAddress, opti
   const { slots, isOurs = false, create: createTcp = createHandle } = options
   const create = address.kind === 'udp' && createTcp !== null ? createUdp : createTcp
   if (address.kind === 'unix') await removeStaleSocket(listener, address.path)
+  if (create === null && address.kind === 'tcp' && address.isTransparent === true)
+    throw new BindError(listener, address, "transparent: 'tproxy' needs the handles of Node")
   if (create === null) return isOurs ? unbound(address, slots) : alone(listener, address, slots)
   const shared = address.kind === 'unix' || process.platform !== 'linux'
   const first = bindOne(create, listener, address, isOurs && !shared ? reusePortOf(address) : 0)
@@ -96,7 +100,19 @@ function bindOne(create: CreateHandle, listener: string, address: ListenAddress,
     handle.close()
     throw bindError(listener, address, error)
   }
+  if (address.isTransparent === true) makeTransparent(listener, address, handle)
   return open(handle, { ...address, port: name.port ?? address.port })
+}
+
+/** Before anybody listens on it: it takes what is meant for addresses that are not ours. */
+function makeTransparent(listener: string, address: ListenAddress, handle: BoundHandle): void {
+  const options = getSocketOptions()
+  const failed = (['ipv4', 'ipv6'] as const).map((family) => options?.switchOn(handle.fd ?? -1, TRANSPARENT[family]) ?? -1)
+  // A socket of one family need not know the option of the other.
+  if (failed.includes(0)) return
+  handle.close()
+  const why = options === null ? 'transparent needs Linux, and Node with node:ffi' : "transparent: 'tproxy' needs root or CAP_NET_ADMIN"
+  throw new BindError(listener, address, why)
 }
 
 function bindIp(create: CreateHandle, address: Exclude<ListenAddress, { kind: 'unix' }>, flags: number): BoundHandle | number {

@@ -46,6 +46,7 @@ export class MemoryWire implements AcceptedWire {
   readonly lends = true
   closed = false
   congested = false
+  readonly descriptor = -1
   readonly remoteAddress: string
   readonly remotePort: number
   readonly #network: MemoryNetwork

@@ -60,7 +60,7 @@ const wrong: readonly (readonly [piece: string, says: string])[] = [
   ],
   [
     'routes: [{ to: ^5 }]',
-    'listeners.web.routes[0].to: expected an upstream, an address, split(…), respond(…), files(…) or redirect(…), got 5',
+    'listeners.web.routes[0].to: expected an upstream, an address, split(…), respond(…), files(…), redirect(…) or original(), got 5',
   ],
   [
     'routes: [{ path: "/a/:id", rewrite: ^"/:name", to: api }]',

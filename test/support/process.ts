@@ -27,6 +27,8 @@ export interface CommandOptions {
   readonly nodeArgs?: readonly string[] | undefined
   /** Another than this checkout's. */
   readonly program?: string | undefined
+  /** What runs it: `['ip', 'netns', 'exec', name]`. It has to give its process up to it. */
+  readonly by?: readonly string[] | undefined
   /** Where to run it, instead of a temporary folder of its own: that of a proxy that is running. It is left as it is. */
   readonly folder?: string | undefined
 }
@@ -78,9 +80,10 @@ export class Sluice {
   constructor(command: readonly string[], options: CommandOptions) {
     this.folder = options.folder ?? makeFolder(options)
     this.#ownsFolder = options.folder === undefined
-    const args = [...(options.nodeArgs ?? []), options.program ?? join(root, 'core/main.ts'), ...command]
+    const args = [process.execPath, ...(options.nodeArgs ?? []), options.program ?? join(root, 'core/main.ts'), ...command]
+    const [program, ...words] = [...(options.by ?? []), ...args]
     // A session of its own: whatever it starts carries its number in /proc, also after its parent is gone.
-    this.child = spawn(process.execPath, args, {
+    this.child = spawn(program!, words, {
       cwd: this.folder,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],

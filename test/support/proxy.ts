@@ -389,6 +389,8 @@ export function makePlan(options: ProxyOptions, generation: number): Plan {
       encodedSlashes: false,
       forward: null,
       socks: null,
+      transparent: null,
+      tunnels: null,
       h2c: true,
       hooks: [],
     },

@@ -32,6 +32,8 @@ export interface RequestRules extends PathRules {
    * (RFC 9110 §7.7).
    */
   readonly forward?: boolean
+  /** Of a forward proxy: clients that know of none ask for a path alone. What they name is the Host field, and whoever reads it has to look at that. */
+  readonly transparent?: boolean
   /** Of a forward proxy: paths that are asked of itself. */
   readonly own?: readonly string[]
   /** Paths go on as they are, although they are written as origins are asked: of what comes by a tunnel that ends here. */
@@ -131,7 +133,7 @@ export function tellsIdentity(name: string): boolean {
  * is; else -1.
  */
 export function readTarget(head: RequestHead, target: string, lineFrom: number, rules: RequestRules): ErrorCode | null {
-  if (rules.forward === true) return readNamingTarget(head, target, rules.own)
+  if (rules.forward === true) return readNamingTarget(head, target, rules)
   if (target.charCodeAt(0) === 47) return readOriginForm(head, target, lineFrom, rules)
   if (head.method === 'CONNECT') return 'unsupported_method'
   if (target === '*') {
@@ -151,7 +153,7 @@ export function readTarget(head: RequestHead, target: string, lineFrom: number, 
 }
 
 /** RFC 9112 §3.2.2 and §3.2.3, as a proxy is asked. */
-function readNamingTarget(head: RequestHead, target: string, own: readonly string[] = []): ErrorCode | null {
+function readNamingTarget(head: RequestHead, target: string, { own = [], transparent = false }: RequestRules): ErrorCode | null {
   if (head.method === 'CONNECT') {
     head.destination = parseDestination(target, null)
     head.host = target
@@ -162,7 +164,7 @@ function readNamingTarget(head: RequestHead, target: string, own: readonly strin
     head.path = target
     return null
   }
-  if (target.startsWith('/') || target === '*') return 'no_destination'
+  if (target.startsWith('/') || target === '*') return transparent ? readPathAsItIs(head, target) : 'no_destination'
   const absolute = ABSOLUTE.exec(target)
   if (absolute === null || absolute[0].slice(0, 5).toLowerCase() === 'https')
     return /^(?!http:)[a-z][a-z0-9+.-]*:\/\//i.test(target) ? 'unsupported_scheme' : 'bad_request'
@@ -174,10 +176,16 @@ function readNamingTarget(head: RequestHead, target: string, own: readonly strin
     head.path = '*'
     return null
   }
-  const mark = rest.indexOf('?')
-  const path = mark < 0 ? rest : rest.slice(0, mark)
+  return readPathAsItIs(head, rest)
+}
+
+/** What it names is the origin's to read (RFC 9110 §7.7). */
+function readPathAsItIs(head: RequestHead, target: string): ErrorCode | null {
+  if (target === '*' && head.method !== 'OPTIONS') return 'bad_request'
+  const mark = target.indexOf('?')
+  const path = mark < 0 ? target : target.slice(0, mark)
   head.path = path === '' ? '/' : escapeRawBytes(path)
-  if (mark >= 0) head.search = escapeRawBytes(rest.slice(mark))
+  if (mark >= 0) head.search = escapeRawBytes(target.slice(mark))
   return null
 }
 
