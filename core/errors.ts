@@ -93,6 +93,7 @@ export const errorTable = {
   ),
   host_blocked: row(403, 'http_request_denied', 'config', 'never', 'A list of this proxy blocks that host (block).'),
   quota_exceeded: row(429, 'http_request_denied', 'downstream', 'never', 'The quota is used up.'),
+  content_blocked: row(403, 'http_request_denied', 'config', 'never', 'The content filter of this proxy blocks this.'),
   not_cached: row(504, 'http_request_error', 'downstream', 'never', 'The request asks for a stored answer, and there is none.'),
   parent_refused: row(502, 'destination_unavailable', 'upstream', 'never', 'The parent proxy does not lead to that destination.'),
   no_route: row(404, 'destination_not_found', 'config', 'never', 'No route matches this request.'),

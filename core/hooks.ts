@@ -21,7 +21,13 @@ export type Verdict =
   /** `fields`: of the answer that stands for the error. */
   | { readonly kind: 'fail'; readonly error: ProxyError; readonly fields?: Readonly<Record<string, string>> }
   /** Of a body, a message or data: these bytes in the place of those asked about. `isText`: of a message, text in UTF-8. */
-  | { readonly kind: 'bytes'; readonly bytes: Buffer; readonly isText: boolean }
+  | {
+      readonly kind: 'bytes'
+      readonly bytes: Buffer
+      readonly isText: boolean
+      /** Of a response's body: what is kept back may still be refused, so the head waits, too. */
+      readonly holdsHead?: true
+    }
   /** Of a body, a message or a connection: it ends here, and so does its connection. */
   | { readonly kind: 'deny' }
   /** Of a cache: what it keeps, in the place of what an endpoint said or would say. */
@@ -161,7 +167,7 @@ export interface BodyHook {
   /** `stream`: piece by piece as it comes. `buffer`: all of it in one call with `last`, up to `maxBytes`; more fails with 413 or 502. */
   readonly mode: 'stream' | 'buffer'
   readonly maxBytes: number
-  /** Media types it wants, `text/html`, `text/*`; null: every one, also where there is none. */
+  /** Media types it wants, `text/html`, `text/*`, `*+json`; null: every one, also where there is none. */
   readonly types: readonly string[] | null
   readonly ask: Ask
   /**

@@ -5,6 +5,7 @@
 export * from './dsl/access-policies.ts'
 export * from './dsl/cache-policy.ts'
 export * from './dsl/config.ts'
+export * from './dsl/content-policy.ts'
 export * from './dsl/fault-policy.ts'
 export * from './dsl/files.ts'
 export * from './dsl/forward.ts'

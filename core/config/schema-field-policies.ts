@@ -68,7 +68,7 @@ export const corsOptions: Schema = chosen((value) =>
     : corsFields,
 )
 
-const mediaType = textThat((type) =>
+export const mediaType: Schema = textThat((type) =>
   /^(?:[\w.-]+\/(?:\*|[\w.+-]+)|\*\+[\w.-]+)$/.test(type)
     ? null
     : `expected a media type such as 'text/html', 'text/*' or '*+json', got ${show(type)}`,

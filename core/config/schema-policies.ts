@@ -5,6 +5,7 @@ import { passwordProblem } from './password-hash.ts'
 import { isObject, type Plain, show, wordOf } from './report.ts'
 import { accessLogOptions } from './schema-access-log.ts'
 import { cacheUse } from './schema-cache.ts'
+import { contentFilterOptions } from './schema-content-filter.ts'
 import { faultsOptions } from './schema-faults.ts'
 import {
   compressOptions,
@@ -147,6 +148,7 @@ const policies: ReadonlyMap<string, Schema> = new Map<string, Schema>(
     requestId: requestIdOptions,
     cors: corsOptions,
     compress: compressOptions,
+    contentFilter: contentFilterOptions,
     jwt: jwtOptions,
     forwardAuth: forwardAuthOptions,
     faults: faultsOptions,

@@ -107,8 +107,7 @@ export abstract class Answering extends HedgedAttempt implements HookCall, Paced
     this.detail = detail
     const { refusal, request, id } = this
     // Whoever came by a tunnel that ends here cannot see for itself why its server is not there.
-    const isTold =
-      code === 'host_blocked' || code === 'quota_exceeded' || (this.downstream.inside !== null && errorTable[code].origin === 'upstream')
+    const isTold = TOLD.has(code) || (this.downstream.inside !== null && errorTable[code].origin === 'upstream')
     const fields =
       code === 'circuit_open' ? this.target?.safeguards?.retryFields : refusal?.error.code === code ? refusal.fields : undefined
     return makeErrorReply(code, request, id, { proxy: this.service.listener.via ?? 'proxy', fields, detail: isTold ? detail : null })
@@ -250,6 +249,9 @@ export abstract class Answering extends HedgedAttempt implements HookCall, Paced
     this.service.tally.leave()
   }
 }
+
+/** Their detail is a rule that the client may know. */
+const TOLD: ReadonlySet<ErrorCode> = new Set(['host_blocked', 'content_blocked', 'quota_exceeded'])
 
 /** Of a body that was ended by this verdict. */
 export function bodyFailure(verdict: Verdict, denied: ErrorCode): readonly [ErrorCode, string | null] {

@@ -16,7 +16,10 @@ export function mediaType(head: Head): string {
 
 export function wantsType({ types }: BodyHook, type: string): boolean {
   if (types === null) return true
-  return types.some((wanted) => wanted === type || wanted === '*/*' || (wanted.endsWith('/*') && type.startsWith(wanted.slice(0, -1))))
+  return types.some((wanted) => {
+    if (wanted === type || wanted === '*/*') return true
+    return (wanted.endsWith('/*') && type.startsWith(wanted.slice(0, -1))) || (wanted.startsWith('*+') && type.endsWith(wanted.slice(1)))
+  })
 }
 
 /** It gives a body a coding, whatever it says. */

@@ -124,9 +124,9 @@ export class BodyPipe implements Place, DecoderOwner {
     return this.lent > 0 || this.#isEndLent
   }
 
-  /** No hook is being asked, nor is going to be about something that has come. */
+  /** No hook is being asked, nor is going to be about something that has come, and none keeps the beginning back. */
   get isQuiet(): boolean {
-    return this.#decoder?.hasBegun !== true && this.#stages.every((stage) => !stage.isAsking)
+    return this.#decoder?.hasBegun !== true && this.#stages.every((stage) => !stage.isAsking && !stage.isHolding)
   }
 
   /** Nobody waits for the body any more. */
@@ -246,6 +246,8 @@ class Stage implements HookCall, Place {
   #bytes: Buffer = EMPTY
   #isLent = false
   isAsking = false
+  /** Its hook wants the head to wait. */
+  isHolding = false
   /** Nothing comes after what waits. */
   #hasAll = false
   #askedLast = false
@@ -325,6 +327,7 @@ class Stage implements HookCall, Place {
     const bytes = this.#bytes
     const last = this.#askedLast
     this.#bytes = EMPTY
+    this.isHolding = verdict?.kind === 'bytes' && verdict.holdsHead === true
     if (verdict === null) return this.#pass(bytes, this.#isLent, last)
     // It may be a part of what was asked about.
     if (verdict.kind === 'bytes') return this.#pass(verdict.bytes, this.#isLent && verdict.bytes.buffer === bytes.buffer, last)

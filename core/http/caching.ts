@@ -71,6 +71,10 @@ export abstract class CachingExchange extends Responding implements StoredTaker 
 
   sendStored(bytes: Buffer, from: number, to: number): boolean {
     this.bytesOut += to - from
+    if (this.bytesOut > this.response!.mostBody) {
+      this.overrun()
+      return false
+    }
     return this.downstream.sendBody('', bytes, from, to)
   }
 

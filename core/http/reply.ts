@@ -14,6 +14,7 @@ export interface Reply {
 export function makeReply(status: number, body: string, headers: ReplyFields): Reply {
   const bytes = isAscii(body) ? body : Buffer.from(body, 'utf8').latin1Slice()
   const head = new ResponseHead('', 0, status, reasonPhrases[status] ?? '', 1)
+  head.isOwn = true
   for (const name in headers) for (const value of [headers[name]!].flat()) head.append(name, value)
   head.delete('content-length')
   head.delete('transfer-encoding')

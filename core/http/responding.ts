@@ -58,9 +58,10 @@ export abstract class Responding extends Answering implements ResponseTaker {
     this.response = head
     this.length = length
     this.stage = 'responseHooks'
+    this.isUnframed = false
     this.askResponse()
     // Whether its hooks want it may not be known yet: so may be the type.
-    this.isUnframed = this.detour !== null || (this.bodyHooks !== null && this.stage === 'responseHooks')
+    this.isUnframed ||= this.detour !== null || (this.bodyHooks !== null && this.stage === 'responseHooks')
   }
 
   /** Over HTTP/2 success grants the upgrade (RFC 8441 §5), which only a 101 does for an endpoint. */
@@ -81,6 +82,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
     if (this.detour !== null) return this.detour.push(bytes, from, to)
     if (this.isBodyless) return
     this.bytesOut += prefix.length + to - from
+    if (this.bytesOut > this.response!.mostBody) return this.overrun()
     if (this.held !== null) this.held.push(prefix + bytes.latin1Slice(from, to))
     else if (!this.downstream.sendBody(prefix, bytes, from, to)) this.feed?.pause()
   }
@@ -89,6 +91,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
     if (this.detour !== null) return this.detour.pushText(text)
     if (this.isBodyless) return
     this.bytesOut += text.length
+    if (this.bytesOut > this.response!.mostBody) return this.overrun()
     if (this.held !== null) this.held.push(text)
     else this.downstream.sendText(text)
   }
@@ -115,6 +118,16 @@ export abstract class Responding extends Answering implements ResponseTaker {
     if (this.complete) return this.end()
     this.answeredAt = 0
     if (!flowing) this.feed?.pause()
+  }
+
+  /** More of the body has come than may go on. */
+  protected overrun(): void {
+    this.breakOff('content_blocked', `a body of more than ${this.response!.mostBody} bytes`)
+  }
+
+  /** An endpoint's, straight from there, of which nothing has come yet. */
+  private get isFresh(): boolean {
+    return this.localBody === null && this.stored === null && this.held === null
   }
 
   /** The client took what was written. */
@@ -230,6 +243,8 @@ export abstract class Responding extends Answering implements ResponseTaker {
     this.isBodyless = this.askedHead || response.status === 204 || response.status === 304
     // A hook has made this of an answer that had no body, whatever length it told.
     if (!this.isBodyless && this.length === 0 && response.contentLength !== 0) response.set('Content-Length', '0')
+    // What is counted are bytes of the body, and no framing.
+    if (response.mostBody !== Number.POSITIVE_INFINITY && this.length === -1 && this.isFresh) this.isUnframed = true
     this.downstream.sendHead(response, this.isUnframed && this.length === -1 ? this.unknown : this.length, this.askedHead)
     if (this.stored !== null) return this.stored.start(this.isBodyless)
     if (this.localBody !== null) return this.replyLocal(this.localBody)
@@ -342,6 +357,10 @@ export abstract class Responding extends Answering implements ResponseTaker {
 
   sendFiltered(bytes: Buffer): boolean {
     this.bytesOut += bytes.length
+    if (this.bytesOut > this.response!.mostBody) {
+      this.overrun()
+      return false
+    }
     return this.downstream.sendBody('', bytes, 0, bytes.length)
   }
 

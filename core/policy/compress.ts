@@ -6,6 +6,7 @@ import { type Answer, type BodyPart, type EncodableBody, type HookCall, makeHook
 import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
 import { chooseEncoding } from './accept-encoding.ts'
 import { BodyEncoder, type Encoded, encodeWhole } from './body-encoder.ts'
+import { MediaTypes, typeOf } from './media-types.ts'
 import type { PolicyKind } from './policy.ts'
 import { refusal } from './refusal.ts'
 import { addVary } from './vary.ts'
@@ -37,19 +38,14 @@ export const compress: PolicyKind<CompressOptions> = {
 class Compressor {
   readonly #encodings: readonly ContentEncoding[]
   readonly #least: number
-  readonly #types: ReadonlySet<string>
-  readonly #starts: readonly string[]
-  readonly #ends: readonly string[]
+  readonly #types: MediaTypes
   /** Of bodies that came in more than one piece, as long as they come. */
   readonly #encoders = new Map<number, BodyEncoder>()
 
   constructor({ encodings = ENCODINGS, minSize = '1kb', types = TYPES }: CompressOptions) {
-    const all = toList(types).map((type) => type.toLowerCase())
     this.#encodings = toList(encodings)
     this.#least = parseSize(minSize)!
-    this.#types = new Set(all)
-    this.#starts = all.filter((type) => type.endsWith('/*')).map((type) => type.slice(0, -1))
-    this.#ends = all.filter((type) => type.startsWith('*+')).map((type) => type.slice(1))
+    this.#types = new MediaTypes(toList(types))
   }
 
   /** The coding of a body that begins; null: it stays as it is. */
@@ -57,18 +53,15 @@ class Compressor {
     const { status } = response
     if (status === 204 || status === 206 || (length >= 0 && length < this.#least && status !== 304)) return null
     const isUnchanged = status === 304 && !response.has('content-type')
-    if (response.has('content-encoding') || response.has('content-range') || !(isUnchanged || this.#isOfTypes(response))) return null
+    if (
+      response.has('content-encoding') ||
+      response.has('content-range') ||
+      !(isUnchanged || this.#types.has(typeOf(response.get('content-type'))))
+    )
+      return null
     if (/\bno-transform\b/i.test(response.get('cache-control') ?? '')) return null
     addVary(response, 'Accept-Encoding')
     return request.minor === 0 ? null : chooseEncoding(accepts, this.#encodings)
-  }
-
-  #isOfTypes(response: ResponseHead): boolean {
-    const type = (response.get('content-type') ?? '')
-      .replace(/[;,].*$/s, '')
-      .trim()
-      .toLowerCase()
-    return this.#types.has(type) || this.#starts.some((start) => type.startsWith(start)) || this.#ends.some((end) => type.endsWith(end))
   }
 
   ask(call: HookCall): Answer {

@@ -7,6 +7,7 @@ import { bodyLimit } from './body-limit.ts'
 import { cache } from './cache.ts'
 import { compress } from './compress.ts'
 import { concurrency } from './concurrency.ts'
+import { contentFilter } from './content-filter.ts'
 import { cors } from './cors.ts'
 import { faults } from './faults.ts'
 import { forwardAuth } from './forward-auth.ts'
@@ -29,6 +30,7 @@ const kinds: ReadonlyMap<string, PolicyKind<never>> = new Map<string, PolicyKind
     cache,
     compress,
     concurrency,
+    contentFilter,
     cors,
     faults,
     forwardAuth,

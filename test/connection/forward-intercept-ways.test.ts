@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { contentFilter } from '../../core/index.ts'
 import { forwarding } from '../support/forward.ts'
 import { askOn, OwnAuthority, openTunnel, secureTunnel, startSecureOrigin } from '../support/interception.ts'
 import { startProxy } from '../support/proxy.ts'
@@ -56,6 +57,27 @@ test('who comes by SOCKS on that port is read, too', async () => {
   passed.destroy()
   // The one to the server that is kept.
   await proxy.open(1)
+})
+
+test('contents are filtered inside as they are in plain traffic', async () => {
+  using authority = new OwnAuthority()
+  await using origin = await startSecureOrigin((_, response) => {
+    response.setHeader('Content-Type', 'text/html; charset=utf-8')
+    response.end('<p>Willkommen im CASINO</p>')
+  })
+  const use = [contentFilter({ keywords: 'casino', extensions: 'exe' })]
+  await using proxy = await startProxy(forwarding({ ...authority.options(), use }, [origin.port]))
+  const host = `localhost:${origin.port}`
+  for (const [path, rule] of [
+    ['/page', 'keyword casino'],
+    ['/setup.exe', 'extension exe'],
+  ]) {
+    const client = await secureTunnel(await openTunnel(proxy.port, host), { ca: authority.cert, servername: 'localhost' })
+    const text = await askOn(client, `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
+    assert.match(text, /^HTTP\/1\.1 403 /)
+    assert.match(text, `${rule}\nreason: content_blocked`)
+    assert.not.match(text, 'Willkommen')
+  }
 })
 
 for (const kind of ['http', 'socks5'])

@@ -312,6 +312,10 @@ export class ResponseHead extends Head {
   upgrade: string | null = null
   /** It came with a Date. */
   hasDate = false
+  /** Made here: no endpoint has said it. */
+  isOwn = false
+  /** More of its body does not go on. */
+  mostBody = Number.POSITIVE_INFINITY
 
   constructor(text: string, from: number, status: number, reason: string, minor: 0 | 1) {
     super(text, from)
