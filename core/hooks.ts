@@ -174,7 +174,16 @@ export interface BodyHook {
    * Of a hook that gives responses a content coding. It needs them neither plain nor whole; it is asked when a head has come, whether its body gets one,
    * and asked about the body after all others. May edit the head; null: it stays as it is.
    */
-  readonly encode?: (call: HookCall, body: EncodableBody) => string | null
+  readonly encode?: (heads: Pick<HookCall, 'request' | 'response'>, body: EncodableBody) => string | null
+  /** Of such a hook: the same as it does to pieces it is asked about, for a body that is kept. */
+  readonly begin?: (coding: string) => BodyCoder
+}
+
+export interface BodyCoder {
+  /** One piece at a time; `done` gets all that has come of it, later. */
+  encode(bytes: Uint8Array, last: boolean, done: (error: Error | null, bytes: Buffer) => void): void
+  /** Nobody waits for it any more. */
+  destroy(): void
 }
 
 export interface EncodableBody {

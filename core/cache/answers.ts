@@ -10,34 +10,36 @@ export interface StoredAnswer {
   readonly kind: 'stored'
   readonly head: ResponseHead
   readonly body: BodySource
+  /** The same, or what is given a coding on the way to `body`. */
+  readonly madeOf: BodySource
   readonly from: number
   readonly to: number
 }
 
 /** For the most frequent case: it is fresh, and the client wants it whatever it is. */
 export function hitAnswer(response: StoredResponse, now: number, cache: string): StoredAnswer {
-  return { kind: 'stored', head: response.hit(now, cache), body: response.body, from: 0, to: response.length }
+  return { kind: 'stored', head: response.hit(now, cache), body: response.body, madeOf: response.madeOf, from: 0, to: response.length }
 }
 
 /** `status`: of Cache-Status. */
 export function makeAnswer(response: StoredResponse, conditions: Conditions | null, now: number, status: string): StoredAnswer {
-  const { lines, body, length } = response
+  const { lines, body, madeOf, length } = response
   const note = response.note(now, status)
   if (conditions !== null && response.status === 200) {
     if (isUnchanged(conditions, response, now)) {
       const head = makeHead(304, linesOf304(lines, response.etag !== null) + note, 0)
-      return { kind: 'stored', head, body, from: 0, to: 0 }
+      return { kind: 'stored', head, body, madeOf, from: 0, to: 0 }
     }
     const wanted = length < 0 ? 'all' : wantedRange(conditions, length, response, now)
     if (wanted === 'none') {
       const head = makeHead(416, `${linesOf416(lines)}Content-Range: bytes */${length}\r\n${lengthLine(0)}${note}`, 0)
-      return { kind: 'stored', head, body, from: 0, to: 0 }
+      return { kind: 'stored', head, body, madeOf, from: 0, to: 0 }
     }
     if (wanted !== 'all') {
       const { from, to } = wanted
       const range = `Content-Range: bytes ${from}-${to - 1}/${length}\r\n${lengthLine(to - from)}`
-      return { kind: 'stored', head: makeHead(206, lines + range + note, to - from), body, from, to }
+      return { kind: 'stored', head: makeHead(206, lines + range + note, to - from), body, madeOf, from, to }
     }
   }
-  return { kind: 'stored', head: makeHead(response.status, lines + lengthLine(length) + note, length), body, from: 0, to: length }
+  return { kind: 'stored', head: makeHead(response.status, lines + lengthLine(length) + note, length), body, madeOf, from: 0, to: length }
 }

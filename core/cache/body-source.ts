@@ -24,6 +24,8 @@ export class BodySource {
   /** Those who are sent it: as long as there are any it takes its room, kept or not. */
   #holders = 0
   #freed: (() => void)[] = []
+  /** The same in other codings, by their names; null: in none. */
+  coded: Map<string, BodySource> | null = null
 
   /** `length`: exact; -1: not known. */
   constructor(length: number) {
@@ -36,6 +38,13 @@ export class BodySource {
 
   get isHeld(): boolean {
     return this.#holders > 0
+  }
+
+  /** Of those in other codings that are complete. */
+  get codedBytes(): number {
+    let bytes = 0
+    if (this.coded !== null) for (const { state, filled } of this.coded.values()) bytes += state === 'complete' ? filled : 0
+    return bytes
   }
 
   hold(): void {

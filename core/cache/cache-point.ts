@@ -10,9 +10,10 @@ import type { Cache } from './cache.ts'
 import type { CacheOutcome, CacheSide } from './cache-side.ts'
 import { type Forwarded, forwardedStatus, hitStatus } from './cache-status.ts'
 import type { HeldCache, WantedLimits } from './caches.ts'
-import { asksForAll, readConditions } from './conditions.ts'
+import { asksForAll, type Conditions, readConditions } from './conditions.ts'
 import { hasCredentials } from './credentials.ts'
 import { type RequestDirectives, readRequestDirectives } from './directives.ts'
+import { inCoding } from './encodings.ts'
 import type { Flight } from './flight.ts'
 import { allowsStale } from './freshness.ts'
 import { keyOf, urlOf } from './key.ts'
@@ -42,6 +43,13 @@ interface Found {
   /** There is something, for other requests. */
   readonly hasOthers: boolean
   readonly directives: RequestDirectives | null
+}
+
+export interface Giving {
+  readonly conditions: Conditions | null
+  readonly now: number
+  /** Of Cache-Status. */
+  readonly status: string
 }
 
 export class CachePoint {
@@ -141,8 +149,13 @@ export class CachePoint {
     response.visited = true
     response.hits++
     const conditions = readConditions(side.request)
-    if (conditions === null && status === null) return hitAnswer(response, now, side.cacheName)
-    return makeAnswer(response, conditions, now, status ?? hitStatus(side.cacheName, response.ttl(now)))
+    if (conditions === null && status === null) return hitAnswer(inCoding(response, side, this.cache, false), now, side.cacheName)
+    return this.give(side, response, { conditions, now, status: status ?? hitStatus(side.cacheName, response.ttl(now)) })
+  }
+
+  /** What this client gets of it. */
+  give(side: CacheSide, response: StoredResponse, { conditions, now, status }: Giving): StoredAnswer {
+    return makeAnswer(inCoding(response, side, this.cache, conditions !== null && conditions.range !== null), conditions, now, status)
   }
 
   /** Something is kept for it: may it be used? */
@@ -218,7 +231,7 @@ export class CachePoint {
   #join(side: CacheSide, response: StoredResponse, why: Forwarded): StoredAnswer {
     side.cacheOutcome = 'collapsed'
     const status = forwardedStatus(side.cacheName, { why, stored: false, collapsed: true })
-    return makeAnswer(response, readConditions(side.request), this.clock(), status)
+    return this.give(side, response, { conditions: readConditions(side.request), now: this.clock(), status })
   }
 
   /** What is kept goes out stale, and is asked about. */

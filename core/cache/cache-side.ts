@@ -2,7 +2,7 @@
  * Between an exchange and the cache on its way. The cache answers in the place of an endpoint (`StoredAnswer`), lets an exchange wait
  * for what another one fetches, and is given the body of an answer that it wants to keep.
  */
-import type { HookCall } from '../hooks.ts'
+import type { Hook, HookCall } from '../hooks.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import type { RequestView } from '../plugin.ts'
 import type { BodySource } from './body-source.ts'
@@ -24,8 +24,12 @@ export interface CacheSide extends HookCall {
   readonly isFromProxy: boolean
   /** The response is the proxy's own. */
   readonly isLocal: boolean
-  /** A hook asked about it wants the body of the response. */
+  /** A hook asked about it wants the body of the response, other than to give it a coding. */
   readonly hasBodyHooks: boolean
+  /** The hook on its way that gives bodies a coding. */
+  readonly encoder: Hook | null
+  /** What the client accepts, whatever the endpoint is asked for. */
+  readonly accepts: string | null
   view(): RequestView
   /** Sends `request` on, as this exchange would go on from here, for no client. */
   fetchBeside(request: RequestHead, caching: Caching): void

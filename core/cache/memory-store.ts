@@ -3,6 +3,7 @@
  * coming counted, and no more variants of a key than it may.
  */
 import type { RequestHead } from '../net/http1/head.ts'
+import type { BodySource } from './body-source.ts'
 import { type Kept, Sieve } from './sieve.ts'
 import type { StoredResponse } from './stored-response.ts'
 import { variantOf } from './vary.ts'
@@ -33,7 +34,7 @@ export class Mark implements Kept {
   visited = false
   newer: Kept | null = null
   older: Kept | null = null
-  readonly size: number
+  size: number
   readonly key: string
   readonly until: number
 
@@ -146,20 +147,27 @@ export class MemoryStore<Pending> {
     if (response.isGone) return
     response.isGone = true
     this.#kept.remove(response)
-    this.#lend(response)
+    this.#lend(response.body)
     const record = this.#records.get(response.key)
     if (record === undefined) return
     record.responses = record.responses.filter((other) => other !== response)
     this.tidy(record)
   }
 
-  #lend({ body }: StoredResponse): void {
+  #lend(body: BodySource): void {
+    if (body.coded !== null) for (const coded of body.coded.values()) this.#lend(coded)
     if (!body.isHeld) return
     const { length } = body.bytes
     this.#lent += length
     body.whenFree(() => {
       this.#lent -= length
     })
+  }
+
+  /** It was made in another coding, too. */
+  grow(response: StoredResponse, bytes: number): void {
+    this.#kept.grow(response, bytes)
+    this.#makeRoom(0)
   }
 
   mark(key: string, url: string, until: number): void {

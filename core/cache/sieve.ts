@@ -6,7 +6,7 @@
 /** Something that is kept. The links belong to the list it is in. */
 export interface Kept {
   /** Bytes it counts for. */
-  readonly size: number
+  size: number
   /** Asked for since the hand passed. */
   visited: boolean
   newer: Kept | null
@@ -41,6 +41,12 @@ export class Sieve<T extends Kept> {
     kept.older = null
     this.bytes -= kept.size
     this.count--
+  }
+
+  /** One that is in it has become larger. */
+  grow(kept: T, bytes: number): void {
+    kept.size += bytes
+    this.bytes += bytes
   }
 
   /** The one to go next; null: there is nothing. It stays in the list. */

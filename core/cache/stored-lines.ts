@@ -1,5 +1,6 @@
 /** The field lines of an answer that is kept: what of the received ones is kept, and what a 304 changes of them (RFC 9111 §3.1, §3.2). Pure. */
 import type { ResponseHead } from '../net/http1/head.ts'
+import { loosenResponse } from '../net/http1/loosen.ts'
 
 /** Written anew for each answer. */
 const NOT_KEPT = new Set(['content-length', 'age'])
@@ -15,6 +16,19 @@ export function linesToKeep(head: ResponseHead, date: string): string {
     if (!NOT_KEPT.has(name.toLowerCase())) lines += `${name}: ${value}\r\n`
   })
   return head.hasDate ? lines : `${lines}Date: ${date}\r\n`
+}
+
+/** Of the same body in that coding; null: in none, as others may get one. The head has all but that. */
+export function linesInCoding(head: ResponseHead, coding: string | null): string {
+  if (coding !== null) {
+    loosenResponse(head)
+    head.set('Content-Encoding', coding)
+  }
+  let lines = ''
+  head.forEach((name, value) => {
+    lines += `${name}: ${value}\r\n`
+  })
+  return lines
 }
 
 /** `lines` with each field that the 304 has in the place of the one that was there. */

@@ -7,6 +7,7 @@ import { reasonPhrases } from '../net/http1/reason.ts'
 import type { BodySource } from './body-source.ts'
 import { hitStatus } from './cache-status.ts'
 import type { Validators } from './conditions.ts'
+import type { Encodings } from './encodings.ts'
 import type { Freshness } from './freshness.ts'
 import type { Kept } from './sieve.ts'
 
@@ -32,6 +33,8 @@ export interface StoredParts {
   readonly body: BodySource
   /** Bytes of the body; -1: not known yet. */
   readonly length: number
+  /** What is given a coding on the way to `body`. Default: nothing is. */
+  readonly madeOf?: BodySource
 }
 
 export class StoredResponse implements Kept, Validators {
@@ -49,7 +52,10 @@ export class StoredResponse implements Kept, Validators {
   readonly tags: readonly string[]
   readonly isForAll: boolean
   readonly body: BodySource
+  readonly madeOf: BodySource
   length: number
+  /** As others get it: encodings.ts. Null: nobody has asked for another coding. */
+  encodings: Encodings | null = null
   size = 0
   hits = 0
   /** Nothing finds it any more. */
@@ -74,13 +80,18 @@ export class StoredResponse implements Kept, Validators {
     this.tags = parts.tags.map(flat)
     this.isForAll = parts.isForAll
     this.body = parts.body
+    this.madeOf = parts.madeOf ?? parts.body
     this.length = parts.length
   }
 
   /** Its body is complete, or of known length: from now on it is known what it takes. */
   seal(): void {
     if (this.body.state === 'complete') this.length = this.body.filled
-    this.size = OVERHEAD_BYTES + (this.key.length + this.url.length + this.variant.length + this.lines.length) * 2 + this.length
+    this.size =
+      OVERHEAD_BYTES +
+      (this.key.length + this.url.length + this.variant.length + this.lines.length) * 2 +
+      this.length +
+      this.body.codedBytes
   }
 
   get lastModified(): number {

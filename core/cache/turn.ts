@@ -5,7 +5,7 @@
 
 import { type Answer, PENDING } from '../hooks.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
-import { makeAnswer } from './answers.ts'
+import type { StoredAnswer } from './answers.ts'
 import { BodySource } from './body-source.ts'
 import type { CachePoint } from './cache-point.ts'
 import type { CacheSide, Caching } from './cache-side.ts'
@@ -82,11 +82,10 @@ export class Turn implements Caching, Waiter {
   serve(response: StoredResponse): void {
     this.#awaited = null
     if (this.#side.ended) return
-    const now = this.#point.clock()
     const status = forwardedStatus(this.#side.cacheName, { why: this.#parts.why, stored: false, collapsed: true })
     response.visited = true
     this.#side.caching = null
-    this.#side.resume(makeAnswer(response, this.#parts.conditions, now, status))
+    this.#side.resume(this.#give(this.#side, response, status))
   }
 
   retry(alone: boolean): void {
@@ -155,7 +154,7 @@ export class Turn implements Caching, Waiter {
     flight.begin(response, (request) => request === asked || variantOf(vary, request) === variant)
     this.inflow = flight
     const status = this.#forwarded(side, { stored: !flight.isPurged, ...(this.#checked === null ? {} : { status: head.status }) })
-    return makeAnswer(response, this.#parts.conditions, now, status)
+    return this.#give(side, response, status)
   }
 
   /** Null: it may be kept, and there is room. */
@@ -210,7 +209,7 @@ export class Turn implements Caching, Waiter {
     this.#close()
     if (staysForOthers) flight.confirm(renewed, (request) => variantOf(renewed.vary, request) === renewed.variant)
     else flight.refuse(true)
-    return makeAnswer(renewed, this.#parts.conditions, now, status)
+    return this.#give(side, renewed, status)
   }
 
   #renewed(checked: StoredResponse, head: ResponseHead, now: number): StoredResponse {
@@ -236,7 +235,7 @@ export class Turn implements Caching, Waiter {
     side.cacheOutcome = 'stale'
     this.#close()
     flight.confirm(checked, (request) => variantOf(checked.vary, request) === checked.variant)
-    return makeAnswer(checked, this.#parts.conditions, this.#point.clock(), said)
+    return this.#give(side, checked, said)
   }
 
   /** An answer of the proxy's own. After an error somebody else may try; what a hook said holds for who was asked about. */
@@ -274,6 +273,10 @@ export class Turn implements Caching, Waiter {
       if (other !== null && url.startsWith(`${other.origin}/`)) cache.invalidate(other.origin + other.pathname + other.search)
     }
     return null
+  }
+
+  #give(side: CacheSide, response: StoredResponse, status: string): StoredAnswer {
+    return this.#point.give(side, response, { conditions: this.#parts.conditions, now: this.#point.clock(), status })
   }
 
   #tell(side: CacheSide, head: ResponseHead): void {

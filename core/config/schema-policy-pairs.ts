@@ -12,16 +12,6 @@ export function checkPolicyPairs(config: Plain, { listeners, routes }: Parts, re
   const shared = policiesIn(config.use, [])
   const ofListener = new Map(listeners.map(({ name, options, path }) => [name, [...shared, ...policiesIn(options.use, path)]]))
   const told = new Set<Path>()
-  const tell = (uses: readonly Use[]): void => {
-    const cache = uses.find(({ name }) => name === 'cache')
-    const compress = uses.find(({ name }) => name === 'compress')
-    if (cache === undefined || compress === undefined || told.has(compress.path)) return
-    told.add(compress.path)
-    report.warn(
-      compress.path,
-      'a cache on the same way keeps nothing that this may compress: choose one of them, or let the endpoint compress',
-    )
-  }
   /** Who gets a hit was not asked by what comes after the cache. */
   const tellUnasked = (uses: readonly Use[]): void => {
     const at = uses.findIndex(({ name }) => name === 'cache')
@@ -40,13 +30,11 @@ export function checkPolicyPairs(config: Plain, { listeners, routes }: Parts, re
     }
   }
   for (const uses of ofListener.values()) {
-    tell(uses)
     tellUnasked(uses)
     tellSilent(uses)
   }
   for (const { route, path, listener } of routes) {
     const uses = [...(ofListener.get(listener) ?? []), ...policiesIn(route.use, path)]
-    tell(uses)
     tellUnasked(uses)
     tellSilent(uses)
   }

@@ -86,8 +86,8 @@ export interface CompressOptions {
 }
 /**
  * Compresses responses of endpoints, and files, for clients that take it (RFC 9110 §12.5.3), piece by piece as they come. Not those that are compressed, parts of
- * something, or `no-transform`, nor other answers of the proxy's own. A `cache` on the same way keeps nothing that this may change: choose one of them for a
- * route, or let the endpoint compress. `ETag`s become weak, and `Vary` says so.
+ * something, or `no-transform`, nor other answers of the proxy's own. With a `cache` on the same way, before or behind it, each coding is made once, and kept.
+ * `ETag`s become weak, and `Vary` says so.
  */
 export function compress(options: CompressOptions = {}): HttpPolicy {
   return { kind: 'policy', layer: 'http', name: 'compress', options }

@@ -1,7 +1,7 @@
 /** Which hooks want a body, and what the heads say of one that hooks may have changed. */
 import { ProxyError } from '../errors.ts'
 import type { BodyHook, Hook, Verdict } from '../hooks.ts'
-import type { Head, RequestHead, ResponseHead } from '../net/http1/head.ts'
+import type { Head, RequestHead } from '../net/http1/head.ts'
 
 /** In lower case, without parameters; empty if there is none. */
 export function mediaType(head: Head): string {
@@ -32,19 +32,6 @@ export function askForPlain(request: RequestHead): void {
   request.set('Accept-Encoding', 'identity')
   request.delete('range')
   request.delete('if-range')
-}
-
-/** The body that this tells about is changed on its way: what was told about its bytes does not hold for those that arrive. */
-export function loosen(head: Head): void {
-  for (const name of ['content-length', 'content-encoding', 'content-md5', 'digest', 'content-digest', 'repr-digest']) head.delete(name)
-}
-
-/** The same of a response; also of one that only tells what a GET would get, or that what the client has is still good. */
-export function loosenResponse(head: ResponseHead): void {
-  loosen(head)
-  head.delete('accept-ranges')
-  const tag = head.get('etag')
-  if (tag?.startsWith('"')) head.set('ETag', `W/${tag}`)
 }
 
 /** Which of the hooks have something to do with a response body, its type aside; those asked first are asked last. */

@@ -2,8 +2,9 @@
 import type { StoredAnswer } from '../cache/answers.ts'
 import type { CacheSide, Caching } from '../cache/cache-side.ts'
 import { cacheName } from '../cache/cache-status.ts'
-import type { Passage } from '../hooks.ts'
+import type { Hook, Passage } from '../hooks.ts'
 import type { RequestHead } from '../net/http1/head.ts'
+import { isEncoder } from './body-hooks.ts'
 import { passageOf } from './passage.ts'
 import { Responding } from './responding.ts'
 import { StoredBody, type StoredTaker } from './stored-body.ts'
@@ -38,12 +39,22 @@ export abstract class CachingExchange extends Responding implements StoredTaker 
   }
 
   get hasBodyHooks(): boolean {
-    if (this.bodyHooks !== null) return true
+    if (this.bodyHooks !== null) return this.bodyHooks.some(changesBody)
+    const { request } = this
     const { hooks } = this.service.listener
-    for (let i = 0; i < this.listenerAsked; i++) if (hooks[i]!.onResponseBody !== null && hooks[i]!.matches(this.request)) return true
+    for (let i = 0; i < this.listenerAsked; i++) if (changesBody(hooks[i]!) && hooks[i]!.matches(request)) return true
     const route = this.match!.route.hooks
-    for (let i = 0; i < this.routeAsked; i++) if (route[i]!.onResponseBody !== null && route[i]!.matches(this.request)) return true
+    for (let i = 0; i < this.routeAsked; i++) if (changesBody(route[i]!) && route[i]!.matches(request)) return true
     return false
+  }
+
+  /** Whichever side of the cache it stands on: what is kept has no coding of its own. */
+  get encoder(): Hook | null {
+    return encoderIn(this.match!.route.hooks, this.request) ?? encoderIn(this.service.listener.hooks, this.request)
+  }
+
+  get accepts(): string | null {
+    return this.acceptEncoding ?? this.request.get('accept-encoding')
   }
 
   /** No endpoint is asked. */
@@ -57,7 +68,7 @@ export abstract class CachingExchange extends Responding implements StoredTaker 
   /** In the place of what the endpoint said, or as the cache has made of it. */
   protected useStored(answer: StoredAnswer): void {
     const inflow = this.caching?.inflow ?? null
-    const isInflow = inflow !== null && inflow.source === answer.body
+    const isInflow = inflow !== null && inflow.source === answer.madeOf
     // One without a body is over in the same read: its connection is good for the next request.
     if (!isInflow && this.connection !== null && this.length !== 0) this.giveUp()
     if (this.connection === null) this.complete = true
@@ -91,6 +102,19 @@ export abstract class CachingExchange extends Responding implements StoredTaker 
   breakStored(): void {
     this.breakOff('response_incomplete', 'the answer that it shared')
   }
+}
+
+function changesBody({ onResponseBody }: Hook): boolean {
+  return onResponseBody !== null && !isEncoder(onResponseBody)
+}
+
+/** Of several the one that is asked first about the answer. */
+function encoderIn(hooks: readonly Hook[], request: RequestHead): Hook | null {
+  for (let i = hooks.length - 1; i >= 0; i--) {
+    const hook = hooks[i]!
+    if (hook.onResponseBody !== null && isEncoder(hook.onResponseBody) && hook.matches(request)) return hook
+  }
+  return null
 }
 
 let lastVia = ''

@@ -4,7 +4,8 @@
  */
 import type { Hook, Verdict } from '../hooks.ts'
 import { ChunkedReader } from '../net/http1/chunked.ts'
-import { gathersAll, loosen, mediaType, mostTogether, tooMuchMade } from './body-hooks.ts'
+import { loosen } from '../net/http1/loosen.ts'
+import { gathersAll, mediaType, mostTogether, tooMuchMade } from './body-hooks.ts'
 import { BodyPipe, type PipeEnd } from './body-pipe.ts'
 import { Together } from './body-store.ts'
 import type { Coding } from './content-coding.ts'

@@ -43,7 +43,7 @@ export class StoredBody implements Detour, BodyReader {
   #isClosed = false
 
   /** `inflow`: where what comes is to go; `isHeard`: nothing comes. */
-  constructor(taker: StoredTaker, { body, from, to }: StoredAnswer, inflow: Inflow | null, isHeard: boolean) {
+  constructor(taker: StoredTaker, { body, madeOf, from, to }: StoredAnswer, inflow: Inflow | null, isHeard: boolean) {
     this.#taker = taker
     this.#source = body
     this.#inflow = inflow
@@ -51,7 +51,8 @@ export class StoredBody implements Detour, BodyReader {
     this.#to = to
     this.#isHeard = isHeard
     body.hold()
-    if (inflow === null) body.join(this)
+    // What comes out of a coder comes later than what goes in.
+    if (inflow === null || body !== madeOf) body.join(this)
   }
 
   /** The head is written. */

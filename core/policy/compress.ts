@@ -26,6 +26,7 @@ export const compress: PolicyKind<CompressOptions> = {
         ...{ mode: 'stream', maxBytes: Number.POSITIVE_INFINITY, types: null },
         encode: ({ request, response }, body) => compressor.choose(request, response!, body),
         ask: (call) => compressor.ask(call),
+        begin: (coding) => new BodyEncoder(coding as ContentEncoding),
       },
       forget: (state) => compressor.forget(state),
     })

@@ -1,0 +1,99 @@
+/**
+ * The same answer in the codings that clients take, where a hook on the way gives bodies one: each is made once, from what is kept, for all who want
+ * it, and goes out while it is made.
+ */
+import type { Hook } from '../hooks.ts'
+import { BodyCoding } from './body-coding.ts'
+import type { BodySource } from './body-source.ts'
+import type { Cache } from './cache.ts'
+import type { CacheSide } from './cache-side.ts'
+import { linesInCoding } from './stored-lines.ts'
+import { makeHead, StoredResponse } from './stored-response.ts'
+
+/** What clients accept in so many words is remembered of one answer. */
+const MOST_WORDS = 16
+
+export class Encodings {
+  readonly encoder: Hook
+  /** By what clients accept, as they say it. */
+  readonly chosen = new Map<string, StoredResponse>()
+  /** By coding; `''`: in none. */
+  readonly made = new Map<string, StoredResponse>()
+
+  constructor(encoder: Hook) {
+    this.encoder = encoder
+  }
+}
+
+/** As this client gets it. `wantsPart`: of what is kept itself, for a coding is made anew now and then, and its bytes may be others then. */
+export function inCoding(response: StoredResponse, side: CacheSide, cache: Cache, wantsPart: boolean): StoredResponse {
+  const { encoder } = side
+  if (encoder === null) return response
+  let encodings = response.encodings
+  if (encodings?.encoder !== encoder) {
+    encodings = new Encodings(encoder)
+    response.encodings = encodings
+  }
+  const accepts = wantsPart || side.request.minor === 0 ? '' : (side.accepts ?? '')
+  const known = encodings.chosen.get(accepts)
+  if (known !== undefined && known.body.state !== 'broken') return known
+  const chosen = choose(response, encodings, { side, cache, accepts })
+  if (encodings.chosen.size >= MOST_WORDS) encodings.chosen.clear()
+  // One whose length is known by now has another head.
+  if (chosen.length >= 0) encodings.chosen.set(accepts, chosen)
+  return chosen
+}
+
+interface Choosing {
+  readonly side: CacheSide
+  readonly cache: Cache
+  readonly accepts: string
+}
+
+function choose(response: StoredResponse, { encoder, made }: Encodings, { side, cache, accepts }: Choosing): StoredResponse {
+  const head = makeHead(response.status, response.lines, response.length)
+  const varied = head.get('vary')
+  let coding = encoder.onResponseBody!.encode!({ request: side.request, response: head }, { length: response.length, accepts })
+  if (coding === null && head.get('vary') === varied) return response
+  let body = coding === null ? response.body : codedBody(response, { coding, encoder, cache })
+  if (body === null) {
+    coding = null
+    body = response.body
+  }
+  const known = made.get(coding ?? '')
+  const isSame = known?.body === body && known.length === lengthOf(body, response)
+  if (isSame) return known
+  const other = new StoredResponse({
+    ...response,
+    lines: linesInCoding(head, coding),
+    etag: head.get('etag'),
+    ...{ body, madeOf: response.body, length: lengthOf(body, response) },
+  })
+  made.set(coding ?? '', other)
+  return other
+}
+
+function lengthOf(body: BodySource, response: StoredResponse): number {
+  if (body === response.body) return response.length
+  return body.state === 'complete' ? body.filled : -1
+}
+
+/** Null: there is no room, or nobody knows how long it becomes. */
+function codedBody(
+  response: StoredResponse,
+  { coding, encoder, cache }: { coding: string; encoder: Hook; cache: Cache },
+): BodySource | null {
+  const { body } = response
+  const known = body.coded?.get(coding)
+  if (known !== undefined && known.state !== 'broken') return known
+  if (response.length < 0 || !cache.store.reserve(response.length)) return null
+  const reserved = response.length
+  const made = new BodyCoding(body, encoder.onResponseBody!.begin!(coding), (bytes) => {
+    cache.store.unreserve(reserved)
+    const kept = cache.store.find(response.key)?.responses.find((one) => one.body === body)
+    if (bytes > 0 && kept !== undefined) cache.store.grow(kept, bytes)
+  })
+  body.coded ??= new Map()
+  body.coded.set(coding, made.made)
+  return made.made
+}
