@@ -36,6 +36,11 @@ export function checkCertificates({ listeners, tcpRoutes, upstreams }: Parts, re
     const at: Path = [...path, { hidden: 'options' }, 'tls']
     check.both(value.options.tls, at)
     if (isObject(value.options.tls)) check.authorities(value.options.tls.ca, [...at, 'ca'])
+    const { discovery } = value.options
+    if (!isObject(discovery) || !isObject(discovery.options)) continue
+    const registry: Path = [...path, { hidden: 'options' }, 'discovery', { hidden: 'options' }]
+    check.both(discovery.options, registry)
+    check.authorities(discovery.options.ca, [...registry, 'ca'])
   }
   for (const { value, path } of options.stores ?? []) {
     check.both(value, path)

@@ -9,6 +9,7 @@ import {
   callable,
   chosen,
   duration,
+  type Fields,
   flag,
   list,
   made,
@@ -97,16 +98,40 @@ function wrongService(name: string): string | null {
   return isHostName(name) ? null : `expected the name of SRV records such as '_http._tcp.api.internal', got ${show(name)}`
 }
 
+const registryUrl = textThat((written) => {
+  const url = URL.parse(written)
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:'))
+    return `expected a URL such as 'https://10.0.0.1:2379', got ${show(written)}`
+  if (url.username !== '' || url.password !== '')
+    return 'the URL has no user and no password: user, password and token are options of their own'
+  return url.search === '' && url.hash === '' && url.pathname === '/' ? null : `the URL has no path and no query: ${url.origin}`
+})
+const registryTls: Fields = { ca: text, cert: text, key: text, servername: text }
+const etcdOptions = object({ url: oneOrMany(registryUrl), prefix: text, user: text, password: text, token: text, ...registryTls }, [
+  'url',
+  'prefix',
+])
+const label = textThat((name) => (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name) ? null : `not a name of Kubernetes: ${show(name)}`))
+const kubernetesOptions = object(
+  {
+    ...{ service: label, namespace: label, server: registryUrl, token: text, tokenFile: text, ...registryTls },
+    port: chosen((value) => (typeof value === 'number' ? whole(1, 65_535) : label)),
+  },
+  ['service'],
+)
+
 const DISCOVERIES: Readonly<Record<string, Schema>> = {
   dns: made({ options: dnsName }),
   file: made({ options: made({ path: text }) }),
+  etcd: made({ options: etcdOptions }),
+  kubernetes: made({ options: kubernetesOptions }),
   poll: made({ options: made({ find: callable, interval: duration }) }),
 }
 const discovery = chosen((value) => {
   const schema = isObject(value) && value.kind === 'discovery' ? DISCOVERIES[wordOf(value.name)] : undefined
   return schema ?? notADiscovery
 })
-const notADiscovery = wrong("dns('name:port'), file('./endpoints.json') or poll(async () => […])")
+const notADiscovery = wrong("dns('name:port'), etcd({ … }), kubernetes({ … }), file('./endpoints.json') or poll(async () => […])")
 
 const retryOn = chosen((value) => (typeof value === 'number' ? whole(400, 599) : oneOf('connect', 'reset', 'timeout')))
 

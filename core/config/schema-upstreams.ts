@@ -28,11 +28,26 @@ export function checkUpstreams(upstreams: readonly UpstreamPart[], report: Repor
   }
 }
 
+/** Who is let in by an etcd, and by Kubernetes. */
+function checkRegistry({ url, user, password, token, tokenFile, server, cert, key }: Plain, path: Path, report: Report): void {
+  if ((user === undefined) !== (password === undefined)) report.error(path, 'user and password are given together or not at all')
+  if (token !== undefined && (user !== undefined || tokenFile !== undefined))
+    report.error(path, `a token needs no ${user === undefined ? 'tokenFile' : 'user'}: choose one of them`)
+  if ((cert === undefined) !== (key === undefined)) report.error(path, 'cert and key are given together or not at all')
+  const isSecret = (password ?? token ?? tokenFile) !== undefined
+  const isOpen = [url ?? [], server ?? []]
+    .flat()
+    .some((one) => typeof one === 'string' && /^http:\/\/(?!localhost|127\.|\[::1\])/i.test(one))
+  if (isSecret && isOpen) report.warn(path, 'password or token go over the network as they are: https:// has TLS')
+}
+
 function checkOptions({ endpoints, discovery, sticky, zone, tls }: Plain, path: Path, report: Report): void {
   if (isObject(sticky) && sticky.sameSite === 'none' && sticky.secure !== true)
     report.error([...path, 'sticky', 'sameSite'], "browsers drop a cookie with sameSite 'none' that has not secure: true")
   if (endpoints !== undefined && discovery !== undefined)
     report.error([...path, 'discovery'], 'an upstream has endpoints or a discovery, not both', 'key')
+  if (isObject(discovery) && isObject(discovery.options))
+    checkRegistry(discovery.options, [...path, 'discovery', { hidden: 'options' }], report)
   if (endpoints === undefined && discovery === undefined) report.error(path, 'endpoints is missing')
   if (isObject(tls) && (tls.cert === undefined) !== (tls.key === undefined))
     report.error([...path, 'tls'], 'cert and key are given together or not at all')

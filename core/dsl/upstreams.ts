@@ -203,18 +203,54 @@ export interface UpstreamOptions extends UpstreamCommon {
   discovery?: never
 }
 export interface DiscoveredUpstreamOptions extends UpstreamCommon {
-  /** Where its endpoints come from: `dns(…)`, `file(…)` or `poll(…)`. What is found last stays in use while nothing can be found. */
+  /** Where its endpoints come from: `dns(…)`, `etcd(…)`, `kubernetes(…)`, `file(…)` or `poll(…)`. What is found last stays in use while nothing can be found. */
   discovery: Discovery
   endpoints?: never
 }
 export type Discovery =
   | { readonly kind: 'discovery'; readonly name: 'dns'; readonly options: { readonly name: string; readonly srv: boolean } }
   | { readonly kind: 'discovery'; readonly name: 'file'; readonly options: { readonly path: string } }
+  | { readonly kind: 'discovery'; readonly name: 'etcd'; readonly options: EtcdOptions }
+  | { readonly kind: 'discovery'; readonly name: 'kubernetes'; readonly options: KubernetesOptions }
   | {
       readonly kind: 'discovery'
       readonly name: 'poll'
       readonly options: { readonly find: () => DiscoveredEndpoints | Promise<DiscoveredEndpoints>; readonly interval: Duration }
     }
+/** Of the API of a registry over HTTPS. */
+interface RegistryTls {
+  /** A file, from the config's folder, or PEM text; read again for each connection. Default: the authorities that Node trusts. */
+  ca?: string | undefined
+  cert?: string | undefined
+  key?: string | undefined
+  /** Default: the host of the URL. */
+  servername?: string | undefined
+}
+export interface EtcdOptions extends RegistryTls {
+  /** `'http://10.0.0.1:2379'`, or several members of one cluster: while one fails the next is asked. */
+  url: OneOrMany<string>
+  /** Each key that begins so is an endpoint: `'/services/api/'`. */
+  prefix: string
+  /** With a password; a token that has run out is exchanged. */
+  user?: string | undefined
+  password?: string | undefined
+  /** Instead of a user: sent as it is. */
+  token?: string | undefined
+}
+export interface KubernetesOptions extends RegistryTls {
+  /** The name of the Service. */
+  service: string
+  /** Default: the one of the pod that the proxy runs in, else `default`. */
+  namespace?: string | undefined
+  /** By its name or number. Default: the only one. */
+  port?: string | number | undefined
+  /** `'https://10.0.0.1:6443'`. Default: that of the cluster that the proxy runs in, with its authority. */
+  server?: string | undefined
+  /** Default: what `tokenFile` holds. */
+  token?: string | undefined
+  /** Read for each request. Default: that of the pod's service account. */
+  tokenFile?: string | undefined
+}
 export type DiscoveredEndpoints = readonly (string | EndpointOptions)[]
 
 /**
@@ -227,6 +263,20 @@ export function dns(name: string, { srv = false }: { srv?: boolean | undefined }
 /** A file of JSON, from the config's folder, with a list as in `endpoints`. A change counts within a second or two, without a reload. */
 export function file(path: string): Discovery {
   return { kind: 'discovery', name: 'file', options: { path } }
+}
+/**
+ * Keys of etcd (v3, over its JSON gateway), followed as they come and go: a value is an address, `10.0.0.1:3000`, JSON of an endpoint as in `endpoints`, or what etcd's
+ * resolver for gRPC writes; of an empty one the rest of the key is the address.
+ */
+export function etcd(options: EtcdOptions): Discovery {
+  return { kind: 'discovery', name: 'etcd', options }
+}
+/**
+ * The EndpointSlices of a Service of Kubernetes, followed as they change: who is ready takes requests, who terminates and still serves drains. Their zones
+ * count with `zone` of the upstream.
+ */
+export function kubernetes(options: KubernetesOptions): Discovery {
+  return { kind: 'discovery', name: 'kubernetes', options }
 }
 /** Your own function, asked each so often by each worker. It runs on the host. Default interval `10s`. */
 export function poll(

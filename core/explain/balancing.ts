@@ -99,6 +99,10 @@ function discoveryText(discovery: DiscoveryPlan): string {
       return `one of the hosts that the SRV records of ${discovery.name} name`
     case 'file':
       return `one of the endpoints that the file ${discovery.path} holds`
+    case 'etcd':
+      return `one of the endpoints that etcd has under ${discovery.prefix}`
+    case 'kubernetes':
+      return `one of the endpoints of the Service ${discovery.namespace === null ? '' : `${discovery.namespace}/`}${discovery.service} of Kubernetes`
     case 'poll':
       return 'one of the endpoints that the function of its discovery returns'
   }

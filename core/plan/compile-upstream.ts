@@ -32,6 +32,7 @@ import type {
   HedgingPlan,
   OutlierPlan,
   PendingPlan,
+  RegistryTlsPlan,
   RetryPlan,
   StickyPlan,
   UpstreamPlan,
@@ -119,9 +120,42 @@ function compileDiscovery(discovery: Discovery, folder: string, zone: string | n
     }
     case 'file':
       return Object.freeze({ kind: 'file', path: resolve(folder, discovery.options.path), zone })
+    case 'etcd': {
+      const { url, prefix, user, password = '', token = null, ...tls } = discovery.options
+      const whoever = user === undefined ? null : Object.freeze({ name: user, password })
+      return Object.freeze({
+        kind: 'etcd',
+        urls: Object.freeze([...toList(url)]),
+        prefix,
+        user: whoever,
+        token,
+        tls: registryTls(tls, folder),
+        zone,
+      })
+    }
+    case 'kubernetes': {
+      const { service, namespace = null, port = null, server = null, token = null, tokenFile, ...tls } = discovery.options
+      const file = tokenFile === undefined ? null : resolve(folder, tokenFile)
+      return Object.freeze({
+        kind: 'kubernetes',
+        service,
+        namespace,
+        port,
+        server,
+        token,
+        tokenFile: file,
+        tls: registryTls(tls, folder),
+        zone,
+      })
+    }
     case 'poll':
       return Object.freeze({ kind: 'poll', find: discovery.options.find, interval: parseDuration(discovery.options.interval)!, zone })
   }
+}
+
+function registryTls({ ca, cert, key, servername }: OriginationOptions, folder: string): RegistryTlsPlan {
+  const file = (written: string | undefined): string | null => (written === undefined ? null : resolveFile(folder, written))
+  return Object.freeze({ ca: file(ca), cert: file(cert), key: file(key), servername: servername ?? null })
 }
 
 /** Endpoints that were found by a name have certificates for it. */

@@ -560,8 +560,38 @@ export type DiscoveryPlan = { readonly zone: string | null } & (
   | { readonly kind: 'dns'; readonly host: string; readonly port: number }
   | { readonly kind: 'srv'; readonly name: string }
   | { readonly kind: 'file' /** Absolute. */; readonly path: string }
+  | {
+      readonly kind: 'etcd'
+      readonly urls: readonly string[]
+      readonly prefix: string
+      readonly user: { readonly name: string; readonly password: string } | null
+      readonly token: string | null
+      readonly tls: RegistryTlsPlan
+    }
+  | {
+      readonly kind: 'kubernetes'
+      readonly service: string
+      /** Null: the pod's own. */
+      readonly namespace: string | null
+      /** Null: the only one. */
+      readonly port: string | number | null
+      /** Null: that of the cluster that the proxy runs in. */
+      readonly server: string | null
+      readonly token: string | null
+      readonly tokenFile: string | null
+      readonly tls: RegistryTlsPlan
+    }
   | { readonly kind: 'poll'; readonly find: () => unknown /** Milliseconds. */; readonly interval: number }
 )
+
+export interface RegistryTlsPlan {
+  /** Absolute paths or PEM texts, read again for each connection: they may be exchanged. Null: none. */
+  readonly ca: string | null
+  readonly cert: string | null
+  readonly key: string | null
+  /** Null: the host's. */
+  readonly servername: string | null
+}
 
 /** A cookie by which clients stay with their endpoint. */
 export interface StickyPlan {

@@ -6,9 +6,13 @@ import type { Deadlines } from '../../deadlines.ts'
 import type { DiscoveryPlan, EndpointPlan, Plan, UpstreamPlan } from '../../plan/plan.ts'
 import type { AvailabilityEvents } from '../availability.ts'
 import type { DnsCache } from '../dns.ts'
+import { ApiClient } from './api-client.ts'
 import { Discovery } from './discovery.ts'
 import { dnsSource, srvSource } from './dns.ts'
+import { EtcdSet } from './etcd.ts'
 import { fileSource } from './file.ts'
+import { followedSource } from './follow.ts'
+import { KubernetesSet } from './kubernetes.ts'
 import { pollSource } from './poll.ts'
 import type { Source } from './source.ts'
 
@@ -114,6 +118,10 @@ function sourceOf(plan: DiscoveryPlan, dns: DnsCache): Source {
       return srvSource(plan, dns)
     case 'file':
       return fileSource(plan)
+    case 'etcd':
+      return followedSource(`etcd ${plan.prefix}`, () => new EtcdSet(plan, new ApiClient(dns)))
+    case 'kubernetes':
+      return followedSource(`Kubernetes ${plan.service}`, () => new KubernetesSet(plan, new ApiClient(dns)))
     case 'poll':
       return pollSource(plan)
   }

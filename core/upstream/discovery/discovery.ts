@@ -27,6 +27,8 @@ export class Discovery implements Timed {
   #question = 0
   #isAsking = false
   #failure = ''
+  /** Ends the watch; null: there is none. */
+  #unwatch: (() => void) | null = null
 
   /** `before`: what stays in use until the source tells more. */
   constructor(source: Source, { deadlines, events, before }: DiscoveryParts) {
@@ -37,6 +39,11 @@ export class Discovery implements Timed {
   }
 
   start(): void {
+    const { watch } = this.#source
+    if (watch !== undefined) {
+      this.#unwatch ??= watch((found, odd) => this.#take(found, odd))
+      return
+    }
     if (this.slot < 0) this.#deadlines.add(this)
     if (!this.#isAsking) this.dueAt = this.#deadlines.in(this.#source.everyMs)
   }
@@ -45,6 +52,8 @@ export class Discovery implements Timed {
     this.#question++
     this.#isAsking = false
     this.#deadlines.remove(this)
+    this.#unwatch?.()
+    this.#unwatch = null
   }
 
   onDeadline(): void {
@@ -70,12 +79,17 @@ export class Discovery implements Timed {
     this.#question++
     this.#isAsking = false
     this.dueAt = this.#deadlines.in(this.#source.everyMs)
+    this.#take(found, null)
+  }
+
+  #take(found: readonly EndpointPlan[] | string, odd: string | null): void {
     if (typeof found === 'string') {
       if (found !== this.#failure) this.#events.failed(found)
       this.#failure = found
       return
     }
-    this.#failure = ''
+    if (odd !== null && odd !== this.#failure) this.#events.failed(odd)
+    this.#failure = odd ?? ''
     const before = this.endpoints
     if (before !== null && JSON.stringify(before) === JSON.stringify(found)) return
     this.endpoints = found

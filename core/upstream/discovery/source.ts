@@ -8,6 +8,10 @@ export interface Source {
   readonly everyMs: number
   /** Answers once, maybe at once: endpoints, or why there are none to be had. */
   ask(done: Found): void
+  /** Where it can be followed: tells by itself from now on, and is not asked again and again. Returns how to end. */
+  watch?(told: Told): () => void
 }
 
 export type Found = (found: readonly EndpointPlan[] | string) => void
+/** `odd`: what was left out, for it makes no sense; null: nothing. */
+export type Told = (found: readonly EndpointPlan[] | string, odd: string | null) => void
