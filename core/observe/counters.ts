@@ -99,8 +99,15 @@ export const families = {
 
 export type Family = keyof typeof families
 
-/** The series that were added since the last snapshot, in the order of their slots. */
-export type SeriesDelta = readonly { readonly family: Family; readonly labels: readonly string[] }[]
+/** The series that were added or renamed since the last snapshot; those that were added in the order of their slots. */
+export type SeriesDelta = readonly Series[]
+
+export interface Series {
+  readonly family: Family
+  readonly labels: readonly string[]
+  /** The number of a series that has these labels from now on; without it the series is one more. */
+  readonly at?: number
+}
 
 /** How many slots a series of that family takes. A histogram: its buckets, the rest, the sum. */
 export function slotsOf(family: Family): number {
@@ -111,7 +118,9 @@ export class Counters {
   /** Grows by copying: read it afresh for each update, never keep it. */
   values = new Float64Array(256)
   #used = 0
-  #unsent: { family: Family; labels: readonly string[] }[] = []
+  #unsent: Series[] = []
+  /** How many there are. */
+  series = 0
 
   /** Takes slots for a new series; the caller remembers the index. */
   add(family: Family, ...labels: readonly string[]): number {
@@ -122,8 +131,14 @@ export class Counters {
       grown.set(this.values)
       this.values = grown
     }
+    this.series++
     this.#unsent.push({ family, labels })
     return slot
+  }
+
+  /** The series of that number, of that family, is counted under other labels from now on, all that it holds. */
+  rename(at: number, family: Family, ...labels: readonly string[]): void {
+    this.#unsent.push({ family, labels, at })
   }
 
   observe(slot: number, seconds: number): void {

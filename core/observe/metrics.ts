@@ -41,6 +41,8 @@ interface Total {
 }
 
 const prefix = 'sluice_'
+/** Series of workers that have ended: of more, those of endpoints that are gone are put together. */
+const MOST_ENDED = 20_000
 
 export class Metrics {
   readonly #registry = new Registry()
@@ -61,7 +63,10 @@ export class Metrics {
   /** `worker` is unique to a process, not to a slot. */
   absorb(worker: number, { delta, values }: Snapshot): void {
     const known = this.#workers.get(worker) ?? { series: [], values }
-    known.series.push(...delta)
+    for (const one of delta) {
+      if (one.at === undefined) known.series.push(one)
+      else known.series[one.at] = one
+    }
     known.values = values
     this.#workers.set(worker, known)
   }
@@ -72,6 +77,20 @@ export class Metrics {
     if (known === undefined) return
     this.#workers.delete(worker)
     sumInto(this.#ended, known, (family) => families[family].kind !== 'gauge')
+    if (this.#ended.size > MOST_ENDED) this.#forgetEndpoints()
+  }
+
+  /** Of endpoints that no worker names any more all is added up as `other`. */
+  #forgetEndpoints(): void {
+    const named = new Set([...this.#workers.values()].flatMap(({ series }) => series.flatMap((one) => endpointOf(one) ?? [])))
+    for (const [key, total] of [...this.#ended]) {
+      const endpoint = endpointOf(total)
+      if (endpoint === null || named.has(endpoint)) continue
+      this.#ended.delete(key)
+      const { family, values } = total
+      const labels = total.labels.map((label, i) => (i === families[family].labels.indexOf('endpoint' as never) ? 'other' : label))
+      addTo(this.#ended, { family, labels, values })
+    }
   }
 
   /** Text for a scrape, of what was absorbed so far. */
@@ -196,17 +215,26 @@ function sumInto(
   let slot = 0
   for (const { family, labels } of series) {
     const width = slotsOf(family)
-    if (wanted(family)) {
-      const key = `${family}\0${labels.join('\0')}`
-      let total = totals.get(key)
-      if (total === undefined) {
-        total = { family, labels, values: new Float64Array(width) }
-        totals.set(key, total)
-      }
-      for (let i = 0; i < width; i++) total.values[i]! += values[slot + i] ?? 0
-    }
+    if (wanted(family)) addTo(totals, { family, labels, values: values.subarray(slot, slot + width) })
     slot += width
   }
+}
+
+function addTo(totals: Map<string, Total>, { family, labels, values }: Total): void {
+  const key = `${family}\0${labels.join('\0')}`
+  let total = totals.get(key)
+  if (total === undefined) {
+    total = { family, labels, values: new Float64Array(slotsOf(family)) }
+    totals.set(key, total)
+  }
+  for (let i = 0; i < values.length; i++) total.values[i]! += values[i]!
+}
+
+/** Upstream and endpoint; null: it is of no endpoint, or of all that have no labels. */
+function endpointOf({ family, labels }: Pick<Total, 'family' | 'labels'>): string | null {
+  const names: readonly string[] = families[family].labels
+  const at = names.indexOf('endpoint')
+  return at < 0 || labels[at] === 'other' ? null : `${labels[names.indexOf('upstream')]}\0${labels[at]}`
 }
 
 function registerOwn(registry: Registry, own: () => OwnMetrics): void {

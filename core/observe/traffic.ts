@@ -15,8 +15,10 @@ import type {
   UpstreamChange,
 } from '../events.ts'
 import type { LogPlan } from '../plan/plan.ts'
+import type { UpstreamState } from '../upstream/upstream-state.ts'
 import { type FormatLine, formatter, handshakeLine } from './access-line.ts'
 import type { Counters } from './counters.ts'
+import { EndpointSeries } from './endpoint-series.ts'
 import { ForwardBytes } from './forward-bytes.ts'
 import type { LineSink } from './line-sink.ts'
 import { type AnyPending, LogQueue } from './log-queue.ts'
@@ -62,13 +64,13 @@ export class Traffic implements Observer {
   readonly #errors = new Map<ErrorCode, number>()
   readonly #handshakes = new Map<string, number>()
   readonly #changes: UpstreamChanges
+  readonly #endpoints: EndpointSeries
   readonly #losses = new Map<string, number>()
   /** By upstream and outcome. */
   readonly #mirrored = new Map<string, number>()
   readonly #recorder = new FlightRecorder()
   readonly #forwardBytes: ForwardBytes
   readonly #queue: LogQueue
-  #endpointCount = 0
   #lastRoute: RouteSlots | null = null
 
   constructor(options: TrafficOptions) {
@@ -76,6 +78,7 @@ export class Traffic implements Observer {
     this.#counters = options.counters
     this.#sink = options.sink
     this.#changes = new UpstreamChanges(options.counters)
+    this.#endpoints = new EndpointSeries(options.counters)
     this.#forwardBytes = new ForwardBytes(options.counters)
     const slots = { leftOut: options.counters.add('log_left_out_total'), masked: options.counters.add('log_masked_total') }
     this.#queue = new LogQueue({
@@ -187,18 +190,24 @@ export class Traffic implements Observer {
   }
 
   dialled(upstream: string, endpoint: string, ok: boolean): void {
-    const slots = this.#endpoint(this.#upstream(upstream), endpoint)
+    const slots = this.#endpoints.of(upstream, endpoint)
     this.#counters.values[ok ? slots.dialled : slots.dialFailed]! += 1
     if (ok) this.#counters.values[slots.open]! += 1
   }
 
   upstreamClosed(upstream: string, endpoint: string): void {
-    this.#counters.values[this.#endpoint(this.#upstream(upstream), endpoint).open]! -= 1
+    this.#counters.values[this.#endpoints.of(upstream, endpoint).open]! -= 1
   }
 
   upstreamChanged(change: UpstreamChange): void {
     this.#changes.count(change)
     if (!change.isShared) this.#options.onChangeLine(changeLine(change))
+  }
+
+  /** Who is there by now: of endpoints that are gone no series is kept. */
+  keepOnly(states: readonly UpstreamState[]): void {
+    this.#endpoints.keepOnly(states)
+    this.#changes.keepOnly(states)
   }
 
   queued(upstream: string, change: 1 | -1): void {
@@ -287,7 +296,7 @@ export class Traffic implements Observer {
     const upstream = this.#upstream(name)
     if (x.attempts > 1) this.#counters.values[upstream.retries]! += x.attempts - 1
     if (x.endpoint === null) return
-    const endpoint = this.#endpoint(upstream, x.endpoint)
+    const endpoint = this.#endpoints.of(name, x.endpoint)
     const answered = x.upstreamMs >= 0
     this.#counters.values[answered ? endpoint.outcomes + statusClass(x.status) : endpoint.failed]! += 1
     if (answered) this.#counters.observe(upstream.response, x.upstreamMs / 1000)
@@ -357,21 +366,10 @@ export class Traffic implements Observer {
         retries: this.#counters.add('upstream_retries_total', name),
         refused: this.#counters.add('upstream_retries_refused_total', name),
         waiting: this.#counters.add('upstream_waiting', name),
-        endpoints: new Map(),
         hedges: {},
         limit: undefined,
       }
       this.#upstreams.set(name, slots)
-    }
-    return slots
-  }
-
-  #endpoint(upstream: UpstreamSlots, address: string): EndpointSlots {
-    let slots = upstream.endpoints.get(address)
-    if (slots === undefined) {
-      const label = this.#endpointCount++ < maxPlaces ? address : 'other'
-      slots = upstream.endpoints.get(label) ?? endpointSlots(this.#counters, upstream.name, label)
-      upstream.endpoints.set(label, slots)
     }
     return slots
   }
@@ -429,18 +427,8 @@ interface UpstreamSlots {
   readonly retries: number
   readonly refused: number
   readonly waiting: number
-  readonly endpoints: Map<string, EndpointSlots>
   readonly hedges: { won?: number; lost?: number; failed?: number }
   limit: number | undefined
-}
-
-interface EndpointSlots {
-  /** Six in a row, as for a route. */
-  readonly outcomes: number
-  readonly failed: number
-  readonly dialled: number
-  readonly dialFailed: number
-  readonly open: number
 }
 
 type PluginFailure = Parameters<Observer['pluginFailed']>[1]
@@ -486,16 +474,5 @@ function tunnelSlots(counters: Counters, listener: string, label: string): Tunne
     tunnels: counters.add('tunnels_total', listener, label),
     label,
     datagrams: undefined,
-  }
-}
-
-function endpointSlots(counters: Counters, upstream: string, endpoint: string): EndpointSlots {
-  const outcomes = statusClasses.map((status) => counters.add('upstream_requests_total', upstream, endpoint, status))
-  return {
-    outcomes: outcomes[0]!,
-    failed: counters.add('upstream_requests_total', upstream, endpoint, 'failed'),
-    dialled: counters.add('upstream_dials_total', upstream, endpoint, 'ok'),
-    dialFailed: counters.add('upstream_dials_total', upstream, endpoint, 'failed'),
-    open: counters.add('upstream_connections', upstream, endpoint),
   }
 }

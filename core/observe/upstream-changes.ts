@@ -1,6 +1,7 @@
 /** What becomes of endpoints and upstreams, as counters and as lines of the log: each change is one line that says why. */
 import type { UpstreamChange } from '../events.ts'
-import type { Counters, Family } from './counters.ts'
+import type { UpstreamState } from '../upstream/upstream-state.ts'
+import { type Counters, type Family, families } from './counters.ts'
 
 export interface ChangeLine {
   readonly level: 'info' | 'warn'
@@ -13,7 +14,9 @@ const MAX_PLACES = 2_000
 
 export class UpstreamChanges {
   readonly #counters: Counters
-  readonly #slots = new Map<string, number>()
+  readonly #slots = new Map<string, Slot>()
+  /** Places whose endpoint is gone. */
+  readonly #free = new Map<Family, Slot[]>()
 
   constructor(counters: Counters) {
     this.#counters = counters
@@ -49,28 +52,64 @@ export class UpstreamChanges {
   }
 
   #set(value: 0 | 1, upstream: string): void {
-    const slot = this.#slot('upstream_circuit_open', [upstream])
+    const { slot } = this.#slot('upstream_circuit_open', [upstream])
     this.#counters.values[slot] = value
   }
 
   #add(family: Family, change: 1 | -1, upstream: string, ...more: string[]): void {
     let labels = [upstream, ...more]
     if (this.#slots.size >= MAX_PLACES && more.length > 0 && !this.#slots.has(keyOf(family, labels)))
-      labels = [upstream, 'other', ...more.slice(1)]
+      labels = [upstream, OTHER, ...more.slice(1)]
     // Apart, for a new slot may be one in another array.
-    const slot = this.#slot(family, labels)
+    const { slot } = this.#slot(family, labels)
     this.#counters.values[slot]! += change
   }
 
-  #slot(family: Family, labels: readonly string[]): number {
+  #slot(family: Family, labels: readonly string[]): Slot {
     const key = keyOf(family, labels)
     let slot = this.#slots.get(key)
     if (slot === undefined) {
-      slot = this.#counters.add(family, ...labels)
+      slot = this.#again(family, labels) ?? { series: this.#counters.series, slot: this.#counters.add(family, ...labels), family, labels }
       this.#slots.set(key, slot)
     }
     return slot
   }
+
+  /** The place of an endpoint that is gone. */
+  #again(family: Family, labels: readonly string[]): Slot | null {
+    const free = this.#free.get(family)?.pop()
+    if (free === undefined) return null
+    this.#counters.rename(free.series, family, ...labels)
+    return { ...free, labels }
+  }
+
+  /** Of endpoints that are gone what was counted is added to `other`. */
+  keepOnly(states: readonly UpstreamState[]): void {
+    const there = new Map(states.map(({ name, endpoints }) => [name, new Set(endpoints.map(({ address }) => address))]))
+    for (const [key, gone] of this.#slots) {
+      const { slot, family, labels } = gone
+      const [upstream = '', endpoint = OTHER, ...more] = labels
+      const isGone = endpoint !== OTHER && there.get(upstream)?.has(endpoint) === false
+      if (!isGone || (families[family].kind === 'gauge' && this.#counters.values[slot] !== 0)) continue
+      this.#slots.delete(key)
+      const others = [upstream, OTHER, ...more]
+      const other = this.#slot(family, others)
+      const { values } = this.#counters
+      values[other.slot]! += values[slot]!
+      values[slot] = 0
+      this.#counters.rename(gone.series, family, ...others)
+      this.#free.set(family, [...(this.#free.get(family) ?? []), gone])
+    }
+  }
+}
+
+const OTHER = 'other'
+
+interface Slot {
+  readonly slot: number
+  readonly series: number
+  readonly family: Family
+  readonly labels: readonly string[]
 }
 
 export function changeLine({ upstream, endpoint, state, why }: UpstreamChange): ChangeLine {

@@ -42,6 +42,7 @@ import { problemsOf } from './worker-problems.ts'
 
 /** Hooks of the log have so long at the end. The supervisor waits two seconds beyond a drain. */
 const SETTLE_LOG_MS = 1_200
+const TIDY_MS = 30_000
 /** What a cache is still writing to a disk may take so long. */
 const SETTLE_CACHES_MS = 2_000
 
@@ -119,6 +120,8 @@ class WorkerSide<P extends Prepared> {
   #wanted = 0
   #prepared: { readonly generation: number; readonly value: P } | null = null
   #draining = false
+  /** When series of endpoints that are gone were last taken out. */
+  #tidiedAt = performance.now()
 
   constructor(createProxy: CreateProxy<P>, begin: ToWorker & { kind: 'begin' }) {
     process.title = `sluice: worker ${begin.slot}`
@@ -390,6 +393,10 @@ class WorkerSide<P extends Prepared> {
   #snapshot(): MetricsSnapshot {
     this.#counters.values[this.#dropped] = this.#traffic.linesDropped
     this.#pulse.measure()
+    if (performance.now() - this.#tidiedAt >= TIDY_MS) {
+      this.#tidiedAt = performance.now()
+      this.#traffic.keepOnly(this.#proxy.upstreams)
+    }
     this.#cacheGauges.measure(this.#proxy.caches.counts)
     return this.#counters.snapshot()
   }

@@ -5,6 +5,7 @@ import { Counters } from '../../core/observe/counters.ts'
 import { LineSink } from '../../core/observe/line-sink.ts'
 import { Metrics } from '../../core/observe/metrics.ts'
 import { Traffic } from '../../core/observe/traffic.ts'
+import type { UpstreamState } from '../../core/upstream/upstream-state.ts'
 import { anExchange } from '../support/exchange.ts'
 
 test('exchanges of two workers add up', async () => {
@@ -71,6 +72,89 @@ test('no series is named by what a client can choose, and routes beyond the limi
   const shown = await scrape(metrics)
   assert.is(shown.get('sluice_requests_total{listener="web",route="other",status="2xx"}'), 500)
   assert.ok(shown.size < 2_100 * 21)
+})
+
+test('series of endpoints that are gone go, their place is used again, and no sum goes back', async () => {
+  const metrics = newMetrics()
+  const { traffic, counters } = newWorker()
+  const state = (...addresses: string[]): UpstreamState[] =>
+    [{ name: 'api', endpoints: addresses.map((address) => ({ address })) }] as never
+  const ask = (endpoint: string): void => {
+    traffic.dialled('api', endpoint, true)
+    traffic.exchangeEnded(anExchange({ endpoint }))
+    traffic.upstreamChanged({ upstream: 'api', endpoint, state: 'ejected', why: 'x', isShared: false })
+    traffic.upstreamChanged({ upstream: 'api', endpoint, state: 'available', why: 'x', isShared: false })
+    traffic.upstreamClosed('api', endpoint)
+  }
+  const scraped = async () => {
+    metrics.absorb(1, counters.snapshot())
+    return scrape(metrics)
+  }
+  const told = (shown: Map<string, number>, endpoint: string) =>
+    ['requests_total', 'dials_total', 'ejections_total'].map((family) => {
+      const rest = { requests_total: ',outcome="2xx"', dials_total: ',outcome="ok"', ejections_total: '' }[family]
+      return shown.get(`sluice_upstream_${family}{upstream="api",endpoint="${endpoint}"${rest}}`)
+    })
+  for (const endpoint of ['a', 'b', 'b']) ask(endpoint)
+  traffic.dialled('api', 'b', true)
+  const before = await scraped()
+  assert.equal(
+    [told(before, 'a'), told(before, 'b')],
+    [
+      [1, 1, 1],
+      [2, 3, 2],
+    ],
+  )
+  traffic.keepOnly(state('c'))
+  // Something of it is still open.
+  const between = await scraped()
+  assert.equal(
+    [told(between, 'a'), told(between, 'b'), told(between, 'other')],
+    [
+      [undefined, undefined, undefined],
+      [2, 3, undefined],
+      [1, 1, 3],
+    ],
+  )
+  traffic.upstreamClosed('api', 'b')
+  traffic.keepOnly(state('c'))
+  ask('c')
+  const after = await scraped()
+  assert.equal(
+    [told(after, 'b'), told(after, 'c'), told(after, 'other')],
+    [
+      [undefined, undefined, undefined],
+      [1, 1, 1],
+      [3, 4, 3],
+    ],
+  )
+  assert.ok(![...after.keys()].some((series) => /endpoint="[ab]"/.test(series)), [...after.keys()].join('\n'))
+  // Weeks of it.
+  const { length } = counters.snapshot().values
+  for (let i = 0; i < 5_000; i++) {
+    ask(`e${i}`)
+    if (i % 500 === 0) traffic.keepOnly(state('c'))
+  }
+  assert.ok(counters.snapshot().values.length < length + 500 * 15, `${counters.snapshot().values.length} slots`)
+  // Another worker has none of these names.
+  metrics.absorb(1, counters.snapshot())
+  traffic.keepOnly(state('c'))
+  assert.equal(told(await scraped(), 'other'), [5_003, 5_004, 5_003])
+})
+
+test('of workers that have ended so much is kept, and what was counted of endpoints that are gone is in `other`', async () => {
+  const metrics = newMetrics()
+  for (let worker = 1; worker <= 30; worker++) {
+    const { traffic, counters } = newWorker()
+    for (let i = 0; i < 200; i++) traffic.exchangeEnded(anExchange({ endpoint: `${worker}.${i}` }))
+    metrics.absorb(worker, counters.snapshot())
+    metrics.retire(worker)
+  }
+  const shown = await scrape(metrics)
+  const sum = [...shown].reduce((all, [name, value]) => all + (name.startsWith('sluice_upstream_requests_total') ? value : 0), 0)
+  assert.is(sum, 6_000)
+  assert.ok(shown.size < 20_000, String(shown.size))
+  assert.ok(shown.get('sluice_upstream_requests_total{upstream="api",endpoint="other",outcome="2xx"}')! > 0)
 })
 
 test('plugins are counted by call, crossing, time and failure', async () => {

@@ -44,6 +44,8 @@ test('what is left out has its default', () => {
     },
     hooks: [],
     socks: null,
+    transparent: null,
+    tunnels: null,
   })
   assert.equal(plan.log, { access: true, level: 'info', format: null })
   assert.is(plan.admin, null)
