@@ -16,6 +16,7 @@ import {
   hideServersOptions,
   requestIdOptions,
 } from './schema-field-policies.ts'
+import { oidcOptions } from './schema-oidc.ts'
 import { storeOption } from './schema-stores.ts'
 import { forwardAuthOptions, jwtOptions } from './schema-token-policies.ts'
 import {
@@ -150,6 +151,7 @@ const policies: ReadonlyMap<string, Schema> = new Map<string, Schema>(
     compress: compressOptions,
     contentFilter: contentFilterOptions,
     jwt: jwtOptions,
+    oidc: oidcOptions,
     forwardAuth: forwardAuthOptions,
     faults: faultsOptions,
   }).map(([name, options]) => [name, made({ options })] as const),

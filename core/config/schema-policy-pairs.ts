@@ -6,6 +6,7 @@ import type { Parts } from './schema-parts.ts'
 interface Use {
   readonly name: unknown
   readonly path: Path
+  readonly options: unknown
 }
 
 export function checkPolicyPairs(config: Plain, { listeners, routes }: Parts, report: Report): void {
@@ -29,21 +30,40 @@ export function checkPolicyPairs(config: Plain, { listeners, routes }: Parts, re
       report.warn(path, 'there is no access log that this could say anything of: log.access is false')
     }
   }
+  const plain = new Set<Path>()
+  const tellPlain = (uses: readonly Use[]): void => {
+    for (const { name, path, options } of uses) {
+      if (name !== 'oidc' || plain.has(path) || !isObject(options) || typeof options.issuer !== 'string') continue
+      if (!isPlainText(options.issuer)) continue
+      plain.add(path)
+      report.warn([...path, { hidden: 'options' }, 'issuer'], 'without https anybody on the way can say who logs in')
+    }
+  }
   for (const uses of ofListener.values()) {
     tellUnasked(uses)
     tellSilent(uses)
+    tellPlain(uses)
   }
   for (const { route, path, listener } of routes) {
     const uses = [...(ofListener.get(listener) ?? []), ...policiesIn(route.use, path)]
     tellUnasked(uses)
     tellSilent(uses)
+    tellPlain(uses)
   }
 }
 
 /** They decide who gets an answer. */
-const ACCESS: ReadonlySet<unknown> = new Set(['ipAccess', 'apiKey', 'basicAuth', 'jwt', 'forwardAuth'])
+const ACCESS: ReadonlySet<unknown> = new Set(['ipAccess', 'apiKey', 'basicAuth', 'jwt', 'forwardAuth', 'oidc'])
+
+/** And not on this machine. */
+function isPlainText(issuer: string): boolean {
+  const url = URL.parse(issuer)
+  return url?.protocol === 'http:' && !/^(?:localhost|127\.[\d.]+|\[::1\])$/.test(url.hostname)
+}
 
 function policiesIn(use: unknown, path: Path): Use[] {
   if (!Array.isArray(use)) return []
-  return use.flatMap((one, i) => (isObject(one) && one.kind === 'policy' ? [{ name: one.name, path: [...path, 'use', i] }] : []))
+  return use.flatMap((one, i) =>
+    isObject(one) && one.kind === 'policy' ? [{ name: one.name, path: [...path, 'use', i], options: one.options }] : [],
+  )
 }

@@ -10,10 +10,10 @@ import { toList } from '../config/lists.ts'
 import { parseDuration } from '../config/units.ts'
 import type { JwtOptions } from '../dsl/access-policies.ts'
 import { type Answer, type HookCall, makeHook, PENDING, type Verdict } from '../hooks.ts'
-import { isFieldValue } from '../net/http1/fields.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import { cookieOf } from '../request-view.ts'
-import { dropField, fieldText } from './identity-field.ts'
+import { type ClaimFields, claimFields } from './claims.ts'
+import { dropField } from './identity-field.ts'
 import type { Kept, PolicyContext, PolicyKind } from './policy.ts'
 import { Recent } from './recent.ts'
 import { refusal } from './refusal.ts'
@@ -48,7 +48,7 @@ export const jwt: PolicyKind<JwtOptions> = {
 /** What is known of a valid token. */
 interface Identity {
   readonly user: string | null
-  readonly fields: readonly (readonly [name: string, value: string])[]
+  readonly fields: ClaimFields
 }
 
 class State implements Kept {
@@ -136,11 +136,7 @@ class Guard {
   }
 
   #identify(payload: jose.JWTPayload): Identity {
-    const fields: (readonly [string, string])[] = []
-    for (const [name, claim] of Object.entries(this.#options.claimsToHeaders ?? {})) {
-      const value = textOf(claimOf(payload, claim))
-      if (value !== null) fields.push([name, value])
-    }
+    const fields = claimFields(payload, this.#options.claimsToHeaders ?? {})
     return { user: typeof payload.sub === 'string' ? payload.sub : null, fields }
   }
 
@@ -181,24 +177,4 @@ function tokenIn(from: JwtOptions['from']): (request: RequestHead) => string | n
 
 function bearerIn(field: string | null): string | null {
   return field === null ? null : (/^bearer +([\w.~+/=-]+) *$/i.exec(field)?.[1] ?? null)
-}
-
-/** A claim of that name, or inside of others by a path with dots. */
-function claimOf(payload: jose.JWTPayload, path: string): unknown {
-  if (Object.hasOwn(payload, path)) return payload[path]
-  let value: unknown = payload
-  for (const name of path.split('.')) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined
-    value = (value as Readonly<Record<string, unknown>>)[name]
-  }
-  return value
-}
-
-/** Null for what no field can hold. */
-function textOf(value: unknown): string | null {
-  if (value === undefined || value === null) return null
-  const isList = Array.isArray(value) && value.every((one) => typeof one === 'string' && !one.includes(','))
-  const text = isList ? value.join(',') : typeof value === 'object' ? JSON.stringify(value) : String(value)
-  const field = fieldText(text)
-  return isFieldValue(field) && field.length <= 4096 ? field : null
 }

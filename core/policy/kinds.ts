@@ -15,6 +15,7 @@ import { headers } from './headers.ts'
 import { hideServers } from './hide-servers.ts'
 import { ipAccess } from './ip-access.ts'
 import { jwt } from './jwt.ts'
+import { oidc } from './oidc.ts'
 import type { PolicyKind } from './policy.ts'
 import { rateLimit } from './rate-limit.ts'
 import { requestId } from './request-id.ts'
@@ -38,6 +39,7 @@ const kinds: ReadonlyMap<string, PolicyKind<never>> = new Map<string, PolicyKind
     hideServers,
     ipAccess,
     jwt,
+    oidc,
     rateLimit,
     requestId,
   }),

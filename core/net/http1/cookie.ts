@@ -14,6 +14,17 @@ export function cookieIn(field: string | null, name: string): string | null {
   return null
 }
 
+/** Takes out of a request the cookies whose names the function knows. */
+export function dropCookies(head: Head, isKnown: (name: string) => boolean): void {
+  const field = head.get('cookie')
+  if (field === null) return
+  const pairs = field.split(/[;,]/)
+  const kept = pairs.filter((pair) => !isKnown(pair.slice(0, Math.max(0, pair.indexOf('='))).trim()))
+  if (kept.length === pairs.length) return
+  head.delete('cookie')
+  if (kept.length > 0) head.set('Cookie', kept.map((pair) => pair.trim()).join('; '))
+}
+
 /** Takes out what would set a cookie of that name. The others stay, in their order. */
 export function dropSetCookie(head: Head, name: string): void {
   if (!head.has('set-cookie')) return
