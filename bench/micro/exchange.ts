@@ -132,6 +132,7 @@ function createService(connections = 1): { service: Service; upstreamWires: Memo
     addresses: [],
     tls: null,
     trust: null,
+    headerTrust: null,
     requiresProxyHeader: false,
     via: 'sluice',
     forwarded: false,

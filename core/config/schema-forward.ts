@@ -24,7 +24,6 @@ import {
   object,
   oneOf,
   oneOrMany,
-  planned,
   type Schema,
   textThat,
   whole,
@@ -51,7 +50,8 @@ const fields: Fields = {
     const parent = parseParent(written)
     return typeof parent === 'string' ? parent : null
   }),
-  ...planned({ proxyProtocol: oneOf('require') }),
+  trust: oneOrMany(network),
+  proxyProtocol: oneOf('require'),
 }
 
 const block = helped('blocklist', blocklistOptions)

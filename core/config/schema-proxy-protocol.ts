@@ -5,7 +5,7 @@ import type { ListenerPart } from './schema-parts.ts'
 
 export function checkProxyProtocol(listeners: readonly ListenerPart[], report: Report): void {
   for (const { kind, options, path } of listeners) {
-    if ((kind !== 'http' && kind !== 'tcp') || options.proxyProtocol !== 'require' || options.trust !== undefined) continue
+    if (kind === 'udp' || options.proxyProtocol !== 'require' || options.trust !== undefined) continue
     // Who may open a unix socket is said by its folder.
     const addresses = Array.isArray(options.listen) ? options.listen : [options.listen]
     if (!addresses.some(isTcp)) continue

@@ -58,10 +58,10 @@ export class Opening implements Accepted, Timed, WireOwner {
   }
 
   /** Apart from making it, for it may be over at once. `early`: what was read already. */
-  start(early: Buffer | null = null): void {
+  start(early: Buffer): void {
     this.#options.deadlines.add(this)
     this.wire.owner = this
-    if (early !== null) this.onBytes(early, early.length)
+    if (early.length > 0) this.onBytes(early, early.length)
     if (!this.#isOver && !this.#isVerifying && !this.wire.closed) this.wire.resume()
   }
 

@@ -64,7 +64,12 @@ interface ForwardSide {
   bandwidth?: UserBandwidth | undefined
   /** Whoever reaches it may use it, from other machines too. */
   open?: true | undefined
-  /** Planned. */
+  /** Networks whose PROXY header is believed. Default: nobody's. What clients say in fields of HTTP is never believed. */
+  trust?: OneOrMany<string> | undefined
+  /**
+   * Every connection begins with a header of the PROXY protocol (version 1 or 2), from an address in `trust`; others are closed. The client that it
+   * names is the one of `allow.clients`, quotas, hooks and the log.
+   */
   proxyProtocol?: 'require' | undefined
 }
 export interface ForwardOptions extends ForwardSide {

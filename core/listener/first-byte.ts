@@ -1,12 +1,21 @@
 /** A connection that may be of HTTP, of SOCKS or of something else, until its first byte tells. */
 import type { Accepted } from '../connection/home.ts'
 import type { Deadlines, Timed } from '../deadlines.ts'
+import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import type { AcceptedWire, WireOwner } from '../net/wire.ts'
 
 export interface FirstByteHome {
   /** The wire is the home's. The bytes are valid inside the call only. */
   firstRead(stage: FirstByte, bytes: Buffer): void
   connectionClosed(stage: FirstByte): void
+}
+
+/** What is known of a connection when its first byte has told. */
+export interface FirstRead {
+  /** Valid inside the call only. */
+  readonly early: Buffer
+  /** What came before everything else; null: nothing did. */
+  readonly header: ProxyHeader | null
 }
 
 /** As for clients of HTTP that keep a connection and ask nothing. */
@@ -16,15 +25,18 @@ export class FirstByte implements Accepted, Timed, WireOwner {
   dueAt: number
   slot = -1
   readonly wire: AcceptedWire
+  /** What came before; null: nothing did. */
+  readonly header: ProxyHeader | null
   readonly #home: FirstByteHome
   readonly #deadlines: Deadlines
 
   constructor(
     wire: AcceptedWire,
     home: FirstByteHome,
-    { deadlines, limitMs }: { readonly deadlines: Deadlines; readonly limitMs: number },
+    { deadlines, limitMs, header }: { readonly deadlines: Deadlines; readonly limitMs: number; readonly header: ProxyHeader | null },
   ) {
     this.wire = wire
+    this.header = header
     this.#home = home
     this.#deadlines = deadlines
     this.dueAt = deadlines.in(limitMs)

@@ -182,16 +182,16 @@ export class Listener
   }
 
   firstRead(stage: FirstByte, bytes: Buffer): void {
-    const { wire } = stage
+    const { wire, header } = stage
     const other = isSocks(bytes) ? this.#others?.socks : isHttp(bytes) ? null : this.#others?.tunnels
     if (!other) {
-      const connection = this.#makeHttp1(wire, null)
+      const connection = this.#makeHttp1(wire, header)
       this.replace(stage, connection)
       return connection.onBytes(bytes, bytes.length)
     }
     const { name } = this.release(stage)
     this.#entered++
-    other.enter(wire, bytes, { name, left: () => this.#entered-- })
+    other.enter(wire, { early: bytes, header }, { name, left: () => this.#entered-- })
   }
 
   #makeHttp1(wire: AcceptedWire, header: ProxyHeader | null): Http1Connection {
@@ -218,7 +218,7 @@ export class Listener
     const { deadlines, listener } = this.service
     if (!listener.requiresProxyHeader) return this.#carry(wire, null)
     // Whoever reaches a unix socket is trusted.
-    if (wire.remoteAddress === '' || listener.trust?.has(wire.remoteAddress) === true)
+    if (wire.remoteAddress === '' || listener.headerTrust?.has(wire.remoteAddress) === true)
       return this.keep(new AwaitedHeader(wire, this, { deadlines, limitMs: listener.timeouts.requestHead }))
     this.handshakeFailed('untrusted', wire.remoteAddress, wire.remoteAddress)
     this.keep(new Interim(wire, this))
@@ -229,7 +229,8 @@ export class Listener
   #carry(wire: AcceptedWire, header: ProxyHeader | null, place?: Place): void {
     const termination = this.#termination
     const { deadlines, listener } = this.service
-    if (this.#others !== null) return this.keep(new FirstByte(wire, this, { deadlines, limitMs: listener.timeouts.requestHead }), place)
+    if (this.#others !== null)
+      return this.keep(new FirstByte(wire, this, { deadlines, limitMs: listener.timeouts.requestHead, header }), place)
     if (termination === null) return this.keep(this.#makeHttp1(wire, header), place)
     this.keep(new Handshake(wire, this, { termination, deadlines, limitMs: listener.timeouts.requestHead, header }), place)
   }

@@ -3,6 +3,7 @@
  * is allowed: what a name resolves to is found out and looked at here, never by the client.
  */
 
+import { peerOf } from '../connection/announced.ts'
 import type { Accepted, Granted } from '../connection/home.ts'
 import { Parting } from '../connection/parting.ts'
 import { Relay, type RelayOptions } from '../connection/relay.ts'
@@ -11,12 +12,13 @@ import { Opening, type OpeningHome, replyFor } from '../connection/socks-opening
 import { TunnelFacts } from '../connection/tunnel-facts.ts'
 import { UdpAssociation } from '../connection/udp-association.ts'
 import type { Deadlines } from '../deadlines.ts'
-import type { Observer } from '../events.ts'
+import type { HandshakeFailure, Observer } from '../events.ts'
 import type { Blocks } from '../forward/blocks.ts'
 import { type Forwarding, refusalOf } from '../http/forwarding.ts'
 import { plainAddress } from '../http/identity.ts'
 import type { Tally } from '../http/tally.ts'
 import { canonicalAddress, formatDestination } from '../net/destination.ts'
+import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import { type ConnectRequest, type SocksRequest, socksReply } from '../net/socks.ts'
 import type { AcceptedWire } from '../net/wire.ts'
 import type { SocksListenerPlan } from '../plan/plan.ts'
@@ -24,6 +26,8 @@ import { pacedBy } from '../policy/paced-wire.ts'
 import type { Meter } from '../policy/quota.ts'
 import type { DnsCache } from '../upstream/dns.ts'
 import { Acceptor, type ListenerEnvironment, type Place } from './acceptor.ts'
+import { AwaitedHeader, type AwaitedHeaderHome } from './awaited-header.ts'
+import type { FirstRead } from './first-byte.ts'
 import { Interim } from './interim.ts'
 
 /** What every connection of a SOCKS listener shares: its plan and the runtime behind it. */
@@ -43,7 +47,9 @@ export interface SocksService {
   nextSerial(): number
 }
 
-export class SocksListener extends Acceptor<SocksService> implements OpeningHome {
+const NOTHING = Buffer.alloc(0)
+
+export class SocksListener extends Acceptor<SocksService> implements OpeningHome, AwaitedHeaderHome {
   /** These two also when no plan names it any more. */
   readonly #deadlines: Deadlines
   #forward: Forwarding
@@ -62,20 +68,35 @@ export class SocksListener extends Acceptor<SocksService> implements OpeningHome
   protected readonly isReadBySockets = false
 
   /** Takes over what another listener has accepted and begun to read. `early` is valid inside the call only. */
-  enter(wire: AcceptedWire, early: Buffer, place: Place): void {
-    if (!this.isGone && !this.isFull()) return this.#begin(wire, early, place)
+  enter(wire: AcceptedWire, begun: FirstRead, place: Place): void {
+    if (!this.isGone && !this.isFull()) return this.#begin(wire, begun, place)
     this.keep(new Interim(wire, this), place)
     wire.reset()
   }
 
   protected start(wire: AcceptedWire): void {
-    this.#begin(wire, null)
+    const { listener, deadlines } = this.service
+    if (!listener.requiresProxyHeader) return this.#begin(wire, { early: NOTHING, header: null })
+    // Whoever reaches a unix socket is trusted.
+    if (wire.remoteAddress === '' || listener.trust?.has(wire.remoteAddress) === true)
+      return this.keep(new AwaitedHeader(wire, this, { deadlines, limitMs: listener.timeouts.handshake }))
+    this.handshakeFailed('untrusted', wire.remoteAddress, wire.remoteAddress)
+    this.keep(new Interim(wire, this))
+    wire.destroy()
   }
 
-  #begin(wire: AcceptedWire, early: Buffer | null, place?: Place): void {
+  headerRead(awaited: AwaitedHeader, header: ProxyHeader, rest: Buffer): void {
+    this.#begin(awaited.wire, { early: rest, header }, this.release(awaited))
+  }
+
+  handshakeFailed(why: HandshakeFailure, detail: string | null, address: string): void {
+    this.environment.observer.handshakeFailed(this.name, why, detail, plainAddress(address))
+  }
+
+  #begin(wire: AcceptedWire, { early, header }: FirstRead, place?: Place): void {
     const { service } = this
     const { listener, forward, deadlines } = service
-    const facts = new TunnelFacts(service, plainAddress(wire.remoteAddress))
+    const facts = new TunnelFacts(service, peerOf(wire.remoteAddress, header))
     facts.protocol = 'SOCKS'
     const refused = forward.plan.access.refuseClient(facts.ip)
     if (refused !== null) {

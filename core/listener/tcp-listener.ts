@@ -29,6 +29,7 @@ import type { Upstream } from '../upstream/upstream.ts'
 import { Acceptor, type Place } from './acceptor.ts'
 import { AwaitedHeader, type AwaitedHeaderHome } from './awaited-header.ts'
 import { type Detected, Detection, type DetectionHome } from './detection.ts'
+import type { FirstRead } from './first-byte.ts'
 import { Handshake } from './handshake.ts'
 import { Interim } from './interim.ts'
 import type { Listener } from './listener.ts'
@@ -75,12 +76,12 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
   protected readonly isReadBySockets = false
 
   /** Takes over what another listener has accepted and begun to read. `early` is valid inside the call only. */
-  enter(wire: AcceptedWire, early: Buffer, place: Place): void {
+  enter(wire: AcceptedWire, { early, header }: FirstRead, place: Place): void {
     const stage = new Interim(wire, this)
     this.keep(stage, place)
     if (this.isGone || this.isFull()) return wire.reset()
     wire.pause()
-    this.#welcome(stage, wire, null, Buffer.from(early))
+    this.#welcome(stage, wire, header, Buffer.from(early))
   }
 
   protected override isFull(): boolean {

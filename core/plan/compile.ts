@@ -40,6 +40,7 @@ import { matchOf, spaceOf } from './cache-space.ts'
 import { compileBlocklist } from './compile-blocklist.ts'
 import { compileFiles } from './compile-files.ts'
 import { compileForward, compileIntercept, viaName } from './compile-forward.ts'
+import { compileSocks } from './compile-socks.ts'
 import { compileTls } from './compile-tls.ts'
 import { compileTransparent, compileTunnels, transparentAddresses } from './compile-transparent.ts'
 import { compileKey, UpstreamCompiler } from './compile-upstream.ts'
@@ -47,7 +48,6 @@ import type {
   AnyListenerPlan,
   BlocklistPlan,
   Destination,
-  ForwardPlan,
   ListenAddress,
   ListenerLimits,
   ListenerPlan,
@@ -142,11 +142,12 @@ class Compiler {
     const { name } = place
     const hooks = [...shared, ...this.#bind(name, options.use)]
     // Whose answer it is depends on the route: caches of a listener are asked when that is known.
+    const trust = compileTrust(options.trust)
     const caches = hooks.filter((hook) => this.#caches.has(hook))
     return Object.freeze({
       kind: 'http',
       ...place,
-      trust: options.trust === undefined ? null : new CidrSet(toList(options.trust)),
+      ...{ trust, headerTrust: trust },
       requiresProxyHeader: options.proxyProtocol === 'require',
       via: options.via === false ? null : (options.via ?? 'sluice'),
       forwarded: options.forwarded ?? false,
@@ -178,35 +179,17 @@ class Compiler {
     return Object.freeze({
       ...listener,
       ...(forward.anonymity === 'high' ? { via: null } : {}),
+      headerTrust: compileTrust(options.trust),
+      requiresProxyHeader: options.proxyProtocol === 'require',
       ...{ forward, transparent, tunnels: compileTunnels({ ...listener, transparent }, tunnelLogHooks(listener.hooks)) },
-      socks: options.socks === true ? this.#socks({ name, addresses: [], hooks: listener.hooks }, {}, forward) : null,
+      // The header is read before it is known that it is SOCKS.
+      socks: options.socks === true ? compileSocks({ name, addresses: [], hooks: listener.hooks, trust: null }, {}, forward) : null,
     })
   }
 
   #socksListener(name: string, options: SocksOptions, hooks: readonly Hook[]): SocksListenerPlan {
     const forward = compileForward(options, { block: this.#blocklist(options.block), ports: SOCKS_PORTS })
-    return this.#socks({ name, addresses: compileListen(options.listen), hooks }, options, forward)
-  }
-
-  #socks(
-    { hooks, ...place }: Pick<SocksListenerPlan, 'name' | 'addresses'> & { readonly hooks: readonly Hook[] },
-    options: Pick<SocksOptions, 'timeouts' | 'limits' | 'udp'>,
-    forward: ForwardPlan,
-  ): SocksListenerPlan {
-    const { handshake = '10s', tunnelIdle = '1h', udpIdle = '2m' } = options.timeouts ?? {}
-    return Object.freeze({
-      kind: 'socks',
-      ...place,
-      limits: Object.freeze({ connections: options.limits?.connections ?? 10_000 }),
-      timeouts: Object.freeze({
-        handshake: parseDuration(handshake)!,
-        tunnelIdle: parseDuration(tunnelIdle)!,
-        udpIdle: parseDuration(udpIdle)!,
-      }),
-      logHooks: tunnelLogHooks(hooks),
-      forward,
-      udp: options.udp ?? false,
-    })
+    return compileSocks({ name, addresses: compileListen(options.listen), hooks, trust: compileTrust(options.trust) }, options, forward)
   }
 
   /** One that several listeners have is read once. */
@@ -234,7 +217,7 @@ class Compiler {
     })
     return Object.freeze({
       kind: 'tcp',
-      trust: options.trust === undefined ? null : new CidrSet(toList(options.trust)),
+      trust: compileTrust(options.trust),
       requiresProxyHeader: options.proxyProtocol === 'require',
       name,
       addresses: compileAddresses(options),
@@ -358,6 +341,10 @@ function needsCaptures(destination: Destination): boolean {
   if (!('rewrite' in destination) && destination.kind !== 'redirect') return false
   const template = destination.kind === 'redirect' ? destination.to : destination.rewrite
   return template !== null && templateNames(template).length > 0
+}
+
+function compileTrust(trust: HttpOptions['trust']): CidrSet | null {
+  return trust === undefined ? null : new CidrSet(toList(trust))
 }
 
 function compileListen(listen: Listen, kind: 'tcp' | 'udp' = 'tcp'): readonly ListenAddress[] {

@@ -51,7 +51,9 @@ export interface ListenerPlan {
   readonly tls: readonly TlsPlan[] | null
   /** Addresses whose `X-Forwarded-For` is believed; null: nobody's. */
   readonly trust: CidrSet | null
-  /** A connection begins with a header of the PROXY protocol, from a trusted address or over a unix socket. */
+  /** Addresses whose PROXY header is believed; null: nobody's. */
+  readonly headerTrust: CidrSet | null
+  /** A connection begins with a header of the PROXY protocol, from such an address or over a unix socket. */
   readonly requiresProxyHeader: boolean
   /** Name in `Via`, null: no Via. Default `sluice`. */
   readonly via: string | null
@@ -164,6 +166,10 @@ export interface SocksListenerPlan {
   readonly logHooks: readonly Hook[] | null
   /** Of this, `anonymity` is for HTTP alone. */
   readonly forward: ForwardPlan
+  /** Addresses whose PROXY header is believed; null: nobody's. */
+  readonly trust: CidrSet | null
+  /** A connection begins with a header of the PROXY protocol, from such an address or over a unix socket. */
+  readonly requiresProxyHeader: boolean
   /** Datagrams are passed on as well. */
   readonly udp: boolean
 }

@@ -20,6 +20,7 @@ test('what is left out has its default', () => {
     addresses: [{ kind: 'tcp', host: null, port: 8080 }],
     tls: null,
     trust: null,
+    headerTrust: null,
     requiresProxyHeader: false,
     via: 'sluice',
     forwarded: false,

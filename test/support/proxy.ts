@@ -383,6 +383,7 @@ export function makePlan(options: ProxyOptions, generation: number): Plan {
       addresses: [],
       tls: null,
       trust: null,
+      headerTrust: options.listener?.trust ?? null,
       requiresProxyHeader: false,
       via: 'sluice',
       forwarded: false,
