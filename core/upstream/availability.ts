@@ -52,7 +52,7 @@ export class Availability implements Timed {
   readonly #plan: UpstreamPlan
   readonly #outlier: OutlierPlan | null
   readonly #environment: AvailabilityEnvironment
-  #all: readonly Endpoint[] = []
+  #all: ReadonlySet<Endpoint> = new Set()
   /** Those with a weight. */
   #endpoints: readonly Endpoint[] = []
   #isClosed = false
@@ -67,12 +67,13 @@ export class Availability implements Timed {
 
   /** Takes over these endpoints as they are, and lets go of others. */
   use(endpoints: readonly Endpoint[]): void {
-    for (const endpoint of this.#all) if (!endpoints.includes(endpoint)) this.#leave(endpoint, false)
+    const stay = new Set(endpoints)
+    for (const endpoint of this.#all) if (!stay.has(endpoint)) this.#leave(endpoint, false)
     for (const endpoint of endpoints) {
       endpoint.health ??= new EndpointHealth()
       if (this.#outlier !== null) endpoint.health.record ??= new OutlierRecord(this.#outlier)
     }
-    this.#all = endpoints
+    this.#all = stay
     this.#endpoints = endpoints.filter(({ weight }) => weight > 0)
     this.#weigh()
     this.#wait()
@@ -105,7 +106,7 @@ export class Availability implements Timed {
   check(endpoint: Endpoint, isHealthy: boolean, why: string, isShared = false): void {
     const health = endpoint.health!
     const before = health.isHealthy
-    if (this.#isClosed || !this.#all.includes(endpoint)) return
+    if (this.#isClosed || !this.#all.has(endpoint)) return
     health.isHealthy = isHealthy
     health.checkWhy = why
     if (before === isHealthy || (before === null && isHealthy)) return
@@ -128,7 +129,8 @@ export class Availability implements Timed {
   close(left: readonly Endpoint[]): void {
     this.#isClosed = true
     this.#environment.deadlines.remove(this)
-    for (const endpoint of this.#all) this.#leave(endpoint, left.includes(endpoint))
+    const stay = new Set(left)
+    for (const endpoint of this.#all) this.#leave(endpoint, stay.has(endpoint))
     if (this.isPanicking) this.#tell(null, 'calm', GONE, true)
   }
 

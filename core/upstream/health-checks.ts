@@ -51,7 +51,8 @@ export class HealthChecks {
     const before = new Map(this.#checks.map((check) => [check.endpoint, check]))
     const tls = this.#options.check.type === 'tls' && this.#options.plan.tls === null ? plainTls() : null
     this.#checks = endpoints.map((endpoint) => before.get(endpoint) ?? new EndpointCheck(endpoint, this.#options, tls))
-    for (const [endpoint, check] of before) if (!endpoints.includes(endpoint)) check.stop()
+    const stay = new Set(endpoints)
+    for (const [endpoint, check] of before) if (!stay.has(endpoint)) check.stop()
     if (this.#isOn) for (const check of this.#checks) if (!before.has(check.endpoint)) check.start()
   }
 

@@ -24,18 +24,23 @@ export class Stickiness {
   readonly #values = new Map<Endpoint, string>()
 
   /** `secret`: where the plan has none. */
-  constructor(plan: StickyPlan, upstream: Pick<UpstreamPlan, 'name'>, { endpoints, secret }: StickyParts) {
+  constructor(plan: StickyPlan, upstream: Pick<UpstreamPlan, 'name'>, { endpoints, secret, before }: StickyParts) {
     this.#plan = plan
     this.#upstream = upstream.name
     this.#key = createHmac('sha256', plan.secret ?? secret)
       .update('sluice sticky')
       .digest()
+    const known = before === null ? null : before.#values
     for (const endpoint of endpoints) {
-      const name = this.#mac(`endpoint ${endpoint.address}`, NAME_BYTES).toString('base64url')
-      const value = `${name}.${this.#mac(`cookie ${name}`, SIGNATURE_BYTES).toString('base64url')}`
+      const value = known?.get(endpoint) ?? this.#valueFor(endpoint)
       this.#endpoints.set(value, endpoint)
       this.#values.set(endpoint, value)
     }
+  }
+
+  #valueFor({ address }: Endpoint): string {
+    const name = this.#mac(`endpoint ${address}`, NAME_BYTES).toString('base64url')
+    return `${name}.${this.#mac(`cookie ${name}`, SIGNATURE_BYTES).toString('base64url')}`
   }
 
   get cookie(): string {
@@ -83,5 +88,7 @@ export class Stickiness {
 
 export interface StickyParts {
   readonly endpoints: readonly Endpoint[]
+  /** The same with other endpoints: those that stay have their values. */
+  readonly before: Stickiness | null
   readonly secret: Uint8Array
 }

@@ -74,7 +74,7 @@ export class Upstream {
   #take(plan: UpstreamPlan, endpoints: readonly Endpoint[]): void {
     const { secret } = this.#environment
     this.plan = plan
-    this.stickiness = plan.sticky === null ? null : new Stickiness(plan.sticky, plan, { endpoints, secret })
+    this.stickiness = plan.sticky === null ? null : new Stickiness(plan.sticky, plan, { endpoints, secret, before: this.stickiness })
     this.endpoints = endpoints
     this.#groups = groupsOf(plan, { endpoints, choice: this.#choice, tools: this.#environment })
   }

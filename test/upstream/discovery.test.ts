@@ -97,6 +97,30 @@ test('a source that fails, or tells nonsense, leaves the endpoints as they were;
   assert.is((await client.send(GET).response()).status, 503)
 })
 
+test('a name that cannot be resolved takes down nothing else', async () => {
+  await using a = await startOrigin(() => answer('a'))
+  const retries = { attempts: 2, on: ['connect'] } as const
+  const one = upstream('one', { discovery: dns('nobody.invalid:80') })
+  const half = upstream('half', { endpoints: ['nobody.invalid:1', a.address], retries, outlier: { consecutiveFailures: 1 } })
+  const routes = [{ path: '/one', to: one }, { path: '/half', to: half }, { to: a.address }]
+  const config = { listeners: { web: http({ listen: 0, routes }) } }
+  await using proxy = await startProxy({ origin: a })
+  await proxy.runtime.prepare(planOf(config))
+  proxy.use({ config })
+  using client = await proxy.connect()
+  const ask = async (path: string): Promise<string> => {
+    const { status, text } = await client.send(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`).response()
+    return status === 200 ? text : String(status)
+  }
+  assert.equal([await ask('/'), await ask('/half'), await ask('/half'), await ask('/half')], ['a', 'a', 'a', 'a'])
+  assert.match(await ask('/one'), /^50[234]$/)
+  assert.equal(
+    proxy.changes.filter(({ state }) => state === 'undiscovered').map(({ upstream: name }) => name),
+    ['one'],
+  )
+  assert.is(await ask('/'), 'a')
+})
+
 test('a plan that was prepared begins with what was found', async () => {
   await using a = await startOrigin(() => answer('a'))
   await using proxy = await startProxy({ origin: a })
