@@ -28,7 +28,7 @@ export const cache: PolicyKind<CacheOptions> = {
       ...(maxObject === undefined ? {} : { objectBytes: parseSize(maxObject)! }),
       ...(variants === undefined ? {} : { variants }),
       ...(disk === undefined ? {} : { disk: compileDisk(disk, folder) }),
-      ...(store === undefined ? {} : { store: compileStore(store, folder, openStore) }),
+      ...(store === undefined ? {} : compileStore(store, folder, openStore)),
     })
     keep(() => ({ close: held.release }))
     const point = new CachePoint(held, compileRules(options), caches.clock)
@@ -62,9 +62,11 @@ function compileDisk({ path, size = DISK_SIZE, timeout = '200ms' }: CacheDisk, f
   return { path: resolve(folder, path), bytes: parseSize(size)!, timeoutMs: parseDuration(timeout)! }
 }
 
-function compileStore(store: string | StoreOptions, folder: string, open: PolicyContext['openStore']): StoreLimits {
+function compileStore(store: string | StoreOptions, folder: string, open: PolicyContext['openStore']): { readonly store?: StoreLimits } {
+  const opened = open(store)
+  if (opened === null) return {}
   const plan = planStore(store, folder)
-  return { store: open(store), id: hash('sha256', JSON.stringify(plan)), timeoutMs: plan.timeout }
+  return { store: { store: opened, id: hash('sha256', JSON.stringify(plan)), timeoutMs: plan.timeout } }
 }
 
 export function compileRules(options: CacheOptions): CacheRules {

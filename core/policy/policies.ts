@@ -11,7 +11,7 @@ import type { StoreOptions } from '../dsl/store.ts'
 import type { Hook } from '../hooks.ts'
 import { planStore } from '../store/plan-store.ts'
 import type { Store } from '../store/store.ts'
-import { noStore, type Stores } from '../store/stores.ts'
+import type { Stores } from '../store/stores.ts'
 import { Counting } from './counting.ts'
 import { policyKind } from './kinds.ts'
 import { type Kept, noNetwork, type PolicyContext, type Send } from './policy.ts'
@@ -26,7 +26,7 @@ interface Entry {
 export interface Outside extends Pick<PolicyContext, 'counting' | 'send'> {
   /** Milliseconds since the epoch. */
   readonly clock: () => number
-  /** Null: there are none, as far as anybody can reach. */
+  /** Null: nothing is asked over the network. */
   readonly stores: Stores | null
   /** Told of what is less than it might be. */
   readonly warn: (text: string) => void
@@ -94,7 +94,7 @@ export class PolicySet {
     const known = this.#hooks.get(use)
     if (known !== undefined) return known
     const id = this.#identify(use)
-    const openStore = (store: string | StoreOptions): Store => this.#openStore(store)
+    const openStore = (store: string | StoreOptions): Store | null => this.#openStore(store)
     const hook = policyKind(use.name).bind(use.options, { ...this.#context, id, keep: (make) => this.#keep(id, make), openStore })
     this.#hooks.set(use, hook)
     return hook
@@ -117,8 +117,8 @@ export class PolicySet {
     for (const store of this.#opened.splice(0)) store.close()
   }
 
-  #openStore(store: string | StoreOptions): Store {
-    if (this.#stores === null) return noStore(store)
+  #openStore(store: string | StoreOptions): Store | null {
+    if (this.#stores === null) return null
     const opened = this.#stores.open(planStore(store, this.#context.folder))
     this.#opened.push(opened)
     return opened

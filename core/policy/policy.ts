@@ -8,7 +8,6 @@ import type { StoreOptions } from '../dsl/store.ts'
 import type { Hook } from '../hooks.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import type { Store } from '../store/store.ts'
-import { noStore } from '../store/stores.ts'
 import { Counting } from './counting.ts'
 
 export interface PolicyKind<Options> {
@@ -29,8 +28,11 @@ export interface PolicyContext {
   readonly counting: Counting
   /** Of the worker, whatever plan it runs on. */
   readonly caches: CacheSet
-  /** A store that others share; closed with the plan. Throws with the name of a file that cannot be read. */
-  openStore(store: string | StoreOptions): Store
+  /**
+   * A store that others share; closed with the plan. Null: nothing is asked over the network here, in a simulation, say. Throws with the name of a file that
+   * cannot be read.
+   */
+  openStore(store: string | StoreOptions): Store | null
   /** One request of the proxy's own, and its whole answer. */
   readonly send: Send
   /**
@@ -67,5 +69,5 @@ export const noNetwork: Send = () => Promise.reject(new Error('there is no netwo
 export function contextForOne(folder: string): PolicyContext {
   const deadlines = new Deadlines()
   const caches = new Caches(deadlines).open()
-  return { id: '', folder, deadlines, counting: new Counting(), send: noNetwork, caches, openStore: noStore, keep: (make) => make() }
+  return { id: '', folder, deadlines, counting: new Counting(), send: noNetwork, caches, openStore: () => null, keep: (make) => make() }
 }

@@ -69,7 +69,8 @@ class Limiter {
     this.#policyField = `${this.#quoted};q=${limit};w=${Math.ceil(windowMs / 1000)}`
     this.#standsIn = ifStoreFails === 'local'
     const whole = { intervalUs: Math.max(1, Math.round((windowMs * 1000) / limit)), burst }
-    this.#shared = store === undefined ? null : new SharedRate(context.openStore(store), sharedName(options, context), whole)
+    const opened = store === undefined ? null : context.openStore(store)
+    this.#shared = opened === null ? null : new SharedRate(opened, sharedName(options, context), whole)
   }
 
   ask(call: HookCall): Answer {

@@ -1,10 +1,9 @@
 /** The stores of a worker: whoever names the same place in the same way shares its connections, through reloads too, and the last to leave closes them. */
 import { hash } from 'node:crypto'
 import type { Deadlines } from '../deadlines.ts'
-import type { StoreOptions } from '../dsl/store.ts'
 import { parseStoreUrl } from '../net/store-url.ts'
 import { SharedStore } from './shared-store.ts'
-import { type Link, type LinkEvents, type Store, StoreError, type StoreEvents, type StorePlan } from './store.ts'
+import type { Link, LinkEvents, Store, StoreEvents, StorePlan } from './store.ts'
 
 /** So long, at most, a plan waits for the stores that it names. */
 const FIRST_MS = 2000
@@ -76,12 +75,6 @@ export class Stores {
     }
     return new SharedStore({ name: address.name, connections, timeout, deadlines, events, load })
   }
-}
-
-/** In the place of one where nothing is asked over the network. */
-export function noStore(store: string | StoreOptions): Store {
-  const away = (): Promise<never> => Promise.reject(new StoreError('away', 'there is no network here'))
-  return { name: typeof store === 'string' ? store : store.url, isAway: true, ask: away, run: away, close: () => {} }
 }
 
 /** One user's hold on a store. */

@@ -162,6 +162,15 @@ withRedis('connections of TCP are counted there, too, and a reload keeps the con
   client.disconnect()
 })
 
+test('where nothing is asked over the network, as in a simulation, it counts as without a store', () => {
+  const hook = new Policies(new Deadlines())
+    .open('/')
+    .hookOf(rateLimit(optionsOf('redis://10.0.0.1', { limit: 1, ifStoreFails: 'refuse' })))
+  const call = { request: new RequestHead('', 0, 'GET', 1), response: null, ip: '10.0.0.1', part: null, ended: false, resume() {} }
+  assert.is(hook.onRequest!(call), null)
+  assert.match(wordOf(hook.onRequest!(call) as Verdict), /^rate_limited/)
+})
+
 test('explain says over what it is exact, and tells no password', () => {
   const { describe } = policyKind('rateLimit')
   const told = describe(optionsOf('redis://:hunter22@10.0.0.1', { ifStoreFails: 'refuse' }), new RequestHead('', 0, 'GET', 1))
