@@ -18,7 +18,7 @@ redis.call('SET', KEYS[1], string.format('%.0f', now + next), 'PX', math.ceil(ne
 return { 1, math.floor((most - next) / interval), 0, next }
 `)
 
-/** Longer keys are hashed. */
+/** Longer keys are hashed, and those that look like one that was. */
 const LONGEST_KEY = 64
 
 export interface Taken {
@@ -49,7 +49,8 @@ export class SharedRate {
 
   /** Counts one of that key, if that is within its rate. Rejects with StoreError. */
   async take(key: string): Promise<Taken> {
-    const short = key.length <= LONGEST_KEY ? key : createHash('sha256').update(key).digest('base64url')
+    const isShort = key.length <= LONGEST_KEY && !key.startsWith('#')
+    const short = isShort ? key : `#${createHash('sha256').update(key).digest('base64url')}`
     const answer = await this.#store.run(GCRA, [this.#prefix + short], this.#args)
     const [passes, remaining, waitUs, resetUs] = answer as readonly [number, number, number, number]
     return { passes: passes === 1, remaining, waitUs, resetUs }

@@ -112,6 +112,8 @@ export class EndpointBoard {
         }
       }
       case 'undrain':
+        if (state.drain !== null && before.drain === null)
+          throw new EndpointError('conflict', `${address} of ${upstream} drains by what its discovery says`)
         if (state.drain === null) throw new EndpointError('conflict', `${address} of ${upstream} does not drain`)
         return { change: { ...before, drain: null, until: null }, did: 'takes requests again' }
       case 'remove':

@@ -41,7 +41,9 @@ export interface EndpointReport {
   readonly inFlight: number
   /** It came at run time. */
   readonly added: boolean
-  /** Of one that drains: until when clients stay, ISO 8601; null: nobody does. */
+  /** `sticky`: clients that stay with it still come; `all`: nobody does; null: it does not drain. */
+  readonly drain: EndpointState['drain']
+  /** Until when clients stay, ISO 8601; null: that is not known, or nobody does. */
   readonly until: string | null
 }
 
@@ -93,7 +95,7 @@ function reportEndpoint(states: readonly EndpointState[]): EndpointReport {
   return {
     ...{ address, weight, ejected },
     state: drain !== null ? 'draining' : isUnhealthy ? 'unhealthy' : ejected > 0 ? 'ejected' : 'available',
-    ...{ added: isAdded, until: until === null ? null : new Date(until).toISOString() },
+    ...{ added: isAdded, drain, until: until === null ? null : new Date(until).toISOString() },
     inFlight: states.reduce((sum, { inFlight }) => sum + inFlight, 0),
     healthy: isUnhealthy ? false : states.some(({ isHealthy }) => isHealthy === true) ? true : null,
     why: states.find(({ why }) => why !== '')?.why ?? '',
@@ -112,11 +114,13 @@ function reportLimit(limits: readonly NonNullable<UpstreamState['limit']>[]): Up
 }
 
 /** How it is, and what was changed about it: `draining: clients that stay until 14:03:11`, `ejected in 1 of 2 workers: …`. */
-export function endpointText({ state, added, until, ejected, why }: EndpointReport, workers = ejected): string {
+export function endpointText({ state, added, drain, until, ejected, why }: EndpointReport, workers = ejected): string {
   const came = added ? ' (added)' : ''
   if (state === 'available') return `available${came}`
-  if (state === 'draining')
-    return `draining${came}: ${until === null ? 'no more requests' : `only clients that stay with it, until ${new Date(until).toTimeString().slice(0, 8)}`}`
+  if (state === 'draining') {
+    const end = until === null ? '' : `, until ${new Date(until).toTimeString().slice(0, 8)}`
+    return `draining${came}: ${drain === 'sticky' ? `only clients that stay with it${end}` : 'no more requests'}`
+  }
   const where = state === 'ejected' && ejected < workers ? ` in ${ejected} of ${workers} workers` : ''
   return `${state}${where}${came}: ${why}`
 }

@@ -13,6 +13,8 @@ class World {
   config: Record<string, readonly string[]> = { api: ['10.0.0.1:80', '10.0.0.2:80'], other: ['10.0.1.1:80'] }
   isSticky = true
   isDiscovered = false
+  /** Drains by what its discovery says. */
+  ending = ''
   told: readonly EndpointChange[] = []
   readonly logged: string[] = []
   readonly waiting = new Waiting()
@@ -41,7 +43,10 @@ class World {
   #states(): UpstreamState[] {
     return Object.entries(this.config).map(([name, written]): UpstreamState => {
       const target = { kind: 'ip', host: '10.0.0.1', port: 80 } as const
-      const source = anUpstream({ name, endpoints: written.map((address) => ({ address, target, weight: 1, group: 0, drain: null })) })
+      const source = anUpstream({
+        name,
+        endpoints: written.map((address) => ({ address, target, weight: 1, group: 0, drain: address === this.ending ? 'sticky' : null })),
+      })
       const mine = this.told.filter(({ upstream }) => upstream === name)
       const plan = changed(source, mine.length === 0 ? undefined : mine)
       return {
@@ -83,6 +88,8 @@ test('what cannot be is said with what was meant, and changes nothing', async ()
   assert.is(await world.ask('remove', 'elsewhere:1'), 'unknown: there is no endpoint elsewhere:1 of api; there is 10.0.0.1:80, 10.0.0.2:80')
   assert.is(await world.ask('add', '10.0.0.1:80'), 'conflict: 10.0.0.1:80 is an endpoint of api already')
   assert.is(await world.ask('undrain', '10.0.0.1:80'), 'conflict: 10.0.0.1:80 of api does not drain')
+  world.ending = '10.0.0.2:80'
+  assert.is(await world.ask('undrain', '10.0.0.2:80'), 'conflict: 10.0.0.2:80 of api drains by what its discovery says')
   assert.is(await world.ask('add', 'a:1', { upstream: 'apu' }), 'unknown: there is no upstream apu; did you mean api?')
   assert.is(await world.ask('add', 'a:1', { upstream: 'elsewhere' }), 'unknown: there is no upstream elsewhere; there is api, other')
   await world.ask('remove', '10.0.0.1:80')

@@ -33,7 +33,7 @@ const upstream = (name: string, endpoints: readonly EndpointState[], isPanicking
   isDiscovered: false,
 })
 
-const UNCHANGED = { inFlight: 2, added: false, until: null }
+const UNCHANGED = { inFlight: 2, added: false, drain: null, until: null }
 
 test('an endpoint is as it is in the worker that thinks worst of it, and it is said in how many', () => {
   const ejected = { isEjected: true, why: 'for 30 s: 5 failures in a row' }
@@ -71,7 +71,10 @@ test('an endpoint is as it is in the worker that thinks worst of it, and it is s
 test('what was changed at run time is said', () => {
   const until = Date.UTC(2026, 0, 1, 12)
   const draining = endpoint('b', { drain: 'sticky', until })
-  const state = { ...upstream('api', [endpoint('a', { isAdded: true }), draining, endpoint('c', { drain: 'all' })]), removed: ['d'] }
+  const state = {
+    ...upstream('api', [endpoint('a', { isAdded: true }), draining, endpoint('c', { drain: 'all' }), endpoint('e', { drain: 'sticky' })]),
+    removed: ['d'],
+  }
   const [report] = reportUpstreams([[state], [state]])
   assert.equal([report!.endpoints, report!.available, report!.removed, report!.list[1]!.until], [1, 1, ['d'], '2026-01-01T12:00:00.000Z'])
   const time = new Date(until).toTimeString().slice(0, 8)
@@ -80,6 +83,7 @@ test('what was changed at run time is said', () => {
     '  a available (added)',
     `  b draining: only clients that stay with it, until ${time}`,
     '  c draining: no more requests',
+    '  e draining: only clients that stay with it',
     '  removed: d',
   ])
   assert.equal(formatEndpoints({ did: null, upstreams: [report!] }).split('\n'), [
@@ -87,6 +91,7 @@ test('what was changed at run time is said', () => {
     '  a  weight 1  2 under way  4 connections  available (added)',
     `  b  weight 1  2 under way  4 connections  draining: only clients that stay with it, until ${time}`,
     '  c  weight 1  2 under way  4 connections  draining: no more requests',
+    '  e  weight 1  2 under way  4 connections  draining: only clients that stay with it',
     '  d  removed',
     '',
   ])

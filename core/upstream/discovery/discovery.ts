@@ -41,6 +41,8 @@ export class Discovery implements Timed {
   start(): void {
     const { watch } = this.#source
     if (watch !== undefined) {
+      // What was asked before would be older.
+      if (this.#unwatch === null) this.#question++
       this.#unwatch ??= watch((found, odd) => this.#take(found, odd))
       return
     }

@@ -116,12 +116,14 @@ class Following {
     const [least, most] = this.#options.pauseMs ?? PAUSE_MS
     const ms = Math.min(most, least * 2 ** Math.min(this.#failures - 1, 10)) * (0.75 + this.#options.random() / 2)
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms).unref()
       const over = (): void => {
         clearTimeout(timer)
+        // It lives as long as the upstream: what is not taken off stays.
+        signal.removeEventListener('abort', over)
         resolve()
       }
-      signal.addEventListener('abort', over, { once: true })
+      const timer = setTimeout(over, ms).unref()
+      signal.addEventListener('abort', over)
     })
   }
 }
