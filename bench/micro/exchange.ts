@@ -92,6 +92,7 @@ function createService(connections = 1): { service: Service; upstreamWires: Memo
     hedging: null,
     adaptive: null,
     panic: 0.5,
+    buffer: null,
     proxyProtocol: null,
     connections: Number.POSITIVE_INFINITY,
   }

@@ -19,6 +19,7 @@ import {
   planned,
   refused,
   type Schema,
+  size,
   text,
   textThat,
   whole,
@@ -150,6 +151,7 @@ const hedgeAfter = chosen((value) => (typeof value === 'string' && /^p/i.test(va
 const hedgeQuantile = textThat((written) =>
   /^p(?:[5-9]\d|99\.\d{1,2})$/.test(written) ? null : `expected a time such as '80ms', or from 'p50' to 'p99.99', got ${show(written)}`,
 )
+const bufferFields = object({ request: flag, response: flag, memory: size, disk: size })
 
 const options = object({
   endpoints: list(endpoint),
@@ -170,6 +172,11 @@ const options = object({
     ...{ ejectFor: duration, maxEjected: ratio },
   }),
   panic: ratio,
+  buffer: chosen((value) =>
+    isObject(value) && value.request !== true && value.response !== true
+      ? refused('expected request: true, response: true or both')
+      : bufferFields,
+  ),
   balancer,
   sticky,
   slowStart: duration,

@@ -1,5 +1,5 @@
 /** Upstreams: groups of endpoints, how one is chosen, and how they are spoken to. */
-import type { Duration, RequestView } from '../plugin.ts'
+import type { Duration, RequestView, Size } from '../plugin.ts'
 import type { List, OneOrMany } from './lists.ts'
 
 export interface Upstream {
@@ -162,7 +162,20 @@ export interface OriginationOptions {
   cert?: string | undefined
   key?: string | undefined
 }
+/** Bodies that are kept, so that a slow client holds no process of a small server. Nothing is held back that the other side would take. */
+export interface BufferOptions {
+  /** Ask an endpoint only when the body of a request is there: all of it, or as much as there is room for. Default false. */
+  request?: boolean | undefined
+  /** Read answers as fast as the endpoint says them, whatever their clients take. Default false. */
+  response?: boolean | undefined
+  /** Of one body; more of it is on disk, in a file without a name in the folder for temporary files (`TMPDIR`). Default `64kb`. */
+  memory?: Size | undefined
+  /** Of all bodies of this upstream together, a worker. `0b`: none. Where it is used up, or the disk is full, bodies pass as they come. Default `1gb`. */
+  disk?: Size | undefined
+}
 interface UpstreamCommon {
+  /** Keep bodies for whoever is slower. Of HTTP. Default: they pass as they come. */
+  buffer?: BufferOptions | undefined
   /** The Host that is sent: the client's (`preserve`, the default), the endpoint's, or the upstream's name. */
   host?: 'preserve' | 'endpoint' | 'name' | undefined
   /** HTTPS to the endpoints. */

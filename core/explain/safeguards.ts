@@ -1,5 +1,14 @@
 /** What keeps an upstream in service, in words: a line for each thing that its plan asks for. */
-import type { AdaptivePlan, CircuitBreakerPlan, HealthCheckPlan, HedgingPlan, OutlierPlan, RetryPlan, UpstreamPlan } from '../plan/plan.ts'
+import type {
+  AdaptivePlan,
+  BufferPlan,
+  CircuitBreakerPlan,
+  HealthCheckPlan,
+  HedgingPlan,
+  OutlierPlan,
+  RetryPlan,
+  UpstreamPlan,
+} from '../plan/plan.ts'
 import { duration } from './format.ts'
 
 export function safeguardsOf({
@@ -11,6 +20,7 @@ export function safeguardsOf({
   pending,
   hedging,
   adaptive,
+  buffer,
 }: UpstreamPlan): string[] {
   const waiting = pending === null ? 'nobody waits for one' : `${pending.most} requests wait for one, up to ${duration(pending.maxWait)}`
   return [
@@ -21,6 +31,7 @@ export function safeguardsOf({
     ...(circuitBreaker === null ? [] : [circuitBreakerOf(circuitBreaker)]),
     ...(adaptive === null ? [] : [adaptiveOf(adaptive)]),
     ...(connections === Number.POSITIVE_INFINITY ? [] : [`connections a worker: up to ${connections}; ${waiting}`]),
+    ...(buffer === null ? [] : [bufferOf(buffer)]),
   ]
 }
 
@@ -54,6 +65,13 @@ function outlierOf({ consecutiveFailures, failureRatio, latency, ejectFor }: Out
 
 function circuitBreakerOf({ failureRatio, minRequests, openFor }: CircuitBreakerPlan): string {
   return `left alone for ${duration(openFor)} when ${percent(failureRatio)} of ${minRequests} requests or more fail`
+}
+
+function bufferOf({ request, response, diskBytes }: BufferPlan): string {
+  const what = [...(request === null ? [] : ['requests']), ...(response === null ? [] : ['answers'])].join(' and ')
+  const memory = Math.round((request ?? response)!.memoryBytes / 1024)
+  const disk = diskBytes === 0 ? '' : `, ${Math.round(diskBytes / 1_048_576)} MB of disk for all`
+  return `${what} are buffered: ${memory} KB each in memory${disk}`
 }
 
 function percent(share: number): string {

@@ -188,7 +188,7 @@ export abstract class Answering extends HedgedAttempt implements HookCall, Paced
     this.paced?.close()
     this.paced = null
     detour.leave()
-    this.connection?.resume()
+    ;(this.supply ?? this.connection)?.resume()
   }
 
   /** The request body is malformed or late: answered while that is still possible. */
@@ -238,6 +238,7 @@ export abstract class Answering extends HedgedAttempt implements HookCall, Paced
     if (this.ticket !== 0) this.settle('client_gone')
     if (this.place !== null) this.leavePlace(this.place, null)
     this.requestFilter?.close()
+    this.spooledRequest?.close()
     this.detour?.close()
     if (this.caching !== null) this.caching.ended()
     // What ended inside the read that brought its head ended then.

@@ -154,6 +154,7 @@ export abstract class Attempt extends Sending implements Acquirer, TryClockOwner
     this.connection = null
     this.supply?.abort()
     this.supply = null
+    this.spooled = null
   }
 
   // ── connecting ───────────────────────────────────────────────────────────────────────────────────────────────────

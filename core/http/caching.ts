@@ -70,8 +70,8 @@ export abstract class CachingExchange extends Responding implements StoredTaker 
     const inflow = this.caching?.inflow ?? null
     const isInflow = inflow !== null && inflow.source === answer.madeOf
     // One without a body is over in the same read: its connection is good for the next request.
-    if (!isInflow && this.connection !== null && this.length !== 0) this.giveUp()
-    if (this.connection === null) this.complete = true
+    if (!isInflow && this.feed !== null && this.length !== 0) this.giveUp()
+    if (this.feed === null) this.complete = true
     this.response = answer.head
     this.length = answer.to < 0 ? -1 : answer.to - answer.from
     this.localBody = null

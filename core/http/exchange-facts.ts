@@ -31,6 +31,8 @@ import type { MirrorBody } from './mirrors.ts'
 import type { PacedDownstream } from './paced-downstream.ts'
 import type { RequestFilter } from './request-filter.ts'
 import type { Service } from './service.ts'
+import type { SpooledAnswer } from './spooled-answer.ts'
+import type { SpooledRequest } from './spooled-request.ts'
 import type { StoredBody } from './stored-body.ts'
 import type { TryClock } from './try-clock.ts'
 
@@ -88,8 +90,10 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   // ── the attempt ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   protected connection: UpstreamConnection | null = null
-  /** What the answer's body comes from where no connection is read for it. */
+  /** What the answer's body comes from where it is not the connection itself. */
   protected supply: BodySupply | null = null
+  /** The same, if the endpoint's answer goes in there; null: it passes as it comes. */
+  protected spooled: SpooledAnswer | null = null
   /** When the request was sent, or began. */
   protected sentAt: number
   /** Something came between the request's head and its sending. */
@@ -104,6 +108,8 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   protected requestFilter: RequestFilter | null = null
   /** More of the body went out than `firstBody`: it cannot be sent again. */
   protected bodyStreamed = false
+  /** Its body is gathered, or comes out of what was; null: it passes as it comes. */
+  protected spooledRequest: SpooledRequest | null = null
   protected tried: Endpoint[] | null = null
   protected cancelDial: (() => void) | null = null
   protected staleRetried = false

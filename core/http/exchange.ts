@@ -248,7 +248,10 @@ export class Exchange extends Entering {
     if (forward !== null) hideClient(this.request, forward.plan.anonymity)
     else if (this.request.hasIdentity || this.service.listener.trust !== null || this.downstream.certificateLines !== '')
       this.applyIdentity()
-    if (this.listenerAsked + this.routeAsked === 0 || this.prepareBodies()) this.attempt()
+    if (this.listenerAsked + this.routeAsked > 0 && !this.prepareBodies()) return
+    const { buffer } = upstream.plan
+    if (buffer === null || buffer.request === null || this.sendsNoMore || this.connects || this.request.upgrade !== null) this.attempt()
+    else this.spoolRequest(upstream, buffer.request)
   }
 
   /** Returns whether the request may be sent now. */

@@ -9,6 +9,7 @@ import type { NamedDestination } from '../net/destination.ts'
 import { dropSetCookie } from '../net/http1/cookie.ts'
 import { ResponseHead } from '../net/http1/head.ts'
 import { loosenResponse } from '../net/http1/loosen.ts'
+import type { BufferBounds } from '../plan/plan.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Stickiness } from '../upstream/stickiness.ts'
 import { Answering, bodyFailure } from './answering.ts'
@@ -20,15 +21,16 @@ import type { Detour } from './detour.ts'
 import type { TunnelLooks } from './downstream.ts'
 import { makeReply } from './reply.ts'
 import { ResponseFilter, type ResponseTaker } from './response-filter.ts'
+import { type AnswerTaker, SpooledAnswer } from './spooled-answer.ts'
 import { tunnelEnd } from './tunnel-end.ts'
 
-export abstract class Responding extends Answering implements ResponseTaker {
+export abstract class Responding extends Answering implements ResponseTaker, AnswerTaker {
   /** What a cache says takes the response's place. */
   protected abstract useStored(answer: StoredAnswer): void
 
   /** What is read for the answer's body. */
-  private get feed(): BodySupply | null {
-    return this.connection ?? this.supply
+  protected get feed(): BodySupply | null {
+    return this.supply ?? this.connection
   }
 
   get answersHead(): boolean {
@@ -60,6 +62,8 @@ export abstract class Responding extends Answering implements ResponseTaker {
     this.length = length
     this.stage = 'responseHooks'
     this.isUnframed = false
+    const { buffer } = this.target!.plan
+    if (buffer !== null && buffer.response !== null && length !== 0 && !this.answersHead) this.spoolAnswer(buffer.response)
     this.askResponse()
     // Whether its hooks want it may not be known yet: so may be the type.
     this.isUnframed ||= this.detour !== null || (this.bodyHooks !== null && this.stage === 'responseHooks')
@@ -79,7 +83,18 @@ export abstract class Responding extends Answering implements ResponseTaker {
     this.fail('parent_refused', 'it answered 407: it wants another name and password')
   }
 
+  private spoolAnswer({ memoryBytes }: BufferBounds): void {
+    this.spooled = new SpooledAnswer(this, { memoryBytes, room: this.target!.diskRoom! })
+    this.supply = this.spooled
+    this.isUnframed = true
+  }
+
   onBody(prefix: string, bytes: Buffer, from: number, to: number): void {
+    if (this.spooled === null) this.passBody(prefix, bytes, from, to)
+    else this.spooled.push(bytes, from, to)
+  }
+
+  passBody(prefix: string, bytes: Buffer, from: number, to: number): void {
     if (this.detour !== null) return this.detour.push(bytes, from, to)
     if (this.isBodyless) return
     this.bytesOut += prefix.length + to - from
@@ -89,6 +104,7 @@ export abstract class Responding extends Answering implements ResponseTaker {
   }
 
   onBodyText(text: string): void {
+    if (this.spooled !== null) return this.spooled.pushText(text)
     if (this.detour !== null) return this.detour.pushText(text)
     if (this.isBodyless) return
     this.bytesOut += text.length
@@ -102,12 +118,36 @@ export abstract class Responding extends Answering implements ResponseTaker {
     if (this.isGood) this.target!.safeguards!.answered(this.chosen!, 200, this.upstreamMs)
     this.connection = null
     this.leaveEndpoint()
+    if (this.spooled === null) this.passEnd(trailers)
+    else this.spooled.end(trailers)
+  }
+
+  passEnd(trailers: string): void {
+    this.spooled = null
+    this.supply = null
     this.complete = true
     this.trailers = trailers
     if (this.held === null && this.detour === null) this.downstream.endBody(trailers)
   }
 
   onReadEnd(): void {
+    if (this.spooled === null) this.passReadEnd()
+    else this.spooled.readEnd()
+  }
+
+  pauseEndpoint(): void {
+    this.connection?.pause()
+  }
+
+  resumeEndpoint(): void {
+    this.connection?.resume()
+  }
+
+  onSupplyFailed(detail: string): void {
+    this.breakOff('file_failed', detail)
+  }
+
+  passReadEnd(): void {
     if (this.detour !== null) return this.filterRead(this.detour)
     if (this.held !== null) {
       this.answeredAt = 0

@@ -6,8 +6,10 @@ import { monotonicMs } from '../clock.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Hook, Verdict } from '../hooks.ts'
 import { ResponseHead } from '../net/http1/head.ts'
+import type { BufferBounds } from '../plan/plan.ts'
 import type { ResponseSink, UpstreamConnection } from '../upstream/connection.ts'
 import type { Endpoint } from '../upstream/endpoint.ts'
+import type { Upstream } from '../upstream/upstream.ts'
 import { codingOf } from './content-coding.ts'
 import { ExchangeFacts } from './exchange-facts.ts'
 import { isIdempotent, requestText } from './forward.ts'
@@ -16,11 +18,13 @@ import { dropIdentity, extendIdentity, type Hop, hopLines } from './identity.ts'
 import { messageHooks } from './message-hooks.ts'
 import { RequestFilter } from './request-filter.ts'
 import { KEPT_BODY_BYTES } from './retry-rules.ts'
+import { SpooledRequest, type SpooledTaker } from './spooled-request.ts'
 
-export abstract class Sending extends ExchangeFacts implements ResponseSink {
+export abstract class Sending extends ExchangeFacts implements ResponseSink, SpooledTaker {
   // ── for the exchange ─────────────────────────────────────────────────────────────────────────────────────────────
 
   protected abstract attempt(): void
+  abstract rejectBody(code: ErrorCode, detail: string | null): void
   protected abstract fail(code: ErrorCode, detail: string | null): void
   /** The hooks asked so far, in order. */
   protected abstract asked(): Hook[]
@@ -77,8 +81,14 @@ export abstract class Sending extends ExchangeFacts implements ResponseSink {
   }
 
   private askForMore(): void {
-    if (this.requestFilter === null) this.downstream.resumeBody()
-    else this.requestFilter.drained()
+    if (this.spooledRequest !== null) this.spooledRequest.resume()
+    else this.takeMoreBody()
+  }
+
+  takeMoreBody(): void {
+    if (this.requestFilter !== null) this.requestFilter.drained()
+    else if (this.bodyDone) this.downstream.bodyTaken()
+    else this.downstream.resumeBody()
   }
 
   private hop(): Hop {
@@ -111,7 +121,7 @@ export abstract class Sending extends ExchangeFacts implements ResponseSink {
   }
 
   onSendable(): void {
-    if (this.sendsNoMore && this.requestFilter === null) return this.downstream.bodyTaken()
+    if (this.sendsNoMore && this.requestFilter === null && this.spooledRequest === null) return this.downstream.bodyTaken()
     if (!this.sendsNoMore) this.connection!.dueAt = Number.POSITIVE_INFINITY
     this.askForMore()
   }
@@ -120,7 +130,8 @@ export abstract class Sending extends ExchangeFacts implements ResponseSink {
 
   /** Whether the client has sent all of it. */
   get bodyDone(): boolean {
-    return this.requestFilter === null ? this.sendsNoMore : this.requestFilter.sourceDone
+    if (this.requestFilter !== null) return this.requestFilter.sourceDone
+    return this.spooledRequest === null ? this.sendsNoMore : this.spooledRequest.sourceDone
   }
 
   /** More of the request body, framed for HTTP/1.1. False: wait for `resumeBody`, and leave the bytes untouched until then. */
@@ -173,6 +184,11 @@ export abstract class Sending extends ExchangeFacts implements ResponseSink {
 
   /** To the endpoint, or to what waits for one. */
   forwardBody(prefix: string, bytes: Buffer, from: number, to: number, lent: boolean): boolean {
+    if (this.spooledRequest !== null) return this.spooledRequest.push(prefix, bytes, from, to)
+    return this.writeBody(prefix, bytes, from, to, lent)
+  }
+
+  writeBody(prefix: string, bytes: Buffer, from: number, to: number, lent: boolean): boolean {
     const connection = this.connection
     if (connection === null) {
       // Not connected yet: there is no more than one read of it, for reading stops until there is somebody to take it.
@@ -188,6 +204,11 @@ export abstract class Sending extends ExchangeFacts implements ResponseSink {
   }
 
   forwardEnd(text: string): void {
+    if (this.spooledRequest === null) this.writeEnd(text)
+    else this.spooledRequest.end(text)
+  }
+
+  writeEnd(text: string): void {
     this.sendsNoMore = true
     if (this.connection === null) {
       this.firstBody += text
@@ -217,8 +238,38 @@ export abstract class Sending extends ExchangeFacts implements ResponseSink {
     return retries.onReset || retries.onTimeout || retries.statuses.length > 0
   }
 
-  /** A hook has made up its mind about all of the body: now the request is sent. */
+  // ── gathered before an endpoint is asked ─────────────────────────────────────────────────────────────────────────
+
+  protected spoolRequest(upstream: Upstream, { memoryBytes }: BufferBounds): void {
+    const { request, firstBody, firstBytes } = this
+    const spooled = new SpooledRequest(this, { memoryBytes, room: upstream.diskRoom! })
+    this.spooledRequest = spooled
+    this.firstBody = ''
+    this.firstBytes = null
+    this.waited = true
+    // No endpoint is there yet to say so.
+    if (request.expectsContinue && firstBody === '' && firstBytes === null)
+      this.downstream.sendInformational(new ResponseHead('', 0, 100, 'Continue', 1))
+    request.delete('expect')
+    const first = firstBytes ?? Buffer.from(firstBody, 'latin1')
+    if (spooled.push('', first, 0, first.length)) this.takeMoreBody()
+  }
+
+  get takesBody(): boolean {
+    return this.connection !== null
+  }
+
+  sendSpooled(): void {
+    this.attempt()
+  }
+
+  onSpoolBroken(detail: string): void {
+    this.rejectBody('file_failed', detail)
+  }
+
+  /** A hook has made up its mind about all of the body, or it was gathered: now the request is sent. */
   sendWhole(body: Buffer | null): void {
+    this.spooledRequest = null
     this.firstBytes = body
     this.sendsNoMore = true
     this.attempt()

@@ -76,11 +76,6 @@ export abstract class ServingExchange extends CachingExchange implements FileTak
     this.askResponse()
     reading.start()
   }
-
-  onSupplyFailed(detail: string): void {
-    this.supply = null
-    this.breakOff('file_failed', detail)
-  }
 }
 
 /** Relative, for this proxy need not be the first one; with `./`, or a name with a colon would be a scheme. */

@@ -2,9 +2,10 @@
 import { resolve } from 'node:path'
 import type { BalancerKind, HashKey } from '../balancer/balancer.ts'
 import { entriesOf, toList } from '../config/lists.ts'
-import { parseDuration } from '../config/units.ts'
+import { parseDuration, parseSize } from '../config/units.ts'
 import type {
   BalancerFunction,
+  BufferOptions,
   BuiltInBalancer,
   CircuitBreaker,
   DiscoveredUpstreamOptions,
@@ -26,6 +27,7 @@ import { formatHost, parseEndpoint } from '../net/address.ts'
 import { planEndpoints } from './endpoints.ts'
 import type {
   AdaptivePlan,
+  BufferPlan,
   CircuitBreakerPlan,
   DiscoveryPlan,
   HealthCheckPlan,
@@ -87,6 +89,7 @@ export class UpstreamCompiler {
       tls: tls === false ? null : this.#origination({ ...nameOf(discovery), ...(tls === true ? {} : tls) }),
       timeouts: compileTimeouts(options.timeouts ?? {}),
       idleConnections: options.idleConnections ?? 256,
+      buffer: options.buffer === undefined ? null : compileBuffer(options.buffer),
       retries: options.retries === undefined ? null : compileRetries(options.retries),
       outlier: options.outlier === undefined ? null : compileOutlier(options.outlier),
       circuitBreaker: options.circuitBreaker === undefined ? null : compileCircuitBreaker(options.circuitBreaker),
@@ -198,6 +201,11 @@ export function compileKey(key: HashKeyOption): HashKey {
 
 function addressOf(endpoint: string | EndpointOptions): string {
   return typeof endpoint === 'string' ? endpoint : endpoint.address
+}
+
+function compileBuffer({ request = false, response = false, memory = '64kb', disk = '1gb' }: BufferOptions): BufferPlan {
+  const bounds = Object.freeze({ memoryBytes: parseSize(memory)! })
+  return Object.freeze({ request: request ? bounds : null, response: response ? bounds : null, diskBytes: parseSize(disk)! })
 }
 
 function compileRetries({ attempts = 2, on = ['connect'], budget = 0.2, perTry }: Retries): RetryPlan | null {

@@ -451,6 +451,8 @@ export interface UpstreamPlan {
   readonly timeouts: UpstreamTimeouts
   /** Connections kept open and idle, an endpoint and worker. Default 256. */
   readonly idleConnections: number
+  /** Null: bodies pass as they come. */
+  readonly buffer: BufferPlan | null
   /** Null: one try; a stale kept-alive connection is replaced beside it. */
   readonly retries: RetryPlan | null
   /** Null: no endpoint is ejected. */
@@ -471,6 +473,19 @@ export interface UpstreamPlan {
   readonly hedging: HedgingPlan | null
   /** Null: as many requests as there are connections for. */
   readonly adaptive: AdaptivePlan | null
+}
+
+/** Bodies that are kept for whoever is slower. Null: of that side none. */
+export interface BufferPlan {
+  readonly request: BufferBounds | null
+  readonly response: BufferBounds | null
+  /** Bytes on disk of all bodies together, a worker; 0: none. */
+  readonly diskBytes: number
+}
+
+export interface BufferBounds {
+  /** Bytes of one body; what comes on top is on disk. Default 64 KiB. */
+  readonly memoryBytes: number
 }
 
 export interface RetryPlan {

@@ -4,6 +4,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { PendingPlan, UpstreamPlan } from '../plan/plan.ts'
 import type { UpstreamConnection } from './connection.ts'
 import { ConnectionQueue } from './connection-queue.ts'
+import { DiskRoom } from './disk-room.ts'
 import { Endpoint } from './endpoint.ts'
 import { type Choice, type Group, groupsOf } from './group.ts'
 import { Hedging } from './hedging.ts'
@@ -40,6 +41,8 @@ export class Upstream {
   readonly safeguards: Safeguards | null
   /** Null: clients do not stay anywhere. */
   stickiness: Stickiness | null = null
+  /** For its buffered bodies; null: none is. */
+  readonly diskRoom: DiskRoom | null
   /** Its balancer wants to know how long answers take. */
   readonly timesAnswers: boolean
   /** Null: a request is asked of one endpoint at a time. */
@@ -56,6 +59,7 @@ export class Upstream {
     const { balancer } = plan
     this.plan = plan
     this.safeguards = Safeguards.of(plan, endpoints, environment)
+    this.diskRoom = plan.buffer === null ? null : new DiskRoom(plan.buffer.diskBytes)
     this.timesAnswers = balancer.kind === 'leastTime'
     this.hedging = plan.hedging === null ? null : new Hedging(plan.hedging, environment.deadlines)
     this.#key = 'key' in balancer ? balancer.key : null

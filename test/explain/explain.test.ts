@@ -9,7 +9,7 @@ import { explainer } from './support.ts'
 
 const CONFIG = `import { defineConfig, files, http, upstream, split, respond, redirect } from 'sluice'
 import bots from './bots.ts'
-const api = upstream('api', { endpoints: ['127.0.0.1:3001', { address: '127.0.0.1:3002', weight: 3 }], retries: { attempts: 2, on: ['connect'] } })
+const api = upstream('api', { endpoints: ['127.0.0.1:3001', { address: '127.0.0.1:3002', weight: 3 }], retries: { attempts: 2, on: ['connect'] }, buffer: { response: true } })
 const next = upstream('next', { endpoints: ['10.0.0.1:443'], tls: { servername: 'next.internal' }, host: 'name' })
 export default defineConfig({
   use: [{ onRequest() {} }],
@@ -37,6 +37,8 @@ export default definePlugin({
   name: 'bots', sees: ['user-agent', 'x-none'], match: { path: ['/users/*', '/v1/*'] },
   setup: (_: { agents: string[] }) => ({ onRequest() {}, onResponse() {} }),
 })`
+
+const BUFFERED = 'answers are buffered: 64 KB each in memory, 1024 MB of disk for all'
 
 const ask = await explainer({ 'proxy.config.ts': CONFIG, 'bots.ts': BOTS })
 
@@ -80,7 +82,7 @@ test('the whole way of a request: listener, client, use, routes, destination, ba
   const sent = found.outcome as Sent
   assert.equal(
     [sent.upstream, sent.first, sent.safeguards, sent.requestLine],
-    ['api', '127.0.0.1:3002', ['up to 2 tries, on connect'], 'GET /u/7?q=1 HTTP/1.1'],
+    ['api', '127.0.0.1:3002', ['up to 2 tries, on connect', BUFFERED], 'GET /u/7?q=1 HTTP/1.1'],
   )
   assert.equal(sent.split, [
     { upstream: 'api', percent: 90 },

@@ -52,6 +52,7 @@ export function anUpstream(changes: Partial<UpstreamPlan> = {}): UpstreamPlan {
       hedging: null,
       adaptive: null,
       panic: 0.5,
+      buffer: null,
       proxyProtocol: null,
     },
     ...{
