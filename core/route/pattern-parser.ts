@@ -91,8 +91,11 @@ class PatternReader {
   #pushHole(parts: Part[]): void {
     const star = this.#text[this.#at] === '*'
     let name: string | null = null
-    if (star) this.#at++
-    else if (this.#text[this.#at] === ':') {
+    if (star) {
+      this.#at++
+      if (this.#text[this.#at] === '*')
+        throw new PatternError(`'**' in the path '${this.#text}': one * stands for everything that follows, slashes too`)
+    } else if (this.#text[this.#at] === ':') {
       name = /^[\p{ID_Start}_$][\p{ID_Continue}$]*/u.exec(this.#text.slice(this.#at + 1))![0]
       this.#at += 1 + name.length
     }

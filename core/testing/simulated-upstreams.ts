@@ -117,8 +117,12 @@ export class SimulatedUpstreams implements EndpointHome {
     this.#exchanges.set(endpoint, exchange)
     const request = sentRequest(message, exchange)
     const journey = this.#calls.journeyOf(exchange)
-    journey?.sentTo(request, message)
     const stub = this.#find('http', request.upstream, request.endpoint)
+    if (stub?.kind === 'refused') {
+      refuse(endpoint, exchange)
+      return { kind: 'hangs' }
+    }
+    journey?.sentTo(request, message)
     const note = (text: string): string => {
       if (journey !== null) journey.note = text
       return text
@@ -206,6 +210,12 @@ interface Place {
 function exchangeOn({ near }: SimulatedEndpoint): Exchange | null {
   const { owner } = near
   return owner instanceof UpstreamConnection && owner.sink instanceof Exchange ? owner.sink : null
+}
+
+/** As if it had not been connected: upstreams with other stubs have the same address, and that is all that a dial knows. */
+function refuse({ near }: SimulatedEndpoint, exchange: Exchange): void {
+  if (near.owner instanceof UpstreamConnection) near.owner.abort()
+  exchange.onFailed('connect_refused', 'refused by its stub')
 }
 
 function sentRequest({ startLine, fields, body }: Message, exchange: Exchange): SentRequest {

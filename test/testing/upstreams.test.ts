@@ -11,6 +11,8 @@ const file = config(
   { path: '/pair/*', to: upstream('pair', { endpoints: ['10.0.0.1:80', '10.0.0.2:80'], retries: { attempts: 2, on: ['connect'] } }) },
   { path: '/api/*', to: upstream('api', { endpoints: ['api.internal:80'], timeouts: { connect: '2s', response: '30s' } }) },
   { path: '/ws', to: upstream('ws', { endpoints: ['10.0.0.3:80'] }) },
+  { path: '/left', to: upstream('left', { endpoints: ['10.0.0.9:80'], retries: { attempts: 2, on: ['connect'] } }) },
+  { path: '/right', to: upstream('right', { endpoints: ['10.0.0.9:80'] }) },
   { path: '/other', to: 'http://127.0.0.1:3000' },
   { path: '/bare', to: upstream('bare', { endpoints: ['10.0.0.4:80'] }) },
   { path: '/found', to: upstream('found', { discovery: { kind: 'discovery', name: 'file', options: { path: './no.json' } } }) },
@@ -61,6 +63,16 @@ test('a refused endpoint is left for the next', async () => {
   assert.is(res.reason, 'connect_refused')
   assert.is(res.attempts, 2)
   assert.is(res.sent, null)
+})
+
+test('of two upstreams with one address each has its own stub', async () => {
+  await proxy.stub('left', refused())
+  await proxy.stub('right', ok)
+  for (let i = 0; i < 2; i++) {
+    assert.is(await (await proxy.fetch('/right')).text(), '10.0.0.9:80 /right')
+    const res = await proxy.fetch('/left')
+    assert.equal([res.status, res.reason, res.attempts, res.sent], [502, 'connect_refused', 2, null])
+  }
 })
 
 test('a stub that throws is a connection that breaks, and its error is told', async () => {
