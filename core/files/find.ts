@@ -3,7 +3,7 @@
  * MOST_OPEN are open at a time, a worker.
  */
 import * as fs from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { monotonicMs } from '../clock.ts'
 import { isHidden, namesOf } from '../net/file-names.ts'
@@ -108,7 +108,7 @@ async function inFolder(files: FilesDestination, root: string, asked: Asked & Na
   const { names, endsInSlash, path } = asked
   const at = await openedIn(files, root, names)
   if (at.kind === 'file') {
-    if (!path.endsWith('/')) return { kind: 'file', file: await told(files, at, { ...asked, name: names.at(-1)! }) }
+    if (!path.endsWith('/')) return { kind: 'file', file: await told(files, at, { ...asked, root, name: names.at(-1)! }) }
     closeFile(at)
     return missing(path)
   }
@@ -125,7 +125,8 @@ async function inFolder(files: FilesDestination, root: string, asked: Asked & Na
 /** The file of just these names; of none, the root itself. */
 async function named(files: FilesDestination, root: string, { names, accepts }: Names): Promise<Found> {
   const at = await openedIn(files, root, names)
-  if (at.kind === 'file') return { kind: 'file', file: await told(files, at, { name: names.at(-1) ?? basename(root), accepts }) }
+  const toTell = names.length === 0 ? { root: dirname(root), name: basename(root), accepts } : { root, name: names.at(-1)!, accepts }
+  if (at.kind === 'file') return { kind: 'file', file: await told(files, at, toTell) }
   return at.kind === 'miss' ? at : missing(at.path)
 }
 
@@ -133,12 +134,12 @@ async function named(files: FilesDestination, root: string, { names, accepts }: 
 async function told(
   files: FilesDestination,
   plain: OpenedFile,
-  { name, accepts }: { readonly name: string; readonly accepts: string | null },
+  { root, name, accepts }: { readonly root: string; readonly name: string; readonly accepts: string | null },
 ): Promise<OpenFile> {
   const facts = { type: typeOf(name, files.types), varies: files.precompressed.length > 0 }
   let offered = files.precompressed
   for (let coding = chooseEncoding(accepts, offered); coding !== null; coding = chooseEncoding(accepts, offered)) {
-    const stored = await opened(plain.path + SUFFIX[coding])
+    const stored = await opened(plain.path + SUFFIX[coding], files.links ? null : root)
     if (stored.kind === 'file') {
       closeFile(plain)
       return { ...stored, ...facts, coding }

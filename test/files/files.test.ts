@@ -39,6 +39,7 @@ test.before(() => {
   symlinkSync(join(made, 'secret.txt'), join(root, 'out.txt'))
   symlinkSync(made, join(root, 'up'))
   symlinkSync('a.txt', join(root, 'in.txt'))
+  symlinkSync(join(made, 'secret.txt'), join(root, 'a.txt.br'))
 })
 test.after(() => rmSync(made, { recursive: true }))
 
@@ -253,7 +254,11 @@ test('what is stored in a coding goes to those who take it, and caches are told 
   const coded = (await ask(proxy, '/app.js', { 'accept-encoding': 'br' })).headers.etag!
   assert.not.equal(coded, (await ask(proxy, '/app.js')).headers.etag)
   assert.is((await ask(proxy, '/app.js', { 'accept-encoding': 'br', 'if-none-match': coded })).headers.vary, 'Accept-Encoding')
-  assert.is((await ask(proxy, '/a.txt', { 'accept-encoding': 'br' })).headers.vary, 'Accept-Encoding')
+  // What stands beside it leads out of the folder.
+  const { headers, text } = await ask(proxy, '/a.txt', { 'accept-encoding': 'br' })
+  assert.equal([headers.vary, headers['content-encoding'], text], ['Accept-Encoding', undefined, '0123456789'])
+  await using one = await served({ from: join(root, 'app.js'), precompressed: 'br' })
+  assert.is((await ask(one, '/', { 'accept-encoding': 'br' })).headers['content-encoding'], 'br')
 })
 
 test('hooks see a file as any answer: compress gives it a coding, others read and change it', async () => {
