@@ -11,7 +11,7 @@ import type { FilesDestination } from '../plan/plan.ts'
 import { chooseEncoding } from '../policy/accept-encoding.ts'
 import { hasKnownType, typeOf } from './types.ts'
 
-/** Each has a buffer of 64 KiB beside it while it is sent. */
+/** Each has a buffer of 128 KiB beside it while it is sent. */
 const MOST_OPEN = 2048
 
 export interface OpenFile {

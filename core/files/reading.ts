@@ -1,5 +1,5 @@
 /**
- * Reads a part of an open file, piece by piece, as fast as it is taken: one buffer of at most 64 KiB, read into only when nobody needs what is in
+ * Reads a part of an open file, piece by piece, as fast as it is taken: one buffer of at most 128 KiB, read into only when nobody needs what is in
  * it any more. It closes the file. One that has become shorter than its head says ends as a failure.
  */
 import { read } from 'node:fs'
@@ -14,7 +14,7 @@ export interface FileTaker {
   onSupplyFailed(detail: string): void
 }
 
-const PIECE_BYTES = 65_536
+const PIECE_BYTES = 131_072
 
 export class FileReading {
   readonly #file: OpenFile
