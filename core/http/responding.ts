@@ -131,8 +131,9 @@ export abstract class Responding extends Answering implements ResponseTaker, Ans
   }
 
   onReadEnd(): void {
-    if (this.spooled === null) this.passReadEnd()
-    else this.spooled.readEnd()
+    if (this.spooled === null) return this.passReadEnd()
+    this.spooled.readEnd()
+    this.answeredAt = 0
   }
 
   pauseEndpoint(): void {
