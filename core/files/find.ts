@@ -9,7 +9,7 @@ import { monotonicMs } from '../clock.ts'
 import { isHidden, namesOf } from '../net/file-names.ts'
 import type { FilesDestination } from '../plan/plan.ts'
 import { chooseEncoding } from '../policy/accept-encoding.ts'
-import { hasKnownType, typeOf } from './types.ts'
+import { hasKnownType, loadTypes, typeOf } from './types.ts'
 
 /** Each has a buffer of 128 KiB beside it while it is sent. */
 const MOST_OPEN = 2048
@@ -48,6 +48,7 @@ export interface Asked {
 }
 
 export async function findFile(files: FilesDestination, asked: Asked): Promise<Found> {
+  await loadTypes()
   const now = monotonicMs()
   const known = roots.get(files)
   const root = known !== undefined && now < known.until ? known : await rootOf(files, now)
