@@ -14,7 +14,7 @@ import type { Observer } from './events.ts'
 import type { Hook } from './hooks.ts'
 import { inlineHook } from './http/inline.ts'
 import type { Tally } from './http/tally.ts'
-import { type Challenge, Challenges } from './listener/challenges.ts'
+import { type Challenge, Challenges, type RecordChange } from './listener/challenges.ts'
 import { gatherMaterials, type Materials } from './materials.ts'
 import type { DatagramSocket } from './net/datagrams.ts'
 import type { NamedDestination } from './net/destination.ts'
@@ -81,6 +81,7 @@ export interface Proxy {
   moveToProcess(sourceId: string): void
   /** What authorities are shown from now on, while they look whether names are ours. Throws if a certificate cannot be used. */
   showChallenges(challenges: readonly Challenge[]): void
+  changeRecord(certificate: string, change: RecordChange): Promise<void>
   /** What the plugin of that name spends the processor on, for so long. Rejects with a sentence. */
   profilePlugin(name: string, ms: number): Promise<PluginProfile>
   /** Open descriptors near their limit (true), or far enough from it again (false). */
@@ -270,6 +271,17 @@ class WorkerProxy implements Proxy {
 
   showChallenges(challenges: readonly Challenge[]): void {
     this.#challenges.replace(challenges)
+  }
+
+  /** `certificate`: the file that it is kept in. Rejects with the words of the config's function. */
+  async changeRecord(certificate: string, { act, name, value }: RecordChange): Promise<void> {
+    const zone = this.#current?.plan.dnsZones.get(certificate)
+    if (zone === undefined) throw new Error('the config has no such certificate any more')
+    try {
+      await zone[act](Object.freeze({ name, value }))
+    } catch (error) {
+      throw new Error(`dns.${act} failed: ${error instanceof Error ? error.message : String(error)}`)
+    }
   }
 
   profilePlugin(name: string, ms: number): Promise<PluginProfile> {

@@ -71,6 +71,11 @@ test('the config of balancers passes check', () => {
   assert.is(status, 0, output)
 })
 
+test('the config of certificates for all names below one passes check', () => {
+  const { status, output } = sluice({ 'proxy.config.ts': named('wildcard: proxy.config.ts') }, 'check')
+  assert.is(status, 0, output)
+})
+
 test('the config of transparent listeners passes check, and has rules for a firewall', () => {
   const files = { 'proxy.config.ts': named('transparent: proxy.config.ts') }
   const checked = sluice(files, 'check')

@@ -217,6 +217,7 @@ class Program {
       const { createKeeper } = await import('../acme/create.ts')
       this.#certificates ??= createKeeper({
         show: (challenges) => this.#supervisor.showChallenges(challenges),
+        changeRecord: (certificate, change) => this.#supervisor.changeRecord(certificate, change),
         log: (level, text, fields) => this.#log[level](fields, text),
         // Else the watch tells.
         kept: () => this.#options.watch || void this.#config?.reload(),

@@ -14,7 +14,7 @@ export function acmeFiles(options: AcmeOptions, folder: string): { readonly file
   const [first = ''] = names
   const rest = names.length === 1 ? '' : `-${shortHash(names.toSorted().join(' '))}`
   const home = join(resolve(folder, storage), `${new URL(directory).hostname}-${shortHash(directory)}`)
-  return { file: join(home, `${first}${rest}.pem`), accountFile: join(home, 'account.key') }
+  return { file: join(home, `${first.replace('*', '_')}${rest}.pem`), accountFile: join(home, 'account.key') }
 }
 
 function shortHash(text: string): string {

@@ -101,10 +101,25 @@ class CertificateCheck {
         [...path, 'challenge'],
         "http-01 is answered over plain HTTP, and no listener speaks it: add one on port 80, or take 'tls-alpn-01'",
       )
+    this.#dns(options, path)
     const { file } = filesOfAcme(options, this.#options.folder) ?? {}
     if (file === undefined) return null
     this.#options.named.add(file)
     return existsSync(file) ? this.both({ cert: file, key: file }, path) : null
+  }
+
+  /** RFC 8555 §8.4; what is above many names can be shown in no other way. */
+  #dns({ names, challenge, dns }: Plain, path: Path): void {
+    const above = [names].flat().find((name) => typeof name === 'string' && name.startsWith('*.'))
+    if (challenge !== 'dns-01' && above !== undefined)
+      this.#report.error(
+        [...path, 'names'],
+        `${above} takes a challenge by DNS: challenge: 'dns-01', and dns: { set, remove } to change records of your zone`,
+      )
+    if (challenge === 'dns-01' && dns === undefined)
+      this.#report.error([...path, 'challenge'], 'dns-01 is shown by a record of your zone: say how it is set, with dns: { set, remove }')
+    if (challenge !== 'dns-01' && dns !== undefined)
+      this.#report.error([...path, 'dns'], "this is for challenge: 'dns-01'; another one changes no records", 'key')
   }
 
   authorities(ca: unknown, path: Path): void {

@@ -1,7 +1,21 @@
 /** The shape of TLS options. What is in the files is looked at by schema-certificates.ts. */
 import { isHostName } from '../net/address.ts'
 import { isObject } from './report.ts'
-import { chosen, type Fields, flag, list, object, oneOf, oneOrMany, refused, type Schema, text, textThat } from './schema-values.ts'
+import {
+  callable,
+  chosen,
+  duration,
+  type Fields,
+  flag,
+  list,
+  object,
+  oneOf,
+  oneOrMany,
+  refused,
+  type Schema,
+  text,
+  textThat,
+} from './schema-values.ts'
 
 const files: Fields = { cert: text, key: text }
 const common: Fields = {
@@ -13,12 +27,11 @@ const common: Fields = {
   keyLog: text,
 }
 
-/** A name that an authority can give a certificate for, by the challenges that are there. */
-const acmeName = textThat((name) => {
-  if (name.startsWith('*.'))
-    return `${name} takes a challenge by DNS, which is not there: get that certificate with another tool, and name its files`
+/** A name that an authority can give a certificate for. */
+const acmeName = textThat((written) => {
+  const name = written.replace(/^\*\./, '')
   if (isHostName(name) && name.includes('.') && !/^[\d.]+$/.test(name)) return null
-  return `${JSON.stringify(name)} is no name that an authority gives certificates for: www.example.com`
+  return `${JSON.stringify(written)} is no name that an authority gives certificates for: www.example.com`
 })
 const httpsUrl = textThat((written) => {
   if (URL.canParse(written) && new URL(written).protocol === 'https:') return null
@@ -33,7 +46,8 @@ const acme = object(
   {
     names: oneOrMany(acmeName),
     agreeToTerms: agreed,
-    ...{ email, directory: httpsUrl, directoryCa: text, challenge: oneOf('tls-alpn-01', 'http-01') },
+    ...{ email, directory: httpsUrl, directoryCa: text, challenge: oneOf('tls-alpn-01', 'http-01', 'dns-01') },
+    dns: object({ set: callable, remove: callable, wait: duration }, ['set', 'remove']),
     externalAccount: object({ keyId: text, hmacKey: text }, ['keyId', 'hmacKey']),
     storage: text,
   },

@@ -1,4 +1,5 @@
 /** How TLS ends at a listener. */
+import type { Duration } from '../plugin.ts'
 import type { OneOrMany } from './lists.ts'
 
 export type TlsTermination = TlsOfFiles | TlsOfAcme
@@ -31,13 +32,32 @@ export interface AcmeOptions {
   readonly directoryCa?: string | undefined
   /**
    * How control of the names is shown: `'tls-alpn-01'` (RFC 8737) on the listener itself, which the authority reaches on port 443, or
-   * `'http-01'` (RFC 8555 §8.3) on the listeners of plain HTTP, one of which it reaches on port 80. Default `'tls-alpn-01'`.
+   * `'http-01'` (RFC 8555 §8.3) on the listeners of plain HTTP, one of which it reaches on port 80, or `'dns-01'` (RFC 8555 §8.4) by records of
+   * your zone, which names with `*` take. Default `'tls-alpn-01'`.
    */
-  readonly challenge?: 'tls-alpn-01' | 'http-01' | undefined
+  readonly challenge?: 'tls-alpn-01' | 'http-01' | 'dns-01' | undefined
+  /** For `'dns-01'`: how to change your zone. Its functions run in one of the workers, and have a minute each. */
+  readonly dns?: DnsZone | undefined
   /** Binds the account to one that you have with the authority already (RFC 8555 §7.3.4). */
   readonly externalAccount?: { readonly keyId: string; readonly hmacKey: string } | undefined
   /** Where the account's key and the certificates are kept, from the config's folder. Default `'.sluice/acme'`. */
   readonly storage?: string | undefined
+}
+
+/** How records of a zone are changed: by your provider's API, say. */
+export interface DnsZone {
+  /** Adds a record of the type TXT; there may be others of that name, which stay. To settle when name servers have it. */
+  readonly set: (record: TxtRecord) => void | Promise<void>
+  /** Takes that one out. */
+  readonly remove: (record: TxtRecord) => void | Promise<void>
+  /** From then on until the authority is told to look: for what your name servers do among themselves. Default `'10s'`. */
+  readonly wait?: Duration | undefined
+}
+
+export interface TxtRecord {
+  /** `_acme-challenge.example.com`, without the dot of the root; for `*.example.com`, too. */
+  readonly name: string
+  readonly value: string
 }
 
 interface TlsOptions {

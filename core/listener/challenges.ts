@@ -12,6 +12,13 @@ export type Challenge =
   /** RFC 8737. PEM. */
   | { readonly kind: 'tls-alpn-01'; readonly name: string; readonly cert: string; readonly key: string }
 
+/** A record of the type TXT that an authority looks for (RFC 8555 §8.4): a function of the config changes the zone. */
+export interface RecordChange {
+  readonly act: 'set' | 'remove'
+  readonly name: string
+  readonly value: string
+}
+
 const WELL_KNOWN = '/.well-known/acme-challenge/'
 /** Of clients that are looking, not browsing. */
 const PROTOCOL = 'acme-tls/1'

@@ -1,6 +1,7 @@
 /** The options of one termination of TLS → TlsPlan: what was left out filled in, files by their whole path. */
 import { acmeFiles, LETS_ENCRYPT } from '../config/acme-files.ts'
 import { toList } from '../config/lists.ts'
+import { parseDuration } from '../config/units.ts'
 import type { AcmeOptions, TlsTermination } from '../index.ts'
 import { resolveFile } from './compile-upstream.ts'
 import type { AcmePlan, TlsPlan } from './plan.ts'
@@ -28,6 +29,6 @@ function compileAcme(options: AcmeOptions, folder: string): AcmePlan {
     names: Object.freeze(toList(options.names).map((name) => name.toLowerCase())),
     ...acmeFiles(options, folder),
     ...{ directory, directoryCa: directoryCa === undefined ? null : resolveFile(folder, directoryCa) },
-    ...{ email, challenge, externalAccount },
+    ...{ email, challenge, externalAccount, dnsWait: parseDuration(options.dns?.wait ?? '10s')! },
   })
 }

@@ -35,7 +35,7 @@ import type { Conditions } from '../route/conditions.ts'
 import { type RouteRule, RouteTable } from '../route/table.ts'
 import { type TcpRule, TcpTable } from '../route/tcp-table.ts'
 import { templateNames } from '../route/template.ts'
-import { acmePlansOf, takesHttpChallenge } from './acme.ts'
+import { acmePlansOf, dnsZonesOf, takesHttpChallenge } from './acme.ts'
 import { matchOf, spaceOf } from './cache-space.ts'
 import { compileBlocklist } from './compile-blocklist.ts'
 import { compileFiles } from './compile-files.ts'
@@ -88,6 +88,7 @@ export function compilePlan(config: Config, options: CompileOptions): Plan {
     listeners: Object.freeze(listeners),
     upstreams: compiler.upstreams.byName,
     acme: acmePlansOf(listeners),
+    dnsZones: dnsZonesOf(config, options.folder),
     log: compileLog(config.log ?? {}),
     admin: admin === undefined ? null : Object.freeze({ listen: compileListen(admin.listen) }),
   })

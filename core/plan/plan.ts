@@ -4,6 +4,7 @@ import type { Access } from '../forward/access.ts'
 import type { PacRules } from '../forward/pac.ts'
 import type { Parent } from '../forward/parent.ts'
 import type { Hook } from '../hooks.ts'
+import type { DnsZone } from '../index.ts'
 import type { CidrSet } from '../net/cidr.ts'
 import type { NamedDestination } from '../net/destination.ts'
 import type { TransparentBy } from '../net/original-destination.ts'
@@ -20,6 +21,8 @@ export interface Plan {
   readonly admin: { readonly listen: readonly ListenAddress[] } | null
   /** Certificates that are got by ACME, each once. */
   readonly acme: readonly AcmePlan[]
+  /** How records of their zones are changed, by the files of certificates that are got by them. */
+  readonly dnsZones: ReadonlyMap<string, DnsZone>
 }
 
 export type ListenAddress =
@@ -271,7 +274,9 @@ export interface AcmePlan {
   /** A file, or PEM text; null: the authorities that Node trusts. */
   readonly directoryCa: string | null
   readonly email: string | null
-  readonly challenge: 'tls-alpn-01' | 'http-01'
+  readonly challenge: 'tls-alpn-01' | 'http-01' | 'dns-01'
+  /** Milliseconds from a record that is set until the authority is told to look. */
+  readonly dnsWait: number
   readonly externalAccount: { readonly keyId: string; readonly hmacKey: string } | null
 }
 

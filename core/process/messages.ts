@@ -3,7 +3,7 @@ import type { CacheAsk, CacheTold } from '../cache/asks.ts'
 import type { KvOperation, KvOutcome } from '../capability/kv-store.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Problem } from '../config/problems.ts'
-import type { Challenge } from '../listener/challenges.ts'
+import type { Challenge, RecordChange } from '../listener/challenges.ts'
 import type { SeriesDelta } from '../observe/counters.ts'
 import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
@@ -111,6 +111,8 @@ export type ToWorker =
   | { readonly kind: 'ticket-keys'; readonly keys: readonly Uint8Array[] }
   /** What authorities are to be shown from now on. Answered when it is. */
   | { readonly kind: 'challenges'; readonly id: number; readonly challenges: readonly Challenge[] }
+  /** Of the zone of the certificate that is kept in that file. Answered when it is done. */
+  | { readonly kind: 'dns-record'; readonly id: number; readonly certificate: string; readonly change: RecordChange }
   /** One outcome for each operation of that batch. */
   | { readonly kind: 'kv-answers'; readonly batch: number; readonly outcomes: readonly KvOutcome[] }
   /** Answered when it accepts no more. Said again it can only make it end sooner. */

@@ -5,7 +5,7 @@
  */
 import { type CacheAsk, type CacheTold, mergeTold } from '../cache/asks.ts'
 import type { Bundle } from '../config/bundle.ts'
-import type { Challenge } from '../listener/challenges.ts'
+import type { Challenge, RecordChange } from '../listener/challenges.ts'
 import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
@@ -252,6 +252,13 @@ export class Supervisor {
   /** What authorities are to be shown from now on. Resolves when they are. */
   showChallenges(challenges: readonly Challenge[]): Promise<void> {
     return this.#crew.showChallenges(challenges)
+  }
+
+  /** One worker does it, by a function of the config. Rejects with its words. */
+  async changeRecord(certificate: string, change: RecordChange): Promise<void> {
+    const worker = this.workers.find(({ isLive }) => isLive)
+    if (worker === undefined) throw new Error('no worker carries traffic at the moment')
+    await worker.changeRecord(certificate, change)
   }
 
   reopenLogs(): void {

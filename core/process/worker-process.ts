@@ -8,7 +8,7 @@ import type { CacheAsk, CacheTold } from '../cache/asks.ts'
 import type { KvOutcome } from '../capability/kv-store.ts'
 import type { Bundle } from '../config/bundle.ts'
 import { errorProblem, type Problem } from '../config/problems.ts'
-import type { Challenge } from '../listener/challenges.ts'
+import type { Challenge, RecordChange } from '../listener/challenges.ts'
 import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
@@ -62,6 +62,8 @@ const workerFlags = [
 ]
 
 const commitMs = 5_000
+/** For a function of the config, which asks others. */
+const recordMs = 60_000
 /** Beyond its own time: a process starts, a profile is written, an engine is made anew. */
 const profileMs = 30_000
 /** In the worker: the first after standard input, output, error and the channel. */
@@ -268,6 +270,11 @@ export class WorkerProcess {
   /** Resolves when authorities are shown these. */
   async showChallenges(challenges: readonly Challenge[]): Promise<void> {
     await this.#ask((id) => ({ kind: 'challenges', id, challenges }), commitMs)
+  }
+
+  /** Resolves when the zone has it; rejects with the words of the config's function. */
+  async changeRecord(certificate: string, change: RecordChange): Promise<void> {
+    await this.#ask((id) => ({ kind: 'dns-record', id, certificate, change }), recordMs)
   }
 
   reopenLog(): void {

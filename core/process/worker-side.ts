@@ -9,7 +9,7 @@ import type { KvStore } from '../capability/kv-store.ts'
 import { RemoteKvStore } from '../capability/remote-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Observer } from '../events.ts'
-import type { Challenge } from '../listener/challenges.ts'
+import type { Challenge, RecordChange } from '../listener/challenges.ts'
 import type { DatagramSocket } from '../net/datagrams.ts'
 import { TicketKeys } from '../net/ticket-keys.ts'
 import { Counters } from '../observe/counters.ts'
@@ -70,6 +70,7 @@ export interface WorkerProxy<P extends Prepared> {
   readonly caches: Caches
   moveToProcess(sourceId: string): void
   showChallenges(challenges: readonly Challenge[]): void
+  changeRecord(certificate: string, change: RecordChange): Promise<void>
   profilePlugin(name: string, ms: number): Promise<PluginProfile>
   onPressure: ((pressed: boolean) => void) | null
   close(): void
@@ -194,6 +195,8 @@ class WorkerSide<P extends Prepared> {
         return
       case 'challenges':
         return this.#showChallenges(message)
+      case 'dns-record':
+        return void this.#changeRecord(message)
       case 'recall':
         send({ kind: 'recalled', id: message.id, found: this.#traffic.recall(message.requestId) })
         return
@@ -253,6 +256,15 @@ class WorkerSide<P extends Prepared> {
   #showChallenges({ id, challenges }: ToWorker & { kind: 'challenges' }): void {
     try {
       this.#proxy.showChallenges(challenges)
+      send({ kind: 'done', id })
+    } catch (error) {
+      send({ kind: 'failed', id, error: readable(error), problems: [] })
+    }
+  }
+
+  async #changeRecord({ id, certificate, change }: ToWorker & { kind: 'dns-record' }): Promise<void> {
+    try {
+      await this.#proxy.changeRecord(certificate, change)
       send({ kind: 'done', id })
     } catch (error) {
       send({ kind: 'failed', id, error: readable(error), problems: [] })

@@ -40,7 +40,7 @@ class Rig implements Disposable {
 
   plan(...names: string[]): AcmePlan {
     const file = join(this.folder, `${names[0]}.pem`)
-    const rest = { directoryCa: null, email: null, challenge: 'http-01', externalAccount: null } as const
+    const rest = { directoryCa: null, email: null, challenge: 'http-01', externalAccount: null, dnsWait: 0 } as const
     return { names, file, accountFile: join(this.folder, 'account.key'), directory: 'https://authority.test/dir', ...rest }
   }
 

@@ -1,5 +1,8 @@
 /** Certificates from a real ACME server, one by each challenge, while the proxy serves. */
+import { once } from 'node:events'
 import { globSync, statSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import { test } from 'uvu'
@@ -55,6 +58,52 @@ export default defineConfig({
     /certificates +one\.example\.com, two\.example\.com until \d{4}-\d\d-\d\d, renewed \d{4}-\d\d-\d\d\n +three\.example\.com until/,
   )
   assert.is(await sluice.stop(), 0)
+})
+
+withPebble('a certificate for all names below one by dns-01: records are set by the config, and taken out', async () => {
+  const tls = await freePort()
+  const { ca } = certificates!
+  await using pebble = await Pebble.start(ca, { http: 1, tls: 1 })
+  const texts = new Map<string, string[]>()
+  const acts: string[] = []
+  const api = createServer((req, res) => {
+    const { pathname, searchParams } = new URL(req.url!, 'http://api')
+    const [name, value] = [searchParams.get('name')!, searchParams.get('value')!]
+    acts.push(`${pathname} ${name}`)
+    const others = (texts.get(name) ?? []).filter((one) => one !== value)
+    texts.set(name, pathname === '/set' ? [...others, value] : others)
+    pebble.names.zone = { a: ['127.0.0.1'], txt: texts }
+    res.end()
+  }).listen(0, '127.0.0.1')
+  await once(api, 'listening')
+  const { port } = api.address() as AddressInfo
+  const config = `import { defineConfig, http, respond } from 'sluice'
+const change = (act) => async ({ name, value }) => { await fetch('http://127.0.0.1:${port}/' + act + '?' + new URLSearchParams({ name, value })) }
+export default defineConfig({
+  listeners: {
+    web: http({
+      listen: '127.0.0.1:${tls}',
+      tls: { acme: { agreeToTerms: true, directory: '${pebble.directory}', directoryCa: './ca.pem', names: ['*.example.com', 'example.com'],
+        challenge: 'dns-01', dns: { set: change('set'), remove: change('remove'), wait: '10ms' } } },
+      routes: [{ respond: respond(200, 'hello') }],
+    }),
+  },
+})`
+  try {
+    await using sluice = await startSluice({ config, files: { 'ca.pem': ca.cert }, args: ['--workers', '1'] })
+    for (const name of ['any.example.com', 'example.com'])
+      await eventually(
+        async () => ((await issuerOf(tls, name)).startsWith('Pebble') ? true : undefined),
+        () => `${name}\n${sluice.stdout.join('\n')}${sluice.stderr.join('\n')}\n${pebble.output.slice(-2_000)}`,
+        60_000,
+      )
+    const record = '_acme-challenge.example.com'
+    assert.equal(acts.toSorted(), [`/remove ${record}`, `/remove ${record}`, `/set ${record}`, `/set ${record}`])
+    assert.equal([...texts], [[record, []]])
+    assert.match(globSync('.sluice/acme/*/*.pem', { cwd: sluice.folder })[0]!, /_\.example\.com-\w+\.pem$/)
+  } finally {
+    api.close()
+  }
 })
 
 withPebble('an authority that refuses is told in the log and in status, and what is served stays', async () => {

@@ -14,7 +14,7 @@ const secure = withCertificates(test)
 const PROTOCOL = 'acme-tls/1'
 
 function acme(file: string): AcmePlan {
-  const rest = { directoryCa: null, email: null, challenge: 'tls-alpn-01', externalAccount: null } as const
+  const rest = { directoryCa: null, email: null, challenge: 'tls-alpn-01', externalAccount: null, dnsWait: 0 } as const
   return { names: ['example.com'], file, accountFile: '/none', directory: 'https://authority.test/dir', ...rest }
 }
 

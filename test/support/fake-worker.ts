@@ -60,6 +60,7 @@ class FakeProxy implements WorkerProxy<Prepared> {
     return this.#sockets.size
   }
 
+  async changeRecord(): Promise<void> {}
   showChallenges(): void {}
   changeEndpoints(): void {}
 

@@ -5,6 +5,8 @@ import { once } from 'node:events'
 export interface Zone {
   readonly a?: readonly string[]
   readonly aaaa?: readonly string[]
+  /** By name. */
+  readonly txt?: ReadonlyMap<string, readonly string[]>
   readonly ttl?: number
   /** Response code; 3 is NXDOMAIN, 2 SERVFAIL, 'silent' no answer. */
   readonly fails?: number | 'silent'
@@ -12,7 +14,7 @@ export interface Zone {
 
 export class NameServer implements AsyncDisposable {
   zone: Zone = {}
-  /** `name A`, `name AAAA`. */
+  /** `name A`, `name AAAA`, `name TXT`. */
   readonly asked: string[] = []
   readonly #socket: Socket = createSocket('udp4')
 
@@ -36,10 +38,19 @@ export class NameServer implements AsyncDisposable {
     let at = 12
     for (; query[at]! > 0; at += query[at]! + 1) labels.push(query.toString('latin1', at + 1, at + 1 + query[at]!))
     const type = query.readUInt16BE(at + 1)
-    this.asked.push(`${labels.join('.')} ${type === 1 ? 'A' : 'AAAA'}`)
-    const { a = [], aaaa = [], ttl = 60, fails } = this.zone
+    const name = labels.join('.')
+    this.asked.push(`${name} ${type === 1 ? 'A' : type === TXT ? 'TXT' : 'AAAA'}`)
+    const { a = [], aaaa = [], txt, ttl = 60, fails } = this.zone
     if (fails === 'silent') return null
-    const records = fails !== undefined ? [] : type === 1 ? a.map((ip) => Buffer.from(ip.split('.').map(Number))) : aaaa.map(packed)
+    const texts = (txt?.get(name) ?? []).map((text) => Buffer.from(`${String.fromCharCode(text.length)}${text}`, 'latin1'))
+    const records =
+      fails !== undefined
+        ? []
+        : type === TXT
+          ? texts
+          : type === 1
+            ? a.map((ip) => Buffer.from(ip.split('.').map(Number)))
+            : aaaa.map(packed)
     const head = Buffer.alloc(12)
     query.copy(head, 0, 0, 2)
     head.writeUInt16BE(0x8180 | (fails ?? 0), 2)
@@ -57,6 +68,8 @@ export class NameServer implements AsyncDisposable {
     return Buffer.concat([head, query.subarray(12, at + 5), ...parts])
   }
 }
+
+const TXT = 16
 
 /** `::N` and `2001:db8::N` only. */
 function packed(ip: string): Buffer {

@@ -22,7 +22,8 @@ export function hasPebble(): boolean {
 export class Pebble implements AsyncDisposable {
   readonly directory: string
   readonly #child: ChildProcess
-  readonly #names: NameServer
+  /** Where it looks for names. */
+  readonly names: NameServer
   readonly #folder: string
   readonly #waiting = new Waiting()
   #output = ''
@@ -51,7 +52,7 @@ export class Pebble implements AsyncDisposable {
   }) {
     const { ca, ports, names, server, port, managementPort } = parts
     this.directory = `https://localhost:${port}/dir`
-    this.#names = names
+    this.names = names
     this.#folder = mkdtempSync(join(tmpdir(), 'sluice-pebble-'))
     const own = issue('pebble', { names: 'DNS:localhost,IP:127.0.0.1', issuer: ca })
     const config = {
@@ -77,7 +78,7 @@ export class Pebble implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const ended = new Promise((resolve) => this.#child.once('close', resolve))
     this.#child.kill('SIGKILL')
-    await Promise.all([ended, this.#names[Symbol.asyncDispose]()])
+    await Promise.all([ended, this.names[Symbol.asyncDispose]()])
     rmSync(this.#folder, { recursive: true, force: true })
   }
 }

@@ -408,7 +408,7 @@ export function makePlan(options: ProxyOptions, generation: number): Plan {
     routes: makeRoutes(options.routes ?? [{}], upstreams),
   }
   const log = { access: false, level: 'info', format: null } as const
-  return { generation, listeners: [listener], upstreams, log, admin: null, acme: [] }
+  return { generation, listeners: [listener], upstreams, log, admin: null, acme: [], dnsZones: new Map() }
 }
 
 function makeUpstream(
