@@ -14,16 +14,9 @@ export function forwardListenersOf(listeners: readonly AnyListenerPlan[]): Forwa
 }
 
 function placesOf(listener: AnyListenerPlan): ForwardPlan | null {
-  switch (listener.kind) {
-    case 'http':
-      return listener.forward ?? listener.transparent?.places ?? null
-    case 'socks':
-      return listener.forward
-    case 'tcp':
-      return listener.transparent?.places ?? null
-    case 'udp':
-      return null
-  }
+  if (listener.kind === 'socks') return listener.forward
+  if (listener.kind === 'http') return listener.forward ?? listener.transparent?.places ?? null
+  return listener.kind === 'tcp' ? (listener.transparent?.places ?? null) : null
 }
 
 export function blocklistsOf(listeners: readonly AnyListenerPlan[]): BlocklistPlan[] {
