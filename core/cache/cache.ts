@@ -20,6 +20,7 @@ const MARK_MS = 10_000
 /** What a plan wants of a cache. */
 export interface CacheLimits extends MemoryLimits {
   readonly plan: number
+  readonly shared: DiskLimits | null
   readonly disk: DiskLimits | null
   readonly store: StoreLimits | null
 }
@@ -41,9 +42,9 @@ export class Cache implements FlightHome, RecallHome, TierHome {
   /** Behind the memory, in the order in which they are asked. */
   tiers: readonly Tier[] = []
   readonly #isSimulated: boolean
-  #disk: DiskTier | null = null
-  #diskLimits: DiskLimits | null = null
-  #shared: StoreTier | null = null
+  readonly #shared = new Folder(this)
+  readonly #disk = new Folder(this)
+  #stored: StoreTier | null = null
   #storeId: string | null = null
   #purged = 0
   #newestPlan = 0
@@ -61,36 +62,25 @@ export class Cache implements FlightHome, RecallHome, TierHome {
   }
 
   /** Of the plans that ask it, the newest says what its limits are: one that is only prepared changes nothing. */
-  use({ plan, bytes, objectBytes, variants, disk, store }: CacheLimits): void {
+  use({ plan, bytes, objectBytes, variants, shared, disk, store }: CacheLimits): void {
     this.#newestPlan = plan
     this.store.resize({ bytes, objectBytes, variants })
     if (this.#isSimulated) return
-    if (JSON.stringify(disk) !== JSON.stringify(this.#diskLimits)) this.#useDisk(disk)
+    this.#shared.use(shared)
+    this.#disk.use(disk)
     this.#useStore(store)
-    this.tiers = [this.#disk, this.#shared].filter((tier) => tier !== null)
-  }
-
-  #useDisk(limits: DiskLimits | null): void {
-    void this.#disk?.close()
-    this.#disk = null
-    this.#diskLimits = limits
-    if (limits === null) return
-    try {
-      this.#disk = new DiskTier(this.name, limits, this)
-    } catch (error) {
-      this.warn(`the cache ${this.name} keeps nothing on disk: ${limits.path}: ${error instanceof Error ? error.message : String(error)}`)
-    }
+    this.tiers = [this.#shared.tier, this.#disk.tier, this.#stored].filter((tier) => tier !== null)
   }
 
   #useStore(limits: StoreLimits | null): void {
-    if (this.#shared !== null && limits?.id === this.#storeId) {
+    if (this.#stored !== null && limits?.id === this.#storeId) {
       // The last plan gives its hold on the store back.
-      this.#shared.store = limits!.store
+      this.#stored.store = limits!.store
       return
     }
-    void this.#shared?.close()
+    void this.#stored?.close()
     this.#storeId = limits?.id ?? null
-    this.#shared = limits === null ? null : new StoreTier(this.name, limits, this)
+    this.#stored = limits === null ? null : new StoreTier(this.name, limits, this)
   }
 
   /** Resolves when all that was to be kept behind the memory is. */
@@ -215,7 +205,7 @@ export class Cache implements FlightHome, RecallHome, TierHome {
     for (const purge of purges) {
       this.#purgeMemory(purge)
       this.#recentPurges.add(purge, this.clock())
-      void this.#disk?.purge(purge)
+      for (const { tier } of [this.#shared, this.#disk]) void tier?.purge(purge)
     }
   }
 
@@ -301,5 +291,31 @@ export class Cache implements FlightHome, RecallHome, TierHome {
       }
     }
     return found
+  }
+}
+
+/** What lies in files: opened anew when what a plan wants of it is another. */
+class Folder {
+  tier: DiskTier | null = null
+  readonly #cache: Cache
+  #limits: DiskLimits | null = null
+
+  constructor(cache: Cache) {
+    this.#cache = cache
+  }
+
+  use(limits: DiskLimits | null): void {
+    if (JSON.stringify(limits) === JSON.stringify(this.#limits)) return
+    void this.tier?.close()
+    this.tier = null
+    this.#limits = limits
+    if (limits === null) return
+    const { name, warn } = this.#cache
+    try {
+      this.tier = new DiskTier(name, limits, this.#cache)
+    } catch (error) {
+      const where = limits.kind === 'disk' ? 'on disk' : 'in memory for all workers'
+      warn(`the cache ${name} keeps nothing ${where}: ${limits.path}: ${error instanceof Error ? error.message : String(error)}`)
+    }
   }
 }

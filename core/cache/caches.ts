@@ -11,6 +11,7 @@ export interface CacheWishes {
   readonly bytes?: number
   readonly objectBytes?: number
   readonly variants?: number
+  readonly shared?: DiskLimits
   readonly disk?: DiskLimits
   readonly store?: StoreLimits
 }
@@ -162,6 +163,9 @@ export class WantedLimits implements CacheLimits {
   }
   get variants(): number {
     return this.#wishes.variants ?? DEFAULT_VARIANTS
+  }
+  get shared(): DiskLimits | null {
+    return this.#wishes.shared ?? null
   }
   get disk(): DiskLimits | null {
     return this.#wishes.disk ?? null

@@ -24,7 +24,7 @@ export interface TierCounts {
   readonly failed: number
 }
 
-export type TierName = 'disk' | 'store'
+export type TierName = 'shared' | 'disk' | 'store'
 
 /** One answer, as `ls` tells of it. */
 export interface ListedResponse {

@@ -1,6 +1,7 @@
 /** Options of `cache`, and what several of them have to agree about. */
-import { accessSync, constants, existsSync, statSync } from 'node:fs'
+import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
+import { memoryFolder } from '../net/memory-folder.ts'
 import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report, wordOf } from './report.ts'
 import type { Parts } from './schema-parts.ts'
@@ -50,6 +51,7 @@ const fields = {
   ...{
     name: cacheName,
     memory: size,
+    shared: size,
     disk: object({ path: text, size, timeout: duration }, ['path']),
     store: storeOption,
     maxObject: size,
@@ -98,7 +100,8 @@ export function checkCaches(config: Plain, { listeners, routes, folder }: CacheC
     for (const place of places) {
       const name = wordOf(place.options.name ?? 'default')
       checkDisk(place, { folder, folders, report })
-      for (const field of ['memory', 'disk', 'store', 'maxObject', 'variants']) {
+      checkShared(place, report)
+      for (const field of ['memory', 'shared', 'disk', 'store', 'maxObject', 'variants']) {
         if (place.options[field] === undefined) continue
         const known = first.get(`${name} ${field}`)
         if (known === undefined) first.set(`${name} ${field}`, place)
@@ -124,6 +127,22 @@ function checkDisk({ options: { disk }, path }: Place, { folder, folders, report
   folders.add(wanted)
   const why = whyUnwritable(wanted)
   if (why !== null) report.warn([...path, 'disk', 'path'], `nothing will be kept on disk: ${why}`)
+}
+
+function checkShared({ options: { shared }, path }: Place, report: Report): void {
+  const wanted = typeof shared === 'string' ? parseSize(shared) : null
+  if (wanted === null) return
+  const free = freeMemory()
+  const why = free === null ? 'this system has no /dev/shm' : free < wanted ? 'less than that is free in /dev/shm' : null
+  if (why !== null) report.warn([...path, 'shared'], `the workers will have less memory in common, or none: ${why}`)
+}
+
+/** Bytes; null: there is no memory that can be shared. */
+function freeMemory(): number | null {
+  const folder = memoryFolder()
+  if (folder === null) return null
+  const { bavail, bsize } = statfsSync(folder)
+  return bavail * bsize
 }
 
 /** Of a folder that may still have to be made. */

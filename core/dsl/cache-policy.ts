@@ -8,6 +8,11 @@ export interface CacheOptions {
   name?: string | undefined
   /** Bytes of answers, a worker; what is asked for least goes first. One use of a name says so for all. Default `64mb`. */
   memory?: Size | undefined
+  /**
+   * Behind the memory of each worker: memory that all of them have in common, so what one has fetched the others find, and most of it is there once. Of Linux
+   * (`/dev/shm`); it goes with the proxy. Default: none. One use of a name says so for all.
+   */
+  shared?: Size | undefined
   /** Behind the memory: one copy for all workers of the machine, which outlives them. Default: none. One use of a name says so for all. */
   disk?: CacheDisk | undefined
   /**

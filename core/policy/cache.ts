@@ -3,6 +3,7 @@ import { hash } from 'node:crypto'
 import { resolve } from 'node:path'
 import { CachePoint } from '../cache/cache-point.ts'
 import type { DiskLimits } from '../cache/disk/disk-tier.ts'
+import { sharedPath } from '../cache/disk/shared-memory-folder.ts'
 import { keyedQuery, type QueryRule } from '../cache/key.ts'
 import type { CacheRules } from '../cache/rules.ts'
 import type { StoreLimits } from '../cache/store/store-tier.ts'
@@ -18,15 +19,18 @@ import type { PolicyContext, PolicyKind } from './policy.ts'
 /** What `ttl` is for, if it names no status. */
 const TTL_STATUSES = [200, 203, 204, 301, 308, 404, 410]
 const DISK_SIZE = '1gb'
+/** Memory that takes longer is being swapped. */
+const SHARED_MS = 200
 
 export const cache: PolicyKind<CacheOptions> = {
   isPure: false,
   bind(options, { caches, keep, folder, openStore }) {
-    const { name = 'default', memory, maxObject, variants, disk, store } = options
+    const { name = 'default', memory, maxObject, variants, shared, disk, store } = options
     const held = caches.hold(name, {
       ...(memory === undefined ? {} : { bytes: parseSize(memory)! }),
       ...(maxObject === undefined ? {} : { objectBytes: parseSize(maxObject)! }),
       ...(variants === undefined ? {} : { variants }),
+      ...(shared === undefined ? {} : { shared: compileShared(shared) }),
       ...(disk === undefined ? {} : { disk: compileDisk(disk, folder) }),
       ...(store === undefined ? {} : compileStore(store, folder, openStore)),
     })
@@ -38,7 +42,7 @@ export const cache: PolicyKind<CacheOptions> = {
     })
   },
   describe({ name = 'default', memory = '64mb', ttl, ...options }, request) {
-    const { query, vary, key, disk, store } = options
+    const { query, vary, key, shared, disk, store } = options
     const parts = [
       ...['scheme', 'host', ...(key === undefined ? ['path'] : ['a function of the config'])],
       ...(key === undefined && query !== 'none' ? [typeof query === 'object' ? 'some of the query' : 'query'] : []),
@@ -47,9 +51,10 @@ export const cache: PolicyKind<CacheOptions> = {
     ]
     const lasts = ttl === undefined ? '' : `, fresh for ${typeof ttl === 'string' ? ttl : 'a time by status'} if they do not say`
     const here = key === undefined ? `, here ${request.host}${request.path}${keyedQuery(request.search, compileQuery(query ?? 'all'))}` : ''
+    const together = shared === undefined ? '' : `, ${shared} for all of them`
     const behind = disk === undefined ? '' : `, ${disk.size ?? DISK_SIZE} in ${disk.path}`
-    const shared = store === undefined ? '' : `, ${storeName(store)}`
-    return `keeps answers in ${name} (${memory} a worker${behind}${shared}) by ${parts.join(', ')}${here}${lasts}`
+    const elsewhere = store === undefined ? '' : `, ${storeName(store)}`
+    return `keeps answers in ${name} (${memory} a worker${together}${behind}${elsewhere}) by ${parts.join(', ')}${here}${lasts}`
   },
 }
 
@@ -58,8 +63,13 @@ function storeName(store: string | StoreOptions): string {
   return typeof address === 'string' ? 'a store' : address.name
 }
 
+/** Where no memory can be shared, a folder that cannot be made says so. */
+function compileShared(size: string): DiskLimits {
+  return { kind: 'shared', path: sharedPath(process.ppid), bytes: parseSize(size)!, timeoutMs: SHARED_MS }
+}
+
 function compileDisk({ path, size = DISK_SIZE, timeout = '200ms' }: CacheDisk, folder: string): DiskLimits {
-  return { path: resolve(folder, path), bytes: parseSize(size)!, timeoutMs: parseDuration(timeout)! }
+  return { kind: 'disk', path: resolve(folder, path), bytes: parseSize(size)!, timeoutMs: parseDuration(timeout)! }
 }
 
 function compileStore(store: string | StoreOptions, folder: string, open: PolicyContext['openStore']): { readonly store?: StoreLimits } {

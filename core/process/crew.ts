@@ -3,6 +3,7 @@
  * the plan that is committed by the time it opens its sockets, whatever was committed when it was born.
  */
 import { randomBytes } from 'node:crypto'
+import { removeShared, sweepShared } from '../cache/disk/shared-memory-folder.ts'
 import { LocalKvStore } from '../capability/local-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Challenge } from '../listener/challenges.ts'
@@ -94,6 +95,7 @@ export class Crew {
   }
 
   spawn(): void {
+    sweepShared()
     for (let slot = 0; slot < this.#slots.length; slot++) this.#slots[slot] = this.#create(slot)
   }
 
@@ -257,6 +259,7 @@ export class Crew {
     if (this.#isEnding && this.running.size === 0) {
       this.#allEnded.resolve()
       this.#counters.close()
+      removeShared(process.pid)
     }
     worker.isLive = false
     worker.takesPart = false

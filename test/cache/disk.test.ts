@@ -1,10 +1,12 @@
 /** Answers on disk: one copy for all who share a folder, which outlives them, and nothing of it that is not what was written. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parsePurge } from '../../core/cache/asks.ts'
+import { removeShared, sharedPath, sweepShared } from '../../core/cache/disk/shared-memory-folder.ts'
+import { memoryFolder } from '../../core/net/memory-folder.ts'
 import { type Cached, type CachedOptions, fresh, startCached } from '../support/cache.ts'
 
 const status = 'cache-status'
@@ -244,6 +246,50 @@ test('without the folder of the bodies nothing is kept, which is told once', asy
   assert.is(told.length, 1)
   assert.match(told[0]!, /^the folder of a cache cannot be written, so less is kept/)
   assert.is(disk(first).objects, 0)
+})
+
+const withMemory = memoryFolder() === null ? test.skip : test
+
+withMemory('workers have memory in common: what one has fetched another one finds at once, and it goes with the proxy', async () => {
+  const options = { name: `shared-${process.pid}`, memory: '1mb', shared: '50mb' } as const
+  await using first = await startCached(({ target }) => fresh(target === '/large' ? 'k'.repeat(300_000) : 'kiwi'), options)
+  for (const path of ['/a', '/large']) await first.get(path)
+  await written(first)
+  await using second = await startCached(() => undefined, { ...options, beside: first })
+  assert.equal([(await second.get('/a')).text, (await second.get('/large')).text.length, first.asked], ['kiwi', 300_000, 2])
+  const [tier] = second.proxy.caches.counts[0]!.tiers
+  assert.equal([tier!.tier, tier!.found, tier!.objects], ['shared', 2, 2])
+  await second.proxy.caches.close()
+  await first.proxy.caches.close()
+  assert.ok(existsSync(sharedPath(process.ppid)))
+  removeShared(process.ppid)
+  assert.not.ok(existsSync(sharedPath(process.ppid)))
+})
+
+withMemory('what the disk has comes into the memory that workers have in common, too', async () => {
+  using folder = new Folder()
+  await using first = await startOn(folder, () => fresh('kiwi'), { name: `both-${process.pid}` })
+  await first.get('/a')
+  await written(first)
+  const options = { name: `both-${process.pid}`, shared: '50mb' } as const
+  await using second = await startBeside(folder, first, options)
+  await second.get('/a')
+  await written(second)
+  assert.equal(
+    second.proxy.caches.counts[0]!.tiers.map(({ tier, objects, found }) => [tier, objects, found]),
+    [
+      ['shared', 1, 0],
+      ['disk', 1, 1],
+    ],
+  )
+  await second.proxy.caches.close()
+  removeShared(process.ppid)
+})
+
+withMemory('what proxies that were killed had in memory is freed by the next one', () => {
+  mkdirSync(join(sharedPath(999_999_999), 'default'), { recursive: true })
+  sweepShared()
+  assert.not.ok(existsSync(sharedPath(999_999_999)))
 })
 
 test.run()

@@ -28,9 +28,11 @@ import {
   urlsFrom,
 } from './disk-index.ts'
 import { DiskWrites } from './disk-writes.ts'
-import { DamagedFile, fileBytes, readObject } from './object-file.ts'
+import { DamagedFile, fileBytes, isOneBlock, readObject, readObjectNow } from './object-file.ts'
 
 export interface DiskLimits {
+  /** `shared`: the folder is in memory, and goes with the proxy. */
+  readonly kind: 'disk' | 'shared'
   /** Absolute. */
   readonly path: string
   readonly bytes: number
@@ -45,6 +47,7 @@ const PURGE_TRIES = 3
 
 export class DiskTier implements Tier {
   readonly timeoutMs: number
+  readonly #kind: DiskLimits['kind']
   readonly #home: TierHome
   readonly #bytes: number
   readonly #folder: DiskFolder
@@ -64,7 +67,8 @@ export class DiskTier implements Tier {
   #isClosed = false
 
   /** Throws an Error that says why the folder cannot be used. */
-  constructor(name: string, { path, bytes, timeoutMs }: DiskLimits, home: TierHome) {
+  constructor(name: string, { kind, path, bytes, timeoutMs }: DiskLimits, home: TierHome) {
+    this.#kind = kind
     this.#home = home
     this.#bytes = bytes
     this.timeoutMs = timeoutMs
@@ -79,7 +83,8 @@ export class DiskTier implements Tier {
       onWritten: (response, file) => this.#written(response, file),
       onError: (error) => this.#writeFailed(error),
     })
-    void folder.sweep().catch((error: unknown) => this.#fail('cannot be swept', error))
+    // Where nothing can be deleted nothing can be written: that is told.
+    void folder.sweep().catch(() => {})
   }
 
   #openWrites(): DiskWrites {
@@ -105,6 +110,7 @@ export class DiskTier implements Tier {
     const response = this.#headOf(row, key)
     if (response === null) return null
     this.#files.set(response.body, row.file)
+    if (this.#kind === 'shared' && isOneBlock(row.length)) return this.#readNow(row, response)
     this.#read(row, response, taker)
     return LATER
   }
@@ -147,24 +153,44 @@ export class DiskTier implements Tier {
     readObject(this.#folder.fileOf(row.file), response.body, row.length, {
       onBegun: () => {
         hasBegun = true
-        this.#found++
-        this.#writes.mayMake((index) => {
-          index.visit(row.id)
-          return []
-        })
+        this.#visited(row)
         taker(response)
       },
       onError: (error) => {
-        const isGone = 'code' in error && error.code === 'ENOENT'
-        // Another worker has put it out, or its file is about to get its name.
-        if (!isGone) this.#fail('cannot be read', error)
-        if (!isGone || !isYoung(row.file)) this.#removeFile(response.key, row.file)
+        this.#unread(row, response, error)
         if (hasBegun) {
           response.body.break()
           this.#home.lost(response)
         } else taker(null)
       },
     })
+  }
+
+  /** No disk is waited for. */
+  #readNow(row: Row, response: StoredResponse): StoredResponse | null {
+    try {
+      readObjectNow(this.#folder.fileOf(row.file), response.body, row.length)
+      this.#visited(row)
+      return response
+    } catch (error) {
+      this.#unread(row, response, error)
+      return null
+    }
+  }
+
+  #visited({ id }: Row): void {
+    this.#found++
+    this.#writes.mayMake((index) => {
+      index.visit(id)
+      return []
+    })
+  }
+
+  #unread({ file }: Row, { key }: StoredResponse, error: unknown): void {
+    const isGone = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    // Another worker has put it out, or its file is about to get its name.
+    if (!isGone) this.#fail('cannot be read', error)
+    if (!isGone || !isYoung(file)) this.#removeFile(key, file)
   }
 
   #removeFile(key: string, file: string): void {
@@ -283,7 +309,7 @@ export class DiskTier implements Tier {
 
   get counts(): TierCounts {
     const { objects, bytes, evictions } = this.#totals()
-    return { tier: 'disk', objects, bytes, maxBytes: this.#bytes, evictions, found: this.#found, failed: this.#failed }
+    return { tier: this.#kind, objects, bytes, maxBytes: this.#bytes, evictions, found: this.#found, failed: this.#failed }
   }
 
   /** As they were last, while another process does not let them be read. */
@@ -306,7 +332,7 @@ export class DiskTier implements Tier {
       for (const { id, url, variant, status, length: bytes, born, lifetime, purged } of rows) {
         const age = Math.max(0, Math.floor((now - born) / 1000))
         const ttl = Math.min(lifetime - age, purged === null ? Number.POSITIVE_INFINITY : -Math.floor((now - purged) / 1000))
-        found.push({ url, status, bytes, age, ttl, hits: 0, variant, tags: this.#index.tagsOf(id), where: 'disk' })
+        found.push({ url, status, bytes, age, ttl, hits: 0, variant, tags: this.#index.tagsOf(id), where: this.#kind })
       }
       if (rows.length < STEP) return found
       after = rows.at(-1)!
