@@ -25,7 +25,7 @@ class Folder implements Disposable {
 }
 
 function startOn(folder: Folder, handler: Parameters<typeof startCached>[0], options: CachedOptions = {}): Promise<Cached> {
-  return startCached(handler, { disk: { path: folder.path }, ...options })
+  return startCached(handler, { disk: { path: folder.path, timeout: '10s' }, ...options })
 }
 
 /** Another worker, or the same after a restart. */
@@ -197,7 +197,7 @@ test('a request that changes what is behind a URL puts it out on disk, too', asy
 
 test('there is never more on disk than may be, and what is asked for again stays', async () => {
   using folder = new Folder()
-  const options = { disk: { path: folder.path, size: '200kb' }, warn: (text: string) => assert.unreachable(text) } as const
+  const options = { disk: { path: folder.path, size: '200kb', timeout: '10s' }, warn: (text: string) => assert.unreachable(text) } as const
   await using first = await startOn(folder, () => fresh('k'.repeat(10_000)), options)
   await first.get('/kept')
   await written(first)

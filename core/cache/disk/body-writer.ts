@@ -1,8 +1,7 @@
 /** Writes answers into a disk's folder behind the back of requests: two at a time, and no more wait than it says here; what finds no place is not kept. */
-import { randomBytes } from 'node:crypto'
 import { unlink } from 'node:fs/promises'
 import type { StoredResponse } from '../stored-response.ts'
-import type { DiskFolder } from './disk-folder.ts'
+import { type DiskFolder, madeAt, newName } from './disk-folder.ts'
 import { writeObject } from './object-file.ts'
 
 export interface BodyWriterOptions {
@@ -91,14 +90,9 @@ export class BodyWriter {
   }
 }
 
-/** Unlike any other, and it says when it was made. */
-function newName(): string {
-  return randomBytes(12).toString('hex') + Date.now().toString(16).padStart(12, '0')
-}
-
 const YOUNG_MS = 10_000
 
 /** Its row may be there, and its file about to get its name. */
 export function isYoung(file: string): boolean {
-  return Date.now() - Number.parseInt(file.slice(24), 16) < YOUNG_MS
+  return Date.now() - madeAt(file) < YOUNG_MS
 }

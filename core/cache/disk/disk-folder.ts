@@ -2,6 +2,7 @@
  * The folder of a cache on disk: `NAME/1/index.db`, bodies in `NAME/1/objects/`, and those that are still being written in `NAME/1/new/`, under
  * the id of the process that writes them. When the index turns out to be damaged, all begin anew in `NAME/2`.
  */
+import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { mkdir, readdir, rename, rm, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -61,7 +62,9 @@ export class DiskFolder {
   async sweep(): Promise<void> {
     for (const name of await readdir(join(this.path, 'new'))) {
       const pid = Number.parseInt(name, 10)
-      if (pid !== process.pid && isAlive(pid)) continue
+      // Of another process that had this one's number before?
+      const isOurs = pid === process.pid && madeAt(name) > Date.now() - process.uptime() * 1000
+      if (isOurs || (pid !== process.pid && isAlive(pid))) continue
       await unlink(join(this.path, 'new', name)).catch(() => {})
     }
     for (const name of await readdir(this.#base))
@@ -72,6 +75,15 @@ export class DiskFolder {
     mkdirSync(join(this.path, 'new'), { recursive: true, mode: 0o700 })
     return this
   }
+}
+
+/** A name of a body: unlike any other, and it says when it was made. */
+export function newName(): string {
+  return randomBytes(12).toString('hex') + Date.now().toString(16).padStart(12, '0')
+}
+
+export function madeAt(name: string): number {
+  return Number.parseInt(name.slice(-12), 16)
 }
 
 export function isAlive(pid: number): boolean {
