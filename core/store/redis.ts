@@ -69,11 +69,11 @@ class RedisLink implements Link, Timed {
 
   /** Connected, but it does not say that it is ready. */
   onDeadline(): void {
-    this.#lastError = `no answer within ${CONNECT_MS / 1000} s`
-    this.reset()
+    this.reset(`no answer within ${CONNECT_MS / 1000} s`)
   }
 
-  reset(): void {
+  reset(why: string): void {
+    this.#lastError = why
     // Not by `disconnect`, which waits for the other side.
     this.#client.stream?.destroy()
   }
@@ -82,7 +82,7 @@ class RedisLink implements Link, Timed {
     this.#isClosed = true
     this.#deadlines.remove(this)
     this.#client.disconnect()
-    this.reset()
+    this.reset('')
     this.#rejectAll()
   }
 

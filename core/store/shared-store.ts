@@ -106,9 +106,10 @@ export class SharedStore {
       return await Promise.race([question.late, this.#send(question, send)])
     } catch (error) {
       if (error === LATE) {
+        const why = `no answer within ${timeoutMs ?? timeout} ms`
         // Silent to everybody: the host is gone, say, which nobody tells.
-        if (question.link !== null && question.link.heardAt < question.askedAt) question.link.reset()
-        throw this.#failed('timeout', `no answer within ${timeoutMs ?? timeout} ms`)
+        if (question.link !== null && question.link.heardAt < question.askedAt) question.link.reset(why)
+        throw this.#failed('timeout', why)
       }
       if (error instanceof StoreError) throw error
       const message = error instanceof Error ? error.message : String(error)

@@ -76,8 +76,8 @@ export interface Link {
   readonly heardAt: number
   /** Rejects with the store's own error, or when the connection ends. */
   send(command: string, args: readonly Argument[], asBytes: boolean): Promise<unknown>
-  /** It is opened anew: nothing comes from it any more. */
-  reset(): void
+  /** It is opened anew, for it says nothing any more. */
+  reset(why: string): void
   close(): void
 }
 

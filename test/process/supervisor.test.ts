@@ -70,9 +70,13 @@ test('workers accept on one port, each on a socket of its own', async () => {
   assert.equal([...pids].sort(), rig.pids().sort())
 })
 
-test('a worker that is killed is replaced, and what connects meanwhile is answered', async () => {
+test('a worker that is killed is replaced, what connects meanwhile is answered, and what was changed at run time goes on', async () => {
   await using rig = new Rig()
   const port = await rig.start()
+  const endpoints = async () => (await rig.supervisor.upstreams(5_000)).map(([api]) => api!.endpoints.map(({ address }) => address))
+  const place = { upstream: 'api', address: '10.0.0.9:80' }
+  await rig.supervisor.endpoints.change({ kind: 'add', ...place, weight: 1, priority: 0, zone: null })
+  assert.equal(await endpoints(), [['10.0.0.9:80'], ['10.0.0.9:80']])
   const [victim] = rig.pids()
   process.kill(victim!, 'SIGKILL')
   const answers = await Promise.all(Array.from({ length: 40 }, () => ask(port)))
@@ -81,6 +85,7 @@ test('a worker that is killed is replaced, and what connects meanwhile is answer
   await rig.said(/is back/)
   assert.is(rig.pids().length, 2)
   assert.equal(rig.supervisor.restartCounts, { SIGKILL: 1 })
+  assert.equal(await endpoints(), [['10.0.0.9:80'], ['10.0.0.9:80']])
 })
 
 test('whoever connects to the slot of a dead worker is served by another one until the replacement is there', async () => {
@@ -341,7 +346,11 @@ interface FakeOptions {
 
 function aBundle({ prepare = 'ok', ports = [0], path, marker = '' }: FakeOptions = {}): Bundle {
   const addresses = path === undefined ? ports.map((port) => ({ kind: 'tcp', host: '127.0.0.1', port })) : [{ kind: 'unix', path }]
-  const plan = { listeners: [{ name: 'web', addresses, tls: null }], log: { access: true, level: 'info', format: null }, admin: null }
+  const plan = {
+    listeners: [{ kind: 'http', name: 'web', addresses, tls: null, forward: null }],
+    log: { access: true, level: 'info', format: null },
+    admin: null,
+  }
   // The fake proxy takes this in place of a bundle; everything between only passes it on.
   return { plan, prepare, marker } as unknown as Bundle
 }

@@ -111,6 +111,7 @@ withRedis('a store that says nothing costs one deadline, and is away from then o
   assert.ok(kinds.includes('timeout'), kinds.join())
   await watched.until(1)
   assert.is(await store.ask('PING', []).catch((error: StoreError) => error.kind), 'away')
+  assert.match(watched.told[0]!, / away: no answer within 30 ms$/)
   redis.wake()
   await watched.until(2)
   assert.is(await store.ask('PING', [], { timeoutMs: 10_000 }), 'PONG')

@@ -14,6 +14,8 @@ import type { TicketKeys } from '../../core/net/ticket-keys.ts'
 import type { Plan } from '../../core/plan/plan.ts'
 import { type Prepared, serveAsWorker, type WorkerProxy } from '../../core/process/worker-side.ts'
 import type { Capabilities } from '../../core/sandbox/capabilities.ts'
+import type { EndpointChange } from '../../core/upstream/endpoint-changes.ts'
+import type { UpstreamState } from '../../core/upstream/upstream-state.ts'
 import { anExchange } from './exchange.ts'
 import { storedResponse } from './stored.ts'
 
@@ -26,10 +28,21 @@ export interface FakeBundle {
   readonly marker: string
 }
 
+/** `api`, with the endpoints that came at run time. */
+function anUpstreamState(changes: readonly EndpointChange[]): UpstreamState {
+  return {
+    ...{ name: 'api', isPanicking: false, waiting: 0, circuit: null, isSticky: false, isDiscovered: false, limit: null, removed: [] },
+    endpoints: changes.map(({ address, drain }) => ({
+      ...{ address, weight: 1, drain, isEjected: false, isHealthy: null, why: '', connections: 0, inFlight: 0 },
+      ...{ isAdded: true, until: null },
+    })),
+  }
+}
+
 class FakeProxy implements WorkerProxy<Prepared> {
   onPressure: ((pressed: boolean) => void) | null = null
   readonly plugins = []
-  readonly upstreams = []
+  upstreams: readonly UpstreamState[] = [anUpstreamState([])]
   readonly health = { isOn: false, onVerdicts: null, apply() {} }
   readonly caches = new Caches(new Deadlines())
   readonly #observer: Observer
@@ -62,7 +75,9 @@ class FakeProxy implements WorkerProxy<Prepared> {
 
   async changeRecord(): Promise<void> {}
   showChallenges(): void {}
-  changeEndpoints(): void {}
+  changeEndpoints(changes: readonly EndpointChange[]): void {
+    this.upstreams = [anUpstreamState(changes)]
+  }
 
   async prepare(bundle: unknown): Promise<Prepared> {
     const { plan, prepare, marker } = bundle as FakeBundle
