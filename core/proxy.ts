@@ -302,7 +302,7 @@ class WorkerProxy implements Proxy {
   }
 }
 
-const UNHEARD: StoreEvents = { changed: () => {}, failed: () => {} }
+const UNHEARD: StoreEvents = { changed: () => {}, refused: () => {}, failed: () => {} }
 
 interface CandidateParts {
   readonly plan: Plan

@@ -25,6 +25,10 @@ export class StoreNews {
     this.#tell({ level: isAway ? 'warn' : 'info', text, fields: { store } })
   }
 
+  refused(store: string, why: string): void {
+    this.#tell({ level: 'warn', text: `the store ${store} refuses what it is asked: ${why}`, fields: { store } })
+  }
+
   failed(store: string, why: string): void {
     const slot = this.#slot('store_failures_total', store, why)
     this.#counters.values[slot]! += 1

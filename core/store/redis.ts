@@ -123,6 +123,8 @@ function optionsOf({ place, isSecure, user, password, database }: StoreAddress, 
     ...(isSecure ? { tls: Object.fromEntries(given) } : {}),
     ...{ db: database, connectTimeout: CONNECT_MS, connectionName: 'sluice', keepAlive: 10_000 },
     // What cannot be asked now is refused now: whoever asked has a deadline.
+    // A server that became a replica: by its name there may be another one by now.
+    reconnectOnError: (error) => error.message.startsWith('READONLY'),
     ...{ enableOfflineQueue: false, autoResendUnfulfilledCommands: false, maxRetriesPerRequest: null },
   }
 }

@@ -7,6 +7,7 @@ import { type Argument, type AskOptions, type Link, type LinkEvents, type Script
 
 /** Questions that wait: more fail at once. */
 const MOST_WAITING = 10_000
+const MOST_REFUSALS = 16
 
 export interface SharedStoreParts {
   readonly name: string
@@ -30,6 +31,8 @@ export class SharedStore {
   /** Null: nobody knows yet. */
   #isAway: boolean | null = null
   #waiting = 0
+  /** First words of what it refused with. */
+  readonly #refusals = new Set<string>()
   #isClosed = false
 
   constructor(parts: SharedStoreParts) {
@@ -113,7 +116,9 @@ export class SharedStore {
       }
       if (error instanceof StoreError) throw error
       const message = error instanceof Error ? error.message : String(error)
-      throw this.#failed(isReply(error) ? 'error' : 'away', message)
+      if (!isReply(error)) throw this.#failed('away', message)
+      this.#tellRefusal(message)
+      throw this.#failed('error', message)
     } finally {
       question.end()
       this.#waiting--
@@ -123,7 +128,8 @@ export class SharedStore {
   async #send(question: Question, send: (link: Link) => Promise<unknown>): Promise<unknown> {
     // Only once, at the very start.
     if (this.#isAway === null) await this.settled
-    const link = question.isOver ? null : this.#leastBusy()
+    if (question.isOver) throw LATE
+    const link = this.#leastBusy()
     if (link === null) throw this.#failed('away', 'it cannot be reached')
     question.link = link
     question.askedAt = this.#parts.deadlines.read()
@@ -135,6 +141,14 @@ export class SharedStore {
     for (const link of this.#links) if (link.isReady && (chosen === null || link.underWay < chosen.underWay)) chosen = link
     if (chosen !== null && chosen.underWay > 0 && this.#links.length < this.#parts.connections) this.#addLink()
     return chosen
+  }
+
+  /** By its first word: what follows may be another one each time. */
+  #tellRefusal(message: string): void {
+    const [word = ''] = message.split(' ', 1)
+    if (this.#refusals.has(word) || this.#refusals.size >= MOST_REFUSALS) return
+    this.#refusals.add(word)
+    this.#parts.events.refused(this.name, message)
   }
 
   #failed(kind: StoreError['kind'], message: string): StoreError {

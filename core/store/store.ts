@@ -63,6 +63,8 @@ export interface Store {
 export interface StoreEvents {
   /** Told once for each change: it cannot be reached, and why; or it can be again. */
   changed(store: string, isAway: boolean, why: string): void
+  /** It answers that it will not, `NOPERM …`: told once for each such word. */
+  refused(store: string, why: string): void
   /** A question failed. */
   failed(store: string, why: StoreFailure): void
 }

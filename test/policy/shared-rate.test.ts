@@ -29,6 +29,7 @@ class Limited implements AsyncDisposable {
           this.told.push(isAway ? 'away' : 'back')
           this.waiting.poke()
         },
+        refused: () => {},
         failed: () => {},
       },
     }),

@@ -24,6 +24,7 @@ class Watched implements AsyncDisposable {
         this.told.push(`${store} ${isAway ? `away: ${why}` : 'back'}`)
         this.waiting.poke()
       },
+      refused: (_store, why) => this.told.push(`refused: ${why}`),
       failed: (_store, why) => this.failures.push(why),
     },
   })
@@ -68,8 +69,10 @@ withRedis('questions and scripts are answered, over a connection that those who 
   assert.equal(await one.run(twice, ['n'], [2]), [2, '2'])
   await one.ask('SCRIPT', ['FLUSH'])
   assert.equal(await one.run(twice, ['n'], [3]), [5, '3'])
-  const error = await one.ask('LPUSH', ['a', 'x']).catch((failed: StoreError) => failed)
-  assert.is((error as StoreError).kind, 'error')
+  for (const value of ['x', 'y']) {
+    const error = await one.ask('LPUSH', ['a', value]).catch((failed: StoreError) => failed)
+    assert.is((error as StoreError).kind, 'error')
+  }
   // Many at once: a second connection, and no third.
   await Promise.all(Array.from({ length: 50 }, (_, i) => two.ask('SET', [`k${i}`, i])))
   const clients = async (): Promise<number> => String(await one.ask('CLIENT', ['LIST'])).match(/name=sluice/g)?.length ?? 0
@@ -79,7 +82,10 @@ withRedis('questions and scripts are answered, over a connection that those who 
   one.close()
   assert.is(await two.ask('GET', ['n']), '5')
   two.close()
-  assert.equal([watched.told, watched.failures], [[], ['error']])
+  assert.equal(watched.failures, ['error', 'error'])
+  // Once for both.
+  assert.is(watched.told.length, 1)
+  assert.match(watched.told[0]!, /^refused: WRONGTYPE /)
 })
 
 withRedis('a store that goes is told once, fails at once, and is told when it is back', async () => {
@@ -98,6 +104,20 @@ withRedis('a store that goes is told once, fails at once, and is told when it is
   assert.is(await store.ask('PING', []), 'PONG')
   const name = `redis://127.0.0.1:${redis.port}`
   assert.equal(watched.told, [`${name} away: the connection was closed`, `${name} back`])
+})
+
+withRedis('one that became a replica is left, for by its name there may be another by now', async () => {
+  await using redis = await RedisServer.start()
+  await using watched = new Watched()
+  const store = watched.stores.open(planOf(redis.url))
+  await watched.stores.settled()
+  const before = await store.ask('CLIENT', ['ID'])
+  await store.ask('REPLICAOF', ['127.0.0.1', '1'])
+  assert.is(await store.ask('SET', ['a', 1]).catch((error: StoreError) => error.kind), 'error')
+  await watched.until(2)
+  assert.match(watched.told.join('\n'), /refused: READONLY .*\n.* away: /s)
+  await watched.until(3)
+  assert.is.not(await store.ask('CLIENT', ['ID']), before)
 })
 
 withRedis('a store that says nothing costs one deadline, and is away from then on', async () => {

@@ -145,7 +145,7 @@ export class RunningProxy implements AsyncDisposable {
         this.#waiting.poke()
       },
     })
-    const events = { changed: () => this.#waiting.poke(), failed: () => {} }
+    const events = { changed: () => this.#waiting.poke(), refused: () => {}, failed: () => {} }
     const stores = new Stores({ deadlines: this.runtime.deadlines, random: () => 0, events })
     this.#policies = new Policies(this.runtime.deadlines, {
       stores,
