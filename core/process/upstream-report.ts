@@ -24,6 +24,8 @@ export interface UpstreamReport {
   readonly list: readonly EndpointReport[]
   /** Addresses that were taken out at run time. */
   readonly removed: readonly string[]
+  /** Why its endpoints cannot be discovered at the moment, or what of it is left out, in some worker; '' if all is well. */
+  readonly undiscovered: string
 }
 
 export interface EndpointReport {
@@ -60,6 +62,7 @@ export function reportUpstreams(workers: readonly (readonly UpstreamState[])[]):
     return {
       ...{ name, endpoints: weighty.length, available: weighty.filter(({ state }) => state === 'available').length },
       ...{ panic: states.filter(({ isPanicking }) => isPanicking).length, workers: states.length, list },
+      undiscovered: states.find(({ undiscovered }) => undiscovered !== '')?.undiscovered ?? '',
       removed: [...new Set(states.flatMap((state) => state.removed))],
       waiting: states.reduce((sum, { waiting }) => sum + waiting, 0),
       limit: reportLimit(states.flatMap(({ limit }) => limit ?? [])),
@@ -71,8 +74,10 @@ export function reportUpstreams(workers: readonly (readonly UpstreamState[])[]):
 /** One line for each upstream that has something wrong; or one for all. */
 export function upstreamLines(reports: readonly UpstreamReport[]): string[] {
   const wrong = reports.filter(
-    ({ list, panic, open, removed, limit }) =>
-      panic + open + removed.length + (limit?.reached ?? 0) > 0 || list.some(({ state, added }) => state !== 'available' || added),
+    ({ list, panic, open, removed, limit, undiscovered }) =>
+      undiscovered !== '' ||
+      panic + open + removed.length + (limit?.reached ?? 0) > 0 ||
+      list.some(({ state, added }) => state !== 'available' || added),
   )
   if (wrong.length === 0) return reports.length === 0 ? [] : [`${reports.length}, every endpoint is available`]
   const lines = wrong.slice(0, SHOWN).flatMap(linesOf)
@@ -125,7 +130,19 @@ export function endpointText({ state, added, drain, until, ejected, why }: Endpo
   return `${state}${where}${came}: ${why}`
 }
 
-function linesOf({ name, endpoints, available, panic, open, workers, waiting, limit, list, removed }: UpstreamReport): string[] {
+function linesOf({
+  name,
+  endpoints,
+  available,
+  panic,
+  open,
+  workers,
+  waiting,
+  limit,
+  list,
+  removed,
+  undiscovered,
+}: UpstreamReport): string[] {
   const circuit = open > 0 ? `; its circuit is open in ${open} of ${workers} workers` : ''
   const limited =
     limit === null || limit.reached === 0 ? '' : `; ${limit.underWay} requests under way, of at most ${limit.most}; ${waiting} wait`
@@ -135,6 +152,7 @@ function linesOf({ name, endpoints, available, panic, open, workers, waiting, li
     `${name}: ${available} of ${endpoints} endpoints available${all}${circuit}${limited}`,
     ...off.slice(0, SHOWN).map((one) => `  ${one.address} ${endpointText(one, workers)}`),
     ...(off.length > SHOWN ? [`  and ${off.length - SHOWN} more`] : []),
+    ...(undiscovered === '' ? [] : [`  it goes on with the endpoints it has: ${undiscovered}`]),
     ...(removed.length > 0
       ? [`  removed: ${removed.slice(0, SHOWN).join(', ')}${removed.length > SHOWN ? ` and ${removed.length - SHOWN} more` : ''}`]
       : []),

@@ -16,6 +16,8 @@ export interface UpstreamState {
   /** Clients may stay with their endpoint. */
   readonly isSticky: boolean
   readonly isDiscovered: boolean
+  /** Why nothing can be discovered at the moment, or what of it is left out; '' if all is well. */
+  readonly undiscovered: string
   /** How many requests may be under way, and are; null: it learns no limit. */
   readonly limit: { readonly most: number; readonly underWay: number; readonly isReached: boolean } | null
   readonly endpoints: readonly EndpointState[]
@@ -46,12 +48,12 @@ export interface EndpointState {
 export function stateOf(
   { plan, endpoints, safeguards, waiting }: Upstream,
   source: UpstreamPlan,
-  changes: readonly EndpointChange[],
+  { changes, undiscovered }: { readonly changes: readonly EndpointChange[]; readonly undiscovered: string },
 ): UpstreamState {
   const named = new Set(source.endpoints.map(({ address }) => address))
   const untilOf = new Map(changes.map(({ address, until }) => [address, until]))
   return {
-    ...{ name: plan.name, waiting, isSticky: plan.sticky !== null, isDiscovered: plan.discovery !== null },
+    ...{ name: plan.name, waiting, isSticky: plan.sticky !== null, isDiscovered: plan.discovery !== null, undiscovered },
     circuit: safeguards?.breaker?.state ?? null,
     limit: limitOf(safeguards?.limit ?? null),
     isPanicking: safeguards?.availability?.isPanicking === true,

@@ -52,7 +52,10 @@ export class Upstreams {
   /** How they are. */
   get states(): UpstreamState[] {
     return [...this.#upstreams.values()].map(({ upstream, source }) =>
-      stateOf(upstream, source, this.#changes.get(upstream.plan.name) ?? []),
+      stateOf(upstream, source, {
+        changes: this.#changes.get(upstream.plan.name) ?? [],
+        undiscovered: this.#discoveries?.failureOf(upstream.plan.name) ?? '',
+      }),
     )
   }
 

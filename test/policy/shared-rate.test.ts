@@ -194,10 +194,15 @@ test('one line of the log and a gauge say that a store is away', () => {
     ],
   )
   news.changed('redis://a:1', false, '')
+  news.refused('redis://a:1', 'NOPERM no')
   assert.is(counters.values[0], 0)
   assert.equal(
     lines.map(({ level, text }) => `${level} ${text}`),
-    ['warn the store redis://a:1 is away: connect ECONNREFUSED', 'info the store redis://a:1 is back'],
+    [
+      'warn the store redis://a:1 is away: connect ECONNREFUSED',
+      'info the store redis://a:1 is back',
+      'warn the store redis://a:1 refuses what it is asked: NOPERM no',
+    ],
   )
 })
 

@@ -50,7 +50,16 @@ class World {
       const mine = this.told.filter(({ upstream }) => upstream === name)
       const plan = changed(source, mine.length === 0 ? undefined : mine)
       return {
-        ...{ name, isPanicking: false, waiting: 0, circuit: null, limit: null, isSticky: this.isSticky, isDiscovered: this.isDiscovered },
+        ...{
+          name,
+          isPanicking: false,
+          waiting: 0,
+          circuit: null,
+          limit: null,
+          isSticky: this.isSticky,
+          isDiscovered: this.isDiscovered,
+          undiscovered: '',
+        },
         endpoints: plan.endpoints.map(({ address, weight, drain }) => ({
           ...{ address, weight, drain, isEjected: false, isHealthy: null, why: '', connections: 0, inFlight: 0, until: null },
           isAdded: !written.includes(address),

@@ -31,6 +31,7 @@ const upstream = (name: string, endpoints: readonly EndpointState[], isPanicking
   removed: [],
   isSticky: false,
   isDiscovered: false,
+  undiscovered: '',
 })
 
 const UNCHANGED = { inFlight: 2, added: false, drain: null, until: null }
@@ -44,7 +45,7 @@ test('an endpoint is as it is in the worker that thinks worst of it, and it is s
   ])
   assert.equal(reports, [
     {
-      ...{ name: 'api', endpoints: 3, available: 1, panic: 1, open: 1, workers: 2, waiting: 6, removed: [], limit: null },
+      ...{ name: 'api', endpoints: 3, available: 1, panic: 1, open: 1, workers: 2, waiting: 6, undiscovered: '', removed: [], limit: null },
       list: [
         {
           address: 'a',
@@ -74,6 +75,7 @@ test('what was changed at run time is said', () => {
   const state = {
     ...upstream('api', [endpoint('a', { isAdded: true }), draining, endpoint('c', { drain: 'all' }), endpoint('e', { drain: 'sticky' })]),
     removed: ['d'],
+    undiscovered: 'etcd /api/: connect ECONNREFUSED',
   }
   const [report] = reportUpstreams([[state], [state]])
   assert.equal([report!.endpoints, report!.available, report!.removed, report!.list[1]!.until], [1, 1, ['d'], '2026-01-01T12:00:00.000Z'])
@@ -84,6 +86,7 @@ test('what was changed at run time is said', () => {
     `  b draining: only clients that stay with it, until ${time}`,
     '  c draining: no more requests',
     '  e draining: only clients that stay with it',
+    '  it goes on with the endpoints it has: etcd /api/: connect ECONNREFUSED',
     '  removed: d',
   ])
   assert.equal(formatEndpoints({ did: null, upstreams: [report!] }).split('\n'), [

@@ -31,7 +31,17 @@ export interface FakeBundle {
 /** `api`, with the endpoints that came at run time. */
 function anUpstreamState(changes: readonly EndpointChange[]): UpstreamState {
   return {
-    ...{ name: 'api', isPanicking: false, waiting: 0, circuit: null, isSticky: false, isDiscovered: false, limit: null, removed: [] },
+    ...{
+      name: 'api',
+      isPanicking: false,
+      waiting: 0,
+      circuit: null,
+      isSticky: false,
+      isDiscovered: false,
+      undiscovered: '',
+      limit: null,
+      removed: [],
+    },
     endpoints: changes.map(({ address, drain }) => ({
       ...{ address, weight: 1, drain, isEjected: false, isHealthy: null, why: '', connections: 0, inFlight: 0 },
       ...{ isAdded: true, until: null },

@@ -91,10 +91,12 @@ test('a source that fails, or tells nonsense, leaves the endpoints as they were;
     }
     await eventually(() => (asked >= 2 ? true : undefined), 'it was not asked')
     assert.is((await client.send(GET).response()).text, 'a')
+    assert.match(proxy.runtime.upstreamStates[0]!.undiscovered, /^the function of its discovery: /)
   }
   find = () => []
   await eventually(() => (addressesOf(proxy).length === 0 ? true : undefined), 'the empty list was not taken')
   assert.is((await client.send(GET).response()).status, 503)
+  assert.is(proxy.runtime.upstreamStates[0]!.undiscovered, '')
 })
 
 test('a name that cannot be resolved takes down nothing else', async () => {

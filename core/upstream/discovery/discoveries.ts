@@ -30,6 +30,8 @@ export interface DiscoveriesEnvironment {
 }
 
 interface Known {
+  /** Of the source. */
+  readonly name: string
   readonly plan: DiscoveryPlan
   readonly discovery: Discovery
 }
@@ -85,6 +87,12 @@ export class Discoveries {
     return plan.discovery.kind === 'dns' ? plan : { ...plan, endpoints: [] }
   }
 
+  /** Why the source of an upstream fails; '' if it does not, or there is none. */
+  failureOf(name: string): string {
+    const known = this.#running.get(name)
+    return known === undefined || known.discovery.failure === '' ? '' : `${known.name}: ${known.discovery.failure}`
+  }
+
   close(): void {
     for (const { discovery } of this.#running.values()) discovery.stop()
     this.#running.clear()
@@ -106,7 +114,7 @@ export class Discoveries {
         failed: (why) => tell('undiscovered', `${source.name}: ${why}`),
       },
     })
-    return { plan, discovery }
+    return { name: source.name, plan, discovery }
   }
 }
 

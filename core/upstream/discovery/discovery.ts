@@ -38,6 +38,11 @@ export class Discovery implements Timed {
     this.endpoints = before
   }
 
+  /** Why the source fails, or what of it makes no sense; '' if all is well. */
+  get failure(): string {
+    return this.#failure
+  }
+
   start(): void {
     const { watch } = this.#source
     if (watch !== undefined) {
