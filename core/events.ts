@@ -187,6 +187,8 @@ export interface Observer {
   upstreamClosed(upstream: string, endpoint: string): void
   /** A request was not sent once more, for too many were. */
   retryRefused(upstream: string): void
+  /** So many more bytes of bodies are buffered on disk, or less. */
+  buffered(upstream: string, change: number): void
   /** A copy of a request was sent to another upstream, or was not. */
   mirrored(upstream: string, outcome: MirrorOutcome): void
   /** A second try beside a first one: it was answered first, it was not, or it came to nothing. */

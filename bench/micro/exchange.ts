@@ -109,6 +109,7 @@ function createService(connections = 1): { service: Service; upstreamWires: Memo
     upstreamChanged: nothing,
     retryRefused: nothing,
     mirrored: nothing,
+    buffered: nothing,
     hedged: nothing,
     limitMoved: nothing,
     pluginCalled: nothing,

@@ -63,6 +63,7 @@ const sandbox = new Sandbox({
     upstreamChanged: quiet,
     retryRefused: quiet,
     mirrored: quiet,
+    buffered: quiet,
     hedged: quiet,
     limitMoved: quiet,
     handshakeFailed: quiet,

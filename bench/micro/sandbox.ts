@@ -27,6 +27,7 @@ const observer: Observer = {
   upstreamChanged: quiet,
   retryRefused: quiet,
   mirrored: quiet,
+  buffered: quiet,
   hedged: quiet,
   limitMoved: quiet,
   handshakeFailed: quiet,

@@ -164,7 +164,7 @@ export class Spool {
     const bytes = batch.reduce((sum, { length }) => sum + length, 0)
     const more = Math.max(0, this.#writtenTo + bytes - this.#fileBytes)
     this.#fileBytes += more
-    this.#options.room.used += more
+    this.#options.room.take(more)
     fs.writev(this.#descriptor, batch, this.#writtenTo, (error, written) => {
       // A disk that is full takes a part of it first.
       const isWhole = error === null && written === bytes
@@ -216,7 +216,7 @@ export class Spool {
   }
 
   #closeFile(): void {
-    this.#options.room.used -= this.#fileBytes
+    this.#options.room.take(-this.#fileBytes)
     this.#fileBytes = 0
     if (this.#descriptor >= 0) fs.close(this.#descriptor, () => {})
     this.#descriptor = -1

@@ -69,6 +69,7 @@ export const families = {
   upstream_response_seconds: histogram('From the first byte sent to the head of the response.', ['upstream']),
   upstream_retries_total: counter('Attempts after the first.', ['upstream']),
   upstream_retries_refused_total: counter('Requests that were not sent once more because too many were: the budget.', ['upstream']),
+  upstream_buffered_bytes: gauge('Bytes of bodies that are buffered on disk.', ['upstream']),
   mirrored_requests_total: counter(
     'Copies of requests, by the class of their answer or why there was none; `busy`, `too_large`, `incomplete`: not made.',
     ['upstream', 'outcome'],

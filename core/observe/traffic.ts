@@ -215,6 +215,11 @@ export class Traffic implements Observer {
     this.#counters.values[waiting]! += change
   }
 
+  buffered(upstream: string, change: number): void {
+    const { buffered } = this.#upstream(upstream)
+    this.#counters.values[buffered]! += change
+  }
+
   mirrored(upstream: string, outcome: MirrorOutcome): void {
     const key = `${upstream} ${outcome}`
     let slot = this.#mirrored.get(key)
@@ -366,6 +371,7 @@ export class Traffic implements Observer {
         retries: this.#counters.add('upstream_retries_total', name),
         refused: this.#counters.add('upstream_retries_refused_total', name),
         waiting: this.#counters.add('upstream_waiting', name),
+        buffered: this.#counters.add('upstream_buffered_bytes', name),
         hedges: {},
         limit: undefined,
       }
@@ -427,6 +433,7 @@ interface UpstreamSlots {
   readonly retries: number
   readonly refused: number
   readonly waiting: number
+  readonly buffered: number
   readonly hedges: { won?: number; lost?: number; failed?: number }
   limit: number | undefined
 }

@@ -313,6 +313,7 @@ export class SimulatedProxy {
       upstreamChanged() {},
       retryRefused() {},
       mirrored() {},
+      buffered() {},
       hedged() {},
       limitMoved() {},
       pluginCalled() {},

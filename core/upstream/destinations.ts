@@ -55,6 +55,7 @@ export class Destinations {
       // Nobody watches over the health of hosts that clients choose.
       upstreamChanged: () => {},
       queued: () => {},
+      buffered: () => {},
       limitMoved: () => {},
     }
     this.#parent = parent?.kind === 'http' ? this.#makeIn(environment, planOf(parent.target, parent.name)) : null

@@ -16,6 +16,7 @@ import { Stickiness } from './stickiness.ts'
 export interface UpstreamEvents extends SafeguardsEvents {
   dialled(upstream: string, endpoint: string, ok: boolean): void
   upstreamClosed(upstream: string, endpoint: string): void
+  buffered(upstream: string, change: number): void
 }
 
 export interface UpstreamEnvironment extends SafeguardsEnvironment, Tools {
@@ -59,7 +60,8 @@ export class Upstream {
     const { balancer } = plan
     this.plan = plan
     this.safeguards = Safeguards.of(plan, endpoints, environment)
-    this.diskRoom = plan.buffer === null ? null : new DiskRoom(plan.buffer.diskBytes)
+    this.diskRoom =
+      plan.buffer === null ? null : new DiskRoom(plan.buffer.diskBytes, (change) => environment.events.buffered(plan.name, change))
     this.timesAnswers = balancer.kind === 'leastTime'
     this.hedging = plan.hedging === null ? null : new Hedging(plan.hedging, environment.deadlines)
     this.#key = 'key' in balancer ? balancer.key : null

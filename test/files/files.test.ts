@@ -267,6 +267,10 @@ test('hooks see a file as any answer: compress gives it a coding, others read an
   assert.equal([headers['content-encoding'], headers.etag!.slice(0, 2), headers.vary], ['gzip', 'W/', 'Accept-Encoding'])
   assert.is(gunzipSync(body).toString(), 'plain()'.repeat(300))
   assert.is((await ask(proxy, '/app.js', { 'accept-encoding': 'gzip', 'if-none-match': headers.etag! })).status, 304)
+  const part = await ask(proxy, '/app.js', { 'accept-encoding': 'gzip', range: 'bytes=0-6' })
+  assert.equal([part.status, part.headers['content-encoding'], part.text], [206, undefined, 'plain()'])
+  const head = await ask(proxy, '/app.js', { 'accept-encoding': 'gzip' }, 'HEAD')
+  assert.equal([head.headers['content-encoding'], head.headers['content-length'], head.headers.etag], ['gzip', undefined, headers.etag])
   let seen = 0
   const counting: HttpUse = {
     onResponse: (res) => res.headers.set('x-type', res.headers.get('content-type')!),

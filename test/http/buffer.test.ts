@@ -183,8 +183,10 @@ test('a client that goes away ends the reading, and nothing of it stays', async 
   c.socket.pause()
   await c.send('GET / HTTP/1.1\r\nHost: x\r\n\r\n').sent()
   await eventually(() => c.socket.bytesRead > 0 || undefined, 'the beginning')
+  await eventually(() => proxy.buffered > 4_000_000 || undefined, 'on disk')
   c.socket.resetAndDestroy()
   assert.is((await proxy.exchange()).reason, 'client_gone')
+  await eventually(() => proxy.buffered === 0 || undefined, 'off the disk')
 })
 
 // ── requests ───────────────────────────────────────────────────────────────────────────────────────────────────────

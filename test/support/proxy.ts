@@ -119,6 +119,8 @@ export class RunningProxy implements AsyncDisposable {
   readonly dialled: { readonly endpoint: string; readonly ok: boolean }[] = []
   readonly changes: UpstreamChange[] = []
   retriesRefused = 0
+  /** Bytes of bodies that are on disk. */
+  buffered = 0
   /** `next 2xx` for each copy of a request. */
   readonly mirrored: string[] = []
   readonly hedges: string[] = []
@@ -312,6 +314,9 @@ export class RunningProxy implements AsyncDisposable {
       queued: (_, change) => {
         this.waiting += change
         this.#waiting.poke()
+      },
+      buffered: (_, change) => {
+        this.buffered += change
       },
       mirrored: (upstream, outcome) => {
         this.mirrored.push(`${upstream} ${outcome}`)

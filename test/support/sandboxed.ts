@@ -170,6 +170,7 @@ function observerOf(told: Told): Observer {
     upstreamChanged: quiet,
     retryRefused: quiet,
     mirrored: quiet,
+    buffered: quiet,
     hedged: quiet,
     limitMoved: quiet,
     handshakeFailed: quiet,

@@ -33,7 +33,7 @@ function start(plan: UpstreamPlan) {
     const options = { target: endpoint.target, tls: null, proxyProtocol: null, connectMs: 1, keepAliveMs: 1, maxIdle: 1 }
     return new Endpoint(endpoint, new Pool(options, { dns: new DnsCache(), deadlines, counted() {} }))
   })
-  const events = { dialled() {}, upstreamClosed() {}, upstreamChanged() {}, limitMoved() {}, queued() {} }
+  const events = { dialled() {}, upstreamClosed() {}, upstreamChanged() {}, limitMoved() {}, buffered() {}, queued() {} }
   const random = (): number => spread(drawn++) / 0x1_0000_0000
   const own = new Upstream(plan, endpoints, { events, deadlines, random, now: () => now, secret: new Uint8Array(32), verdictChanged() {} })
   const asked = (ip: string) => ({ ip, request: null, view: () => null })
