@@ -1,6 +1,6 @@
 /**
  * All that one exchange remembers, and what is told of it. Its fields stand together, in one object of one shape, made at once: what
- * works on them (sending.ts, attempt.ts, answering.ts, responding.ts, exchange.ts) adds none, for that would cost every request.
+ * works on them (sending.ts, attempt.ts, answering.ts, responding.ts, passing.ts, exchange.ts) adds none, for that would cost every request.
  * Their own methods are `private` to the compiler alone: each class with one `#method` would mark every exchange that is made.
  */
 import type { CacheOutcome, Caching } from '../cache/cache-side.ts'

@@ -9,29 +9,22 @@ import type { NamedDestination } from '../net/destination.ts'
 import { dropSetCookie } from '../net/http1/cookie.ts'
 import { ResponseHead } from '../net/http1/head.ts'
 import { loosenResponse } from '../net/http1/loosen.ts'
-import type { BufferBounds } from '../plan/plan.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { Stickiness } from '../upstream/stickiness.ts'
-import { Answering, bodyFailure } from './answering.ts'
+import { bodyFailure } from './answering.ts'
 import { ask } from './ask.ts'
 import { askForPlain, isEncoder, mediaType, responseHooks, wantsType } from './body-hooks.ts'
-import type { BodySupply } from './body-supply.ts'
 import { type Coding, codingOf } from './content-coding.ts'
 import type { Detour } from './detour.ts'
 import type { TunnelLooks } from './downstream.ts'
+import { Passing } from './passing.ts'
 import { makeReply } from './reply.ts'
 import { ResponseFilter, type ResponseTaker } from './response-filter.ts'
-import { type AnswerTaker, SpooledAnswer } from './spooled-answer.ts'
 import { tunnelEnd } from './tunnel-end.ts'
 
-export abstract class Responding extends Answering implements ResponseTaker, AnswerTaker {
+export abstract class Responding extends Passing implements ResponseTaker {
   /** What a cache says takes the response's place. */
   protected abstract useStored(answer: StoredAnswer): void
-
-  /** What is read for the answer's body. */
-  protected get feed(): BodySupply | null {
-    return this.supply ?? this.connection
-  }
 
   get answersHead(): boolean {
     return this.request.method === 'HEAD'
@@ -81,111 +74,6 @@ export abstract class Responding extends Answering implements ResponseTaker, Ans
   private refuseChallenge(): void {
     this.giveUp()
     this.fail('parent_refused', 'it answered 407: it wants another name and password')
-  }
-
-  private spoolAnswer({ memoryBytes }: BufferBounds): void {
-    this.spooled = new SpooledAnswer(this, { memoryBytes, room: this.target!.diskRoom! })
-    this.supply = this.spooled
-    this.isUnframed = true
-  }
-
-  onBody(prefix: string, bytes: Buffer, from: number, to: number): void {
-    if (this.spooled === null) this.passBody(prefix, bytes, from, to)
-    else this.spooled.push(bytes, from, to)
-  }
-
-  passBody(prefix: string, bytes: Buffer, from: number, to: number): void {
-    if (this.detour !== null) return this.detour.push(bytes, from, to)
-    if (this.isBodyless) return
-    this.bytesOut += prefix.length + to - from
-    if (this.bytesOut > this.response!.mostBody) return this.overrun()
-    if (this.held !== null) this.held.push(prefix + bytes.latin1Slice(from, to))
-    else if (!this.downstream.sendBody(prefix, bytes, from, to)) this.feed?.pause()
-  }
-
-  onBodyText(text: string): void {
-    if (this.spooled !== null) return this.spooled.pushText(text)
-    if (this.detour !== null) return this.detour.pushText(text)
-    if (this.isBodyless) return
-    this.bytesOut += text.length
-    if (this.bytesOut > this.response!.mostBody) return this.overrun()
-    if (this.held !== null) this.held.push(text)
-    else this.downstream.sendText(text)
-  }
-
-  onBodyEnd(trailers: string): void {
-    if (this.detour !== null) this.source = this.connection
-    if (this.isGood) this.target!.safeguards!.answered(this.chosen!, 200, this.upstreamMs)
-    this.connection = null
-    this.leaveEndpoint()
-    if (this.spooled === null) this.passEnd(trailers)
-    else this.spooled.end(trailers)
-  }
-
-  passEnd(trailers: string): void {
-    this.spooled = null
-    this.supply = null
-    this.complete = true
-    this.trailers = trailers
-    if (this.held === null && this.detour === null) this.downstream.endBody(trailers)
-  }
-
-  onReadEnd(): void {
-    if (this.spooled === null) return this.passReadEnd()
-    this.spooled.readEnd()
-    this.answeredAt = 0
-  }
-
-  pauseEndpoint(): void {
-    this.connection?.pause()
-  }
-
-  resumeEndpoint(): void {
-    this.connection?.resume()
-  }
-
-  onSupplyFailed(detail: string): void {
-    this.breakOff('file_failed', detail)
-  }
-
-  passReadEnd(): void {
-    if (this.detour !== null) return this.filterRead(this.detour)
-    if (this.held !== null) {
-      this.answeredAt = 0
-      if (!this.complete) this.feed?.pause()
-      return
-    }
-    if (this.stage !== 'replying') return
-    const flowing = this.downstream.flush()
-    if (this.complete) return this.end()
-    this.answeredAt = 0
-    if (!flowing) this.feed?.pause()
-  }
-
-  /** More of the body has come than may go on. */
-  protected overrun(): void {
-    this.breakOff('content_blocked', `a body of more than ${this.response!.mostBody} bytes`)
-  }
-
-  /** An endpoint's, straight from there, of which nothing has come yet. */
-  private get isFresh(): boolean {
-    return this.localBody === null && this.stored === null && this.held === null
-  }
-
-  /** The client took what was written. */
-  onReceivable(): void {
-    if (this.paced === null) this.goOn()
-    else this.paced.drained()
-  }
-
-  onPaced(): void {
-    if (this.paced?.isEnding === true) this.end()
-    else this.goOn()
-  }
-
-  private goOn(): void {
-    if (this.detour !== null) this.detour.drained()
-    else if (this.held === null && !this.complete) this.feed?.resume()
   }
 
   onUpgraded(head: ResponseHead, connection: UpstreamConnection, rest: Buffer): void {
@@ -319,6 +207,11 @@ export abstract class Responding extends Answering implements ResponseTaker, Ans
     this.end()
   }
 
+  /** An endpoint's, straight from there, of which nothing has come yet. */
+  private get isFresh(): boolean {
+    return this.localBody === null && this.stored === null && this.held === null
+  }
+
   // ── hooks of its body ────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Before anybody is asked for it: what is needed of it depends on its hooks. */
@@ -380,7 +273,7 @@ export abstract class Responding extends Answering implements ResponseTaker, Ans
     if (!this.complete && filter.flows) this.feed?.resume()
   }
 
-  private filterRead(filter: Detour): void {
+  protected filterRead(filter: Detour): void {
     const flowing = filter.readEnd(this.complete, this.trailers)
     this.answeredAt = 0
     if (this.complete) {
