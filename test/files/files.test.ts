@@ -6,9 +6,11 @@ import * as http2 from 'node:http2'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { brotliCompressSync, gunzipSync } from 'node:zlib'
+import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { compress, type FilesOptions, files, type HttpUse, http } from '../../core/index.ts'
+import { namesOf } from '../../core/net/file-names.ts'
 import { type ClientResponse, request } from '../support/client.ts'
 import { eventually, within } from '../support/deadline.ts'
 import { type RunningProxy, startProxy } from '../support/proxy.ts'
@@ -183,6 +185,20 @@ test('no path leads out of the folder, and none to what is hidden', async () => 
   const texts: string[] = []
   for (const path of ['/.env', '/out.txt', '/up/secret.txt']) texts.push((await ask(open, path)).text)
   assert.equal(texts, ['SECRET', 'SECRET', 'SECRET'])
+})
+
+test('whatever a path is, the names in it lead down', () => {
+  const part = fc.constantFrom('/', '.', '..', '%2e', '%2F', '%5c', '%00', 'a', '%c3%bc', '%ff', '\\', ';')
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 12 }), (parts) => {
+      const names = namesOf(`/${parts.join('')}`)
+      if (names === null) return
+      const path = join('/root', ...names)
+      assert.ok(path === '/root' || path.startsWith('/root/'), path)
+      assert.ok(names.every((name) => name !== '' && !/[/\0]/.test(name)))
+    }),
+    { numRuns: 500 },
+  )
 })
 
 test('other methods are refused with those that there are', async () => {
