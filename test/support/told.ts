@@ -59,7 +59,8 @@ export class Told implements Disposable {
   /** All of that family. */
   count(family: string): number {
     const { delta, values } = this.#counters.snapshot()
-    this.#series.push(...delta)
+    // A series with other labels stays where it is.
+    this.#series.push(...delta.filter((series) => series.at === undefined))
     let at = 0
     let sum = 0
     for (const series of this.#series) {
