@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert'
 import { kubernetes as byKubernetes, http, upstream } from '../../core/index.ts'
 import type { DiscoveryPlan } from '../../core/plan/plan.ts'
 import { ApiClient } from '../../core/upstream/discovery/api-client.ts'
+import { type Followed, followedSource } from '../../core/upstream/discovery/follow.ts'
 import { endpointsOf, KubernetesSet, type Slice } from '../../core/upstream/discovery/kubernetes.ts'
 import { DnsCache } from '../../core/upstream/dns.ts'
 import { certificates } from '../support/certificates.ts'
@@ -110,6 +111,16 @@ test('what changes is told at once, and a watch that ends goes on from where it 
   kubernetes.put('api-3', sliceOf({ '10.0.0.3': READY }))
   await watched.until('10.0.0.2:80 10.0.0.3:80')
   assert.is(kubernetes.asked.filter((asked) => asked === 'list').length, 1)
+})
+
+test('a first reading that makes no sense is told, and is no reason to end', async () => {
+  const set: Followed = {
+    read: async () => {},
+    watch: async () => 'ended',
+    found: () => endpointsOf([sliceOf({ 'no place': READY }, { addressType: 'FQDN' })], { port: null, zone: null }),
+  }
+  const told = await new Promise((resolve) => followedSource('Kubernetes api', () => set).ask(resolve))
+  assert.match(String(told), /"no place:80".* is no endpoint: its address is none/)
 })
 
 test('where its version is gone all is listed anew, by an answer or in the midst of a watch', async () => {

@@ -42,10 +42,10 @@ export function followedSource(name: string, make: () => Followed): Source {
     everyMs: Number.POSITIVE_INFINITY,
     ask(done) {
       const set = make()
-      set.read(AbortSignal.timeout(READ_MS)).then(
-        () => done(set.found().endpoints),
-        (error: Error) => done(error.message),
-      )
+      set
+        .read(AbortSignal.timeout(READ_MS))
+        .then(() => set.found().endpoints)
+        .then(done, (error: unknown) => done(error instanceof Error ? error.message : String(error)))
     },
     watch: (told) => follow(make(), { told, random: Math.random }),
   }
