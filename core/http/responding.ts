@@ -304,6 +304,8 @@ export abstract class Responding extends Passing implements ResponseTaker {
   }
 
   endFiltered(trailers: string): void {
+    // Broken off by its last piece: more than may go on.
+    if (this.stage === 'ended') return
     this.downstream.endBody(trailers)
     this.downstream.flush()
     this.end()

@@ -3,6 +3,7 @@ import * as zlib from 'node:zlib'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type ContentFilterOptions, contentFilter, http, respond } from '../../core/index.ts'
+import type { HttpHooks } from '../../core/plugin.ts'
 import { answer, type OriginAnswer, startOrigin } from '../support/origin.ts'
 import { get, startWith } from '../support/policy.ts'
 import { startProxy } from '../support/proxy.ts'
@@ -85,6 +86,21 @@ test('a size, as announced, also of the whole that a part is of; and as counted'
   await c.closed()
   const { reason, detail } = await proxy.exchange()
   assert.equal([reason, detail], ['content_blocked', 'a body of more than 1024 bytes'])
+})
+
+test('a size that a hook gathers, and all of which would go on at once, ends the exchange once', async () => {
+  const gather: HttpHooks = { onResponseBody: { mode: 'buffer', handle: (bytes) => bytes } }
+  await using origin = await startOrigin(({ target }) =>
+    target === '/short' ? answer('short') : `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n${'x'.repeat(5)}\r\n0\r\n\r\n`,
+  )
+  await using proxy = await startWith([contentFilter({ maxSize: '4b' }), gather], origin)
+  using c = await proxy.connect()
+  c.send(get('/long'))
+  await c.closed()
+  using next = await proxy.connect()
+  await next.send(get('/short')).response()
+  const [long, short] = [await proxy.exchange(1), await proxy.exchange(2)]
+  assert.equal([long.path, long.reason, short.path], ['/long', 'content_blocked', '/short'])
 })
 
 test('a range and a coding of the endpoint stay as long as only sizes, types and names are looked at', async () => {
