@@ -30,19 +30,38 @@ export function packHead(response: StoredResponse): string {
   return JSON.stringify(packed)
 }
 
-/** Null: it is not what `packHead` wrote for that key. Its body is still to come. */
-export function unpackHead(text: string, key: string): StoredResponse | null {
+/** Null: it is not what `packHead` wrote for that key, or a body of that length. The body is still to come. */
+export function unpackHead(text: string, key: string, bytes: number): StoredResponse | null {
   let packed: Packed
   try {
     packed = JSON.parse(text) as Packed
   } catch {
     return null
   }
-  if (packed?.version !== VERSION || packed.key !== key) return null
+  if (packed?.version !== VERSION || packed.key !== key || packed.length !== bytes || !makesSense(packed)) return null
   const { url, vary, variant, status, lines, etag, tags, isForAll, length } = packed
   const freshness = { ...packed.freshness, lastModified: packed.freshness.lastModified ?? Number.NaN }
   const body = new BodySource(length)
   const response = new StoredResponse({ key, url, vary, variant, status, lines, freshness, etag, tags, isForAll, body, length })
   response.seal()
   return response
+}
+
+/** What says where an answer ends is written anew for each client. */
+const LINES = /^(?:(?!(?:content-length|transfer-encoding|connection):)[!#-'*+.^_`|~\dA-Za-z-]+:[^\r\n\0]*\r\n)*$/i
+
+/** Others may write where it was kept: nothing that they say there takes the place of another answer. */
+function makesSense({ url, vary, variant, status, lines, freshness, etag, tags }: Packed): boolean {
+  const isTexts = (list: unknown): boolean => Array.isArray(list) && list.every((one) => typeof one === 'string')
+  if (typeof url !== 'string' || typeof variant !== 'string' || !(vary === null || isTexts(vary)) || !isTexts(tags)) return false
+  if (!Number.isInteger(status) || status < 200 || status > 599 || status === 206 || status === 304) return false
+  if (typeof lines !== 'string' || !LINES.test(lines) || (etag !== null && typeof etag !== 'string')) return false
+  const { directives, lifetime, askedAt, bornAt, date, lastModified, staleWhileRevalidate, staleIfError } = freshness ?? {}
+  const times = [lifetime, askedAt, bornAt, date, staleWhileRevalidate, staleIfError]
+  return (
+    typeof directives === 'object' &&
+    directives !== null &&
+    times.every(Number.isFinite) &&
+    (lastModified === null || Number.isFinite(lastModified))
+  )
 }

@@ -135,8 +135,8 @@ export class DiskTier implements Tier {
     try {
       const head = this.#index.headOf(row.id)
       if (head === undefined) return null
-      const response = checksumOf(head.head, row.file) === head.checksum ? unpackHead(head.head, key) : null
-      if (response !== null && response.length === row.length) {
+      const response = checksumOf(head.head, row.file) === head.checksum ? unpackHead(head.head, key, row.length) : null
+      if (response !== null) {
         if (row.purged !== null) response.purge(row.purged)
         return response
       }

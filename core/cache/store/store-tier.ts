@@ -101,11 +101,11 @@ export class StoreTier implements Tier, Timed {
     const headEnd = bytes.length < FIXED_BYTES ? 0 : FIXED_BYTES + bytes.readUInt32LE(4)
     if (headEnd === 0 || headEnd > bytes.length || bytes.readUInt32LE(0) !== crc32(bytes.subarray(4))) return this.#damaged()
     const head = bytes.toString('utf8', FIXED_BYTES, headEnd)
-    const response = unpackHead(head, key)
+    const body = bytes.subarray(headEnd)
+    if (!this.#home.hasRoom(body.length)) return null
+    const response = unpackHead(head, key, body.length)
     // Of another version, or of another key with the same hash.
     if (response === null) return null
-    const body = bytes.subarray(headEnd)
-    if (response.length !== body.length || !this.#home.hasRoom(body.length)) return null
     response.body.push(body, 0, body.length)
     response.body.complete()
     return this.#purges.allows(response, bytes.readDoubleLE(8), this.#home.clock()) ? response : null
@@ -199,8 +199,10 @@ export class StoreTier implements Tier, Timed {
   async #catchUp(): Promise<void> {
     if (this.store.isAway) return
     while (this.#pending.length > 0) {
-      if (!(await this.#tell(this.#pending[0]!))) return
-      this.#pending.shift()
+      const first = this.#pending[0]!
+      if (!(await this.#tell(first))) return
+      // Meanwhile they may have become one of all.
+      if (this.#pending[0] === first) this.#pending.shift()
     }
     await this.#hear()
   }
