@@ -6,12 +6,14 @@
 import type { Refusal } from '../forward/access.ts'
 import type { Blocks } from '../forward/blocks.ts'
 import { blockedBy } from '../http/forwarding.ts'
-import { MAX_HELLO_BYTES, readClientHello } from '../net/client-hello.ts'
+import { type ClientHello, MAX_HELLO_BYTES, readClientHello } from '../net/client-hello.ts'
 import { PassingWire } from '../net/passing-wire.ts'
 import type { Wire } from '../net/wire.ts'
 
 export interface Screen {
   readonly blocks: Blocks
+  /** What else there may be against it. */
+  readonly refuses?: (hello: ClientHello) => Refusal | null
   /** The client asks for this server by TLS, in lower case; null: for none by name. With a refusal the wire is reset. */
   readonly asked: (serverName: string | null, refused: Refusal | null) => void
 }
@@ -58,7 +60,7 @@ class ScreenedWire extends PassingWire {
       if (hello === null) return
       // What no server would understand is nothing to keep from one.
       const isRead = hello !== 'malformed' && hello !== 'too_large'
-      if (isRead && !this.#mayPass(hello.serverName, this.#screen!)) {
+      if (isRead && !this.#mayPass(hello, this.#screen!)) {
         this.#held = null
         this.#screen = null
         return this.reset()
@@ -72,9 +74,9 @@ class ScreenedWire extends PassingWire {
     if (!this.closed) this.owner.onEnd()
   }
 
-  #mayPass(written: string | null, { blocks, asked }: Screen): boolean {
-    const name = written === null ? null : written.toLowerCase().replace(/\.$/, '')
-    const refused = name === null ? null : blockedBy(blocks, name)
+  #mayPass(hello: ClientHello, { blocks, asked, refuses }: Screen): boolean {
+    const name = hello.serverName === null ? null : hello.serverName.toLowerCase().replace(/\.$/, '')
+    const refused = (name === null ? null : blockedBy(blocks, name)) ?? refuses?.(hello) ?? null
     asked(name, refused)
     return refused === null
   }

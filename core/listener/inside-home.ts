@@ -42,6 +42,10 @@ export class InsideHome implements ConnectionHome {
     this.#connection?.drain()
   }
 
+  destroy(): void {
+    this.#connection?.destroy()
+  }
+
   /** What is asked for there is compared with what it was shown: entering.ts. */
   isMisdirected(): boolean {
     return false

@@ -7,16 +7,18 @@ import type { Accepted, ConnectionHome, Granted } from '../connection/home.ts'
 import { Http1Connection } from '../connection/http1.ts'
 import { Http2Connection } from '../connection/http2.ts'
 import { Relay } from '../connection/relay.ts'
+import type { Screen } from '../connection/screened-wire.ts'
 import type { TunnelFacts } from '../connection/tunnel-facts.ts'
 import type { HandshakeFailure } from '../events.ts'
-import { refusalInside } from '../http/forwarding.ts'
+import type { Refusal } from '../forward/access.ts'
+import { type Forwarding, refusalInside } from '../http/forwarding.ts'
 import { plainAddress } from '../http/identity.ts'
 import type { Inside } from '../http/interception.ts'
+import type { ClientHello } from '../net/client-hello.ts'
 import { makeDestination, type NamedDestination } from '../net/destination.ts'
 import { ANYBODY } from '../net/secured.ts'
 import { wireOfSecured } from '../net/tls-wire.ts'
 import type { AcceptedWire, Wire } from '../net/wire.ts'
-import type { Greeting } from '../route/tcp-table.ts'
 import { type Detected, Detection } from './detection.ts'
 import { Handshake, wasReset } from './handshake.ts'
 import { InsideHome } from './inside-home.ts'
@@ -37,6 +39,8 @@ export interface InterceptionsHome
 const DETECT_MS = 3_000
 /** Alerts of a client that looks at our certificate and does not like it (RFC 8446 §6.2), as OpenSSL names them. Others just leave. */
 const REFUSED = /ALERT_(?:BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_(?:REVOKED|EXPIRED|UNKNOWN)|UNKNOWN_CA)/
+
+const LATE: Refusal = { code: 'hello_timeout', detail: 'it came when its tunnel passed unread already' }
 
 export type AcceptedTunnel = Omit<Granted, 'wire'> & { readonly wire: AcceptedWire }
 
@@ -68,21 +72,28 @@ export class Interceptions {
 
   /** Another plan is in force: connections that would not be read by it end with what is under way. */
   use(): void {
-    for (const one of this.#open) if (!one.isStillRead) one.end()
+    const { forward } = this.#home.service
+    for (const one of [...this.#open]) {
+      // What they carry has no rules any more where this is no forward proxy.
+      if (forward === null) one.destroy()
+      else if (!one.isStillRead) one.end()
+    }
   }
 
   #decide(stage: Accepted, tunnel: AcceptedTunnel, found: Detected): void {
     const { interceptor, service } = this.#home
     const { greeting } = found
-    if (greeting === 'none') return this.#pass(stage, tunnel, found)
+    const { forward } = service
+    if (forward === null) return this.#drop(stage, found, () => tunnel.facts.end('no_route', 'its listener is no forward proxy any more'))
+    if (greeting === 'none') return this.#pass(stage, tunnel, found, forward)
     const { destination, facts } = tunnel
     const asked = greeting.serverName === null ? destination : makeDestination(greeting.serverName, destination.port)
     if (asked === null) return this.#drop(stage, found, () => facts.end('bad_hello', 'it asks for what is no name'))
     const name = asked.host
     if (interceptor !== null && speaksHttp(greeting) && interceptor.reads(name, facts.ip))
       return this.#terminate(stage, tunnel, { found, name, interceptor })
-    const refused = refusalInside(service.forward!, destination, name)
-    if (refused === null) this.#pass(stage, tunnel, found)
+    const refused = refusalInside(forward, destination, name)
+    if (refused === null) this.#pass(stage, tunnel, found, forward)
     else this.#drop(stage, found, () => facts.end(refused.code, refused.detail))
   }
 
@@ -93,14 +104,34 @@ export class Interceptions {
     wire.reset()
   }
 
-  #pass(stage: Accepted, { destination, paced, meter }: AcceptedTunnel, { wire, facts, early, hasEnded }: Detected): void {
-    const { forward, deadlines, listener } = this.#home.service
-    const upstream = forward!.upstreamTo(destination, null)
+  #pass(stage: Accepted, tunnel: AcceptedTunnel, { wire, facts, early, hasEnded, greeting }: Detected, forward: Forwarding): void {
+    const { deadlines, listener } = this.#home.service
+    const { destination, paced, meter } = tunnel
+    const upstream = forward.upstreamTo(destination, null)
     const idleMs = listener.timeouts.tunnelIdle
-    const options = { facts, upstream, early, hasEnded, header: null, hooks: null, alpn: [], paced, meter, deadlines, idleMs }
+    const screen = greeting === 'none' && early.length === 0 ? this.#lateScreen(tunnel, forward) : null
+    const options = { facts, upstream, early, hasEnded, header: null, hooks: null, alpn: [], screen, paced, meter, deadlines, idleMs }
     const relay = new Relay(wire, this.#home, options)
     this.#home.replace(stage, relay)
     relay.start()
+  }
+
+  /** Of a client that had said nothing when it was let pass: to wait is no way around what would be read, or is not to be reached. */
+  #lateScreen({ destination, facts }: AcceptedTunnel, { blocks }: Forwarding): Screen {
+    const { interceptor } = this.#home
+    return {
+      blocks: blocks ?? (() => null),
+      refuses: (hello) => {
+        const name = hello.serverName === null ? destination.host : hello.serverName.toLowerCase().replace(/\.$/, '')
+        return speaksHttp(hello) && interceptor?.reads(name, facts.ip) === true ? LATE : null
+      },
+      asked: (serverName, refused) => {
+        facts.sni = serverName
+        if (refused === null) return
+        facts.reason = refused.code
+        facts.detail = refused.detail
+      },
+    }
   }
 
   #terminate(stage: Accepted, { destination, user, facts }: AcceptedTunnel, { found, name, interceptor }: Terminating): void {
@@ -166,7 +197,7 @@ interface Terminating {
 }
 
 /** Without a word about it, it does. */
-function speaksHttp({ alpn }: Exclude<Greeting, 'none'>): boolean {
+function speaksHttp({ alpn }: Pick<ClientHello, 'alpn'>): boolean {
   return alpn.length === 0 || alpn.includes('h2') || alpn.includes('http/1.1') || alpn.includes('http/1.0')
 }
 
