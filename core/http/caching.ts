@@ -3,6 +3,7 @@ import type { StoredAnswer } from '../cache/answers.ts'
 import type { CacheSide, Caching } from '../cache/cache-side.ts'
 import { cacheName } from '../cache/cache-status.ts'
 import type { Hook, Passage } from '../hooks.ts'
+import { formatDestination } from '../net/destination.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import { isEncoder } from './body-hooks.ts'
 import { passageOf } from './passage.ts'
@@ -20,7 +21,11 @@ export abstract class CachingExchange extends Responding implements StoredTaker 
     return via === null ? 'sluice' : nameOf(via)
   }
   get cacheSpace(): string {
-    return this.match!.route.cacheSpace
+    const { cacheSpace, destination } = this.match!.route
+    // Where a client says that it wants to go, which need not be what it says that it wants there: at another port, or address, somebody else answers.
+    const place =
+      destination.kind === 'named' ? this.request.destination : destination.kind === 'original' ? this.downstream.original : null
+    return place === null ? cacheSpace : `${cacheSpace} ${formatDestination(place)} `
   }
   get isFromProxy(): boolean {
     return this.service.listener.trust?.has(this.downstream.peer) === true

@@ -2,11 +2,12 @@
 import { once } from 'node:events'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { contentFilter } from '../../core/index.ts'
+import { blocklist, type Config, cache, contentFilter, defineConfig, http, respond } from '../../core/index.ts'
 import { forwarding } from '../support/forward.ts'
 import { askOn, OwnAuthority, openTunnel, secureTunnel, startSecureOrigin } from '../support/interception.ts'
 import { startProxy } from '../support/proxy.ts'
 import { connectTo, credentials, GRANTED } from '../support/socks.ts'
+import { turnable } from '../support/turnable.ts'
 
 const GET = (host: string): string => `GET /a HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`
 
@@ -94,5 +95,60 @@ for (const kind of ['http', 'socks5'])
     }
     assert.is(origin.connections, 1, 'the connection is kept')
   })
+
+test('a hello that comes when its tunnel passes unread already ends it, if it would have been read or is not to pass', async () => {
+  using authority = new OwnAuthority()
+  await using origin = await startSecureOrigin((_, response) => response.end('unread'))
+  const { deadlines, turn } = turnable()
+  const block = blocklist({ hosts: 'blocked.test' })
+  const options = { ...authority.options({ except: ['blocked.test'] }), block }
+  await using proxy = await startProxy({ ...forwarding(options, [origin.port]), deadlines })
+  for (const [i, [servername, reason]] of [
+    ['localhost', 'hello_timeout'],
+    ['', 'hello_timeout'],
+    ['blocked.test', 'host_blocked'],
+  ].entries()) {
+    const socket = await openTunnel(proxy.port, `127.0.0.1:${origin.port}`)
+    for (const _ of [1, 2]) turn(3_100)
+    const failed = await secureTunnel(socket, { servername: servername!, rejectUnauthorized: false }).catch((error: Error) => error)
+    assert.instance(failed, Error)
+    assert.is((await proxy.exchange(i + 1)).reason, reason)
+  }
+  assert.is(origin.connections, 0)
+})
+
+test('connections inside end with a reload by which their listener is no forward proxy', async () => {
+  using authority = new OwnAuthority()
+  await using origin = await startSecureOrigin((_, response) => response.end('inside'))
+  await using proxy = await startProxy(forwarding(authority.options(), [origin.port]))
+  const place = `localhost:${origin.port}`
+  const options = { ca: authority.cert, servername: 'localhost' }
+  const client = await secureTunnel(await openTunnel(proxy.port, place), options)
+  const silent = await openTunnel(proxy.port, place)
+  const closed = once(client, 'close')
+  const routes = [{ path: '/', to: respond(200, 'plain') }]
+  await proxy.reload({ config: defineConfig({ listeners: { out: http({ listen: '127.0.0.1:0', routes }) } }) as Config })
+  client.write(`GET / HTTP/1.1\r\nHost: ${place}\r\n\r\n`)
+  await closed
+  assert.instance(await secureTunnel(silent, options).catch((error: Error) => error), Error)
+  using c = await proxy.connect()
+  assert.is((await c.send('GET / HTTP/1.1\r\nHost: x\r\n\r\n').response()).text, 'plain')
+  assert.is(origin.connections, 0)
+})
+
+test('what a cache keeps of one port is not given to who asks at another, whatever Host says', async () => {
+  using authority = new OwnAuthority()
+  const answering = (text: string) => startSecureOrigin((_, response) => response.setHeader('Cache-Control', 'max-age=60').end(text))
+  await using one = await answering('one')
+  await using other = await answering('other')
+  await using proxy = await startProxy(forwarding({ ...authority.options(), use: [cache({})] }, [one.port, other.port]))
+  const texts: string[] = []
+  for (const { port } of [one, other, one]) {
+    const client = await secureTunnel(await openTunnel(proxy.port, `localhost:${port}`), { ca: authority.cert, servername: 'localhost' })
+    texts.push(/\w+$/.exec(await askOn(client, 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'))![0])
+  }
+  assert.equal(texts, ['one', 'other', 'one'])
+  assert.equal([one.connections, other.connections, (await proxy.exchange(6)).cache], [1, 1, 'hit'])
+})
 
 test.run()
