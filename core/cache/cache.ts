@@ -5,6 +5,7 @@
 import type { Deadlines } from '../deadlines.ts'
 import type { CacheCounts, ListedResponse } from './counts.ts'
 import { type DiskLimits, DiskTier } from './disk/disk-tier.ts'
+import { ownHome } from './disk/shared-memory-folder.ts'
 import { Flight, type FlightHome } from './flight.ts'
 import { isSameVariant, type MemoryLimits, MemoryStore } from './memory-store.ts'
 import { isPurged, type Purge } from './purge.ts'
@@ -312,6 +313,7 @@ class Folder {
     if (limits === null) return
     const { name, warn } = this.#cache
     try {
+      if (limits.kind === 'shared') ownHome(limits.path)
       this.tier = new DiskTier(name, limits, this.#cache)
     } catch (error) {
       const where = limits.kind === 'disk' ? 'on disk' : 'in memory for all workers'
