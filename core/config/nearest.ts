@@ -11,7 +11,12 @@ export function nearest(word: string, known: readonly string[]): string | null {
       least = distance
     }
   }
-  return best
+  return best ?? known.find((candidate) => isLonger(word.toLowerCase(), candidate.toLowerCase())) ?? null
+}
+
+/** `blocklist` for `block`: the word with something behind it. */
+function isLonger(word: string, candidate: string): boolean {
+  return candidate.length >= 5 && word.startsWith(candidate) && word.length <= 2 * candidate.length
 }
 
 /** Insertions, deletions, replacements and swaps of neighbours. */

@@ -141,14 +141,15 @@ function wrapped(kind: string, options: Schema): Schema {
   return chosen((value) => (isObject(value) && value.kind === kind ? right : wrong(`${kind}({ … })`)))
 }
 
-const httpListener = wrapped('http', httpOptions)
-const otherListeners: Readonly<Record<string, Schema>> = {
+const listeners: Readonly<Record<string, Schema>> = {
+  http: wrapped('http', httpOptions),
   forward: wrapped('forward', forwardOptions(listen, httpBounds)),
   socks: wrapped('socks', socksOptions(listen)),
   tcp: wrapped('tcp', tcpListener(listen, insideOptions)),
   udp: wrapped('udp', udpListener(listen)),
 }
-const listener = chosen((value) => (isObject(value) && typeof value.kind === 'string' && otherListeners[value.kind]) || httpListener)
+const noListener = wrong('http({ … }), tcp({ … }), udp({ … }), forward({ … }) or socks({ … })')
+const listener = chosen((value) => (isObject(value) && typeof value.kind === 'string' && listeners[value.kind]) || noListener)
 
 const listenerName = textThat((name) => (/^[\w-]+$/.test(name) ? null : 'the name of a listener is made of letters, digits, - and _'))
 

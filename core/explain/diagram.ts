@@ -56,10 +56,15 @@ function drawListener(listener: AnyListenerPlan): string {
 function drawingsOf(listener: AnyListenerPlan): (readonly [who: string, drawing: Drawing])[] {
   if (listener.kind === 'udp') return listener.routes.routes.map((route) => [route.id, udp(listener, route)])
   if (listener.kind === 'tcp') return listener.routes.routes.map((route) => [route.id, tcp(listener, route)])
-  if (listener.kind === 'socks') return [[`${listener.name}: SOCKS 4, 4a, 5`, tunnel(listener, 'host and port')]]
+  if (listener.kind === 'socks')
+    return [
+      [`${listener.name}: SOCKS 4, 4a, 5`, tunnel(listener, 'host and port')],
+      ...(listener.udp ? [[`${listener.name}: UDP ASSOCIATE`, association(listener)] as const] : []),
+    ]
   if (listener.forward !== null)
     return [
       [`${listener.name}: CONNECT host:port`, tunnel(listener, 'CONNECT host:port')],
+      ...(listener.socks === null ? [] : [[`${listener.name}: SOCKS 4, 4a, 5`, tunnel(listener, 'host and port')] as const]),
       [`${listener.name}: GET http://…`, http(begin(listener), listener, { name: 'server', tls: null, proxyProtocol: null })],
     ]
   return listener.routes.routes.map((route) => {
@@ -143,6 +148,23 @@ function tunnel(listener: ListenerPlan | SocksListenerPlan, asked: string): Draw
   return { mode: 'A tunnel: not one byte of it is decrypted', endpoint: 'server', steps }
 }
 
+/** RFC 1928 §7. */
+function association(listener: SocksListenerPlan): Drawing {
+  const steps = [
+    ...begin(listener),
+    fromClient('UDP ASSOCIATE'),
+    note('asks who it is, opens a socket for this client'),
+    toClient('its address and port'),
+    fromClient('datagram and where to'),
+    note('looks whether it may go there'),
+    toEndpoint('datagram'),
+    fromEndpoint('datagram'),
+    toClient('datagram and where from'),
+    note('it ends with the connection'),
+  ]
+  return { mode: 'Datagrams of a client of SOCKS5', endpoint: 'server', steps }
+}
+
 function udp(listener: UdpListenerPlan, route: UdpRoutePlan): Drawing {
   const isDetected = listener.routes.asksBefore(route)
   const { name } = upstreamsOf(route.destination)[0]!
@@ -168,7 +190,7 @@ function begin(listener: ListenerPlan | TcpListenerPlan | SocksListenerPlan): St
     fromClient('SYN'),
     toClient('SYN-ACK'),
     note('its kernel answers; nobody is dialled'),
-    ...(listener.kind !== 'socks' && listener.requiresProxyHeader ? [fromClient('PROXY header'), note('who the client is')] : []),
+    ...(listener.requiresProxyHeader ? [fromClient('PROXY header'), note('who the client is')] : []),
     ...(isSecure ? [fromClient('TLS hello'), ...handshakeHere()] : []),
   ]
 }

@@ -22,7 +22,8 @@ import type { Asked, Explanation, NamedValue, Outcome, UseStep } from './explana
 import { explainFiles } from './files.ts'
 import { firewallRules } from './firewall.ts'
 import { explainAdmission } from './forward.ts'
-import { addressesOf, type Choice, chooseListener, explainDatagrams, parseTarget, schemeOf } from './listener.ts'
+import { addressesOf, type Choice, chooseListener, parseTarget, schemeOf } from './listener.ts'
+import { explainPassed, isPassedOn } from './passed.ts'
 import { type ReadRequest, readRequest } from './request.ts'
 import { type Tried, tryRoutes } from './routes.ts'
 import { clean, shownField } from './shown.ts'
@@ -41,9 +42,9 @@ export interface Subject {
 }
 
 export async function explain(subject: Subject, asked: Asked): Promise<Explanation> {
-  const isDatagrams = /^udp:\/\//i.test(asked.url)
   const target = parseTarget(asked.url)
-  if (target === null && !isDatagrams && asked.diagram !== true) return nothing(asked, `${clean(asked.url)} is no http or https URL`)
+  if (target === null && !isPassedOn(asked.url) && asked.diagram !== true)
+    return nothing(asked, `${clean(asked.url)} is no URL of a kind that is known: http, https, udp, tcp, tls, socks4 or socks5`)
   if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(asked.method)) return nothing(asked, `${clean(asked.method)} is no method`)
   const uses = new Map<string, UseConfig>()
   const plan = compilePlan(subject.config, {
@@ -59,11 +60,22 @@ export async function explain(subject: Subject, asked: Asked): Promise<Explanati
     return 'wrong' in said ? nothing(asked, said.wrong) : { ...nothing(asked, null), diagram: said.rules }
   }
   if (asked.diagram === true) return { ...nothing(asked, null), diagram: drawDiagrams(plan, asked.listener) }
-  if (target === null) return nothing(asked, explainDatagrams(plan, asked.url, asked.from))
+  if (target === null) {
+    const found = await explainPassed(plan, asked)
+    return 'wrong' in found ? nothing(asked, found.wrong) : { ...nothing(asked, null), ...found }
+  }
   const choice = chooseListener(plan, target, asked)
   if (typeof choice === 'string') return nothing(asked, choice)
-  const because = asked.head === null ? choice.because : 'it took the request'
+  if ('passed' in choice) return { ...nothing(asked, null), passed: choice.passed }
+  const because = asked.head === null ? choice.because + whatIsNoId(asked.url) : 'it took the request'
   return new Explainer(subject, { plan, uses }, { ...choice, because }).explain(asked, readRequest(asked, target, choice.listener))
+}
+
+/** A typing error would be explained as the name of a host. */
+function whatIsNoId(url: string): string {
+  return /^[0-9a-z]+-[0-9a-z]+$/.test(url)
+    ? `; ${url} is taken for a host: the id of a request has ten characters and more before its dash`
+    : ''
 }
 
 interface Compiled {
@@ -193,6 +205,7 @@ function nothing({ method, url, headers, from, head }: Asked, wrong: string | nu
     asked: { method: clean(method), url: clean(url), headers: fields.map(([name, value]): NamedValue => shownField(name, value)), from },
     ...{
       wrong,
+      passed: null,
       diagram: null,
       listener: null,
       request: null,

@@ -27,6 +27,8 @@ export interface Explanation {
   readonly asked: { readonly method: string; readonly url: string; readonly headers: readonly NamedValue[]; readonly from: string }
   /** Why nothing could be explained; then the rest is null. */
   readonly wrong: string | null
+  /** What becomes of a client that asks by no request, as of UDP; then the rest is null but for `access`. */
+  readonly passed: string | null
   /** Drawn ways in, or rules of a firewall, only if they were asked for; then the rest is null. */
   readonly diagram: string | null
   readonly listener: ListenerStep | null

@@ -12,6 +12,7 @@ import type {
   Sent,
   UseStep,
 } from './explanation.ts'
+import { parseTarget } from './listener.ts'
 
 export interface TextOptions {
   readonly color: boolean
@@ -34,9 +35,14 @@ const WIDTH = 80
 /** Ends with a line break. */
 export function formatExplanation(explanation: Explanation, { color }: TextOptions): string {
   const paint: Paint = (code, text) => (color && text !== '' ? `\x1b[${code}m${text}\x1b[0m` : text)
-  const { asked, wrong, diagram, listener, request, access, use, routes, outcome } = explanation
+  const { asked, wrong, passed, diagram, listener, request, access, use, routes, outcome } = explanation
   if (diagram !== null) return `${diagram}\n`
-  const title = paint(BOLD, `${asked.method} ${asked.url}`)
+  const isRequest = parseTarget(asked.url) !== null
+  const title = paint(BOLD, isRequest ? `${asked.method} ${asked.url}` : asked.url)
+  if (passed !== null) {
+    const rules = access === null ? [] : [['access', accessLines(access, paint)] as const]
+    return `${title}\n\n${[...rules, ['way', wrapped(passed)] as const].map((one) => section(one, paint)).join('')}`
+  }
   if (wrong !== null) return `${title}\n${section(['wrong', [paint(RED, wrong)]], paint)}`
   const sections: Section[] = [
     ...(listener === null ? [] : [['listener', listenerLines(listener, paint)] as const]),

@@ -3,12 +3,12 @@ import { existsSync } from 'node:fs'
 import { readBlocklist } from '../blocking/blocklist.ts'
 import { sizeText } from '../config/units.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
-import type { Refusal } from '../forward/access.ts'
+import type { Refusal, Use } from '../forward/access.ts'
 import { openAuthority } from '../forward/authority.ts'
 import { makeGuard } from '../forward/guard.ts'
 import { OwnAddresses } from '../forward/own-addresses.ts'
 import { blockedBy, hasPassed, proxyAuthorization } from '../http/forwarding.ts'
-import { formatDestination } from '../net/destination.ts'
+import { formatDestination, type NamedDestination } from '../net/destination.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import type { ForwardPlan, InterceptPlan, ListenerPlan, QuotaPlan, UserRatePlan, UserRatesPlan } from '../plan/plan.ts'
 import { BUSY, credentialsIn, Passwords, rememberedUsers } from '../policy/passwords.ts'
@@ -23,22 +23,14 @@ export interface Admission {
 
 export async function explainAdmission(listener: ListenerPlan, forward: ForwardPlan, { head, ip }: Asking): Promise<Admission> {
   const checks: AccessCheck[] = []
-  const add = (rule: string, text: string, refusal: Refusal | null): boolean => {
-    checks.push({
-      rule,
-      text: clean(refusal === null ? text : (refusal.detail ?? errorTable[refusal.code].text)),
-      isRefused: refusal !== null,
-    })
-    return refusal === null
-  }
+  const add = adding(checks)
   const refusedBy = (code: ErrorCode): Admission => {
     const { status, text } = errorTable[code]
     return { checks, refused: { kind: 'error', code, status, because: text } }
   }
-  const { access, users } = forward
-  const client = access.refuseClient(ip)
-  if (!add('clients', access.rules.clients === null ? 'every client is served' : `${ip} is one of them`, client))
-    return refusedBy(client!.code)
+  const { users } = forward
+  const client = addClient(forward, ip, add)
+  if (client !== null) return refusedBy(client)
   if (users !== null) {
     const { text, refusal } = await explainUser(users, head)
     if (!add('auth', text, refusal)) return refusedBy('proxy_auth_required')
@@ -47,24 +39,65 @@ export async function explainAdmission(listener: ListenerPlan, forward: ForwardP
     add('loop', '', { code: 'loop_detected', detail: `Via names this listener, ${listener.via}` })
     return refusedBy('loop_detected')
   }
-  const destination = head.destination!
-  const use = head.method === 'CONNECT' ? 'tunnel' : 'http'
+  const refused = await addPlace(forward, { destination: head.destination!, use: head.method === 'CONNECT' ? 'tunnel' : 'http' }, add)
+  return refused === null ? { checks, refused: null } : refusedBy(refused)
+}
+
+/** The same of a client that asks by SOCKS. `refused`: why, null: it is let through. */
+export async function explainTunnel(
+  forward: ForwardPlan,
+  { destination, ip }: { readonly destination: NamedDestination; readonly ip: string },
+): Promise<{ readonly checks: readonly AccessCheck[]; readonly refused: ErrorCode | null }> {
+  const checks: AccessCheck[] = []
+  const add = adding(checks)
+  const client = addClient(forward, ip, add)
+  if (client !== null) return { checks, refused: client }
+  if (forward.users !== null) add('auth', 'a name and a password are wanted, which SOCKS4 has none of; taken for given here', null)
+  return { checks, refused: await addPlace(forward, { destination, use: 'tunnel' }, add) }
+}
+
+/** True: the rule lets it pass. */
+type Add = (rule: string, text: string, refusal: Refusal | null) => boolean
+
+function adding(checks: AccessCheck[]): Add {
+  return (rule, text, refusal) => {
+    checks.push({
+      rule,
+      text: clean(refusal === null ? text : (refusal.detail ?? errorTable[refusal.code].text)),
+      isRefused: refusal !== null,
+    })
+    return refusal === null
+  }
+}
+
+function addClient({ access }: ForwardPlan, ip: string, add: Add): ErrorCode | null {
+  const refused = access.refuseClient(ip)
+  add('clients', access.rules.clients === null ? 'every client is served' : `${ip} is one of them`, refused)
+  return refused?.code ?? null
+}
+
+/** Why it is refused; null: it is not. */
+async function addPlace(
+  forward: ForwardPlan,
+  { destination, use }: { readonly destination: NamedDestination; readonly use: Use },
+  add: Add,
+): Promise<ErrorCode | null> {
+  const { access } = forward
   const own = new OwnAddresses()
   const refused = access.refuseDestination(destination, use, makeGuard({ opened: forward.opened, isOwn: (address) => own.has(address) }))
   const place = formatDestination(destination)
   const looked =
     destination.kind === 'name' && forward.parent === null ? `; the addresses of ${destination.host} are judged when they are dialled` : ''
-  if (!add('allow', `${place} may be reached ${use === 'tunnel' ? 'by a tunnel' : 'by plain HTTP'}${looked}`, refused))
-    return refusedBy(refused!.code)
+  if (!add('allow', `${place} may be reached ${use === 'tunnel' ? 'by a tunnel' : 'by plain HTTP'}${looked}`, refused)) return refused!.code
   const { quota, bandwidth } = forward
   if (quota !== null) add('quota', quotaText(quota), null)
   if (bandwidth !== null) add('bandwidth', bandwidthText(bandwidth), null)
   if (forward.parent !== null) add('parent', `goes by way of ${forward.parent.name}`, null)
   if (forward.intercept !== null && use === 'tunnel') add('intercept', explainInterception(forward.intercept, destination.host), null)
-  if (forward.block === null) return { checks, refused: null }
+  if (forward.block === null) return null
   const list = await readBlocklist(forward.block, () => Promise.resolve())
   const blocked = blockedBy((host) => list.match(host), destination.host)
-  return add('block', `${destination.host} is in no list`, blocked) ? { checks, refused: null } : refusedBy('host_blocked')
+  return add('block', `${destination.host} is in no list`, blocked) ? null : 'host_blocked'
 }
 
 /** As far as is known before the client has said which name its TLS asks for. */

@@ -1,8 +1,7 @@
 /** Which listener a URL reaches: by its port, else by its scheme. */
-import { formatListen, isIp } from '../net/address.ts'
+import { formatListen } from '../net/address.ts'
 import { httpListenersOf } from '../plan/http-listeners.ts'
 import type { AnyListenerPlan, ListenerPlan, Plan, TcpListenerPlan } from '../plan/plan.ts'
-import { placesOf } from '../upstream/places.ts'
 import type { Asked } from './explanation.ts'
 
 export interface Target {
@@ -13,26 +12,6 @@ export interface Target {
   readonly port: number | null
   /** From the path on, as typed. */
   readonly target: string
-}
-
-/** What becomes of a client of UDP: `udp://example.com:443`, whose name a QUIC client asks for. */
-export function explainDatagrams(plan: Plan, url: string, from: string): string {
-  const [, host = '', digits] = /^udp:\/\/([^/?#\s]*?)(?::(\d{1,5}))?\/?$/i.exec(url) ?? []
-  const listeners = plan.listeners.filter((one) => one.kind === 'udp')
-  const [listener] = digits === undefined ? listeners : listeners.filter((one) => hasPort(one, Number(digits)))
-  if (listener === undefined) return digits === undefined ? 'the config has no UDP listener' : `no UDP listener listens on port ${digits}`
-  const name = host.toLowerCase()
-  const isQuic = name !== '' && !isIp(name.replace(/^\[|\]$/g, ''))
-  const decided = listener.routes.match(from, null)
-  const needsName = decided === 'undecided'
-  const route = needsName ? listener.routes.match(from, isQuic ? { serverName: name, alpn: ['h3'] } : 'none') : decided
-  const what = needsName && isQuic ? `QUIC for ${name} from ${from}` : needsName ? `what is no QUIC from ${from}` : `datagrams from ${from}`
-  if (route === null || route === 'undecided')
-    return `${listener.name} is a UDP listener, and none of its routes takes ${what}: they are dropped`
-  const { upstream, endpoints } = placesOf(route.destination, from)
-  const [first, ...others] = endpoints.map(({ address }) => address)
-  const then = others.length === 0 ? '' : `, and where nobody listens there, to ${others.join(', ')}`
-  return `${listener.name} is a UDP listener: ${route.id} passes ${what} on to ${upstream}, to ${first ?? 'nowhere: every weight is 0'}${then}`
 }
 
 /** Null for what is no URL of HTTP. A URL may lack its scheme, or be a path alone. */
@@ -53,8 +32,12 @@ export interface Choice {
   readonly because: string
 }
 
-/** A sentence if there is no such listener. */
-export function chooseListener(plan: Plan, target: Target, { listener: name, from }: Pick<Asked, 'listener' | 'from'>): Choice | string {
+/** A sentence if there is no such listener; `passed`: what becomes of a connection in which nobody looks for requests. */
+export function chooseListener(
+  plan: Plan,
+  target: Target,
+  { listener: name, from }: Pick<Asked, 'listener' | 'from'>,
+): Choice | Passed | string {
   const { scheme, port } = target
   const all = httpListenersOf(plan.listeners)
   // The port of its URL is that of the place that a request to a forward proxy names.
@@ -92,17 +75,30 @@ function toForwardProxy([first, ...others]: readonly ListenerPlan[]): Choice {
   }
 }
 
-function hasPort({ addresses }: AnyListenerPlan, port: number): boolean {
+export function hasPort({ addresses }: AnyListenerPlan, port: number): boolean {
   return addresses.some((address) => address.kind !== 'unix' && address.port === port)
 }
 
 /** Its routes choose connections: requests are seen only behind those to HTTP. */
-function inTcp({ name, routes, hooks }: TcpListenerPlan, { scheme, authority }: Target, from: string): Choice | string {
-  const host = authority.replace(/:\d+$/, '').toLowerCase()
-  const isTls = scheme === 'https'
+function inTcp(listener: TcpListenerPlan, { scheme, authority }: Target, from: string): Choice | Passed {
+  return connectionTo(listener, { isTls: scheme === 'https', host: authority.replace(/:\d+$/, '').toLowerCase() }, from)
+}
+
+export interface Passed {
+  /** A sentence. */
+  readonly passed: string
+}
+
+/** A connection as its first bytes make it: of TLS for a host, or of something else. */
+export function connectionTo(
+  { name, routes, hooks }: TcpListenerPlan,
+  { isTls, host }: { readonly isTls: boolean; readonly host: string },
+  from: string,
+): Choice | Passed {
   const route = routes.match(from, isTls ? { serverName: host, alpn: ['h2', 'http/1.1'] } : 'none')
   const what = isTls ? `TLS for ${host}` : 'what is no TLS'
-  if (route === null || route === 'undecided') return `${name} is a TCP listener, and none of its routes takes ${what}: it is closed`
+  if (route === null || route === 'undecided')
+    return { passed: `${name} is a TCP listener, and none of its routes takes ${what}: it is closed` }
   const { destination } = route
   if (destination.kind === 'http') return { listener: destination.listener, because: `${route.id} takes ${what}` }
   const to =
@@ -110,7 +106,7 @@ function inTcp({ name, routes, hooks }: TcpListenerPlan, { scheme, authority }: 
   const uses = [...hooks, ...route.hooks].map((hook) => hook.name)
   const asked = uses.length === 0 ? '' : `; before it asks ${uses.join(', ')}`
   const how = route.tls === null ? 'as it is' : 'past its TLS'
-  return `${name} is a TCP listener: ${route.id} passes ${what} on to ${to}, ${how}, and sees no request${asked}`
+  return { passed: `${name} is a TCP listener: ${route.id} passes ${what} on to ${to}, ${how}, and sees no request${asked}` }
 }
 
 export function schemeOf({ tls }: ListenerPlan): 'http' | 'https' {

@@ -14,7 +14,7 @@ import { explainer } from './support.ts'
 
 const golden = join(import.meta.dirname, 'diagrams.txt')
 const tls = certificates === null ? 'undefined' : JSON.stringify({ cert: certificates.server.certFile, key: certificates.server.keyFile })
-const ask = await explainer(`import { defineConfig, forward, http, respond, tcp, udp, upstream } from 'sluice'
+const ask = await explainer(`import { defineConfig, forward, http, respond, socks, tcp, udp, upstream } from 'sluice'
 const bank = upstream('bank', { endpoints: ['10.0.0.5:443'], proxyProtocol: 2 })
 const mq = upstream('mq', { endpoints: ['10.0.0.9:5672'] })
 const anew = upstream('anew', { endpoints: ['10.0.0.10:443'], tls: true })
@@ -31,6 +31,8 @@ export default defineConfig({
     web: http({ listen: ':8080', routes: [{ path: '/a', respond: respond(200, 'a') }, { path: '/b', to: mq }, { to: mq }] }),
     secure: http({ listen: ':9443', tls, routes: [{ to: anew }] }),
     out: forward({ listen: '127.0.0.1:3128' }),
+    s: socks({ listen: '127.0.0.1:1080', udp: true, proxyProtocol: 'require', trust: '127.0.0.1' }),
+    both: forward({ listen: '127.0.0.1:3129', socks: true }),
     dns: udp({ listen: ':53', routes: [{ to: '10.0.0.53:53' }] }),
     quic: udp({ listen: ':443', routes: [{ sni: 'bank.test', to: '10.0.0.5:443' }] }),
   },

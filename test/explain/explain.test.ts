@@ -151,7 +151,7 @@ test('the listener is chosen by name, by port, by scheme', async () => {
   assert.is(await chosen('https://x/'), 'web: none speaks https; this is the first')
   assert.is(await chosen('/', 'plain'), 'plain: it was named')
   assert.is(await chosen('/', 'wbe'), 'there is no listener wbe; there are web, plain')
-  assert.is(await chosen('ftp://x/'), 'ftp://x/ is no http or https URL')
+  assert.is(await chosen('ftp://x/'), 'ftp://x/ is no URL of a kind that is known: http, https, udp, tcp, tls, socks4 or socks5')
 })
 
 test('what the listener refuses, with the reason', async () => {

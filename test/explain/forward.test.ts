@@ -72,6 +72,36 @@ test('a refusal is told by its rule, and nothing behind it is asked', async () =
   assert.is(await refused({ url: 'http://ads.test/' }), '403 host_blocked: block: ads.test in hosts')
 })
 
+test('of SOCKS the same rules are told, and the reply', async () => {
+  const socks = await explainer(`import { blocklist, defineConfig, forward, socks } from 'sluice'
+    const block = blocklist({ hosts: 'ads.test' })
+    export default defineConfig({ listeners: {
+      s: socks({ listen: '127.0.0.1:1080', auth: { users: { ann: 'pw' } }, allow: { clients: ['127.0.0.1'] }, quota: { bytes: '10gb', per: '1d' }, block }),
+      out: forward({ listen: '127.0.0.1:3128', socks: true, block }),
+    } })`)
+  const told = async (url: string, more = {}) => {
+    const { passed, access, wrong } = await socks({ url, ...more })
+    return passed === null
+      ? `wrong: ${wrong}`
+      : `${passed} | ${access!.map(({ rule, isRefused }) => `${isRefused ? '-' : '+'}${rule}`).join(' ')}`
+  }
+  assert.is(
+    await told('socks5://example.com:443'),
+    's speaks SOCKS: SOCKS5 to example.com:443 from 127.0.0.1 is connected, as far as can be told before it is dialled | +clients +auth +allow +quota +block',
+  )
+  assert.match(await told('socks5://ads.test:443'), 'is answered with reply 2: host_blocked | +clients +auth +allow +quota -block')
+  assert.match(
+    await told('socks4://127.0.0.1:443', { listener: 'out' }),
+    'out speaks SOCKS: SOCKS4 to 127.0.0.1:443 from 127.0.0.1 is rejected: address_refused',
+  )
+  assert.match(await told('socks5://example.com:22'), 'reply 2: port_refused')
+  assert.match(await told('socks5://example.com:443', { from: '192.0.2.1' }), 'is reset, without an answer: client_refused | -clients')
+  assert.is(await told('socks5://example.com'), 'wrong: what a client of SOCKS asks for is a host and a port: socks5://example.com:443')
+  assert.is(await told('socks5://example.com:443', { listener: 'nobody' }), 'wrong: there is no listener nobody that speaks SOCKS')
+  const text = formatExplanation(await socks({ url: 'socks5://ads.test:443' }), { color: false })
+  assert.match(text, /quota {4}in 1d, both ways together: each user 10gb/)
+})
+
 test('what is no request to a proxy is refused as it would be', async () => {
   const { request } = await ask({ url: 'http://user@www.example.com/' })
   assert.equal([request?.refused?.code, request?.refused?.status], ['bad_host', 400])

@@ -21,15 +21,44 @@ export default defineConfig({
 })`)
 
 test('a connection that is passed on holds no request to explain', async () => {
-  const { wrong } = await ask({ url: 'https://bank.test:8443/x' })
-  assert.is(wrong, 'edge is a TCP listener: edge/bank passes TLS for bank.test on to bank, as it is, and sees no request')
+  const { wrong, passed } = await ask({ url: 'https://bank.test:8443/x' })
+  assert.is(wrong, null)
+  assert.is(passed, 'edge is a TCP listener: edge/bank passes TLS for bank.test on to bank, as it is, and sees no request')
   const asked = await ask({ url: 'https://asked.test:8443/' })
   assert.is(
-    asked.wrong,
+    asked.passed,
     'edge is a TCP listener: edge/asked passes TLS for asked.test on to bank, as it is, and sees no request; before it asks edge/asked/use[0]',
   )
   const other = await ask({ url: 'https://other.test:8443/' })
-  assert.is(other.wrong, 'edge is a TCP listener, and none of its routes takes TLS for other.test: it is closed')
+  assert.is(other.passed, 'edge is a TCP listener, and none of its routes takes TLS for other.test: it is closed')
+})
+
+test('a connection may be asked about without a request', async () => {
+  const passed = async (url: string, more = {}) => {
+    const told = await ask({ url, ...more })
+    return told.passed ?? `wrong: ${told.wrong}`
+  }
+  assert.is(
+    await passed('tls://bank.test:8443'),
+    'edge is a TCP listener: edge/bank passes TLS for bank.test on to bank, as it is, and sees no request',
+  )
+  assert.is(await passed('tcp://:8443'), 'edge is a TCP listener, and none of its routes takes what is no TLS: it is closed')
+  assert.match(await passed('tls://bank.test', { listener: 'edge' }), 'edge/bank passes TLS')
+  assert.match(
+    await passed('tcp://:8443', { from: '10.1.2.3' }),
+    'finds requests in it; ask about one: sluice explain GET http://example.com/',
+  )
+  assert.is(await passed('tcp://:1'), 'wrong: no TCP listener listens on port 1')
+  assert.is(await passed('tcp://x', { listener: 'web' }), 'wrong: there is no TCP listener web; there are edge')
+  assert.match(await passed('tcp://a b'), /^wrong: tcp:\/\/a b names no place: /)
+  assert.match(await passed('gopher://x'), /^wrong: gopher:\/\/x is no URL of a kind that is known/)
+  const text = formatExplanation(await ask({ url: 'tls://bank.test:8443' }), { color: false })
+  assert.match(text, /^tls:\/\/bank\.test:8443\n\nway {7}edge is a TCP listener: /)
+})
+
+test('what may be a mistyped id is told to be taken for a host', async () => {
+  assert.match((await ask({ url: 'nope-1' })).listener!.because, 'nope-1 is taken for a host: the id of a request has ten characters')
+  assert.not.match((await ask({ url: 'http://nope-1/' })).listener!.because, 'taken for')
 })
 
 test('of HTTP in a route everything is told', async () => {

@@ -11,7 +11,10 @@ export default defineConfig({
     quic: udp({ listen: ':443', routes: [{ sni: 'bank.test', to: '10.0.0.7:443' }] }),
   },
 })`)
-const told = async (url: string, from = '10.1.2.3') => (await ask({ url, from })).wrong ?? 'it is explained'
+const told = async (url: string, from = '10.1.2.3') => {
+  const { passed, wrong } = await ask({ url, from })
+  return passed ?? wrong ?? 'it is explained'
+}
 
 test('a client goes to the same endpoint whoever asks, and elsewhere only where nobody listens', async () => {
   const text = await told('udp://:53')
@@ -27,10 +30,7 @@ test('a client goes to the same endpoint whoever asks, and elsewhere only where 
 })
 
 test('the name in the URL is what a QUIC client asks for', async () => {
-  assert.is(
-    await told('udp://bank.test:443'),
-    'quic is a UDP listener: quic[0] passes QUIC for bank.test from 10.1.2.3 on to 10.0.0.7:443, to 10.0.0.7:443',
-  )
+  assert.is(await told('udp://bank.test:443'), 'quic is a UDP listener: quic[0] passes QUIC for bank.test from 10.1.2.3 on to 10.0.0.7:443')
   assert.match(await told('udp://other.test:443'), /none of its routes takes QUIC for other\.test from 10\.1\.2\.3: they are dropped$/)
   assert.match(await told('udp://192.0.2.1:443'), /none of its routes takes what is no QUIC from 10\.1\.2\.3/)
   assert.is(await told('udp://bank.test:1'), 'no UDP listener listens on port 1')
