@@ -163,7 +163,7 @@ test('files that several packages hold are the same', () => {
 test('the README of the repository names them all', () => {
   const readme = read(root, 'README.md')
   for (const plugin of plugins) assert.ok(readme.includes(`\`${plugin}\``), plugin)
-  assert.is(plugins.length, 10)
+  assert.is(plugins.length, 11)
 })
 
 test.run()
