@@ -55,7 +55,7 @@ export class MemoryStore<Pending> {
   #limits: MemoryLimits
   readonly #records = new Map<string, KeyRecord<Pending>>()
   /** As many as there are records. */
-  readonly #byUrl = new Map<string, KeyRecord<Pending>[]>()
+  readonly #byUrl = new Map<string, Set<KeyRecord<Pending>>>()
   readonly #kept = new Sieve<StoredResponse | Mark>()
   /** Of bodies that are still coming. */
   #reserved = 0
@@ -92,13 +92,13 @@ export class MemoryStore<Pending> {
       record = { key, url, responses: [], pending: [], mark: null }
       this.#records.set(key, record)
       const others = this.#byUrl.get(url)
-      if (others === undefined) this.#byUrl.set(url, [record])
-      else others.push(record)
+      if (others === undefined) this.#byUrl.set(url, new Set([record]))
+      else others.add(record)
     }
     return record
   }
 
-  ofUrl(url: string): readonly KeyRecord<Pending>[] {
+  ofUrl(url: string): Iterable<KeyRecord<Pending>> {
     return this.#byUrl.get(url) ?? []
   }
 
@@ -107,9 +107,9 @@ export class MemoryStore<Pending> {
     if (record.responses.length > 0 || record.pending.length > 0 || record.mark !== null) return
     if (this.#records.get(record.key) !== record) return
     this.#records.delete(record.key)
-    const others = this.#byUrl.get(record.url)!.filter((other) => other !== record)
-    if (others.length === 0) this.#byUrl.delete(record.url)
-    else this.#byUrl.set(record.url, others)
+    const others = this.#byUrl.get(record.url)!
+    others.delete(record)
+    if (others.size === 0) this.#byUrl.delete(record.url)
   }
 
   /** False: there is no room for a body that is to come; `bytes` may be less than it becomes. */

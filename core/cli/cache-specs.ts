@@ -60,3 +60,27 @@ export const cacheStat: CommandSpec = {
   exits: [ok, [1, 'no such proxy is running, or it has no such cache'], usage],
   environment: [controlVariable],
 }
+
+export const cacheWarm: CommandSpec = {
+  name: 'cache warm',
+  operands: { least: 1, most: 10_000 },
+  usage: ['cache warm FILE|URL… [options]'],
+  summary: 'ask for a list of URLs, so that caches have them',
+  about:
+    'Sends a GET for each URL, by way of DNS or to the address you name, and tells what the caches made of it. A file has one URL a line, # begins a comment, - is ' +
+    'standard input. Each request gets to one worker: others have what it fetched if the cache has shared memory, a disk or a store.',
+  options: [
+    { name: 'to', value: 'HOST:PORT', help: 'connect there, whatever the host of a URL, as to a proxy that DNS does not name yet' },
+    { name: 'concurrency', value: 'N', help: 'so many requests at once, up to 256 (default: 4)' },
+    { name: 'accept-encoding', value: 'LIST', help: 'what the requests accept, gzip say (default: nothing is said)' },
+    { name: 'timeout', value: 'DURATION', help: 'for each answer (default: 30s)' },
+    { name: 'insecure', help: 'whatever certificate there is will do' },
+    json,
+  ],
+  examples: [
+    ['sluice cache warm https://example.com/ https://example.com/news', 'two pages'],
+    ['sluice cache warm urls.txt --to 127.0.0.1:8080 --concurrency 16', 'a list, before DNS names this proxy'],
+  ],
+  exits: [ok, [1, 'some could not be had: no answer, or one from 400 on'], usage],
+  environment: [],
+}

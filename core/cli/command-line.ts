@@ -22,6 +22,7 @@ import {
   readWorkers,
   textOf,
   UsageError,
+  warmOptions,
 } from './option-values.ts'
 
 /** Runs to the end of the command; the number is the exit code. */
@@ -85,6 +86,10 @@ async function runCommand({ command, options, rest }: ParsedCommand, cacheFolder
       return cache({ kind: 'purge', ...purgeOf(rest[0], options) }, options)
     case commands.cacheList:
       return cache({ kind: 'list', prefix: rest[0] ?? '', most: readMost(textOf(options, 'most') ?? '100') }, options)
+    case commands.cacheWarm: {
+      const { runCacheWarm } = await import('./cache-warm.ts')
+      return runCacheWarm({ sources: rest, ...warmOptions(options) })
+    }
     case commands.cacheStat:
       return cache({ kind: 'stat' }, options)
     case commands.endpointsList:

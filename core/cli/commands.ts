@@ -1,6 +1,6 @@
 /** Every command with its options, as the parser reads them and the help tells them. Data alone. */
 import type { CommandSpec, Grammar, OptionSpec } from './arguments.ts'
-import { cacheList, cachePurge, cacheStat } from './cache-specs.ts'
+import { cacheList, cachePurge, cacheStat, cacheWarm } from './cache-specs.ts'
 import { caCreate, caShow, caTrustHelp, certDev } from './certificate-specs.ts'
 import { endpointsAdd, endpointsDrain, endpointsList, endpointsRemove, endpointsUndrain } from './endpoint-specs.ts'
 import { config, controlVariable, json, noColor, ok, usage, whichAbout, whichOptions } from './shared-options.ts'
@@ -294,6 +294,7 @@ export const commands = {
   cachePurge,
   cacheList,
   cacheStat,
+  cacheWarm,
   endpointsList,
   endpointsAdd,
   endpointsDrain,
@@ -322,6 +323,7 @@ export const grammar: Grammar = {
     cachePurge,
     cacheList,
     cacheStat,
+    cacheWarm,
     endpointsList,
     endpointsAdd,
     endpointsDrain,
@@ -343,7 +345,7 @@ export const overviewParts = {
   groups: [
     ['Run', [url, run]],
     ['Look', [check, explain, transparentRules, status, endpointsList, cacheStat, cacheList, pluginProfile]],
-    ['Change', [reload, stop, endpointsAdd, endpointsDrain, endpointsUndrain, endpointsRemove, cachePurge]],
+    ['Change', [reload, stop, endpointsAdd, endpointsDrain, endpointsUndrain, endpointsRemove, cachePurge, cacheWarm]],
     ['Create', [init, types, pluginNew, certDev, caCreate, caShow, caTrustHelp, completion]],
   ],
   examples: [

@@ -4,6 +4,7 @@ import { parseDuration } from '../config/units.ts'
 import { parseEndpoint } from '../net/address.ts'
 import { maxProfileSeconds } from '../process/control-protocol.ts'
 import type { Options } from './arguments.ts'
+import type { WarmOptions } from './cache-warm.ts'
 import type { CheckFormat } from './check.ts'
 import type { Choice } from './control-client.ts'
 
@@ -115,3 +116,24 @@ export function readQuestion(words: readonly string[]): readonly [first: string,
 }
 
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'CONNECT', 'TRACE'])
+
+/** Of `cache warm`. */
+export function warmOptions(options: Options): Omit<WarmOptions, 'sources'> {
+  const concurrency = textOf(options, 'concurrency') ?? '4'
+  const count = /^\d{1,3}$/.test(concurrency) ? Number(concurrency) : 0
+  if (count < 1 || count > 256) throw new UsageError(`--concurrency takes a number from 1 to 256, not ${concurrency}`)
+  const timeout = textOf(options, 'timeout') ?? '30s'
+  const timeoutMs = parseDuration(timeout)
+  if (timeoutMs === null || timeoutMs === 0 || timeoutMs > 3_600_000)
+    throw new UsageError(`--timeout takes a duration such as 5s, up to an hour, not ${timeout}`)
+  const to = textOf(options, 'to')
+  const target = to === null ? null : (parseEndpoint(to)?.target ?? null)
+  if (to !== null && (target === null || target.kind === 'unix')) throw new UsageError(`--to takes HOST:PORT, not ${to}`)
+  return {
+    ...{ concurrency: count, timeoutMs, insecure: options.insecure === true, json: options.json === true },
+    ...{
+      to: target === null || target.kind === 'unix' ? null : { host: target.host, port: target.port },
+      acceptEncoding: textOf(options, 'accept-encoding'),
+    },
+  }
+}
