@@ -97,7 +97,7 @@ export abstract class Passing extends Answering implements AnswerTaker {
 
   /** More of the body has come than may go on. */
   protected overrun(): void {
-    this.breakOff('content_blocked', `a body of more than ${this.response!.mostBody} bytes`)
+    if (this.stage !== 'ended') this.breakOff('content_blocked', `a body of more than ${this.response!.mostBody} bytes`)
   }
 
   /** The client took what was written. */

@@ -50,7 +50,7 @@ export abstract class Responding extends Passing implements ResponseTaker {
     this.answeredAt = monotonicMs()
     this.upstreamMs = this.answeredAt - this.sentAt
     if (this.request.upgrade !== null && this.isTakenForUpgrade(head)) return
-    if (this.service.forward !== null && head.status === 407) return this.refuseChallenge()
+    if (this.service.forward !== null && !this.isForClient(head)) return
     this.response = head
     this.length = length
     this.stage = 'responseHooks'
@@ -70,10 +70,15 @@ export abstract class Responding extends Passing implements ResponseTaker {
     return true
   }
 
-  /** Of a parent, or of an origin that would have the client's password for this proxy (RFC 9110 §11.7.1: it is for the next proxy alone). */
-  private refuseChallenge(): void {
+  /** Of the forward side. */
+  private isForClient(head: ResponseHead): boolean {
+    // RFC 7838: ways to the server that this proxy would not see.
+    if (this.downstream.inside !== null) head.delete('alt-svc')
+    if (head.status !== 407) return true
+    // Of a parent, or of an origin that would have the client's password for this proxy (RFC 9110 §11.7.1: it is for the next proxy alone).
     this.giveUp()
     this.fail('parent_refused', 'it answered 407: it wants another name and password')
+    return false
   }
 
   onUpgraded(head: ResponseHead, connection: UpstreamConnection, rest: Buffer): void {

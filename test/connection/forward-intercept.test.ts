@@ -4,20 +4,25 @@ import { chmodSync } from 'node:fs'
 import { connect as connectHttp2 } from 'node:http2'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { blocklist, type ForwardOptions } from '../../core/index.ts'
+import { bandwidth, blocklist, type ForwardOptions } from '../../core/index.ts'
 import { makeAuthority } from '../../core/net/certificate.ts'
 import type { Issued } from '../../core/net/certificate-issuer.ts'
+import { eventually } from '../support/deadline.ts'
 import { forwarding, strictly } from '../support/forward.ts'
 import { askOn, certificateFor, OwnAuthority, openTunnel, secureTunnel, startSecureOrigin } from '../support/interception.ts'
 import { startOrigin } from '../support/origin.ts'
 import { startProxy } from '../support/proxy.ts'
+import { turnable } from '../support/turnable.ts'
 
 const GET = (host: string, path = '/', more = ''): string => `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n${more}\r\n`
 const told = (_: unknown, response: { end(text: string): void }): void => response.end('inside')
 
 test('a request in a tunnel is seen, changed and logged as any other, and its server is verified', async () => {
   using authority = new OwnAuthority()
-  await using origin = await startSecureOrigin(({ url, headers }, response) => response.end(`${url} ${headers['x-seen']} ${headers.via}`))
+  await using origin = await startSecureOrigin(({ url, headers }, response) => {
+    response.setHeader('Alt-Svc', 'h3=":443"')
+    response.end(`${url} ${headers['x-seen']} ${headers.via}`)
+  })
   const use: ForwardOptions['use'] = [
     { onRequest: (req) => void req.headers.set('x-seen', req.path), onResponse: (res) => void res.headers.set('x-read', 'yes') },
   ]
@@ -30,6 +35,7 @@ test('a request in a tunnel is seen, changed and logged as any other, and its se
   assert.is(client.getPeerCertificate().subjectaltname, 'DNS:localhost')
   const text = await askOn(client, GET(`localhost:${origin.port}`, '/a%2Fb/../c?d'))
   assert.match(text, /^HTTP\/1\.1 200 OK\r\n.*x-read: yes/is)
+  assert.not.match(text, /alt-svc/i)
   assert.match(text, /\/a%2Fb\/\.\.\/c\?d \/a%2Fb\/\.\.\/c 1\.1 sluice-/)
   const [tunnel, inside] = [await proxy.exchange(1), await proxy.exchange(2)]
   assert.equal([tunnel.method, tunnel.status, tunnel.reason, tunnel.endpoint], ['CONNECT', 200, null, null])
@@ -145,6 +151,22 @@ test('what is no TLS passes unread, and so does TLS that says it is not HTTP', a
   })
   assert.is(String(client.getPeerCertificate().issuer.CN), 'The servers')
   client.destroy()
+})
+
+test('what passes unread goes no faster than its tunnel may', async () => {
+  using authority = new OwnAuthority()
+  const { deadlines, turn } = turnable()
+  await using plain = await startOrigin(undefined, { raw: true, onConnection: () => 'x'.repeat(5000) })
+  const options = { ...authority.options(), use: [bandwidth({ response: '1kb' })] }
+  await using proxy = await startProxy({ ...forwarding(options, [plain.port]), deadlines })
+  using c = await proxy.connect()
+  c.send(`CONNECT 127.0.0.1:${plain.port} HTTP/1.1\r\nHost: 127.0.0.1:${plain.port}\r\n\r\nSSH-2.0-x\r\n`)
+  await c.until('x'.repeat(1000))
+  assert.not.match(Buffer.concat(c.received).latin1Slice(), 'x'.repeat(2000))
+  await eventually(() => {
+    turn(1000)
+    return Buffer.concat(c.received).latin1Slice().endsWith('x'.repeat(5000)) || undefined
+  }, 'the rest has not come')
 })
 
 test('without a server name the certificate is for the host of CONNECT', async () => {

@@ -79,13 +79,15 @@ test('a size, as announced, also of the whole that a part is of; and as counted'
   const chunks = (count: number): string => `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${'1\r\nx\r\n'.repeat(count)}0\r\n\r\n`
   const whole = await asked(options, chunks(1024))
   assert.equal([whole.status, whole.text.length, whole.reason], [200, 1024, null])
-  await using origin = await startOrigin(() => chunks(1025))
+  await using origin = await startOrigin(() => chunks(5000))
   await using proxy = await startWith([contentFilter(options)], origin)
   using c = await proxy.connect()
   c.send(get())
   await c.closed()
   const { reason, detail } = await proxy.exchange()
   assert.equal([reason, detail], ['content_blocked', 'a body of more than 1024 bytes'])
+  await proxy.settled()
+  assert.is(proxy.ended.length, 1, 'it ends once, whatever else came in the same read')
 })
 
 test('a size that a hook gathers, and all of which would go on at once, ends the exchange once', async () => {
