@@ -31,7 +31,7 @@ export const contentFilter: PolicyKind<ContentFilterOptions> = {
       ...(readsBodies
         ? {
             onResponseBody: {
-              ...{ mode: 'stream', maxBytes: Number.POSITIVE_INFINITY, types: options.sniff === true ? null : TEXTS },
+              ...{ mode: 'stream', maxBytes: Number.POSITIVE_INFINITY, types: options.sniff === true ? null : [...TEXTS, ''] },
               ask: (call: HookCall) => filter.judgePiece(call.part as BodyPart, call.response!),
             },
             forget: (state: number) => filter.forget(state),
@@ -115,7 +115,8 @@ class ContentFilter {
   }
 
   #watch({ type, state }: BodyPart, response: ResponseHead): Watched {
-    const isText = this.#words !== null && (TEXT_TYPES.has(type) || (this.#sniffs && type === ''))
+    // Without a type browsers find out for themselves, and take most for a page.
+    const isText = this.#words !== null && (TEXT_TYPES.has(type) || type === '')
     const charset = /charset\s*=\s*"?([\w-]+)/i.exec(response.get('content-type') ?? '')?.[1] ?? null
     const search = isText ? new WordSearch(this.#words!, charset) : null
     const watched = { search, isSniffed: !this.#sniffs, held: LIVE.has(type) ? null : [], heldBytes: 0, seenBytes: 0 }

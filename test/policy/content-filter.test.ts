@@ -136,6 +136,13 @@ for (const [coding, encode] of [
     if (coding === 'identity') assert.is((await asked(options, reply('casino', 'image/png'))).status, 200)
   })
 
+test('a word in what says no type, which browsers take for a page', async () => {
+  const options = { keywords: 'casino' }
+  const untold = (body: string): string => `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+  assert.is((await asked(options, untold('<p>Casino</p>'))).detail, 'keyword casino')
+  assert.is((await asked(options, untold(PAGE))).text, PAGE)
+})
+
 test('a word behind the first 256 KiB breaks the answer off; before, it is a page; a long page without it passes whole', async () => {
   const options = { keywords: 'casino' }
   const long = PAGE.repeat(600)
