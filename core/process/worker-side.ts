@@ -272,7 +272,11 @@ class WorkerSide<P extends Prepared> {
   }
 
   async #tellOfCaches({ id, ask }: ToWorker & { kind: 'cache' }): Promise<void> {
-    send({ kind: 'cache-told', id, told: await this.#proxy.caches.tell(ask) })
+    try {
+      send({ kind: 'cache-told', id, told: await this.#proxy.caches.tell(ask) })
+    } catch (error) {
+      send({ kind: 'failed', id, error: readable(error), problems: [] })
+    }
   }
 
   async #profile({ id, plugin, ms }: ToWorker & { kind: 'profile' }): Promise<void> {

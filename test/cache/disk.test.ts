@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parsePurge } from '../../core/cache/asks.ts'
@@ -136,6 +137,20 @@ test('an index that is none is left alone, and all begin anew', async () => {
   await written(second)
   await using third = await startBeside(folder, first)
   assert.is((await third.get('/a')).headers[status], 'sluice; hit; ttl=60')
+})
+
+test('an index that breaks while it is used is told of, and what is asked about it answered without', async () => {
+  using folder = new Folder()
+  const warned: string[] = []
+  await using first = await startOn(folder, () => fresh('kiwi'), { warn: (text) => warned.push(text) })
+  await first.get('/a')
+  await written(first)
+  const index = new DatabaseSync(join(folder.path, 'default/1/index.db'))
+  index.exec('DROP TABLE objects')
+  index.close()
+  const { listed, counts } = await first.proxy.caches.tell({ kind: 'list', cache: null, prefix: 'http://', most: 100 })
+  assert.equal([listed.map(({ where }) => where), counts.length], [['memory'], 1])
+  assert.match(warned.join(), /has an index that cannot be used/)
 })
 
 test('a purge by URL, prefix, host, tag or of all reaches the disk, softly too', async () => {

@@ -326,19 +326,27 @@ export class DiskTier implements Tier {
     const found: ListedResponse[] = []
     const now = this.#home.clock()
     for (let after: Place | null = null; found.length < most; ) {
-      const rows: readonly ListedRow[] = this.#isBroken
-        ? []
-        : this.#index.list(urlsFrom(prefix), after, Math.min(STEP, most - found.length))
-      for (const { id, url, variant, status, length: bytes, born, lifetime, purged } of rows) {
+      const rows = this.#rowsIn(prefix, after, Math.min(STEP, most - found.length))
+      for (const { tags, url, variant, status, length: bytes, born, lifetime, purged } of rows) {
         const age = Math.max(0, Math.floor((now - born) / 1000))
         const ttl = Math.min(lifetime - age, purged === null ? Number.POSITIVE_INFINITY : -Math.floor((now - purged) / 1000))
-        found.push({ url, status, bytes, age, ttl, hits: 0, variant, tags: this.#index.tagsOf(id), where: this.#kind })
+        found.push({ url, status, bytes, age, ttl, hits: 0, variant, tags, where: this.#kind })
       }
       if (rows.length < STEP) return found
       after = rows.at(-1)!
       await new Promise((resolve) => setImmediate(resolve))
     }
     return found
+  }
+
+  #rowsIn(prefix: string, after: Place | null, most: number): readonly (ListedRow & { readonly tags: readonly string[] })[] {
+    if (this.#isBroken) return []
+    try {
+      return this.#index.list(urlsFrom(prefix), after, most).map((row) => ({ ...row, tags: this.#index.tagsOf(row.id) }))
+    } catch (error) {
+      this.#indexFailed(error)
+      return []
+    }
   }
 
   async settled(): Promise<void> {
