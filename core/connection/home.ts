@@ -18,6 +18,8 @@ export interface Accepted {
 /** A tunnel that was granted to the client, and may end here. */
 export interface Granted {
   readonly wire: Wire
+  /** What came before all that its client said; null: nothing did. */
+  readonly header: ProxyHeader | null
   /** To be told its end. */
   readonly facts: TunnelFacts
   readonly destination: NamedDestination

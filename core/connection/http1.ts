@@ -423,7 +423,17 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     this.#privates?.close()
     this.#wire.writeText(`HTTP/1.1 ${head.status} ${head.reason}\r\n${head.lines()}\r\n`)
     const { destination, user, paced, meter } = tunnel
-    this.#home.granted(this, { wire: this.#wire, facts, destination, user, paced, meter, early, hasEnded: this.#ended })
+    this.#home.granted(this, {
+      wire: this.#wire,
+      header: this.#header,
+      facts,
+      destination,
+      user,
+      paced,
+      meter,
+      early,
+      hasEnded: this.#ended,
+    })
   }
 
   /** The beginning of what is not used yet: part of a head, at the most. */

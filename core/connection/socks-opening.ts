@@ -4,6 +4,7 @@
  */
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
+import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import { type SocksFault, SocksOpening, type SocksRequest, type SocksStep, socksReply } from '../net/socks.ts'
 import type { AcceptedWire, WireOwner } from '../net/wire.ts'
 import { BUSY, type Passwords } from '../policy/passwords.ts'
@@ -19,6 +20,8 @@ export interface OpeningHome {
 }
 
 export interface OpeningOptions {
+  /** What came before; null: nothing did. */
+  readonly header: ProxyHeader | null
   readonly facts: TunnelFacts
   /** Null: nobody is asked. */
   readonly passwords: Passwords | null
@@ -38,6 +41,7 @@ export class Opening implements Accepted, Timed, WireOwner {
   dueAt: number
   slot = -1
   readonly wire: AcceptedWire
+  readonly header: ProxyHeader | null
   readonly facts: TunnelFacts
   /** The client has said already that it sends no more. */
   hasEnded = false
@@ -50,6 +54,7 @@ export class Opening implements Accepted, Timed, WireOwner {
 
   constructor(wire: AcceptedWire, home: OpeningHome, options: OpeningOptions) {
     this.wire = wire
+    this.header = options.header
     this.facts = options.facts
     this.#home = home
     this.#options = options

@@ -1,6 +1,5 @@
 /** The home of one connection inside of a tunnel that ends here: its listener's, with other rules for what is written, and an end of its own. */
 import type { Accepted, ConnectionHome } from '../connection/home.ts'
-import { plainAddress } from '../http/identity.ts'
 import type { Inside } from '../http/interception.ts'
 import type { Service } from '../http/service.ts'
 import type { Wire } from '../net/wire.ts'
@@ -17,7 +16,7 @@ export class InsideHome implements ConnectionHome {
   constructor(home: InterceptionsHome, inside: Inside, { ip, over }: { readonly ip: string; readonly over: () => void }) {
     this.#home = home
     this.inside = inside
-    this.#ip = plainAddress(ip)
+    this.#ip = ip
     this.#over = over
   }
 

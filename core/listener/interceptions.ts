@@ -3,6 +3,7 @@
  * on; all others are relayed to their destination unread. Nobody is dialled before that is known.
  */
 import type { TLSSocket } from 'node:tls'
+import { peerOf } from '../connection/announced.ts'
 import type { Accepted, ConnectionHome, Granted } from '../connection/home.ts'
 import { Http1Connection } from '../connection/http1.ts'
 import { Http2Connection } from '../connection/http2.ts'
@@ -16,6 +17,7 @@ import { plainAddress } from '../http/identity.ts'
 import type { Inside } from '../http/interception.ts'
 import type { ClientHello } from '../net/client-hello.ts'
 import { makeDestination, type NamedDestination } from '../net/destination.ts'
+import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import { ANYBODY } from '../net/secured.ts'
 import { wireOfSecured } from '../net/tls-wire.ts'
 import type { AcceptedWire, Wire } from '../net/wire.ts'
@@ -134,7 +136,7 @@ export class Interceptions {
     }
   }
 
-  #terminate(stage: Accepted, { destination, user, facts }: AcceptedTunnel, { found, name, interceptor }: Terminating): void {
+  #terminate(stage: Accepted, { destination, user, facts, header }: AcceptedTunnel, { found, name, interceptor }: Terminating): void {
     const { wire, early } = found
     // What it has not taken of our answer would be lost.
     if (wire.congested) return this.#drop(stage, found, () => facts.end('handshake_failed', 'the client takes no answer'))
@@ -148,7 +150,7 @@ export class Interceptions {
       interceptor.accepted(name, facts.ip)
       facts.end(null, null)
       const inside = { destination, name, user, origination: interceptor.originationTo(name) }
-      this.#home.replace(handshake, this.#inside({ wire: wireOfSecured(carrier), alpn }, inside))
+      this.#home.replace(handshake, this.#inside({ wire: wireOfSecured(carrier), alpn, header }, inside))
     }
     const handshake = new Handshake(
       wire,
@@ -175,19 +177,29 @@ export class Interceptions {
     // Whoever would have been asked for the tunnel is taken for somebody who may.
     const [user = null] = Object.keys(service.forward?.plan.users ?? {})
     if (interceptor?.reads(name, plainAddress(wire.remoteAddress)) !== true) return null
-    return this.#inside({ wire, alpn: null }, { destination, name, user, origination: interceptor.originationTo(name) })
+    return this.#inside({ wire, alpn: null, header: null }, { destination, name, user, origination: interceptor.originationTo(name) })
   }
 
-  #inside({ wire, alpn }: { readonly wire: Wire; readonly alpn: string | null }, inside: Inside): Accepted {
-    const home: InsideHome = new InsideHome(this.#home, inside, { ip: wire.remoteAddress, over: () => this.#open.delete(home) })
+  #inside({ wire, alpn, header }: Readable, inside: Inside): Accepted {
+    const home: InsideHome = new InsideHome(this.#home, inside, {
+      ip: peerOf(wire.remoteAddress, header),
+      over: () => this.#open.delete(home),
+    })
     this.#open.add(home)
     const connection =
       alpn === 'h2'
-        ? new Http2Connection(wire, home, { scheme: 'https', header: null, secured: ANYBODY })
-        : new Http1Connection(wire, home, 'https', null, ANYBODY)
+        ? new Http2Connection(wire, home, { scheme: 'https', header, secured: ANYBODY })
+        : new Http1Connection(wire, home, 'https', header, ANYBODY)
     home.carries(connection)
     return connection
   }
+}
+
+/** What is inside of TLS. */
+interface Readable {
+  readonly wire: Wire
+  readonly alpn: string | null
+  readonly header: ProxyHeader | null
 }
 
 interface Terminating {

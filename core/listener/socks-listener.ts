@@ -106,7 +106,7 @@ export class SocksListener extends Acceptor<SocksService> implements OpeningHome
       return wire.reset()
     }
     const { udp, timeouts } = listener
-    const opening = new Opening(wire, this, { facts, passwords: forward.passwords, udp, deadlines, limitMs: timeouts.handshake })
+    const opening = new Opening(wire, this, { header, facts, passwords: forward.passwords, udp, deadlines, limitMs: timeouts.handshake })
     this.keep(opening, place)
     opening.start(early)
   }
@@ -138,13 +138,13 @@ export class SocksListener extends Acceptor<SocksService> implements OpeningHome
   }
 
   #connect(opening: Opening, { version, destination, early }: ConnectRequest, meter: Meter | null): void {
-    const { facts, wire, hasEnded } = opening
+    const { facts, wire, header, hasEnded } = opening
     const { forward, deadlines, listener, takeGranted } = this.service
     const paced = pacedBy(forward.limits?.paces(facts.user, facts.ip, (ending) => facts.whenEnded(ending)) ?? null)
     if (takeGranted !== null && forward.interception?.reads(destination.host, facts.ip) === true) {
       const answer = socksReply(version, 'granted')
       wire.write('', answer, 0, answer.length)
-      return takeGranted({ wire, facts, destination, user: facts.user, paced, meter, early, hasEnded }, this.release(opening))
+      return takeGranted({ wire, header, facts, destination, user: facts.user, paced, meter, early, hasEnded }, this.release(opening))
     }
     const options: RelayOptions = {
       ...{ facts, early, hasEnded, hooks: null, header: null, alpn: [], deadlines, idleMs: listener.timeouts.tunnelIdle },

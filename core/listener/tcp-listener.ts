@@ -233,7 +233,7 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
   #leadOn(stage: Accepted, byName: boolean, decided: Decided): void {
     const place = this.#whereItWanted(byName, decided)
     if ('code' in place) return this.#refuse(stage, decided, place)
-    const { wire, facts, early, hasEnded } = decided
+    const { wire, header, facts, early, hasEnded } = decided
     const { takeGranted } = this.service
     const { limits, interception, upstreamTo } = this.service.places!
     const meter = limits?.meter(null, facts.ip) ?? null
@@ -241,7 +241,7 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
     if (spent !== null) return this.#refuse(stage, decided, spent)
     const paced = pacedBy(limits?.paces(null, facts.ip, (ending) => facts.whenEnded(ending)) ?? null)
     if (takeGranted !== null && interception?.reads(place.host, facts.ip) === true)
-      return takeGranted({ wire, facts, destination: place, user: null, paced, meter, early, hasEnded }, this.release(stage))
+      return takeGranted({ wire, header, facts, destination: place, user: null, paced, meter, early, hasEnded }, this.release(stage))
     this.#relay(stage, wire, { ...this.#relayOptions(upstreamTo(place, null), decided), paced, meter })
   }
 

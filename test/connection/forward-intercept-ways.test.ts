@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { blocklist, type Config, cache, contentFilter, defineConfig, http, respond } from '../../core/index.ts'
-import { forwarding } from '../support/forward.ts'
+import { forwarding, local, strictly } from '../support/forward.ts'
 import { askOn, OwnAuthority, openTunnel, secureTunnel, startSecureOrigin } from '../support/interception.ts'
 import { startProxy } from '../support/proxy.ts'
 import { connectTo, credentials, GRANTED } from '../support/socks.ts'
@@ -58,6 +58,25 @@ test('who comes by SOCKS on that port is read, too', async () => {
   passed.destroy()
   // The one to the server that is kept.
   await proxy.open(1)
+})
+
+test('inside of a tunnel a client is whom the PROXY header names, too', async () => {
+  using authority = new OwnAuthority()
+  await using origin = await startSecureOrigin((_, response) => response.end('inside'))
+  const allow = { ...local, ports: [origin.port], clients: '203.0.113.7' }
+  await using proxy = await startProxy(
+    strictly({ ...authority.options(), allow, socks: true, proxyProtocol: 'require', trust: '127.0.0.1' }),
+  )
+  const header = 'PROXY TCP4 203.0.113.7 192.0.2.1 4000 3128\r\n'
+  const host = `localhost:${origin.port}`
+  const options = { ca: authority.cert, servername: 'localhost' }
+  const client = await secureTunnel(await openTunnel(proxy.port, host, '', header), options)
+  assert.match(await askOn(client, GET(host)), /inside$/)
+  const c = await proxy.connect()
+  c.send(Buffer.concat([Buffer.from(header), Buffer.of(5, 1, 0), connectTo('localhost', origin.port)]))
+  await c.bytes(12)
+  assert.match(await askOn(await secureTunnel(c.socket, options), GET(host)), /inside$/)
+  assert.equal([(await proxy.exchange(2)).ip, (await proxy.exchange(3)).ip], ['203.0.113.7', '203.0.113.7'])
 })
 
 test('contents are filtered inside as they are in plain traffic', async () => {

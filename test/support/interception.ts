@@ -80,11 +80,11 @@ export async function startSecureOrigin(
   return new SecureOrigin(server)
 }
 
-/** A tunnel that the proxy on `port` has granted. Throws with what it says instead. */
-export async function openTunnel(port: number, place: string, fields = ''): Promise<net.Socket> {
+/** A tunnel that the proxy on `port` has granted. Throws with what it says instead. `before`: what is said before the request. */
+export async function openTunnel(port: number, place: string, fields = '', before = ''): Promise<net.Socket> {
   const socket = net.connect(port, '127.0.0.1')
   socket.on('error', () => {})
-  socket.write(`CONNECT ${place} HTTP/1.1\r\nHost: ${place}\r\n${fields}\r\n`)
+  socket.write(`${before}CONNECT ${place} HTTP/1.1\r\nHost: ${place}\r\n${fields}\r\n`)
   let text = ''
   while (!text.includes('\r\n\r\n')) {
     const [bytes] = (await once(socket, 'data')) as [Buffer]
