@@ -1,4 +1,5 @@
 /** Names of files, as URLs and responses give them, and how they end. Pure. */
+import { trimmedEnd } from '../net/trim.ts'
 
 /** What stands last in a path, escapes read. */
 export function lastSegment(path: string): string {
@@ -17,10 +18,7 @@ export function attachmentName(disposition: string | null): string | null {
 
 /** `gz` and `tar.gz` of `a.tar.gz`, in lower case. Dots and spaces at the end are nothing to Windows, so they are nothing here. */
 export function extensionsOf(name: string): readonly string[] {
-  const parts = name
-    .replace(/[. ]+$/, '')
-    .toLowerCase()
-    .split('.')
+  const parts = trimmedEnd(name, '. ').toLowerCase().split('.')
   const [last, before] = [parts.at(-1)!, parts.at(-2)]
   if (parts.length < 2) return []
   return parts.length < 3 ? [last] : [last, `${before}.${last}`]

@@ -37,10 +37,10 @@ export function cookieOutside(value: string, view: OutsideView): string {
   if (/^\s*__Host-/i.test(value)) return value
   const [pair, ...attributes] = value.split(';')
   const kept = attributes.flatMap((attribute) => {
-    const [, domain] = /^\s*domain\s*=\s*\.?(.*?)\s*$/i.exec(attribute) ?? []
-    if (domain !== undefined) return isForeign(domain.toLowerCase(), view) ? [] : [attribute]
-    const [, start, path] = /^(\s*path\s*=\s*)(\/.*?)\s*$/i.exec(attribute) ?? []
-    return [path === undefined ? attribute : `${start}${cookiePath(path, view)}`]
+    const [, domain] = /^\s*domain\s*=(.*)$/i.exec(attribute) ?? []
+    if (domain !== undefined) return isForeign(domain.trim().replace(/^\./, '').toLowerCase(), view) ? [] : [attribute]
+    const [, start, path] = /^(\s*path\s*=\s*)(\/.*)$/i.exec(attribute) ?? []
+    return [path === undefined ? attribute : `${start}${cookiePath(path.trimEnd(), view)}`]
   })
   return [pair, ...kept].join(';')
 }

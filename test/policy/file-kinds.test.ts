@@ -19,6 +19,8 @@ test('the end of a name, however it is written in a URL', () => {
     ['', []],
   ] as const)
     assert.equal(extensionsOf(lastSegment(path)), found, path)
+  // As fast as it is long.
+  assert.equal(extensionsOf(lastSegment(`/${'.'.repeat(2_000_000)}exe`)), ['exe', '.exe'])
 })
 
 test('the name that a response gives', () => {

@@ -82,6 +82,13 @@ test('cookies: a domain of endpoints goes, a path is told as it is outside, all 
   )
 })
 
+test('what is long and has nothing but space in it takes no longer than it is long', () => {
+  const space = ' '.repeat(2_000_000)
+  const cookie = `a=1; Domain=x${space}y; Path=/x${space}y`
+  assert.ok(cookieOutside(cookie, view).startsWith('a=1; Domain=x'))
+  assert.ok(refreshOutside(`0;url="/x${space}y`, view).startsWith('0;url="/x'))
+})
+
 test('what an endpoint answers is told so, through the rewrite of its route; what the proxy answers is not', async () => {
   await using origin = await startOrigin(({ target }) =>
     answer('moved', 302, [
