@@ -43,7 +43,8 @@ function normalised(name: string, value: string): string {
     case 'accept-language':
       return value.toLowerCase().replace(/[ \t]+/g, '')
     default:
-      return value.replace(/[ \t]*,[ \t]*/g, ',').replace(/[ \t]+/g, ' ')
+      // Runs of white space first, or each place of one is tried.
+      return value.replace(/[ \t]+/g, ' ').replace(/ ?, ?/g, ',')
   }
 }
 
