@@ -96,7 +96,9 @@ export class Listener
     left?.()
     const stage = new Interim(tunnel.wire, this)
     this.keep(stage, { name, left: null })
-    this.granted(stage, tunnel)
+    if (!this.isGone) return this.granted(stage, tunnel)
+    tunnel.facts.end('internal', 'the listener is gone')
+    tunnel.wire.destroy()
   }
 
   /** For tunnels that end here, too. */

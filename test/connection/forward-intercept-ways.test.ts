@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { blocklist, type Config, cache, contentFilter, defineConfig, http, respond } from '../../core/index.ts'
+import { blocklist, type Config, cache, contentFilter, defineConfig, http, respond, socks } from '../../core/index.ts'
 import { forwarding, local, strictly } from '../support/forward.ts'
 import { askOn, OwnAuthority, openTunnel, secureTunnel, startSecureOrigin } from '../support/interception.ts'
 import { startProxy } from '../support/proxy.ts'
@@ -153,6 +153,20 @@ test('connections inside end with a reload by which their listener is no forward
   using c = await proxy.connect()
   assert.is((await c.send('GET / HTTP/1.1\r\nHost: x\r\n\r\n').response()).text, 'plain')
   assert.is(origin.connections, 0)
+})
+
+test('a client of SOCKS whose listener went during its opening is let go', async () => {
+  using authority = new OwnAuthority()
+  await using proxy = await startProxy(forwarding({ ...authority.options(), socks: true }, [443]))
+  using c = await proxy.connect()
+  c.send(Buffer.of(5, 1, 0))
+  await c.bytes(2)
+  await proxy.reload({ config: defineConfig({ listeners: { other: socks({ listen: '127.0.0.1:0' }) } }) as Config })
+  // No plan is kept for the one that went.
+  await new Promise((resolve) => setImmediate(resolve))
+  c.send(connectTo('localhost', 443))
+  await c.closed()
+  assert.is((await proxy.tunnel(1)).detail, 'the listener is gone')
 })
 
 test('what a cache keeps of one port is not given to who asks at another, whatever Host says', async () => {
