@@ -42,6 +42,7 @@ const DETECT_MS = 3_000
 /** Alerts of a client that looks at our certificate and does not like it (RFC 8446 §6.2), as OpenSSL names them. Others just leave. */
 const REFUSED = /ALERT_(?:BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_(?:REVOKED|EXPIRED|UNKNOWN)|UNKNOWN_CA)/
 
+const NO_FORWARD = 'its listener is no forward proxy any more'
 const LATE: Refusal = { code: 'hello_timeout', detail: 'it came when its tunnel passed unread already' }
 
 export type AcceptedTunnel = Omit<Granted, 'wire'> & { readonly wire: AcceptedWire }
@@ -86,7 +87,7 @@ export class Interceptions {
     const { interceptor, service } = this.#home
     const { greeting } = found
     const { forward } = service
-    if (forward === null) return this.#drop(stage, found, () => tunnel.facts.end('no_route', 'its listener is no forward proxy any more'))
+    if (forward === null) return this.#drop(stage, found, () => tunnel.facts.end('no_route', NO_FORWARD))
     if (greeting === 'none') return this.#pass(stage, tunnel, found, forward)
     const { destination, facts } = tunnel
     const asked = greeting.serverName === null ? destination : makeDestination(greeting.serverName, destination.port)
@@ -147,10 +148,16 @@ export class Interceptions {
         facts.end('client_gone', null)
         return this.#home.connectionClosed(handshake)
       }
+      const secured = wireOfSecured(carrier)
+      if (this.#home.service.inside === null) {
+        facts.end('no_route', NO_FORWARD)
+        this.#home.replace(handshake, new Interim(secured, this.#home))
+        return secured.destroy()
+      }
       interceptor.accepted(name, facts.ip)
       facts.end(null, null)
       const inside = { destination, name, user, origination: interceptor.originationTo(name) }
-      this.#home.replace(handshake, this.#inside({ wire: wireOfSecured(carrier), alpn, header }, inside))
+      this.#home.replace(handshake, this.#inside({ wire: secured, alpn, header }, inside))
     }
     const handshake = new Handshake(
       wire,

@@ -248,13 +248,14 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
   /** `byName`: rather the name that its TLS asks for, at the same port. */
   #whereItWanted(byName: boolean, { wire, facts }: Decided): NamedDestination | Refusal {
     const { listener, places } = this.service
-    const original = originalDestination(wire, listener.transparent!.by)
-    if (original === null) return { code: 'not_redirected', detail: null }
+    const { transparent } = listener
+    // Another plan may be in force by now, which has none of that.
+    const original = transparent === null ? null : originalDestination(wire, transparent.by)
+    if (original === null || places === null) return { code: 'not_redirected', detail: null }
     const named = byName && facts.sni !== null ? makeDestination(facts.sni, original.port) : null
     const place = named ?? original
     facts.destination = formatDestination(place)
-    const { access } = places!.plan
-    return access.refuseClient(facts.ip) ?? refusalOf(places!, place, 'tunnel') ?? place
+    return places.plan.access.refuseClient(facts.ip) ?? refusalOf(places, place, 'tunnel') ?? place
   }
 
   #enter(listener: Listener, stage: Accepted, { wire, facts, early, hasEnded, header, hooks }: Decided): void {

@@ -1,8 +1,11 @@
 /** Ways into and out of tunnels that end at a forward proxy: SOCKS on the same port, WebSockets inside, and a parent behind. */
 import { once } from 'node:events'
+import { Duplex } from 'node:stream'
+import { connect as connectTls } from 'node:tls'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { blocklist, type Config, cache, contentFilter, defineConfig, http, respond, socks } from '../../core/index.ts'
+import { eventually } from '../support/deadline.ts'
 import { forwarding, local, strictly } from '../support/forward.ts'
 import { askOn, OwnAuthority, openTunnel, secureTunnel, startSecureOrigin } from '../support/interception.ts'
 import { startProxy } from '../support/proxy.ts'
@@ -153,6 +156,33 @@ test('connections inside end with a reload by which their listener is no forward
   using c = await proxy.connect()
   assert.is((await c.send('GET / HTTP/1.1\r\nHost: x\r\n\r\n').response()).text, 'plain')
   assert.is(origin.connections, 0)
+})
+
+test('a handshake that is done when its listener is no forward proxy any more ends its connection alone', async () => {
+  using authority = new OwnAuthority()
+  await using proxy = await startProxy(forwarding(authority.options(), [443]))
+  const socket = await openTunnel(proxy.port, 'localhost:443')
+  // What the client says after its hello waits.
+  const held: Buffer[] = []
+  let isHello = true
+  const between = new Duplex({
+    read() {},
+    write(bytes: Buffer, _, done) {
+      if (isHello) socket.write(bytes)
+      else held.push(bytes)
+      isHello = false
+      done()
+    },
+  })
+  socket.on('data', (bytes: Buffer) => between.push(bytes))
+  connectTls({ socket: between, ca: authority.cert, servername: 'localhost' }).on('error', () => {})
+  await eventually(() => held[0], 'no answer to the hello of the proxy')
+  const routes = [{ path: '/', to: respond(200, 'plain') }]
+  await proxy.reload({ config: defineConfig({ listeners: { out: http({ listen: '127.0.0.1:0', routes }) } }) as Config })
+  const closed = once(socket, 'close')
+  for (const bytes of held) socket.write(bytes)
+  await closed
+  assert.equal([(await proxy.exchange(1)).reason, proxy.ended.length], ['no_route', 1])
 })
 
 test('a client of SOCKS whose listener went during its opening is let go', async () => {
