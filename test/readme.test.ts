@@ -100,6 +100,12 @@ secured('the config of a TCP listener passes check, and its test passes', ({ ser
   assert.is(tested.status, 0, tested.output)
 })
 
+secured('the config of a sidecar passes check', ({ ca, server }) => {
+  const files = { 'certs/sidecar.pem': server.cert, 'certs/sidecar.key': server.key, 'certs/ca.pem': ca.cert }
+  const { status, output } = sluice({ 'proxy.config.ts': named('sidecar: proxy.config.ts'), ...files }, 'check')
+  assert.is(status, 0, output)
+})
+
 test('the config about endpoints that fail passes check', () => {
   const { status, output } = sluice({ 'proxy.config.ts': named('survive: proxy.config.ts') }, 'check')
   assert.is(status, 0, output)
