@@ -157,7 +157,9 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
 
   /** The hooks of the route have their say, of the client's connection and then of its hello. `greeting` null: nobody has looked. */
   #choose(stage: Accepted, route: TcpRoutePlan | null, greeting: Greeting | null, decided: Decided): void {
-    if (route === null || route.hooks.length === 0) return this.#goOn(stage, route, decided)
+    // Its routes are in no other plan, and one may be in force by the time that hooks have answered.
+    const { service } = this
+    if (route === null || route.hooks.length === 0) return this.#goOn(stage, route, decided, service)
     const { wire, facts, header } = decided
     const { listener, ip } = facts
     const port = header?.source?.port ?? wire.remotePort
@@ -167,9 +169,9 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
     const withHooks = { ...decided, hooks }
     hooks.ask('route', 'onConnection', null, (decision) => {
       if (!this.#mayGoOn(decision, withHooks, stage)) return
-      if (greeting === null || greeting === 'none') return this.#goOn(stage, route, withHooks)
+      if (greeting === null || greeting === 'none') return this.#goOn(stage, route, withHooks, service)
       hooks.ask('route', 'onClientHello', greeting, (next) => {
-        if (this.#mayGoOn(next, withHooks, stage)) this.#goOn(stage, route, withHooks)
+        if (this.#mayGoOn(next, withHooks, stage)) this.#goOn(stage, route, withHooks, service)
       })
     })
   }
@@ -204,16 +206,16 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
   }
 
   /** `stage`: what the connection was so far. */
-  #goOn(stage: Accepted, route: TcpRoutePlan | null, decided: Decided): void {
+  #goOn(stage: Accepted, route: TcpRoutePlan | null, decided: Decided, service: TcpService): void {
     const { wire, facts, early } = decided
     if (route === null) return this.#refuse(stage, decided, { code: 'no_route', detail: whatCame(facts, early) })
     facts.routed(route)
     const { destination, tls } = route
-    if (destination.kind === 'http') return this.#enter(this.service.httpListenerOf(route), stage, decided)
-    if (destination.kind === 'original') return this.#leadOn(stage, destination.byName, decided)
-    const upstream = this.#chosen(destination, facts)
+    if (destination.kind === 'http') return this.#enter(service.httpListenerOf(route), stage, decided)
+    if (destination.kind === 'original') return this.#leadOn(stage, destination.byName, decided, service)
+    const upstream = chosen(destination, facts, service)
     if (tls === null) this.#relay(stage, wire, this.#relayOptions(upstream, decided))
-    else this.#terminate(stage, { termination: this.service.terminationOf(route), upstream }, decided)
+    else this.#terminate(stage, { termination: service.terminationOf(route), upstream }, decided)
   }
 
   #refuse(stage: Accepted, { wire, facts, early, hooks }: Decided, { code, detail }: Refusal): void {
@@ -224,18 +226,13 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
     wire.reset()
   }
 
-  #chosen(destination: SplitDestination | { readonly kind: 'upstream'; readonly upstream: UpstreamPlan }, { ip }: TunnelFacts): Upstream {
-    if (destination.kind === 'upstream') return this.service.upstreamFor(destination.upstream)
-    return this.service.partOf(destination, { ip, request: null, view: () => null })
-  }
-
   /** To where the client wanted to go before it was sent here. */
-  #leadOn(stage: Accepted, byName: boolean, decided: Decided): void {
-    const place = this.#whereItWanted(byName, decided)
+  #leadOn(stage: Accepted, byName: boolean, decided: Decided, service: TcpService): void {
+    const place = whereItWanted(byName, decided, service)
     if ('code' in place) return this.#refuse(stage, decided, place)
     const { wire, header, facts, early, hasEnded } = decided
-    const { takeGranted } = this.service
-    const { limits, interception, upstreamTo } = this.service.places!
+    const { takeGranted } = service
+    const { limits, interception, upstreamTo } = service.places!
     const meter = limits?.meter(null, facts.ip) ?? null
     const spent = meter?.refusal() ?? null
     if (spent !== null) return this.#refuse(stage, decided, spent)
@@ -243,19 +240,6 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
     if (takeGranted !== null && interception?.reads(place.host, facts.ip) === true)
       return takeGranted({ wire, header, facts, destination: place, user: null, paced, meter, early, hasEnded }, this.release(stage))
     this.#relay(stage, wire, { ...this.#relayOptions(upstreamTo(place, null), decided), paced, meter })
-  }
-
-  /** `byName`: rather the name that its TLS asks for, at the same port. */
-  #whereItWanted(byName: boolean, { wire, facts }: Decided): NamedDestination | Refusal {
-    const { listener, places } = this.service
-    const { transparent } = listener
-    // Another plan may be in force by now, which has none of that.
-    const original = transparent === null ? null : originalDestination(wire, transparent.by)
-    if (original === null || places === null) return { code: 'not_redirected', detail: null }
-    const named = byName && facts.sni !== null ? makeDestination(facts.sni, original.port) : null
-    const place = named ?? original
-    facts.destination = formatDestination(place)
-    return places.plan.access.refuseClient(facts.ip) ?? refusalOf(places, place, 'tunnel') ?? place
   }
 
   #enter(listener: Listener, stage: Accepted, { wire, facts, early, hasEnded, header, hooks }: Decided): void {
@@ -304,6 +288,24 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
     const { deadlines, listener } = this.service
     return { facts, upstream, early, hasEnded, header, hooks, alpn: [], deadlines, idleMs: listener.timeouts.tunnelIdle }
   }
+}
+
+type Chosen = SplitDestination | { readonly kind: 'upstream'; readonly upstream: UpstreamPlan }
+
+function chosen(destination: Chosen, { ip }: TunnelFacts, { upstreamFor, partOf }: TcpService): Upstream {
+  if (destination.kind === 'upstream') return upstreamFor(destination.upstream)
+  return partOf(destination, { ip, request: null, view: () => null })
+}
+
+/** `byName`: rather the name that its TLS asks for, at the same port. */
+function whereItWanted(byName: boolean, { wire, facts }: Decided, { listener, places }: TcpService): NamedDestination | Refusal {
+  const original = originalDestination(wire, listener.transparent!.by)
+  if (original === null) return { code: 'not_redirected', detail: null }
+  const named = byName && facts.sni !== null ? makeDestination(facts.sni, original.port) : null
+  const place = named ?? original
+  facts.destination = formatDestination(place)
+  const { access } = places!.plan
+  return access.refuseClient(facts.ip) ?? refusalOf(places!, place, 'tunnel') ?? place
 }
 
 /** Whoever reaches a unix socket is. */

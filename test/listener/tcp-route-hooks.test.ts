@@ -71,6 +71,27 @@ test('a route is asked without hooks of the listener, and about a hello that no 
   assert.equal(told, ['it connection edge', 'it hello bank.test', `it ${HELLO.length} from client`])
 })
 
+test('a route whose hooks answer after a reload goes where it was to go', async () => {
+  await using origin = await raw('ready')
+  const asked = Promise.withResolvers<void>()
+  const answered = Promise.withResolvers<void>()
+  const slow: ConnectionHooks = {
+    async onConnection() {
+      asked.resolve()
+      await answered.promise
+    },
+  }
+  const configOf = (upstreamName: string, use: ConnectionHooks[]) => ({
+    config: { upstreams: [], listeners: { edge: tcp({ listen: ':1', routes: [{ to: to(upstreamName, origin), use }] }) } },
+  })
+  await using proxy = await startProxy(configOf('before', [slow]))
+  using c = await proxy.connect()
+  await asked.promise
+  await proxy.reload(configOf('after', []))
+  answered.resolve()
+  await c.until('ready')
+})
+
 test('it refuses, or sends elsewhere, before the endpoint is dialled; the line names the route', async () => {
   await using bank = await raw()
   await using extra = await raw()
