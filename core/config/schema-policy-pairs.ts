@@ -1,4 +1,5 @@
 /** Policies that are right each by itself and not on the same way of a request. */
+import { ACCESS_POLICIES } from './access-policies.ts'
 import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report } from './report.ts'
 import type { Parts } from './schema-parts.ts'
@@ -13,13 +14,14 @@ export function checkPolicyPairs(config: Plain, { listeners, routes }: Parts, re
   const shared = policiesIn(config.use, [])
   const ofListener = new Map(listeners.map(({ name, options, path }) => [name, [...shared, ...policiesIn(options.use, path)]]))
   const told = new Set<Path>()
-  /** Who gets a hit was not asked by what comes after the cache. */
+  /** Who gets a hit was not asked by what comes after the cache. That of a listener stands behind what a route asks: see plan/cache-places.ts. */
   const tellUnasked = (uses: readonly Use[]): void => {
-    const at = uses.findIndex(({ name }) => name === 'cache')
+    // A route has one cache, the innermost.
+    const at = uses.findLastIndex(({ name }) => name === 'cache')
     for (const { name, path } of at < 0 ? [] : uses.slice(at + 1)) {
-      if (!ACCESS.has(name) || told.has(path)) continue
+      if (!ACCESS_POLICIES.has(String(name)) || told.has(path)) continue
       told.add(path)
-      report.warn(path, `a cache before it answers without asking it: put cache() behind ${String(name)}() in the same list`)
+      report.error(path, `a cache before it answers without asking it: put cache() behind ${String(name)}() in the same list`)
     }
   }
   const isSilent = isObject(config.log) && config.log.access === false
@@ -40,20 +42,20 @@ export function checkPolicyPairs(config: Plain, { listeners, routes }: Parts, re
     }
   }
   for (const uses of ofListener.values()) {
-    tellUnasked(uses)
     tellSilent(uses)
     tellPlain(uses)
   }
+  /** Of a route and of the groups around it, which come before it. */
+  const chains = new Map<string, readonly Use[]>()
   for (const { route, path, listener } of routes) {
-    const uses = [...(ofListener.get(listener) ?? []), ...policiesIn(route.use, path)]
-    tellUnasked(uses)
+    const own = [...(chains.get(JSON.stringify(path.slice(0, -2))) ?? []), ...policiesIn(route.use, path)]
+    chains.set(JSON.stringify(path), own)
+    const uses = [...(ofListener.get(listener) ?? []), ...own]
+    tellUnasked(own)
     tellSilent(uses)
     tellPlain(uses)
   }
 }
-
-/** They decide who gets an answer. */
-const ACCESS: ReadonlySet<unknown> = new Set(['ipAccess', 'apiKey', 'basicAuth', 'jwt', 'forwardAuth', 'oidc'])
 
 /** And not on this machine. */
 function isPlainText(issuer: string): boolean {

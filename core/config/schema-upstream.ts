@@ -40,7 +40,8 @@ function wrongAddress(address: string): string | null {
   if (/^https?:\/\/[^/?#@]*@/i.test(address)) return `an address has no user and no password: ${show(address)}`
   if (parseEndpoint(address.replace(/^(https?:\/\/[^/?#]+).*$/i, '$1')) !== null)
     return `an address has no path or query: ${show(address)}; a path is changed by rewrite`
-  return `expected an address such as '127.0.0.1:3000', 'name:3000', 'https://example.com' or 'unix:/run/x.sock', got ${show(address)}`
+  const named = /^(?!localhost$)[A-Za-z_$][\w$-]*$/.test(address) ? '; an upstream of this config stands here without quotes' : ''
+  return `expected an address such as '127.0.0.1:3000', 'name:3000', 'https://example.com' or 'unix:/run/x.sock', got ${show(address)}${named}`
 }
 
 /** Whatever upstream(…) returned: one stands in many routes, so what it holds is checked apart, once. */

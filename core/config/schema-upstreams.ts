@@ -19,7 +19,8 @@ export function checkUpstreams(upstreams: readonly UpstreamPart[], report: Repor
       }
     }
     const name = isObject(value) ? value.name : value
-    if (typeof name !== 'string') continue
+    // What is no address was told as such.
+    if (typeof name !== 'string' || (!isObject(value) && parseEndpoint(name) === null)) continue
     // Two upstreams under one name would be one in logs, metrics and routeTo.
     const other = names.get(name)
     if (other === undefined) names.set(name, part)

@@ -136,7 +136,29 @@ export function object(fields: Fields, required: readonly string[] = []): Schema
   )
   // The words for an unknown key need the known ones, and zod leaves them to the message: see schema-findings.ts.
   const strict = z.strictObject(shape, { error: () => Object.keys(fields).join(' ') })
-  return chosen((value) => (isObject(value) ? strict : notAnObject))
+  const short = refused((value) => `expected an object${spelling(value, fields, required)}, got ${show(value)}`)
+  return chosen((value) => (isObject(value) ? strict : isShort(value) ? short : notAnObject))
+}
+
+/** What somebody may have written for an object with one field. */
+function isShort(value: unknown): value is string | number | boolean {
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+}
+
+/** How it is written: with the value at the first field that would have it, what has to be there first. */
+function spelling(value: unknown, fields: Fields, required: readonly string[]): string {
+  const names = Object.keys(fields)
+  const fitting = ['to', ...required, ...names].find((name) => name !== 'name' && name in fields && accepts(fields[name]!, value))
+  const shown = [...new Set([...required, ...(fitting === undefined ? [] : [fitting])])]
+  if (shown.length > 0) return ` such as { ${shown.map((name) => `${name}: ${name === fitting ? show(value) : '…'}`).join(', ')} }`
+  return value === true ? ', {} for all its defaults' : ` with ${names.slice(0, 4).join(', ')}${names.length > 4 ? ' …' : ''}`
+}
+
+function accepts(schema: Schema, value: unknown): boolean {
+  if (schema === anything) return false
+  const payload: z.core.ParsePayload = { value, issues: [] }
+  const result = schema._zod.run(payload, { async: false })
+  return !(result instanceof Promise) && result.issues.length === 0
 }
 
 /** What a helper returns: fields that no user wrote are not looked at. */

@@ -62,7 +62,7 @@ export interface CacheDisk {
 
 /**
  * A shared HTTP cache (RFC 9111): answers what it keeps, asks for what is wanted by many once, and says in `Cache-Status` what it did. In the `use`
- * of a listener it stands first of each route's; a route's own takes its place.
+ * of a listener it stands first of each route's, but behind what decides there who gets an answer (`basicAuth`, `ipAccess` …); a route's own takes its place.
  */
 export function cache(options: CacheOptions = {}): HttpPolicy {
   return { kind: 'policy', layer: 'http', name: 'cache', options }

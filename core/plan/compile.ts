@@ -36,6 +36,7 @@ import { type RouteRule, RouteTable } from '../route/table.ts'
 import { type TcpRule, TcpTable } from '../route/tcp-table.ts'
 import { templateNames } from '../route/template.ts'
 import { acmePlansOf, dnsZonesOf, takesHttpChallenge } from './acme.ts'
+import { CachePlaces } from './cache-places.ts'
 import { matchOf, spaceOf } from './cache-space.ts'
 import { compileBlocklist } from './compile-blocklist.ts'
 import { compileFiles } from './compile-files.ts'
@@ -99,8 +100,7 @@ class Compiler {
   readonly #config: Config
   readonly #options: CompileOptions
   readonly #challengeHooks: readonly Hook[]
-  /** Those hooks that are caches: a route has one, the innermost. */
-  readonly #caches = new Set<Hook>()
+  readonly #places = new CachePlaces()
   readonly #blocklists = new Map<Blocklist, BlocklistPlan>()
 
   constructor(config: Config, options: CompileOptions) {
@@ -144,7 +144,8 @@ class Compiler {
     const hooks = [...shared, ...this.#bind(name, options.use)]
     // Whose answer it is depends on the route: caches of a listener are asked when that is known.
     const trust = compileTrust(options.trust)
-    const caches = hooks.filter((hook) => this.#caches.has(hook))
+    const caches = hooks.filter((hook) => this.#places.isCache(hook))
+    this.#places.noteOfListener(caches)
     return Object.freeze({
       kind: 'http',
       ...place,
@@ -157,7 +158,7 @@ class Compiler {
       limits: compileLimits(options.limits ?? {}),
       timeouts: compileTimeouts(options.timeouts ?? {}),
       ...{ forward: null, socks: null, transparent: compileTransparent(options.transparent), tunnels: null },
-      hooks: Object.freeze([...(place.tls === null ? this.#challengeHooks : []), ...hooks.filter((hook) => !this.#caches.has(hook))]),
+      hooks: Object.freeze([...(place.tls === null ? this.#challengeHooks : []), ...hooks.filter((hook) => !this.#places.isCache(hook))]),
       routes: new RouteTable(rules(caches)),
     })
   }
@@ -279,10 +280,10 @@ class Compiler {
       const destination = Object.freeze(this.#destination(route))
       // Who chooses the address may write any Host: what comes from there is kept for nobody.
       const isAsked = destination.kind === 'upstream' || destination.kind === 'split'
-      const cache = isAsked ? hooks.findLast((hook) => this.#caches.has(hook)) : undefined
+      const cache = isAsked ? hooks.findLast((hook) => this.#places.isCache(hook)) : undefined
       const plan: RoutePlan = Object.freeze({
         id,
-        hooks: Object.freeze(hooks.filter((hook) => hook === cache || !this.#caches.has(hook))),
+        hooks: Object.freeze(this.#places.order(hooks, cache)),
         destination,
         mirror: isAsked ? this.#mirror(route as RouteTo) : null,
         cacheSpace: cache === undefined ? '' : spaceOf(matches, destination),
@@ -319,7 +320,7 @@ class Compiler {
   #bind(owner: string, list: List<AnyUse> | undefined): Hook[] {
     return keyedUses(owner, list).map(([key, use]) => {
       const hook = this.#options.bindUse(use, key)
-      if (isPolicy(use) && use.name === 'cache') this.#caches.add(hook)
+      if (isPolicy(use)) this.#places.note(hook, use.name)
       return hook
     })
   }

@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Hook, makeHook } from '../../core/hooks.ts'
-import { type Config, http, redirect, respond, split, tcp, upstream } from '../../core/index.ts'
+import { basicAuth, type Config, cache, headers, http, ipAccess, redirect, respond, split, tcp, upstream } from '../../core/index.ts'
 import { compilePlan } from '../../core/plan/compile.ts'
 import { httpListenersOf } from '../../core/plan/http-listeners.ts'
 import type { Destination, Plan, UpstreamPlan } from '../../core/plan/plan.ts'
@@ -360,5 +360,28 @@ function upstreamOf(plan: Plan, path: string): UpstreamPlan | null {
   const found = destination(plan, path)
   return found.kind === 'upstream' ? found.upstream : null
 }
+
+test('a route has one cache; that of its listener stands behind what decides who gets an answer', () => {
+  const [own, ofListener] = [cache({ name: 'own' }), cache()]
+  const [ip, basic, fields] = [ipAccess({ deny: '10.0.0.1' }), basicAuth({ users: { ops: 'tuesday' } }), headers({ response: {} })]
+  const routes = [
+    { use: [fields], to: api },
+    { use: [fields, ip, fields, basic, fields], to: api },
+    { use: [fields, own, fields], to: api },
+    { use: [ip], routes: [{ use: [basic], to: api }] },
+  ]
+  const web = http({ listen: ':8080', use: [ofListener, fields], routes })
+  const bindUse = (use: UseConfig): Hook => makeHook(use === own ? 'own' : 'name' in use ? String(use.name) : '', {})
+  const plan = compilePlan({ listeners: { web } }, { generation: 1, folder: '/', bindUse })
+  const [listener] = httpListenersOf(plan.listeners)
+  assert.equal(
+    listener!.routes.routes.map(({ hooks }) => hooks.map(({ name }) => name).join(' ')),
+    ['cache headers', 'headers ipAccess headers basicAuth cache headers', 'headers own headers', 'ipAccess basicAuth cache'],
+  )
+  assert.equal(
+    listener!.hooks.map(({ name }) => name),
+    ['headers'],
+  )
+})
 
 test.run()
