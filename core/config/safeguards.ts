@@ -32,6 +32,11 @@ function checkLimits({ connections, pending, maxWait, adaptive }: Plain, path: P
 }
 
 function checkHealthCheck({ type, ...rest }: Plain, path: Path, report: Report): void {
+  if (rest.service !== undefined && type !== 'grpc')
+    report.error([...path, 'service'], "only a check of the type 'grpc' asks about a service", 'key')
+  for (const name of ['path', 'status'])
+    if (type === 'grpc' && rest[name] !== undefined)
+      report.error([...path, name], `a check of the type 'grpc' asks grpc.health.v1.Health/Check: ${name} is for 'http'`)
   for (const name of ['path', 'host', 'status'])
     if ((type === 'tcp' || type === 'tls') && rest[name] !== undefined)
       report.error([...path, name], `a check of the type ${show(type)} asks for nothing: ${name} is for 'http'`)

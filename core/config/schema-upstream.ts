@@ -143,6 +143,10 @@ const checkedPath = textThat((path) =>
 )
 const checkedHost = textThat((host) => (/^[\w.:[\]-]+$/.test(host) ? null : `expected a name such as 'example.com', got ${show(host)}`))
 
+const checkedService = textThat((name) =>
+  /^[\w.-]{1,100}$/.test(name) ? null : `expected the name of a service such as 'shop.Orders', got ${show(name)}`,
+)
+
 const ratio = between(0, 1)
 /** Of 0 everything would be too much. */
 const share = between(0.01, 1)
@@ -164,7 +168,13 @@ const options = object({
   hedging: object({ after: hedgeAfter }),
   retries: object({ attempts: whole(1, 10), on: list(retryOn), budget: ratio, perTry: duration }),
   healthCheck: object({
-    ...{ type: oneOf('http', 'tcp', 'tls'), path: checkedPath, host: checkedHost, status: oneOrMany(whole(200, 599)) },
+    ...{
+      type: oneOf('http', 'tcp', 'tls', 'grpc'),
+      path: checkedPath,
+      service: checkedService,
+      host: checkedHost,
+      status: oneOrMany(whole(200, 599)),
+    },
     ...{ interval: duration, timeout: duration, unhealthyAfter: whole(1), healthyAfter: whole(1) },
   }),
   circuitBreaker: object({ failureRatio: share, minRequests: whole(1), window: duration, openFor: duration }),

@@ -22,8 +22,10 @@ export interface EndpointOptions {
  * nothing is known yet gets requests.
  */
 export interface HealthCheck {
-  /** `'http'`: it answers `GET path`. `'tcp'`: it accepts a connection. `'tls'`: it shakes hands; any certificate will do unless the upstream has `tls`. Default `'http'`. */
-  type?: 'http' | 'tcp' | 'tls' | undefined
+  /** `'http'`: it answers `GET path`. `'tcp'`: it accepts a connection. `'tls'`: it shakes hands; any certificate will do unless the upstream has `tls`. `'grpc'`: it answers `grpc.health.v1.Health/Check` with SERVING, over HTTP/2. Default `'http'`. */
+  type?: 'http' | 'tcp' | 'tls' | 'grpc' | undefined
+  /** Of `'grpc'`: the service that is asked about. Default: the server as a whole. */
+  service?: string | undefined
   /** With a query if need be. Default `/`. */
   path?: string | undefined
   /** The Host of the checks. Default: the upstream's name where `host: 'name'`, else the endpoint's address. */

@@ -50,8 +50,9 @@ function adaptiveOf({ min, max, tolerance, pending, maxWait }: AdaptivePlan): st
   return `requests under way a worker: ${min} to ${max}, as many as are answered in ${tolerance} times the time of calm; ${waiting}`
 }
 
-function healthCheckOf({ type, path, interval }: HealthCheckPlan): string {
-  return `each endpoint is checked each ${duration(interval)}: ${type === 'http' ? `GET ${path}` : type}`
+function healthCheckOf({ type, path, service, interval }: HealthCheckPlan): string {
+  const grpc = `grpc.health.v1.Health/Check${service === '' ? '' : ` of ${service}`}`
+  return `each endpoint is checked each ${duration(interval)}: ${type === 'http' ? `GET ${path}` : type === 'grpc' ? grpc : type}`
 }
 
 function outlierOf({ consecutiveFailures, failureRatio, latency, ejectFor }: OutlierPlan): string {

@@ -249,10 +249,10 @@ function compileCircuitBreaker(options: CircuitBreaker): CircuitBreakerPlan {
   return Object.freeze({ failureRatio, minRequests, window: toMs(window), openFor: toMs(openFor) })
 }
 
-function compileHealthCheck({ type = 'http', path = '/', host, status, ...rest }: HealthCheck): HealthCheckPlan {
+function compileHealthCheck({ type = 'http', path = '/', service = '', host, status, ...rest }: HealthCheck): HealthCheckPlan {
   const { interval = '5s', timeout = '1s', unhealthyAfter = 3, healthyAfter = 2 } = rest
   return Object.freeze({
-    ...{ type, path, host: host ?? null, statuses: status === undefined ? null : Object.freeze([...toList(status)]) },
+    ...{ type, path, service, host: host ?? null, statuses: status === undefined ? null : Object.freeze([...toList(status)]) },
     ...{ interval: toMs(interval), timeout: toMs(timeout), unhealthyAfter, healthyAfter },
   })
 }

@@ -564,8 +564,10 @@ export interface CircuitBreakerPlan {
 }
 
 export interface HealthCheckPlan {
-  /** `tcp`: it accepts a connection; `tls`: it shakes hands, too; `http`: it answers a GET. */
-  readonly type: 'http' | 'tcp' | 'tls'
+  /** `tcp`: it accepts a connection; `tls`: it shakes hands, too; `http`: it answers a GET; `grpc`: it says over HTTP/2 that it serves. */
+  readonly type: 'http' | 'tcp' | 'tls' | 'grpc'
+  /** Of gRPC; `''`: the server as a whole. */
+  readonly service: string
   readonly path: string
   /** Null: as requests name it, or the endpoint's own where they name their client's. */
   readonly host: string | null

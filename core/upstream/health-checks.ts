@@ -124,7 +124,7 @@ class EndpointCheck implements Timed {
     const { address, target } = this.endpoint.plan
     const own = plan.host === 'name' ? plan.hostName : target.kind === 'unix' ? 'localhost' : address
     this.#probe = new HealthProbe({
-      ...{ plan: check, pool: this.endpoint.pool, tls: this.#tls, host: check.host ?? own, deadlines },
+      ...{ plan: check, pool: this.endpoint.pool, tls: this.#tls, host: check.host ?? own, isSecure: plan.tls !== null, deadlines },
       done: (passed, why) => this.#onDone(passed, why),
     })
     this.#probe.start()

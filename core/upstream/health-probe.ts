@@ -8,6 +8,7 @@ import type { ResponseHead } from '../net/http1/head.ts'
 import type { HealthCheckPlan } from '../plan/plan.ts'
 import type { ResponseSink, UpstreamConnection } from './connection.ts'
 import type { Origination } from './dial.ts'
+import { GrpcCheck } from './grpc-check.ts'
 import type { Pool } from './pool.ts'
 
 export interface ProbeOptions {
@@ -16,10 +17,14 @@ export interface ProbeOptions {
   /** What is spoken instead of the upstream's own TLS, for a check of TLS alone. */
   readonly tls: Origination | null
   readonly host: string
+  /** The upstream's own TLS is spoken. */
+  readonly isSecure: boolean
   readonly deadlines: Deadlines
   /** Called once, unless it is cancelled. `why`: a few words for the log. */
   done(passed: boolean, why: string): void
 }
+
+const H2 = ['h2']
 
 export class HealthProbe implements ResponseSink, Timed {
   readonly answersHead = false
@@ -37,13 +42,17 @@ export class HealthProbe implements ResponseSink, Timed {
   }
 
   start(): void {
-    const { pool, tls, deadlines } = this.#options
+    const { plan, pool, tls, deadlines } = this.#options
     deadlines.add(this)
-    this.#giveUp = pool.dialApart(tls, (connection, error, detail) => {
-      this.#giveUp = null
-      if (connection !== null) this.#onConnected(connection)
-      else this.#end(this.#isAnswerEnough(error), detail === null ? error! : `${error}: ${detail}`)
-    })
+    this.#giveUp = pool.dialApart(
+      tls,
+      (connection, error, detail) => {
+        this.#giveUp = null
+        if (connection !== null) this.#onConnected(connection)
+        else this.#end(this.#isAnswerEnough(error), detail === null ? error! : `${error}: ${detail}`)
+      },
+      ...(plan.type === 'grpc' ? [H2] : []),
+    )
   }
 
   cancel(): void {
@@ -56,8 +65,16 @@ export class HealthProbe implements ResponseSink, Timed {
   }
 
   #onConnected(connection: UpstreamConnection): void {
-    const { plan, host } = this.#options
+    const { plan, host, isSecure } = this.#options
     this.#connection = connection
+    if (plan.type === 'grpc') {
+      new GrpcCheck(connection.takeWire(), {
+        ...{ host, isSecure, service: plan.service },
+        done: (passed, why) => this.#end(passed, why),
+        closed: () => connection.left(),
+      })
+      return
+    }
     if (plan.type !== 'http') return this.#end(true, plan.type === 'tcp' ? 'it accepts connections' : 'it speaks TLS')
     connection.start(this)
     const lines = `Host: ${host}\r\nUser-Agent: sluice-health-check\r\nAccept: */*\r\nConnection: close\r\n`

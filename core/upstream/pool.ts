@@ -110,7 +110,7 @@ export class Pool {
   }
 
   /** For a health check: it is nobody else's, and not among the open ones. `tls`: instead of the pool's own. */
-  dialApart(tls: Origination | null, done: Opened): () => void {
+  dialApart(tls: Origination | null, done: Opened, alpn?: readonly string[]): () => void {
     const { dns, deadlines, counted, dial = dialEndpoint } = this.#environment
     const { target, proxyProtocol, tls: own } = this.#options
     const header = proxyProtocol === null ? null : writeProxyHeader(proxyProtocol, { source: null, destination: null, tls: null })
@@ -119,7 +119,8 @@ export class Pool {
       ...{ headBytes: HEAD_BYTES, fields: MAX_FIELDS, closed: () => counted(-1) },
       release: (connection: UpstreamConnection) => connection.wire.destroy(),
     }
-    const giveUp = dial({ target, tls: tls ?? own, header, dns }, (wire, error, detail) => {
+    const asked = { target, tls: tls ?? own, header, dns, ...(alpn === undefined ? {} : { alpn }) }
+    const giveUp = dial(asked, (wire, error, detail) => {
       if (wire !== null) return done(new UpstreamConnection(wire, home, deadlines), null, null)
       counted(-1)
       done(null, error, detail)

@@ -42,6 +42,12 @@ test('second tries, and a limit that is learnt', () => {
   ])
 })
 
+test('a check of gRPC', () => {
+  assert.equal(explained({ healthCheck: { type: 'grpc', service: 'shop.Orders' } }), [
+    'each endpoint is checked each 5s: grpc.health.v1.Health/Check of shop.Orders',
+  ])
+})
+
 test('connections without a queue, and checks that only connect', () => {
   assert.equal(explained({ healthCheck: { type: 'tcp' }, limits: { connections: 1 } }), [
     'each endpoint is checked each 5s: tcp',

@@ -486,7 +486,17 @@ function makeCircuitBreaker(breaker: Partial<CircuitBreakerPlan>): CircuitBreake
 
 function makeHealthCheck(check: Partial<HealthCheckPlan>): HealthCheckPlan {
   return {
-    ...{ type: 'http', path: '/', host: null, statuses: null, interval: 5_000, timeout: 1_000, unhealthyAfter: 3, healthyAfter: 2 },
+    ...{
+      type: 'http',
+      path: '/',
+      service: '',
+      host: null,
+      statuses: null,
+      interval: 5_000,
+      timeout: 1_000,
+      unhealthyAfter: 3,
+      healthyAfter: 2,
+    },
     ...check,
   }
 }

@@ -6,7 +6,7 @@ import type { HealthCheckPlan } from '../../core/plan/plan.ts'
 import { CheckRecord } from '../../core/upstream/check-record.ts'
 
 const plan: HealthCheckPlan = {
-  ...{ type: 'http', path: '/', host: null, statuses: null },
+  ...{ type: 'http', path: '/', service: '', host: null, statuses: null },
   ...{ interval: 5_000, timeout: 1_000, unhealthyAfter: 3, healthyAfter: 2 },
 }
 
