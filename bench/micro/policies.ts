@@ -4,8 +4,11 @@
  *
  *     node --disable-warning=ExperimentalWarning bench/micro/policies.ts
  */
+import * as jose from 'jose'
 import { Deadlines } from '../../core/deadlines.ts'
-import { type Ask, type HookCall, makeHook } from '../../core/hooks.ts'
+import { type Ask, type HookCall, type LogChoice, makeHook, PENDING } from '../../core/hooks.ts'
+import type { Downstream } from '../../core/http/downstream.ts'
+import { PacedDownstream } from '../../core/http/paced-downstream.ts'
 import {
   accessLog,
   apiKey,
@@ -16,16 +19,25 @@ import {
   cors,
   headers,
   ipAccess,
+  jwt,
+  oidc,
   type Policy,
   rateLimit,
   requestId,
 } from '../../core/index.ts'
 import { RequestHead, ResponseHead } from '../../core/net/http1/head.ts'
 import { Policies } from '../../core/policy/policies.ts'
+import { Sealer } from '../../core/policy/sealed.ts'
+import type { Paces } from '../../core/policy/throttle.ts'
 
 const ROUNDS = 15
 const CALLS = 4_096
 
+const SECRET = 'a secret of more than thirty-two characters'
+const login = oidc({ issuer: 'https://login.example.com', clientId: 'app', secret: SECRET })
+const sealer = new Sealer(jose, SECRET, 'session of app at https://login.example.com')
+const session = await sealer.seal({ u: 'ann', f: [] }, Date.now() / 1000 + 3_600)
+const token = await new jose.SignJWT({ sub: 'ann' }).setProtectedHeader({ alg: 'HS256' }).sign(Buffer.from(SECRET))
 const authorization = `Authorization: Basic ${btoa('ops:tuesday')}`
 const cases: readonly (readonly [what: string, policy: Policy, lines?: string])[] = [
   ['ipAccess, 3 networks', ipAccess({ deny: ['10.9.0.0/16', '192.168.0.0/16', '2001:db8::/32'] })],
@@ -36,8 +48,13 @@ const cases: readonly (readonly [what: string, policy: Policy, lines?: string])[
   ['concurrency, ip', concurrency({ key: 'ip', limit: 10 })],
   ['bodyLimit', bodyLimit('1mb')],
   ['bandwidth, connection', bandwidth({ response: '1mb' })],
-  ['accessLog', accessLog({ requestHeaders: 'x-tenant' })],
   ['bandwidth, ip', bandwidth({ response: '1mb', key: 'ip' })],
+  ['accessLog, 2 left out', accessLog({ remove: ['query', 'userAgent'] })],
+  ['accessLog, 2 fields', accessLog({ requestHeaders: ['user-agent', 'x-none'], responseHeaders: 'content-type' })],
+  ['accessLog, function', accessLog({ fields: (req) => ({ agent: req.headers.get('user-agent') }) })],
+  ['jwt, remembered', jwt({ secret: SECRET }), `Authorization: Bearer ${token}`],
+  ['oidc, remembered', login, `Cookie: theme=dark; sluice_session=${session}`],
+  ['oidc, 401', login],
   ['apiKey', apiKey({ header: 'x-key', keys: { ann: '0123456789abcdef' } }), 'X-Key: 0123456789abcdef'],
   ['headers, 2 out, 1 set', headers({ response: { remove: ['server', 'x-powered-by'], set: { 'x-frame-options': 'DENY' } } })],
   ['requestId', requestId()],
@@ -46,6 +63,8 @@ const cases: readonly (readonly [what: string, policy: Policy, lines?: string])[
 ]
 
 const mark = {}
+const nowhere = {} as Downstream
+const nobody = { bodyDone: true, onPaced() {} }
 
 class Call implements HookCall {
   readonly request: RequestHead
@@ -66,9 +85,28 @@ class Call implements HookCall {
     this.ip = `10.0.${(i >> 8) & 255}.${i & 255}`
   }
 
-  resume(): void {}
+  #remembered: (() => void) | null = null
 
-  pace(): void {}
+  /** Once it is known who that is. */
+  whenKnown(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#remembered = resolve
+    })
+  }
+
+  resume(): void {
+    this.#remembered?.()
+  }
+
+  /** As an exchange does. */
+  pace(paces: Paces): void {
+    new PacedDownstream(nowhere, nobody).add(paces, 0)
+  }
+
+  /** As the access log does, when an exchange has ended. */
+  log(choice: LogChoice): void {
+    choice.of({ request: this.request, response: this.response, ip: this.ip, status: 200, reason: null })
+  }
 }
 
 const nothing = makeHook('nothing', { onRequest: () => null })
@@ -76,6 +114,8 @@ const policies = new Policies(new Deadlines())
 const nothingNs = measure([nothing.onRequest!], '')
 for (const [what, policy, lines = ''] of cases) {
   const { onRequest, onResponse } = policies.open('/').hookOf(policy)
+  const first = new Call(0, lines)
+  if (onRequest?.(first) === PENDING) await first.whenKnown()
   const took = measure(
     [onRequest, onResponse].filter((ask) => ask !== null),
     lines,

@@ -1,4 +1,5 @@
 /** Policies that are right each by itself and not on the same way of a request. */
+import { compilePath } from '../route/pattern.ts'
 import { ACCESS_POLICIES } from './access-policies.ts'
 import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report } from './report.ts'
@@ -47,7 +48,8 @@ export function checkPolicyPairs(config: Plain, { listeners, routes }: Parts, re
   }
   /** Of a route and of the groups around it, which come before it. */
   const chains = new Map<string, readonly Use[]>()
-  for (const { route, path, listener } of routes) {
+  for (const { route, path, listener, paths } of routes) {
+    tellLost(policiesIn(route.use, path), paths, report)
     const own = [...(chains.get(JSON.stringify(path.slice(0, -2))) ?? []), ...policiesIn(route.use, path)]
     chains.set(JSON.stringify(path), own)
     const uses = [...(ofListener.get(listener) ?? []), ...own]
@@ -55,6 +57,33 @@ export function checkPolicyPairs(config: Plain, { listeners, routes }: Parts, re
     tellSilent(uses)
     tellPlain(uses)
   }
+}
+
+/** A browser that comes back from its login has to get to where it was sent away. `paths`: of the route. */
+function tellLost(uses: readonly Use[], paths: unknown, report: Report): void {
+  for (const { name, path, options } of uses) {
+    if (name !== 'oidc' || !isObject(options)) continue
+    const { callback = '/oauth2/callback' } = options
+    const back = typeof callback === 'string' ? (URL.parse(callback, 'http://x')?.pathname ?? null) : null
+    if (back === null || mayMatch(paths, back)) continue
+    report.warn(
+      path,
+      `browsers come back to ${back}, which does not match the path of this route: put oidc() on the listener, or say where with callback`,
+    )
+  }
+}
+
+/** What is wrong itself is said elsewhere. */
+function mayMatch(paths: unknown, path: string): boolean {
+  const patterns: readonly unknown[] = Array.isArray(paths) ? paths : [paths]
+  return patterns.some((pattern) => {
+    if (typeof pattern !== 'string' && !(pattern instanceof RegExp)) return true
+    try {
+      return compilePath(pattern).some((matcher) => matcher.test(path))
+    } catch {
+      return true
+    }
+  })
 }
 
 /** And not on this machine. */

@@ -15,7 +15,7 @@ export interface OidcOptions {
   scopes?: List<string> | undefined
   /**
    * Where the provider sends browsers back to: a path, under the scheme and host that the browser asked for, or a whole URL that says those, too. The provider has to know it.
-   * Default `/oauth2/callback`.
+   * The policy has to stand where that path leads: on the listener, or on a route whose `path` matches it. Default `/oauth2/callback`.
    */
   callback?: string | undefined
   /** Default `/oauth2/logout`. */
