@@ -5,7 +5,7 @@
 import { createRequire } from 'node:module'
 import { parseDuration } from '../config/units.ts'
 import type { OidcOptions } from '../dsl/oidc-policy.ts'
-import { type Answer, type HookCall, makeHook, PENDING, type Verdict } from '../hooks.ts'
+import { type Answer, type HookCall, type LogChoice, makeHook, PENDING, type Verdict } from '../hooks.ts'
 import { dropCookies } from '../net/http1/cookie.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import { cookieOf } from '../request-view.ts'
@@ -128,7 +128,11 @@ class Gate {
     for (const name of Object.keys(this.#claims)) dropField(request, name)
     const cookies = request.get('cookie')
     const sealed = cookies === null ? null : cookieOf(request, this.#cookie)
-    if (request.path === this.#callback) return this.#later(call, () => this.#comesBack(call))
+    if (request.path === this.#callback) {
+      // The code is in it, which is for nobody's eyes.
+      call.log?.(WITHOUT_QUERY)
+      return this.#later(call, () => this.#comesBack(call))
+    }
     if (cookies !== null) this.#hideCookies(request)
     if (request.path === this.#logout) return this.#later(call, () => this.#leaves(call))
     if (sealed === null || sealed.length > MOST_COOKIE)
@@ -308,6 +312,9 @@ interface Shown {
   readonly digest: string
   readonly cookies: string | null
 }
+
+const LINE = { isWritten: true, without: new Set(['query']), more: null }
+const WITHOUT_QUERY: LogChoice = { of: () => LINE }
 
 const BUSY = refusal('policy_busy', 'too many logins are being looked at')
 

@@ -3,7 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createTransport } from '../../core/capability/transport.ts'
 import { Deadlines } from '../../core/deadlines.ts'
-import { type HookCall, PENDING, type Verdict } from '../../core/hooks.ts'
+import { type HookCall, type LogChoice, PENDING, type Verdict } from '../../core/hooks.ts'
 import { type OidcOptions, oidc } from '../../core/index.ts'
 import { RequestHead, ResponseHead } from '../../core/net/http1/head.ts'
 import { oidc as kind } from '../../core/policy/oidc.ts'
@@ -38,7 +38,17 @@ async function startGate(more: Partial<OidcOptions> = {}) {
     if (jar.size > 0) request.set('Cookie', [['theme', 'dark'], ...jar].map((pair) => pair.join('=')).join('; '))
     for (const [name, value] of Object.entries(fields)) request.set(name, value)
     const { promise, resolve } = Promise.withResolvers<Verdict | null>()
-    const call = { request, response: null, ip: '10.0.0.1', scheme: 'https', part: null, ended: false, resume: resolve } satisfies HookCall
+    const choices: LogChoice[] = []
+    const call = {
+      request,
+      response: null,
+      ip: '10.0.0.1',
+      scheme: 'https',
+      part: null,
+      ended: false,
+      resume: resolve,
+      log: (choice: LogChoice) => choices.push(choice),
+    } satisfies HookCall
     const answer = hook.onRequest!(call)
     const verdict = answer === PENDING ? await promise : answer
     const response = new ResponseHead('', 0, 200, 'OK', 1)
@@ -58,6 +68,7 @@ async function startGate(more: Partial<OidcOptions> = {}) {
       why: error?.message ?? '',
       atOnce: answer !== PENDING,
       renewed: set !== null,
+      choices,
     }
   }
   return {
@@ -93,6 +104,9 @@ test('a page leads to the provider and back to itself, and from then on the sess
   assert.match(away.cookies[0]!, /^sluice_session_login_[\w-]{12}=ey[\w.-]+; Path=\/; Max-Age=600; HttpOnly; SameSite=Lax; Secure$/)
   const back = await gate.ask(pathOf(gate.provider.logIn(away.location)))
   assert.equal([back.says, back.location], ['303', '/reports?id=5'])
+  // The code is not in the log.
+  const facts = { request: back.request, response: null, ip: '', status: 303, reason: null }
+  assert.equal([...back.choices[0]!.of(facts).without], ['query'])
   assert.match(back.cookies[0]!, /^sluice_session=ey[\w.-]+; Path=\/; Max-Age=43(?:200|199); HttpOnly; SameSite=Lax; Secure$/)
   assert.equal([...gate.jar.keys()], ['sluice_session'])
   const fields = { ...PAGE, 'x-user': 'root', x_user: 'root', 'x-none': 'root' }
