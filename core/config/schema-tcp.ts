@@ -114,10 +114,15 @@ export function checkChoice({ route, path }: TcpRoutePart, report: Report): void
     isObject(to) && to.kind === 'split' && Array.isArray(to.parts) ? to.parts.map((part: unknown) => (part as unknown[])?.[0]) : [to]
   for (const upstream of parts) {
     if (!isObject(upstream) || upstream.kind !== 'upstream' || !isObject(upstream.options)) continue
-    const { balancer, sticky } = upstream.options
+    const { balancer, sticky, hedging, limits } = upstream.options
     const options = isObject(balancer) && isObject(balancer.options) ? balancer.options : {}
     if (sticky !== undefined)
       report.error([...path, 'to'], `${wordOf(upstream.name)} is sticky by a cookie, and there is none outside of HTTP`, 'key')
+    for (const [name, isThere] of [
+      ['hedging', hedging !== undefined],
+      ['limits.adaptive', isObject(limits) && limits.adaptive !== undefined],
+    ] as const)
+      if (isThere) report.warn([...path, 'to'], `${name} of ${wordOf(upstream.name)} is for requests of HTTP, and does nothing here`, 'key')
     const isByRequest = typeof balancer === 'function' || (options.key !== undefined && options.key !== 'ip')
     if (isByRequest) report.error([...path, 'to'], `the balancer of ${wordOf(upstream.name)} chooses by what a request of HTTP says`, 'key')
   }
