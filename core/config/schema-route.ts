@@ -9,7 +9,7 @@ import { isObject, show } from './report.ts'
 import { filesTarget } from './schema-files.ts'
 import { fieldMatch, fieldMatches, method } from './schema-match.ts'
 import { originalTarget } from './schema-transparent.ts'
-import { endpointAddress, splitTarget, upstreamGroup } from './schema-upstream.ts'
+import { endpointAddress, splitTarget, targetAddress, upstreamGroup } from './schema-upstream.ts'
 import { useList } from './schema-use.ts'
 import {
   anyText,
@@ -96,7 +96,7 @@ const rewrite = chosen((value) => {
 
 const notATarget = wrong('an upstream, an address, split(…), respond(…), files(…), redirect(…) or original()')
 const target = chosen((value) => {
-  if (typeof value === 'string') return endpointAddress
+  if (typeof value === 'string') return targetAddress
   if (!isObject(value)) return notATarget
   if (value.kind === 'upstream') return upstreamGroup
   if (value.kind === 'split') return splitTarget

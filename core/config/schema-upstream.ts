@@ -27,9 +27,18 @@ import {
 } from './schema-values.ts'
 
 /** `'127.0.0.1:3000'`, `'https://example.com'` */
-export const endpointAddress: Schema = textThat((address) => {
+export const endpointAddress: Schema = textThat(wrongEndpoint)
+
+function wrongEndpoint(address: string): string | null {
   if (/^tcp:\/\//i.test(address)) return `tcp:// stands only in a route of tcp({ … }): ${show(address.slice(6))}`
   return wrongAddress(address)
+}
+
+/** Where a route may send to: an upstream stands there as such. */
+export const targetAddress: Schema = textThat((address) => {
+  const why = wrongEndpoint(address)
+  if (why === null || !/^(?!localhost$)[A-Za-z_$][\w$-]*$/.test(address)) return why
+  return `${why}; an upstream of this config stands here without quotes`
 })
 
 /** In a route of a TCP listener. */
@@ -40,8 +49,7 @@ function wrongAddress(address: string): string | null {
   if (/^https?:\/\/[^/?#@]*@/i.test(address)) return `an address has no user and no password: ${show(address)}`
   if (parseEndpoint(address.replace(/^(https?:\/\/[^/?#]+).*$/i, '$1')) !== null)
     return `an address has no path or query: ${show(address)}; a path is changed by rewrite`
-  const named = /^(?!localhost$)[A-Za-z_$][\w$-]*$/.test(address) ? '; an upstream of this config stands here without quotes' : ''
-  return `expected an address such as '127.0.0.1:3000', 'name:3000', 'https://example.com' or 'unix:/run/x.sock', got ${show(address)}${named}`
+  return `expected an address such as '127.0.0.1:3000', 'name:3000', 'https://example.com' or 'unix:/run/x.sock', got ${show(address)}`
 }
 
 /** Whatever upstream(…) returned: one stands in many routes, so what it holds is checked apart, once. */
