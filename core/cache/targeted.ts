@@ -1,4 +1,5 @@
 /** CDN-Cache-Control (RFC 9213): a dictionary of structured fields (RFC 9651 §3.2). Pure. */
+import { trimmed } from '../net/trim.ts'
 import { applyDirective, noDirectives, type ResponseDirectives } from './directives.ts'
 
 const KEY = /[a-z*][a-z0-9_\-.*]*/y
@@ -11,7 +12,7 @@ const SPACES = / */y
 
 /** Null: there is nothing in it, or it is malformed, and then it is as if it were not there (RFC 9213 §2.1). */
 export function readTargeted(text: string): ResponseDirectives | null {
-  const reader = new Reader(text.replace(/^ +| +$/g, ''))
+  const reader = new Reader(trimmed(text, ' '))
   const members = reader.dictionary()
   if (members === null || members.size === 0) return null
   const found = noDirectives()
