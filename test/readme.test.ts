@@ -54,6 +54,11 @@ test('the config of UDP listeners passes check', () => {
   assert.match(output, /is valid: 2 listeners, 3 routes, 3 upstreams/)
 })
 
+test('the config of FTP passes check', () => {
+  const { status, output } = sluice({ 'proxy.config.ts': named('ftp: proxy.config.ts') }, 'check')
+  assert.is(status, 0, output)
+})
+
 test('the config of files passes check', () => {
   const all = { 'proxy.config.ts': named('site: proxy.config.ts'), 'manual/a.html': '', 'robots.txt': '', 'public/index.html': '' }
   const { status, output } = sluice(all, 'check')

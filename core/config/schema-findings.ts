@@ -55,6 +55,7 @@ const WRAPPED: Readonly<Record<string, readonly string[]>> = {
   upstream: ['options'],
   blocklist: ['options'],
   pac: ['options'],
+  ftp: ['options'],
   intercept: ['options'],
   balancer: ['options'],
   discovery: ['options'],

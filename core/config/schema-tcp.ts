@@ -2,12 +2,13 @@
 
 import { isHostName, isIp } from '../net/address.ts'
 import type { Path } from './positions.ts'
-import { isObject, type Plain, type Report, show, wordOf } from './report.ts'
+import { isObject, type Report, show, wordOf } from './report.ts'
+import { gateway } from './schema-gateway.ts'
 import type { Parts, TcpRoutePart } from './schema-parts.ts'
 import { network } from './schema-route.ts'
 import { tlsTerminationOfRoute } from './schema-tls.ts'
 import { originalTarget, transparent } from './schema-transparent.ts'
-import { splitTarget, tcpAddress, upstreamGroup } from './schema-upstream.ts'
+import { speaksTls, splitTarget, tcpAddress, upstreamGroup } from './schema-upstream.ts'
 import { connectionUseList } from './schema-use.ts'
 import { chosen, duration, list, made, object, oneOf, oneOrMany, type Schema, text, textThat, whole, wrong } from './schema-values.ts'
 
@@ -58,6 +59,7 @@ export function tcpListener(listen: Schema, inside: Schema): Schema {
       timeouts: object({ detect: duration, tunnelIdle: duration }),
       trust: oneOrMany(network),
       proxyProtocol: oneOf('require'),
+      gateway,
       transparent,
       use: connectionUseList,
     },
@@ -138,12 +140,4 @@ function checkUse({ route: { use, to }, path }: TcpRoutePart, report: Report): v
         'onData is not asked where the route goes to HTTP: its bodies and messages have hooks of their own, in the use of http({ … })',
         'key',
       )
-}
-
-function speaksTls(to: unknown): boolean {
-  if (typeof to === 'string') return /^https:/i.test(to)
-  if (!isObject(to) || to.kind !== 'upstream' || !isObject(to.options)) return false
-  const { tls, endpoints } = to.options as Plain
-  if (tls !== undefined) return tls !== false
-  return Array.isArray(endpoints) && endpoints.some((one: unknown) => speaksTls(isObject(one) ? one.address : one))
 }

@@ -225,3 +225,12 @@ export const splitTarget: Schema = made({
   }),
 })
 const goesNowhere = refused('a split in which every weight is 0 goes nowhere')
+
+/** What is sent there is put into TLS. */
+export function speaksTls(to: unknown): boolean {
+  if (typeof to === 'string') return /^https:/i.test(to)
+  if (!isObject(to) || to.kind !== 'upstream' || !isObject(to.options)) return false
+  const { tls, endpoints } = to.options
+  if (tls !== undefined) return tls !== false
+  return Array.isArray(endpoints) && endpoints.some((one: unknown) => speaksTls(isObject(one) ? one.address : one))
+}

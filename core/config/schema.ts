@@ -10,6 +10,7 @@ import { checkCertificates } from './schema-certificates.ts'
 import { checkFiles } from './schema-files.ts'
 import { findingsOf } from './schema-findings.ts'
 import { checkForward, forwardOptions, socksOptions } from './schema-forward.ts'
+import { checkGateways } from './schema-gateway.ts'
 import { checkInterception } from './schema-intercept.ts'
 import { type Parts, partsOf } from './schema-parts.ts'
 import { checkPolicyPairs } from './schema-policy-pairs.ts'
@@ -76,6 +77,7 @@ export function checkShape(config: unknown, { report, folder, named = new Set(),
   checkTcp(parts, report)
   checkUdp(parts, report)
   checkTransparent(parts, report)
+  checkGateways(parts, report)
   const stores = storesIn(config, parts)
   checkStores(stores, report)
   checkCertificates(parts, report, { folder, named, now, stores })

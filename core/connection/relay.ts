@@ -16,6 +16,7 @@ import type { Asked } from '../upstream/request-key.ts'
 import type { Acquirer, Upstream } from '../upstream/upstream.ts'
 import { factsOf } from './announced.ts'
 import type { ConnectionHooks, Decision } from './connection-hooks.ts'
+import { type GatewayHome, GatewayTunnel } from './gateway-tunnel.ts'
 import type { Accepted, ConnectionHome } from './home.ts'
 import { inspected } from './inspected-wire.ts'
 import { type Screen, screened } from './screened-wire.ts'
@@ -44,6 +45,8 @@ export interface RelayOptions {
   readonly hooks: ConnectionHooks | null
   /** Null: the client waits for nothing. */
   readonly answers?: RelayAnswers | null
+  /** Reads all that is said; null: it passes unread. */
+  readonly gateway?: GatewayHome | null
   /** Looks at what the client says first; null: nobody does. */
   readonly screen?: Screen | null
   /** Stands in front of the endpoint; null: nothing does. */
@@ -136,7 +139,7 @@ export class Relay implements Accepted, Acquirer, Asked, WireOwner {
   }
 
   onConnected(connection: UpstreamConnection): void {
-    const { early, hasEnded, hooks, deadlines, idleMs, answers, screen, paced, meter = null } = this.#options!
+    const { early, hasEnded, hooks, deadlines, idleMs, answers, screen, paced, meter = null, gateway = null } = this.#options!
     const facts = this.#facts
     const chosen = this.#chosen!
     const now = monotonicMs()
@@ -162,19 +165,24 @@ export class Relay implements Accepted, Acquirer, Asked, WireOwner {
     const left = isInspected ? inspected(this.#wire, hooks, 'client', denied) : screen ? screened(this.#wire, screen) : this.#wire
     if (answers) left.write('', answers.connected, 0, answers.connected.length)
     // What was read before goes the way of all that follows.
-    const isHeld = left !== this.#wire && early.length > 0
+    const isHeld = (left !== this.#wire || gateway !== null) && early.length > 0
     if (early.length > 0 && !isHeld) right.write('', early, 0, early.length)
-    const ended = (fromClient: number, fromEndpoint: number, cut: ErrorCode | null): void => {
+    const ended = (fromClient: number, fromEndpoint: number, cut: ErrorCode | null, detail: string | null = null): void => {
       connection.left()
       chosen.inFlight--
       hooks?.close()
       facts.bytesIn = fromClient + (isHeld ? 0 : early.length)
       facts.bytesOut = fromEndpoint
       if (meter !== null) meter.end(facts.bytesIn + facts.bytesOut)
-      facts.end(facts.reason ?? cut, facts.detail)
+      facts.end(facts.reason ?? cut, facts.detail ?? detail)
       this.#home.tunnelClosed(this)
     }
-    new Tunnel({ left, right }, { deadlines, idleMs, meter, ended })
+    if (gateway === null) new Tunnel({ left, right }, { deadlines, idleMs, meter, ended })
+    else
+      new GatewayTunnel(
+        { client: left, endpoint: right },
+        { ...gateway, deadlines, idleMs, isEncrypted: upstream.plan.tls !== null, ended },
+      )
     if (isHeld) this.#wire.owner.onBytes(early, early.length)
     if (hasEnded) this.#wire.owner.onEnd()
   }

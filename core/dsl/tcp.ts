@@ -1,5 +1,6 @@
 /** Listeners of TCP and their routes. */
 import type { Duration } from '../plugin.ts'
+import type { FtpGateway } from './gateways.ts'
 import type { HttpWithoutListen, Listen, Transparent } from './http.ts'
 import type { List, OneOrMany } from './lists.ts'
 import type { ConnectionUse } from './policies.ts'
@@ -22,6 +23,8 @@ export interface TcpOptions {
    * it names is the one that `from`, hooks and the log see; what else it tells (server name, TLS) goes on to upstreams with `proxyProtocol: 2`.
    */
   proxyProtocol?: 'require' | undefined
+  /** Reads what passes, and opens what it needs beside it: `gateway: ftp({ passivePorts: '50000-50100' })`. Default: nothing is read. */
+  gateway?: FtpGateway | undefined
   /** Takes connections that a firewall sends here, for routes `to: original()`. */
   transparent?: Transparent | undefined
 }

@@ -91,6 +91,7 @@ function tcp(listener: TcpListenerPlan, route: TcpRoutePlan): Drawing {
   const upstream: Dialled = destination.kind === 'original' ? WANTED : upstreamsOf(destination)[0]!
   const after = tls === null ? [] : handshakeHere()
   const dialled = dial(upstream)
+  if (listener.gateway !== null) return ftp(decided, upstream)
   if (tls === null && upstream.tls === null) {
     const passed = isDetected ? [toEndpoint('what was read, byte by byte'), through('TLS handshake, with the endpoint')] : []
     return {
@@ -107,6 +108,24 @@ function tcp(listener: TcpListenerPlan, route: TcpRoutePlan): Drawing {
         : 'L4 re-encryption: TLS ends here, and begins anew to the endpoint'
   const bytes: Step[] = [both('client', tls === null ? 'bytes' : 'TLS'), both('endpoint', upstream.tls === null ? 'bytes' : 'TLS')]
   return { mode, endpoint: upstream.name, steps: [...decided, ...after, ...dialled, ...bytes] }
+}
+
+/** RFC 959, by PASV. */
+function ftp(decided: readonly Step[], upstream: Dialled): Drawing {
+  const steps = [
+    ...decided,
+    ...dial(upstream),
+    through('commands and answers, line by line'),
+    fromClient('PASV'),
+    toEndpoint('PASV'),
+    fromEndpoint('227 and its port'),
+    note('opens a port for this client'),
+    toClient('227 and the port here'),
+    fromClient('SYN, to that port'),
+    toEndpoint('SYN, to its port'),
+    through('data, as it is'),
+  ]
+  return { mode: 'FTP gateway: commands are read, data is not', endpoint: upstream.name, steps }
 }
 
 /** Where the client wanted to go before it was sent here. */

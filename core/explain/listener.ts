@@ -1,7 +1,7 @@
 /** Which listener a URL reaches: by its port, else by its scheme. */
 import { formatListen } from '../net/address.ts'
 import { httpListenersOf } from '../plan/http-listeners.ts'
-import type { AnyListenerPlan, ListenerPlan, Plan, TcpListenerPlan } from '../plan/plan.ts'
+import type { AnyListenerPlan, GatewayPlan, ListenerPlan, Plan, TcpListenerPlan } from '../plan/plan.ts'
 import type { Asked } from './explanation.ts'
 
 export interface Target {
@@ -91,7 +91,7 @@ export interface Passed {
 
 /** A connection as its first bytes make it: of TLS for a host, or of something else. */
 export function connectionTo(
-  { name, routes, hooks }: TcpListenerPlan,
+  { name, routes, hooks, gateway }: TcpListenerPlan,
   { isTls, host }: { readonly isTls: boolean; readonly host: string },
   from: string,
 ): Choice | Passed {
@@ -106,7 +106,14 @@ export function connectionTo(
   const uses = [...hooks, ...route.hooks].map((hook) => hook.name)
   const asked = uses.length === 0 ? '' : `; before it asks ${uses.join(', ')}`
   const how = route.tls === null ? 'as it is' : 'past its TLS'
+  if (gateway !== null)
+    return { passed: `${name} is a gateway of FTP: ${route.id} passes commands on to ${to}, ${dataOf(gateway)}${asked}` }
   return { passed: `${name} is a TCP listener: ${route.id} passes ${what} on to ${to}, ${how}, and sees no request${asked}` }
+}
+
+function dataOf({ ports, address }: GatewayPlan): string {
+  const where = ports === null ? 'any free port' : `a port from ${ports.from} to ${ports.to}`
+  return `and opens ${where}${address === null ? '' : ` of ${address}`} for data`
 }
 
 export function schemeOf({ tls }: ListenerPlan): 'http' | 'https' {

@@ -5,6 +5,7 @@
 import type { TLSSocket } from 'node:tls'
 import { peerOf } from '../connection/announced.ts'
 import { ConnectionHooks, type Decision } from '../connection/connection-hooks.ts'
+import type { DoorCount, GatewayHome } from '../connection/gateway-tunnel.ts'
 import type { Accepted, Granted } from '../connection/home.ts'
 import { Relay, type RelayOptions } from '../connection/relay.ts'
 import { TunnelFacts } from '../connection/tunnel-facts.ts'
@@ -21,7 +22,7 @@ import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import type { Secured } from '../net/secured.ts'
 import { wireOfSecured } from '../net/tls-wire.ts'
 import type { AcceptedWire, Wire } from '../net/wire.ts'
-import type { SplitDestination, TcpListenerPlan, TcpRoutePlan, UpstreamPlan } from '../plan/plan.ts'
+import type { GatewayPlan, SplitDestination, TcpListenerPlan, TcpRoutePlan, UpstreamPlan } from '../plan/plan.ts'
 import { pacedBy } from '../policy/paced-wire.ts'
 import type { Greeting } from '../route/tcp-table.ts'
 import type { Asked } from '../upstream/request-key.ts'
@@ -68,6 +69,7 @@ type Decided = Omit<Detected, 'greeting'>
 export class TcpListener extends Acceptor<TcpService> implements DetectionHome, AwaitedHeaderHome {
   /** Connections that HTTP listeners inside have got from this one. */
   #inside = 0
+  readonly #doors: DoorCount = { open: 0 }
 
   use(service: TcpService): void {
     this.useService(service)
@@ -190,10 +192,7 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
     facts.decidedBy = decision.by
     const upstream = decision.upstream === null ? null : this.service.upstreamNamed(decision.upstream)
     if (upstream !== null) {
-      const { deadlines, listener } = this.service
-      const { early, hasEnded, header } = decided
-      const idleMs = listener.timeouts.tunnelIdle
-      this.#relay(stage, wire, { facts, upstream, early, hasEnded, header, hooks, alpn: [], deadlines, idleMs })
+      this.#relay(stage, wire, this.#relayOptions(upstream, decided))
       return false
     }
     facts.bytesIn = decided.early.length
@@ -286,7 +285,12 @@ export class TcpListener extends Acceptor<TcpService> implements DetectionHome, 
 
   #relayOptions(upstream: Upstream, { facts, early, hasEnded, header, hooks }: Decided): RelayOptions {
     const { deadlines, listener } = this.service
-    return { facts, upstream, early, hasEnded, header, hooks, alpn: [], deadlines, idleMs: listener.timeouts.tunnelIdle }
+    const gateway = listener.gateway === null ? null : this.#gatewayHome(listener.gateway)
+    return { facts, upstream, early, hasEnded, header, hooks, gateway, alpn: [], deadlines, idleMs: listener.timeouts.tunnelIdle }
+  }
+
+  #gatewayHome(plan: GatewayPlan): GatewayHome {
+    return { plan, doors: this.#doors, counted: this.environment.counted }
   }
 }
 

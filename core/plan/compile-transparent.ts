@@ -31,7 +31,7 @@ export function compileTunnels(
   })
   const all: TcpConditions = { sni: null, alpn: null, from: null, isTls: false }
   return Object.freeze({
-    ...{ kind: 'tcp', name, addresses: [], trust: null, requiresProxyHeader: false, transparent, hooks: [], logHooks },
+    ...{ kind: 'tcp', name, addresses: [], trust: null, requiresProxyHeader: false, transparent, gateway: null, hooks: [], logHooks },
     limits: Object.freeze({ connections: limits.connections }),
     timeouts: Object.freeze({ detect: timeouts.requestHead, tunnelIdle: timeouts.tunnelIdle }),
     // Twice, so that it is asked for what comes by TLS.

@@ -41,6 +41,7 @@ import { matchOf, spaceOf } from './cache-space.ts'
 import { compileBlocklist } from './compile-blocklist.ts'
 import { compileFiles } from './compile-files.ts'
 import { compileForward, compileIntercept, viaName } from './compile-forward.ts'
+import { compileGateway } from './compile-gateway.ts'
 import { compileSocks } from './compile-socks.ts'
 import { compileTls } from './compile-tls.ts'
 import { compileTransparent, compileTunnels, transparentAddresses } from './compile-transparent.ts'
@@ -224,6 +225,7 @@ class Compiler {
       name,
       addresses: compileAddresses(options),
       transparent: compileTransparent(options.transparent),
+      gateway: options.gateway === undefined ? null : compileGateway(options.gateway),
       limits: Object.freeze({ connections: options.limits?.connections ?? 10_000 }),
       timeouts: compileTcpTimeouts(options.timeouts ?? {}),
       hooks: own,

@@ -8,6 +8,7 @@ import type { DnsZone } from '../index.ts'
 import type { CidrSet } from '../net/cidr.ts'
 import type { NamedDestination } from '../net/destination.ts'
 import type { TransparentBy } from '../net/original-destination.ts'
+import type { PortRange } from '../net/port-range.ts'
 import type { HostCondition } from '../route/conditions.ts'
 import type { RouteTable } from '../route/table.ts'
 import type { TcpTable } from '../route/tcp-table.ts'
@@ -200,11 +201,21 @@ export interface TcpListenerPlan {
   readonly timeouts: TcpTimeouts
   /** Null: what comes was meant for it. */
   readonly transparent: TransparentPlan | null
+  /** Null: what passes is not read. */
+  readonly gateway: GatewayPlan | null
   /** In order. */
   readonly hooks: readonly Hook[]
   /** Asked about lines of the log, where no route was found; null: none. */
   readonly logHooks: readonly Hook[] | null
   readonly routes: TcpTable<TcpRoutePlan>
+}
+
+export interface GatewayPlan {
+  readonly kind: 'ftp'
+  /** Of IPv4: clients of PASV are told it. Null: that which they are connected to. */
+  readonly address: string | null
+  /** Where data is listened for; null: any port that is free. */
+  readonly ports: PortRange | null
 }
 
 /** In milliseconds. */

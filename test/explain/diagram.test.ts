@@ -14,7 +14,7 @@ import { explainer } from './support.ts'
 
 const golden = join(import.meta.dirname, 'diagrams.txt')
 const tls = certificates === null ? 'undefined' : JSON.stringify({ cert: certificates.server.certFile, key: certificates.server.keyFile })
-const ask = await explainer(`import { defineConfig, forward, http, respond, socks, tcp, udp, upstream } from 'sluice'
+const ask = await explainer(`import { defineConfig, forward, ftp, http, respond, socks, tcp, udp, upstream } from 'sluice'
 const bank = upstream('bank', { endpoints: ['10.0.0.5:443'], proxyProtocol: 2 })
 const mq = upstream('mq', { endpoints: ['10.0.0.9:5672'] })
 const anew = upstream('anew', { endpoints: ['10.0.0.10:443'], tls: true })
@@ -28,6 +28,7 @@ export default defineConfig({
       { name: 'web', sni: 'web.test', tls, to: http({ routes: [{ to: mq }] }) },
     ] }),
     mail: tcp({ listen: ':25', proxyProtocol: 'require', trust: '10.0.0.0/8', routes: [{ to: mq }] }),
+    files: tcp({ listen: ':21', gateway: ftp(), routes: [{ to: mq }] }),
     web: http({ listen: ':8080', routes: [{ path: '/a', respond: respond(200, 'a') }, { path: '/b', to: mq }, { to: mq }] }),
     secure: http({ listen: ':9443', tls, routes: [{ to: anew }] }),
     out: forward({ listen: '127.0.0.1:3128' }),

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import { formatExplanation } from '../../core/explain/format.ts'
 import { explainer } from './support.ts'
 
-const ask = await explainer(`import { defineConfig, http, tcp, upstream, respond } from 'sluice'
+const ask = await explainer(`import { defineConfig, ftp, http, tcp, upstream, respond } from 'sluice'
 const bank = upstream('bank', { endpoints: ['10.0.0.5:443'] })
 export default defineConfig({
   listeners: {
@@ -16,6 +16,7 @@ export default defineConfig({
         { from: '10.0.0.0/8', to: http({ use: [{ onRequest() {} }], routes: [{ path: '/a', respond: respond(200, 'a') }] }) },
       ],
     }),
+    files: tcp({ listen: ':2121', gateway: ftp({ passivePorts: '50000-50100', address: '203.0.113.5' }), routes: [{ to: '10.0.0.5:21' }] }),
     web: http({ listen: ':8080', routes: [{ to: bank }] }),
   },
 })`)
@@ -48,8 +49,12 @@ test('a connection may be asked about without a request', async () => {
     await passed('tcp://:8443', { from: '10.1.2.3' }),
     'finds requests in it; ask about one: sluice explain GET http://example.com/',
   )
+  assert.is(
+    await passed('tcp://:2121'),
+    'files is a gateway of FTP: files[0] passes commands on to 10.0.0.5:21, and opens a port from 50000 to 50100 of 203.0.113.5 for data',
+  )
   assert.is(await passed('tcp://:1'), 'wrong: no TCP listener listens on port 1')
-  assert.is(await passed('tcp://x', { listener: 'web' }), 'wrong: there is no TCP listener web; there are edge')
+  assert.is(await passed('tcp://x', { listener: 'web' }), 'wrong: there is no TCP listener web; there are edge, files')
   assert.match(await passed('tcp://a b'), /^wrong: tcp:\/\/a b names no place: /)
   assert.match(await passed('gopher://x'), /^wrong: gopher:\/\/x is no URL of a kind that is known/)
   const text = formatExplanation(await ask({ url: 'tls://bank.test:8443' }), { color: false })
