@@ -136,8 +136,11 @@ export interface SourcePlace {
   readonly line: number
 }
 
+export const PARENTS_OF = 'parents of '
+
 /** An endpoint, or an upstream as a whole, is in another state. */
 export interface UpstreamChange {
+  /** Or `PARENTS_OF` and a listener of the forward side, whose parents are its endpoints. */
   readonly upstream: string
   /** Null: the upstream as a whole. */
   readonly endpoint: string | null

@@ -133,9 +133,9 @@ export class Runtime {
     return this.#upstreams.get(name)
   }
 
-  /** How the upstreams of the plan in use are. */
+  /** How the upstreams of the plan in use are, and the parents of its forward side. */
   get upstreamStates(): UpstreamState[] {
-    return this.#upstreams.states
+    return [...this.#upstreams.states, ...this.#forwardings.parentStates]
   }
 
   /** What was changed at run time about endpoints, all of it. Cannot fail. */

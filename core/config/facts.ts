@@ -71,11 +71,20 @@ function hostNames({ upstreams, listeners }: Parts): ReadonlyMap<string, Path> {
         add(isObject(one) ? one.address : one, [...path, { hidden: 'options' }, 'endpoints', i])
   }
   for (const { options, path } of listeners) {
-    const parent = typeof options.parent === 'string' ? parseParent(options.parent) : null
-    if (parent !== null && typeof parent !== 'string' && parent.target.kind === 'name' && !names.has(parent.target.host))
-      names.set(parent.target.host, [...path, 'parent'])
+    for (const [written, at] of parentsOf(options.parent, ['parent'])) {
+      const parent = parseParent(written)
+      if (typeof parent !== 'string' && parent.target.kind === 'name' && !names.has(parent.target.host))
+        names.set(parent.target.host, [...path, ...at])
+    }
   }
   return names
+}
+
+/** What is written as one at any depth, with its path. */
+function parentsOf(value: unknown, path: Path): (readonly [string, Path])[] {
+  if (typeof value === 'string') return [[value, path]]
+  if (Array.isArray(value)) return value.flatMap((one, i) => parentsOf(one, [...path, i]))
+  return isObject(value) ? parentsOf(value.via, [...path, 'via']) : []
 }
 
 /** Everything of a kind that a value holds, at any depth. */

@@ -15,6 +15,7 @@ import { transparent } from './schema-transparent.ts'
 import { useList } from './schema-use.ts'
 import { checkUserLimits, quotaOptions, userBandwidthOptions } from './schema-user-limits.ts'
 import {
+  anything,
   chosen,
   duration,
   type Fields,
@@ -35,6 +36,26 @@ function helped(kind: string, options: Schema): Schema {
   return chosen((value) => (isObject(value) && value.kind === kind ? right : wrong(`${kind}({ … })`)))
 }
 
+const parent = textThat((written) => {
+  if (written === 'direct') return "'direct' stands alone, as via: 'direct' of a rule with hosts"
+  const parsed = parseParent(written)
+  return typeof parsed === 'string' ? parsed : null
+})
+const placePattern = chosen((written) => (typeof written === 'string' && written.includes('/') ? network : hostPattern))
+const via = oneOrMany(parent)
+const nobody = wrong("'direct', a parent such as 'http://10.0.0.1:3128', or a list of parents")
+const isParentless = (written: unknown): boolean =>
+  Array.isArray(written) ? written.length === 0 : typeof written === 'string' && !written.includes(':')
+const parentRule = object(
+  {
+    hosts: oneOrMany(placePattern),
+    ports: list(whole(1, 65535)),
+    via: chosen((written) => (written === 'direct' ? anything : isParentless(written) ? nobody : via)),
+  },
+  ['hosts', 'via'],
+)
+const parents = oneOrMany(chosen((one) => (isObject(one) ? parentRule : parent)))
+
 const fields: Fields = {
   auth: object({ users: someUsers }, ['users']),
   allow: object({
@@ -46,10 +67,7 @@ const fields: Fields = {
   open: oneOf(true),
   quota: quotaOptions,
   bandwidth: userBandwidthOptions,
-  parent: textThat((written) => {
-    const parent = parseParent(written)
-    return typeof parent === 'string' ? parent : null
-  }),
+  parent: chosen((written) => (Array.isArray(written) ? parents : parent)),
   trust: oneOrMany(network),
   proxyProtocol: oneOf('require'),
 }
@@ -90,10 +108,27 @@ export function checkForward({ listeners }: Parts, report: Report): void {
     if (part.kind !== 'forward' && part.kind !== 'socks') continue
     refuseOpen(part, report)
     checkUserLimits(part, report)
+    refuseLostRules(part, report)
     const { options, path } = part
     if (part.kind === 'socks' && options.udp === true && options.parent !== undefined)
       report.error([...path, 'udp'], 'no datagram goes by way of a parent: leave udp or parent out', 'key')
   }
+}
+
+/** Rules behind one for everything. */
+function refuseLostRules({ options, path }: ListenerPart, report: Report): void {
+  if (!Array.isArray(options.parent)) return
+  let before: number | null = null
+  for (const [i, rule] of options.parent.entries()) {
+    if (before !== null && !(typeof rule === 'string' && typeof options.parent[before] === 'string'))
+      report.error([...path, 'parent', i], `never asked: parent[${before}] is for everything; put it before that one`)
+    else if (before === null && isForAll(rule)) before = i
+  }
+}
+
+function isForAll(rule: unknown): boolean {
+  if (!isObject(rule)) return typeof rule === 'string'
+  return rule.ports === undefined && (rule.hosts === '*' || (Array.isArray(rule.hosts) && rule.hosts.includes('*')))
 }
 
 /** A proxy that anybody may use is found within hours, and used. */

@@ -30,6 +30,19 @@ export interface Quota {
   /** Of some users, instead; false: as much as they like. */
   byUser?: Readonly<Record<string, Size | false>> | undefined
 }
+/** By way of whom some places are reached. */
+export interface ParentRule {
+  /** `'example.com'`, `'*.example.com'`, addresses; and networks (`'10.0.0.0/8'`), for addresses that clients write, not for those that names resolve to. */
+  hosts: OneOrMany<string>
+  /** Default: every port. */
+  ports?: readonly number[] | undefined
+  /**
+   * Parents, in the order in which they are asked: the next one if one cannot be connected to (5 s), does not answer (10 s), or answers that it cannot lead
+   * on: 502, 503, 504, or replies 1 and 3 to 6 of SOCKS5. Who was silent or not there three times running is left out for 10 s, then for twice as
+   * long, up to 2 minutes. `'direct'`: nobody.
+   */
+  via: 'direct' | OneOrMany<string>
+}
 /** Of all that a user has under way in a worker together. Who has to wait is not read from meanwhile. */
 export interface UserBandwidth extends UserRate {
   /** Of some users, instead; false: as fast as may be. */
@@ -55,9 +68,10 @@ interface ForwardSide {
   block?: Blocklist | undefined
   /**
    * Another proxy by way of which everything goes: `'http://ann:pw@10.0.0.1:3128'`, `'socks5://10.0.0.1:1080'`. It resolves the names; what they
-   * resolve to is its to judge.
+   * resolve to is its to judge. Or rules, of which the first that fits counts, and at the end perhaps parents for all else, in the order in which they
+   * are asked; what no rule fits is reached directly. `[{ hosts: '*.corp.example', via: 'direct' }, 'http://10.0.0.1:3128', 'http://10.0.0.2:3128']`
    */
-  parent?: string | undefined
+  parent?: string | readonly (string | ParentRule)[] | undefined
   /** How much each user may have in a period: `{ bytes: '10gb', per: '1d' }`. Default: as much as they like. */
   quota?: Quota | undefined
   /** How fast each user goes: `{ down: '2mb' }`. Datagrams are not held up. Default: as fast as may be. */

@@ -1,6 +1,7 @@
 /** What becomes of a request on its route: the answer, or what is sent and where; made by the functions that the data path uses. */
 import { isIP } from 'node:net'
 import { errorTable } from '../errors.ts'
+import { parentRuleFor } from '../forward/parent-rules.ts'
 import { requestText } from '../http/forward.ts'
 import { askParent, forwardLines, hideClient } from '../http/forwarding.ts'
 import { dropIdentity, extendIdentity, type Hop, hopLines } from '../http/identity.ts'
@@ -138,9 +139,10 @@ function sentText({ head, peer, listener, upstream, isHttp2 }: Sending, endpoint
   }
   const { forward } = listener
   if (forward !== null) {
-    if (forward.parent?.kind === 'http') askParent(head, forward.parent)
+    const parent = head.destination === null ? null : (parentRuleFor(forward.parents, head.destination)?.parents[0] ?? null)
     hideClient(head, forward.anonymity)
-    return requestText(head, upstream, endpoint.address, forwardLines(hop, forward.anonymity))
+    const lines = askParent(head, parent?.kind === 'http' ? parent : null)
+    return requestText(head, upstream, endpoint.address, lines + forwardLines(hop, forward.anonymity))
   }
   const isTrusted = listener.trust?.has(peer) ?? false
   if (isTrusted) extendIdentity(head, hop)

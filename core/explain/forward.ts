@@ -7,6 +7,7 @@ import type { Refusal, Use } from '../forward/access.ts'
 import { openAuthority } from '../forward/authority.ts'
 import { makeGuard } from '../forward/guard.ts'
 import { OwnAddresses } from '../forward/own-addresses.ts'
+import { parentRuleFor } from '../forward/parent-rules.ts'
 import { blockedBy, hasPassed, proxyAuthorization } from '../http/forwarding.ts'
 import { formatDestination, type NamedDestination } from '../net/destination.ts'
 import type { RequestHead } from '../net/http1/head.ts'
@@ -86,13 +87,18 @@ async function addPlace(
   const own = new OwnAddresses()
   const refused = access.refuseDestination(destination, use, makeGuard({ opened: forward.opened, isOwn: (address) => own.has(address) }))
   const place = formatDestination(destination)
-  const looked =
-    destination.kind === 'name' && forward.parent === null ? `; the addresses of ${destination.host} are judged when they are dialled` : ''
+  const rule = parentRuleFor(forward.parents, destination)
+  const by = rule === null || rule.parents.length === 0 ? null : rule.parents.map(({ name }) => name).join(', or else ')
+  const looked = destination.kind === 'name' && by === null ? `; the addresses of ${destination.host} are judged when they are dialled` : ''
   if (!add('allow', `${place} may be reached ${use === 'tunnel' ? 'by a tunnel' : 'by plain HTTP'}${looked}`, refused)) return refused!.code
   const { quota, bandwidth } = forward
   if (quota !== null) add('quota', quotaText(quota), null)
   if (bandwidth !== null) add('bandwidth', bandwidthText(bandwidth), null)
-  if (forward.parent !== null) add('parent', `goes by way of ${forward.parent.name}`, null)
+  if (forward.parents.length > 0) {
+    const because = rule === null ? 'no rule of parent fits' : rule.name === 'parent' ? '' : `by ${rule.name}`
+    const way = by === null ? 'goes directly' : `goes by way of ${by}`
+    add('parent', because === '' ? way : `${way}: ${because}`, null)
+  }
   if (forward.intercept !== null && use === 'tunnel') add('intercept', explainInterception(forward.intercept, destination.host), null)
   if (forward.block === null) return null
   const list = await readBlocklist(forward.block, () => Promise.resolve())

@@ -20,7 +20,7 @@ import { Absent } from './absent.ts'
 import { ask, errorText } from './ask.ts'
 import { requestHooks } from './body-hooks.ts'
 import { Entering } from './entering.ts'
-import { askParent, type Forwarding, hideClient, refusalOf } from './forwarding.ts'
+import { type Forwarding, hideClient, refusalOf } from './forwarding.ts'
 import { makeRedirect, makeReply } from './reply.ts'
 
 export class Exchange extends Entering {
@@ -196,14 +196,12 @@ export class Exchange extends Entering {
     this.mirroring = service.mirrors.begin({ service, downstream, request }, plan, body)
   }
 
-  private sendToNamed({ plan, parentUpstream, upstreamTo, interception }: Forwarding): void {
+  private sendToNamed({ upstreamAsking, upstreamTo, interception }: Forwarding): void {
     const destination = this.request.destination!
     const { inside } = this.downstream
     if (inside !== null) return this.sendTo(upstreamTo(destination, inside.origination))
     if (this.connects && interception?.reads(destination.host, this.ip) === true) return this.grantTunnel(destination)
-    if (this.connects || parentUpstream === null) return this.sendTo(upstreamTo(destination, null))
-    askParent(this.request, plan.parent!)
-    this.sendTo(parentUpstream)
+    this.sendTo(this.connects ? upstreamTo(destination, null) : upstreamAsking(destination))
   }
 
   private sendToOriginal(places: Forwarding): void {

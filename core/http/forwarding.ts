@@ -26,16 +26,16 @@ export interface Forwarding {
   readonly limits: UserLimits | null
   /** Null: no tunnel ends here. */
   readonly interception: Interception | null
-  /** Directly, or by a tunnel of the parent's. `tls`: as the client of a place; null: what is said there is not this proxy's. */
+  /** Directly, or by a tunnel of a parent's. `tls`: as the client of a place; null: what is said there is not this proxy's. */
   upstreamTo(destination: NamedDestination, tls: Origination | null): Upstream
-  /** A parent that takes whole URLs; null: there is none. */
-  readonly parentUpstream: Upstream | null
+  /** For a request of plain HTTP: HTTP parents take it by its whole URL. */
+  upstreamAsking(destination: NamedDestination): Upstream
 }
 
-/** The request as an HTTP parent is asked: by its whole URL. */
-export function askParent(head: RequestHead, parent: Parent): void {
-  head.origin = `http://${head.host}`
-  head.addLines(parentLine(parent))
+/** The request as an HTTP parent is asked: by its whole URL; or, `null`, as a place is. Returns the lines that go with it. */
+export function askParent(head: RequestHead, parent: Parent | null): string {
+  head.origin = parent === null ? '' : `http://${head.host}`
+  return parent === null ? '' : parentLine(parent)
 }
 
 /** Null: it may be reached, as far as that can be told by what the client names. */

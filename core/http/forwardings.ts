@@ -12,6 +12,8 @@ import { Passwords, rememberedUsers } from '../policy/passwords.ts'
 import { type LimitsEnvironment, UserLimits, type UserRates } from '../policy/user-limits.ts'
 import { Destinations, type DestinationsOptions } from '../upstream/destinations.ts'
 import type { Origination } from '../upstream/dial.ts'
+import { ParentHealths } from '../upstream/parent-healths.ts'
+import type { UpstreamState } from '../upstream/upstream-state.ts'
 import type { Forwarding } from './forwarding.ts'
 import type { Interception } from './interception.ts'
 
@@ -27,6 +29,7 @@ interface Known {
   /** The plan's `dialKey`. */
   readonly key: string
   readonly destinations: Destinations
+  readonly healths: ParentHealths
   readonly users: string
   readonly passwords: Passwords | null
   readonly rates: UserRates | null
@@ -51,27 +54,37 @@ export class Forwardings {
       const before = this.#known.get(name)
       const isSame = before?.key === forward.dialKey
       // In a simulation hosts are stood in for themselves.
-      const parent = environment.environment.dial === undefined ? forward.parent : null
+      const parents = environment.environment.dial === undefined ? forward.parents : []
+      const healths = before?.healths ?? new ParentHealths(name, (change) => environment.events.upstreamChanged(change))
+      healths.use(parents)
       const destinations = isSame
         ? before.destinations
-        : new Destinations({ name, guard, parent, events: environment.events, environment: environment.environment })
+        : new Destinations({ name, guard, parents, healths, events: environment.events, environment: environment.environment })
       const users = JSON.stringify(forward.users)
       const passwords = before?.users === users ? before.passwords : passwordsOf(forward, environment.environment.deadlines)
       const { counting, clock } = environment
       const limits = UserLimits.of(forward, name, before?.rates ?? null, { counting, clock, deadlines: environment.environment.deadlines })
-      known.set(name, { key: forward.dialKey, destinations, users, passwords, rates: limits?.rates ?? null })
+      known.set(name, { key: forward.dialKey, destinations, healths, users, passwords, rates: limits?.rates ?? null })
       const list = forward.block === null ? null : blocklists.get(forward.block)!
       const blocks: Blocks | null = list === null ? null : (host) => list.match(host)
       byPlan.set(listener, {
         ...{ plan: forward, guard, passwords, blocks, limits },
         interception: forward.intercept === null ? null : interceptors.get(forward.intercept)!,
         upstreamTo: (destination: NamedDestination, tls: Origination | null) => destinations.to(destination, tls),
-        parentUpstream: destinations.parentUpstream,
+        upstreamAsking: (destination: NamedDestination) => destinations.asking(destination),
       })
     }
-    for (const [name, { destinations }] of this.#known) if (known.get(name)?.destinations !== destinations) destinations.retire()
+    for (const [name, { destinations, healths }] of this.#known) {
+      if (known.get(name)?.destinations !== destinations) destinations.retire()
+      if (!known.has(name)) healths.use([])
+    }
     this.#known = known
     return byPlan
+  }
+
+  /** How parents are, by their listeners. */
+  get parentStates(): UpstreamState[] {
+    return [...this.#known.values()].flatMap(({ healths }) => healths.state ?? [])
   }
 
   close(): void {

@@ -13,7 +13,7 @@ import type { Upstream } from '../upstream/upstream.ts'
 import { codingOf } from './content-coding.ts'
 import { ExchangeFacts } from './exchange-facts.ts'
 import { isIdempotent, requestText } from './forward.ts'
-import { forwardLines } from './forwarding.ts'
+import { askParent, forwardLines } from './forwarding.ts'
 import { dropIdentity, extendIdentity, type Hop, hopLines } from './identity.ts'
 import { messageHooks } from './message-hooks.ts'
 import { RequestFilter } from './request-filter.ts'
@@ -67,7 +67,9 @@ export abstract class Sending extends ExchangeFacts implements ResponseSink, Spo
 
   /** What an endpoint gets. */
   protected headText({ plan }: Endpoint): string {
-    return requestText(this.request, this.target!.plan, plan.address, this.hopText())
+    // Which parent was asked is known only now.
+    const lines = this.service.forward === null ? '' : askParent(this.request, this.connection!.asksWhole)
+    return requestText(this.request, this.target!.plan, plan.address, lines + this.hopText())
   }
 
   /** More of the body is to come from the client. */

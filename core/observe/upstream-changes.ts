@@ -1,5 +1,5 @@
 /** What becomes of endpoints and upstreams, as counters and as lines of the log: each change is one line that says why. */
-import type { UpstreamChange } from '../events.ts'
+import { PARENTS_OF, type UpstreamChange } from '../events.ts'
 import type { UpstreamState } from '../upstream/upstream-state.ts'
 import { type Counters, type Family, families } from './counters.ts'
 
@@ -114,7 +114,9 @@ interface Slot {
 
 export function changeLine({ upstream, endpoint, state, why }: UpstreamChange): ChangeLine {
   const fields = { upstream, ...(endpoint === null ? {} : { endpoint }), state }
-  const who = endpoint === null ? `upstream ${upstream}` : `endpoint ${endpoint} of ${upstream}`
+  const isParent = upstream.startsWith(PARENTS_OF)
+  const whose = isParent ? `parent ${endpoint} of ${upstream.slice(PARENTS_OF.length)}` : `endpoint ${endpoint} of ${upstream}`
+  const who = endpoint === null ? `upstream ${upstream}` : whose
   return { ...wordsOf(state, who, why), fields }
 }
 

@@ -5,7 +5,8 @@ import { entriesOf, toList } from '../config/lists.ts'
 import { compileHosts } from '../config/match.ts'
 import { Access } from '../forward/access.ts'
 import { type Parent, parseParent } from '../forward/parent.ts'
-import type { Allow, ForwardOptions, Intercept, PacOptions } from '../index.ts'
+import type { ParentRule } from '../forward/parent-rules.ts'
+import type { Allow, ForwardOptions, Intercept, PacOptions, ParentRule as ParentRuleOptions } from '../index.ts'
 import { CidrSet } from '../net/cidr.ts'
 import { canonicalAddress, parseDestination } from '../net/destination.ts'
 import { HostCondition } from '../route/conditions.ts'
@@ -37,8 +38,31 @@ export function compileForward(
     pac: pac === undefined ? null : compilePac(pac.options),
     quota: quota === undefined ? null : compileQuota(quota),
     bandwidth: bandwidth === undefined ? null : compileUserRates(bandwidth),
-    parent: parent === undefined ? null : Object.freeze(parseParent(parent) as Parent),
+    parents: Object.freeze(compileParents(parent)),
     dialKey: JSON.stringify([networks, parent]),
+  })
+}
+
+function compileParents(written: ForwardOptions['parent']): ParentRule[] {
+  if (written === undefined) return []
+  const parse = (one: string): Parent => Object.freeze(parseParent(one) as Parent)
+  if (typeof written === 'string') return [{ name: 'parent', places: null, ports: null, parents: [parse(written)] }]
+  const rules = written.flatMap((rule, i) => (typeof rule === 'string' ? [] : [compileParentRule(rule, `parent[${i}]`, parse)]))
+  // Those without a rule stand at the end, and are one for everything else.
+  const others = written.filter((rule) => typeof rule === 'string')
+  if (others.length === 0) return rules
+  return [...rules, { name: `parent[${rules.length}]`, places: null, ports: null, parents: Object.freeze(others.map(parse)) }]
+}
+
+function compileParentRule({ hosts, ports, via }: ParentRuleOptions, name: string, parse: (one: string) => Parent): ParentRule {
+  const all = toList(hosts)
+  const names = compileHosts(all.filter((host) => !host.includes('/')))
+  const networks = all.filter((host) => host.includes('/'))
+  return Object.freeze({
+    name,
+    places: names === null ? null : { hosts: new HostCondition(names.map(canonicalHost)), networks: new CidrSet(networks) },
+    ports: ports === undefined ? null : new Set(ports),
+    parents: Object.freeze(via === 'direct' ? [] : toList(via).map(parse)),
   })
 }
 

@@ -2,7 +2,7 @@
 import type { BalancerKind, HashKey } from '../balancer/balancer.ts'
 import type { Access } from '../forward/access.ts'
 import type { PacRules } from '../forward/pac.ts'
-import type { Parent } from '../forward/parent.ts'
+import type { ParentRule } from '../forward/parent-rules.ts'
 import type { Hook } from '../hooks.ts'
 import type { DnsZone } from '../index.ts'
 import type { CidrSet } from '../net/cidr.ts'
@@ -108,8 +108,8 @@ export interface ForwardPlan {
   readonly quota: QuotaPlan | null
   /** How fast each user goes; null: as fast as may be. */
   readonly bandwidth: UserRatesPlan | null
-  /** The proxy that is asked in its turn; null: places are reached directly. */
-  readonly parent: Parent | null
+  /** By way of which other proxies places are reached; empty: all directly. */
+  readonly parents: readonly ParentRule[]
   /** The same as long as connections that are open would be opened again, and in the same way. */
   readonly dialKey: string
 }

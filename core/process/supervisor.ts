@@ -95,7 +95,8 @@ export class Supervisor {
     this.#options = options
     this.#sockets = new Sockets({ slots: options.workers, bindAlone: options.bindAlone === true })
     this.endpoints = new EndpointBoard({
-      states: () => this.upstreams(STATES_MS),
+      // Parents are the config's alone to change.
+      states: async () => (await this.upstreams(STATES_MS)).map((states) => states.filter(({ isParents }) => isParents !== true)),
       apply: (changes) => this.#crew.changeEndpoints(changes),
       log: (text, fields) => options.events.log({ level: 'info', text, fields }),
     })

@@ -5,6 +5,8 @@ import type { EndpointState, UpstreamState } from '../upstream/upstream-state.ts
 /** The shape is part of the contract: fields are added, never changed. */
 export interface UpstreamReport {
   readonly name: string
+  /** It is no upstream: its endpoints are the parents of a listener of the forward side. */
+  readonly parents?: true
   /** Endpoints with a weight, and those of them that get requests from every worker. */
   readonly endpoints: number
   readonly available: number
@@ -60,6 +62,7 @@ export function reportUpstreams(workers: readonly (readonly UpstreamState[])[]):
     )
     const weighty = list.filter(({ weight, state }) => weight > 0 && state !== 'draining')
     return {
+      ...(states.some(({ isParents }) => isParents === true) ? { parents: true as const } : {}),
       ...{ name, endpoints: weighty.length, available: weighty.filter(({ state }) => state === 'available').length },
       ...{ panic: states.filter(({ isPanicking }) => isPanicking).length, workers: states.length, list },
       undiscovered: states.find(({ undiscovered }) => undiscovered !== '')?.undiscovered ?? '',
@@ -79,7 +82,8 @@ export function upstreamLines(reports: readonly UpstreamReport[]): string[] {
       panic + open + removed.length + (limit?.reached ?? 0) > 0 ||
       list.some(({ state, added }) => state !== 'available' || added),
   )
-  if (wrong.length === 0) return reports.length === 0 ? [] : [`${reports.length}, every endpoint is available`]
+  const upstreams = reports.filter(({ parents }) => parents !== true).length
+  if (wrong.length === 0) return upstreams === 0 ? [] : [`${upstreams}, every endpoint is available`]
   const lines = wrong.slice(0, SHOWN).flatMap(linesOf)
   return wrong.length > SHOWN ? [...lines, `and ${wrong.length - SHOWN} more: see /api/upstreams`] : lines
 }
@@ -132,6 +136,7 @@ export function endpointText({ state, added, drain, until, ejected, why }: Endpo
 
 function linesOf({
   name,
+  parents,
   endpoints,
   available,
   panic,
@@ -149,7 +154,7 @@ function linesOf({
   const all = panic > 0 ? '; all are used, for too few are available' : ''
   const off = list.filter(({ state, added }) => state !== 'available' || added)
   return [
-    `${name}: ${available} of ${endpoints} endpoints available${all}${circuit}${limited}`,
+    `${name}: ${available} of ${endpoints} ${parents === true ? '' : 'endpoints '}available${all}${circuit}${limited}`,
     ...off.slice(0, SHOWN).map((one) => `  ${one.address} ${endpointText(one, workers)}`),
     ...(off.length > SHOWN ? [`  and ${off.length - SHOWN} more`] : []),
     ...(undiscovered === '' ? [] : [`  it goes on with the endpoints it has: ${undiscovered}`]),

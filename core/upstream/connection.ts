@@ -4,6 +4,7 @@
  */
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
+import type { Parent } from '../forward/parent.ts'
 import { ChunkedReader } from '../net/http1/chunked.ts'
 import type { ResponseHead } from '../net/http1/head.ts'
 import { readResponseHead } from '../net/http1/response.ts'
@@ -65,6 +66,10 @@ export class UpstreamConnection implements WireOwner, Timed {
   onGone: (() => void) | null = null
   /** Those of the client that it speaks for; null: it speaks for anybody. */
   privates: PrivateConnections | null = null
+  /** The parent that it ends at, and is asked for whole URLs; null: it leads to the endpoint. */
+  asksWhole: Parent | null = null
+  /** A parent was asked in place of another: it is not kept. */
+  isStandIn = false
   readonly #home: ConnectionHome
   #sink: ResponseSink | null = null
   #reading: Reading = 'nothing'

@@ -5,12 +5,14 @@
 import { monotonicMs } from '../clock.ts'
 import type { Guard } from '../forward/guard.ts'
 import type { Parent } from '../forward/parent.ts'
+import { type ParentRule, parentRuleFor } from '../forward/parent-rules.ts'
 import { formatDestination, type NamedDestination } from '../net/destination.ts'
 import { UpstreamCompiler } from '../plan/compile-upstream.ts'
 import type { EndpointPlan, UpstreamPlan } from '../plan/plan.ts'
 import { dial, type Origination } from './dial.ts'
 import { Endpoint } from './endpoint.ts'
-import { dialThrough } from './parent.ts'
+import { dialByParents, longestMs } from './parent-dial.ts'
+import type { ParentHealths } from './parent-healths.ts'
 import { Pool, type PoolEnvironment, type PoolOptions } from './pool.ts'
 import { Upstream, type UpstreamEvents } from './upstream.ts'
 
@@ -31,8 +33,9 @@ export interface DestinationsOptions {
   /** Of the listener: what is counted of connections is counted under it, whatever host they go to. */
   readonly name: string
   readonly guard: Guard
-  /** By way of whom places are reached; null: directly. Then the guard is asked, for the parent resolves names itself. */
-  readonly parent: Parent | null
+  /** By way of whom places are reached; none: directly. Then the guard is asked, for parents resolve names themselves. */
+  readonly parents: readonly ParentRule[]
+  readonly healths: ParentHealths
   readonly events: UpstreamEvents
   readonly environment: PoolEnvironment
   readonly most?: number
@@ -42,13 +45,12 @@ export class Destinations {
   readonly #options: DestinationsOptions
   readonly #events: UpstreamEvents
   readonly #upstreams = new Map<string, Known>()
-  readonly #environment: PoolEnvironment
-  readonly #parent: Known | null
+  /** Connections to HTTP parents that are asked for whole URLs, by the rule's parents and the number of the one that is asked first. */
+  readonly #shared = new Map<readonly Parent[], Map<number, Known>>()
 
   constructor(options: DestinationsOptions) {
-    const { name, events, parent, environment } = options
+    const { name, events } = options
     this.#options = options
-    this.#environment = parent === null ? environment : { ...environment, dial: dialThrough(parent, environment.dial ?? dial) }
     this.#events = {
       dialled: (_, __, ok) => events.dialled(name, ANY, ok),
       upstreamClosed: () => events.upstreamClosed(name, ANY),
@@ -58,31 +60,37 @@ export class Destinations {
       buffered: () => {},
       limitMoved: () => {},
     }
-    this.#parent = parent?.kind === 'http' ? this.#makeIn(environment, planOf(parent.target, parent.name)) : null
-  }
-
-  /** A parent that takes whole URLs. */
-  get parentUpstream(): Upstream | null {
-    return this.#parent?.upstream ?? null
   }
 
   /** `tls`: how the place is spoken to by TLS; null: whatever is said there is said by somebody else. */
   to(destination: NamedDestination, tls: Origination | null = null): Upstream {
+    const { parents, healths } = this.#options
     const place = formatDestination(destination)
     const key = tls === null ? place : `${place} ${tls.identity}`
-    const known = this.#upstreams.get(key)
-    this.#upstreams.delete(key)
-    const one = known ?? this.#make(destination, tls)
-    this.#upstreams.set(key, one)
-    if (this.#upstreams.size > (this.#options.most ?? MOST_DESTINATIONS)) this.#retireOldest()
-    return one.upstream
+    if (parents.length === 0) return this.#find(key) ?? this.#keep(key, this.#direct(destination, tls))
+    const by = this.#parentsFor(destination)
+    if (by.length === 0) return this.#find(key) ?? this.#keep(key, this.#direct(destination, tls))
+    const first = healths.first(by, this.#now())
+    return this.#find(`${key} ${first}`) ?? this.#keep(`${key} ${first}`, this.#by(by, { first, isPlain: false }, planTo(destination), tls))
+  }
+
+  /** For requests of plain HTTP, which HTTP parents take by their whole URLs. */
+  asking(destination: NamedDestination): Upstream {
+    const { parents, healths } = this.#options
+    const by = parents.length === 0 ? NONE : this.#parentsFor(destination)
+    if (!by.some(isHttp)) return this.to(destination)
+    const first = healths.first(by, this.#now())
+    if (by.every(isHttp)) return this.#sharedBy(by, first)
+    const key = `${formatDestination(destination)} plain ${first}`
+    return this.#find(key) ?? this.#keep(key, this.#by(by, { first, isPlain: true }, planTo(destination), null))
   }
 
   /** Nobody will ask again. */
   retire(): void {
     for (const { pool } of this.#upstreams.values()) pool.retire()
     this.#upstreams.clear()
-    this.#parent?.pool.retire()
+    for (const known of this.#shared.values()) for (const { pool } of known.values()) pool.retire()
+    this.#shared.clear()
   }
 
   #retireOldest(): void {
@@ -91,12 +99,51 @@ export class Destinations {
     pool.retire()
   }
 
-  #make(destination: NamedDestination, tls: Origination | null): Known {
-    const { parent, guard } = this.#options
-    return this.#makeIn(this.#environment, planTo(destination), { tls, ...(parent === null ? { guard } : {}) })
+  #parentsFor(destination: NamedDestination): readonly Parent[] {
+    return parentRuleFor(this.#options.parents, destination)?.parents ?? NONE
   }
 
-  #makeIn(environment: PoolEnvironment, plan: UpstreamPlan, reached: Pick<PoolOptions, 'tls' | 'guard'> = { tls: null }): Known {
+  #find(key: string): Upstream | null {
+    const one = this.#upstreams.get(key)
+    if (one === undefined) return null
+    this.#upstreams.delete(key)
+    this.#upstreams.set(key, one)
+    return one.upstream
+  }
+
+  #keep(key: string, one: Known): Upstream {
+    this.#upstreams.set(key, one)
+    if (this.#upstreams.size > (this.#options.most ?? MOST_DESTINATIONS)) this.#retireOldest()
+    return one.upstream
+  }
+
+  #sharedBy(parents: readonly Parent[], first: number): Upstream {
+    const known = this.#shared.get(parents) ?? new Map<number, Known>()
+    this.#shared.set(parents, known)
+    const { target, name } = parents[first]!
+    const one = known.get(first) ?? this.#by(parents, { first, isPlain: true }, planOf(target, name), null)
+    known.set(first, one)
+    return one.upstream
+  }
+
+  #direct(destination: NamedDestination, tls: Origination | null): Known {
+    const { environment, guard } = this.#options
+    return this.#makeIn(environment, planTo(destination), { tls, guard })
+  }
+
+  #by(parents: readonly Parent[], how: { first: number; isPlain: boolean }, plan: UpstreamPlan, tls: Origination | null): Known {
+    const { healths, environment } = this.#options
+    const { deadlines } = environment
+    const dialled = dialByParents({ parents, ...how, healths, deadlines, dial: environment.dial ?? dial })
+    const timeouts = { ...plan.timeouts, connect: longestMs(parents) }
+    return this.#makeIn({ ...environment, dial: dialled }, { ...plan, timeouts }, { tls })
+  }
+
+  #now(): number {
+    return this.#options.environment.deadlines.read()
+  }
+
+  #makeIn(environment: PoolEnvironment, plan: UpstreamPlan, reached: Pick<PoolOptions, 'tls' | 'guard'>): Known {
     const [{ target }] = plan.endpoints as readonly [EndpointPlan]
     const { connect: connectMs, keepAlive: keepAliveMs } = plan.timeouts
     const options = { target, proxyProtocol: null, connectMs, keepAliveMs, maxIdle: plan.idleConnections }
@@ -112,6 +159,12 @@ export class Destinations {
 interface Known {
   readonly pool: Pool
   readonly upstream: Upstream
+}
+
+const NONE: readonly Parent[] = []
+
+function isHttp({ kind }: Parent): boolean {
+  return kind === 'http'
 }
 
 /** In metrics: hosts that clients choose get no labels. */

@@ -3,6 +3,7 @@ import net from 'node:net'
 import type { ConnectionOptions, PeerCertificate, SecureContext, TLSSocket } from 'node:tls'
 import type { ErrorCode } from '../errors.ts'
 import type { Guard } from '../forward/guard.ts'
+import type { Parent } from '../forward/parent.ts'
 import { canUseHandles } from '../net/bindings.ts'
 import { connectHandle } from '../net/handle-wire.ts'
 import { wireOver } from '../net/kernel-wire.ts'
@@ -55,7 +56,14 @@ export interface DialOptions {
   readonly guard?: Guard | null
 }
 
-export type Dialled = (wire: Wire | null, error: ErrorCode | null, detail: string | null) => void
+/** `by`: of a connection that leads by way of a parent. */
+export type Dialled = (wire: Wire | null, error: ErrorCode | null, detail: string | null, by?: DialledBy) => void
+export interface DialledBy {
+  /** The parent at its other end, which is asked for whole URLs; null: it is the place itself. */
+  readonly asksWhole: Parent | null
+  /** Another parent would have been asked: it is used once. */
+  readonly isStandIn: boolean
+}
 export type Dial = typeof dial
 
 /** Calls `done` once, never before it returns. Returns how to give up, after which `done` is not called. */

@@ -1,5 +1,5 @@
 /**
- * Dials by way of a parent proxy: opens a connection to it, has it lead on (CONNECT, or SOCKS5 with names resolved there), and hands over
+ * Has a parent proxy that a connection was opened to lead on (CONNECT, or SOCKS5 with names resolved there), and hands over
  * what is then a tunnel. What the other end has said in the same read goes to whoever owns the wire by then.
  */
 import type { ErrorCode } from '../errors.ts'
@@ -8,42 +8,32 @@ import { formatDestination, type NamedDestination } from '../net/destination.ts'
 import { readResponseHead } from '../net/http1/response.ts'
 import { readPlace } from '../net/socks.ts'
 import { socksConnect, socksGreeting, socksUser } from '../net/socks-client.ts'
-import type { AcceptedWire, Wire, WireOwner } from '../net/wire.ts'
-import { type Dial, type Dialled, dialTlsOn } from './dial.ts'
+import type { Wire, WireOwner } from '../net/wire.ts'
 
-/** `dial`: how the parent itself is reached. */
-export function dialThrough(parent: Parent, dial: Dial): Dial {
-  return (options, done) => {
-    const { target, tls } = options
-    if (target.kind === 'unix') throw new Error('no parent leads to a unix socket')
-    let isOver = false
-    const finish: Dialled = (wire, error, detail) => {
-      if (isOver) return
-      isOver = true
-      done(wire, error, wire === null ? [`parent ${parent.name}`, ...(detail === null ? [] : [detail])].join(': ') : null)
-    }
-    let abort = dial({ ...options, target: parent.target, tls: null, header: null, guard: null }, (wire, error, detail) => {
-      if (wire === null) return finish(null, error, detail)
-      abort = () => wire.destroy()
-      const talk = parent.kind === 'http' ? new ConnectTalk(parent, target) : new SocksTalk(parent, target)
-      new Introduction(wire, talk, (failed, rest) => {
-        if (failed !== null) return finish(null, failed.code, failed.detail)
-        if (tls === null) return finish(wire, null, null)
-        // Of this machine's own dialling: such wires can be put under TLS.
-        abort = dialTlsOn((wire as AcceptedWire).detach(rest), { ...options, tls }, finish)
-      })
-    })
-    return () => {
-      if (isOver) return
-      isOver = true
-      abort()
-    }
-  }
+/** Calls `over` once, unless the wire is destroyed before. Returns whether anything was heard of the parent. */
+export function introduce(
+  wire: Wire,
+  parent: Parent,
+  target: NamedDestination,
+  over: (failed: ParentFailed | null, rest: Buffer) => void,
+): () => boolean {
+  const talk = parent.kind === 'http' ? new ConnectTalk(parent, target) : new SocksTalk(parent, target)
+  const introduction = new Introduction(wire, talk, (failed, rest) =>
+    over(failed === null ? null : { ...failed, isThere: introduction.isHeard }, rest),
+  )
+  return () => introduction.isHeard
 }
 
 interface Failed {
   readonly code: ErrorCode
-  readonly detail: string
+  readonly detail: string | null
+  /** Another parent is not asked: this one has refused. */
+  readonly isFinal: boolean
+}
+
+export interface ParentFailed extends Failed {
+  /** The parent has said something: whatever failed, it is up. */
+  readonly isThere: boolean
 }
 
 /** What to do with what has come so far. `used`: so many bytes of it are done with. */
@@ -71,6 +61,7 @@ class Introduction implements WireOwner {
   readonly #over: (failed: Failed | null, rest: Buffer) => void
   #held: Buffer = Buffer.alloc(0)
   #isOver = false
+  isHeard = false
 
   constructor(wire: Wire, talk: Talk, over: (failed: Failed | null, rest: Buffer) => void) {
     this.#wire = wire
@@ -82,12 +73,13 @@ class Introduction implements WireOwner {
   }
 
   onBytes(bytes: Buffer, length: number): void {
+    this.isHeard = true
     this.#held = Buffer.concat([this.#held, bytes.subarray(0, length)])
     for (;;) {
       const step = this.#talk.read(this.#held)
       switch (step.kind) {
         case 'more':
-          if (this.#held.length > MOST_BYTES) this.#fail(refused('it said too much'))
+          if (this.#held.length > MOST_BYTES) this.#fail(broken('it said too much'))
           return
         case 'failed':
           return this.#fail(step)
@@ -104,11 +96,11 @@ class Introduction implements WireOwner {
   onDrain(): void {}
 
   onEnd(): void {
-    this.#fail(refused('it closed the connection'))
+    this.#fail(broken('it closed the connection'))
   }
 
   onClose(error: string | null): void {
-    this.#fail(refused(error ?? 'it closed the connection'))
+    this.#fail(broken(error ?? 'it closed the connection'))
   }
 
   #open(rest: Buffer): void {
@@ -139,11 +131,11 @@ class ConnectTalk implements Talk {
     for (let start = 0; ; ) {
       const head = readResponseHead(text, bytes, start, bytes.length, 100)
       if (head === null) return MORE
-      if (typeof head === 'string') return { kind: 'failed', ...refused('its answer is malformed') }
+      if (typeof head === 'string') return { kind: 'failed', ...broken('its answer is malformed') }
       start = head.end
       if (head.status >= 200 && head.status < 300) return { kind: 'open', used: start }
       if (head.status === 407) return { kind: 'failed', ...refused('it wants another name and password') }
-      if (head.status >= 200) return { kind: 'failed', ...refused(`it answered ${head.status}`) }
+      if (head.status >= 200) return { kind: 'failed', ...(BUSY.has(head.status) ? broken : refused)(`it answered ${head.status}`) }
     }
   }
 }
@@ -168,7 +160,7 @@ class SocksTalk implements Talk {
     const [version, said] = bytes as unknown as readonly [number, number]
     if (this.#awaits === 'verdict') return said === 0 ? this.#ask() : { kind: 'failed', ...refused('it wants another name and password') }
     const { credentials } = this.#parent
-    if (version !== 5) return { kind: 'failed', ...refused('it does not speak SOCKS5') }
+    if (version !== 5) return { kind: 'failed', ...broken('it does not speak SOCKS5') }
     if (said === 0) return this.#ask()
     if (said === 2 && credentials !== null) {
       this.#awaits = 'verdict'
@@ -188,11 +180,11 @@ class SocksTalk implements Talk {
   #readReply(bytes: Buffer): Step {
     if (bytes.length < 2) return MORE
     const [version, code] = bytes as unknown as readonly [number, number]
-    if (version !== 5) return { kind: 'failed', ...refused('its answer is malformed') }
+    if (version !== 5) return { kind: 'failed', ...broken('its answer is malformed') }
     // Some leave out the address when they refuse.
-    if (code !== 0) return { kind: 'failed', ...(replies[code] ?? refused(`it answered ${code}`)) }
+    if (code !== 0) return { kind: 'failed', ...(replies[code] ?? (code === 1 ? broken : refused)(`it answered ${code}`)) }
     const place = readPlace(bytes, 3)
-    if (place === 'unknown') return { kind: 'failed', ...refused('its answer is malformed') }
+    if (place === 'unknown') return { kind: 'failed', ...broken('its answer is malformed') }
     return place === null ? MORE : { kind: 'open', used: place.end }
   }
 }
@@ -200,12 +192,20 @@ class SocksTalk implements Talk {
 /** RFC 1928 §6. */
 const replies: Readonly<Record<number, Failed>> = {
   2: refused('its rules do not allow it'),
-  3: { code: 'connect_failed', detail: 'the network cannot be reached' },
-  4: { code: 'connect_failed', detail: 'the host cannot be reached' },
-  5: { code: 'connect_refused', detail: 'the connection was refused' },
-  6: { code: 'connect_timeout', detail: 'the host did not answer in time' },
+  3: { code: 'connect_failed', detail: 'the network cannot be reached', isFinal: false },
+  4: { code: 'connect_failed', detail: 'the host cannot be reached', isFinal: false },
+  5: { code: 'connect_refused', detail: 'the connection was refused', isFinal: false },
+  6: { code: 'connect_timeout', detail: 'the host did not answer in time', isFinal: false },
 }
 
+/** It, or what is behind it, cannot lead on; another may. */
+const BUSY: ReadonlySet<number> = new Set([502, 503, 504])
+
 function refused(detail: string): Failed {
-  return { code: 'parent_refused', detail }
+  return { code: 'parent_refused', detail, isFinal: true }
+}
+
+/** Another one may do better. */
+function broken(detail: string): Failed {
+  return { code: 'parent_refused', detail, isFinal: false }
 }

@@ -87,11 +87,15 @@ export class Pool {
     const { target, tls, proxyProtocol, guard = null } = this.#options
     const header = proxyProtocol === null || privates === null ? null : writeProxyHeader(proxyProtocol, privates.facts())
     const asked = { target, tls, header, dns, guard, ...(alpn === undefined ? {} : { alpn }) }
-    const abort = dial(asked, (wire, error, detail) => {
+    const abort = dial(asked, (wire, error, detail, by) => {
       deadlines.remove(wait)
       if (wire !== null) {
         const connection = new UpstreamConnection(wire, this, deadlines)
         connection.privates = privates
+        if (by !== undefined) {
+          connection.asksWhole = by.asksWhole
+          connection.isStandIn = by.isStandIn
+        }
         return done(connection, null, null)
       }
       this.#count(-1)
@@ -133,6 +137,7 @@ export class Pool {
 
   release(connection: UpstreamConnection): void {
     const { privates } = connection
+    if (connection.isStandIn) return connection.wire.destroy()
     if (this.#retired || this.#idle.length + this.#idlePrivate.size >= this.#options.maxIdle) return connection.wire.destroy()
     if (privates !== null) {
       if (!privates.keep(connection, this)) return connection.wire.destroy()

@@ -7,6 +7,8 @@ import type { Upstream } from './upstream.ts'
 
 export interface UpstreamState {
   readonly name: string
+  /** It is no upstream: its endpoints are the parents of a listener. */
+  readonly isParents?: true
   /** All endpoints are used, for too few are available. */
   readonly isPanicking: boolean
   /** Requests that wait for a connection. */

@@ -124,4 +124,30 @@ export default defineConfig({
   assert.is(await told('http://www.example.com/'), undefined)
 })
 
+test('the rule of parents that fits is named, with the parents in their order', async () => {
+  const parented = await explainer(`import { defineConfig, forward } from 'sluice'
+export default defineConfig({
+  listeners: {
+    out: forward({
+      listen: '127.0.0.1:3128',
+      parent: [{ hosts: '*.corp.example', via: 'direct' }, { hosts: '*.example.com', via: ['http://ann:pw@10.0.0.1:3128', 'socks5://10.0.0.2'] }],
+    }),
+  },
+})`)
+  const told = async (url: string) => {
+    const { access, outcome } = await parented({ url })
+    return [access?.find(({ rule }) => rule === 'parent')?.text, outcome?.kind === 'upstream' ? outcome.requestLine : null]
+  }
+  assert.equal(await told('http://www.example.com/a'), [
+    'goes by way of http://10.0.0.1:3128, or else socks5://10.0.0.2:1080: by parent[1]',
+    'GET http://www.example.com/a HTTP/1.1',
+  ])
+  assert.equal(await told('http://a.corp.example/'), ['goes directly: by parent[0]', 'GET / HTTP/1.1'])
+  assert.equal(await told('http://example.org/'), ['goes directly: no rule of parent fits', 'GET / HTTP/1.1'])
+  assert.equal(await told('https://www.example.com/'), [
+    'goes by way of http://10.0.0.1:3128, or else socks5://10.0.0.2:1080: by parent[1]',
+    null,
+  ])
+})
+
 test.run()

@@ -64,4 +64,9 @@ test('endpoints that come and go do not make the counters grow without end', () 
   assert.ok(told.series < 2_100, `${told.series} series`)
 })
 
+test('a parent is told as the one of its listener', () => {
+  const change = { upstream: 'parents of out', endpoint: 'http://a:1', why: 'for 10 s: it is away', isShared: false }
+  assert.is(changeLine({ ...change, state: 'ejected' }).text, 'parent http://a:1 of out is ejected for 10 s: it is away')
+})
+
 test.run()

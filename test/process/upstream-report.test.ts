@@ -137,4 +137,19 @@ test('an upstream is down when every check of it has failed, not while one has s
   assert.equal(withoutHealthy(all), ['upstream a: no endpoint is healthy'])
 })
 
+test('parents of a listener are told where one is left out, and are no upstreams', () => {
+  const parents = (ejected: boolean): UpstreamState => ({
+    ...upstream('parents of out', [
+      { ...endpoint('http://a:1'), isEjected: ejected, why: ejected ? 'connection refused' : '' },
+      endpoint('http://b:2'),
+    ]),
+    isParents: true,
+  })
+  assert.equal(upstreamLines(reportUpstreams([[parents(false)]])), [])
+  assert.equal(upstreamLines(reportUpstreams([[parents(true)], [parents(false)]])), [
+    'parents of out: 1 of 2 available',
+    '  http://a:1 ejected in 1 of 2 workers: connection refused',
+  ])
+})
+
 test.run()

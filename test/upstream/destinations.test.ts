@@ -5,6 +5,7 @@ import { Deadlines } from '../../core/deadlines.ts'
 import { parseDestination } from '../../core/net/destination.ts'
 import { Destinations, type DestinationsOptions } from '../../core/upstream/destinations.ts'
 import { DnsCache } from '../../core/upstream/dns.ts'
+import { ParentHealths } from '../../core/upstream/parent-healths.ts'
 import { forwarding, local } from '../support/forward.ts'
 import { startOrigin } from '../support/origin.ts'
 import { startProxy } from '../support/proxy.ts'
@@ -15,7 +16,10 @@ test('of more than so many, the place asked for longest ago is let go', () => {
   const environment = { dns: new DnsCache(), deadlines: new Deadlines(), counted: nothing }
   // Whatever is told of them, nobody listens.
   const events = new Proxy({}, { get: () => nothing }) as DestinationsOptions['events']
-  const destinations = new Destinations({ ...{ name: 'out', guard: () => null, parent: null, events, environment }, most: 2 })
+  const destinations = new Destinations({
+    ...{ name: 'out', guard: () => null, parents: [], healths: new ParentHealths('out', nothing), events, environment },
+    most: 2,
+  })
   const to = (place: string) => destinations.to(parseDestination(place, 80)!)
   const [a, b] = [to('a.test'), to('b.test')]
   assert.is(to('A.test:80'), a)
