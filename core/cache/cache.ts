@@ -2,7 +2,7 @@
  * A cache of one worker: what it keeps, what is on its way into it, and what is purged from it. Uses of `cache` that name the same one
  * share its room, and nothing else: whose answer is whose is told by their keys.
  */
-import type { Deadlines } from '../deadlines.ts'
+import type { Deadlines, Timed } from '../deadlines.ts'
 import type { CacheCounts, ListedResponse } from './counts.ts'
 import { type DiskLimits, DiskTier } from './disk/disk-tier.ts'
 import { ownHome } from './disk/shared-memory-folder.ts'
@@ -17,6 +17,8 @@ import type { Tier, TierHome, Wanted } from './tier.ts'
 
 /** So long nobody waits for the answer to a key whose last answer was not to be kept. */
 const MARK_MS = 10_000
+/** After so long a folder that could not be opened is tried again. */
+const RETRY_MS = 10_000
 
 /** What a plan wants of a cache. */
 export interface CacheLimits extends MemoryLimits {
@@ -43,8 +45,8 @@ export class Cache implements FlightHome, RecallHome, TierHome {
   /** Behind the memory, in the order in which they are asked. */
   tiers: readonly Tier[] = []
   readonly #isSimulated: boolean
-  readonly #shared = new Folder(this)
-  readonly #disk = new Folder(this)
+  readonly #shared = new Folder(this, () => this.#order())
+  readonly #disk = new Folder(this, () => this.#order())
   #stored: StoreTier | null = null
   #storeId: string | null = null
   #purged = 0
@@ -70,6 +72,10 @@ export class Cache implements FlightHome, RecallHome, TierHome {
     this.#shared.use(shared)
     this.#disk.use(disk)
     this.#useStore(store)
+    this.#order()
+  }
+
+  #order(): void {
     this.tiers = [this.#shared.tier, this.#disk.tier, this.#stored].filter((tier) => tier !== null)
   }
 
@@ -93,6 +99,7 @@ export class Cache implements FlightHome, RecallHome, TierHome {
   async close(): Promise<void> {
     const tiers = this.tiers
     this.tiers = []
+    for (const folder of [this.#shared, this.#disk]) folder.giveUp()
     await Promise.all(tiers.map((tier) => tier.close()))
   }
 
@@ -295,29 +302,59 @@ export class Cache implements FlightHome, RecallHome, TierHome {
   }
 }
 
-/** What lies in files: opened anew when what a plan wants of it is another. */
-class Folder {
+/** What lies in files: opened anew when what a plan wants of it is another, and again after a while when it could not be. */
+class Folder implements Timed {
+  slot = -1
+  dueAt = Number.POSITIVE_INFINITY
   tier: DiskTier | null = null
   readonly #cache: Cache
+  readonly #onOpened: () => void
   #limits: DiskLimits | null = null
 
-  constructor(cache: Cache) {
+  constructor(cache: Cache, onOpened: () => void) {
     this.#cache = cache
+    this.#onOpened = onOpened
   }
 
   use(limits: DiskLimits | null): void {
     if (JSON.stringify(limits) === JSON.stringify(this.#limits)) return
+    this.giveUp()
     void this.tier?.close()
     this.tier = null
     this.#limits = limits
     if (limits === null) return
-    const { name, warn } = this.#cache
+    const fault = this.#open(limits)
+    if (fault !== null) this.#cache.warn(`the cache ${this.#cache.name} keeps nothing ${whereOf(limits)}: ${limits.path}: ${fault}`)
+  }
+
+  onDeadline(): void {
+    const limits = this.#limits
+    this.giveUp()
+    if (limits === null || this.#open(limits) !== null) return
+    this.#cache.warn(`the cache ${this.#cache.name} keeps answers ${whereOf(limits)} now: ${limits.path}`)
+    this.#onOpened()
+  }
+
+  /** It is not tried again. */
+  giveUp(): void {
+    this.#cache.deadlines.remove(this)
+  }
+
+  /** What is wrong; null: nothing. */
+  #open(limits: DiskLimits): string | null {
+    const { name, deadlines } = this.#cache
     try {
       if (limits.kind === 'shared') ownHome(limits.path)
       this.tier = new DiskTier(name, limits, this.#cache)
+      return null
     } catch (error) {
-      const where = limits.kind === 'disk' ? 'on disk' : 'in memory for all workers'
-      warn(`the cache ${name} keeps nothing ${where}: ${limits.path}: ${error instanceof Error ? error.message : String(error)}`)
+      this.dueAt = deadlines.in(RETRY_MS)
+      deadlines.add(this)
+      return error instanceof Error ? error.message : String(error)
     }
   }
+}
+
+function whereOf({ kind }: DiskLimits): string {
+  return kind === 'disk' ? 'on disk' : 'in memory for all workers'
 }

@@ -1,12 +1,17 @@
 /** Answers on disk: one copy for all who share a folder, which outlives them, and nothing of it that is not what was written. */
+import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { Worker } from 'node:worker_threads'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parsePurge } from '../../core/cache/asks.ts'
+import { Cache } from '../../core/cache/cache.ts'
+import { DiskIndex } from '../../core/cache/disk/disk-index.ts'
 import { removeShared, sharedPath, sweepShared } from '../../core/cache/disk/shared-memory-folder.ts'
+import { Deadlines } from '../../core/deadlines.ts'
 import { memoryFolder } from '../../core/net/memory-folder.ts'
 import { type Cached, type CachedOptions, fresh, startCached } from '../support/cache.ts'
 
@@ -249,6 +254,56 @@ test('a folder that cannot be used costs no answer, and is told of once', async 
   assert.is(first.asked, 2)
   assert.is(told.length, 1)
   assert.match(told[0]!, /^the cache default keeps nothing on disk: .*ENOTDIR/)
+})
+
+test('a folder that could not be opened is tried again after a while', async () => {
+  using folder = new Folder()
+  const path = join(folder.path, 'file')
+  writeFileSync(path, '')
+  let now = 0
+  const deadlines = new Deadlines(50, () => now)
+  const told: string[] = []
+  const cache = new Cache('default', { deadlines, clock: () => now, warn: (text) => told.push(text), isSimulated: false })
+  const disk = { kind: 'disk', path, bytes: 1e6, timeoutMs: 1000 } as const
+  cache.use({ plan: 1, bytes: 1e6, objectBytes: 1e5, variants: 4, shared: null, disk, store: null })
+  const pass = (ms: number) => {
+    now += ms
+    deadlines.tick()
+    return cache.tiers.length
+  }
+  assert.is(pass(10_100), 0)
+  rmSync(path)
+  assert.equal([pass(9_000), pass(1_100)], [0, 1])
+  assert.is(told.length, 2)
+  assert.is(told[1], `the cache default keeps answers on disk now: ${path}`)
+  assert.equal([pass(60_000), told.length, deadlines.nextDueAt], [1, 2, Number.POSITIVE_INFINITY])
+  await cache.close()
+})
+
+// SQLite answers BUSY at once to who wants the log while another process is about to make the first table.
+test('an index that another worker is making at the same time is waited for', async () => {
+  using folder = new Folder()
+  const file = join(folder.path, 'index.db')
+  const gate = new Int32Array(new SharedArrayBuffer(4))
+  const other = new Worker(
+    `const { workerData: { file, gate }, parentPort } = require('node:worker_threads')
+    const db = new (require('node:sqlite').DatabaseSync)(file)
+    db.exec('BEGIN IMMEDIATE')
+    parentPort.postMessage('begun')
+    Atomics.wait(gate, 0, 0)
+    Atomics.wait(gate, 0, 1, 30)
+    db.exec('COMMIT')
+    db.close()`,
+    { eval: true, workerData: { file, gate } },
+  )
+  await once(other, 'message')
+  const ended = once(other, 'exit')
+  Atomics.store(gate, 0, 1)
+  Atomics.notify(gate, 0)
+  const index = new DiskIndex(file)
+  assert.equal({ ...index.totals }, { objects: 0, bytes: 0, evictions: 0 })
+  index.close()
+  await ended
 })
 
 test('without the folder of the bodies nothing is kept, which is told once', async () => {

@@ -58,6 +58,9 @@ interface Gone {
 
 /** Of all that is written here: a file of another version is left alone. */
 const VERSION = 1
+/** So long it is waited for others who open it, too. */
+const OPEN_MS = 2000
+const NEVER = new Int32Array(new SharedArrayBuffer(4))
 /** Looked at for eviction in one step. */
 const STEP_ROWS = 32
 
@@ -89,10 +92,11 @@ export class DiskIndex {
   constructor(file: string) {
     // Only workers whose config has such a cache load it.
     const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
-    this.#db = new DatabaseSync(file, { timeout: 2000 })
+    this.#db = new DatabaseSync(file, { timeout: OPEN_MS })
     try {
       // What is written last may be lost with the machine, not with a process: bodies are checked, and what is missing is fetched again.
-      this.#db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 256; PRAGMA cache_size = -4096')
+      this.#openLog()
+      this.#db.exec('PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 256; PRAGMA cache_size = -4096')
       this.#db.exec('BEGIN IMMEDIATE')
       const version = this.#get('PRAGMA user_version') as { user_version: number }
       if (version.user_version === 0) this.#db.exec(SCHEMA)
@@ -103,6 +107,17 @@ export class DiskIndex {
     } catch (error) {
       this.#db.close()
       throw error
+    }
+  }
+
+  /** Workers that start at once all want the log: there SQLite says BUSY without having waited, whatever its timeout. */
+  #openLog(): void {
+    for (const lastAt = performance.now() + OPEN_MS; ; Atomics.wait(NEVER, 0, 0, 2 + Math.random() * 8)) {
+      try {
+        return this.#db.exec('PRAGMA journal_mode = WAL')
+      } catch (error) {
+        if (!isBusy(error) || performance.now() > lastAt) throw error
+      }
     }
   }
 
