@@ -52,14 +52,12 @@ export async function examine(request: CheckRequest, onProblems?: (problems: rea
       message: typeof message === 'string' ? message : message(nameOf),
       place: placeOf(path, what),
     }))
-  const all = byPlace(
-    withoutRepeats([...located.problems, ...problems, ...repeatedKeys(located), ...unusedUpstreams(located)]),
-    request.bundle.file,
-  )
   const secrets = secretsOf(config)
+  const ours = new Set([...problems, ...repeatedKeys(located), ...unusedUpstreams(located)])
+  const all = byPlace(withoutRepeats([...located.problems, ...ours]), request.bundle.file)
   return {
     ...located,
-    problems: withoutSecrets(all, secrets),
+    problems: withoutSecrets(all, secrets, (problem) => ours.has(problem)),
     isValid,
     named: [...named],
     facts: parts === null ? null : factsOf(parts, (path) => maskPlace(placeOf(path), secrets)),

@@ -13,11 +13,15 @@ const SHORTEST = 4
 const SHORTEST_IN_SOURCE = 6
 /** Messages show long text up to here (report.ts). */
 const SHOWN = 57
+const IS_WORD = /^[a-z]+$/i
+/** More than one word of it, so not what has been masked whole or named. */
+const QUOTED = /'[^'\n]*\W[^'\n]*'|"[^"\n]*\W[^"\n]*"|`[^`\n]*\W[^`\n]*`/g
 
 export class Secrets {
   /** Each with what stands for it in a message, the variable it came from. */
   readonly #values = new Map<string, string | null>()
   #inMessages: RegExp | null = null
+  #inFindings: RegExp | null = null
   #inSources: RegExp | null = null
 
   add(value: string, variable: string | null = null): void {
@@ -25,6 +29,7 @@ export class Secrets {
     this.#values.set(value, variable)
     if (value.length > SHOWN) this.#values.set(`${value.slice(0, SHOWN)}…`, variable)
     this.#inMessages = null
+    this.#inFindings = null
     this.#inSources = null
   }
 
@@ -32,15 +37,22 @@ export class Secrets {
     for (const value of values) this.add(value)
   }
 
-  /** `got 'hunter2'` → `got env('PASSWORD')`, or `got '***'`. */
+  /** `got 'hunter2'` → `got env('PASSWORD')`, or `got '***'`. Of text that may be anybody's: what somebody has thrown. */
   maskMessage(text: string): string {
     this.#inMessages ??= patternOf([...this.#values.keys()])
-    return maskShapes(
-      text.replace(this.#inMessages, (found) => {
-        const variable = isQuoted(found) ? this.#values.get(found.slice(1, -1)) : undefined
-        return typeof variable === 'string' ? `env('${variable}')` : masked(found)
-      }),
-    )
+    return maskShapes(text.replace(this.#inMessages, this.#stand))
+  }
+
+  /** The same of a sentence of our own, which shows values in quotes: a password that is a word is no reason to take that word, and so the password, out of it. */
+  maskFinding(text: string): string {
+    this.#inFindings ??= patternOf([...this.#values.keys()], (value) => !IS_WORD.test(value))
+    const masked = text.replace(this.#inFindings, this.#stand)
+    return maskShapes(masked.replace(QUOTED, (part) => this.maskMessage(part)))
+  }
+
+  readonly #stand = (found: string): string => {
+    const variable = isQuoted(found) ? this.#values.get(found.slice(1, -1)) : undefined
+    return typeof variable === 'string' ? `env('${variable}')` : masked(found)
   }
 
   maskSource(text: string): string {
@@ -51,14 +63,15 @@ export class Secrets {
   }
 }
 
-function patternOf(values: readonly string[]): RegExp {
+/** `mayBeBare`: whether it counts outside of quotes, too. */
+function patternOf(values: readonly string[], mayBeBare: (value: string) => boolean = () => true): RegExp {
   // The longest first: a secret may hold another. Of none, what never matches.
   const parts = values
     .toSorted((a, b) => b.length - a.length)
     .flatMap((value) => {
       const text = RegExp.escape(value)
       const bare = `${/^\w/.test(value) ? '(?<!\\w)' : ''}${text}${/\w$/.test(value) ? '(?!\\w)' : ''}`
-      return [`'${text}'`, `"${text}"`, `\`${text}\``, ...(value.length < SHORTEST ? [] : [bare])]
+      return [`'${text}'`, `"${text}"`, `\`${text}\``, ...(value.length < SHORTEST || !mayBeBare(value) ? [] : [bare])]
     })
   return new RegExp(parts.length === 0 ? '(?!)' : parts.join('|'), 'g')
 }
@@ -134,8 +147,8 @@ function literalsIn(source: string): string[] {
   return found.filter((value) => value !== '')
 }
 
-/** The problems without what must not be repeated; their places stay true. */
-export function withoutSecrets(problems: readonly Problem[], secrets = new Secrets()): Problem[] {
+/** The problems without what must not be repeated; their places stay true, and the keys on the way to them. `isOurs`: its message is a sentence of a check. */
+export function withoutSecrets(problems: readonly Problem[], secrets = new Secrets(), isOurs = (_: Problem) => false): Problem[] {
   const read = new Set<string>()
   for (const { place } of problems) {
     if (place === null || read.has(place.file)) continue
@@ -146,8 +159,8 @@ export function withoutSecrets(problems: readonly Problem[], secrets = new Secre
     const { message, place, path } = problem
     return {
       ...problem,
-      path: path === null ? null : secrets.maskMessage(path),
-      message: secrets.maskMessage(message),
+      path: path === null ? null : maskShapes(path),
+      message: isOurs(problem) ? secrets.maskFinding(message) : secrets.maskMessage(message),
       place: place && maskPlace(place, secrets),
     }
   })

@@ -63,6 +63,31 @@ test('secrets of a config are those of users, of keys that say so, and of keys i
   )
 })
 
+test('keys, paths and words of a sentence stay, though a password is the same word', async () => {
+  const source = (users: string, more: string) =>
+    `import { basicAuth, etcd, http, upstream } from 'sluice'
+const api = upstream('api', { discovery: etcd({ password: 'secret' }), sticky: { secrt: 'x' } })
+export default { listeners: { web: http({ listen: ':1', use: [basicAuth({ users: { ${users} } })], routes: [{ to: api }, { ${more} }] }) } }`
+  const found = await check(source("ann: 'secret', bob: 'routes', tom: 'unknown', eve: 'missing'", 'pth: 1'))
+  const told = found.map(({ path, message }) => `${path}: ${message}`)
+  for (const expected of [/secrt: unknown key; did you mean secret\?/, /: url is missing/, /listeners\.web\.routes\[1\]\.pth: unknown key/])
+    assert.ok(
+      told.some((one) => expected.test(one)),
+      `${expected}: ${told.join('\n')}`,
+    )
+  assert.not.match(told.join(), /\*\*\*/)
+  assert.not.match(formatProblems(found, { color: false }), /'(?:secret|routes|unknown|missing)'/)
+})
+
+test('a value that a sentence shows is masked, be it a word', () => {
+  const secrets = new Secrets()
+  secrets.addAll(['tango', 'hunter2'])
+  secrets.add('waltz', 'DANCE')
+  assert.is(secrets.maskFinding('got \'tango\', "Bearer tango" or hunter2, not tango'), 'got \'***\', "Bearer ***" or ***, not tango')
+  assert.is(secrets.maskFinding("waltz: got 'waltz'"), "waltz: got env('DANCE')")
+  assert.is(secrets.maskFinding("it isn't 'tango', isn't http://ann:tango@host"), "it isn't '***', isn't http://ann:***@host")
+})
+
 test('a frame shows no literal password, and its mark stays at its place', async () => {
   const problems = await check(
     "import { forward } from 'sluice'\nconst key = { token: 'tango' }\nexport default { listeners: { out: forward({ auth: { users: { ann: 'pw', bob: 'hunter2' } }, listen: 'x' }) } }",
