@@ -5,13 +5,18 @@ export function nearest(word: string, known: readonly string[]): string | null {
   let best: string | null = null
   let least = Math.max(1, Math.floor(word.length / 3)) + 1
   for (const candidate of known) {
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase())
+    // Of two that are as near, the one with the same first letter: that is seldom the wrong one.
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase()) + (startsAlike(word, candidate) ? 0 : 0.5)
     if (distance < least) {
       best = candidate
       least = distance
     }
   }
   return best ?? known.find((candidate) => isLonger(word.toLowerCase(), candidate.toLowerCase())) ?? null
+}
+
+function startsAlike(a: string, b: string): boolean {
+  return a[0]?.toLowerCase() === b[0]?.toLowerCase()
 }
 
 /** `blocklist` for `block`: the word with something behind it. */
