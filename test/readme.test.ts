@@ -13,8 +13,15 @@ const blocks = [...readme.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(([, language
 const sources = blocks.filter(({ language }) => language === 'ts').map(({ text }) => text)
 const config = sources.find((text) => text.includes('split(') && text.includes('export default'))!
 
+interface Ran {
+  readonly status: number | null
+  /** Both streams. */
+  readonly output: string
+  readonly stdout: string
+}
+
 /** Runs this program's Node in a folder of its own that holds these files. */
-function runIn(files: Readonly<Record<string, string>>, args: readonly string[]): { status: number | null; output: string } {
+function runIn(files: Readonly<Record<string, string>>, args: readonly string[]): Ran {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-readme-'))
   try {
     for (const [name, text] of Object.entries(files)) {
@@ -24,13 +31,13 @@ function runIn(files: Readonly<Record<string, string>>, args: readonly string[])
     mkdirSync(join(folder, 'node_modules'))
     symlinkSync(root, join(folder, 'node_modules/sluice'))
     const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' })
-    return { status, output: stdout + stderr }
+    return { status, output: stdout + stderr, stdout }
   } finally {
     rmSync(folder, { recursive: true })
   }
 }
 
-function sluice(files: Readonly<Record<string, string>>, ...args: readonly string[]): { status: number | null; output: string } {
+function sluice(files: Readonly<Record<string, string>>, ...args: readonly string[]): Ran {
   return runIn(files, [join(root, 'core/main.ts'), ...args])
 }
 
@@ -88,6 +95,9 @@ test('the config of transparent listeners passes check, and has rules for a fire
   const { status, output } = sluice(files, 'transparent', 'rules', '--listener', 'mail', '--interface', 'eth1', '--ports', '993')
   assert.is(status, 0, output)
   assert.match(output, /iifname "eth1" .* tcp dport \{ 993 \} tproxy ip to :3130/)
+  // It goes into a shell of root: nothing of an error may.
+  const refused = sluice(files, 'transparent', 'rules', '--listener', 'wbe')
+  assert.equal(refused, { status: 1, output: 'sluice: there is no listener wbe; did you mean web?\n', stdout: '' })
 })
 
 secured('the config of a TCP listener passes check, and its test passes', ({ server }) => {

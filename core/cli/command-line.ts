@@ -212,12 +212,13 @@ async function explain(words: readonly string[], options: Options, config: strin
 }
 
 async function transparentRules(options: Options, config: string): Promise<number> {
-  const { runExplain } = await import('./explain.ts')
+  const { runFirewallRules } = await import('./explain.ts')
   const by = textOf(options, 'interface')
   const user = textOf(options, 'user')
   if (by !== null && !/^[\w.@-]{1,15}$/.test(by)) throw new UsageError(`not the name of an interface: ${by}`)
   if (user !== null && !/^[\w.-]+$/.test(user)) throw new UsageError(`not the name or number of a user: ${user}`)
-  const firewall = { listener: textOf(options, 'listener'), ports: readPorts(textOf(options, 'ports') ?? '80,443'), interface: by, user }
+  const ports = readPorts(textOf(options, 'ports') ?? '80,443')
+  const firewall = { listener: textOf(options, 'listener'), ports, interface: by, user, undo: options.undo === true }
   const nothing = {
     method: 'GET',
     url: '/',
@@ -228,7 +229,7 @@ async function transparentRules(options: Options, config: string): Promise<numbe
     protocol: 'HTTP/1.1',
     all: false,
   } as const
-  return runExplain(config, { ...nothing, firewall }, { json: false })
+  return runFirewallRules(config, { ...nothing, firewall })
 }
 
 type Source = { readonly kind: 'file'; readonly file: string } | { readonly kind: 'url'; readonly url: string }

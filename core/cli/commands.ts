@@ -255,12 +255,14 @@ const transparentRules: CommandSpec = {
     { name: 'ports', value: 'PORTS', help: 'ports that clients want to go to (default: 80,443)' },
     { name: 'interface', value: 'NAME', help: 'for clients that come in by this one (default: by any)' },
     { name: 'user', value: 'NAME', help: 'also for programs of this machine, but for this user, which the proxy runs as; redirect alone' },
+    { name: 'undo', help: 'print what takes the rules away again' },
   ],
   examples: [
     ['sluice transparent rules --interface eth1', 'look at them'],
     ['sluice transparent rules --interface eth1 | sudo sh', 'use them'],
+    ['sluice transparent rules --undo | sudo sh', 'and no longer'],
   ],
-  exits: [ok, [2, 'wrong usage, or no listener is transparent'], [78, 'the config is not valid']],
+  exits: [ok, [1, 'no listener is transparent'], usage, [78, 'the config is not valid']],
   environment: [noColor],
 }
 

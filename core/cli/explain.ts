@@ -27,6 +27,21 @@ export async function runExplain(config: string, asked: Asked, { json }: Printin
   return explanation.wrong === null ? exitCodes.ok : exitCodes.usage
 }
 
+/** Standard output is for a shell of root: nothing but rules goes there. */
+export async function runFirewallRules(config: string, asked: Asked): Promise<number> {
+  const { explanation, problems } = await explainConfig(config, asked)
+  if (explanation?.diagram != null) {
+    process.stdout.write(`${explanation.diagram}\n`)
+    return exitCodes.ok
+  }
+  if (explanation === null) {
+    process.stderr.write(`${formatProblems(problems, { color: hasColor(process.stderr), folder: process.cwd() })}\n`)
+    return exitCodes.config
+  }
+  process.stderr.write(`sluice: ${explanation.wrong}\n`)
+  return exitCodes.failed
+}
+
 /** A request of a running proxy: what happened to it, then the same by the config as it is now. */
 export async function runExplainId(id: string, choice: Choice, { json, all }: Printing & { readonly all: boolean }): Promise<number> {
   try {

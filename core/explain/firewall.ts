@@ -2,6 +2,7 @@
  * `sluice transparent rules`: what the firewall and the routing of this machine need, so that connections of others get to the listeners of a plan
  * that are transparent. Pure; nothing is changed.
  */
+import { nearest } from '../config/nearest.ts'
 import type { AnyListenerPlan, ListenAddress, Plan, TransparentPlan } from '../plan/plan.ts'
 
 export interface FirewallAsked {
@@ -13,6 +14,8 @@ export interface FirewallAsked {
   readonly interface: string | null
   /** The user that the proxy runs as: programs of this machine are sent to it too, but for that user's. Null: they are not. */
   readonly user: string | null
+  /** What takes the rules away again. */
+  readonly undo: boolean
 }
 
 interface Gate {
@@ -27,11 +30,29 @@ const TABLE = 20942
 
 /** Two ways to fail: a sentence, for there is nothing to print. */
 export function firewallRules({ listeners }: Plan, asked: FirewallAsked): { readonly rules: string } | { readonly wrong: string } {
-  const gates = listeners.filter(({ name }) => asked.listener === null || name === asked.listener).flatMap(gatesOf)
-  if (gates.length > 0) return { rules: [...gates.map((gate) => tableOf(gate, asked)), ...routing(gates)].join('\n') }
-  if (asked.listener === null || !listeners.some(({ name }) => name === asked.listener))
-    return { wrong: asked.listener === null ? 'no listener is transparent' : `there is no listener ${asked.listener}` }
-  return { wrong: `${asked.listener} is not transparent` }
+  const all = listeners.flatMap(gatesOf)
+  const gates = all.filter(({ name }) => asked.listener === null || name === asked.listener)
+  if (gates.length === 0) return { wrong: whyNone(listeners, asked.listener) }
+  if (!asked.undo) return { rules: [UNDONE, ...gates.map((gate) => tableOf(gate, asked)), ...routing(gates)].join('\n') }
+  return {
+    rules: [
+      ...gates.map(withoutTable),
+      ...withoutRouting(
+        gates,
+        all.filter((gate) => !gates.includes(gate)),
+      ),
+    ].join('\n'),
+  }
+}
+
+const UNDONE = '# the same command with --undo prints what takes this away; while the listener has the name and the port that it has now'
+
+function whyNone(listeners: readonly AnyListenerPlan[], asked: string | null): string {
+  if (asked === null) return "no listener is transparent: transparent: 'redirect' or 'tproxy' makes it so"
+  const names = listeners.map(({ name }) => name)
+  if (names.includes(asked)) return `${asked} is not transparent`
+  const near = nearest(asked, names)
+  return `there is no listener ${asked}; ${near === null ? `there is ${names.join(', ')}` : `did you mean ${near}?`}`
 }
 
 function gatesOf(listener: AnyListenerPlan): Gate[] {
@@ -43,10 +64,12 @@ function gatesOf(listener: AnyListenerPlan): Gate[] {
 
 /** Loading it again puts it in the place of the one before. */
 function tableOf(gate: Gate, asked: FirewallAsked): string {
-  const table = `inet sluice_${gate.name.replaceAll('-', '_')}_${gate.address.port}`
+  const table = nameOf(gate)
+  const isLeftOut = gate.by === 'tproxy' && asked.user !== null
   const chains = gate.by === 'tproxy' ? [tproxyChain(gate, asked)] : [redirectChain(gate, asked), ...outputChain(gate, asked)]
   return [
     `# listener ${gate.name}`,
+    ...(isLeftOut ? ['# --user is for redirect alone: what programs of this machine open never comes by where tproxy looks'] : []),
     "nft -f - <<'END'",
     `table ${table}`,
     `delete table ${table}`,
@@ -55,6 +78,16 @@ function tableOf(gate: Gate, asked: FirewallAsked): string {
     '}',
     'END',
   ].join('\n')
+}
+
+/** It is made first, so that it is no error if it is gone already. */
+function withoutTable(gate: Gate): string {
+  const table = nameOf(gate)
+  return [`# listener ${gate.name}`, "nft -f - <<'END'", `table ${table}`, `delete table ${table}`, 'END'].join('\n')
+}
+
+function nameOf({ name, address }: Gate): string {
+  return `inet sluice_${name.replaceAll('-', '_')}_${address.port}`
 }
 
 function redirectChain({ address }: Gate, { ports, interface: by }: FirewallAsked): string {
@@ -88,13 +121,31 @@ function tproxyChain({ address }: Gate, { ports, interface: by }: FirewallAsked)
   ].join('\n')
 }
 
-/** Marked packets are for this machine, whatever they are addressed to. Once: a second time `ip` says that it is there. */
+/** Marked packets are for this machine, whatever they are addressed to. `ip` refuses a rule that is there already. */
 function routing(gates: readonly Gate[]): string[] {
-  const families = new Set(gates.filter(({ by }) => by === 'tproxy').flatMap(({ address }) => familiesOf(address)))
-  return [...families].map((of) => {
-    const [ip, all] = of === 'ipv4' ? ['ip', '0.0.0.0/0'] : ['ip -6', '::/0']
-    return `${ip} rule add fwmark ${MARK} lookup ${TABLE}\n${ip} route add local ${all} dev lo table ${TABLE}`
+  return [...routedOf(gates)].flatMap((of) => {
+    const { ip, rule, route } = ROUTING[of]
+    return [`${ip} rule del ${rule} 2>/dev/null || true`, `${ip} rule add ${rule}`, `${ip} route replace ${route}`]
   })
+}
+
+/** All listeners of `tproxy` share it: it stays as long as others need it. */
+function withoutRouting(gates: readonly Gate[], others: readonly Gate[]): string[] {
+  const needed = routedOf(others)
+  return [...routedOf(gates)].flatMap((of) => {
+    const { ip, rule, route } = ROUTING[of]
+    if (needed.has(of)) return [`# other listeners need the routes of ${of}: without --listener these go, too`]
+    return [`${ip} rule del ${rule} 2>/dev/null || true`, `${ip} route del ${route} 2>/dev/null || true`]
+  })
+}
+
+const ROUTING = {
+  ipv4: { ip: 'ip', rule: `fwmark ${MARK} lookup ${TABLE}`, route: `local 0.0.0.0/0 dev lo table ${TABLE}` },
+  ipv6: { ip: 'ip -6', rule: `fwmark ${MARK} lookup ${TABLE}`, route: `local ::/0 dev lo table ${TABLE}` },
+} as const
+
+function routedOf(gates: readonly Gate[]): ReadonlySet<Family> {
+  return new Set(gates.filter(({ by }) => by === 'tproxy').flatMap(({ address }) => familiesOf(address)))
 }
 
 type Family = 'ipv4' | 'ipv6'

@@ -74,7 +74,7 @@ secure('redirect and tproxy: who goes where, and who does not', async (made) => 
     ['api', [9080]],
     ['read', [9443]],
   ] as const) {
-    const asked = { listener, ports, interface: 'to-client', user: null }
+    const asked = { listener, ports, interface: 'to-client', user: null, undo: false }
     const said = firewallRules(plan, asked)
     hosts.run('between', 'sh', '-ec', 'rules' in said ? said.rules : (assert.unreachable(said.wrong) ?? ''))
   }
