@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { TypeCheck } from '../core/check/typecheck.ts'
+import { ownTypeRoots, sandboxTypes, typeFiles } from '../core/cli/installation.ts'
+import { makeFolder } from './config/support.ts'
 import { issue, withCertificates } from './support/certificates.ts'
 
 const root = resolve(import.meta.dirname, '..')
@@ -52,6 +55,37 @@ const secured = withCertificates(test)
 
 test('the config passes check', () => {
   const { status, output } = sluice({ 'proxy.config.ts': config }, 'check')
+  assert.is(status, 0, output)
+})
+
+test('the configs have the types that they should have, as an editor and check see them', async () => {
+  const configs = sources.filter((text) => text.includes('export default defineConfig('))
+  const paths = configs.map((_, i) => `${i}/proxy.config.ts`)
+  const folder = makeFolder({
+    ...Object.fromEntries(paths.map((path, i) => [path, configs[i]!])),
+    ...Object.fromEntries(paths.map((path) => [join(dirname(path), 'plugins/tag/index.ts'), named('plugins/tag/index.ts')])),
+    'all.ts': paths.map((path) => `import './${path}'\n`).join(''),
+  })
+  mkdirSync(join(folder, 'node_modules'))
+  symlinkSync(join(root, 'node_modules/typescript'), join(folder, 'node_modules/typescript'))
+  const types = { doors: typeFiles, typeRoots: ownTypeRoots, sandboxTypes }
+  const compiler = new TypeCheck({ ...types, file: join(folder, 'all.ts'), deadlineMs: 90_000 })
+  try {
+    const files = paths.map((path) => join(folder, path))
+    const { problems, skipped } = await compiler.finish(files, { files: [], entries: [] })
+    assert.is(skipped, null)
+    assert.equal(
+      problems.map(({ message, place }) => `${configs[files.indexOf(place?.file ?? '')]?.split('\n')[0]}: ${message}`),
+      [],
+    )
+    assert.ok(configs.length >= 18)
+  } finally {
+    compiler.close()
+  }
+})
+
+test('the config of shared limits passes check', () => {
+  const { status, output } = sluice({ 'proxy.config.ts': named('shared-limits: proxy.config.ts') }, 'check')
   assert.is(status, 0, output)
 })
 
