@@ -2,7 +2,7 @@
 import { parseIpv4, parseListen } from '../net/address.ts'
 import { parsePortRange } from '../net/port-range.ts'
 import type { Path } from './positions.ts'
-import { isObject, type Report, show } from './report.ts'
+import { isObject, type Plain, type Report, show } from './report.ts'
 import type { ListenerPart, Parts, TcpRoutePart } from './schema-parts.ts'
 import { speaksTls } from './schema-upstream.ts'
 import { chosen, made, object, textThat, wrong } from './schema-values.ts'
@@ -26,6 +26,7 @@ export function checkGateways({ listeners, tcpRoutes }: Parts, report: Report): 
     if (part.kind !== 'tcp' || part.options.gateway === undefined) continue
     known.add(part.name)
     checkListener(part, report)
+    checkPorts(part, listeners, report)
   }
   for (const part of tcpRoutes) if (known.has(part.listener)) checkRoute(part, report)
 }
@@ -38,6 +39,30 @@ function checkListener({ options, path }: ListenerPart, report: Report): void {
     report.error(at, 'connections for data come without a PROXY header, from nobody knows where: leave proxyProtocol out', 'key')
   const addresses = Array.isArray(options.listen) ? options.listen : [options.listen]
   if (addresses.some(isUnix)) report.error(at, 'clients of a unix socket have no address by which data could reach them', 'key')
+}
+
+/** A port that somebody listens on is none that data can come to. */
+function checkPorts({ name, options, path }: ListenerPart, listeners: readonly ListenerPart[], report: Report): void {
+  const { passivePorts } = isObject(options.gateway) && isObject(options.gateway.options) ? options.gateway.options : {}
+  const range = typeof passivePorts === 'string' ? parsePortRange(passivePorts) : null
+  if (range === null) return
+  const own = listensOf(options)
+  for (const other of listeners) {
+    const taken = listensOf(other.options).find(
+      ({ host, port }) =>
+        port >= range.from && port <= range.to && own.some((one) => one.host === null || host === null || one.host === host),
+    )
+    if (taken === undefined || other.kind === 'udp') continue
+    const whose = other.name === name ? 'this listener itself' : `the listener ${other.name}`
+    report.error([...path, 'gateway', { hidden: 'options' }, 'passivePorts'], `${whose} listens on ${taken.port}, which is one of them`)
+  }
+}
+
+function listensOf({ listen }: Plain): { readonly host: string | null; readonly port: number }[] {
+  return (Array.isArray(listen) ? listen : [listen]).flatMap((one: unknown) => {
+    const address = typeof one === 'string' || typeof one === 'number' ? parseListen(one) : null
+    return address === null || address.kind === 'unix' ? [] : [address]
+  })
 }
 
 function isUnix(listen: unknown): boolean {
