@@ -14,7 +14,14 @@ export type ReplyFields = Readonly<Record<string, string | readonly string[]>>
 
 /** A hook's answer that ends, redirects or changes what was asked about. `null` instead of a verdict: go on, nothing else to do. */
 export type Verdict =
-  | { readonly kind: 'respond'; readonly status: number; readonly body: string; readonly headers: ReplyFields }
+  | {
+      readonly kind: 'respond'
+      readonly status: number
+      readonly body: string
+      readonly headers: ReplyFields
+      /** Of a request that fails by this answer: what the log says why. */
+      readonly code?: ErrorCode
+    }
   | { readonly kind: 'routeTo'; readonly upstream: string }
   /** Of a request: its connection ends without an answer; over HTTP/2 the stream. */
   | { readonly kind: 'cut'; readonly code: ErrorCode }

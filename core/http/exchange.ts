@@ -89,7 +89,10 @@ export class Exchange extends Entering {
     this.decidedBy = this.asking?.name ?? null
     if (verdict.kind === 'fail') return this.refuseBy(verdict)
     if (verdict.kind === 'cut') return this.breakOff(verdict.code, null)
-    if (verdict.kind === 'respond') return this.answer(() => makeReply(verdict.status, verdict.body, verdict.headers))
+    if (verdict.kind === 'respond') {
+      this.reason = verdict.code ?? null
+      return this.answer(() => makeReply(verdict.status, verdict.body, verdict.headers))
+    }
     if (verdict.kind !== 'routeTo') return this.fail('hook_failed', `an answer of the wrong kind: ${verdict.kind}`)
     const upstream = this.service.upstreamNamed(verdict.upstream)
     if (upstream === null) return this.fail('unknown_upstream', verdict.upstream)

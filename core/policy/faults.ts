@@ -52,6 +52,7 @@ function failing({ abort, cut }: Pick<FaultsOptions, 'abort' | 'cut'>): (random:
     status: abort?.status ?? 503,
     body: 'a fault on purpose\n',
     headers: { 'Cache-Control': 'no-store' },
+    code: 'fault_injected',
   }
   return (random) => {
     const lot = random()
