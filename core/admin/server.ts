@@ -109,7 +109,8 @@ async function answer(
 ): Promise<AdminAnswer> {
   const path = (request.url ?? '/').split('?', 1)[0]
   const change = request.method === 'POST' ? changeOf(path ?? '') : null
-  if (request.method !== 'GET' && request.method !== 'HEAD' && change === null) return plain(405, 'only GET and HEAD')
+  if (request.method !== 'GET' && request.method !== 'HEAD' && change === null)
+    return request.method === 'POST' && !READ.includes(path ?? '') ? plain(404, HERE) : plain(405, 'only GET and HEAD')
   const host = request.headers.host ?? ''
   const origin = request.headers.origin
   if (origin !== undefined && origin !== `http://${host}`) return plain(403, 'requests of other origins are refused')
@@ -138,12 +139,12 @@ async function answer(
     case '/api/upstreams':
       return { status: 200, type: 'application/json', text: `${JSON.stringify(await source.upstreams())}\n` }
     default:
-      return plain(
-        404,
-        'here are /metrics, /healthz, /readyz, /api/status, /api/plugins, /api/upstreams, /api/endpoints, /api/cache and, to POST to, /api/cache/purge and /api/endpoints/ with add, drain, undrain or remove',
-      )
+      return plain(404, HERE)
   }
 }
+
+const READ = ['/metrics', '/healthz', '/readyz', '/api/status', '/api/plugins', '/api/upstreams', '/api/endpoints', '/api/cache']
+const HERE = `here are ${READ.join(', ')} and, to POST to, /api/cache/purge and /api/endpoints/ with add, drain, undrain or remove`
 
 const MOST_BYTES = 8192
 

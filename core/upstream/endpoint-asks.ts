@@ -1,4 +1,5 @@
 /** What is asked about endpoints from outside, at run time. Checked here: it comes over sockets. Pure. */
+import { nearest } from '../config/nearest.ts'
 import { parseDuration } from '../config/units.ts'
 import { parseEndpoint } from '../net/address.ts'
 
@@ -31,13 +32,31 @@ export class EndpointError extends Error {
   }
 }
 
+const PLACE = ['upstream', 'address']
+const KNOWN: ReadonlyMap<unknown, readonly string[]> = new Map<EndpointAsk['kind'], readonly string[]>([
+  ['list', ['upstream']],
+  ['add', [...PLACE, 'weight', 'priority', 'zone']],
+  ['drain', [...PLACE, 'sticky', 'stickyMs']],
+  ['undrain', PLACE],
+  ['remove', PLACE],
+])
+
+/** The key comes from outside: no more of it is told than anybody writes. */
+function unknownKey(key: string, known: readonly string[]): string {
+  const near = key.length > 64 ? null : nearest(key, known)
+  return `unknown key ${key.slice(0, 64)}; ${near === null ? `known are ${known.join(', ')}` : `did you mean ${near}?`}`
+}
+
 type Fields = Readonly<Record<string, unknown>>
 
 /** Or the sentence that says what is wrong with it. `sticky` is a duration as in a config, `stickyMs` the same in milliseconds. */
 export function parseEndpointAsk(value: unknown): EndpointAsk | string {
   if (typeof value !== 'object' || value === null) return 'endpoints needs what to ask'
   const { kind, upstream = null, address, ...rest } = value as Fields
-  if (!(ENDPOINT_ASKS as readonly unknown[]).includes(kind)) return `there is ${ENDPOINT_ASKS.join(', ')}`
+  const known = KNOWN.get(kind)
+  if (known === undefined) return `there is ${ENDPOINT_ASKS.join(', ')}`
+  const unknown = Object.keys(value).find((key) => key !== 'kind' && !known.includes(key))
+  if (unknown !== undefined) return unknownKey(unknown, known)
   if (kind === 'list' && upstream === null) return { kind, upstream }
   if (!isText(upstream)) return 'upstream is the name of one'
   if (kind === 'list') return { kind, upstream }

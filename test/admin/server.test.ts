@@ -159,7 +159,11 @@ test('endpoints are told of by GET, and changed by POST of JSON alone; what is w
     const response = await post('remove', { ...at, upstream })
     assert.equal([response.status, response.text], [status, 'it is so\n'])
   }
-  assert.is((await post('list', at)).status, 405)
+  assert.match((await post('undrain', { upstream: 'api', addres: '10.0.0.9:80' })).text, /^unknown key addres; did you mean address\?\n$/)
+  const misspelled = await post('drian', at)
+  assert.is(misspelled.status, 404)
+  assert.match(misspelled.text, /to POST to, .* \/api\/endpoints\/ with add, drain, undrain or remove/)
+  assert.is((await post('list', at)).status, 404)
   assert.is((await post('remove', at, 'Content-Type: text/plain\r\n')).status, 415)
   assert.is((await post('remove', at, 'Content-Type: application/json\r\nOrigin: http://evil.example\r\n')).status, 403)
   assert.is((await post('remove', { ...at, more: 'x'.repeat(9000) })).status, 413)
