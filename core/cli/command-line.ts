@@ -16,6 +16,7 @@ import {
   readFormat,
   readHeader,
   readPorts,
+  readPurge,
   readQuestion,
   readSeconds,
   readUrl,
@@ -83,7 +84,7 @@ async function runCommand({ command, options, rest }: ParsedCommand, cacheFolder
     case commands.transparentRules:
       return transparentRules(options, file)
     case commands.cachePurge:
-      return cache({ kind: 'purge', ...purgeOf(rest[0], options) }, options)
+      return cache({ kind: 'purge', ...readPurge(rest[0], options) }, options)
     case commands.cacheList:
       return cache({ kind: 'list', prefix: rest[0] ?? '', most: readMost(textOf(options, 'most') ?? '100') }, options)
     case commands.cacheWarm: {
@@ -181,12 +182,6 @@ async function cache(fields: Readonly<Record<string, unknown>>, options: Options
   if (typeof ask === 'string') throw new UsageError(ask)
   const { runCache } = await import('./cache-commands.ts')
   return runCache(choiceOf(options), ask, { json: options.json === true })
-}
-
-function purgeOf(url: string | undefined, options: Options): Readonly<Record<string, unknown>> {
-  const { host, tag } = options
-  const what = url === undefined ? {} : url.endsWith('*') ? { prefix: url.slice(0, -1) } : { url }
-  return { ...what, host, tag, all: options.all === true, soft: options.soft === true }
 }
 
 function readMost(text: string): number {

@@ -36,6 +36,16 @@ export function readWorkers(text: string): number | 'auto' {
   throw new UsageError(`--workers takes auto or a number from 1 to 1024, not ${text}`)
 }
 
+/** Of a URL, or of options that stand for it. */
+export function readPurge(url: string | undefined, options: Options): Readonly<Record<string, unknown>> {
+  const { host, tag } = options
+  const all = options.all === true
+  if ([url, host, tag, all || undefined].filter((one) => one !== undefined).length !== 1)
+    throw new UsageError('say what to purge: exactly one of a URL (with * at its end all that begins so), --host, --tag and --all')
+  const what = url === undefined ? {} : url.endsWith('*') ? { prefix: url.slice(0, -1) } : { url }
+  return { ...what, host, tag, all, soft: options.soft === true }
+}
+
 export function readDuration(text: string): number {
   const ms = parseDuration(text)
   // No more than a timer can hold.

@@ -17,6 +17,14 @@ test('what is written is read', () => {
   assert.is(values.readFormat({ json: true }, { GITHUB_ACTIONS: 'true' }), 'json')
 })
 
+test('what is purged is a URL, all that begin so, or what an option names', () => {
+  const rest = { host: undefined, tag: undefined, all: false, soft: false }
+  assert.equal(values.readPurge('http://x/a', {}), { ...rest, url: 'http://x/a' })
+  assert.equal(values.readPurge('http://x/a*', { soft: true }), { ...rest, prefix: 'http://x/a', soft: true })
+  assert.equal(values.readPurge(undefined, { tag: 'a' }), { ...rest, tag: 'a' })
+  assert.equal(values.readPurge(undefined, { all: true }), { ...rest, all: true })
+})
+
 test('a question is a method and a URL, also as one word, or one of URL and id', () => {
   assert.equal(values.readQuestion(['post', '/a']), ['post', '/a'])
   assert.equal(values.readQuestion(['/a b']), ['/a b', undefined])
@@ -28,6 +36,8 @@ test('what cannot be is told with the option and what it takes', () => {
   const cases: readonly (readonly [() => unknown, RegExp])[] = [
     [() => values.readWorkers('0'), /^--workers takes auto or a number from 1 to 1024, not 0$/],
     [() => values.readWorkers('1025'), /not 1025/],
+    [() => values.readPurge(undefined, {}), /^say what to purge: exactly one of a URL \(.*\), --host, --tag and --all$/],
+    [() => values.readPurge('http://x/*', { all: true }), /^say what to purge/],
     [() => values.readWorkers('2x'), /not 2x/],
     [() => values.readDuration('soon'), /^--drain takes a duration such as 500ms, 30s or 2m, not soon$/],
     [() => values.readDuration('99999d'), /not 99999d/],
