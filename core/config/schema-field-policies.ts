@@ -12,6 +12,7 @@ import {
   oneOrMany,
   record,
   refused,
+  ruled,
   type Schema,
   size,
   textThat,
@@ -36,10 +37,9 @@ const notAValue = wrong('text or a function of the request')
 const fieldValue = chosen((value) => (typeof value === 'function' ? anything : typeof value === 'string' ? fieldText : notAValue))
 const fields = record(fieldValue, fieldName)
 const rules = object({ remove: oneOrMany(removedName), set: fields, add: fields })
-const sides = object({ request: rules, response: rules })
 
-export const headersOptions: Schema = chosen((value) =>
-  isObject(value) && value.request === undefined && value.response === undefined ? refused('expected request, response or both') : sides,
+export const headersOptions: Schema = ruled({ request: rules, response: rules }, ({ request, response }) =>
+  request === undefined && response === undefined ? 'expected request, response or both' : null,
 )
 
 const authority = textThat((written) => {

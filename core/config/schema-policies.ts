@@ -30,6 +30,7 @@ import {
   oneOrMany,
   record,
   refused,
+  ruled,
   type Schema,
   size,
   text,
@@ -101,43 +102,36 @@ const notAShare = wrong("'connection', 'ip', { header: 'x-key' }, { cookie: 'sid
 const speed = chosen((value) =>
   typeof value === 'string' && parseSize(value) === 0 ? refused('at no bytes a second nothing ever comes') : size,
 )
-const bandwidthFields = object({
+const bandwidthFields = {
   request: speed,
   response: speed,
   key: chosen((value) => (value === 'connection' ? anything : typeof value === 'string' && value !== 'ip' ? notAShare : requestKey)),
   burst: size,
-})
-const bandwidthOptions = chosen((value) =>
-  isObject(value) && value.request === undefined && value.response === undefined
-    ? refused("expected request, response or both: { response: '1mb' } lets a megabyte a second through")
-    : bandwidthFields,
+}
+const bandwidthOptions = ruled(bandwidthFields, ({ request, response }) =>
+  request === undefined && response === undefined
+    ? "expected request, response or both: { response: '1mb' } lets a megabyte a second through"
+    : null,
 )
 
 const keyText = textThat((key) => (key.length < 8 ? 'a key of less than 8 characters is guessed' : null))
-const keyFields = object(
-  {
-    header: fieldName,
-    query: text,
-    keys: record(keyText, userName),
-    passOn: flag,
-    userHeader: fieldName,
+const apiKeyOptions = ruled(
+  { header: fieldName, query: text, keys: record(keyText, userName), passOn: flag, userHeader: fieldName },
+  ({ header, query, keys }) => {
+    if (header === undefined && query === undefined) return 'expected header, query or both: where the key is'
+    return isObject(keys) && Object.keys(keys).length === 0 ? 'without keys nobody gets in' : null
   },
   ['keys'],
 )
-const apiKeyOptions = chosen((value) => {
-  if (!isObject(value)) return keyFields
-  if (value.header === undefined && value.query === undefined) return refused('expected header, query or both: where the key is')
-  return isObject(value.keys) && Object.keys(value.keys).length === 0 ? refused('without keys nobody gets in') : keyFields
-})
 
-const ipAccessOptions = object({ allow: networks, deny: networks })
+const ipAccessOptions = ruled({ allow: networks, deny: networks }, ({ allow, deny }) =>
+  allow === undefined && deny === undefined ? 'expected allow, deny or both' : null,
+)
 
 const policies: ReadonlyMap<string, Schema> = new Map<string, Schema>(
   Object.entries({
     basicAuth: object({ users: someUsers, realm, passOn: flag, userHeader: fieldName }, ['users']),
-    ipAccess: chosen((value) =>
-      isObject(value) && value.allow === undefined && value.deny === undefined ? refused('expected allow, deny or both') : ipAccessOptions,
-    ),
+    ipAccess: ipAccessOptions,
     rateLimit: rateLimitOptions,
     concurrency: object({ key: requestKey, limit: whole(1) }, ['key', 'limit']),
     accessLog: accessLogOptions,

@@ -3,7 +3,7 @@ import { createPublicKey } from 'node:crypto'
 import { PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from './jwt-algorithms.ts'
 import { isObject, show } from './report.ts'
 import { fieldName, fieldToken } from './schema-field-policies.ts'
-import { chosen, duration, object, oneOf, oneOrMany, record, refused, type Schema, text, textThat } from './schema-values.ts'
+import { chosen, duration, object, oneOf, oneOrMany, record, ruled, type Schema, text, textThat } from './schema-values.ts'
 
 const httpUrl = textThat((written) => {
   const url = URL.parse(written)
@@ -27,28 +27,22 @@ const header = object({ header: fieldToken }, ['header'])
 const from = chosen((value) => (isObject(value) && 'cookie' in value ? cookie : isObject(value) && 'query' in value ? query : header))
 
 function jwtFields(algorithms: readonly string[]): Schema {
-  return object({
-    ...{
-      jwks: httpUrl,
-      publicKey,
-      secret,
-      issuer: oneOrMany(text),
-      audience: oneOrMany(text),
-      algorithms: oneOrMany(oneOf(...algorithms)),
+  return ruled(
+    {
+      ...{ jwks: httpUrl, publicKey, secret, issuer: oneOrMany(text), audience: oneOrMany(text) },
+      ...{ algorithms: oneOrMany(oneOf(...algorithms)), tolerance: duration, from, claimsToHeaders: record(text, fieldName) },
     },
-    ...{ tolerance: duration, from, claimsToHeaders: record(text, fieldName) },
-  })
+    (value) => {
+      const keys = ['jwks', 'publicKey', 'secret'].filter((name) => value[name] !== undefined)
+      if (keys.length === 1) return null
+      return `expected exactly one of jwks, publicKey and secret${keys.length === 0 ? '' : `, got ${keys.join(' and ')}`}`
+    },
+  )
 }
 const withSecret = jwtFields(SECRET_ALGORITHMS)
 const withPublicKey = jwtFields(PUBLIC_KEY_ALGORITHMS)
 
-export const jwtOptions: Schema = chosen((value) => {
-  if (!isObject(value)) return withPublicKey
-  const keys = ['jwks', 'publicKey', 'secret'].filter((name) => value[name] !== undefined)
-  if (keys.length !== 1)
-    return refused(`expected exactly one of jwks, publicKey and secret${keys.length === 0 ? '' : `, got ${keys.join(' and ')}`}`)
-  return keys[0] === 'secret' ? withSecret : withPublicKey
-})
+export const jwtOptions: Schema = chosen((value) => (isObject(value) && value.secret !== undefined ? withSecret : withPublicKey))
 
 export const forwardAuthOptions: Schema = object(
   { url: httpUrl, requestHeaders: oneOrMany(fieldName), responseHeaders: oneOrMany(fieldName), timeout: duration },

@@ -13,11 +13,13 @@ import {
   flag,
   list,
   made,
+  madeOf,
   object,
   oneOf,
   oneOrMany,
   planned,
   refused,
+  ruled,
   type Schema,
   size,
   text,
@@ -95,7 +97,7 @@ const sticky = object({ cookie: fieldName, secret: signingSecret, maxAge: durati
 
 const dnsName = chosen((value) => {
   if (!isObject(value)) return anything
-  return made({ name: value.srv === true ? textThat(wrongService) : textThat(wrongName), srv: flag })
+  return madeOf({ name: value.srv === true ? textThat(wrongService) : textThat(wrongName), srv: flag }, ['srv'])
 })
 
 function wrongName(name: string): string | null {
@@ -135,7 +137,7 @@ const DISCOVERIES: Readonly<Record<string, Schema>> = {
   file: made({ options: made({ path: text }) }),
   etcd: made({ options: etcdOptions }),
   kubernetes: made({ options: kubernetesOptions }),
-  poll: made({ options: made({ find: callable, interval: duration }) }),
+  poll: made({ options: madeOf({ find: callable, interval: duration }, ['interval']) }),
 }
 const discovery = chosen((value) => {
   const schema = isObject(value) && value.kind === 'discovery' ? DISCOVERIES[wordOf(value.name)] : undefined
@@ -164,7 +166,9 @@ const hedgeAfter = chosen((value) => (typeof value === 'string' && /^p/i.test(va
 const hedgeQuantile = textThat((written) =>
   /^p(?:[5-9]\d|99\.\d{1,2})$/.test(written) ? null : `expected a time such as '80ms', or from 'p50' to 'p99.99', got ${show(written)}`,
 )
-const bufferFields = object({ request: flag, response: flag, memory: size, disk: size })
+const buffer = ruled({ request: flag, response: flag, memory: size, disk: size }, ({ request, response }) =>
+  request === true || response === true ? null : 'expected request: true, response: true or both',
+)
 
 const options = object({
   endpoints: list(endpoint),
@@ -191,11 +195,7 @@ const options = object({
     ...{ ejectFor: duration, maxEjected: ratio },
   }),
   panic: ratio,
-  buffer: chosen((value) =>
-    isObject(value) && value.request !== true && value.response !== true
-      ? refused('expected request: true, response: true or both')
-      : bufferFields,
-  ),
+  buffer,
   balancer,
   sticky,
   slowStart: duration,

@@ -4,7 +4,7 @@
  */
 import * as z from 'zod/mini'
 import { nearest } from './nearest.ts'
-import { isObject, show } from './report.ts'
+import { isObject, type Plain, show } from './report.ts'
 import { parseDuration, parseSize, suggestDuration, suggestSize } from './units.ts'
 
 export type Schema = z.ZodMiniType
@@ -140,6 +140,16 @@ export function object(fields: Fields, required: readonly string[] = []): Schema
   return chosen((value) => (isObject(value) ? strict : isShort(value) ? short : notAnObject))
 }
 
+/** What `rule` says is wrong goes before what the fields say, but not before a key that is unknown: it may be the one that is missed. */
+export function ruled(fields: Fields, rule: (value: Plain) => string | null, required: readonly string[] = []): Schema {
+  const plain = object(fields, required)
+  return chosen((value) => {
+    if (!isObject(value) || Object.keys(value).some((key) => !Object.hasOwn(fields, key))) return plain
+    const broken = rule(value)
+    return broken === null ? plain : refused(broken)
+  })
+}
+
 /** What somebody may have written for an object with one field. */
 function isShort(value: unknown): value is string | number | boolean {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
@@ -164,6 +174,17 @@ function accepts(schema: Schema, value: unknown): boolean {
 /** What a helper returns: fields that no user wrote are not looked at. */
 export function made(fields: Fields): Schema {
   return z.looseObject(fields)
+}
+
+/** The same, of which users write `keys`, and no others than these. */
+export function madeOf(fields: Fields, keys: readonly string[]): Schema {
+  return z.looseObject(fields).check(
+    z.check(({ value, issues }) => {
+      const unknown = Object.keys(value).filter((key) => !Object.hasOwn(fields, key))
+      // The message is as of object().
+      if (unknown.length > 0) issues.push({ code: 'unrecognized_keys', keys: unknown, message: keys.join(' '), input: value, path: [] })
+    }),
+  )
 }
 
 /** Fields that the types have and nothing does yet: refused rather than ignored, whether they are right in shape or not. */

@@ -272,8 +272,8 @@ export type DiscoveredEndpoints = readonly (string | EndpointOptions)[]
  * The addresses of a name, `dns('api.internal:3000')`, as long as their TTL says; IPv4 if there are any. With `srv` the hosts, ports, weights and
  * priorities of its SRV records, `dns('_http._tcp.api.internal', { srv: true })`, looked up each 10 s.
  */
-export function dns(name: string, { srv = false }: { srv?: boolean | undefined } = {}): Discovery {
-  return { kind: 'discovery', name: 'dns', options: { name, srv } }
+export function dns(name: string, { srv = false, ...unknown }: { srv?: boolean | undefined } = {}): Discovery {
+  return { kind: 'discovery', name: 'dns', options: { ...unknown, name, srv } }
 }
 /** A file of JSON, from the config's folder, with a list as in `endpoints`. A change counts within a second or two, without a reload. */
 export function file(path: string): Discovery {
@@ -296,9 +296,9 @@ export function kubernetes(options: KubernetesOptions): Discovery {
 /** Your own function, asked each so often by each worker. It runs on the host. Default interval `10s`. */
 export function poll(
   find: () => DiscoveredEndpoints | Promise<DiscoveredEndpoints>,
-  { interval = '10s' }: { interval?: Duration | undefined } = {},
+  { interval = '10s', ...unknown }: { interval?: Duration | undefined } = {},
 ): Discovery {
-  return { kind: 'discovery', name: 'poll', options: { find, interval } }
+  return { kind: 'discovery', name: 'poll', options: { ...unknown, find, interval } }
 }
 
 /** A named group of endpoints. The name stands in logs, metrics and `routeTo`. */
