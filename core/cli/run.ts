@@ -294,7 +294,7 @@ class Program {
     const { endpoints } = this.#supervisor
     const did = ask.kind === 'list' ? await endpoints.mustKnow(ask.upstream) : await endpoints.change(ask)
     const upstreams = await this.#upstreams()
-    return { did, upstreams: upstreams.filter(({ name }) => ask.upstream === null || name === ask.upstream) }
+    return { did, upstreams: upstreams.filter(({ name, parents }) => parents !== true && (ask.upstream === null || name === ask.upstream)) }
   }
 
   async #status(): Promise<unknown> {

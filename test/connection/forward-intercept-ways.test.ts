@@ -4,10 +4,11 @@ import { Duplex } from 'node:stream'
 import { connect as connectTls } from 'node:tls'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { blocklist, type Config, cache, contentFilter, defineConfig, http, respond, socks } from '../../core/index.ts'
+import { blocklist, type Config, cache, contentFilter, defineConfig, type ForwardOptions, http, respond, socks } from '../../core/index.ts'
 import { eventually } from '../support/deadline.ts'
 import { forwarding, local, strictly } from '../support/forward.ts'
 import { askOn, OwnAuthority, openTunnel, secureTunnel, startSecureOrigin } from '../support/interception.ts'
+import { startOrigin } from '../support/origin.ts'
 import { startProxy } from '../support/proxy.ts'
 import { connectTo, credentials, GRANTED } from '../support/socks.ts'
 import { turnable } from '../support/turnable.ts'
@@ -108,14 +109,21 @@ for (const kind of ['http', 'socks5'])
     using authority = new OwnAuthority()
     await using origin = await startSecureOrigin((_, response) => response.end('inside'))
     await using parent = await startProxy(forwarding({ socks: true }, [origin.port]))
-    const own = forwarding({ ...authority.options(), parent: `${kind}://127.0.0.1:${parent.port}` }, [origin.port])
-    await using proxy = await startProxy(own)
+    const whole = `${kind}://127.0.0.1:${parent.port}`
+    const own = (by: NonNullable<ForwardOptions['parent']>) => forwarding({ ...authority.options(), parent: by }, [origin.port])
+    await using proxy = await startProxy(own(whole))
     const host = `localhost:${origin.port}`
     for (let i = 0; i < 2; i++) {
       const client = await secureTunnel(await openTunnel(proxy.port, host), { ca: authority.cert, servername: 'localhost' })
       assert.match(await askOn(client, GET(host)), /inside$/)
     }
     assert.is(origin.connections, 1, 'the connection is kept')
+    // The same where another one, which closes each connection without a word, is asked first.
+    await using mute = await startOrigin(undefined, { raw: true, onConnection: (connection) => void connection.end() })
+    proxy.use(own([`${kind}://${mute.address}`, whole]))
+    const client = await secureTunnel(await openTunnel(proxy.port, host), { ca: authority.cert, servername: 'localhost' })
+    assert.match(await askOn(client, GET(host)), /inside$/)
+    assert.equal([mute.connections.length, origin.connections], [1, 2])
   })
 
 test('a hello that comes when its tunnel passes unread already ends it, if it would have been read or is not to pass', async () => {

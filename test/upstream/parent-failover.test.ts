@@ -94,6 +94,17 @@ for (const kind of ['http', 'socks5'] as const) {
   })
 }
 
+test('an upgrade goes by the parent that is there', async () => {
+  const switched = 'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nhello'
+  await using origin = await startOrigin(undefined, says(switched))
+  await using good = await startProxy(forwarding())
+  for (const there of [`http://127.0.0.1:${good.port}`, `http://${origin.address}`]) {
+    await using proxy = await startProxy(forwarding({ listen: 'localhost:0', parent: [`socks5://${await nobody()}`, there] }))
+    using c = await proxy.connect()
+    await c.send(asking(`http://${origin.address}/`, 'Connection: upgrade\r\nUpgrade: x\r\n')).until('hello')
+  }
+})
+
 test('busy is no refusal: 503 of a parent and its silence lead to the next one, 407 and 403 do not', async () => {
   await using origin = await startOrigin((request) => answer(request.target))
   await using good = await startProxy(forwarding({}, [origin.port]))
