@@ -1,12 +1,12 @@
 /** What is measured: each lane is one kind of work that every proxy in it does the same way. */
 
 export type Engine = 'worker' | 'process'
-export type SubjectName = 'nginx' | 'nginx+njs' | 'nginx+Lua' | 'HAProxy' | 'Sluice' | 'Sluice, process engine'
+export type SubjectName = 'nginx' | 'nginx+njs' | 'nginx+Lua' | 'HAProxy' | 'Varnish' | 'Sluice' | 'Sluice, process engine'
 
 export interface Lane {
   readonly name: string
   readonly title: string
-  /** Path at the origin: `/small`, `/10k`, `/1m`, `/upload`. */
+  /** Path at the origin: `/small`, `/10k`, `/1m`, `/tagged`, `/upload`. */
   readonly path: string
   readonly subjects: readonly SubjectName[]
   /** Runs the plugin, or what does the same elsewhere. */
@@ -21,8 +21,13 @@ export interface Lane {
   readonly streams: number
   /** Bytes are relayed unread. */
   readonly relays: boolean
-  /** Every answer but the first comes out of the proxy's cache. */
+  /** Answers are kept in the proxy's cache. */
   readonly cached: boolean
+  /**
+   * `same`: one URL; `again`: one URL, by a client that has the answer (`If-None-Match`); `new`: a URL that nobody has asked for; `zipf`: nine of ten among
+   * 10,000 URLs, a few of them most of the time, one of ten new.
+   */
+  readonly asks: 'same' | 'again' | 'new' | 'zipf'
 }
 
 const plain: Lane = {
@@ -38,8 +43,9 @@ const plain: Lane = {
   streams: 0,
   relays: false,
   cached: false,
+  asks: 'same',
 }
-const cached: Lane = { ...plain, subjects: ['nginx', 'Sluice'], cached: true }
+const cached: Lane = { ...plain, subjects: ['nginx', 'Varnish', 'Sluice'], cached: true }
 const h2: Lane = { ...plain, tls: 'full', streams: 8 }
 
 export const lanes: readonly Lane[] = [
@@ -68,6 +74,15 @@ export const lanes: readonly Lane[] = [
   { ...cached, name: 'cache', title: 'out of the cache, 95-byte answer' },
   { ...cached, name: 'cache-10k', title: 'out of the cache, 10 KB body', path: '/10k' },
   { ...cached, name: 'cache-1m', title: 'out of the cache, 1 MB body', path: '/1m' },
+  { ...cached, name: 'cache-304', title: '304 out of the cache, of a 10 KB body', path: '/tagged', asks: 'again' },
+  { ...cached, name: 'cache-miss', title: 'a new URL a request, kept in the cache, 95-byte answer', asks: 'new' },
+  {
+    ...cached,
+    name: 'cache-zipf',
+    title: '10,000 URLs by Zipf, one in ten requests for a new one, 10 KB body',
+    path: '/10k',
+    asks: 'zipf',
+  },
   { ...plain, name: 'workers', title: '2 workers on both cores, keep-alive GET (noisy: load and origin share them)', workers: 2 },
 ]
 

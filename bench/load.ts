@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Lane, USER_AGENT } from './lanes.ts'
 import { adopt, folder } from './processes.ts'
+import { ENTITY_TAG, knownUrls, urlScript } from './urls.ts'
 
 export interface Load {
   readonly requests: number
@@ -28,7 +29,9 @@ export async function runLoad(options: LoadOptions): Promise<Load> {
   const args = ['-c', cores, 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '--timeout', '10s']
   args.push('-H', `User-Agent: ${USER_AGENT}`, '-H', 'Accept: */*')
   if (lane.newConnections) args.push('-H', 'Connection: close')
-  if (lane.uploadBytes > 0) args.push('-s', uploadScript(lane.uploadBytes))
+  if (lane.asks === 'again') args.push('-H', `If-None-Match: ${ENTITY_TAG}`)
+  const script = lane.uploadBytes > 0 ? uploadScript(lane.uploadBytes) : urlScript(lane)
+  if (script !== null) args.push('-s', script)
   if (lane.tls === 'resumed') return await resume(options)
   const scheme = lane.tls === 'none' ? 'http' : 'https'
   return readReport(await output('taskset', [...args, `${scheme}://127.0.0.1:${port}${lane.path}`]))
@@ -44,6 +47,13 @@ async function multiplex({ lane, port, seconds, cores, connections = 64 }: LoadO
   const number = (pattern: RegExp): number => Number(pattern.exec(report)?.[1] ?? 0)
   const [done, good] = [number(/(\d+) done,/), number(/status codes: (\d+) 2xx/)]
   return { requests: done, perSecond: done / seconds, p50Ms: Number.NaN, p99Ms: Number.NaN, errors: done - good + number(/(\d+) errored/) }
+}
+
+/** Each of a lane's known URLs once, so that a cache has them all, however fast it is. */
+export async function askKnown({ lane, port, cores }: Omit<LoadOptions, 'seconds'>): Promise<void> {
+  const { file, count } = knownUrls(lane, port)
+  const report = await output('taskset', ['-c', cores, 'h2load', '--h1', '-t1', '-c1', `-n${count}`, '-i', file])
+  if (!report.includes(`status codes: ${count} 2xx`)) throw new Error(`not all of ${count} URLs were answered: ${report}`)
 }
 
 function uploadFile(bytes: number): string {

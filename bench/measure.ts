@@ -1,14 +1,18 @@
 /** One lane measured: all its proxies live at once, rounds alternate between them, and each round gives one CPU figure a request. */
 import type { ChildProcess } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
+import * as http from 'node:http'
 import { join } from 'node:path'
 import type { Lane, SubjectName } from './lanes.ts'
-import { type Load, runLoad } from './load.ts'
+import { askKnown, type Load, runLoad } from './load.ts'
+import { requestsOf } from './origin.ts'
 import { haproxy } from './peers/haproxy.ts'
 import { nginx } from './peers/nginx.ts'
 import { sluice } from './peers/sluice.ts'
 import type { Subject } from './peers/subject.ts'
+import { varnish } from './peers/varnish.ts'
 import { accepting, cpuOf, delay, folder, freePort, livingTree, machineTicks, rssMb, stop, tree } from './processes.ts'
+import { ENTITY_TAG } from './urls.ts'
 
 export interface Round extends Load {
   /** Microseconds of CPU a request, of everything the proxy runs. */
@@ -19,6 +23,8 @@ export interface Round extends Load {
   readonly firstUs: number
   /** Part of a core that processes outside this measurement took meanwhile. */
   readonly others: number
+  /** Requests to the origin, of a hundred. */
+  readonly originPercent: number
 }
 
 export interface Measured {
@@ -61,6 +67,7 @@ export const subjects: Readonly<Record<SubjectName, Subject>> = {
   'nginx+njs': nginx('njs'),
   'nginx+Lua': nginx('lua'),
   HAProxy: haproxy,
+  Varnish: varnish,
   Sluice: sluice('worker'),
   'Sluice, process engine': sluice('process'),
 }
@@ -106,6 +113,8 @@ async function startOne(name: SubjectName, options: MeasureOptions): Promise<Liv
   const child = subjects[name].start({ lane, port, originPort, accessLog, cores, home })
   try {
     await accepting(child, port)
+    if (lane.asks === 'again') await expect304(port, lane.path)
+    if (lane.asks === 'zipf') await askKnown({ lane, port, cores: LOAD_CORES })
   } catch (error) {
     options.progress(`!! ${name} SKIPPED: ${error instanceof Error ? error.message : error}`)
     await stop(child)
@@ -123,23 +132,46 @@ async function measureRound(one: Live, options: MeasureOptions, number: number):
 
   const first = one.child.pid ?? -1
   const pids = tree(first)
+  const originBefore = lane.cached ? await requestsOf(options.originPort) : 0
   const watch = watchOthers()
   const [before, firstBefore] = [cpuOf(pids), cpuOf([first])]
   const counted = await runLoad({ ...load, seconds: options.seconds })
   await delay(50)
   const [after, firstAfter] = [cpuOf(pids), cpuOf([first])]
   const others = watch()
+  const asked = lane.cached ? (await requestsOf(options.originPort)) - originBefore - 1 : counted.requests
 
   const cpuUs = (after.totalNs - before.totalNs) / 1_000 / counted.requests
   const userTicks = after.userTicks - before.userTicks
   const share = userTicks / Math.max(1, userTicks + after.systemTicks - before.systemTicks)
   const firstUs = (firstAfter.totalNs - firstBefore.totalNs) / 1_000 / counted.requests
-  const round = { ...counted, cpuUs, userUs: cpuUs * share, systemUs: cpuUs * (1 - share), firstUs, others }
+  const round = {
+    ...counted,
+    cpuUs,
+    userUs: cpuUs * share,
+    systemUs: cpuUs * (1 - share),
+    firstUs,
+    others,
+    originPercent: (asked * 100) / counted.requests,
+  }
   const what = `${lane.name}, log ${options.accessLog ? 'on' : 'off'}, ${number}/${options.rounds}`
   const errors = counted.errors > 0 ? `  !! ${counted.errors} ERRORS` : ''
   const disturbed = others > DISTURBED ? `  (others took ${(others * 100).toFixed(0)} % of a core)` : ''
   options.progress(`${what}  ${one.name.padEnd(22)} ${cpuUs.toFixed(2)} µs  ${Math.round(counted.perSecond)}/s${errors}${disturbed}`)
   return round
+}
+
+/** wrk takes any 2xx and 3xx for good: a lane of 304s is to be one. */
+async function expect304(port: number, path: string): Promise<void> {
+  const options = { host: '127.0.0.1', port, path, agent: false, headers: { 'if-none-match': ENTITY_TAG } }
+  const ask = (): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const request = http.get(options, (answer) => answer.resume().once('end', () => resolve(answer.statusCode)))
+      request.once('error', reject)
+    })
+  await ask()
+  const status = await ask()
+  if (status !== 304) throw new Error(`answers ${status} where 304 is due`)
 }
 
 /** Begins to watch; the function it returns tells which part of a core others took since. */

@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- --quick] [--lanes plain,plugin] [--only sluice,nginx] [--logs off|on|both] [--rounds N] [--json FILE]`:
- * the same work by Sluice, nginx, nginx+njs, nginx+Lua and HAProxy, on this machine, in alternating rounds. See README.md.
+ * the same work by Sluice, nginx, nginx+njs, nginx+Lua, HAProxy and Varnish, on this machine, in alternating rounds. See README.md.
  */
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'

@@ -21,7 +21,7 @@ export function faults(results: readonly Measured[]): string[] {
   const rounds = results.flatMap((one) => one.rounds)
   const disturbed = rounds.filter((round) => round.others > DISTURBED).length
   const noise = `${disturbed} of ${rounds.length} rounds were disturbed: other processes took more than ${DISTURBED * 100} % of a core`
-  return [...(disturbed > 0 ? [noise] : []), ...errorsOf(results)]
+  return [...(disturbed > 0 ? [noise] : []), ...errorsOf(results), ...strayed(results)]
 }
 
 function errorsOf(results: readonly Measured[]): string[] {
@@ -31,11 +31,24 @@ function errorsOf(results: readonly Measured[]): string[] {
   })
 }
 
+/** Cached lanes whose answers did not come from where the lane says. */
+function strayed(results: readonly Measured[]): string[] {
+  return results.flatMap((one) => {
+    const { cached, asks } = lanes.find((lane) => lane.name === one.lane)!
+    const percent = median(one.rounds.map((round) => round.originPercent))
+    // What was under way when the load ended has reached the origin too: up to 64 requests more than wrk counts.
+    const [least, most] = asks === 'new' ? [99, 110] : asks === 'zipf' ? [9, 20] : [0, 1]
+    if (!cached || (percent >= least && percent <= most)) return []
+    return [`${one.lane}: ${one.subject}: ${percent.toFixed(1)} % of the requests reached the origin, ${least} to ${most} are expected`]
+  })
+}
+
 function table(lane: Lane, accessLog: boolean, measured: readonly Measured[]): string {
   if (measured.length === 0) return ''
-  const second = lane.plugin ? bestOf(measured, ['nginx+njs', 'nginx+Lua']) : bestOf(measured, ['HAProxy'])
+  const second = lane.plugin ? bestOf(measured, ['nginx+njs', 'nginx+Lua']) : bestOf(measured, ['HAProxy', 'Varnish'])
   const columns = ['', 'µs CPU', 'user', 'system', '× nginx', `× ${second?.subject ?? '-'}`, 'requests/s', 'p50 ms', 'p99 ms', 'MB']
-  const rows = measured.map((one) => row(one, [bestOf(measured, ['nginx']), second]))
+  if (lane.cached) columns.push('origin %')
+  const rows = measured.map((one) => row(one, lane, [bestOf(measured, ['nginx']), second]))
   const widths = columns.map((name, i) => Math.max(name.length, ...rows.map((cells) => cells[i]!.length)))
   const line = (cells: readonly string[]): string =>
     cells
@@ -54,7 +67,7 @@ function bestOf(measured: readonly Measured[], names: readonly SubjectName[]): M
   return measured.filter((one) => names.includes(one.subject)).sort((a, b) => cpu(a) - cpu(b))[0]
 }
 
-function row(one: Measured, others: readonly (Measured | undefined)[]): string[] {
+function row(one: Measured, lane: Lane, others: readonly (Measured | undefined)[]): string[] {
   const of = (key: keyof Round): number => median(one.rounds.map((round) => round[key]))
   const first = of('firstUs')
   return [
@@ -67,6 +80,7 @@ function row(one: Measured, others: readonly (Measured | undefined)[]): string[]
     of('p50Ms').toFixed(2),
     of('p99Ms').toFixed(2),
     `${one.rssMb.toFixed(0)} (${one.firstRssMb.toFixed(0)})`,
+    ...(lane.cached ? [of('originPercent').toFixed(1)] : []),
   ]
 }
 

@@ -51,7 +51,7 @@ http {
   ${script === 'njs' ? `js_import plugin from ${home}/plugin.js; js_set $tag plugin.tag;` : ''}
   ${script === 'lua' ? `init_by_lua_block { agents = { ${agents} } }` : ''}
   ${lane.plugin && script === 'none' ? `map $http_user_agent $blocked { default 0; ~(${BLOCKED_AGENTS.join('|')}) 1; }` : ''}
-  ${lane.cached ? `proxy_cache_path ${home}/cache levels=1:2 keys_zone=bench:10m max_size=1g inactive=1h use_temp_path=off;` : ''}
+  ${lane.cached ? `proxy_cache_path ${home}/cache levels=1:2 keys_zone=bench:10m max_size=256m inactive=1h use_temp_path=off;` : ''}
   upstream origin { server 127.0.0.1:${originPort}; keepalive 64; keepalive_requests 100000000; keepalive_timeout 300s; }
   server {
     listen 127.0.0.1:${port} backlog=4096 reuseport${lane.tls === 'none' ? '' : ' ssl'}${lane.streams > 0 ? ' http2' : ''};

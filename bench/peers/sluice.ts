@@ -33,7 +33,7 @@ function sluiceConfig({ lane, port, originPort, accessLog }: SubjectOptions, eng
   const tls =
     cert === '' ? '' : `tls: { cert: ${JSON.stringify(cert)}, key: ${JSON.stringify(key)} }, limits: { requestsPerConnection: 1e9 },`
   const use = `use: [mark({ agents: ${JSON.stringify(BLOCKED_AGENTS)} }, { isolation: '${engine}' })],`
-  const caching = lane.cached ? "use: [cache({ ttl: '10m' })]," : ''
+  const caching = lane.cached ? "use: [cache({ ttl: '10m', memory: '256mb' })]," : ''
   return `import { cache, defineConfig, http, upstream } from 'sluice'
 ${lane.plugin ? "import mark from './plugins/mark.ts'" : ''}
 const origin = upstream('origin', { endpoints: ['127.0.0.1:${originPort}'] })
