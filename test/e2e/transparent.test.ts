@@ -68,15 +68,19 @@ secure('redirect and tproxy: who goes where, and who does not', async (made) => 
     by: hosts.by('between'),
   })
   const plan = compilePlan({ listeners }, { generation: 0, folder: '/', bindUse: (_, key) => makeHook(key, {}) })
+  const applyRules = (listener: string | null, ports: readonly number[], undo: boolean): void => {
+    const said = firewallRules(plan, { listener, ports, interface: 'to-client', user: null, undo })
+    hosts.run('between', 'sh', '-ec', 'rules' in said ? said.rules : (assert.unreachable(said.wrong) ?? ''))
+  }
   for (const [listener, ports] of [
     ['web', [80, 443]],
     ['gate', [8080, 8443]],
     ['api', [9080]],
     ['read', [9443]],
   ] as const) {
-    const asked = { listener, ports, interface: 'to-client', user: null, undo: false }
-    const said = firewallRules(plan, asked)
-    hosts.run('between', 'sh', '-ec', 'rules' in said ? said.rules : (assert.unreachable(said.wrong) ?? ''))
+    // What is there already is no error.
+    applyRules(listener, ports, false)
+    applyRules(listener, ports, false)
   }
   const curl = async (url: string, ...more: readonly string[]): Promise<string> => {
     const { code, text } = await hosts.ask('client', 'curl', '-sS', '--max-time', '5', '--cacert', made.ca.certFile, ...more, url)
@@ -127,6 +131,12 @@ secure('redirect and tproxy: who goes where, and who does not', async (made) => 
     ['gate/denied', undefined, 'connect_refused'],
     ['gate/all', '10.201.1.1:3130', 'address_refused'],
   ])
+
+  const left = () => `${hosts.run('between', 'nft', 'list', 'tables')}${hosts.run('between', 'ip', 'rule')}`
+  assert.match(left(), /sluice_gate_3130[\s\S]*0x51ce/)
+  applyRules(null, [], true)
+  applyRules(null, [], true)
+  assert.not.match(left(), /sluice_|0x51ce/)
 })
 
 function logOf({ stdout }: Sluice): readonly Readonly<Record<string, unknown>>[] {
