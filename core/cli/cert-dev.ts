@@ -28,10 +28,13 @@ const BEFORE_MS = 3_600_000
 const LOCAL = ['localhost', '127.0.0.1', '::1']
 const HOST = /^(?:\*\.)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/
 
+/** Who has such a name is asked for it, and asks others: its certificate is for both sides. */
+const URI = /^[a-z][a-z0-9+.-]{0,30}:\/\/[a-z0-9.-]+(?:\/[\w.~%!$&()*+,;=:@/-]*)?$/i
+
 /** What is wrong with a name, as a sentence; null: nothing. */
 export function faultOfName(name: string): string | null {
-  if (isIP(name) !== 0 || (HOST.test(name) && name.length <= 253)) return null
-  return `${JSON.stringify(name)} is no name of a host and no address: api.example.test, *.example.test, 192.0.2.7`
+  if (isIP(name) !== 0 || (HOST.test(name) && name.length <= 253) || (URI.test(name) && name.length <= 2048)) return null
+  return `${JSON.stringify(name)} is no name of a host and no address, nor a URI: api.example.test, *.example.test, 192.0.2.7, spiffe://example.test/api`
 }
 
 export function runCertDev({ names, dir, days, client, force }: CertDevOptions): number {
@@ -51,7 +54,9 @@ export function runCertDev({ names, dir, days, client, force }: CertDevOptions):
   const to = new Date(now + days * DAY_MS)
   const period = { issuer: authority, from: new Date(now - BEFORE_MS), to }
   const hosts = [...new Set([...names, ...LOCAL])]
-  write(folder, 'dev', issueCertificate({ ...period, name: hosts[0]!, use: 'server', hosts }))
+  const isUri = (name: string): boolean => URI.test(name)
+  const name = hosts.find((host) => !isUri(host))!
+  write(folder, 'dev', issueCertificate({ ...period, name, use: hosts.some(isUri) ? 'both' : 'server', hosts }))
   say(folder, 'dev.pem', `for ${hosts.join(', ')}, until ${to.toISOString().slice(0, 10)}`)
   if (client !== null) {
     write(folder, `client-${client}`, issueCertificate({ ...period, name: client, use: 'client', hosts: [] }))

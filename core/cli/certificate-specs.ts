@@ -19,6 +19,7 @@ export const certDev: CommandSpec = {
   examples: [
     ['sluice cert dev', 'for localhost, in ./certs'],
     ["sluice cert dev api.example.test '*.example.test'", 'for names of your own'],
+    ['sluice cert dev spiffe://example.test/orders', 'for a sidecar: good for both sides'],
     ['sluice cert dev --client ann', 'to try clientCertificate: require'],
   ],
   exits: [ok, [1, 'files are in the way: they are listed, and nothing was written'], usage],

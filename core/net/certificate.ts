@@ -21,8 +21,8 @@ export interface AuthorityOptions extends IssueOptions {
 
 export interface LeafOptions extends IssueOptions {
   readonly issuer: Issued
-  readonly use: 'server' | 'client'
-  /** Hosts, `*.example.com`, and IP addresses. */
+  readonly use: keyof typeof EXTENDED_USE
+  /** Hosts, `*.example.com`, IP addresses, and URIs (`spiffe://example.com/shop`). */
   readonly hosts: readonly string[]
 }
 
@@ -36,7 +36,9 @@ const OID = {
   authorityKeyIdentifier: '2.5.29.35',
   extendedKeyUsage: '2.5.29.37',
 } as const
-const EXTENDED_USE = { server: '1.3.6.1.5.5.7.3.1', client: '1.3.6.1.5.5.7.3.2' } as const
+const SERVER_USE = objectId('1.3.6.1.5.5.7.3.1')
+const CLIENT_USE = objectId('1.3.6.1.5.5.7.3.2')
+const EXTENDED_USE = { server: [SERVER_USE], client: [CLIENT_USE], both: [SERVER_USE, CLIENT_USE] } as const
 /** Bits from the left: digitalSignature is the first, keyCertSign the sixth, cRLSign the seventh. */
 const SIGNS_DATA = bitString(Buffer.from([0x80]), 7)
 const SIGNS_CERTIFICATES = bitString(Buffer.from([0x06]), 1)
@@ -69,7 +71,7 @@ export function issueFor(spki: Buffer, { name, from, to, use, hosts }: Omit<Leaf
   const extensions = [
     extension(OID.basicConstraints, sequence(), true),
     extension(OID.keyUsage, SIGNS_DATA, true),
-    extension(OID.extendedKeyUsage, sequence(objectId(EXTENDED_USE[use]))),
+    extension(OID.extendedKeyUsage, sequence(...EXTENDED_USE[use])),
     extension(OID.subjectKeyIdentifier, octetString(keyId(spki))),
     ...(signer.keyId === null ? [] : [extension(OID.authorityKeyIdentifier, sequence(tagged(0x80, signer.keyId)))]),
     ...alternative,
@@ -145,7 +147,7 @@ function generalName(host: string): Buffer {
     case 6:
       return tagged(0x87, addressBytes(host))
     default:
-      return tagged(0x82, Buffer.from(host, 'latin1'))
+      return tagged(host.includes('://') ? 0x86 : 0x82, Buffer.from(host, 'latin1'))
   }
 }
 

@@ -55,8 +55,11 @@ test('a greeting says what it is told to; a refusal stays', () => {
 test('extensions that get around it are not told; the size is the smaller one', () => {
   const told = ['S:250-mx7', 'S:250-PIPELINING', 'S:250-SIZE 50', 'S:250-STARTTLS', 'S:250-CHUNKING', 'S:250 BINARYMIME']
   const asked = ['S:220 x', 's:220 mail.example.com ESMTP', 'C:EHLO a', 'c:EHLO a', ...told]
-  holds([...asked, 's:250-mx7', 's:250-PIPELINING', 's:250 SIZE 50'])
-  holds([...asked, 's:250-mx7', 's:250-PIPELINING', 's:250-STARTTLS', 's:250 SIZE 40'], { passesTls: true, maxSize: 40 })
+  holds([...asked, 's:250-mail.example.com', 's:250-PIPELINING', 's:250 SIZE 50'])
+  holds([...asked, 's:250-mail.example.com', 's:250-PIPELINING', 's:250-STARTTLS', 's:250 SIZE 40'], { passesTls: true, maxSize: 40 })
+  holds(['S:220 mx7', 's:220 mx7', 'C:EHLO a', 'c:EHLO a', 'S:250 mx7 at your service', 's:250-mx7 at your service', 's:250 SIZE 100'], {
+    banner: null,
+  })
 })
 
 test('a message passes as it is, and what follows it is commands again', () => {

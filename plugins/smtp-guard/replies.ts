@@ -29,12 +29,12 @@ export function greeting(lines: readonly Reply[], banner: string | null): string
 }
 
 /**
- * What EHLO is answered with, less what would get around a gateway: messages in pieces (RFC 3030), of which the end is not looked for, and TLS unless
+ * What EHLO is answered with, by the name that the greeting has, and less what would get around a gateway: messages in pieces (RFC 3030), of which the end is not looked for, and TLS unless
  * it may pass.
  */
 export function announced(
   lines: readonly Reply[],
-  { maxSize, passesTls }: { readonly maxSize: number; readonly passesTls: boolean },
+  { banner, maxSize, passesTls }: { readonly banner: string | null; readonly maxSize: number; readonly passesTls: boolean },
 ): string {
   const [first, ...extensions] = lines as readonly [Reply, ...Reply[]]
   const kept = extensions.filter(({ text }) => {
@@ -42,5 +42,7 @@ export function announced(
     return name !== 'CHUNKING' && name !== 'BINARYMIME' && name !== 'SIZE' && (passesTls || name !== 'STARTTLS')
   })
   const told = extensions.map(({ text }) => Number(/^SIZE ([1-9]\d{0,15})$/i.exec(text)?.[1])).filter((size) => size > 0)
-  return writeReply([first, ...kept, { code: first.code, mark: ' ', text: `SIZE ${Math.min(maxSize, ...told)}` }])
+  // RFC 5321 §4.1.1.1: the name of the server, then what it likes to say.
+  const hello = banner === null ? first : { ...first, text: banner.split(' ', 1)[0]! }
+  return writeReply([hello, ...kept, { code: first.code, mark: ' ', text: `SIZE ${Math.min(maxSize, ...told)}` }])
 }

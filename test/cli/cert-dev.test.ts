@@ -27,6 +27,16 @@ test('an authority and a certificate by it, which fit and verify', () => {
     assert.is(statSync(project.path('certs', file)).mode & 0o777, 0o600, file)
 })
 
+test('a certificate with a URI says who somebody is on both sides of a connection', () => {
+  using project = new Project()
+  const made = project.sluice('cert', 'dev', 'spiffe://example.test/shop', 'shop.example.test')
+  assert.is(made.code, 0, made.output)
+  const own = new X509Certificate(project.read('certs/dev.pem'))
+  assert.match(own.subjectAltName!, 'URI:spiffe://example.test/shop')
+  assert.ok(own.checkHost('shop.example.test'))
+  assert.equal([own.subject, own.keyUsage], ['CN=shop.example.test', ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']])
+})
+
 test('what is there is not replaced unasked, and the authority never', () => {
   using project = new Project()
   project.sluice('cert', 'dev')
