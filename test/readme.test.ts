@@ -112,6 +112,12 @@ test('the config of what is tried on live traffic passes check', () => {
   assert.is(status, 0, output)
 })
 
+secured('the config of logins passes check', ({ server }) => {
+  const files = { 'proxy.config.ts': named('login: proxy.config.ts'), 'certs/dev.pem': server.cert, 'certs/dev.key': server.key }
+  const { status, output } = sluice(files, 'check')
+  assert.is(status, 0, output)
+})
+
 test('the config of balancers passes check', () => {
   const { status, output } = sluice({ 'proxy.config.ts': named('endpoints: proxy.config.ts') }, 'check')
   assert.is(status, 0, output)
