@@ -12,8 +12,10 @@ import { issueCertificate, makeAuthority } from './net/certificate.ts'
 import type { Issued } from './net/certificate-issuer.ts'
 import type { TicketKeys } from './net/ticket-keys.ts'
 import { forwardListenersOf } from './plan/forward-listeners.ts'
+import type { InterceptPlan } from './plan/forward-plan.ts'
 import { httpListenersOf } from './plan/http-listeners.ts'
-import type { AcmePlan, InterceptPlan, ListenerPlan, Plan, TcpRoutePlan, TlsPlan, UpstreamPlan } from './plan/plan.ts'
+import type { AcmePlan, ListenerPlan, Plan, TcpRoutePlan, TlsPlan } from './plan/plan.ts'
+import type { UpstreamPlan } from './plan/upstream-plan.ts'
 import { makeOrigination, type Origination } from './upstream/dial.ts'
 
 type Made = Termination | Origination | Authority

@@ -24,16 +24,9 @@ import { UdpListener, type UdpService } from './listener/udp-listener.ts'
 import type { Materials } from './materials.ts'
 import type { AcceptedWire } from './net/wire.ts'
 import { addressesOf } from './plan/addresses.ts'
-import type {
-  AnyListenerPlan,
-  ListenerPlan,
-  Plan,
-  SocksListenerPlan,
-  SplitDestination,
-  TcpListenerPlan,
-  UdpListenerPlan,
-  UpstreamPlan,
-} from './plan/plan.ts'
+import type { SocksListenerPlan } from './plan/forward-plan.ts'
+import type { AnyListenerPlan, ListenerPlan, Plan, SplitDestination, TcpListenerPlan, UdpListenerPlan } from './plan/plan.ts'
+import type { UpstreamPlan } from './plan/upstream-plan.ts'
 import { Counting } from './policy/counting.ts'
 import { type OpenLink, openLink } from './upstream/datagram-link.ts'
 import type { Dial } from './upstream/dial.ts'

@@ -35,7 +35,7 @@ const ATTACHED = ['sandbox', 'capability', 'observe', 'admin']
 const WIRES = ['runtime', 'proxy', 'process', 'check', 'cli', 'main', 'testing']
 
 /** Types only may point up to these, and from these to what they speak about. */
-const CONTRACTS = ['core/hooks.ts', 'core/events.ts', 'core/plan/plan.ts']
+const CONTRACTS = ['core/hooks.ts', 'core/events.ts', 'core/plan/plan.ts', 'core/plan/upstream-plan.ts', 'core/plan/forward-plan.ts']
 
 /** What runs in a process that carries traffic. */
 const WORKER_ENTRIES = ['core/process/worker.ts', 'core/proxy.ts']

@@ -4,7 +4,7 @@
  */
 import { closeSync, existsSync, openSync, readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import type { BlocklistPlan } from '../plan/plan.ts'
+import type { BlocklistPlan } from '../plan/forward-plan.ts'
 import { ListReader } from './list-reader.ts'
 import { BELOW, buildNow, type NameSet, NameSetBuilder, SELF } from './name-set.ts'
 

@@ -1,6 +1,6 @@
 /** The block lists of a plan, read before it is taken into use. Lists whose files did not change are the same objects as before. */
 import { type BigIntStats, existsSync, statSync } from 'node:fs'
-import type { BlocklistPlan, ListFilePlan } from '../plan/plan.ts'
+import type { BlocklistPlan, ListFilePlan } from '../plan/forward-plan.ts'
 import { type Blocklist, readBlocklist, whyUnreadable } from './blocklist.ts'
 
 export interface Blocklists {

@@ -4,18 +4,18 @@
  */
 
 import { formatListen } from '../net/address.ts'
+import type { SocksListenerPlan } from '../plan/forward-plan.ts'
 import type {
   AnyListenerPlan,
   ListenerPlan,
   Plan,
-  SocksListenerPlan,
   SplitDestination,
   TcpListenerPlan,
   TcpRoutePlan,
   UdpListenerPlan,
   UdpRoutePlan,
-  UpstreamPlan,
 } from '../plan/plan.ts'
+import type { UpstreamPlan } from '../plan/upstream-plan.ts'
 import { ladder, type Step } from './ladder.ts'
 
 /** Routes that are the same to draw are drawn once; so many of them are named. */

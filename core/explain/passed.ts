@@ -1,7 +1,8 @@
 /** What becomes of clients that ask by no request: of UDP, of TCP, and of SOCKS. `udp://example.com:443`, `tls://example.com:8443`, `socks5://example.com:443`. */
 import { isIp } from '../net/address.ts'
 import { formatDestination, parseDestination } from '../net/destination.ts'
-import type { AnyListenerPlan, ForwardPlan, Plan, TcpListenerPlan, UdpListenerPlan } from '../plan/plan.ts'
+import type { ForwardPlan } from '../plan/forward-plan.ts'
+import type { AnyListenerPlan, Plan, TcpListenerPlan, UdpListenerPlan } from '../plan/plan.ts'
 import { placesOf } from '../upstream/places.ts'
 import type { AccessCheck, Asked } from './explanation.ts'
 import { explainTunnel } from './forward.ts'

@@ -8,7 +8,7 @@ import type {
   OutlierPlan,
   RetryPlan,
   UpstreamPlan,
-} from '../plan/plan.ts'
+} from '../plan/upstream-plan.ts'
 import { duration } from './format.ts'
 
 export function safeguardsOf({

@@ -1,6 +1,6 @@
 /** The request as an endpoint receives it: the client's lines, less what ended here, plus what tells of this hop. */
 import type { RequestHead } from '../net/http1/head.ts'
-import type { UpstreamPlan } from '../plan/plan.ts'
+import type { UpstreamPlan } from '../plan/upstream-plan.ts'
 
 /** `tail`: lines that tell of this hop (identity.ts), and the empty line. Few pieces, for each costs when they are written. */
 export function requestText(head: RequestHead, upstream: UpstreamPlan, endpointAddress: string, tail: string): string {

@@ -1,6 +1,7 @@
 /** Where an exchange was led, for hooks that tell its answer as clients know places. Pure. */
 import type { Passage } from '../hooks.ts'
-import type { Destination, UpstreamPlan } from '../plan/plan.ts'
+import type { Destination } from '../plan/plan.ts'
+import type { UpstreamPlan } from '../plan/upstream-plan.ts'
 import type { Params } from '../route/pattern.ts'
 import { expand } from '../route/template.ts'
 

@@ -1,7 +1,7 @@
 /**
  * An answer's body on its way to the client: from what it is read from (a connection, a file, a spool) past what stands in between, as fast as the client takes it.
  */
-import type { BufferBounds } from '../plan/plan.ts'
+import type { BufferBounds } from '../plan/upstream-plan.ts'
 import { Answering } from './answering.ts'
 import type { BodySupply } from './body-supply.ts'
 import type { Detour } from './detour.ts'

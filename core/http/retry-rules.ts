@@ -1,6 +1,6 @@
 /** What a failed try allows: which failures count as which word of `retries.on`, and how long to wait before the same endpoint. Pure. */
 import type { ErrorCode } from '../errors.ts'
-import type { RetryPlan } from '../plan/plan.ts'
+import type { RetryPlan } from '../plan/upstream-plan.ts'
 
 /** More of a request's body is not kept for another try. */
 export const KEPT_BODY_BYTES = 65_536

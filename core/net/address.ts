@@ -2,7 +2,8 @@
  * Addresses as people write them: IP literals, places to listen on, endpoints and URLs. Pure; what is not understood is null,
  * never a guess.
  */
-import type { EndpointPlan, ListenAddress } from '../plan/plan.ts'
+import type { ListenAddress } from '../plan/plan.ts'
+import type { EndpointPlan } from '../plan/upstream-plan.ts'
 
 /** An IPv4 address as a whole number, or -1. Four decimal parts without leading zeros: `010.0.0.1` is read in two ways elsewhere. */
 export function parseIpv4(text: string, from = 0, to = text.length): number {

@@ -7,7 +7,7 @@ import { parseDuration } from '../config/units.ts'
 import type { BlocklistOptions, ListFile, ListUrl } from '../index.ts'
 import { formatIpv6, parseIpv6 } from '../net/address.ts'
 import { resolveFile } from './compile-upstream.ts'
-import type { BlocklistPlan, FetchedListPlan, ListFilePlan } from './plan.ts'
+import type { BlocklistPlan, FetchedListPlan, ListFilePlan } from './forward-plan.ts'
 
 export function compileBlocklist({ name, hosts, allow, files, urls, storage }: BlocklistOptions, folder: string): BlocklistPlan {
   return Object.freeze({

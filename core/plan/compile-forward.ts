@@ -12,7 +12,7 @@ import { canonicalAddress, parseDestination } from '../net/destination.ts'
 import { HostCondition } from '../route/conditions.ts'
 import { resolveFile } from './compile-upstream.ts'
 import { compileQuota, compileUserRates } from './compile-user-limits.ts'
-import type { BlocklistPlan, ForwardPlan, InterceptPlan, PacPlan } from './plan.ts'
+import type { BlocklistPlan, ForwardPlan, InterceptPlan, PacPlan } from './forward-plan.ts'
 
 const TUNNEL_PORTS = [443]
 

@@ -2,7 +2,7 @@
 import { parseDuration } from '../config/units.ts'
 import type { Hook } from '../hooks.ts'
 import type { SocksOptions } from '../index.ts'
-import type { ForwardPlan, SocksListenerPlan } from './plan.ts'
+import type { ForwardPlan, SocksListenerPlan } from './forward-plan.ts'
 import { tunnelLogHooks } from './tunnel-log-hooks.ts'
 
 export interface SocksPlace extends Pick<SocksListenerPlan, 'name' | 'addresses' | 'trust'> {

@@ -3,7 +3,8 @@ import { Access } from '../forward/access.ts'
 import type { Transparent } from '../index.ts'
 import { type TcpConditions, TcpTable } from '../route/tcp-table.ts'
 import { compileForward } from './compile-forward.ts'
-import type { ForwardPlan, ListenAddress, ListenerPlan, TcpListenerPlan, TcpRoutePlan, TransparentPlan } from './plan.ts'
+import type { ForwardPlan } from './forward-plan.ts'
+import type { ListenAddress, ListenerPlan, TcpListenerPlan, TcpRoutePlan, TransparentPlan } from './plan.ts'
 
 /** `places`: the rules of a forward listener. Others have one, that nothing of this machine is reached. */
 export function compileTransparent(by: Transparent | undefined, places: ForwardPlan | null = null): TransparentPlan | null {

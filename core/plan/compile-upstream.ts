@@ -39,7 +39,7 @@ import type {
   StickyPlan,
   UpstreamPlan,
   UpstreamTimeouts,
-} from './plan.ts'
+} from './upstream-plan.ts'
 
 export class UpstreamCompiler {
   readonly byName = new Map<string, UpstreamPlan>()

@@ -1,7 +1,7 @@
 /** `quota` and `bandwidth` of a listener of the forward side → what they say of each user, in numbers. */
 import { parseDuration, parseSize } from '../config/units.ts'
 import type { Quota, UserBandwidth } from '../index.ts'
-import type { QuotaPlan, UserRatePlan, UserRatesPlan } from './plan.ts'
+import type { QuotaPlan, UserRatePlan, UserRatesPlan } from './forward-plan.ts'
 
 export function compileQuota({ bytes, per, byUser: written = {} }: Quota): QuotaPlan {
   const byUser = new Map(

@@ -46,9 +46,9 @@ import { compileSocks } from './compile-socks.ts'
 import { compileTls } from './compile-tls.ts'
 import { compileTransparent, compileTunnels, transparentAddresses } from './compile-transparent.ts'
 import { compileKey, UpstreamCompiler } from './compile-upstream.ts'
+import type { BlocklistPlan, SocksListenerPlan } from './forward-plan.ts'
 import type {
   AnyListenerPlan,
-  BlocklistPlan,
   Destination,
   ListenAddress,
   ListenerLimits,
@@ -58,7 +58,6 @@ import type {
   MirrorPlan,
   Plan,
   RoutePlan,
-  SocksListenerPlan,
   SplitDestination,
   TcpDestination,
   TcpListenerPlan,

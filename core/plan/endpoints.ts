@@ -1,7 +1,7 @@
 /** Endpoints as they are written → EndpointPlans: those of a config, which was found valid, and those that a discovery tells, which may be anything. */
 import type { EndpointOptions } from '../index.ts'
 import { parseEndpoint } from '../net/address.ts'
-import type { EndpointPlan } from './plan.ts'
+import type { EndpointPlan } from './upstream-plan.ts'
 
 /** More are a mistake, and would be a burden. */
 const MAX_DISCOVERED = 10_000

@@ -1,5 +1,6 @@
 /** The listeners of a plan whose clients choose where they go, by naming it or by being sent here on their way, and the block lists that these have. */
-import type { AnyListenerPlan, BlocklistPlan, ForwardPlan, ListenerPlan, SocksListenerPlan, TcpListenerPlan } from './plan.ts'
+import type { BlocklistPlan, ForwardPlan, SocksListenerPlan } from './forward-plan.ts'
+import type { AnyListenerPlan, ListenerPlan, TcpListenerPlan } from './plan.ts'
 
 export interface ForwardListenerPlan {
   readonly listener: ListenerPlan | SocksListenerPlan | TcpListenerPlan

@@ -5,7 +5,7 @@
 import { parseSize } from '../config/units.ts'
 import type { BandwidthOptions } from '../dsl/traffic-policies.ts'
 import { type HookCall, makeHook } from '../hooks.ts'
-import type { UserRatePlan } from '../plan/plan.ts'
+import type { UserRatePlan } from '../plan/forward-plan.ts'
 import type { Kept, PolicyContext, PolicyKind } from './policy.ts'
 import { describeKey, keyOf } from './request-key.ts'
 import { makePaces, Shares } from './shares.ts'

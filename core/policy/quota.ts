@@ -4,7 +4,7 @@
  */
 import { sizeText } from '../config/units.ts'
 import type { Refusal } from '../forward/access.ts'
-import type { QuotaPlan } from '../plan/plan.ts'
+import type { QuotaPlan } from '../plan/forward-plan.ts'
 import type { Counting } from './counting.ts'
 import { KeyHash } from './key-hash.ts'
 import type { Period, QuotaTable } from './quota-table.ts'

@@ -3,7 +3,7 @@
  * burst again.
  */
 import type { Deadlines } from '../deadlines.ts'
-import type { UserRatePlan } from '../plan/plan.ts'
+import type { UserRatePlan } from '../plan/forward-plan.ts'
 import { type Paces, Throttle } from './throttle.ts'
 
 /** Keys with nothing under way that have not got back all of their burst. */

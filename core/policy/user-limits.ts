@@ -1,6 +1,6 @@
 /** What a listener of the forward side lets each of its users have: so much in a period, and so fast. Without users, each client's address is one. */
 import type { Deadlines } from '../deadlines.ts'
-import type { ForwardPlan, UserRatesPlan } from '../plan/plan.ts'
+import type { ForwardPlan, UserRatesPlan } from '../plan/forward-plan.ts'
 import type { Counting } from './counting.ts'
 import { type Meter, Quotas } from './quota.ts'
 import { networkOf } from './request-key.ts'

@@ -7,7 +7,7 @@ import { dirname } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { scanList } from '../blocking/blocklist.ts'
-import type { FetchedListPlan } from '../plan/plan.ts'
+import type { FetchedListPlan } from '../plan/forward-plan.ts'
 import type { Fetched } from './list-keeper.ts'
 
 export interface FetchLimits {

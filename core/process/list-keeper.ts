@@ -2,7 +2,7 @@
  * Keeps the block lists of the plan in use that are published somewhere: asks for what is not there or old enough, one at a time, and after a
  * failure again later and later. Whatever fails, the last good one stays.
  */
-import type { FetchedListPlan } from '../plan/plan.ts'
+import type { FetchedListPlan } from '../plan/forward-plan.ts'
 
 export interface ListKeeperOptions {
   /** Asks for it, and keeps it. */

@@ -1,6 +1,6 @@
 /** The requests of an upstream that may be under way at a time, as many as it answers in good time; others wait in turn, so many and so long as the plan says. */
 import type { Deadlines } from '../deadlines.ts'
-import type { AdaptivePlan } from '../plan/plan.ts'
+import type { AdaptivePlan } from '../plan/upstream-plan.ts'
 import { GradientLimit } from './gradient-limit.ts'
 import { type Waiter, WaitQueue } from './wait-queue.ts'
 

@@ -4,7 +4,7 @@
  */
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { UpstreamChange } from '../events.ts'
-import type { OutlierPlan, UpstreamPlan } from '../plan/plan.ts'
+import type { OutlierPlan, UpstreamPlan } from '../plan/upstream-plan.ts'
 import type { Endpoint } from './endpoint.ts'
 import { ejectionMs, mostEjected, OutlierRecord } from './outlier.ts'
 

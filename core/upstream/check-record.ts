@@ -1,5 +1,5 @@
 /** What the health checks of one endpoint have shown, and when the next is due. Pure: chance is a parameter. */
-import type { HealthCheckPlan } from '../plan/plan.ts'
+import type { HealthCheckPlan } from '../plan/upstream-plan.ts'
 
 /** While a verdict may be about to change, checks follow so many times faster. */
 const HURRY = 5

@@ -2,7 +2,7 @@
  * Closed, it lets requests to an upstream pass and counts how they end; open, it lets none pass, so that who is down gets time to come
  * up again; half-open, it lets a single one try. Pure: the time is a parameter.
  */
-import type { CircuitBreakerPlan } from '../plan/plan.ts'
+import type { CircuitBreakerPlan } from '../plan/upstream-plan.ts'
 import { RollingSums } from './rolling-sums.ts'
 
 export type Circuit = 'closed' | 'open' | 'half-open'

@@ -3,7 +3,7 @@
  * connection that is kept goes to one who wants that endpoint, so that no other has to be opened in its place: so often, and no more.
  */
 import type { Deadlines } from '../deadlines.ts'
-import type { PendingPlan } from '../plan/plan.ts'
+import type { PendingPlan } from '../plan/upstream-plan.ts'
 import type { UpstreamConnection } from './connection.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Pool } from './pool.ts'

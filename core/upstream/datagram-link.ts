@@ -2,7 +2,7 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { isIPv6 } from 'node:net'
 import type { ErrorCode } from '../errors.ts'
-import type { EndpointPlan } from '../plan/plan.ts'
+import type { EndpointPlan } from '../plan/upstream-plan.ts'
 import type { DnsCache } from './dns.ts'
 
 export interface LinkOwner {

@@ -11,7 +11,7 @@ import { SocketWire } from '../net/socket-wire.ts'
 import { loadTls } from '../net/tls.ts'
 import { wireOverTls } from '../net/tls-wire.ts'
 import type { Wire } from '../net/wire.ts'
-import type { EndpointPlan } from '../plan/plan.ts'
+import type { EndpointPlan } from '../plan/upstream-plan.ts'
 import type { DnsCache } from './dns.ts'
 
 export interface OriginationTexts {

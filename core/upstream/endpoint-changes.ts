@@ -1,6 +1,6 @@
 /** What was changed about the endpoints of upstreams while the proxy runs, beside what the config and discoveries say. Pure. */
 import { planEndpoints } from '../plan/endpoints.ts'
-import type { EndpointPlan, UpstreamPlan } from '../plan/plan.ts'
+import type { EndpointPlan, UpstreamPlan } from '../plan/upstream-plan.ts'
 
 /** At most one for each address of an upstream. */
 export interface EndpointChange {

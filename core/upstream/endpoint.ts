@@ -1,7 +1,7 @@
 /** One address of an upstream in this worker: its pool, and what is known of how it fares. The same from plan to plan. */
 import type { Candidate } from '../balancer/balancer.ts'
 import { PeakAverage } from '../balancer/peak-average.ts'
-import type { EndpointPlan } from '../plan/plan.ts'
+import type { EndpointPlan } from '../plan/upstream-plan.ts'
 import type { EndpointHealth } from './availability.ts'
 import type { Pool } from './pool.ts'
 

@@ -2,7 +2,7 @@
  * How many requests an upstream answers at a time without getting slower. It grows while answers take as long as in calm times and as many are
  * asked for, and shrinks by as much as they take longer, or when they fail (after Netflix' concurrency-limits, Gradient2). Pure: the time is a parameter.
  */
-import type { AdaptivePlan } from '../plan/plan.ts'
+import type { AdaptivePlan } from '../plan/upstream-plan.ts'
 
 /** What is learnt from at once: so long, and so many answers; or the longer time, and any. */
 const WINDOW_MS = 100

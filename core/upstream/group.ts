@@ -1,7 +1,7 @@
 /** Endpoints of one priority with their balancer, and which of them may be chosen now. */
 import { type Balancer, createBalancer, type Tools } from '../balancer/balancer.ts'
 import { spread } from '../balancer/hash.ts'
-import type { UpstreamPlan } from '../plan/plan.ts'
+import type { UpstreamPlan } from '../plan/upstream-plan.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Asked } from './request-key.ts'
 

@@ -3,7 +3,7 @@
  * endpoints are chosen. They run where they are switched on: one worker checks for all.
  */
 import type { Deadlines, Timed } from '../deadlines.ts'
-import type { HealthCheckPlan, UpstreamPlan } from '../plan/plan.ts'
+import type { HealthCheckPlan, UpstreamPlan } from '../plan/upstream-plan.ts'
 import type { Availability } from './availability.ts'
 import { CheckRecord } from './check-record.ts'
 import { makeOrigination, type Origination } from './dial.ts'

@@ -5,7 +5,7 @@
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { ResponseHead } from '../net/http1/head.ts'
-import type { HealthCheckPlan } from '../plan/plan.ts'
+import type { HealthCheckPlan } from '../plan/upstream-plan.ts'
 import type { ResponseSink, UpstreamConnection } from './connection.ts'
 import type { Origination } from './dial.ts'
 import { GrpcCheck } from './grpc-check.ts'

@@ -1,6 +1,6 @@
 /** When a request of an upstream is asked for a second time, of another endpoint, because its answer is late. */
 import { Deadlines } from '../deadlines.ts'
-import type { HedgingPlan } from '../plan/plan.ts'
+import type { HedgingPlan } from '../plan/upstream-plan.ts'
 import { LatencyQuantile } from './latency-quantile.ts'
 
 /** The clock of all others is too coarse for what is late by milliseconds; this one ticks only while requests are under way. */

@@ -2,7 +2,7 @@
  * The record of one endpoint: whether what came of the requests it got makes it one to keep off for a while, and for how long. Pure: the
  * time is a parameter.
  */
-import type { OutlierPlan } from '../plan/plan.ts'
+import type { OutlierPlan } from '../plan/upstream-plan.ts'
 import { RollingSums } from './rolling-sums.ts'
 
 /** No ejection is longer than so many times the first. */

@@ -1,6 +1,7 @@
 /** Where the datagrams of a client go: the same client gets the same endpoint, whichever worker it reaches, as long as that is there. Pure. */
 import { ranked } from '../balancer/rendezvous.ts'
-import type { EndpointPlan, UdpRoutePlan, UpstreamPlan } from '../plan/plan.ts'
+import type { UdpRoutePlan } from '../plan/plan.ts'
+import type { EndpointPlan, UpstreamPlan } from '../plan/upstream-plan.ts'
 
 export interface Places {
   /** Its name. */

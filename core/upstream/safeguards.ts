@@ -2,7 +2,7 @@
 
 import type { Deadlines } from '../deadlines.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
-import type { UpstreamPlan } from '../plan/plan.ts'
+import type { UpstreamPlan } from '../plan/upstream-plan.ts'
 import { AdaptiveLimit } from './adaptive-limit.ts'
 import { Availability, type AvailabilityEnvironment, type AvailabilityEvents } from './availability.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'

@@ -4,7 +4,7 @@
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { cookieIn } from '../net/http1/cookie.ts'
-import type { StickyPlan, UpstreamPlan } from '../plan/plan.ts'
+import type { StickyPlan, UpstreamPlan } from '../plan/upstream-plan.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Asked } from './request-key.ts'
 

@@ -1,5 +1,5 @@
 /** How an upstream is, for people: what `status` and the admin listener tell. */
-import type { EndpointPlan, UpstreamPlan } from '../plan/plan.ts'
+import type { EndpointPlan, UpstreamPlan } from '../plan/upstream-plan.ts'
 import type { AdaptiveLimit } from './adaptive-limit.ts'
 import type { Circuit } from './circuit-breaker.ts'
 import type { EndpointChange } from './endpoint-changes.ts'

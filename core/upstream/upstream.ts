@@ -1,7 +1,7 @@
 /** A named group of endpoints at run time: chooses one, lends a connection from its pool or opens a new one. */
 import type { HashKey, Tools } from '../balancer/balancer.ts'
 import type { ErrorCode } from '../errors.ts'
-import type { PendingPlan, UpstreamPlan } from '../plan/plan.ts'
+import type { PendingPlan, UpstreamPlan } from '../plan/upstream-plan.ts'
 import type { UpstreamConnection } from './connection.ts'
 import { ConnectionQueue } from './connection-queue.ts'
 import { DiskRoom } from './disk-room.ts'

@@ -3,7 +3,8 @@
  * its pool and what is known of it.
  */
 import type { Deadlines } from '../deadlines.ts'
-import type { EndpointPlan, Plan, UpstreamPlan } from '../plan/plan.ts'
+import type { Plan } from '../plan/plan.ts'
+import type { EndpointPlan, UpstreamPlan } from '../plan/upstream-plan.ts'
 import type { Origination } from './dial.ts'
 import { Discoveries } from './discovery/discoveries.ts'
 import { Endpoint } from './endpoint.ts'

@@ -1,7 +1,7 @@
 /** When block lists are asked for, and what becomes of the schedule when they do not come. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { FetchedListPlan } from '../../core/plan/plan.ts'
+import type { FetchedListPlan } from '../../core/plan/forward-plan.ts'
 import { type Fetched, ListKeeper } from '../../core/process/list-keeper.ts'
 
 const HOUR = 3_600_000

@@ -1,6 +1,6 @@
 /** Heads for tests that need no socket. */
 import { RequestHead, ResponseHead } from '../../core/net/http1/head.ts'
-import type { UpstreamPlan } from '../../core/plan/plan.ts'
+import type { UpstreamPlan } from '../../core/plan/upstream-plan.ts'
 
 type Fields = Readonly<Record<string, string>>
 

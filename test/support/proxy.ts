@@ -19,20 +19,16 @@ import { getKernel } from '../../core/net/kernel.ts'
 import type { TicketKeys } from '../../core/net/ticket-keys.ts'
 import { compilePlan } from '../../core/plan/compile.ts'
 import { blocklistsOf } from '../../core/plan/forward-listeners.ts'
+import type { Destination, ListenerLimits, ListenerPlan, ListenerTimeouts, Plan } from '../../core/plan/plan.ts'
 import type {
   CircuitBreakerPlan,
-  Destination,
   EndpointPlan,
   HealthCheckPlan,
-  ListenerLimits,
-  ListenerPlan,
-  ListenerTimeouts,
   OutlierPlan,
-  Plan,
   RetryPlan,
   UpstreamPlan,
   UpstreamTimeouts,
-} from '../../core/plan/plan.ts'
+} from '../../core/plan/upstream-plan.ts'
 import { isPolicy, type UseConfig } from '../../core/plan/uses.ts'
 import type { HttpHooks } from '../../core/plugin.ts'
 import { Policies, type PolicySet } from '../../core/policy/policies.ts'

@@ -1,7 +1,7 @@
 /** A limit that is learnt: as many requests as an upstream answers in good time, whoever comes beyond that waits or is told to come again. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { AdaptivePlan } from '../../core/plan/plan.ts'
+import type { AdaptivePlan } from '../../core/plan/upstream-plan.ts'
 import { AdaptiveLimit } from '../../core/upstream/adaptive-limit.ts'
 import { GradientLimit } from '../../core/upstream/gradient-limit.ts'
 import { answer, type OriginConnection, startOrigin } from '../support/origin.ts'

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { HealthCheckPlan } from '../../core/plan/plan.ts'
+import type { HealthCheckPlan } from '../../core/plan/upstream-plan.ts'
 import { CheckRecord } from '../../core/upstream/check-record.ts'
 
 const plan: HealthCheckPlan = {

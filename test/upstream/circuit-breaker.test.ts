@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { CircuitBreakerPlan } from '../../core/plan/plan.ts'
+import type { CircuitBreakerPlan } from '../../core/plan/upstream-plan.ts'
 import { CircuitBreaker, type Outcome } from '../../core/upstream/circuit-breaker.ts'
 
 const plan: CircuitBreakerPlan = { failureRatio: 0.5, minRequests: 4, window: 10_000, openFor: 10_000 }

@@ -1,6 +1,6 @@
 /** Endpoints by a real etcd: they come and go with their keys, and nothing is lost over what may happen to it. */
 import { test } from 'uvu'
-import type { DiscoveryPlan } from '../../core/plan/plan.ts'
+import type { DiscoveryPlan } from '../../core/plan/upstream-plan.ts'
 import { ApiClient } from '../../core/upstream/discovery/api-client.ts'
 import { EtcdSet } from '../../core/upstream/discovery/etcd.ts'
 import { DnsCache } from '../../core/upstream/dns.ts'

@@ -10,7 +10,7 @@ import type { Config, Discovery as DiscoveryOption, EndpointOptions } from '../.
 import { dns, file, http, poll, type UpstreamOptions, upstream } from '../../core/index.ts'
 import { compilePlan } from '../../core/plan/compile.ts'
 import { discoveredEndpoints } from '../../core/plan/endpoints.ts'
-import type { EndpointPlan } from '../../core/plan/plan.ts'
+import type { EndpointPlan } from '../../core/plan/upstream-plan.ts'
 import { Discovery } from '../../core/upstream/discovery/discovery.ts'
 import { dnsSource, srvSource } from '../../core/upstream/discovery/dns.ts'
 import { fileSource } from '../../core/upstream/discovery/file.ts'

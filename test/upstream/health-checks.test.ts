@@ -2,7 +2,7 @@
 import * as tls from 'node:tls'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { HealthCheckPlan } from '../../core/plan/plan.ts'
+import type { HealthCheckPlan } from '../../core/plan/upstream-plan.ts'
 import type { EndpointVerdict } from '../../core/upstream/health-checks.ts'
 import { withCertificates } from '../support/certificates.ts'
 import { Waiting } from '../support/deadline.ts'

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { OutlierPlan } from '../../core/plan/plan.ts'
+import type { OutlierPlan } from '../../core/plan/upstream-plan.ts'
 import { ejectionMs, mostEjected, OutlierRecord } from '../../core/upstream/outlier.ts'
 
 const plan: OutlierPlan = {

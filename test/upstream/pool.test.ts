@@ -2,7 +2,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Deadlines } from '../../core/deadlines.ts'
-import type { EndpointPlan } from '../../core/plan/plan.ts'
+import type { EndpointPlan } from '../../core/plan/upstream-plan.ts'
 import type { UpstreamConnection } from '../../core/upstream/connection.ts'
 import { DnsCache } from '../../core/upstream/dns.ts'
 import { Pool, type PoolOptions } from '../../core/upstream/pool.ts'

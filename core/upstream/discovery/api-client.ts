@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import type * as http from 'node:http'
 import { isIP } from 'node:net'
-import type { RegistryTlsPlan } from '../../plan/plan.ts'
+import type { RegistryTlsPlan } from '../../plan/upstream-plan.ts'
 import type { DnsCache } from '../dns.ts'
 
 export interface ApiRequest {

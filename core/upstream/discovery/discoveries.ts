@@ -3,7 +3,8 @@
  * and a worker that is born later is not behind.
  */
 import type { Deadlines } from '../../deadlines.ts'
-import type { DiscoveryPlan, EndpointPlan, Plan, UpstreamPlan } from '../../plan/plan.ts'
+import type { Plan } from '../../plan/plan.ts'
+import type { DiscoveryPlan, EndpointPlan, UpstreamPlan } from '../../plan/upstream-plan.ts'
 import type { AvailabilityEvents } from '../availability.ts'
 import type { DnsCache } from '../dns.ts'
 import { ApiClient } from './api-client.ts'

@@ -3,7 +3,7 @@
  * of it is told once.
  */
 import type { Deadlines, Timed } from '../../deadlines.ts'
-import type { EndpointPlan } from '../../plan/plan.ts'
+import type { EndpointPlan } from '../../plan/upstream-plan.ts'
 import type { Source } from './source.ts'
 
 /** A source that has not answered by then has failed; what it says later does not count. */

@@ -5,7 +5,7 @@
 import { isIP } from 'node:net'
 import { formatHost } from '../../net/address.ts'
 import { discoveredEndpoints } from '../../plan/endpoints.ts'
-import type { DiscoveryPlan, EndpointPlan } from '../../plan/plan.ts'
+import type { DiscoveryPlan, EndpointPlan } from '../../plan/upstream-plan.ts'
 import type { DnsCache } from '../dns.ts'
 import type { Source } from './source.ts'
 

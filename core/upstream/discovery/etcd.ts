@@ -3,7 +3,7 @@
  * etcd's JSON gateway (`/v3/kv/range`, `/v3/watch`), from the revision that was read.
  */
 import { discoveredEndpoints } from '../../plan/endpoints.ts'
-import type { DiscoveryPlan } from '../../plan/plan.ts'
+import type { DiscoveryPlan } from '../../plan/upstream-plan.ts'
 import type { ApiAnswer, ApiClient } from './api-client.ts'
 import type { Followed, Found } from './follow.ts'
 

@@ -1,7 +1,7 @@
 /** Endpoints by a file of JSON: a list as in the config. It is read when it is another one than before, however it was written. */
 import { readFile, stat } from 'node:fs/promises'
 import { discoveredEndpoints } from '../../plan/endpoints.ts'
-import type { DiscoveryPlan, EndpointPlan } from '../../plan/plan.ts'
+import type { DiscoveryPlan, EndpointPlan } from '../../plan/upstream-plan.ts'
 import type { Source } from './source.ts'
 
 const EVERY_MS = 1000

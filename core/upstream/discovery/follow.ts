@@ -2,7 +2,7 @@
  * A set that is read once and then followed by what changes of it. After a failure it goes on from where it was; where that is not
  * there any more, it is read anew. What was told last stays true until something else is.
  */
-import type { EndpointPlan } from '../../plan/plan.ts'
+import type { EndpointPlan } from '../../plan/upstream-plan.ts'
 import type { Source, Told } from './source.ts'
 
 /** One reading of the set, and the place from which it is followed. */

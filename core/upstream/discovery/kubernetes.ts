@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { formatHost } from '../../net/address.ts'
 import { discoveredEndpoints } from '../../plan/endpoints.ts'
-import type { DiscoveryPlan, EndpointPlan } from '../../plan/plan.ts'
+import type { DiscoveryPlan, EndpointPlan } from '../../plan/upstream-plan.ts'
 import type { ApiAnswer, ApiClient, ApiRequest } from './api-client.ts'
 import type { Followed, Found } from './follow.ts'
 

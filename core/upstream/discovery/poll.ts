@@ -1,6 +1,6 @@
 /** Endpoints by a function of the config. Trusted, but what it returns is looked at as what a file says. */
 import { discoveredEndpoints } from '../../plan/endpoints.ts'
-import type { DiscoveryPlan } from '../../plan/plan.ts'
+import type { DiscoveryPlan } from '../../plan/upstream-plan.ts'
 import type { Source } from './source.ts'
 
 const LEAST_MS = 50

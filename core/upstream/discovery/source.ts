@@ -1,5 +1,5 @@
 /** Where endpoints may come from: asked again and again, one question at a time. */
-import type { EndpointPlan } from '../../plan/plan.ts'
+import type { EndpointPlan } from '../../plan/upstream-plan.ts'
 
 export interface Source {
   /** As it stands in the log: `DNS api.internal:80`. */
