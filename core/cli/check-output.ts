@@ -3,6 +3,7 @@ import { isAbsolute, relative } from 'node:path'
 import type { Whole } from '../check/whole.ts'
 import type { Counts } from '../config/facts.ts'
 import { type FormatOptions, formatFrame, formatProblems, type Problem } from '../config/problems.ts'
+import type { Scope } from '../config/scopes.ts'
 import { fullName } from '../sandbox/roster.ts'
 
 export interface Verdict {
@@ -46,6 +47,34 @@ export function usesOf({ uses }: Whole): string {
     const granted = use.grant.length === 0 ? 'no grants' : `granted ${use.grant.join(', ')}`
     return [fullName(use), use.where, `in a ${use.isolation}`, use.hooks.join(', ') || 'no hooks', granted]
   })
+  return tableOf(rows)
+}
+
+/** A line for each policy that counts or keeps something: over what. `isMemoryShared`: workers can count in the same memory here. */
+export function scopesOf({ facts }: Whole, isMemoryShared: () => boolean): string {
+  return tableOf((facts?.scopes ?? []).map((scope) => [scope.what, scope.path, wordsOf(scope, isMemoryShared)]))
+}
+
+function wordsOf({ over, tiers }: Scope, isMemoryShared: () => boolean): string {
+  switch (over) {
+    case 'store':
+      return 'exact over all proxies that use its store'
+    case 'counters':
+      return isMemoryShared() ? 'exact over all workers' : 'each worker lets its part through: no memory can be shared here'
+    case 'worker':
+      return 'in each worker by itself'
+    case 'cache':
+      return ['in the memory of each worker', ...tiers.map((tier) => BEHIND[tier])].join(', ')
+  }
+}
+
+const BEHIND = {
+  shared: 'then one copy for all workers in shared memory',
+  disk: 'then one copy for all workers on disk',
+  store: 'then one for all proxies that use its store',
+}
+
+function tableOf(rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return ''
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
   const line = (row: readonly string[]): string => row.map((cell, column) => cell.padEnd(widths[column]!)).join('  ')
@@ -73,6 +102,7 @@ export function jsonOf({ file, problems, facts, uses, typesSkipped }: Whole, { i
     types: typesSkipped === null ? 'checked' : `skipped: ${typesSkipped}`,
     plugins: facts?.plugins ?? [],
     counts: facts?.counts ?? null,
+    scopes: facts?.scopes ?? [],
     uses: uses.map(({ id: _, key: __, package: from, grant, ...use }) => {
       return { ...use, package: from?.name ?? null, version: from?.version ?? null, grants: grant }
     }),

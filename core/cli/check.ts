@@ -1,7 +1,8 @@
 /** `sluice check`: tells every problem of a config, each at its place; opens no port. */
 import { existsSync } from 'node:fs'
 import { checkWhole } from '../check/whole.ts'
-import { githubOf, jsonOf, judge, summaryOf, textOf, usesOf } from './check-output.ts'
+import { isMemoryShared } from '../process/counters-file.ts'
+import { githubOf, jsonOf, judge, scopesOf, summaryOf, textOf, usesOf } from './check-output.ts'
 import { hasColor } from './color.ts'
 import { exitCodes } from './exit-codes.ts'
 import { ownTypeRoots, sandboxTypes, typeFiles } from './installation.ts'
@@ -28,7 +29,7 @@ export async function runCheck({ file, format, types, strict }: CheckCommand): P
     // A config that is not there has no types either.
     if (types && whole.typesSkipped !== null && existsSync(whole.file))
       print(process.stderr, `types were not checked: ${whole.typesSkipped}`)
-    print(verdict.isOk ? process.stdout : process.stderr, [summary, usesOf(whole)])
+    print(verdict.isOk ? process.stdout : process.stderr, [summary, usesOf(whole), scopesOf(whole, isMemoryShared)])
   }
   return verdict.isOk ? exitCodes.ok : exitCodes.failed
 }

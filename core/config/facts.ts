@@ -5,6 +5,7 @@ import { formatPath, type Path } from './positions.ts'
 import type { Place } from './problems.ts'
 import { isObject, wordOf } from './report.ts'
 import type { Parts } from './schema-parts.ts'
+import { type Scope, scopesOf } from './scopes.ts'
 
 /** Plain data: it leaves the process that evaluated the config. */
 export interface Facts {
@@ -13,6 +14,7 @@ export interface Facts {
   readonly plugins: readonly string[]
   readonly hosts: readonly HostName[]
   readonly listens: readonly ListenPlace[]
+  readonly scopes: readonly Scope[]
 }
 
 /** Where an address to listen on was written. */
@@ -38,7 +40,13 @@ export function factsOf(parts: Parts, placeOf: (path: Path) => Place): Facts {
     const address = typeof value === 'string' || typeof value === 'number' ? parseListen(value, protocol) : null
     return address === null ? [] : [{ address: formatListen(address), path: formatPath(path), place: placeOf(path) }]
   })
-  return { counts: { ...countParts(parts), plugins: plugins.size }, plugins: [...plugins.values()], hosts, listens }
+  return {
+    counts: { ...countParts(parts), plugins: plugins.size },
+    plugins: [...plugins.values()],
+    hosts,
+    listens,
+    scopes: scopesOf(parts),
+  }
 }
 
 export interface Counts {

@@ -47,6 +47,13 @@ export interface UpstreamPart {
   readonly path: Path
 }
 
+/** A policy in a `use` list. */
+export interface PolicyPart {
+  readonly name: unknown
+  readonly options: unknown
+  readonly path: Path
+}
+
 export interface Parts {
   readonly listeners: readonly ListenerPart[]
   readonly listens: readonly ListenPart[]
@@ -58,6 +65,7 @@ export interface Parts {
   readonly circles: readonly Path[]
   /** Uses of plugins. */
   readonly plugins: readonly Plain[]
+  readonly policies: readonly PolicyPart[]
 }
 
 type Around = Pick<RoutePart, 'listener' | 'paths' | 'hosts'>
@@ -77,10 +85,11 @@ class Walk implements Parts {
   readonly upstreams: UpstreamPart[] = []
   readonly circles: Path[] = []
   readonly plugins: Plain[] = []
+  readonly policies: PolicyPart[] = []
   readonly #seen = new Set<unknown>()
 
   config({ listeners, upstreams, admin, use }: Plain): void {
-    this.#use(use)
+    this.#use(use, ['use'])
     if (isObject(listeners)) for (const [name, listener] of Object.entries(listeners)) this.#listener(name, listener)
     for (const [i, one] of entries(upstreams)) this.#upstream(one, ['upstreams', i])
     if (isObject(admin)) this.#listen(admin.listen, { path: ['admin', 'listen'], isAdmin: true, protocol: 'tcp' })
@@ -94,22 +103,22 @@ class Walk implements Parts {
     if (kind === 'http') return this.#http({ name, kind, options, path, inside: null })
     this.listeners.push({ name, kind: wordOf(kind), options, path, inside: null })
     if (kind === 'udp') return this.#udpRoutes(name, options.routes, [...path, 'routes'])
-    if (kind !== 'tcp') return this.#use(options.use)
-    this.#use(options.use)
+    this.#use(options.use, [...path, 'use'])
+    if (kind !== 'tcp') return
     for (const [i, route] of entries(options.routes)) if (isObject(route)) this.#tcpRoute(route, [...path, 'routes', i], name, i)
   }
 
   #http(part: ListenerPart): void {
     this.listeners.push(part)
     const { name, options, path } = part
-    this.#use(options.use)
+    this.#use(options.use, [...path, 'use'])
     this.#routes(options.routes, [...path, 'routes'], { listener: name, paths: undefined, hosts: undefined })
   }
 
   #tcpRoute(route: Plain, path: Path, listener: string, index: number): void {
     this.tcpRoutes.push({ route, path, listener })
     const { to, tls, name, use } = route
-    this.#use(use)
+    this.#use(use, [...path, 'use'])
     if (!isObject(to) || to.kind !== 'http') return this.#target(to, [...path, 'to'])
     if (!isObject(to.options)) return
     const id = tcpRouteId(listener, index, typeof name === 'string' ? name : undefined)
@@ -143,7 +152,7 @@ class Walk implements Parts {
       const at: Path = [...path, i]
       const inside = { ...around, paths: route.path ?? around.paths, hosts: route.host ?? around.hosts }
       this.routes.push({ route, path: at, ...inside })
-      this.#use(route.use)
+      this.#use(route.use, [...at, 'use'])
       this.#target(route.to, [...at, 'to'])
       if (isObject(route.mirror) && route.mirror.kind === undefined) this.#upstream(route.mirror.to, [...at, 'mirror', 'to'])
       else this.#upstream(route.mirror, [...at, 'mirror'])
@@ -167,8 +176,12 @@ class Walk implements Parts {
     this.upstreams.push({ value, path })
   }
 
-  #use(use: unknown): void {
-    for (const [, entry] of entries(use)) if (isObject(entry) && entry.kind === 'plugin') this.plugins.push(entry)
+  #use(use: unknown, path: Path): void {
+    for (const [i, entry] of entries(use)) {
+      if (!isObject(entry)) continue
+      if (entry.kind === 'plugin') this.plugins.push(entry)
+      else if (entry.kind === 'policy') this.policies.push({ name: entry.name, options: entry.options, path: [...path, i] })
+    }
   }
 }
 

@@ -29,6 +29,16 @@ function openFilled(): number | null {
   return null
 }
 
+/** Whether workers of this machine can count in the same memory. */
+export function isMemoryShared(): boolean {
+  const file = new CountersFile()
+  try {
+    return file.fd !== null && mapShared(file.fd, COUNTER_BYTES) !== null
+  } finally {
+    file.close()
+  }
+}
+
 export interface CountersStart {
   readonly countersFd: number | null
   readonly workers: number

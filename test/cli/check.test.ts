@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Whole } from '../../core/check/whole.ts'
-import { githubOf, jsonOf, judge, summaryOf, usesOf } from '../../core/cli/check-output.ts'
+import { githubOf, jsonOf, judge, scopesOf, summaryOf, usesOf } from '../../core/cli/check-output.ts'
 import { errorProblem, type Problem, placeIn, wholeFile } from '../../core/config/problems.ts'
 import { makeFolder } from '../config/support.ts'
 import { runCommand } from '../support/process.ts'
@@ -10,7 +10,13 @@ import { runCommand } from '../support/process.ts'
 const file = '/work/app/proxy.config.ts'
 const wrong = errorProblem('expected text,\nnot 100%', placeIn('first\nsecond line\nthird\n', file, 2, 8), 'listeners.web.via')
 const soon: Problem = { severity: 'warning', path: null, message: 'soon', place: wholeFile('/elsewhere/a,b:c.ts') }
-const facts = { counts: { listeners: 2, routes: 14, upstreams: 3, plugins: 1 }, plugins: ['block-bots'], hosts: [], listens: [] }
+const facts = {
+  counts: { listeners: 2, routes: 14, upstreams: 3, plugins: 1 },
+  plugins: ['block-bots'],
+  hosts: [],
+  listens: [],
+  scopes: [],
+}
 const use: Whole['uses'][number] = {
   ...{ key: 'web/use[0]', id: 'f0', name: 'geo', file: '/work/app/node_modules/geo/index.ts', where: 'listeners.web.use[0]' },
   ...{ package: { name: 'sluice-plugin-geo', version: '2.1.0', builtFor: null }, isolation: 'process', hooks: ['onRequest'], sees: null },
@@ -32,7 +38,7 @@ test('the last line counts what is wrong, or what there is', () => {
   assert.is(summary([soon]), 'proxy.config.ts is valid: 2 listeners, 14 routes, 3 upstreams, 1 plugin; 1 warning')
   assert.is(summary([wrong, wrong, wrong, soon]), '3 errors, 1 warning')
   assert.is(summary([soon, soon], true), '2 warnings')
-  const bare = { counts: { listeners: 1, routes: 1, upstreams: 0, plugins: 0 }, plugins: [], hosts: [], listens: [] }
+  const bare = { counts: { listeners: 1, routes: 1, upstreams: 0, plugins: 0 }, plugins: [], hosts: [], listens: [], scopes: [] }
   assert.is(summaryOf(whole([], { facts: bare }), judge([], false), 'x.ts'), 'x.ts is valid: 1 listener, 1 route')
 })
 
@@ -49,6 +55,28 @@ test('a line for each use of a plugin: what it is, where, and what it may do', (
     usesOf(whole([], { uses: [use, own] })),
     `  geo (sluice-plugin-geo 2.1.0)  listeners.web.use[0]  in a process  onRequest  granted credentials
   tag                            use[0]                in a worker   onRequest  no grants`,
+  )
+})
+
+test('a line for each policy that counts or keeps something: over what', () => {
+  const scopes = [
+    { what: 'rateLimit', path: 'listeners.web.use[0]', over: 'counters', tiers: [] },
+    { what: 'rateLimit', path: 'use[1]', over: 'store', tiers: [] },
+    { what: 'bandwidth', path: 'listeners.out.bandwidth', over: 'worker', tiers: [] },
+    { what: 'cache', path: 'use[2]', over: 'cache', tiers: ['shared', 'disk'] },
+  ] as const
+  const told = (isShared: boolean): string => scopesOf(whole([], { facts: { ...facts, scopes } }), () => isShared)
+  assert.is(
+    told(true),
+    `  rateLimit  listeners.web.use[0]     exact over all workers
+  rateLimit  use[1]                   exact over all proxies that use its store
+  bandwidth  listeners.out.bandwidth  in each worker by itself
+  cache      use[2]                   in the memory of each worker, then one copy for all workers in shared memory, then one copy for all workers on disk`,
+  )
+  assert.match(told(false), /use\[0\] +each worker lets its part through: no memory can be shared here/)
+  assert.is(
+    scopesOf(whole([]), () => assert.unreachable('nothing counts') as never),
+    '',
   )
 })
 
@@ -71,6 +99,7 @@ test('JSON has the documented shape', () => {
     types: 'checked',
     plugins: ['block-bots'],
     counts: facts.counts,
+    scopes: [],
     uses: [
       {
         ...{ name: 'geo', package: 'sluice-plugin-geo', version: '2.1.0', file: use.file, where: use.where, isolation: 'process' },
@@ -88,6 +117,7 @@ test('JSON has the documented shape', () => {
     plugins: [],
     counts: null,
     uses: [],
+    scopes: [],
   })
 })
 
