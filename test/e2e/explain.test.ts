@@ -1,8 +1,9 @@
 /** `sluice explain` as a user types it: by a config, and of a request that the running proxy has logged. */
+import { createConnection } from 'node:net'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { makeFolder } from '../config/support.ts'
-import { connect, request } from '../support/client.ts'
+import { request } from '../support/client.ts'
 import { runCommand, type Sluice, startSluice } from '../support/process.ts'
 
 const CONFIG = `import { defineConfig, http, respond } from 'sluice'
@@ -44,8 +45,9 @@ test('of a logged request: what happened, and after a reload that another config
   assert.match(before.stdout, /answer {4}404 {2}no_route/)
   assert.match(before.stdout, /would match if the header x-a were 1/)
   assert.not.match(before.stdout, /s3cr3t|is in force/)
-  using tunnel = await connect(await sluice.port('edge'))
-  await tunnel.closed()
+  // It is reset as soon as its endpoint has refused, which may be before it is told that it is connected.
+  const tunnel = createConnection(await sluice.port('edge'), '127.0.0.1').on('error', () => {})
+  await new Promise((resolve) => tunnel.once('close', resolve))
   const ended = JSON.parse(await sluice.line(/^\{.*"listener":"edge"/))
   const story = await typed(sluice, 'explain', ended.id)
   assert.match(story.stdout, /end {7}connect_refused/)
