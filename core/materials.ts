@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { type Blocklists, NO_BLOCKLISTS } from './blocking/gather.ts'
+import { loadUserFile, type UserFile } from './config/user-file.ts'
 import { type Authority, Interceptor, makeAuthority as makeInterceptingAuthority, readAuthority } from './listener/interceptor.ts'
 import type { Termination, TlsChallenges } from './listener/termination.ts'
 import { makeTerminations } from './listener/terminations.ts'
@@ -29,6 +30,8 @@ export interface Materials {
   /** By such a hash. */
   readonly made: ReadonlyMap<string, Made>
   readonly blocklists: Blocklists
+  /** Of listeners of the forward side, by their whole paths. */
+  readonly userFiles: ReadonlyMap<string, UserFile>
 }
 
 export interface GatherOptions {
@@ -69,11 +72,14 @@ export function gatherMaterials(plan: Plan, options: GatherOptions = {}): Materi
     if (upstream.tls !== null) originations.set(upstream, readOrigination(upstream, upstream.tls, reuse))
   }
   const interceptors = new Map<InterceptPlan, Interceptor>()
+  const userFiles = new Map<string, UserFile>()
   for (const { listener, forward } of forwardListenersOf(plan.listeners)) {
     if (forward.intercept !== null)
       interceptors.set(forward.intercept, readInterceptor(listener.name, forward.intercept, { reuse, ticketKeys }))
+    const file = forward.auth?.file ?? null
+    if (file !== null && !userFiles.has(file)) userFiles.set(file, loadUserFile(file, before?.userFiles.get(file)))
   }
-  return { terminations, originations, interceptors, certificates, made, blocklists }
+  return { terminations, originations, interceptors, certificates, made, blocklists, userFiles }
 }
 
 interface Making {

@@ -194,7 +194,8 @@ class WorkerProxy implements Proxy {
         blocklists,
       })
       await Promise.all([this.#runtime.prepare(plan), this.#policies.storesSettled()])
-      const parts = partsOf(config, { code: bundle.code, certificates: materials.certificates, lists: blocklists.files })
+      const users = new Map([...materials.userFiles, ...policies.userFiles])
+      const parts = partsOf(config, { code: bundle.code, certificates: materials.certificates, lists: blocklists.files, users })
       const difference = before === null ? null : compareParts(before.parts, parts)
       const plugins = uses.flatMap((use, i) => {
         const hook = hooks[i]

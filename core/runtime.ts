@@ -150,14 +150,14 @@ export class Runtime {
   /** Takes a plan into use. Cannot fail. */
   use(plan: Plan, materials: Materials): Swap {
     const upstreams = this.#upstreams.use(plan, materials.originations)
-    const { interceptors, blocklists } = materials
+    const { interceptors, blocklists, userFiles } = materials
     const environment = {
       events: this.#options.observer,
       environment: this.#poolEnvironment(),
       counting: this.#counting,
       clock: this.#options.clock ?? Date.now,
     }
-    const forwardings = this.#forwardings.use(plan, { blocklists: blocklists.of, interceptors }, environment)
+    const forwardings = this.#forwardings.use(plan, { blocklists: blocklists.of, interceptors, userFiles }, environment)
     const before = this.#tally
     this.#tally = new Tally()
     const gone = new Map(this.#listeners)

@@ -9,11 +9,11 @@ import { isLoopback } from './schema-addresses.ts'
 import { blocklistOptions } from './schema-blocklists.ts'
 import { interceptOptions } from './schema-intercept.ts'
 import type { ListenerPart, Parts } from './schema-parts.ts'
-import { someUsers } from './schema-policies.ts'
 import { hostPattern, network } from './schema-route.ts'
 import { transparent } from './schema-transparent.ts'
 import { useList } from './schema-use.ts'
 import { checkUserLimits, quotaOptions, userBandwidthOptions } from './schema-user-limits.ts'
+import { type UsersOf, usersOptions } from './schema-users.ts'
 import {
   anything,
   chosen,
@@ -57,7 +57,7 @@ const parentRule = object(
 const parents = oneOrMany(chosen((one) => (isObject(one) ? parentRule : parent)))
 
 const fields: Fields = {
-  auth: object({ users: someUsers }, ['users']),
+  auth: usersOptions(),
   allow: object({
     ports: list(whole(1, 65535)),
     hosts: oneOrMany(hostPattern),
@@ -103,11 +103,11 @@ export function socksOptions(listen: Schema): Schema {
   return object({ listen, ...fields, block, udp: flag, timeouts, limits: object({ connections: whole(1) }) }, ['listen'])
 }
 
-export function checkForward({ listeners }: Parts, report: Report): void {
+export function checkForward({ listeners }: Parts, report: Report, usersOf: UsersOf): void {
   for (const part of listeners) {
     if (part.kind !== 'forward' && part.kind !== 'socks') continue
     refuseOpen(part, report)
-    checkUserLimits(part, report)
+    checkUserLimits(part, report, usersOf)
     refuseLostRules(part, report)
     const { options, path } = part
     if (part.kind === 'socks' && options.udp === true && options.parent !== undefined)

@@ -1,7 +1,6 @@
 /** Options of the built-in policies, each of which is written with the helper of its name. */
 import { isNetwork } from '../net/cidr.ts'
 import { isToken } from '../net/http1/fields.ts'
-import { passwordProblem } from './password-hash.ts'
 import { isObject, type Plain, show, wordOf } from './report.ts'
 import { accessLogOptions } from './schema-access-log.ts'
 import { cacheUse } from './schema-cache.ts'
@@ -19,6 +18,7 @@ import {
 import { oidcOptions } from './schema-oidc.ts'
 import { storeOption } from './schema-stores.ts'
 import { forwardAuthOptions, jwtOptions } from './schema-token-policies.ts'
+import { userName, usersOptions } from './schema-users.ts'
 import {
   anything,
   chosen,
@@ -56,15 +56,6 @@ const network = textThat((written) =>
 const networks = oneOrMany(network)
 
 const rateName = textThat((name) => (/^[\w.-]+$/.test(name) ? null : 'the name of a limit is made of letters, digits, - _ and .'))
-const password = chosen((value) => (value === '' ? refused('an empty password lets everybody in') : passwordText))
-const passwordText = textThat(passwordProblem)
-const userName = textThat((name) =>
-  /^[^:\x00-\x1f\x7f]+$/.test(name) ? null : 'the name of a user is not empty, and has no colon or control character',
-)
-const users = record(password, userName)
-export const someUsers: Schema = chosen((value) =>
-  isObject(value) && Object.keys(value).length === 0 ? refused('without users nobody gets in') : users,
-)
 const realm = textThat((written) => (/^[\x20-\x7e]*$/.test(written) ? null : 'a realm is printable ASCII'))
 
 const notAKey = wrong("'ip', { header: 'x-key' }, { cookie: 'sid' } or a function")
@@ -130,7 +121,7 @@ const ipAccessOptions = ruled({ allow: networks, deny: networks }, ({ allow, den
 
 const policies: ReadonlyMap<string, Schema> = new Map<string, Schema>(
   Object.entries({
-    basicAuth: object({ users: someUsers, realm, passOn: flag, userHeader: fieldName }, ['users']),
+    basicAuth: usersOptions({ realm, passOn: flag, userHeader: fieldName }),
     ipAccess: ipAccessOptions,
     rateLimit: rateLimitOptions,
     concurrency: object({ key: requestKey, limit: whole(1) }, ['key', 'limit']),

@@ -2,6 +2,7 @@
 import type { Path } from './positions.ts'
 import { isObject, type Report, show } from './report.ts'
 import type { ListenerPart } from './schema-parts.ts'
+import type { UsersOf } from './schema-users.ts'
 import { chosen, duration, object, oneOf, record, type Schema, size, textThat } from './schema-values.ts'
 import { parseDuration } from './units.ts'
 
@@ -38,15 +39,15 @@ export const userBandwidthOptions: Schema = object({
   ),
 })
 
-export function checkUserLimits({ options, path }: ListenerPart, report: Report): void {
-  const known = isObject(options.auth) && isObject(options.auth.users) ? Object.keys(options.auth.users) : []
+export function checkUserLimits({ options, path }: ListenerPart, report: Report, usersOf: UsersOf): void {
+  const known = usersOf.get(options)
   for (const name of ['quota', 'bandwidth']) {
     const limits = options[name]
     if (!isObject(limits)) continue
     const users = isObject(limits.byUser) ? Object.keys(limits.byUser) : []
-    for (const user of users.filter((one) => !known.includes(one))) {
+    for (const user of known === null ? [] : users.filter((one) => known?.has(one) !== true)) {
       const at: Path = [...path, name, 'byUser', user]
-      report.error(at, `there is no user ${user}${known.length === 0 ? ': without auth nobody is asked who it is' : ' in auth'}`, 'key')
+      report.error(at, `there is no user ${user}${known === undefined ? ': without auth nobody is asked who it is' : ' in auth'}`, 'key')
     }
     const { up, down, bytes } = limits
     if (up === undefined && down === undefined && bytes === undefined && users.length === 0)

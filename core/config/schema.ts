@@ -25,6 +25,7 @@ import { checkUdp, udpListener } from './schema-udp.ts'
 import { upstreamGroup } from './schema-upstream.ts'
 import { checkUpstreams } from './schema-upstreams.ts'
 import { useList } from './schema-use.ts'
+import { checkUsers } from './schema-users.ts'
 import {
   anything,
   chosen,
@@ -70,7 +71,7 @@ export function checkShape(config: unknown, { report, folder, named = new Set(),
   checkUpstreams(parts.upstreams, report)
   checkCaches(config, { ...parts, folder }, report)
   checkProxyProtocol(parts.listeners, report)
-  checkForward(parts, report)
+  checkForward(parts, report, checkUsers(parts, report, { folder, named }))
   checkRouting(parts, report)
   checkFiles(parts, report, folder)
   checkPolicyPairs(config, parts, report)

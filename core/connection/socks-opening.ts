@@ -7,7 +7,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import { type SocksFault, SocksOpening, type SocksRequest, type SocksStep, socksReply } from '../net/socks.ts'
 import type { AcceptedWire, WireOwner } from '../net/wire.ts'
-import { BUSY, type Passwords } from '../policy/passwords.ts'
+import { BUSY, type Identified, type Passwords, whyUnchecked } from '../policy/passwords.ts'
 import type { Accepted } from './home.ts'
 import type { TunnelFacts } from './tunnel-facts.ts'
 
@@ -130,17 +130,18 @@ export class Opening implements Accepted, Timed, WireOwner {
   #verify(name: string, credentials: Buffer): void {
     this.#isVerifying = true
     this.wire.pause()
-    const found = this.#options.passwords!.check(credentials)
+    const found = this.#options.passwords!.check(credentials, this.facts.ip)
     if (!(found instanceof Promise)) return this.#verified(name, found)
     found.then(
       (user) => this.#verified(name, user),
       (error: unknown) => {
-        if (!this.#isOver) this.#refuse('internal', `a password could not be checked: ${String(error)}`, this.#opening.verified(false))
+        const { code, detail } = whyUnchecked(error)
+        if (!this.#isOver) this.#refuse(code, detail, this.#opening.verified(false))
       },
     )
   }
 
-  #verified(name: string, user: string | null | typeof BUSY): void {
+  #verified(name: string, user: Identified): void {
     if (this.#isOver) return
     this.#isVerifying = false
     const answer = this.#opening.verified(typeof user === 'string')

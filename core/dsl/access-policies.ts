@@ -2,13 +2,10 @@
 import type { Duration } from '../plugin.ts'
 import type { OneOrMany } from './lists.ts'
 import type { AnyPolicy, HttpPolicy } from './policies.ts'
+import type { Users } from './users.ts'
 
-export interface BasicAuthOptions {
-  /**
-   * Passwords by the names of users: plain text, or a hash: `$2y$…` (bcrypt, as `htpasswd -B` writes it), `$scrypt$…` and `$argon2id$…` (PHC
-   * strings), `{SHA}…`.
-   */
-  users: Readonly<Record<string, string>>
+/** At least one of `users`, `file` and `check`. */
+export interface BasicAuthOptions extends Users {
   /** What a browser shows when it asks for the password. Default `restricted`. */
   realm?: string | undefined
   /** Send `Authorization` on to the endpoint. Default true. */

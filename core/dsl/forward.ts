@@ -3,6 +3,7 @@ import type { Duration, Size } from '../plugin.ts'
 import type { Listen, ListenerLimits, ListenerTimeouts, Transparent } from './http.ts'
 import type { List, OneOrMany } from './lists.ts'
 import type { HttpUse } from './policies.ts'
+import type { Users } from './users.ts'
 
 export interface Allow {
   /** The ports that tunnels reach, instead of 443 alone (of SOCKS: 80 and 443). Plain HTTP reaches every port but those of other protocols, and these. */
@@ -58,11 +59,8 @@ export interface UserRate {
 }
 interface ForwardSide {
   listen: Listen
-  /**
-   * Who may use it, by name and password. A password may be written as a hash: `{SHA}…` as of `htpasswd -s`, or
-   * `$scrypt$ln=14,r=8,p=1$SALT$HASH`.
-   */
-  auth?: { users: Readonly<Record<string, string>> } | undefined
+  /** Who may use it, by name and password: at least one of `users`, `file` and `check`. Tunnels that are open stay open when their user goes. */
+  auth?: Users | undefined
   allow?: Allow | undefined
   /** Names that are not reached, whoever asks: as destinations, and as what TLS in a tunnel asks for (SNI). */
   block?: Blocklist | undefined

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { readBlocklist } from '../blocking/blocklist.ts'
 import { sizeText } from '../config/units.ts'
+import { loadUserFile } from '../config/user-file.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
 import type { Refusal, Use } from '../forward/access.ts'
 import { openAuthority } from '../forward/authority.ts'
@@ -11,7 +12,7 @@ import { parentRuleFor } from '../forward/parent-rules.ts'
 import { blockedBy, hasPassed, proxyAuthorization } from '../http/forwarding.ts'
 import { formatDestination, type NamedDestination } from '../net/destination.ts'
 import type { RequestHead } from '../net/http1/head.ts'
-import type { ForwardPlan, InterceptPlan, QuotaPlan, UserRatePlan, UserRatesPlan } from '../plan/forward-plan.ts'
+import type { AuthPlan, ForwardPlan, InterceptPlan, QuotaPlan, UserRatePlan, UserRatesPlan } from '../plan/forward-plan.ts'
 import type { ListenerPlan } from '../plan/plan.ts'
 import { BUSY, credentialsIn, Passwords, rememberedUsers } from '../policy/passwords.ts'
 import type { AccessCheck, Outcome } from './explanation.ts'
@@ -30,11 +31,11 @@ export async function explainAdmission(listener: ListenerPlan, forward: ForwardP
     const { status, text } = errorTable[code]
     return { checks, refused: { kind: 'error', code, status, because: text } }
   }
-  const { users } = forward
+  const { auth } = forward
   const client = addClient(forward, ip, add)
   if (client !== null) return refusedBy(client)
-  if (users !== null) {
-    const { text, refusal } = await explainUser(users, head)
+  if (auth !== null) {
+    const { text, refusal } = await explainUser(auth, head)
     if (!add('auth', text, refusal)) return refusedBy('proxy_auth_required')
   }
   if (listener.via !== null && hasPassed(head, listener.via)) {
@@ -54,7 +55,7 @@ export async function explainTunnel(
   const add = adding(checks)
   const client = addClient(forward, ip, add)
   if (client !== null) return { checks, refused: client }
-  if (forward.users !== null) add('auth', 'a name and a password are wanted, which SOCKS4 has none of; taken for given here', null)
+  if (forward.auth !== null) add('auth', 'a name and a password are wanted, which SOCKS4 has none of; taken for given here', null)
   return { checks, refused: await addPlace(forward, { destination, use: 'tunnel' }, add) }
 }
 
@@ -138,12 +139,16 @@ interface Asking {
   readonly ip: string
 }
 
-async function explainUser(users: Readonly<Record<string, string>>, head: RequestHead): Promise<{ text: string; refusal: Refusal | null }> {
+async function explainUser({ users, file, check }: AuthPlan, head: RequestHead): Promise<{ text: string; refusal: Refusal | null }> {
   const field = proxyAuthorization(head)
   if (field === null) return { text: 'a name and a password are wanted; taken for given here', refusal: null }
   const wrong = { text: '', refusal: { code: 'proxy_auth_required', detail: 'not the name and password of a user' } as const }
   const credentials = credentialsIn(field)
   if (credentials === null) return wrong
-  const user = await new Passwords(users, rememberedUsers(), () => 0).check(credentials)
+  const known = new Passwords({ users, file: file === null ? null : loadUserFile(file), remembered: rememberedUsers(), now: () => 0 })
+  const name = credentials.toString('utf8', 0, credentials.indexOf(58))
+  if (check !== null && !known.mayBe(name))
+    return { text: `the function auth.check says whether it is ${name}; it is not asked here`, refusal: null }
+  const user = await known.check(credentials, '')
   return user === null || user === BUSY ? wrong : { text: `it is ${user}`, refusal: null }
 }

@@ -5,7 +5,7 @@
 import { ProxyError } from '../errors.ts'
 import { PAC_TYPE, writePac } from '../forward/pac.ts'
 import { formatDestination, parseDestination } from '../net/destination.ts'
-import { BUSY, credentialsIn } from '../policy/passwords.ts'
+import { BUSY, credentialsIn, type Identified, whyUnchecked } from '../policy/passwords.ts'
 import type { UserLimits } from '../policy/user-limits.ts'
 import { type Forwarding, hasPassed, proxyAuthorization, refusalInside, refusalOf } from './forwarding.ts'
 import type { Inside } from './interception.ts'
@@ -27,19 +27,22 @@ export abstract class Entering extends ServingExchange {
     if (forward.passwords === null) return this.admit(forward)
     const field = proxyAuthorization(this.request)
     const credentials = field === null ? null : credentialsIn(field)
-    const found = credentials === null ? null : forward.passwords.check(credentials)
+    const found = credentials === null ? null : forward.passwords.check(credentials, this.ip)
     if (!(found instanceof Promise)) return this.identified(forward, found)
     found.then(
       (user) => this.identified(forward, user),
-      (error: unknown) => this.fail('internal', `a password could not be checked: ${String(error)}`),
+      (error: unknown) => {
+        const { code, detail } = whyUnchecked(error)
+        if (this.stage === 'listenerHooks') this.fail(code, detail)
+      },
     )
   }
 
   /** By a tunnel that was granted, perhaps by rules that were others then. */
   private enterInside(forward: Forwarding, { destination, name, user }: Inside): void {
     const { request } = this
-    const { users } = forward.plan
-    if (users !== null && (user === null || !Object.hasOwn(users, user))) return this.fail('client_refused', 'its user is none any more')
+    const { passwords } = forward
+    if (passwords !== null && (user === null || !passwords.mayBe(user))) return this.fail('client_refused', 'its user is none any more')
     request.user = user
     if (request.host === '') {
       // HTTP/1.0: it means the place that it came to.
@@ -65,7 +68,7 @@ export abstract class Entering extends ServingExchange {
     return named !== null
   }
 
-  private identified(forward: Forwarding, user: string | null | typeof BUSY): void {
+  private identified(forward: Forwarding, user: Identified): void {
     // Over meanwhile: the client is gone.
     if (this.stage !== 'listenerHooks') return
     if (user === BUSY) return this.fail('policy_busy', 'too many passwords are being checked')

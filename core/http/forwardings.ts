@@ -1,6 +1,7 @@
 /** The forward listeners of a plan at work: their guards, and their connections, which go on into the next plan if it would open them alike. */
 
 import type { Blocklists } from '../blocking/gather.ts'
+import type { UserFile } from '../config/user-file.ts'
 import type { Deadlines } from '../deadlines.ts'
 import type { Blocks } from '../forward/blocks.ts'
 import { makeGuard } from '../forward/guard.ts'
@@ -9,6 +10,7 @@ import type { NamedDestination } from '../net/destination.ts'
 import { type ForwardListenerPlan, forwardListenersOf } from '../plan/forward-listeners.ts'
 import type { ForwardPlan, InterceptPlan } from '../plan/forward-plan.ts'
 import type { Plan } from '../plan/plan.ts'
+import { AskedUsers } from '../policy/asked-users.ts'
 import { Passwords, rememberedUsers } from '../policy/passwords.ts'
 import { type LimitsEnvironment, UserLimits, type UserRates } from '../policy/user-limits.ts'
 import { Destinations, type DestinationsOptions } from '../upstream/destinations.ts'
@@ -24,6 +26,8 @@ interface Environment extends Pick<DestinationsOptions, 'events' | 'environment'
 interface Prepared {
   readonly blocklists: Blocklists['of']
   readonly interceptors: ReadonlyMap<InterceptPlan, Interception>
+  /** By their whole paths. */
+  readonly userFiles: ReadonlyMap<string, UserFile>
 }
 
 interface Known {
@@ -44,7 +48,7 @@ export class Forwardings {
   /** Takes a plan into use. */
   use(
     plan: Plan,
-    { blocklists, interceptors }: Prepared,
+    { blocklists, interceptors, userFiles }: Prepared,
     environment: Environment,
   ): ReadonlyMap<ForwardListenerPlan['listener'], Forwarding> {
     const known = new Map<string, Known>()
@@ -61,8 +65,11 @@ export class Forwardings {
       const destinations = isSame
         ? before.destinations
         : new Destinations({ name, guard, parents, healths, events: environment.events, environment: environment.environment })
-      const users = JSON.stringify(forward.users)
-      const passwords = before?.users === users ? before.passwords : passwordsOf(forward, environment.environment.deadlines)
+      const file = forward.auth?.file == null ? null : userFiles.get(forward.auth.file)!
+      const users = JSON.stringify([forward.auth?.users, file?.digest])
+      // A function may know others by now, whatever its text.
+      const isSameUsers = before?.users === users && (forward.auth?.check ?? null) === null && !before.passwords?.asksFunction
+      const passwords = isSameUsers ? before.passwords : passwordsOf(forward, file, environment.environment.deadlines)
       const { counting, clock } = environment
       const limits = UserLimits.of(forward, name, before?.rates ?? null, { counting, clock, deadlines: environment.environment.deadlines })
       known.set(name, { key: forward.dialKey, destinations, healths, users, passwords, rates: limits?.rates ?? null })
@@ -93,6 +100,8 @@ export class Forwardings {
   }
 }
 
-function passwordsOf({ users }: ForwardPlan, deadlines: Deadlines): Passwords | null {
-  return users === null ? null : new Passwords(users, rememberedUsers(), () => deadlines.in(0))
+function passwordsOf({ auth }: ForwardPlan, file: UserFile | null, deadlines: Deadlines): Passwords | null {
+  if (auth === null) return null
+  const asked = auth.check === null ? null : new AskedUsers(auth.check, 'auth.check', deadlines)
+  return new Passwords({ users: auth.users, file, asked, remembered: rememberedUsers(), now: () => deadlines.in(0) })
 }

@@ -182,7 +182,7 @@ export class Interceptions {
     const { interceptor, service } = this.#home
     const name = destination.host
     // Whoever would have been asked for the tunnel is taken for somebody who may.
-    const [user = null] = Object.keys(service.forward?.plan.users ?? {})
+    const user = service.forward?.passwords?.anybody ?? null
     if (interceptor?.reads(name, plainAddress(wire.remoteAddress)) !== true) return null
     return this.#inside({ wire, alpn: null, header: null }, { destination, name, user, origination: interceptor.originationTo(name) })
   }

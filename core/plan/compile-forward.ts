@@ -6,13 +6,13 @@ import { compileHosts } from '../config/match.ts'
 import { Access } from '../forward/access.ts'
 import { type Parent, parseParent } from '../forward/parent.ts'
 import type { ParentRule } from '../forward/parent-rules.ts'
-import type { Allow, ForwardOptions, Intercept, PacOptions, ParentRule as ParentRuleOptions } from '../index.ts'
+import type { Allow, ForwardOptions, Intercept, PacOptions, ParentRule as ParentRuleOptions, Users } from '../index.ts'
 import { CidrSet } from '../net/cidr.ts'
 import { canonicalAddress, parseDestination } from '../net/destination.ts'
 import { HostCondition } from '../route/conditions.ts'
 import { resolveFile } from './compile-upstream.ts'
 import { compileQuota, compileUserRates } from './compile-user-limits.ts'
-import type { BlocklistPlan, ForwardPlan, InterceptPlan, PacPlan } from './forward-plan.ts'
+import type { AuthPlan, BlocklistPlan, ForwardPlan, InterceptPlan, PacPlan } from './forward-plan.ts'
 
 const TUNNEL_PORTS = [443]
 
@@ -21,17 +21,19 @@ export interface ForwardParts {
   readonly intercept?: InterceptPlan | null
   /** Those that tunnels reach unless `allow` says it. */
   readonly ports?: readonly number[]
+  /** Of the config. */
+  readonly folder?: string
 }
 
 export function compileForward(
   options: Pick<ForwardOptions, 'auth' | 'allow' | 'anonymity' | 'pac' | 'parent' | 'quota' | 'bandwidth'>,
-  { block = null, intercept = null, ports = TUNNEL_PORTS }: ForwardParts = {},
+  { block = null, intercept = null, ports = TUNNEL_PORTS, folder = '/' }: ForwardParts = {},
 ): ForwardPlan {
   const { auth, allow = {}, anonymity = 'none', pac, parent, quota, bandwidth } = options
   const networks = toList(allow.networks ?? [])
   return Object.freeze({
     access: compileAccess({ ...allow, ports: allow.ports ?? ports }),
-    users: auth === undefined ? null : Object.freeze({ ...auth.users }),
+    auth: auth === undefined ? null : compileAuth(auth, folder),
     opened: networks.length === 0 ? null : new CidrSet(networks),
     anonymity,
     ...{ block, intercept },
@@ -40,6 +42,14 @@ export function compileForward(
     bandwidth: bandwidth === undefined ? null : compileUserRates(bandwidth),
     parents: Object.freeze(compileParents(parent)),
     dialKey: JSON.stringify([networks, parent]),
+  })
+}
+
+function compileAuth({ users, file, check }: Users, folder: string): AuthPlan {
+  return Object.freeze({
+    users: Object.freeze({ ...users }),
+    file: file === undefined ? null : resolveFile(folder, file),
+    check: check ?? null,
   })
 }
 

@@ -168,7 +168,7 @@ class Compiler {
     const { use, limits, timeouts } = options
     const place = { name, addresses: compileAddresses(options), tls: null }
     const intercept = options.intercept === undefined ? null : compileIntercept(options.intercept, this.#options.folder)
-    const forward = compileForward(options, { block: this.#blocklist(options.block), intercept })
+    const forward = compileForward(options, { block: this.#blocklist(options.block), intercept, folder: this.#options.folder })
     const rules = (caches: readonly Hook[]): RouteRule[] => {
       const hooks = Object.freeze(caches.slice(-1))
       const cacheSpace = hooks.length === 0 ? '' : spaceOf([name], { kind: 'named' })
@@ -190,7 +190,7 @@ class Compiler {
   }
 
   #socksListener(name: string, options: SocksOptions, hooks: readonly Hook[]): SocksListenerPlan {
-    const forward = compileForward(options, { block: this.#blocklist(options.block), ports: SOCKS_PORTS })
+    const forward = compileForward(options, { block: this.#blocklist(options.block), ports: SOCKS_PORTS, folder: this.#options.folder })
     return compileSocks({ name, addresses: compileListen(options.listen), hooks, trust: compileTrust(options.trust) }, options, forward)
   }
 

@@ -24,6 +24,8 @@ export interface Difference {
   readonly certificates: Changes
   /** Files of block lists. */
   readonly lists: Changes
+  /** Files of users. */
+  readonly users: Changes
   readonly settings: readonly string[]
   /** The code is another one: a function may do other things. */
   readonly isOtherCode: boolean
@@ -39,6 +41,7 @@ export function compareParts(before: Parts, after: Parts): Difference {
     plugins: compare(before.plugins, after.plugins),
     certificates: compare(...inBoth(before.certificates, after.certificates)),
     lists: compare(...inBoth(before.lists, after.lists)),
+    users: compare(...inBoth(before.users, after.users)),
     settings: after.settings.filter(({ content }, i) => before.settings[i]?.content !== content).map(({ id }) => id),
     isOtherCode: before.code !== after.code,
   }
@@ -67,6 +70,7 @@ export function describeDifference(difference: Difference): string {
     ...inWords('plugin', difference.plugins),
     ...inWords('certificate', difference.certificates),
     ...inWords('block list', difference.lists),
+    ...inWords('file of users', difference.users),
     ...difference.settings.map((name) => `${name} changed`),
   ]
   if (words.length > 0) return words.join(', ')

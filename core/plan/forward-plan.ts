@@ -1,4 +1,5 @@
 /** Of the plan: the forward side. */
+import type { CheckUser } from '../dsl/users.ts'
 import type { Access } from '../forward/access.ts'
 import type { PacRules } from '../forward/pac.ts'
 import type { ParentRule } from '../forward/parent-rules.ts'
@@ -11,8 +12,8 @@ import type { ListenAddress } from './plan.ts'
 /** Of a listener for clients that name their destination themselves. */
 export interface ForwardPlan {
   readonly access: Access
-  /** Passwords, or hashes of them, by name; null: nobody is asked who it is. */
-  readonly users: Readonly<Record<string, string>> | null
+  /** Null: nobody is asked who it is. */
+  readonly auth: AuthPlan | null
   /** Addresses that may be dialled although they are local to the machine; null: none. */
   readonly opened: CidrSet | null
   /** What origins are told: `none` the client's address and this proxy, `anonymous` this proxy, `high` neither. Default `none`. */
@@ -31,6 +32,15 @@ export interface ForwardPlan {
   readonly parents: readonly ParentRule[]
   /** The same as long as connections that are open would be opened again, and in the same way. */
   readonly dialKey: string
+}
+
+export interface AuthPlan {
+  /** Passwords, or hashes of them, by name. */
+  readonly users: Readonly<Record<string, string>>
+  /** Absolute; null: there is none. */
+  readonly file: string | null
+  /** Knows those that neither has; null: there is none. */
+  readonly check: CheckUser | null
 }
 
 /** Of what clients say inside of TLS. */

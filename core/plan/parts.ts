@@ -7,6 +7,7 @@ import { dataOf } from '../config/data.ts'
 import { routeId } from '../config/flat-routes.ts'
 import { insideName, tcpRouteId } from '../config/http-listeners.ts'
 import { entriesOf, toList } from '../config/lists.ts'
+import type { UserFile } from '../config/user-file.ts'
 
 import type {
   Config,
@@ -50,6 +51,8 @@ export interface Parts {
   readonly certificates: readonly Part[]
   /** Files of block lists. */
   readonly lists: readonly Part[]
+  /** Files of users. */
+  readonly users: readonly Part[]
   /** `log`, `admin`. */
   readonly settings: readonly Part[]
   /** Of the code: constants that a function uses are in no other part. */
@@ -62,9 +65,11 @@ export interface PartSources {
   readonly certificates: ReadonlyMap<string, string>
   /** What could be seen of the files of block lists, by their paths. */
   readonly lists: ReadonlyMap<string, string>
+  /** Files of users, by their paths. */
+  readonly users: ReadonlyMap<string, UserFile>
 }
 
-export function partsOf(config: Config, { code, certificates, lists }: PartSources): Parts {
+export function partsOf(config: Config, { code, certificates, lists, users }: PartSources): Parts {
   const collector = new Collector(config)
   return {
     listeners: collector.listeners,
@@ -73,6 +78,7 @@ export function partsOf(config: Config, { code, certificates, lists }: PartSourc
     plugins: pluginParts(config),
     certificates: [...certificates].map(([id, content]) => ({ id, content })),
     lists: [...lists].map(([id, content]) => ({ id, content })),
+    users: [...users].map(([id, { digest }]) => ({ id, content: digest })),
     settings: [
       { id: 'log', content: fingerprint(config.log) },
       { id: 'admin', content: fingerprint(config.admin) },

@@ -1,22 +1,30 @@
 /** `basicAuth`: a name and a password with each request (RFC 7617). */
 import type { BasicAuthOptions } from '../dsl/access-policies.ts'
 import { type Answer, type HookCall, makeHook, PENDING, type Verdict } from '../hooks.ts'
+import { AskedUsers } from './asked-users.ts'
 import { dropField, fieldText } from './identity-field.ts'
-import { BUSY, credentialsIn, Passwords, rememberedUsers } from './passwords.ts'
+import { BUSY, credentialsIn, type Identified, Passwords, rememberedUsers, whyUnchecked } from './passwords.ts'
 import type { PolicyKind } from './policy.ts'
-import type { Recent } from './recent.ts'
 import { refusal } from './refusal.ts'
 
 export const basicAuth: PolicyKind<BasicAuthOptions> = {
   isPure: true,
-  bind(options, { deadlines, keep }) {
-    const verified = keep(rememberedUsers)
-    const guard = new Guard(options, verified, () => deadlines.in(0))
+  bind(options, { deadlines, keep, loadUsers }) {
+    const { users, file, check } = options
+    const passwords = new Passwords({
+      users,
+      file: file === undefined ? null : loadUsers(file),
+      asked: check === undefined ? null : new AskedUsers(check, 'basicAuth.check', deadlines),
+      remembered: keep(rememberedUsers),
+      now: () => deadlines.in(0),
+    })
+    const guard = new Guard(options, passwords)
     return makeHook('basicAuth', { onRequest: (call) => guard.ask(call) })
   },
-  describe({ users, realm = 'restricted' }) {
+  describe({ users = {}, file, check, realm = 'restricted' }) {
     const count = Object.keys(users).length
-    return `realm ${realm}, ${count} user${count === 1 ? '' : 's'}`
+    const own = count === 0 && (file ?? check) !== undefined ? '' : `, ${count} user${count === 1 ? '' : 's'}`
+    return `realm ${realm}${own}${file === undefined ? '' : `, users of ${file}`}${check === undefined ? '' : ', a function'}`
   },
 }
 
@@ -27,8 +35,8 @@ class Guard {
   readonly #missing: Verdict
   readonly #wrong: Verdict
 
-  constructor({ users, realm = 'restricted', passOn = true, userHeader }: BasicAuthOptions, verified: Recent<string>, now: () => number) {
-    this.#passwords = new Passwords(users, verified, now)
+  constructor({ realm = 'restricted', passOn = true, userHeader }: BasicAuthOptions, passwords: Passwords) {
+    this.#passwords = passwords
     this.#passOn = passOn
     this.#userHeader = userHeader ?? null
     const fields = { 'WWW-Authenticate': `Basic realm="${realm.replace(/["\\]/g, '\\$&')}", charset="UTF-8"` }
@@ -42,16 +50,19 @@ class Guard {
     if (field === null) return this.#missing
     const credentials = credentialsIn(field)
     if (credentials === null) return this.#wrong
-    const found = this.#passwords.check(credentials)
+    const found = this.#passwords.check(credentials, call.ip)
     if (!(found instanceof Promise)) return this.#judge(call, found)
     found.then(
       (user) => call.resume(this.#judge(call, user)),
-      (error: unknown) => call.resume(refusal('internal', `a password could not be checked: ${String(error)}`)),
+      (error: unknown) => {
+        const { code, detail } = whyUnchecked(error)
+        call.resume(refusal(code, detail))
+      },
     )
     return PENDING
   }
 
-  #judge(call: HookCall, found: string | null | typeof BUSY): Verdict | null {
+  #judge(call: HookCall, found: Identified): Verdict | null {
     if (found === BUSY) return TOO_MANY
     return found === null ? this.#wrong : this.#pass(call, found)
   }

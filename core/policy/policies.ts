@@ -3,8 +3,10 @@
  * goes on in the next set that has the same policy with the same options.
  */
 import { hash } from 'node:crypto'
+import { resolve } from 'node:path'
 import { Caches } from '../cache/caches.ts'
 import { dataOf } from '../config/data.ts'
+import { loadUserFile, type UserFile } from '../config/user-file.ts'
 import type { Deadlines } from '../deadlines.ts'
 import type { Policy } from '../dsl/policies.ts'
 import type { StoreOptions } from '../dsl/store.ts'
@@ -74,7 +76,9 @@ export class Policies {
 }
 
 export class PolicySet {
-  readonly #context: Omit<PolicyContext, 'id' | 'keep' | 'openStore'>
+  readonly #context: Omit<PolicyContext, 'id' | 'keep' | 'openStore' | 'loadUsers'>
+  /** Those that its policies have, by their whole paths. */
+  readonly userFiles = new Map<string, UserFile>()
   readonly #kept: Map<string, Entry>
   readonly #stores: Stores | null
   readonly #opened: Store[] = []
@@ -83,7 +87,7 @@ export class PolicySet {
   readonly #equal = new Map<string, number>()
   readonly #held: string[] = []
 
-  constructor(context: Omit<PolicyContext, 'id' | 'keep' | 'openStore'>, kept: Map<string, Entry>, stores: Stores | null) {
+  constructor(context: Omit<PolicyContext, 'id' | 'keep' | 'openStore' | 'loadUsers'>, kept: Map<string, Entry>, stores: Stores | null) {
     this.#context = context
     this.#kept = kept
     this.#stores = stores
@@ -95,7 +99,13 @@ export class PolicySet {
     if (known !== undefined) return known
     const id = this.#identify(use)
     const openStore = (store: string | StoreOptions): Store | null => this.#openStore(store)
-    const hook = policyKind(use.name).bind(use.options, { ...this.#context, id, keep: (make) => this.#keep(id, make), openStore })
+    const own = {
+      id,
+      keep: <T extends Kept>(make: () => T) => this.#keep(id, make),
+      openStore,
+      loadUsers: (file: string) => this.#loadUsers(file),
+    }
+    const hook = policyKind(use.name).bind(use.options, { ...this.#context, ...own })
     this.#hooks.set(use, hook)
     return hook
   }
@@ -122,6 +132,13 @@ export class PolicySet {
     const opened = this.#stores.open(planStore(store, this.#context.folder))
     this.#opened.push(opened)
     return opened
+  }
+
+  #loadUsers(written: string): UserFile {
+    const file = resolve(this.#context.folder, written)
+    const known = this.userFiles.get(file) ?? loadUserFile(file)
+    this.userFiles.set(file, known)
+    return known
   }
 
   #identify({ name, options }: Policy): string {

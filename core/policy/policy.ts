@@ -2,7 +2,9 @@
  * What a built-in policy is to the rest: how its options become a hook, what of it goes on through reloads, and what `explain` says
  * of it. Options are valid by then: config/schema-policies.ts has seen them.
  */
+import { resolve } from 'node:path'
 import { type CacheSet, Caches } from '../cache/caches.ts'
+import { loadUserFile, type UserFile } from '../config/user-file.ts'
 import { Deadlines } from '../deadlines.ts'
 import type { StoreOptions } from '../dsl/store.ts'
 import type { Hook } from '../hooks.ts'
@@ -33,6 +35,8 @@ export interface PolicyContext {
    * cannot be read.
    */
   openStore(store: string | StoreOptions): Store | null
+  /** A file of users. Throws with a sentence. */
+  loadUsers(file: string): UserFile
   /** One request of the proxy's own, and its whole answer. */
   readonly send: Send
   /**
@@ -69,5 +73,16 @@ export const noNetwork: Send = () => Promise.reject(new Error('there is no netwo
 export function contextForOne(folder: string): PolicyContext {
   const deadlines = new Deadlines()
   const caches = new Caches(deadlines).open()
-  return { id: '', folder, deadlines, counting: new Counting(), send: noNetwork, caches, openStore: () => null, keep: (make) => make() }
+  const loadUsers = (file: string): UserFile => loadUserFile(resolve(folder, file))
+  return {
+    id: '',
+    folder,
+    deadlines,
+    counting: new Counting(),
+    send: noNetwork,
+    caches,
+    openStore: () => null,
+    loadUsers,
+    keep: (make) => make(),
+  }
 }

@@ -172,21 +172,30 @@ test('a plugin that changed is told by itself, not with what uses it', () => {
 
 test('certificates are what was read, not what they are called', () => {
   const parts = (read: string) =>
-    partsOf(web([{ to: api }]), { code: '', certificates: new Map([['listener web', read]]), lists: new Map() })
+    partsOf(web([{ to: api }]), { code: '', certificates: new Map([['listener web', read]]), lists: new Map(), users: new Map() })
   assert.is(describeDifference(compareParts(parts('a'), parts('b'))), '1 certificate changed')
 })
 
 test('block lists are their files, as long as they are used', () => {
   const parts = (...lists: (readonly [string, string])[]) =>
-    partsOf(web([{ to: api }]), { code: '', certificates: new Map(), lists: new Map(lists) })
+    partsOf(web([{ to: api }]), { code: '', certificates: new Map(), lists: new Map(lists), users: new Map() })
   assert.is(describeDifference(compareParts(parts(['/ads.txt', '1']), parts(['/ads.txt', '2']))), '1 block list changed')
   assert.is(describeDifference(compareParts(parts(), parts(['/ads.txt', '2']))), 'nothing changed')
+})
+
+test('a file of users is its content', () => {
+  const parts = (digest: string) => {
+    const users = new Map([['/users', { digest, users: new Map() }]])
+    return partsOf(web([{ to: api }]), { code: '', certificates: new Map(), lists: new Map(), users })
+  }
+  assert.is(describeDifference(compareParts(parts('1'), parts('2'))), '1 file of users changed')
+  assert.is(describeDifference(compareParts(parts('1'), parts('1'))), 'nothing changed')
 })
 
 test('settings by their names; and code that no part of the config shows', () => {
   const log = (level: 'info' | 'warn'): Config => ({ ...web([{ to: api }]), log: { level } })
   assert.is(difference(log('info'), log('warn')), 'log changed')
-  const code = (text: string) => partsOf(web([{ to: api }]), { code: text, certificates: new Map(), lists: new Map() })
+  const code = (text: string) => partsOf(web([{ to: api }]), { code: text, certificates: new Map(), lists: new Map(), users: new Map() })
   assert.is(describeDifference(compareParts(code('1'), code('2'))), 'code changed')
 })
 
@@ -197,6 +206,6 @@ function web(routes: readonly HttpRoute[]): Config {
 }
 
 function difference(before: Config, after: Config): string {
-  const none = { code: '', certificates: new Map<string, string>(), lists: new Map<string, string>() }
+  const none = { code: '', certificates: new Map<string, string>(), lists: new Map<string, string>(), users: new Map() }
   return describeDifference(compareParts(partsOf(before, none), partsOf(after, none)))
 }
