@@ -20,8 +20,9 @@ export function scopesOf({ policies, listeners }: Pick<Parts, 'policies' | 'list
     switch (name) {
       case 'rateLimit':
         return [scope(name, path, set.store === undefined ? 'counters' : 'store')]
-      case 'bandwidth':
       case 'concurrency':
+        return [scope(name, path, 'counters')]
+      case 'bandwidth':
         return [scope(name, path, 'worker')]
       case 'cache':
         return [scope(name, path, 'cache', tiersOf(set))]

@@ -40,12 +40,13 @@ export function rateLimit(options: RateLimitOptions): AnyPolicy {
 
 export interface ConcurrencyOptions {
   key: RequestKey
-  /** So many at a time, in each worker. */
+  /** So many at a time, over all workers of the machine. */
   limit: number
 }
 /**
- * At most `limit` exchanges at a time for each key, tunnels (WebSockets) included; more get 429. Each worker counts by itself, no more keys than
- * it has exchanges.
+ * At most `limit` exchanges at a time for each key, tunnels (WebSockets) included; more get 429. Counted exactly over all workers of the machine, those too that are
+ * being drained; what a worker held that has ended is free at once. 16,384 keys at a time: one beyond that for which there is no room is counted by each worker
+ * for its part of `limit`, as all are where memory cannot be shared.
  */
 export function concurrency(options: ConcurrencyOptions): HttpPolicy {
   return { kind: 'policy', layer: 'http', name: 'concurrency', options }

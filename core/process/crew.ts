@@ -49,7 +49,7 @@ export class Crew {
   readonly #kv = new LocalKvStore()
   readonly health = new HealthWatch<WorkerProcess>()
   readonly #tickets: TicketRotation
-  readonly #counters = new CountersFile()
+  readonly #counters: CountersFile
   readonly #secret = randomBytes(32)
   readonly culprits: Culprits
   /** What authorities are shown at the moment. */
@@ -65,6 +65,7 @@ export class Crew {
     this.#parts = parts
     this.#options = parts.options
     this.#slots = Array.from({ length: parts.options.workers }, () => null)
+    this.#counters = new CountersFile(parts.options.workers)
     this.#tickets = new TicketRotation(parts.options.ticketRotationMs ?? TICKET_ROTATION_MS, (keys) => {
       for (const worker of this.running) worker.useTicketKeys(keys)
     })
@@ -209,6 +210,7 @@ export class Crew {
       secret: this.#secret,
       challenges: this.#challenges,
       counters: this.#counters.fd,
+      seat: this.#takeSeat(slot),
       workers,
       endpointChanges: this.#parts.endpointChanges(),
     }
@@ -217,6 +219,14 @@ export class Crew {
     this.running.add(worker)
     this.health.greet(worker)
     return worker
+  }
+
+  #takeSeat(slot: number): number | null {
+    const seat = this.#counters.takeSeat()
+    if (seat === null && this.#counters.fd !== null) {
+      this.#log('warn', `worker ${slot} counts what is under way by itself: too many processes are being drained`, {})
+    }
+    return seat
   }
 
   readonly #workerEvents: WorkerEvents = {
@@ -252,6 +262,7 @@ export class Crew {
 
   #onEnded(worker: WorkerProcess, why: string): void {
     this.running.delete(worker)
+    if (worker.seat !== null) this.#counters.endSeat(worker.seat)
     this.#options.events.retired(worker)
     if (!this.#isEnding) this.#blame(worker, why)
     const hadSlot = this.#slots[worker.slot] === worker

@@ -70,6 +70,8 @@ export type ToWorker =
       readonly ticketKeys: readonly Uint8Array[]
       /** Of the memory that all workers count in; null: there is none. */
       readonly countersFd: number | null
+      /** Its number there. */
+      readonly seat: number | null
       readonly workers: number
       readonly challenges: readonly Challenge[]
       /** Of this run of the proxy: cookies are signed with it. */

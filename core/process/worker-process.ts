@@ -33,6 +33,8 @@ export interface WorkerOptions {
   readonly ticketKeys: readonly Uint8Array[]
   /** In this process: the memory that all workers count in. */
   readonly counters: number | null
+  /** Its number there, which no other has that lives; null: there are none left. */
+  readonly seat: number | null
   readonly workers: number
   readonly challenges: readonly Challenge[]
   /** Of this run of the proxy. */
@@ -85,6 +87,7 @@ export interface CommitCounts {
 
 export class WorkerProcess {
   readonly slot: number
+  readonly seat: number | null
   readonly pid: number
   readonly bornAt = performance.now()
   /** When it last proved that its event loop turns. */
@@ -120,6 +123,7 @@ export class WorkerProcess {
 
   constructor(options: WorkerOptions, events: WorkerEvents) {
     this.slot = options.slot
+    this.seat = options.seat
     const noteFile = new NoteFile()
     this.#child = fork(options.file, [], {
       execArgv: workerFlags,
@@ -157,10 +161,10 @@ export class WorkerProcess {
       setTimeout(end, lastWordsMs, why).unref()
     })
     this.#child.once('error', (error) => end(error.message))
-    const { slot, heartbeatMs, drainMs, logTarget, toProcess, ticketKeys, challenges, workers, secret, endpointChanges } = options
+    const { slot, seat, heartbeatMs, drainMs, logTarget, toProcess, ticketKeys, challenges, workers, secret, endpointChanges } = options
     const noteFd = noteFile.fd === null ? null : NOTE_FD
     const countersFd = options.counters === null ? null : COUNTERS_FD
-    const shared = { ticketKeys, challenges, secret, countersFd, workers, endpointChanges }
+    const shared = { ticketKeys, challenges, secret, countersFd, seat, workers, endpointChanges }
     this.#send({ kind: 'begin', slot, heartbeatMs, drainMs, logTarget, noteFd, toProcess, ...shared })
   }
 

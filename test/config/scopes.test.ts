@@ -3,14 +3,18 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { partsOf } from '../../core/config/schema-parts.ts'
 import { scopesOf } from '../../core/config/scopes.ts'
-import { bandwidth, basicAuth, cache, forward, http, rateLimit, tcp } from '../../core/index.ts'
+import { bandwidth, basicAuth, cache, concurrency, forward, http, rateLimit, tcp } from '../../core/index.ts'
 
 test('policies of listeners, routes, groups and TCP, and the limits of users', () => {
   const limit = rateLimit({ key: 'ip', limit: 10, window: '1s' })
   const shared = rateLimit({ key: 'ip', limit: 10, window: '1s', store: 'redis://127.0.0.1' })
   const kept = cache({ disk: { path: './kept', size: '1gb' } })
   const routes = [
-    { path: '/a/*', use: [kept], routes: [{ path: '/a/b', use: [bandwidth({ response: '1mb' })], to: 'http://127.0.0.1:1' }] },
+    {
+      path: '/a/*',
+      use: [kept],
+      routes: [{ path: '/a/b', use: [bandwidth({ response: '1mb' }), concurrency({ key: 'ip', limit: 5 })], to: 'http://127.0.0.1:1' }],
+    },
   ]
   const config = {
     listeners: {
@@ -24,6 +28,7 @@ test('policies of listeners, routes, groups and TCP, and the limits of users', (
     'rateLimit listeners.web.use[1] counters',
     'cache listeners.web.routes[0].use[0] cache disk',
     'bandwidth listeners.web.routes[0].routes[0].use[0] worker',
+    'concurrency listeners.web.routes[0].routes[0].use[1] counters',
     'rateLimit listeners.raw.use[0] store',
     'quota listeners.out.quota counters',
     'bandwidth listeners.out.bandwidth worker',

@@ -2,8 +2,10 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { apiKey, bodyLimit, concurrency } from '../../core/index.ts'
+import { Counting, counterBytes, heldTableIn, seeded } from '../../core/policy/counting.ts'
 import { answer, type OriginConnection, startOrigin } from '../support/origin.ts'
-import { get, startWith } from '../support/policy.ts'
+import { get, startWith, webOf } from '../support/policy.ts'
+import { type RunningProxy, startProxy } from '../support/proxy.ts'
 
 test('more at a time than the limit are refused, until one has ended, however it ended', async () => {
   const waiting: OriginConnection[] = []
@@ -46,6 +48,60 @@ test('a WebSocket counts until it closes', async () => {
   socket.socket.destroy()
   await proxy.exchange(2)
   assert.is((await c.send(get()).response()).status, 200)
+})
+
+/** Of two workers, with memory that they share or without. */
+function countings(memory: ArrayBuffer | null): Counting[] {
+  return [0, 1].map((seat) => new Counting({ shared: memory && { memory, seats: 8, seat }, workers: 2 }))
+}
+
+test('two workers together let as many through as the limit says, also after a reload, and one that died holds nothing', async () => {
+  await using origin = await startOrigin(() => undefined)
+  const memory = seeded(new ArrayBuffer(counterBytes(8)))
+  const [first, second] = countings(memory) as [Counting, Counting]
+  const config = { listeners: { web: webOf([concurrency({ key: 'ip', limit: 3 })], origin) } }
+  await using one = await startProxy({ config, parts: { counting: first } })
+  await using other = await startProxy({ config, parts: { counting: second } })
+  using a = await one.connect()
+  using b = await other.connect()
+  using c = await one.connect()
+  using d = await other.connect()
+  for (const client of [a, b, c]) client.send(get('/slow'))
+  await origin.request(3)
+  const status = async (proxy: RunningProxy): Promise<number> => {
+    using client = await proxy.connect()
+    return (await client.send(get()).response()).status
+  }
+  const statuses = (): Promise<number[]> => Promise.all([one, other].map(status))
+  assert.equal(await statuses(), [429, 429])
+  await other.reload({ config })
+  assert.is((await d.send(get()).response()).status, 429)
+  b.destroy()
+  await other.exchange(3)
+  d.send(get('/slow'))
+  await origin.request(4)
+  assert.equal(await statuses(), [429, 429])
+  // As the supervisor does for a process that has ended.
+  heldTableIn(memory, 8, 7).forget(0)
+  using e = await other.connect()
+  using f = await other.connect()
+  e.send(get('/slow'))
+  f.send(get('/slow'))
+  await origin.request(6)
+  using g = await other.connect()
+  assert.is((await g.send(get()).response()).status, 429)
+})
+
+test('without memory that is shared each of two workers lets its part through', async () => {
+  await using origin = await startOrigin(() => undefined)
+  const [counting] = countings(null) as [Counting]
+  const config = { listeners: { web: webOf([concurrency({ key: 'ip', limit: 3 })], origin) } }
+  await using proxy = await startProxy({ config, parts: { counting } })
+  using a = await proxy.connect()
+  using b = await proxy.connect()
+  a.send(get('/slow'))
+  await origin.request(1)
+  assert.is((await b.send(get()).response()).status, 429)
 })
 
 const post = (body: string, lines: readonly string[] = [`Content-Length: ${body.length}`]): string =>

@@ -147,6 +147,7 @@ export class RunningProxy implements AsyncDisposable {
     const stores = new Stores({ deadlines: this.runtime.deadlines, random: () => 0, events })
     this.#policies = new Policies(this.runtime.deadlines, {
       stores,
+      ...(parts.counting === undefined ? {} : { counting: parts.counting }),
       ...(clock === undefined ? {} : { clock }),
       ...(warn === undefined ? {} : { warn }),
     })
