@@ -10,13 +10,13 @@ import type { Cache } from './cache.ts'
 import type { CacheOutcome, CacheSide } from './cache-side.ts'
 import { type Forwarded, forwardedStatus, hitStatus } from './cache-status.ts'
 import type { HeldCache, WantedLimits } from './caches.ts'
-import { asksForAll, type Conditions, readConditions } from './conditions.ts'
+import { asksForAll, type Conditions, isOneRange, isUnchanged, readConditions, wantedRange } from './conditions.ts'
 import { hasCredentials } from './credentials.ts'
 import { type RequestDirectives, readRequestDirectives } from './directives.ts'
 import { inCoding } from './encodings.ts'
 import type { Flight } from './flight.ts'
 import { allowsStale } from './freshness.ts'
-import { keyOf, urlOf } from './key.ts'
+import { keyOf, markOf, urlOf } from './key.ts'
 import { selectVariant } from './memory-store.ts'
 import { RecallWaiter } from './recall.ts'
 import type { CacheRules } from './rules.ts'
@@ -122,7 +122,7 @@ export class CachePoint {
     return {
       key,
       url,
-      response: responses.length === 0 ? null : selectVariant(responses, request),
+      response: (responses.length === 0 ? null : selectVariant(responses, request)) ?? partsFor(record?.parts ?? null, request, this.clock),
       hasOthers: responses.length > 0,
       directives: field === null ? this.#pragma(request) : readRequestDirectives(field),
     }
@@ -137,7 +137,7 @@ export class CachePoint {
   /** It wants what the memory has not, and may get it without asking; and nobody is about to bring it. */
   #mayRecall({ request }: CacheSide, { key, response }: Found, now: number): boolean {
     if ((response !== null && response.ttl(now) > 0) || request.contentLength !== 0 || this.cache.isMarked(key)) return false
-    return response?.isBeingChecked !== true && findFlight(this.cache.store.find(key)?.pending, request) === null
+    return response?.isBeingChecked !== true && findFlight(this.cache.store.find(key)?.pending, request, null) === null
   }
 
   /** It asks for nothing in particular, as mostly. */
@@ -207,13 +207,14 @@ export class CachePoint {
     if (request.has('if-match') || request.has('if-unmodified-since'))
       return this.#pass(side, found, { why: 'bypass', detail: 'precondition' })
     const conditions = readConditions(request)
-    if (conditions !== null && conditions.range !== null && !asksForAll(conditions.range))
-      return this.#pass(side, found, { why: why === 'stale' ? why : 'partial', outcome, detail: 'range' })
+    const range = rangeOf(conditions)
+    if (range !== null && !this.#mayAskForPart(conditions!, found.response))
+      return this.#pass(side, found, { why, outcome, detail: 'range' })
     const record = this.cache.store.find(key)
-    const mayWait = rounds < MOST_ROUNDS && !this.cache.isMarked(key) && why !== 'bypass'
-    const flight = mayWait ? findFlight(record?.pending, request) : null
+    const mayWait = rounds < MOST_ROUNDS && !this.cache.isMarked(markOf(key, range)) && why !== 'bypass'
+    const flight = mayWait ? findFlight(record?.pending, request, range) : null
     if (flight?.isStreaming === true) return this.#join(side, flight.response!, why)
-    const turn = new Turn(this, side, { key, url, why, rounds, conditions, asked: copyRequest(request) })
+    const turn = new Turn(this, side, { key, url, why, rounds, conditions, range, asked: copyRequest(request) })
     side.caching = turn
     if (flight !== null) {
       side.cacheOutcome = 'collapsed'
@@ -221,10 +222,16 @@ export class CachePoint {
       return PENDING
     }
     side.cacheOutcome = outcome
-    const vary = record?.responses[0]?.vary ?? null
-    const launched = this.cache.launch({ key, url, vary, variant: variantOf(vary, request) }, mayWait)
+    const vary = (record?.responses[0] ?? record?.parts?.[0])?.vary ?? null
+    const launched = this.cache.launch({ key, url, vary, variant: variantOf(vary, request), range }, mayWait)
     turn.lead(launched, { response: found.response, noStore: directives?.noStore === true, request })
     return null
+  }
+
+  /** What is kept is asked about whatever is asked of it; else the answer has to be good for others. */
+  #mayAskForPart({ range, noneMatch, modifiedSince }: Conditions, kept: StoredResponse | null): boolean {
+    if (!isOneRange(range!)) return false
+    return kept !== null || (this.rules.partial && noneMatch === null && modifiedSince === null)
   }
 
   /** It is on its way, and its head is here. */
@@ -239,9 +246,12 @@ export class CachePoint {
     const request = copyRequest(side.request)
     request.method = 'GET'
     if (UNKEYED.some((name) => request.has(name)) || hasCredentials(request)) return
-    const turn = new Turn(this, side, { key, url, why: 'stale', rounds: 0, conditions: null, asked: copyRequest(request) })
+    const conditions = readConditions(request)
+    // For some bytes not all of them are fetched.
+    const range = response!.pieces === null ? null : rangeOf(conditions)
+    const turn = new Turn(this, side, { key, url, why: 'stale', rounds: 0, conditions: null, range, asked: copyRequest(request) })
     turn.isBeside = true
-    const launched = this.cache.launch({ key, url, vary: response!.vary, variant: response!.variant }, true)
+    const launched = this.cache.launch({ key, url, vary: response!.vary, variant: response!.variant, range }, true)
     turn.lead(launched, { response, noStore: false, request })
     side.fetchBeside(request, turn)
   }
@@ -250,7 +260,7 @@ export class CachePoint {
   #pass(side: CacheSide, found: Found, how: { why: Forwarded; detail: string | null; outcome?: CacheOutcome }): Answer {
     if (found.directives?.onlyIfCached === true) return NOT_KEPT
     const { key, url } = found
-    const turn = new Turn(this, side, { key, url, why: how.why, rounds: 0, conditions: null, asked: null })
+    const turn = new Turn(this, side, { key, url, why: how.why, rounds: 0, conditions: null, range: null, asked: null })
     turn.detail = how.detail
     side.caching = turn
     side.cacheOutcome = how.outcome ?? 'bypass'
@@ -259,7 +269,7 @@ export class CachePoint {
 
   #passMethod(side: CacheSide): null {
     const url = urlOf(side.scheme, side.request, this.rules.query)
-    const turn = new Turn(this, side, { key: '', url, why: 'method', rounds: 0, conditions: null, asked: null })
+    const turn = new Turn(this, side, { key: '', url, why: 'method', rounds: 0, conditions: null, range: null, asked: null })
     turn.changes = !SAFE.has(side.request.method)
     side.caching = turn
     side.cacheOutcome = 'bypass'
@@ -284,8 +294,25 @@ function mayUse(response: StoredResponse, directives: RequestDirectives, ttl: nu
   return age <= directives.maxAge || (directives.maxStale >= 0 && age <= directives.maxAge + directives.maxStale)
 }
 
+/** The same for requests for the same bytes; null: all are wanted. */
+function rangeOf(conditions: Conditions | null): string | null {
+  if (conditions === null || conditions.range === null || asksForAll(conditions.range)) return null
+  return conditions.ifRange === null ? conditions.range : `${conditions.range}\n${conditions.ifRange}`
+}
+
+/** Of an answer of which only some is kept, if that is enough for this request. */
+function partsFor(kept: readonly StoredResponse[] | null, request: RequestHead, clock: () => number): StoredResponse | null {
+  const parts = kept === null ? null : selectVariant(kept, request)
+  const conditions = parts === null ? null : readConditions(request)
+  if (parts === null || conditions === null || conditions.range === null) return null
+  const now = clock()
+  if (isUnchanged(conditions, parts, now)) return parts
+  const wanted = wantedRange(conditions, parts.length, parts, now)
+  return wanted === 'none' || (wanted !== 'all' && parts.pieces!.covers(wanted.from, wanted.to)) ? parts : null
+}
+
 /** One that will have the answer to this request, as far as is known. */
-function findFlight(pending: readonly Flight[] | undefined, request: RequestHead): Flight | null {
+function findFlight(pending: readonly Flight[] | undefined, request: RequestHead, range: string | null): Flight | null {
   if (pending === undefined) return null
-  return pending.find((flight) => flight.mayBeFor(request)) ?? null
+  return pending.find((flight) => flight.mayBeFor(request, range)) ?? null
 }

@@ -6,8 +6,9 @@ import type { Deadlines, Timed } from '../deadlines.ts'
 import type { CacheCounts, ListedResponse } from './counts.ts'
 import { type DiskLimits, DiskTier } from './disk/disk-tier.ts'
 import { ownHome } from './disk/shared-memory-folder.ts'
-import { Flight, type FlightHome } from './flight.ts'
-import { isSameVariant, type MemoryLimits, MemoryStore } from './memory-store.ts'
+import { Flight, type FlightHome, type FlightParts } from './flight.ts'
+import { joinPart } from './joined-parts.ts'
+import { isSameVariant, type KeyRecord, type MemoryLimits, MemoryStore } from './memory-store.ts'
 import { isPurged, type Purge } from './purge.ts'
 import { Recall, type RecallHome } from './recall.ts'
 import { RecentPurges } from './recent-purges.ts'
@@ -114,7 +115,7 @@ export class Cache implements FlightHome, RecallHome, TierHome {
   // ── on their way ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** `isListed`: others may wait for it. */
-  launch(parts: Pick<Flight, 'key' | 'url' | 'vary' | 'variant'>, isListed: boolean): Flight {
+  launch(parts: FlightParts, isListed: boolean): Flight {
     const flight = new Flight(this, parts)
     if (isListed) this.store.open(parts.key, parts.url).pending.push(flight)
     else this.#unlisted.add(flight)
@@ -144,8 +145,10 @@ export class Cache implements FlightHome, RecallHome, TierHome {
 
   keep(response: StoredResponse): void {
     if (response.body.state === 'broken') return
+    if (response.part !== null) return joinPart(this, response)
     this.store.put(response)
-    for (const tier of this.tiers) tier.keep(response)
+    // What is there in part stays in memory.
+    if (response.pieces === null) for (const tier of this.tiers) tier.keep(response)
   }
 
   /** It is not to be used any more. */
@@ -221,9 +224,9 @@ export class Cache implements FlightHome, RecallHome, TierHome {
 
   /** A request has changed what is behind this URL (RFC 9111 §4.4). */
   invalidate(url: string): void {
-    for (const { responses, pending } of this.store.ofUrl(url)) {
-      for (const flight of pending) flight.isPurged = true
-      for (const response of responses) this.store.remove(response)
+    for (const record of this.store.ofUrl(url)) {
+      for (const flight of record.pending) flight.isPurged = true
+      for (const response of keptOf(record)) this.store.remove(response)
     }
     for (const flight of this.#unlisted) if (flight.url === url) flight.isPurged = true
     if (this.tiers.length === 0) return
@@ -252,9 +255,9 @@ export class Cache implements FlightHome, RecallHome, TierHome {
     const now = this.clock()
     let count = 0
     const all = purge.kind === 'url' ? [...this.store.ofUrl(purge.url)] : [...this.store.records()]
-    for (const { responses, pending } of all) {
-      for (const flight of pending) this.#purgeFlight(flight, purge)
-      for (const response of responses) {
+    for (const record of all) {
+      for (const flight of record.pending) this.#purgeFlight(flight, purge)
+      for (const response of keptOf(record)) {
         if (!isPurged(response, purge)) continue
         count++
         if (purge.soft) response.purge(now)
@@ -290,16 +293,21 @@ export class Cache implements FlightHome, RecallHome, TierHome {
   #listMemory(prefix: string, most: number): ListedResponse[] {
     const now = this.clock()
     const found: ListedResponse[] = []
-    for (const { responses } of this.store.records()) {
-      for (const response of responses) {
-        if (!response.url.startsWith(prefix)) continue
+    for (const record of this.store.records()) {
+      if (!record.url.startsWith(prefix)) continue
+      for (const response of keptOf(record)) {
         if (found.length >= most) return found
-        const { url, status, length: bytes, hits, variant, tags } = response
+        const { url, pieces, hits, variant, tags } = response
+        const [status, bytes] = pieces === null ? [response.status, response.length] : [206, pieces.bytes]
         found.push({ url, status, bytes, age: response.age(now), ttl: response.ttl(now), hits, variant, tags, where: 'memory' })
       }
     }
     return found
   }
+}
+
+function keptOf({ responses, parts }: KeyRecord<Flight>): readonly StoredResponse[] {
+  return parts === null ? responses : [...responses, ...parts]
 }
 
 /** What lies in files: opened anew when what a plan wants of it is another, and again after a while when it could not be. */

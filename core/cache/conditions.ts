@@ -79,7 +79,40 @@ function isSameForRange(field: string | null, { etag, lastModified, date }: Vali
   if (field === null) return true
   if (field.startsWith('"')) return field === etag
   const time = parseHttpDate(field, now)
-  return !Number.isNaN(time) && time === lastModified && date - lastModified >= 1000
+  return !Number.isNaN(time) && time === lastModified && isStrongDate(lastModified, date)
+}
+
+/** One range, which may have a beginning and an end, and names nothing that is not to be minded. */
+export function isOneRange(range: string): boolean {
+  const parts = RANGE.exec(range)
+  return parts !== null && !(parts[2] !== undefined && parts[2] !== '' && Number(parts[2]) < Number(parts[1]))
+}
+
+/** Which part of which whole an answer is. */
+export interface ContentRange {
+  readonly from: number
+  readonly to: number
+  /** Of the whole. */
+  readonly of: number
+}
+
+/** `bytes 0-499/1234` (RFC 9110 §14.4); null: it says something else, or not how long the whole is. */
+export function readContentRange(field: string | null): ContentRange | null {
+  const parts = field === null ? null : /^bytes[ \t]+(\d{1,15})-(\d{1,15})\/(\d{1,15})$/i.exec(field.trim())
+  if (parts === null) return null
+  const range = { from: Number(parts[1]), to: Number(parts[2]) + 1, of: Number(parts[3]) }
+  return range.from < range.to && range.to <= range.of ? range : null
+}
+
+/** By which parts of the same are known (RFC 9110 §8.8.1); null: there is no such. */
+export function strongValidator({ etag, lastModified, date }: Validators): string | null {
+  if (etag !== null) return etag.startsWith('"') ? etag : null
+  return isStrongDate(lastModified, date) ? String(lastModified) : null
+}
+
+/** RFC 9110 §8.8.2.2. */
+function isStrongDate(lastModified: number, date: number): boolean {
+  return date - lastModified >= 1000
 }
 
 /** `bytes=0-`: all of it, however it is asked for. */

@@ -30,6 +30,8 @@ export interface FlightHome {
   readonly objectBytes: number
 }
 
+export type FlightParts = Pick<Flight, 'key' | 'url' | 'vary' | 'variant' | 'range'>
+
 /** Taken at a time for a body of no known length. */
 const ROOM_BYTES = 65_536
 
@@ -41,6 +43,8 @@ export class Flight implements Inflow, Timed {
   /** Of the request, by the fields that chose the last answer to it. */
   readonly vary: readonly string[] | null
   readonly variant: string
+  /** What it asks for, as `rangeOf` says; null: all. */
+  readonly range: string | null
   /** It was purged on its way: those who wait get it, nobody after them. */
   isPurged = false
   /** Once its head has come and it is to be kept. */
@@ -51,12 +55,13 @@ export class Flight implements Inflow, Timed {
   /** As many as there are exchanges that wait for it. */
   readonly #waiters = new Set<Waiter>()
 
-  constructor(home: FlightHome, { key, url, vary, variant }: Pick<Flight, 'key' | 'url' | 'vary' | 'variant'>) {
+  constructor(home: FlightHome, { key, url, vary, variant, range }: FlightParts) {
     this.#home = home
     this.key = key
     this.url = url
     this.vary = vary
     this.variant = variant
+    this.range = range
   }
 
   // ── those who wait ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -69,8 +74,8 @@ export class Flight implements Inflow, Timed {
   }
 
   /** As far as is known before its head has come, or after. */
-  mayBeFor(request: RequestHead): boolean {
-    if (this.isPurged) return false
+  mayBeFor(request: RequestHead, range: string | null): boolean {
+    if (this.isPurged || this.range !== range) return false
     const { vary, variant } = this.response ?? this
     return variant === variantOf(vary, request)
   }

@@ -46,8 +46,12 @@ export function readFreshness(head: ResponseHead, askedAt: number, now: number, 
   const date = timeOf(head, 'date', now) || now
   const lastModified = timeOf(head, 'last-modified', now)
   const said = saidLifetime(head, directives, targeted !== null, date, now)
-  const ttl = said >= 0 || directives.noCache ? undefined : rules.ttl.get(head.status)
-  const guessed = said >= 0 || ttl !== undefined ? 0 : guess(head, directives, date, lastModified, rules.heuristic)
+  const status = head.status === 206 ? 200 : head.status
+  const ttl = said >= 0 || directives.noCache ? undefined : rules.ttl.get(status)
+  const guessed =
+    said >= 0 || ttl !== undefined || !(directives.isPublic || HEURISTIC.has(status))
+      ? 0
+      : guess(directives, date, lastModified, rules.heuristic)
   // A number below 0 of no origin's: Age is 1*DIGIT, what else it says counts for nothing (RFC 9111 §5.1).
   const age = secondsOf(firstOf(head.get('age'))) ?? 0
   const apparentAge = Math.max(0, now - date)
@@ -75,8 +79,8 @@ function saidLifetime(head: ResponseHead, directives: ResponseDirectives, isTarg
   return Number.isNaN(expires) ? 0 : Math.max(0, Math.floor((expires - date) / 1000))
 }
 
-function guess(head: ResponseHead, { isPublic, noCache }: ResponseDirectives, date: number, lastModified: number, share: number): number {
-  if (share === 0 || noCache || Number.isNaN(lastModified) || !(isPublic || HEURISTIC.has(head.status))) return 0
+function guess({ noCache }: ResponseDirectives, date: number, lastModified: number, share: number): number {
+  if (share === 0 || noCache || Number.isNaN(lastModified)) return 0
   return Math.min(MOST_GUESSED, Math.max(0, Math.floor(((date - lastModified) / 1000) * share)))
 }
 

@@ -91,6 +91,11 @@ function announced(request: Pick<RequestHead, 'get'>): string {
   )
 }
 
+/** Under which is kept that answers are not for keeping: those to ranges say nothing of the others. */
+export function markOf(key: string, range: string | null): string {
+  return range === null ? key : `${key} range`
+}
+
 interface KeySide {
   readonly cacheSpace: string
   readonly isFromProxy: boolean

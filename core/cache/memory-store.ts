@@ -23,6 +23,8 @@ export interface KeyRecord<Pending> {
   readonly url: string
   /** The newest first. */
   responses: StoredResponse[]
+  /** Those of which only some of the body is kept; null: there are none, as mostly. */
+  parts: StoredResponse[] | null
   /** What is being fetched, and may be waited for. */
   pending: Pending[]
   /** Answers to it were not for keeping: until then nobody waits for another's. */
@@ -89,7 +91,7 @@ export class MemoryStore<Pending> {
   open(key: string, url: string): KeyRecord<Pending> {
     let record = this.#records.get(key)
     if (record === undefined) {
-      record = { key, url, responses: [], pending: [], mark: null }
+      record = { key, url, responses: [], parts: null, pending: [], mark: null }
       this.#records.set(key, record)
       const others = this.#byUrl.get(url)
       if (others === undefined) this.#byUrl.set(url, new Set([record]))
@@ -104,7 +106,7 @@ export class MemoryStore<Pending> {
 
   /** Forgets a key of which nothing is known any more. */
   tidy(record: KeyRecord<Pending>): void {
-    if (record.responses.length > 0 || record.pending.length > 0 || record.mark !== null) return
+    if (record.responses.length > 0 || record.parts !== null || record.pending.length > 0 || record.mark !== null) return
     if (this.#records.get(record.key) !== record) return
     this.#records.delete(record.key)
     const others = this.#byUrl.get(record.url)!
@@ -133,29 +135,43 @@ export class MemoryStore<Pending> {
   put(response: StoredResponse): void {
     const record = this.open(response.key, response.url)
     this.unmark(record)
-    for (const other of record.responses) if (isSameVariant(other, response)) this.remove(other)
-    while (record.responses.length >= this.#limits.variants) this.remove(record.responses.at(-1)!)
+    // Some of a body is nothing beside all of it, and nothing against it.
+    if (response.pieces === null) for (const other of record.responses) if (isSameVariant(other, response)) this.#replace(other, response)
+    if (record.parts !== null) for (const other of record.parts) if (isSameVariant(other, response)) this.#replace(other, response)
+    const beside = (response.pieces === null ? record.responses : record.parts) ?? []
+    for (const other of beside.slice(this.#limits.variants - 1)) this.remove(other)
     if (response.size > this.#limits.bytes) return this.tidy(record)
     this.#makeRoom(response.size)
     // Making room may have forgotten the key.
     const kept = this.open(response.key, response.url)
-    kept.responses.unshift(response)
+    if (response.pieces === null) kept.responses.unshift(response)
+    else kept.parts = [response, ...(kept.parts ?? [])]
     this.#kept.add(response)
   }
 
-  remove(response: StoredResponse): void {
+  /** With the same body under another head nothing of it has gone. */
+  #replace(other: StoredResponse, response: StoredResponse): void {
+    this.remove(other, other.pieces === null ? other.body === response.body : other.pieces === response.pieces)
+  }
+
+  remove(response: StoredResponse, staysElsewhere = false): void {
     if (response.isGone) return
     response.isGone = true
     this.#kept.remove(response)
-    this.#lend(response.body)
+    if (!staysElsewhere) {
+      this.lend(response.body)
+      if (response.pieces !== null) for (const { body } of response.pieces.all) this.lend(body)
+    }
     const record = this.#records.get(response.key)
     if (record === undefined) return
-    record.responses = record.responses.filter((other) => other !== response)
+    if (response.pieces === null) record.responses = record.responses.filter((other) => other !== response)
+    else record.parts = without(record.parts, response)
     this.tidy(record)
   }
 
-  #lend(body: BodySource): void {
-    if (body.coded !== null) for (const coded of body.coded.values()) this.#lend(coded)
+  /** It is not kept any more. */
+  lend(body: BodySource): void {
+    if (body.coded !== null) for (const coded of body.coded.values()) this.lend(coded)
     if (!body.isHeld) return
     const { length } = body.bytes
     this.#lent += length
@@ -203,6 +219,11 @@ export class MemoryStore<Pending> {
       }
     }
   }
+}
+
+function without(list: readonly StoredResponse[] | null, response: StoredResponse): StoredResponse[] | null {
+  const left = list?.filter((other) => other !== response) ?? []
+  return left.length === 0 ? null : left
 }
 
 /** What answers to one key are told apart by. */

@@ -18,6 +18,8 @@ export interface CacheRules extends FreshnessRules {
   readonly bypass: ((request: RequestView) => boolean) | null
   /** What clients say in Cache-Control counts. */
   readonly obeysClients: boolean
+  /** Answers to ranges are kept, and joined. */
+  readonly partial: boolean
   /** So long a request waits for what another one fetches. */
   readonly waitMs: number
 }

@@ -7,6 +7,8 @@ export interface AskedFor {
   readonly method: string
   readonly noStore: boolean
   readonly hasAuthorization: boolean
+  /** Parts are kept, too. */
+  readonly inPart: boolean
 }
 
 export type Refusal =
@@ -22,12 +24,15 @@ export type Refusal =
   | 'no-length'
   | 'too-large'
   | 'no-room'
+  | 'range'
+  | 'no-validator'
+  | 'too-many-parts'
   | 'purged'
   | 'unkeyed'
   | 'local'
 
-/** Whose meaning is known here (RFC 9111 §5.2.2.3). 206 and 304 are parts of an answer. */
-const UNDERSTOOD = new Set([200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 451, 501])
+/** Whose meaning is known here (RFC 9111 §5.2.2.3). 304 is a part of an answer. */
+const UNDERSTOOD = new Set([200, 203, 204, 206, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 451, 501])
 
 /** Null: it may be kept. Vary and sizes are the store's to judge. */
 export function refusalOf(asked: AskedFor, head: ResponseHead, freshness: Freshness): Refusal | null {
@@ -35,7 +40,7 @@ export function refusalOf(asked: AskedFor, head: ResponseHead, freshness: Freshn
   if (asked.method !== 'GET') return 'method'
   if (asked.noStore) return 'request-no-store'
   const { status } = head
-  if (status < 200 || status === 206 || status === 304) return 'status'
+  if (status < 200 || (status === 206 && !asked.inPart) || status === 304) return 'status'
   const understood = UNDERSTOOD.has(status)
   if (directives.mustUnderstand && !understood) return 'status'
   // RFC 9111 §5.2.2.3: whoever knows the status and the directive ignores the no-store beside it.

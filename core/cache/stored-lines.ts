@@ -53,6 +53,11 @@ export function linesOf304(lines: string, hasTag: boolean): string {
   return withoutNamed(lines, (name) => !TOLD.has(name) && (hasTag || name !== 'last-modified'))
 }
 
+/** Of the whole that an answer is a part of. */
+export function linesOfWhole(lines: string): string {
+  return withoutNamed(lines, (name) => name === 'content-range')
+}
+
 /** Of an answer that has no body to describe. */
 export function linesOf416(lines: string): string {
   return withoutNamed(lines, (name) => name.startsWith('content-') || name === 'etag' || name === 'last-modified')

@@ -6,9 +6,10 @@ import { ResponseHead } from '../net/http1/head.ts'
 import { reasonPhrases } from '../net/http1/reason.ts'
 import type { BodySource } from './body-source.ts'
 import { hitStatus } from './cache-status.ts'
-import type { Validators } from './conditions.ts'
+import type { ContentRange, Validators } from './conditions.ts'
 import type { Encodings } from './encodings.ts'
 import type { Freshness } from './freshness.ts'
+import type { Pieces } from './pieces.ts'
 import type { Kept } from './sieve.ts'
 
 /** What an answer takes beside its texts and its body: measured, rounded up. */
@@ -35,6 +36,10 @@ export interface StoredParts {
   readonly length: number
   /** What is given a coding on the way to `body`. Default: nothing is. */
   readonly madeOf?: BodySource
+  /** Of a 206 on its way: what its body is of the whole. Default: it is the whole. */
+  readonly part?: ContentRange | null
+  /** In the place of a body, of which some is kept. Default: there is a body. */
+  readonly pieces?: Pieces | null
 }
 
 export class StoredResponse implements Kept, Validators {
@@ -53,6 +58,8 @@ export class StoredResponse implements Kept, Validators {
   readonly isForAll: boolean
   readonly body: BodySource
   readonly madeOf: BodySource
+  readonly part: ContentRange | null
+  readonly pieces: Pieces | null
   length: number
   /** As others get it: encodings.ts. Null: nobody has asked for another coding. */
   encodings: Encodings | null = null
@@ -81,6 +88,8 @@ export class StoredResponse implements Kept, Validators {
     this.isForAll = parts.isForAll
     this.body = parts.body
     this.madeOf = parts.madeOf ?? parts.body
+    this.part = parts.part ?? null
+    this.pieces = parts.pieces ?? null
     this.length = parts.length
   }
 
@@ -90,8 +99,7 @@ export class StoredResponse implements Kept, Validators {
     this.size =
       OVERHEAD_BYTES +
       (this.key.length + this.url.length + this.variant.length + this.lines.length) * 2 +
-      this.length +
-      this.body.codedBytes
+      (this.pieces === null ? this.length + this.body.codedBytes : this.pieces.size)
   }
 
   get lastModified(): number {

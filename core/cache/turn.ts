@@ -10,12 +10,17 @@ import { BodySource } from './body-source.ts'
 import type { CachePoint } from './cache-point.ts'
 import type { CacheSide, Caching } from './cache-side.ts'
 import { type Forwarded, forwardedStatus } from './cache-status.ts'
-import type { Conditions } from './conditions.ts'
+import { type Conditions, type ContentRange, readContentRange, strongValidator } from './conditions.ts'
 import { hasCredentials } from './credentials.ts'
 import type { Flight, Waiter } from './flight.ts'
 import { type Freshness, readFreshness } from './freshness.ts'
+import { parseHttpDate } from './http-dates.ts'
+import { isOfSame } from './joined-parts.ts'
+import { markOf } from './key.ts'
+import { selectVariant } from './memory-store.ts'
+import { MOST_PIECES } from './pieces.ts'
 import { readTags } from './purge.ts'
-import { refusalOf } from './storable.ts'
+import { type Refusal, refusalOf } from './storable.ts'
 import { linesToKeep, updatedLines } from './stored-lines.ts'
 import { makeHead, StoredResponse } from './stored-response.ts'
 import { readVary, variantOf } from './vary.ts'
@@ -28,6 +33,8 @@ export interface TurnParts {
   readonly rounds: number
   /** What the client asks of an answer; the endpoint is not told, for all of it is wanted. */
   readonly conditions: Conditions | null
+  /** The one range that the endpoint is asked for, as `Flight.range`; null: all. */
+  readonly range: string | null
   /** The request as it was here; null: its answer is not for keeping. */
   readonly asked: RequestHead | null
 }
@@ -104,7 +111,8 @@ export class Turn implements Caching, Waiter {
     this.#flight = flight
     this.#noStore = noStore
     this.#askedAt = this.#point.clock()
-    for (const name of ['if-none-match', 'if-modified-since', 'range', 'if-range']) request.delete(name)
+    const kept = this.#parts.range === null ? ['range', 'if-range'] : []
+    for (const name of ['if-none-match', 'if-modified-since', ...kept]) request.delete(name)
     if (response === null) return
     this.#checked = response
     response.isBeingChecked = true
@@ -119,6 +127,7 @@ export class Turn implements Caching, Waiter {
     const flight = this.#flight
     if (flight === null) return this.#passOn(side, head)
     const checked = this.#checked
+    if (this.#point.rules.partial) this.#forgetOthers(head)
     if (checked !== null && (ERRORS.has(head.status) || (side.isLocal && head.status >= 500)) && this.#mayStandIn(checked))
       return this.#standIn(side, flight, checked)
     if (side.isLocal) return this.#giveUp(side, head, flight)
@@ -141,13 +150,15 @@ export class Turn implements Caching, Waiter {
     const now = this.#point.clock()
     const freshness = readFreshness(head, this.#askedAt, now, this.#point.rules)
     const vary = readVary(head.get('vary'))
-    const refusal = this.#refusal(side, head, freshness, vary === '*')
+    const part = head.status === 206 ? readContentRange(head.get('content-range')) : null
+    const refusal =
+      (part === null ? null : this.#refusalOfPart(head, freshness, part)) ?? this.#refusal(side, head, freshness, vary === '*')
     if (refusal !== null || vary === '*') return this.#refuse(side, head, flight, refusal)
     const asked = this.#parts.asked!
-    const response = this.#makeResponse(head, { freshness, vary, lines: linesToKeep(head, new Date(now).toUTCString()) })
+    const response = this.#makeResponse(head, { freshness, vary, part, lines: linesToKeep(head, new Date(now).toUTCString()) })
     const isForOthers = response.ttl(now) > 0
     if (!isForOthers) {
-      this.#point.cache.mark(flight.key, flight.url)
+      this.#point.cache.mark(markOf(flight.key, flight.range), flight.url)
       flight.refuse(true)
     }
     const { variant } = response
@@ -160,7 +171,11 @@ export class Turn implements Caching, Waiter {
   /** Null: it may be kept, and there is room. */
   #refusal(side: CacheSide, head: ResponseHead, freshness: Freshness, variesByAll: boolean): string | null {
     const { asked } = this.#parts
-    const refusal = refusalOf({ method: asked!.method, noStore: this.#noStore, hasAuthorization: hasCredentials(asked!) }, head, freshness)
+    const refusal = refusalOf(
+      { method: asked!.method, noStore: this.#noStore, hasAuthorization: hasCredentials(asked!), inPart: this.#mayBePart(head) },
+      head,
+      freshness,
+    )
     if (refusal !== null) return refusal
     if (variesByAll) return 'vary'
     if (side.hasBodyHooks) return 'hooks'
@@ -172,15 +187,50 @@ export class Turn implements Caching, Waiter {
     return length > 0 && !cache.reserve(this.#flight!, length) ? 'no-room' : null
   }
 
+  #mayBePart(head: ResponseHead): boolean {
+    return this.#parts.range !== null && this.#point.rules.partial && readContentRange(head.get('content-range')) !== null
+  }
+
+  /** Why that part is not kept with others of the same (RFC 9111 §3.4). */
+  #refusalOfPart(head: ResponseHead, { lastModified, date }: Freshness, { from, to, of }: ContentRange): Refusal | null {
+    const { cache } = this.#point
+    if (head.contentLength !== to - from) return 'range'
+    const validators = { etag: head.get('etag'), lastModified, date }
+    if (strongValidator(validators) === null) return 'no-validator'
+    const known = this.#knownParts()
+    const pieces = known !== null && isOfSame(known, validators, of) ? known.pieces : null
+    // RFC 9110 §15.3.7: of what was asked for by If-Range, less is told.
+    if (pieces === null && this.#parts.conditions?.ifRange != null) return 'range'
+    if ((pieces?.bytes ?? 0) + to - from > cache.objectBytes) return 'too-large'
+    return pieces !== null && pieces.count >= MOST_PIECES ? 'too-many-parts' : null
+  }
+
+  #knownParts(): StoredResponse | null {
+    const parts = this.#point.cache.store.find(this.#parts.key)?.parts ?? null
+    return parts === null ? null : selectVariant(parts, this.#parts.asked!)
+  }
+
+  /** Parts of what the endpoint has no more: another one is there, or nothing. */
+  #forgetOthers(head: ResponseHead): void {
+    const known = this.#side.isLocal ? null : this.#knownParts()
+    if (known === null || known.freshness.askedAt > this.#askedAt) return
+    const { status } = head
+    const now = this.#point.clock()
+    const lastModified = parseHttpDate(head.get('last-modified') ?? '', now)
+    const date = parseHttpDate(head.get('date') ?? '', now) || now
+    const isOther = strongValidator({ etag: head.get('etag'), lastModified, date }) !== strongValidator(known)
+    if (status === 404 || status === 410 || ((status === 200 || status === 206) && isOther)) this.#point.cache.store.remove(known)
+  }
+
   #makeResponse(
     head: ResponseHead,
-    { freshness, vary, lines }: { freshness: Freshness; vary: readonly string[] | null; lines: string },
+    { freshness, vary, part, lines }: { freshness: Freshness; vary: readonly string[] | null; part: ContentRange | null; lines: string },
   ): StoredResponse {
     const { key, url, asked } = this.#parts
     const { directives } = freshness
     const length = head.status === 204 ? 0 : head.contentLength
     return new StoredResponse({
-      ...{ key, url, vary, lines, freshness, length },
+      ...{ key, url, vary, lines, freshness, length, part },
       variant: variantOf(vary, asked!),
       status: head.status,
       etag: head.get('etag'),
@@ -215,10 +265,10 @@ export class Turn implements Caching, Waiter {
   #renewed(checked: StoredResponse, head: ResponseHead, now: number): StoredResponse {
     const lines = updatedLines(checked.lines, head, new Date(now).toUTCString())
     const freshness = readFreshness(makeHead(checked.status, lines, checked.length), this.#askedAt, now, this.#point.rules)
-    const { key, url, vary, variant, status, etag, tags, body, length } = checked
+    const { key, url, vary, variant, status, etag, tags, body, length, pieces } = checked
     const { directives } = freshness
     const isForAll = directives.isPublic || directives.mustRevalidate || directives.sMaxage >= 0
-    const renewed = new StoredResponse({ key, url, vary, variant, status, lines, freshness, etag, tags, isForAll, body, length })
+    const renewed = new StoredResponse({ key, url, vary, variant, status, lines, freshness, etag, tags, isForAll, body, length, pieces })
     renewed.hits = checked.hits
     renewed.seal()
     return renewed
@@ -254,7 +304,7 @@ export class Turn implements Caching, Waiter {
     this.#tell(side, head)
     // There is a newer one, which is not kept; an error says nothing of it (RFC 9111 §4.3.3).
     if (this.#checked !== null && head.status < 500) cache.drop(this.#checked)
-    if (!this.#noStore) cache.mark(flight.key, flight.url)
+    if (!this.#noStore) cache.mark(markOf(flight.key, flight.range), flight.url)
     this.#close()
     flight.refuse(!this.#noStore)
     return null

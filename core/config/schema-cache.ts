@@ -60,7 +60,7 @@ const fields = {
     heuristic: between(0, 1),
   },
   ...{ staleWhileRevalidate: duration, staleIfError: duration, query, vary: object({ headers: list(fieldName), cookies: list(text) }) },
-  ...{ key: callable, when: callable, bypass: callable, obeyClients: flag, wait: duration },
+  ...{ key: callable, when: callable, bypass: callable, obeyClients: flag, partial: flag, wait: duration },
 }
 const options = object(fields)
 const tooLarge = refused('more than half of the memory: such an object would put everything else out')

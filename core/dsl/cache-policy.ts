@@ -22,6 +22,12 @@ export interface CacheOptions {
   store?: string | StoreOptions | undefined
   /** A larger body is passed on and not kept. Default `8mb`, at most half of the memory. */
   maxObject?: Size | undefined
+  /**
+   * Answers to ranges are kept, too (206 with one range, a strong `ETag` or `Last-Modified`), and those of the same version are joined (RFC 9111 §3.4): a later
+   * range within what is kept is a hit. All of one URL together up to `maxObject`, in the memory; once all of the body is there it is kept as others are.
+   * Default false: a range of what is not kept goes to the endpoint as it is, and its answer is not kept.
+   */
+  partial?: boolean | undefined
   /** Answers of one URL that differ by `Vary` (RFC 9111 §4.1). Default 16. */
   variants?: number | undefined
   /**

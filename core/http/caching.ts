@@ -7,6 +7,7 @@ import { formatDestination } from '../net/destination.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import { isEncoder } from './body-hooks.ts'
 import { passageOf } from './passage.ts'
+import { PiecedBody } from './pieced-body.ts'
 import { Responding } from './responding.ts'
 import { StoredBody, type StoredTaker } from './stored-body.ts'
 
@@ -81,7 +82,10 @@ export abstract class CachingExchange extends Responding implements StoredTaker 
     this.length = answer.to < 0 ? -1 : answer.to - answer.from
     this.localBody = null
     this.isUnframed = true
-    this.stored = new StoredBody(this, answer, isInflow ? inflow : null, this.complete)
+    this.stored =
+      answer.pieces === null
+        ? new StoredBody(this, answer, isInflow ? inflow : null, this.complete)
+        : new PiecedBody(this, answer, answer.pieces, this.complete)
     this.detour = this.stored
   }
 

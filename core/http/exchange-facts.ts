@@ -29,6 +29,7 @@ import { clientAddress } from './identity.ts'
 import type { MessageHooks } from './message-hooks.ts'
 import type { MirrorBody } from './mirrors.ts'
 import type { PacedDownstream } from './paced-downstream.ts'
+import type { PiecedBody } from './pieced-body.ts'
 import type { RequestFilter } from './request-filter.ts'
 import type { Service } from './service.ts'
 import type { SpooledAnswer } from './spooled-answer.ts'
@@ -167,7 +168,7 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   /** Its body's way, if that is not straight. */
   protected detour: Detour | null = null
   /** The same, if it is out of a cache, or into one. */
-  protected stored: StoredBody | null = null
+  protected stored: StoredBody | PiecedBody | null = null
 
   // ── the response ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -19,7 +19,7 @@ export interface StoredTaker {
 }
 
 /** Written at a time: a client that is slow has to take one such piece in `sendIdle`. */
-const PIECE_BYTES = 131_072
+export const PIECE_BYTES = 131_072
 
 export class StoredBody implements Detour, BodyReader {
   readonly isLent = false

@@ -42,7 +42,7 @@ export const cache: PolicyKind<CacheOptions> = {
     })
   },
   describe({ name = 'default', memory = '64mb', ttl, ...options }, request) {
-    const { query, vary, key, shared, disk, store } = options
+    const { query, vary, key, shared, disk, store, partial = false } = options
     const parts = [
       ...['scheme', 'host', ...(key === undefined ? ['path'] : ['a function of the config'])],
       ...(key === undefined && query !== 'none' ? [typeof query === 'object' ? 'some of the query' : 'query'] : []),
@@ -54,7 +54,7 @@ export const cache: PolicyKind<CacheOptions> = {
     const together = shared === undefined ? '' : `, ${shared} for all of them`
     const behind = disk === undefined ? '' : `, ${disk.size ?? DISK_SIZE} in ${disk.path}`
     const elsewhere = store === undefined ? '' : `, ${storeName(store)}`
-    return `keeps answers in ${name} (${memory} a worker${together}${behind}${elsewhere}) by ${parts.join(', ')}${here}${lasts}`
+    return `keeps answers in ${name} (${memory} a worker${together}${behind}${elsewhere}) by ${parts.join(', ')}${here}${lasts}${partial ? ', ranges in part, too' : ''}`
   },
 }
 
@@ -98,6 +98,7 @@ export function compileRules(options: CacheOptions): CacheRules {
     when: options.when ?? null,
     bypass: options.bypass ?? null,
     obeysClients: options.obeyClients ?? true,
+    partial: options.partial ?? false,
     waitMs: parseDuration(options.wait ?? '5s')!,
   })
 }

@@ -111,7 +111,7 @@ test('what may be kept (RFC 9111 §3, §3.5, §5.2.2.3)', () => {
   ]
   for (const [lines, refusal, status = 200, asked = {}] of cases) {
     const head = makeHead(status, lines.map((line) => `${line}\r\n`).join(''), 0)
-    const whole = { method: 'GET', noStore: false, hasAuthorization: false, ...asked }
+    const whole = { method: 'GET', noStore: false, hasAuthorization: false, inPart: false, ...asked }
     assert.is(refusalOf(whole, head, freshness(lines, {}, status)), refusal, `${status} ${lines.join(' | ')}`)
   }
 })
