@@ -148,7 +148,7 @@ export interface UpstreamChange {
    * Of an endpoint: `ejected` until it is `available` again, for what came of its requests; `unhealthy` until it is `healthy`, for what came of its health checks.
    * Of an upstream: in `panic` it uses all endpoints, for too few are available; until `calm`. Its circuit: `open`, `half-open`, `closed`.
    * `limited`: some requests wait or are refused, for as many as it answers in good time are under way; until `unlimited`.
-   * Its endpoints were `discovered` to be others, or could not be: `undiscovered`.
+   * Its endpoints were `discovered` to be others, or can be again; they could not be: `undiscovered`; or not all of them made sense: `incomplete`.
    */
   readonly state:
     | 'ejected'
@@ -162,6 +162,7 @@ export interface UpstreamChange {
     | 'closed'
     | 'discovered'
     | 'undiscovered'
+    | 'incomplete'
     | 'limited'
     | 'unlimited'
   /** A few words for the log. */

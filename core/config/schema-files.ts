@@ -34,26 +34,13 @@ const options = object({
 export const filesTarget: Schema = made({ path: text, options })
 
 /** What is served is no part of the config: it may come later, and the proxy starts without it. */
-export function checkFiles({ routes, upstreams }: Parts, report: Report, folder: string): void {
-  for (const { value, path } of upstreams)
-    if (isObject(value) && isObject(value.options)) checkDiscovery(value.options.discovery, { path, report, folder })
+export function checkFiles({ routes }: Parts, report: Report, folder: string): void {
   for (const { route, path } of routes)
     for (const key of ['to', 'respond']) {
       const target = route[key]
       if (isObject(target) && target.kind === 'files' && typeof target.path === 'string' && isObject(target.options))
         checkRoot(resolve(folder, target.path), { options: target.options, path: [...path, key], report })
     }
-}
-
-function checkDiscovery(discovery: unknown, { path, report, folder }: { path: Path; report: Report; folder: string }): void {
-  if (!isObject(discovery) || discovery.kind !== 'discovery' || discovery.name !== 'file' || !isObject(discovery.options)) return
-  if (typeof discovery.options.path !== 'string' || discovery.options.path === '') return
-  const file = resolve(folder, discovery.options.path)
-  const stats = lookAt(file)
-  const at: Path = [...path, { hidden: 'options' }, 'discovery', { hidden: 'options' }, 'path']
-  if (typeof stats === 'string') report.warn(at, stats)
-  else if (stats === null) report.warn(at, `there is no file ${file}: until there is, the upstream has no endpoints`)
-  else if (!stats.isFile()) report.warn(at, `${file} is no file`)
 }
 
 interface Place {
@@ -78,7 +65,7 @@ function checkRoot(root: string, { options, path, report }: Place): void {
 }
 
 /** Null: it is not there; text: why nobody knows. */
-function lookAt(path: string): Stats | string | null {
+export function lookAt(path: string): Stats | string | null {
   try {
     return statSync(path, { throwIfNoEntry: false }) ?? null
   } catch (error) {

@@ -2,6 +2,7 @@
  * What a valid config is: its shape, and what must hold between its parts. All problems are found, not the first: the passes over the
  * parts step over what is not in shape. What only the types know yet is refused. Loads zod.
  */
+import { checkDiscoveryPlaces } from './discovery-places.ts'
 import { isObject, type Plain, type Report, show } from './report.ts'
 import { checkAddresses } from './schema-addresses.ts'
 import { checkBlocklists } from './schema-blocklists.ts'
@@ -74,6 +75,7 @@ export function checkShape(config: unknown, { report, folder, named = new Set(),
   checkForward(parts, report, checkUsers(parts, report, { folder, named }))
   checkRouting(parts, report)
   checkFiles(parts, report, folder)
+  checkDiscoveryPlaces(parts, report, folder)
   checkPolicyPairs(config, parts, report)
   checkTcp(parts, report)
   checkUdp(parts, report)

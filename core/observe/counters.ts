@@ -80,6 +80,7 @@ export const families = {
   upstream_circuit_open: gauge('Workers that leave an upstream alone now, but for one request that tries.', ['upstream']),
   upstream_hedges_total: counter('Second tries beside a first one, by what came of them: won, lost, failed.', ['upstream', 'outcome']),
   upstream_concurrency_limit: gauge('Requests to an upstream that may be under way at a time, all workers together: learnt.', ['upstream']),
+  upstream_undiscovered: gauge('Workers in which the discovery of an upstream fails now.', ['upstream']),
   upstream_panic: gauge('Workers that use all endpoints of an upstream now because too few are available.', ['upstream']),
   upstream_waiting: gauge('Requests that wait for a connection to an upstream that has as many as it may have.', ['upstream']),
   upstream_dials_total: counter('Connections to endpoints, opened or failed.', ['upstream', 'endpoint', 'outcome']),

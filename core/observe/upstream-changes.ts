@@ -35,15 +35,18 @@ export class UpstreamChanges {
         return this.#add('upstream_unavailable', -1, upstream, endpoint!, 'unhealthy')
       case 'open':
         this.#add('upstream_circuit_openings_total', 1, upstream)
-        return this.#set(1, upstream)
+        return this.#set('upstream_circuit_open', 1, upstream)
       case 'half-open':
-      case 'discovered':
-      case 'undiscovered':
+      case 'incomplete':
       case 'limited':
       case 'unlimited':
         return
+      case 'discovered':
+        return this.#set('upstream_undiscovered', 0, upstream)
+      case 'undiscovered':
+        return this.#set('upstream_undiscovered', 1, upstream)
       case 'closed':
-        return this.#set(0, upstream)
+        return this.#set('upstream_circuit_open', 0, upstream)
       case 'panic':
         return this.#add('upstream_panic', 1, upstream)
       case 'calm':
@@ -51,8 +54,8 @@ export class UpstreamChanges {
     }
   }
 
-  #set(value: 0 | 1, upstream: string): void {
-    const { slot } = this.#slot('upstream_circuit_open', [upstream])
+  #set(family: 'upstream_circuit_open' | 'upstream_undiscovered', value: 0 | 1, upstream: string): void {
+    const { slot } = this.#slot(family, [upstream])
     this.#counters.values[slot] = value
   }
 
@@ -83,8 +86,9 @@ export class UpstreamChanges {
     return { ...free, labels }
   }
 
-  /** Of endpoints that are gone what was counted is added to `other`. */
+  /** Of endpoints that are gone what was counted is added to `other`; an upstream that is gone is in no state. */
   keepOnly(states: readonly UpstreamState[]): void {
+    this.#keepStates(states)
     const there = new Map(states.map(({ name, endpoints }) => [name, new Set(endpoints.map(({ address }) => address))]))
     for (const [key, gone] of this.#slots) {
       const { slot, family, labels } = gone
@@ -99,6 +103,18 @@ export class UpstreamChanges {
       values[slot] = 0
       this.#counters.rename(gone.series, family, ...others)
       this.#free.set(family, [...(this.#free.get(family) ?? []), gone])
+    }
+  }
+
+  /** What began before the latest plan may have ended with the one before, and nobody tells. */
+  #keepStates(states: readonly UpstreamState[]): void {
+    const there = new Map(states.map((state) => [state.name, state]))
+    for (const { family, labels, slot } of this.#slots.values()) {
+      const state = there.get(labels[0]!)
+      const { values } = this.#counters
+      if (family === 'upstream_undiscovered') values[slot] = state === undefined || state.undiscovered === '' ? 0 : 1
+      else if (family === 'upstream_circuit_open')
+        values[slot] = state === undefined || state.circuit === null || state.circuit === 'closed' ? 0 : 1
     }
   }
 }
@@ -133,7 +149,9 @@ function wordsOf(state: UpstreamChange['state'], who: string, why: string): { le
     case 'discovered':
       return { level: 'info', text: `${who} has ${why}` }
     case 'undiscovered':
-      return { level: 'warn', text: `${who} goes on with the endpoints it has: ${why}` }
+      return { level: 'warn', text: `${who} ${why}` }
+    case 'incomplete':
+      return { level: 'warn', text: `${who} does not use all that it discovers: ${why}` }
     case 'open':
       return { level: 'warn', text: `${who} gets no requests ${why}` }
     case 'limited':

@@ -26,14 +26,15 @@ export function discoveredEndpoints(found: unknown, zone: string | null): readon
   const byAddress = new Map<string, EndpointOptions>()
   for (const one of found as unknown[]) {
     const endpoint = (typeof one === 'string' ? { address: one } : one) as EndpointOptions
-    const wrong = whyNot(endpoint)
+    const wrong = whyNoEndpoint(endpoint)
     if (wrong !== null) throw new Error(`${JSON.stringify(one)?.slice(0, 100)} is no endpoint: ${wrong}`)
     byAddress.set(endpoint.address, endpoint)
   }
   return planEndpoints([...byAddress.values()], zone)
 }
 
-function whyNot(one: unknown): string | null {
+/** Null: it is one. */
+export function whyNoEndpoint(one: unknown): string | null {
   if (typeof one !== 'object' || one === null || !('address' in one) || typeof one.address !== 'string') return 'an address is missing'
   const { address, weight = 1, priority = 0, zone = '' } = one as Readonly<Record<string, unknown>> & { address: string }
   if (/^[a-z]+:\/\//i.test(address)) return 'an address that is discovered has no scheme'

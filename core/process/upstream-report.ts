@@ -26,8 +26,10 @@ export interface UpstreamReport {
   readonly list: readonly EndpointReport[]
   /** Addresses that were taken out at run time. */
   readonly removed: readonly string[]
-  /** Why its endpoints cannot be discovered at the moment, or what of it is left out, in some worker; '' if all is well. */
+  /** Why its endpoints cannot be discovered at the moment, in some worker; '' if all is well. */
   readonly undiscovered: string
+  /** What of that which is discovered makes no sense and is not used; '' if all does. */
+  readonly leftOut: string
 }
 
 export interface EndpointReport {
@@ -66,6 +68,7 @@ export function reportUpstreams(workers: readonly (readonly UpstreamState[])[]):
       ...{ name, endpoints: weighty.length, available: weighty.filter(({ state }) => state === 'available').length },
       ...{ panic: states.filter(({ isPanicking }) => isPanicking).length, workers: states.length, list },
       undiscovered: states.find(({ undiscovered }) => undiscovered !== '')?.undiscovered ?? '',
+      leftOut: states.find(({ leftOut }) => leftOut !== '')?.leftOut ?? '',
       removed: [...new Set(states.flatMap((state) => state.removed))],
       waiting: states.reduce((sum, { waiting }) => sum + waiting, 0),
       limit: reportLimit(states.flatMap(({ limit }) => limit ?? [])),
@@ -77,8 +80,8 @@ export function reportUpstreams(workers: readonly (readonly UpstreamState[])[]):
 /** One line for each upstream that has something wrong; or one for all. */
 export function upstreamLines(reports: readonly UpstreamReport[]): string[] {
   const wrong = reports.filter(
-    ({ list, panic, open, removed, limit, undiscovered }) =>
-      undiscovered !== '' ||
+    ({ list, panic, open, removed, limit, undiscovered, leftOut }) =>
+      undiscovered + leftOut !== '' ||
       panic + open + removed.length + (limit?.reached ?? 0) > 0 ||
       list.some(({ state, added }) => state !== 'available' || added),
   )
@@ -147,6 +150,7 @@ function linesOf({
   list,
   removed,
   undiscovered,
+  leftOut,
 }: UpstreamReport): string[] {
   const circuit = open > 0 ? `; its circuit is open in ${open} of ${workers} workers` : ''
   const limited =
@@ -157,7 +161,10 @@ function linesOf({
     `${name}: ${available} of ${endpoints} ${parents === true ? '' : 'endpoints '}available${all}${circuit}${limited}`,
     ...off.slice(0, SHOWN).map((one) => `  ${one.address} ${endpointText(one, workers)}`),
     ...(off.length > SHOWN ? [`  and ${off.length - SHOWN} more`] : []),
-    ...(undiscovered === '' ? [] : [`  it goes on with the endpoints it has: ${undiscovered}`]),
+    ...(undiscovered === ''
+      ? []
+      : [`  it ${list.length === 0 ? 'has no endpoints' : 'goes on with the endpoints it has'}: ${undiscovered}`]),
+    ...(leftOut === '' ? [] : [`  it does not use all that it discovers: ${leftOut}`]),
     ...(removed.length > 0
       ? [`  removed: ${removed.slice(0, SHOWN).join(', ')}${removed.length > SHOWN ? ` and ${removed.length - SHOWN} more` : ''}`]
       : []),

@@ -49,7 +49,7 @@ export class ParentHealths {
         isSticky: false,
         isDiscovered: false,
       },
-      ...{ undiscovered: '', limit: null, removed: [] },
+      ...{ undiscovered: '', leftOut: '', limit: null, removed: [] },
       endpoints: [...this.#known].map(([address, { isEjected, why }]) => ({
         ...{ address, weight: 1, isEjected, isHealthy: null, why: isEjected ? why : '', connections: 0, inFlight: 0 },
         ...{ isAdded: false, drain: null, until: null },

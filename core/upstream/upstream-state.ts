@@ -2,6 +2,7 @@
 import type { EndpointPlan, UpstreamPlan } from '../plan/upstream-plan.ts'
 import type { AdaptiveLimit } from './adaptive-limit.ts'
 import type { Circuit } from './circuit-breaker.ts'
+import type { DiscoveryTrouble } from './discovery/discoveries.ts'
 import type { EndpointChange } from './endpoint-changes.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -18,8 +19,10 @@ export interface UpstreamState {
   /** Clients may stay with their endpoint. */
   readonly isSticky: boolean
   readonly isDiscovered: boolean
-  /** Why nothing can be discovered at the moment, or what of it is left out; '' if all is well. */
+  /** Why nothing can be discovered at the moment; '' if all is well. */
   readonly undiscovered: string
+  /** What of that which is discovered makes no sense; '' if all does. */
+  readonly leftOut: string
   /** How many requests may be under way, and are; null: it learns no limit. */
   readonly limit: { readonly most: number; readonly underWay: number; readonly isReached: boolean } | null
   readonly endpoints: readonly EndpointState[]
@@ -50,12 +53,12 @@ export interface EndpointState {
 export function stateOf(
   { plan, endpoints, safeguards, waiting }: Upstream,
   source: UpstreamPlan,
-  { changes, undiscovered }: { readonly changes: readonly EndpointChange[]; readonly undiscovered: string },
+  { changes, trouble }: { readonly changes: readonly EndpointChange[]; readonly trouble: DiscoveryTrouble },
 ): UpstreamState {
   const named = new Set(source.endpoints.map(({ address }) => address))
   const untilOf = new Map(changes.map(({ address, until }) => [address, until]))
   return {
-    ...{ name: plan.name, waiting, isSticky: plan.sticky !== null, isDiscovered: plan.discovery !== null, undiscovered },
+    ...{ name: plan.name, waiting, isSticky: plan.sticky !== null, isDiscovered: plan.discovery !== null, ...trouble },
     circuit: safeguards?.breaker?.state ?? null,
     limit: limitOf(safeguards?.limit ?? null),
     isPanicking: safeguards?.availability?.isPanicking === true,

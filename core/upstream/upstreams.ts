@@ -55,7 +55,7 @@ export class Upstreams {
     return [...this.#upstreams.values()].map(({ upstream, source }) =>
       stateOf(upstream, source, {
         changes: this.#changes.get(upstream.plan.name) ?? [],
-        undiscovered: this.#discoveries?.failureOf(upstream.plan.name) ?? '',
+        trouble: this.#discoveries?.troubleOf(upstream.plan.name) ?? { undiscovered: '', leftOut: '' },
       }),
     )
   }

@@ -64,6 +64,21 @@ test('endpoints that come and go do not make the counters grow without end', () 
   assert.ok(told.series < 2_100, `${told.series} series`)
 })
 
+test('a source that fails is counted until it answers, or until its upstream is gone', () => {
+  using told = new Told()
+  const change = (upstream: string, state: 'discovered' | 'undiscovered' | 'open'): void =>
+    told.traffic.upstreamChanged({ upstream, endpoint: null, state, why: 'x', isShared: false })
+  const counted = () => [told.count('upstream_undiscovered'), told.count('upstream_circuit_open')]
+  for (const name of ['a', 'b']) change(name, 'undiscovered')
+  change('b', 'open')
+  change('b', 'undiscovered')
+  assert.equal(counted(), [2, 1])
+  change('a', 'discovered')
+  assert.equal(counted(), [1, 1])
+  told.traffic.keepOnly([])
+  assert.equal(counted(), [0, 0])
+})
+
 test('a parent is told as the one of its listener', () => {
   const change = { upstream: 'parents of out', endpoint: 'http://a:1', why: 'for 10 s: it is away', isShared: false }
   assert.is(changeLine({ ...change, state: 'ejected' }).text, 'parent http://a:1 of out is ejected for 10 s: it is away')

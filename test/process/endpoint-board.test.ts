@@ -59,6 +59,7 @@ class World {
           isSticky: this.isSticky,
           isDiscovered: this.isDiscovered,
           undiscovered: '',
+          leftOut: '',
         },
         endpoints: plan.endpoints.map(({ address, weight, drain }) => ({
           ...{ address, weight, drain, isEjected: false, isHealthy: null, why: '', connections: 0, inFlight: 0, until: null },

@@ -32,6 +32,7 @@ const upstream = (name: string, endpoints: readonly EndpointState[], isPanicking
   isSticky: false,
   isDiscovered: false,
   undiscovered: '',
+  leftOut: '',
 })
 
 const UNCHANGED = { inFlight: 2, added: false, drain: null, until: null }
@@ -45,7 +46,8 @@ test('an endpoint is as it is in the worker that thinks worst of it, and it is s
   ])
   assert.equal(reports, [
     {
-      ...{ name: 'api', endpoints: 3, available: 1, panic: 1, open: 1, workers: 2, waiting: 6, undiscovered: '', removed: [], limit: null },
+      ...{ name: 'api', endpoints: 3, available: 1, panic: 1, open: 1, workers: 2, waiting: 6, removed: [], limit: null },
+      ...{ undiscovered: '', leftOut: '' },
       list: [
         {
           address: 'a',
@@ -76,6 +78,7 @@ test('what was changed at run time is said', () => {
     ...upstream('api', [endpoint('a', { isAdded: true }), draining, endpoint('c', { drain: 'all' }), endpoint('e', { drain: 'sticky' })]),
     removed: ['d'],
     undiscovered: 'etcd /api/: connect ECONNREFUSED',
+    leftOut: 'etcd /api/: the key /api/1 is left out: its address is none',
   }
   const [report] = reportUpstreams([[state], [state]])
   assert.equal([report!.endpoints, report!.available, report!.removed, report!.list[1]!.until], [1, 1, ['d'], '2026-01-01T12:00:00.000Z'])
@@ -87,6 +90,7 @@ test('what was changed at run time is said', () => {
     '  c draining: no more requests',
     '  e draining: only clients that stay with it',
     '  it goes on with the endpoints it has: etcd /api/: connect ECONNREFUSED',
+    '  it does not use all that it discovers: etcd /api/: the key /api/1 is left out: its address is none',
     '  removed: d',
   ])
   assert.equal(formatEndpoints({ did: null, upstreams: [report!] }).split('\n'), [
@@ -102,6 +106,11 @@ test('what was changed at run time is said', () => {
   assert.equal(linesAbout('api', ['other: x', ...upstreamLines([report!]), 'more: y']), upstreamLines([report!]))
   assert.equal([linesAbout('apx', upstreamLines([report!])), linesAbout(null, ['null: x'])], [[], []])
   assert.is(formatEndpoints({ did: 'endpoint a of api is added', upstreams: [report!] }), 'endpoint a of api is added\n')
+})
+
+test('an upstream that could not be discovered yet has none to go on with', () => {
+  const report = reportUpstreams([[{ ...upstream('api', []), undiscovered: 'Kubernetes api: connect ECONNREFUSED' }]])
+  assert.equal(upstreamLines(report), ['api: 0 of 0 endpoints available', '  it has no endpoints: Kubernetes api: connect ECONNREFUSED'])
 })
 
 test('a limit that requests run into is told, and one that none does is not', () => {

@@ -39,6 +39,7 @@ function anUpstreamState(changes: readonly EndpointChange[]): UpstreamState {
       isSticky: false,
       isDiscovered: false,
       undiscovered: '',
+      leftOut: '',
       limit: null,
       removed: [],
     },

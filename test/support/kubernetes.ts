@@ -20,6 +20,8 @@ export class FakeKubernetes implements AsyncDisposable {
   readonly url: string
   /** Null: everybody is let in. */
   token: string | null = null
+  /** Slices a page; 0: all at once. */
+  page = 0
   /** Of each request: `list`, or `watch 5`. */
   readonly asked: string[] = []
   #version = 100
@@ -125,7 +127,11 @@ export class FakeKubernetes implements AsyncDisposable {
     else if (searchParams.get('labelSelector') !== 'kubernetes.io/service-name=api') fail(403, 'endpointslices is forbidden')
     else if (!isWatch) {
       this.asked.push('list')
-      response.end(JSON.stringify({ metadata: { resourceVersion: String(this.#version) }, items: [...this.#slices.values()] }))
+      const all = [...this.#slices.values()]
+      const at = Number(searchParams.get('continue') ?? 0)
+      const end = this.page === 0 ? all.length : at + this.page
+      const more = end < all.length ? { continue: String(end) } : {}
+      response.end(JSON.stringify({ metadata: { resourceVersion: String(this.#version), ...more }, items: all.slice(at, end) }))
     } else {
       this.asked.push(`watch ${from}`)
       if (from < this.#oldest) fail(410, 'too old resource version')

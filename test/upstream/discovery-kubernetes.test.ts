@@ -117,10 +117,39 @@ test('a first reading that makes no sense is told, and is no reason to end', asy
   const set: Followed = {
     read: async () => {},
     watch: async () => 'ended',
-    found: () => endpointsOf([sliceOf({ 'no place': READY }, { addressType: 'FQDN' })], { port: null, zone: null }),
+    found: () => {
+      throw new Error('it told 10001 endpoints')
+    },
   }
   const told = await new Promise((resolve) => followedSource('Kubernetes api', () => set).ask(resolve))
-  assert.match(String(told), /"no place:80".* is no endpoint: its address is none/)
+  assert.is(told, 'it told 10001 endpoints')
+})
+
+test('an address that is none takes no other away, and is told', () => {
+  const slices = [sliceOf({ '10.0.0.1': READY, 'no place': READY, 'nor this': ENDING }), sliceOf({ '10.0.0.2': READY })]
+  assert.is(listOf(slices), '10.0.0.1:80, 10.0.0.2:80 ! no place of the slice api-1 is left out: its address is none')
+})
+
+test('a list that comes in pages is read to its end', async () => {
+  await using kubernetes = await FakeKubernetes.start()
+  kubernetes.page = 2
+  for (const i of [1, 2, 3, 4, 5]) kubernetes.put(`api-${i}`, sliceOf({ [`10.0.0.${i}`]: READY }))
+  using watched = watch(kubernetes.url)
+  await watched.until('10.0.0.1:80 10.0.0.2:80 10.0.0.3:80 10.0.0.4:80 10.0.0.5:80')
+  await kubernetes.until('watch 105')
+  assert.is(kubernetes.asked.filter((asked) => asked === 'list').length, 3)
+})
+
+test('a server that is back is told without waiting for a change', async () => {
+  await using kubernetes = await FakeKubernetes.start()
+  kubernetes.put('api-1', sliceOf({ '10.0.0.1': READY }))
+  using watched = watch(kubernetes.url)
+  await watched.until('10.0.0.1:80')
+  await kubernetes.until('watch 101')
+  kubernetes.endWatches(true)
+  await watched.until('! its answer broke off')
+  await watched.until('10.0.0.1:80')
+  assert.is(kubernetes.asked.filter((asked) => asked === 'list').length, 1)
 })
 
 test('where its version is gone all is listed anew, by an answer or in the midst of a watch', async () => {
@@ -129,14 +158,19 @@ test('where its version is gone all is listed anew, by an answer or in the midst
   using watched = watch(kubernetes.url)
   await watched.until('10.0.0.1:80')
   await kubernetes.until('watch 101')
+  const listed = (times: number) =>
+    eventually(
+      () => (kubernetes.asked.filter((asked) => asked === 'list').length === times ? true : undefined),
+      `not listed ${times} times`,
+    )
   kubernetes.expire()
-  await watched.until('10.0.0.1:80')
+  await listed(2)
   kubernetes.endWatches()
   kubernetes.put('api-2', sliceOf({ '10.0.0.2': READY }))
   kubernetes.delete('api-1')
   kubernetes.compact()
   await watched.until('10.0.0.2:80')
-  assert.ok(kubernetes.asked.filter((asked) => asked === 'list').length >= 3)
+  await listed(3)
 })
 
 test('the token is read again when it was exchanged, and what the server refuses is told in its words', async () => {
@@ -200,7 +234,7 @@ test('requests go where the slices say, from the first one on and as they change
 
 test('without a server and outside of a cluster that is said', async () => {
   using watched = watch('', { server: null })
-  await watched.until('! this is no pod of Kubernetes: say which server')
+  await watched.until(/^! this is no pod of Kubernetes, for there is no KUBERNETES_SERVICE_HOST: say which server$/)
 })
 
 test('over TLS an authority that was exchanged is read again', async () => {

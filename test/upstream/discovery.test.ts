@@ -211,7 +211,12 @@ test('a source that never answers has failed after half a minute; what it says t
   const asks: Found[] = []
   const told: string[] = []
   const source = { name: 'x', everyMs: 1000, ask: (done: Found) => void asks.push(done) }
-  const events = { changed: (found: readonly EndpointPlan[]) => told.push(...addresses(found)), failed: (why: string) => told.push(why) }
+  const events = {
+    changed: (found: readonly EndpointPlan[]) => told.push(...addresses(found)),
+    failed: (why: string) => told.push(why),
+    recovered: () => told.push('recovered'),
+    leftOut: (what: string) => told.push(`without ${what}`),
+  }
   const discovery = new Discovery(source, { deadlines, events, before: null })
   const pass = (ms: number): void => {
     now += ms
@@ -230,6 +235,12 @@ test('a source that never answers has failed after half a minute; what it says t
   asks[1]!(discoveredEndpoints(['10.0.0.2:80'], null))
   asks[1]!('twice')
   assert.equal(told, ['no answer in 30 s', '10.0.0.2:80'])
+  // The same again is nothing new, unless it could not be had in between.
+  for (const found of [['10.0.0.2:80'], 'away', ['10.0.0.2:80']] as const) {
+    pass(2000)
+    asks.at(-1)!(typeof found === 'string' ? found : discoveredEndpoints([...found], null))
+  }
+  assert.equal(told.slice(2), ['away', 'recovered'])
   discovery.stop()
   deadlines.stop()
 })

@@ -39,9 +39,10 @@ export class ApiClient {
   /** Rejects with a sentence. */
   async ask(request: ApiRequest): Promise<ApiAnswer> {
     const late = AbortSignal.timeout(ANSWER_MS)
-    const response = await this.#send({ ...request, signal: AbortSignal.any([request.signal, late]) })
+    const signal = AbortSignal.any([request.signal, late])
+    const response = await this.#send({ ...request, signal })
     let text = ''
-    for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
+    for await (const chunk of textOf(response, signal)) {
       text += chunk
       if (text.length > MOST_BYTES) throw new Error(`its answer is longer than ${MOST_BYTES} bytes`)
     }
@@ -52,17 +53,17 @@ export class ApiClient {
    * Resolves when the stream has ended. An answer that is not 200 is returned whole. `silentMs`: so long nothing may come before it counts as
    * broken off.
    */
-  async stream(request: ApiRequest, silentMs: number, onValue: (value: unknown) => void): Promise<ApiAnswer> {
+  async stream(request: ApiRequest, { silentMs, onOpen, onValue }: StreamReader): Promise<ApiAnswer> {
     const head = new AbortController()
     const late = setTimeout(() => head.abort(new Error('no answer in time')), ANSWER_MS)
-    const response = await this.#send({ ...request, signal: AbortSignal.any([request.signal, head.signal]) }).finally(() =>
-      clearTimeout(late),
-    )
+    const signal = AbortSignal.any([request.signal, head.signal])
+    const response = await this.#send({ ...request, signal }).finally(() => clearTimeout(late))
     const isStream = response.statusCode === 200
     // Before the first byte, too.
     response.setTimeout(isStream ? silentMs : ANSWER_MS, () => response.destroy(new Error('nothing came for too long')))
+    if (isStream) onOpen?.()
     let rest = ''
-    for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
+    for await (const chunk of textOf(response, signal)) {
       rest += chunk
       if (rest.length > MOST_LINE) throw new Error(`it said more than ${MOST_LINE} bytes at once`)
       if (!isStream) continue
@@ -103,6 +104,21 @@ export class ApiClient {
   }
 }
 
+export interface StreamReader {
+  readonly silentMs: number
+  /** Its head has come: it is a stream. */
+  readonly onOpen?: () => void
+  readonly onValue: (value: unknown) => void
+}
+
+async function* textOf(response: http.IncomingMessage, signal: AbortSignal): AsyncGenerator<string> {
+  try {
+    yield* response.setEncoding('utf8') as AsyncIterable<string>
+  } catch (error) {
+    throw readable(error as NodeJS.ErrnoException, signal)
+  }
+}
+
 type Looked = (error: Error | null, address?: string | readonly { address: string; family: number }[], family?: number) => void
 
 function pemsOf({ ca, cert, key }: RegistryTlsPlan): Record<string, string> {
@@ -115,5 +131,6 @@ function pemsOf({ ca, cert, key }: RegistryTlsPlan): Record<string, string> {
 function readable(error: NodeJS.ErrnoException, signal: AbortSignal): Error {
   if (signal.aborted && signal.reason instanceof Error)
     return signal.reason.name === 'TimeoutError' ? new Error('no answer in time') : signal.reason
-  return error
+  // Node's word for an answer that breaks off.
+  return error.code === 'ECONNRESET' && error.message === 'aborted' ? new Error('its answer broke off') : error
 }

@@ -88,10 +88,11 @@ export class Discoveries {
     return plan.discovery.kind === 'dns' ? plan : { ...plan, endpoints: [] }
   }
 
-  /** Why the source of an upstream fails; '' if it does not, or there is none. */
-  failureOf(name: string): string {
+  /** Of an upstream; each '' if all is well, or it discovers nothing. */
+  troubleOf(name: string): DiscoveryTrouble {
     const known = this.#running.get(name)
-    return known === undefined || known.discovery.failure === '' ? '' : `${known.name}: ${known.discovery.failure}`
+    const told = (what = ''): string => (what === '' ? '' : `${known!.name}: ${what}`)
+    return { undiscovered: told(known?.discovery.failure), leftOut: told(known?.discovery.leftOut) }
   }
 
   close(): void {
@@ -102,7 +103,7 @@ export class Discoveries {
   #make(name: string, plan: DiscoveryPlan): Known {
     const { deadlines, events } = this.#environment
     const source = sourceOf(plan, this.#environment.dns)
-    const tell = (state: 'discovered' | 'undiscovered', why: string): void =>
+    const tell = (state: 'discovered' | 'undiscovered' | 'incomplete', why: string): void =>
       events.upstreamChanged({ upstream: name, endpoint: null, state, why, isShared: false })
     const discovery: Discovery = new Discovery(source, {
       deadlines,
@@ -112,11 +113,25 @@ export class Discoveries {
           tell('discovered', difference(before, endpoints))
           if (this.#running.get(name)?.discovery === discovery) this.#environment.changed()
         },
-        failed: (why) => tell('undiscovered', `${source.name}: ${why}`),
+        failed: (why) => {
+          // A name that nobody has looked up yet is an endpoint.
+          const isNone = (discovery.endpoints?.length ?? (plan.kind === 'dns' ? 1 : 0)) === 0
+          const has = isNone ? 'has no endpoints' : 'goes on with the endpoints it has'
+          tell('undiscovered', `${has}: ${source.name}: ${why}`)
+        },
+        recovered: () => tell('discovered', `the endpoints it had: ${source.name} answers again`),
+        leftOut: (what) => tell('incomplete', `${source.name}: ${what}`),
       },
     })
     return { name: source.name, plan, discovery }
   }
+}
+
+export interface DiscoveryTrouble {
+  /** Why its source fails. */
+  readonly undiscovered: string
+  /** What of it makes no sense. */
+  readonly leftOut: string
 }
 
 function sourceOf(plan: DiscoveryPlan, dns: DnsCache): Source {

@@ -14,6 +14,10 @@ export interface DiscoveryEvents {
   changed(endpoints: readonly EndpointPlan[], before: readonly EndpointPlan[]): void
   /** The source fails, and did not before in this way. */
   failed(why: string): void
+  /** It fails no more, and the set is the one before. */
+  recovered(): void
+  /** Of what it tells something makes no sense, and is not in the set. */
+  leftOut(what: string): void
 }
 
 export class Discovery implements Timed {
@@ -27,6 +31,7 @@ export class Discovery implements Timed {
   #question = 0
   #isAsking = false
   #failure = ''
+  #leftOut = ''
   /** Ends the watch; null: there is none. */
   #unwatch: (() => void) | null = null
 
@@ -38,9 +43,14 @@ export class Discovery implements Timed {
     this.endpoints = before
   }
 
-  /** Why the source fails, or what of it makes no sense; '' if all is well. */
+  /** Why the source fails; '' if it does not. */
   get failure(): string {
     return this.#failure
+  }
+
+  /** What of the set makes no sense; '' if all does. */
+  get leftOut(): string {
+    return this.#leftOut
   }
 
   start(): void {
@@ -95,10 +105,15 @@ export class Discovery implements Timed {
       this.#failure = found
       return
     }
-    if (odd !== null && odd !== this.#failure) this.#events.failed(odd)
-    this.#failure = odd ?? ''
+    const hasFailed = this.#failure !== ''
+    this.#failure = ''
+    if (odd !== null && odd !== this.#leftOut) this.#events.leftOut(odd)
+    this.#leftOut = odd ?? ''
     const before = this.endpoints
-    if (before !== null && JSON.stringify(before) === JSON.stringify(found)) return
+    if (before !== null && JSON.stringify(before) === JSON.stringify(found)) {
+      if (hasFailed) this.#events.recovered()
+      return
+    }
     this.endpoints = found
     this.#events.changed(found, before ?? [])
   }

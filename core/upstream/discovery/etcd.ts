@@ -5,7 +5,7 @@
 import { discoveredEndpoints } from '../../plan/endpoints.ts'
 import type { DiscoveryPlan } from '../../plan/upstream-plan.ts'
 import type { ApiAnswer, ApiClient } from './api-client.ts'
-import type { Followed, Found } from './follow.ts'
+import type { Followed, Found, Watcher } from './follow.ts'
 
 type EtcdPlan = Extract<DiscoveryPlan, { kind: 'etcd' }>
 
@@ -55,7 +55,7 @@ export class EtcdSet implements Followed {
     this.#cluster = header?.cluster_id ?? ''
   }
 
-  async watch(signal: AbortSignal, changed: () => void): Promise<'ended' | 'gone'> {
+  async watch(signal: AbortSignal, { opened, changed }: Watcher): Promise<'ended' | 'gone'> {
     const create_request = { ...this.#range(), start_revision: String(this.#revision + 1n), progress_notify: true }
     const over = new AbortController()
     let isGone = false
@@ -80,6 +80,7 @@ export class EtcdSet implements Followed {
         // Another cluster, or one that was set up anew: what comes there is not what comes next.
         isGone = header?.cluster_id !== this.#cluster || revision < this.#revision
         if (isGone) over.abort(new Error('another cluster'))
+        else opened()
         // It tells the newest revision, not one whose events have come.
         return
       }
@@ -90,8 +91,7 @@ export class EtcdSet implements Followed {
       await this.#with(signal, (request) =>
         this.#client.stream(
           { ...request('/v3/watch', { create_request }), signal: AbortSignal.any([signal, over.signal]) },
-          SILENT_MS,
-          onValue,
+          { silentMs: SILENT_MS, onValue },
         ),
       )
     } catch (error) {

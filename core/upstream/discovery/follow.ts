@@ -9,10 +9,17 @@ import type { Source, Told } from './source.ts'
 export interface Followed {
   /** Reads all of it. Rejects with a sentence. */
   read(signal: AbortSignal): Promise<void>
-  /** What changes from then on; `changed` after each. Resolves when the stream has ended: whether it can be gone on with from where it was. */
-  watch(signal: AbortSignal, changed: () => void): Promise<'ended' | 'gone'>
+  /** What changes from then on. Resolves when the stream has ended: whether it can be gone on with from where it was. */
+  watch(signal: AbortSignal, watcher: Watcher): Promise<'ended' | 'gone'>
   /** As it is now. Throws with a sentence if it makes no sense. */
   found(): Found
+}
+
+export interface Watcher {
+  /** It is followed now: nothing is missed from here on. */
+  opened(): void
+  /** After each change. */
+  changed(): void
 }
 
 export interface Found {
@@ -92,9 +99,15 @@ class Following {
         this.#isRead = true
         this.#tell()
       }
-      const end = await this.#set.watch(signal, () => {
-        this.#failures = 0
-        if (!signal.aborted) this.#tell()
+      const end = await this.#set.watch(signal, {
+        // What failed before does no more; what it knew is what there is.
+        opened: () => {
+          if (!signal.aborted) this.#tell()
+        },
+        changed: () => {
+          this.#failures = 0
+          if (!signal.aborted) this.#tell()
+        },
       })
       if (end === 'gone') this.#isRead = false
       const isSound = performance.now() - begun >= SOUND_MS

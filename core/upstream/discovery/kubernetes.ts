@@ -5,10 +5,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { formatHost } from '../../net/address.ts'
-import { discoveredEndpoints } from '../../plan/endpoints.ts'
+import { discoveredEndpoints, whyNoEndpoint } from '../../plan/endpoints.ts'
 import type { DiscoveryPlan, EndpointPlan } from '../../plan/upstream-plan.ts'
 import type { ApiAnswer, ApiClient, ApiRequest } from './api-client.ts'
-import type { Followed, Found } from './follow.ts'
+import type { Followed, Found, Watcher } from './follow.ts'
 
 type KubernetesPlan = Extract<DiscoveryPlan, { kind: 'kubernetes' }>
 
@@ -36,15 +36,23 @@ export class KubernetesSet implements Followed {
   }
 
   async read(signal: AbortSignal): Promise<void> {
-    const answer = mustBeGood(await this.#client.ask(this.#request({}, signal)))
-    const { metadata, items = [] } = JSON.parse(answer.text) as { metadata?: Metadata; items?: readonly Slice[] }
-    if (items.length > MOST_SLICES) throw new Error(`there are more than ${MOST_SLICES} slices`)
+    const read: Slice[] = []
+    let page: Metadata = {}
+    do {
+      const query: Record<string, string> = page.continue ? { continue: page.continue } : {}
+      const answer = mustBeGood(await this.#client.ask(this.#request(query, signal)))
+      const { metadata = {}, items = [] } = JSON.parse(answer.text) as { metadata?: Metadata; items?: readonly Slice[] }
+      for (const slice of items) read.push(slim(slice))
+      if (read.length > MOST_SLICES) throw new Error(`there are more than ${MOST_SLICES} slices`)
+      if (metadata.continue && items.length === 0) throw new Error('it has more slices, and tells none of them')
+      page = metadata
+    } while (page.continue)
     this.#slices.clear()
-    for (const slice of items) this.#slices.set(slice.metadata.name, slim(slice))
-    this.#version = metadata?.resourceVersion ?? ''
+    for (const slice of read) this.#slices.set(slice.metadata.name, slice)
+    this.#version = page.resourceVersion ?? ''
   }
 
-  async watch(signal: AbortSignal, changed: () => void): Promise<'ended' | 'gone'> {
+  async watch(signal: AbortSignal, { opened, changed }: Watcher): Promise<'ended' | 'gone'> {
     const over = new AbortController()
     let isGone = false
     const query = {
@@ -69,7 +77,7 @@ export class KubernetesSet implements Followed {
     }
     try {
       const request = this.#request(query, AbortSignal.any([signal, over.signal]))
-      const answer = await this.#client.stream(request, SILENT_MS, onValue)
+      const answer = await this.#client.stream(request, { silentMs: SILENT_MS, onOpen: opened, onValue })
       if (answer.status === 410) return 'gone'
       mustBeGood(answer)
     } catch (error) {
@@ -100,7 +108,8 @@ const POD = '/var/run/secrets/kubernetes.io/serviceaccount'
 
 function ownServer(): string {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT_HTTPS: port = '443' } = process.env
-  if (host === undefined || host === '') throw new Error('this is no pod of Kubernetes: say which server')
+  if (host === undefined || host === '')
+    throw new Error('this is no pod of Kubernetes, for there is no KUBERNETES_SERVICE_HOST: say which server')
   return `https://${formatHost(host)}:${port}`
 }
 
@@ -120,6 +129,8 @@ function tokenOf(file: string | null): string | null {
 
 interface Metadata {
   readonly resourceVersion?: string
+  /** Of a list: where the next page begins; '' or not there: it was the last one. */
+  readonly continue?: string
 }
 
 interface Status {
@@ -175,7 +186,9 @@ export function endpointsOf(slices: readonly Slice[], { port, zone }: Pick<Kuber
       const [address] = addresses
       if (address === undefined) continue
       const written = { address: `${isIP(address) === 6 ? `[${address}]` : address}:${number}`, ...(place == null ? {} : { zone: place }) }
-      if (conditions.ready !== false) ready.push(written)
+      const wrong = whyNoEndpoint(written)
+      if (wrong !== null) odd ??= `${address} of the slice ${metadata.name} is left out: ${wrong}`
+      else if (conditions.ready !== false) ready.push(written)
       else if (conditions.serving === true && conditions.terminating === true) ending.push(written)
     }
   }
