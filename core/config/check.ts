@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import type { Config } from '../index.ts'
 import { type Facts, factsOf, heldOfKind } from './facts.ts'
 import { type CheckRequest, type LocatedConfig, type PartlyLocated, readPartly } from './located.ts'
+import { warnOfLostLogins } from './lost-logins.ts'
 import { formatPath, type Path } from './positions.ts'
 import { byPlace, errorProblem, type Problem, shownFile } from './problems.ts'
 import { Report, show } from './report.ts'
@@ -39,7 +40,10 @@ export async function examine(request: CheckRequest, onProblems?: (problems: rea
   const parts = located.isThere ? checkShape(config, { report, folder, named }) : null
   // Only what is valid can be compared.
   const isValid = located.problems.length === 0 && !report.findings.some(({ severity }) => severity === 'error')
-  if (isValid) warnOfUnreachable(config as Config, report)
+  if (isValid) {
+    warnOfUnreachable(config as Config, report)
+    warnOfLostLogins(config as Config, report)
+  }
   const nameOf = (path: Path): string => {
     const { file, line } = placeOf(path)
     return `${shownFile(file, folder)}:${line}`

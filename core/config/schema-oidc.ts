@@ -1,7 +1,7 @@
 /** Options of the policy `oidc`. */
 import { show } from './report.ts'
 import { fieldName, fieldToken } from './schema-field-policies.ts'
-import { duration, list, object, record, type Schema, text, textThat } from './schema-values.ts'
+import { anyText, duration, list, object, record, type Schema, text, textThat } from './schema-values.ts'
 
 const issuer = textThat((written) => {
   const url = URL.parse(written)
@@ -16,6 +16,13 @@ const pathOrUrl = textThat((written) =>
 )
 const scope = textThat((written) => (/^[\x21\x23-\x5b\x5d-\x7e]+$/.test(written) ? null : `not a scope: ${show(written)}`))
 
+/** Those that make a login what it is. */
+const OURS = new Set([
+  ...['client_id', 'client_secret', 'response_type', 'response_mode', 'redirect_uri', 'scope', 'state', 'nonce'],
+  ...['code_challenge', 'code_challenge_method', 'request', 'request_uri'],
+])
+const parameter = textThat((written) => (OURS.has(written) ? `${written} is said by the policy itself` : null))
+
 function isPath(written: string): boolean {
   return /^\/(?![/\\])[\x21\x24-\x3e\x40-\x5b\x5d-\x7e]*$/.test(written)
 }
@@ -24,6 +31,7 @@ export const oidcOptions: Schema = object(
   {
     ...{ issuer, clientId: text, clientSecret: text, secret, scopes: list(scope), callback: pathOrUrl, logout: ownPath },
     ...{ afterLogout: pathOrUrl, cookie: fieldToken, maxAge: duration, claimsToHeaders: record(text, fieldName) },
+    loginParameters: record(anyText, parameter),
   },
   ['issuer', 'clientId', 'secret'],
 )

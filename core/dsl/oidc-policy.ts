@@ -11,8 +11,13 @@ export interface OidcOptions {
   clientSecret?: string | undefined
   /** What cookies are encrypted with, at least 32 characters: the same on all machines. Another one ends all sessions. */
   secret: string
-  /** Default `['openid', 'profile', 'email']`; with `offline_access` many providers give a refresh token. */
+  /** Default `['openid', 'profile', 'email']`; with `offline_access` many providers give a refresh token, and are then asked with `prompt=consent` (OpenID Connect Core §11). */
   scopes?: List<string> | undefined
+  /**
+   * More parameters of the login's URL: `{ prompt: 'select_account' }`, `{ access_type: 'offline' }` for a refresh token of Google. An empty one is left out: `{ prompt: '' }` with
+   * `offline_access` asks nobody for consent, which some providers allow.
+   */
+  loginParameters?: Readonly<Record<string, string>> | undefined
   /**
    * Where the provider sends browsers back to: a path, under the scheme and host that the browser asked for, or a whole URL that says those, too. The provider has to know it.
    * The policy has to stand where that path leads: on the listener, or on a route whose `path` matches it. Default `/oauth2/callback`.

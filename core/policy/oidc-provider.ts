@@ -74,7 +74,10 @@ export class Provider implements Kept {
       scope: scopes.includes('openid') ? scopes.join(' ') : ['openid', ...scopes].join(' '),
       ...{ code_challenge: await library.calculatePKCECodeChallenge(verifier), code_challenge_method: 'S256' },
     }
-    for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
+    // Else a refresh token is not given (OpenID Connect Core §11).
+    const consent: Record<string, string> = scopes.includes('offline_access') ? { prompt: 'consent' } : {}
+    for (const [name, value] of Object.entries({ ...consent, ...options.loginParameters, ...parameters }))
+      if (value !== '') url.searchParams.set(name, value)
     return url.href
   }
 

@@ -52,4 +52,30 @@ export default defineConfig({
   assert.match(problems.at(-1)!.message, /nor can 9979 more of web/)
 })
 
+test('a login whose way back an earlier route takes is told; one that stands there, too, is not', async () => {
+  const problems = await check(`import { defineConfig, http, oidc } from 'sluice'
+const secret = 'a secret of more than thirty-two characters'
+const shop = oidc({ issuer: 'https://login.example.com', clientId: 'shop', secret, callback: '/shop/back' })
+const news = oidc({ issuer: 'https://login.example.com', clientId: 'news', secret, callback: 'https://news.example.com/back' })
+const to = '127.0.0.1:3001'
+export default defineConfig({
+  listeners: {
+    web: http({
+      listen: 0,
+      routes: [
+        { path: '/shop/:page', method: 'GET', to },
+        { path: '/shop/*', use: [shop], to },
+        { host: 'other.example.com', to },
+        { host: '*.example.com', routes: [{ path: '/bac*', to }, { use: [news], to }] },
+      ],
+    }),
+    same: http({ listen: 0, routes: [{ path: '/shop/b*', use: [shop], to }, { path: '/shop/*', use: [shop], to }, { headers: { a: 'b' }, to }, { use: [news], to }] }),
+  },
+})`)
+  assert.equal(lines(problems), [
+    'proxy.config.ts:3:14 warning: listeners.web.routes[1].use[0]: browsers come back to /shop/back, which web[0] (proxy.config.ts:11) takes: put oidc() on the listener, or its route first',
+    'proxy.config.ts:4:14 warning: listeners.web.routes[3].routes[1].use[0]: browsers come back to /back, which web[3][0] (proxy.config.ts:14) takes: put oidc() on the listener, or its route first',
+  ])
+})
+
 test.run()

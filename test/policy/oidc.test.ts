@@ -126,6 +126,22 @@ test('a page leads to the provider and back to itself, and from then on the sess
   assert.is((await gate.ask('/')).says, 'pass')
 })
 
+test('who wants a refresh token asks for consent, and a config says more, or less', async () => {
+  const scopes = ['openid', 'offline_access']
+  for (const [more, expected] of [
+    [{ scopes }, ['consent', null, 'openid offline_access']],
+    [{ scopes, loginParameters: { prompt: '', access_type: 'offline' } }, [null, 'offline', 'openid offline_access']],
+    [{ loginParameters: { prompt: 'select_account' } }, ['select_account', null, 'openid profile email']],
+  ] as const) {
+    await using gate = await startGate(more)
+    const { searchParams } = new URL((await gate.ask('/')).location)
+    assert.equal(
+      ['prompt', 'access_type', 'scope'].map((name) => searchParams.get(name)),
+      [...expected],
+    )
+  }
+})
+
 test('what is no page gets 401, and is never sent away', async () => {
   await using gate = await startGate()
   const others: [Record<string, string>, string][] = [
