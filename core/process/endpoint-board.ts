@@ -76,7 +76,7 @@ export class EndpointBoard {
     if (this.#changes.size >= MOST_CHANGES && !this.#changes.has(key))
       throw new EndpointError('conflict', `${MOST_CHANGES} endpoints were changed already: the rest is a matter for the config`)
     this.#set(key, change)
-    await this.#parts.apply(this.changes)
+    await this.#parts.apply(this.changes).catch((error: unknown) => this.#takeBack(key, before, error))
     const text = `endpoint ${address} of ${upstream} ${did}`
     this.#parts.log(text, { upstream, endpoint: address })
     const left = found.endpoints
@@ -119,6 +119,13 @@ export class EndpointBoard {
       case 'remove':
         return { change: { ...before, added: null, isRemoved: before.added === null, drain: null, until: null }, did: 'is removed' }
     }
+  }
+
+  /** Some may act on it already. */
+  async #takeBack(key: string, before: EndpointChange, error: unknown): Promise<never> {
+    this.#set(key, before)
+    await this.#parts.apply(this.changes).catch(() => {})
+    throw error
   }
 
   #set(key: string, change: EndpointChange): void {

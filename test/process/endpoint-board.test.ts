@@ -16,12 +16,15 @@ class World {
   /** Drains by what its discovery says. */
   ending = ''
   told: readonly EndpointChange[] = []
+  /** Workers hear of a change, and then it fails. */
+  isBroken = false
   readonly logged: string[] = []
   readonly waiting = new Waiting()
   readonly board = new EndpointBoard({
     states: async () => [this.#states(), this.#states()],
     apply: async (changes) => {
       this.told = changes
+      if (this.isBroken) throw new Error('they cannot be told')
     },
     log: (text) => {
       this.logged.push(text)
@@ -107,6 +110,20 @@ test('what cannot be is said with what was meant, and changes nothing', async ()
   world.config = {}
   assert.match(await world.ask('add', 'a:1'), /^busy: no worker answers/)
   assert.is(world.told.length, 1)
+})
+
+test('a change that fails is taken back, also from those who have heard of it', async () => {
+  const world = new World()
+  await world.ask('drain', '10.0.0.1:80', { sticky: '1h' })
+  const before = world.board.changes
+  world.isBroken = true
+  assert.match(await world.ask('remove', '10.0.0.1:80'), /they cannot be told$/)
+  assert.match(await world.ask('add', '10.0.0.9:80'), /they cannot be told$/)
+  assert.equal([world.board.changes, world.told], [before, before])
+  assert.is(world.logged.length, 1)
+  world.isBroken = false
+  assert.is(await world.ask('remove', '10.0.0.1:80'), 'endpoint 10.0.0.1:80 of api is removed')
+  world.board.stop()
 })
 
 test('clients that stay are let go when their time is over; where nobody stays that is at once', async () => {
