@@ -10,6 +10,7 @@ import { routeId } from '../config/flat-routes.ts'
 import { httpListeners } from '../config/http-listeners.ts'
 import { entriesOf } from '../config/lists.ts'
 import type { LocatedConfig } from '../config/located.ts'
+import { nearest } from '../config/nearest.ts'
 import { formatPath, type Path, valuesAlong } from '../config/positions.ts'
 import { errorProblem, type Place, type Problem, placeIn, wholeFile } from '../config/problems.ts'
 import type { Observer } from '../events.ts'
@@ -193,6 +194,12 @@ class Words {
     const [, keys = '', words = issue] = /^([^\s:]+): (.*)$/s.exec(issue) ?? []
     const steps = keys === '' ? [] : keys.split('.').map((key) => (/^\d+$/.test(key) ? Number(key) : key))
     const at: Path = [...path, 'options', ...steps]
+    const [, unknown, known = ''] = /^there is no option ([^,]+)(?:, but (.*))?$/s.exec(words) ?? []
+    if (unknown !== undefined) {
+      const near = nearest(unknown, known.split(', '))
+      const hint = near !== null ? `; did you mean ${near}?` : known === '' ? '' : `; known are ${known}`
+      return errorProblem(`plugin ${name}: unknown option${hint}`, located.placeOf([...at, unknown], 'key'), formatPath([...at, unknown]))
+    }
     return errorProblem(`plugin ${name}: ${words}`, located.placeOf(at), formatPath(at))
   }
 

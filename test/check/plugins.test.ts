@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { loadConfig } from '../../core/check/loader.ts'
@@ -22,6 +23,11 @@ const SCHEMA = `options: { '~standard': { version: 1, vendor: 'test', validate: 
 const FILES: Files = {
   'fine.ts': plugin('fine', `sees: ['User-Agent'], match: { path: '/x/*' }, setup: () => ({ onRequest() {}, onReload: () => 1 })`),
   'options.ts': plugin('options', SCHEMA),
+  'zod.ts': `import * as z from '${fileURLToPath(import.meta.resolve('zod/mini'))}'\n${plugin(
+    'zod',
+    `options: z.strictObject({ agents: z.array(z.string()), mode: z.optional(z.enum(['strict', 'loose'])), rules: z.optional(z.array(z.strictObject({ score: z.number() }))) }),
+  setup: () => ({ onRequest() {} }),`,
+  )}`,
   'setup.ts': plugin('setup', `setup() {\n    const it: any = null\n    return it.no\n  }`),
   'hook.ts': plugin('hook', `setup: () => ({\n    onRequst() {},\n  })`),
   'grant.ts': plugin('grant', `permissions: ['credentials'],\n  setup() { throw new Error('oh') }`),
@@ -35,7 +41,7 @@ import options from './options.ts'
 import setup from './setup.ts'
 import hook from './hook.ts'
 import grant from './grant.ts'
-import sees from './sees.ts'
+import sees from './sees.ts'; import zod from './zod.ts'
 import first from './first.ts'
 const any = (x: unknown): any => x
 export default { listeners: { web: http({ listen: ':1', use: [
@@ -66,6 +72,22 @@ test('every use of a plugin is tried; each problem is told, in the plugin or whe
     "proxy.config.ts:19:17 listeners.web.use[5]: plugin sees: it wants to see cookie, which takes the permission credentials: { grant: ['credentials'] } beside its options gives it",
     'proxy.config.ts:21:101 listeners.web.routes[0].routes[0].use[0].options.agents: plugin options: expected a list',
     "setup.ts:7:15 listeners.web.use[2]: plugin setup: Cannot read properties of null (reading 'no')",
+  ])
+})
+
+test('an unknown option of a plugin is told where it stands, with the one that was meant', async () => {
+  const uses = `  any(zod)({
+    agents: [],
+    agnets: [],
+    mode: 'lose',
+    rules: [{ score: 1 }, { score: 2, scroe: 3 }],
+    colour: 'red',
+  }),`
+  assert.equal((await found(uses)).filter((line) => !line.includes('routes[0]')).sort(), [
+    'proxy.config.ts:13:5 listeners.web.use[0].options.agnets: plugin zod: unknown option; did you mean agents?',
+    'proxy.config.ts:14:11 listeners.web.use[0].options.mode: plugin zod: expected "strict" or "loose"',
+    'proxy.config.ts:15:39 listeners.web.use[0].options.rules[1].scroe: plugin zod: unknown option; did you mean score?',
+    'proxy.config.ts:16:5 listeners.web.use[0].options.colour: plugin zod: unknown option; known are agents, mode, rules',
   ])
 })
 

@@ -9,7 +9,7 @@ import {
   type MatchDefinition,
   PLUGIN_NAME,
 } from '../wire.ts'
-import { bound, isArray, ownKeys, toLowerCase } from './primordials.ts'
+import { bound, isArray, ownKeys, stringify, toLowerCase } from './primordials.ts'
 
 export type AnyHook = (...args: unknown[]) => unknown
 
@@ -138,7 +138,8 @@ export async function readOptions(definition: PluginDefinition, options: unknown
   const result: unknown = await definition.options['~standard'].validate(options)
   const { issues, value } = result as { issues?: unknown; value?: unknown }
   if (!isArray(issues) || issues.length === 0) return value
-  throw new TypeError(`the options are not valid: ${issues.map(issueText).join('; ')}`)
+  const texts = issues.flatMap((issue: Issue) => issueTexts(issue, definition.options))
+  throw new TypeError(`the options are not valid: ${texts.join('; ')}`)
 }
 
 interface Issue {
@@ -148,20 +149,43 @@ interface Issue {
   readonly code?: unknown
   readonly expected?: unknown
   readonly keys?: unknown
+  readonly values?: unknown
 }
 
-function issueText(issue: Issue): string {
-  const words = issueWords(issue)
-  if (!isArray(issue.path) || issue.path.length === 0) return words
-  const path = issue.path.map((part) => (typeof part === 'object' && part !== null ? part.key : part)).join('.')
-  return `${path}: ${words}`
+function issueTexts(issue: Issue, schema: unknown): string[] {
+  const path = isArray(issue.path) ? issue.path.map((part) => (typeof part === 'object' && part !== null ? part.key : part)) : []
+  return issueWords(issue, keysAt(schema, path)).map((words) => (path.length === 0 ? words : `${path.join('.')}: ${words}`))
 }
 
 /** zod/mini, which is small for having no words, says "Invalid input" of everything. */
-function issueWords({ message, code, expected, keys }: Issue): string {
-  if (message !== 'Invalid input' || typeof code !== 'string') return String(message)
-  if (code === 'unrecognized_keys' && isArray(keys)) return `there is no option ${keys.join(', ')}`
-  return code === 'invalid_type' && typeof expected === 'string' ? `expected ${expected}` : `not valid: ${code.replaceAll('_', ' ')}`
+function issueWords({ message, code, expected, keys, values }: Issue, known: readonly string[]): string[] {
+  if (code === 'unrecognized_keys' && isArray(keys))
+    return keys.map((key) => `there is no option ${key}${known.length === 0 ? '' : `, but ${known.join(', ')}`}`)
+  if (message !== 'Invalid input' || typeof code !== 'string') return [String(message)]
+  if (code === 'invalid_type' && typeof expected === 'string') return [`expected ${expected}`]
+  if (code === 'invalid_value' && isArray(values)) return [`expected ${values.map((value) => stringify(value)).join(' or ')}`]
+  return [`not valid: ${code.replaceAll('_', ' ')}`]
+}
+
+/** Of zod: how a schema is made. */
+interface Made {
+  readonly shape?: Readonly<Record<string, unknown>>
+  readonly element?: unknown
+  readonly innerType?: unknown
+}
+
+/** The keys that the object at that place may have; none if nobody can tell. */
+function keysAt(schema: unknown, path: readonly unknown[]): readonly string[] {
+  let made = madeOf(schema)
+  for (const step of path) made = madeOf(typeof step === 'number' ? made?.element : made?.shape?.[String(step)])
+  return Object.keys(made?.shape ?? {})
+}
+
+/** What is behind `optional` and the like. */
+function madeOf(schema: unknown): Made | undefined {
+  let made = (schema as { readonly _zod?: { readonly def?: Made } } | undefined)?._zod?.def
+  for (let depth = 0; depth < 8 && made?.innerType !== undefined; depth++) made = (made.innerType as { _zod?: { def?: Made } })._zod?.def
+  return made
 }
 
 function readSchema(options: unknown): Schema {
