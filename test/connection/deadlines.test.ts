@@ -5,6 +5,7 @@ import { connect } from '../support/client.ts'
 import { eventually } from '../support/deadline.ts'
 import { answer, startOrigin } from '../support/origin.ts'
 import { startProxy } from '../support/proxy.ts'
+import { turnable } from '../support/turnable.ts'
 
 const GET = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
 const SHORT = 150
@@ -147,6 +148,36 @@ test('a client that does not take what is written is cut off', async () => {
   assert.is((await proxy.exchange()).reason, 'client_gone')
   await proxy.open(0)
 })
+
+/** Each with a head that is worth reading no further, and an answer that fills what the kernel holds. */
+const MANY = `GET / HTTP/1.1\r\nHost: x\r\nA: ${'a'.repeat(1_000)}\r\n\r\n`.repeat(20_000)
+
+const LOCAL = { to: { kind: 'respond', status: 200, headers: {}, body: 'x'.repeat(16_384) } } as const
+
+for (const [from, routes] of [
+  ['an endpoint', [{}]],
+  ['the proxy itself', [LOCAL]],
+] as const)
+  test(`twenty thousand pipelined requests whose answers of ${from} nobody takes are left unread, and cut off`, async () => {
+    await using origin = await startOrigin(() => answer('x'.repeat(16_384)))
+    const { deadlines, turn } = turnable()
+    await using proxy = await startProxy({ origin, deadlines, routes })
+    using c = await proxy.connect()
+    c.pause().send(MANY)
+    // All is in this process: when nothing has come of so many turns, nothing more comes.
+    let [last, still] = [0, 0]
+    await eventually(() => {
+      still = proxy.ended.length === last && last > 0 ? still + 1 : 0
+      last = proxy.ended.length
+      return still > 20 ? true : undefined
+    }, 'it goes on and on')
+    assert.ok(last < 2_000, `${last} were answered`)
+    assert.ok(c.socket.writableLength > MANY.length / 2, `${MANY.length - c.socket.writableLength} bytes were read`)
+    turn(59_000)
+    assert.is(proxy.runtime.connections, 1)
+    turn(1_100)
+    assert.is(proxy.runtime.connections, 0)
+  })
 
 test('an endpoint that does not take an upload is 504', async () => {
   await using origin = await startOrigin(undefined, { raw: true, onConnection: (connection) => void connection.pause() })

@@ -74,16 +74,23 @@ export class FakeKubernetes implements AsyncDisposable {
   /** Each watch is told that what it waits for is gone. */
   expire(): void {
     const status = { kind: 'Status', code: 410, reason: 'Expired', message: 'too old resource version' }
-    for (const watch of this.#watches) watch.end(`${JSON.stringify({ type: 'ERROR', object: status })}\n`)
+    for (const watch of this.#taken()) watch.end(`${JSON.stringify({ type: 'ERROR', object: status })}\n`)
   }
 
   /** As at the end of its time. `abruptly`: in the midst of a line. */
   endWatches(abruptly = false): void {
-    for (const watch of this.#watches) {
+    for (const watch of this.#taken()) {
       // What was written before is to arrive.
       if (abruptly) watch.write('{"type":"ADDED","obj', () => watch.destroy())
       else watch.end()
     }
+  }
+
+  /** They get nothing more. */
+  #taken(): readonly ServerResponse[] {
+    const all = [...this.#watches]
+    this.#watches.clear()
+    return all
   }
 
   until(asked: string): Promise<true> {
