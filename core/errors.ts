@@ -92,6 +92,7 @@ export const errorTable = {
     "This proxy does not reach that address: it is the proxy's own, local to it, or reserved (allow.networks).",
   ),
   host_blocked: row(403, 'http_request_denied', 'config', 'never', 'A list of this proxy blocks that host (block).'),
+  time_refused: row(403, 'http_request_denied', 'config', 'never', 'This proxy does not reach that at this time (allow.times).'),
   quota_exceeded: row(429, 'http_request_denied', 'downstream', 'never', 'The quota is used up.'),
   content_blocked: row(403, 'http_request_denied', 'config', 'never', 'The content filter of this proxy blocks this.'),
   not_cached: row(504, 'http_request_error', 'downstream', 'never', 'The request asks for a stored answer, and there is none.'),

@@ -19,6 +19,7 @@ import {
   readPurge,
   readQuestion,
   readSeconds,
+  readTime,
   readUrl,
   readWorkers,
   textOf,
@@ -202,8 +203,10 @@ async function explain(words: readonly string[], options: Options, config: strin
   const from = readAddress(textOf(options, 'from') ?? '127.0.0.1')
   const [method, url] = second === undefined ? ['GET', first] : [first.toUpperCase(), second]
   const headers = listOf(options, 'header').map(readHeader)
+  const at = textOf(options, 'at')
   const listener = textOf(options, 'listener')
-  return runExplain(config, { method, url, headers, from, listener, head: null, protocol: 'HTTP/1.1', all: printing.all }, printing)
+  const asked = { method, url, headers, from, listener, head: null, protocol: 'HTTP/1.1', all: printing.all } as const
+  return runExplain(config, at === null ? asked : { ...asked, at: readTime(at) }, printing)
 }
 
 async function transparentRules(options: Options, config: string): Promise<number> {

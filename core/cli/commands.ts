@@ -101,6 +101,7 @@ const explain: CommandSpec = {
     config,
     { name: 'header', short: 'H', value: "'NAME: VALUE'", isList: true, help: 'a field of the request; may be given several times' },
     { name: 'from', value: 'IP', help: 'the address it comes from (default: 127.0.0.1)' },
+    { name: 'at', value: 'TIME', help: 'when, for allow.times: 2026-11-30T08:00 (default: now)' },
     { name: 'listener', value: 'NAME', help: 'the listener that takes it (default: by the port or the scheme of the URL)' },
     { name: 'all', help: 'tell of every route, of however many' },
     { name: 'diagram', help: 'draw who answers the SYN, who completes TLS and when an endpoint is dialled' },

@@ -59,6 +59,13 @@ export function readSeconds(text: string): number {
   throw new UsageError(`--seconds takes a number from 0.1 to ${maxProfileSeconds}, not ${text}`)
 }
 
+/** `2026-11-30 08:00`, by the clock of this machine; with `Z` or `+01:00` by another. Milliseconds since the epoch. */
+export function readTime(text: string): number {
+  const ms = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d/.test(text) ? Date.parse(text.replace(' ', 'T')) : Number.NaN
+  if (!Number.isNaN(ms)) return ms
+  throw new UsageError(`--at takes a time such as 2026-11-30T08:00 or 2026-11-30T08:00Z, not ${text}`)
+}
+
 /** Clients refuse certificates that are good for longer. */
 const maxCertificateDays = 397
 

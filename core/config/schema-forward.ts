@@ -10,6 +10,7 @@ import { blocklistOptions } from './schema-blocklists.ts'
 import { interceptOptions } from './schema-intercept.ts'
 import type { ListenerPart, Parts } from './schema-parts.ts'
 import { hostPattern, network } from './schema-route.ts'
+import { checkTimes, timesOption } from './schema-times.ts'
 import { transparent } from './schema-transparent.ts'
 import { useList } from './schema-use.ts'
 import { checkUserLimits, quotaOptions, userBandwidthOptions } from './schema-user-limits.ts'
@@ -63,6 +64,7 @@ const fields: Fields = {
     hosts: oneOrMany(hostPattern),
     networks: oneOrMany(network),
     clients: oneOrMany(network),
+    times: timesOption,
   }),
   open: oneOf(true),
   quota: quotaOptions,
@@ -108,6 +110,7 @@ export function checkForward({ listeners }: Parts, report: Report, usersOf: User
     if (part.kind !== 'forward' && part.kind !== 'socks') continue
     refuseOpen(part, report)
     checkUserLimits(part, report, usersOf)
+    checkTimes(part, report, usersOf)
     refuseLostRules(part, report)
     const { options, path } = part
     if (part.kind === 'socks' && options.udp === true && options.parent !== undefined)

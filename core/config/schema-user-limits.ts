@@ -1,8 +1,7 @@
 /** `quota` and `bandwidth` of a listener of the forward side: their shape, that the period is one, and that the users are there. */
-import type { Path } from './positions.ts'
 import { isObject, type Report, show } from './report.ts'
 import type { ListenerPart } from './schema-parts.ts'
-import type { UsersOf } from './schema-users.ts'
+import { type UsersOf, whyUnknown } from './schema-users.ts'
 import { chosen, duration, object, oneOf, record, type Schema, size, textThat } from './schema-values.ts'
 import { parseDuration } from './units.ts'
 
@@ -45,9 +44,9 @@ export function checkUserLimits({ options, path }: ListenerPart, report: Report,
     const limits = options[name]
     if (!isObject(limits)) continue
     const users = isObject(limits.byUser) ? Object.keys(limits.byUser) : []
-    for (const user of known === null ? [] : users.filter((one) => known?.has(one) !== true)) {
-      const at: Path = [...path, name, 'byUser', user]
-      report.error(at, `there is no user ${user}${known === undefined ? ': without auth nobody is asked who it is' : ' in auth'}`, 'key')
+    for (const user of users) {
+      const problem = whyUnknown(user, known)
+      if (problem !== null) report.error([...path, name, 'byUser', user], problem, 'key')
     }
     const { up, down, bytes } = limits
     if (up === undefined && down === undefined && bytes === undefined && users.length === 0)

@@ -53,6 +53,12 @@ export function checkUsers(
   return known
 }
 
+/** A sentence; null: there is such a user, or may be. `known`: of the listener. */
+export function whyUnknown(user: string, known: ReadonlySet<string> | null | undefined): string | null {
+  if (known === null || known?.has(user) === true) return null
+  return `there is no user ${user}${known === undefined ? ': without auth nobody is asked who it is' : ' in auth'}`
+}
+
 interface FilesCheck extends UsersCheck {
   readonly files: Map<string, ReadUsers | string>
 }

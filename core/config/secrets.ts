@@ -107,7 +107,7 @@ interface Collection {
   readonly isSecret: boolean
 }
 
-/** Objects of secrets, by whose they are. */
+/** Objects of secrets, by whose they are. A list of users is one of names. */
 const NAMED_SECRETS = new Set(['users', 'keys'])
 const SECRET_KEY = /^(pass(word|wd|phrase)?|secret|token|(?:api|private|hmac)_?key)$/i
 
@@ -121,7 +121,9 @@ function collect(value: unknown, into: Collection): void {
   if (typeof value !== 'object' || value === null || into.seen.has(value)) return
   into.seen.add(value)
   for (const [key, member] of Object.entries(value)) {
-    const isSecret = into.isSecret || (typeof member === 'string' ? SECRET_KEY.test(key) : NAMED_SECRETS.has(key))
+    const isSecret =
+      into.isSecret ||
+      (typeof member === 'string' ? SECRET_KEY.test(key) : NAMED_SECRETS.has(key) && !(key === 'users' && Array.isArray(member)))
     collect(member, isSecret === into.isSecret ? into : { ...into, isSecret })
   }
 }

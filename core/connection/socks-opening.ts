@@ -175,6 +175,7 @@ export function replyFor(version: 4 | 5, code: ErrorCode, detail: string | null)
     case 'address_refused':
     case 'host_blocked':
     case 'quota_exceeded':
+    case 'time_refused':
       return socksReply(version, 'refused')
     case 'dns_error':
       return socksReply(version, 'hostUnreachable')

@@ -17,6 +17,28 @@ export interface Allow {
   networks?: OneOrMany<string> | undefined
   /** The only clients that are served: `'10.0.0.0/8'`. Default: every one. */
   clients?: OneOrMany<string> | undefined
+  /**
+   * When: `{ days: 'mon-fri', from: '08:00', to: '18:00', zone: 'Europe/Berlin' }`, or several. Where some name what is asked for (`hosts`, `clients`,
+   * `users`), those alone count for it, and else those that name nothing; it may be at the times of any of them. What none is for may always be.
+   * Each request and each new tunnel is asked; tunnels that are open when the time ends stay open. Default: always.
+   */
+  times?: OneOrMany<AllowedTimes> | undefined
+}
+export interface AllowedTimes {
+  /** `'mon-fri'`, `'sat'`, `'mon,wed-fri'`, or a list: those that it begins on. Default: every day. */
+  days?: OneOrMany<string> | undefined
+  /** `'08:00'`. Default: midnight. */
+  from?: string | undefined
+  /** `'18:00'`. If that is not after `from`, of the next day: `from: '22:00', to: '06:00'`. Default: midnight. */
+  to?: string | undefined
+  /** By whose clock, daylight saving included: `'Europe/Berlin'`. Default: that of this machine. */
+  zone?: string | undefined
+  /** For these hosts alone, written as in `allow.hosts`. Default: all. */
+  hosts?: OneOrMany<string> | undefined
+  /** For these clients alone: `'10.0.0.0/8'`. Default: all. */
+  clients?: OneOrMany<string> | undefined
+  /** For these users alone (`auth`). Default: all. */
+  users?: OneOrMany<string> | undefined
 }
 /**
  * Bytes both ways together, of all workers. Who has used it up is refused (429, SOCKS reply 2) until the period ends, and its tunnels are cut; a request

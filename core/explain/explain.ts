@@ -80,6 +80,12 @@ function whatIsNoId(url: string): string {
     : ''
 }
 
+interface ReadForward extends ReadRequest {
+  readonly head: RequestHead
+  /** Milliseconds since the epoch. */
+  readonly at: number
+}
+
 interface Compiled {
   readonly plan: Plan
   readonly uses: ReadonlyMap<string, UseConfig>
@@ -110,7 +116,8 @@ class Explainer {
       const { code, status, because } = step.refused!
       return { ...told, outcome: { kind: 'error', code, status, because } }
     }
-    if (this.#listener.forward !== null) return this.#explainForward(told, this.#listener.forward, { ...read, head })
+    if (this.#listener.forward !== null)
+      return this.#explainForward(told, this.#listener.forward, { ...read, head, at: asked.at ?? Date.now() })
     const tried = tryRoutes(this.#routes, new RequestFacts(head, read.ip), { all: asked.all, ...this.#subject })
     const index = tried.route === null ? -1 : this.#routes.indexOf(tried.route)
     const route = index < 0 ? null : this.#listener.routes.routes[index]!
@@ -128,7 +135,7 @@ class Explainer {
   }
 
   /** It has one route, for the place that the request names. */
-  async #explainForward(told: Explanation, forward: ForwardPlan, read: ReadRequest & { readonly head: RequestHead }): Promise<Explanation> {
+  async #explainForward(told: Explanation, forward: ForwardPlan, read: ReadForward): Promise<Explanation> {
     const { checks, refused } = await explainAdmission(this.#listener, forward, read)
     if (refused !== null) return { ...told, access: checks, outcome: refused }
     const use = this.#useSteps({ head: read.head, ip: read.ip, folder: this.#subject.folder }, null)

@@ -17,6 +17,8 @@ export interface Asked {
   readonly protocol: 'HTTP/1.0' | 'HTTP/1.1' | 'HTTP/2'
   /** Tells of every route, of however many. */
   readonly all: boolean
+  /** Milliseconds since the epoch. Default: now. */
+  readonly at?: number
   /** Instead of a request: draws the ways in, of all listeners or the one that is named. */
   readonly diagram?: boolean
   /** Instead of a request, too: what the firewall needs. */

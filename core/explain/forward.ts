@@ -9,6 +9,7 @@ import { openAuthority } from '../forward/authority.ts'
 import { makeGuard } from '../forward/guard.ts'
 import { OwnAddresses } from '../forward/own-addresses.ts'
 import { parentRuleFor } from '../forward/parent-rules.ts'
+import { isOpen, shown, type Times, type Who, wallTime } from '../forward/times.ts'
 import { blockedBy, hasPassed, proxyAuthorization } from '../http/forwarding.ts'
 import { formatDestination, type NamedDestination } from '../net/destination.ts'
 import type { RequestHead } from '../net/http1/head.ts'
@@ -24,7 +25,7 @@ export interface Admission {
   readonly refused: Outcome | null
 }
 
-export async function explainAdmission(listener: ListenerPlan, forward: ForwardPlan, { head, ip }: Asking): Promise<Admission> {
+export async function explainAdmission(listener: ListenerPlan, forward: ForwardPlan, { head, ip, at }: Asking): Promise<Admission> {
   const checks: AccessCheck[] = []
   const add = adding(checks)
   const refusedBy = (code: ErrorCode): Admission => {
@@ -34,29 +35,32 @@ export async function explainAdmission(listener: ListenerPlan, forward: ForwardP
   const { auth } = forward
   const client = addClient(forward, ip, add)
   if (client !== null) return refusedBy(client)
+  let user: string | null = null
   if (auth !== null) {
-    const { text, refusal } = await explainUser(auth, head)
+    const { text, refusal, name } = await explainUser(auth, head)
+    user = name
     if (!add('auth', text, refusal)) return refusedBy('proxy_auth_required')
   }
   if (listener.via !== null && hasPassed(head, listener.via)) {
     add('loop', '', { code: 'loop_detected', detail: `Via names this listener, ${listener.via}` })
     return refusedBy('loop_detected')
   }
-  const refused = await addPlace(forward, { destination: head.destination!, use: head.method === 'CONNECT' ? 'tunnel' : 'http' }, add)
+  const place: Place = { destination: head.destination!, use: head.method === 'CONNECT' ? 'tunnel' : 'http', who: { ip, user }, at }
+  const refused = await addPlace(forward, place, add)
   return refused === null ? { checks, refused: null } : refusedBy(refused)
 }
 
 /** The same of a client that asks by SOCKS. `refused`: why, null: it is let through. */
 export async function explainTunnel(
   forward: ForwardPlan,
-  { destination, ip }: { readonly destination: NamedDestination; readonly ip: string },
+  { destination, ip, at }: { readonly destination: NamedDestination; readonly ip: string; readonly at: number },
 ): Promise<{ readonly checks: readonly AccessCheck[]; readonly refused: ErrorCode | null }> {
   const checks: AccessCheck[] = []
   const add = adding(checks)
   const client = addClient(forward, ip, add)
   if (client !== null) return { checks, refused: client }
   if (forward.auth !== null) add('auth', 'a name and a password are wanted, which SOCKS4 has none of; taken for given here', null)
-  return { checks, refused: await addPlace(forward, { destination, use: 'tunnel' }, add) }
+  return { checks, refused: await addPlace(forward, { destination, use: 'tunnel', who: { ip, user: null }, at }, add) }
 }
 
 /** True: the rule lets it pass. */
@@ -80,11 +84,8 @@ function addClient({ access }: ForwardPlan, ip: string, add: Add): ErrorCode | n
 }
 
 /** Why it is refused; null: it is not. */
-async function addPlace(
-  forward: ForwardPlan,
-  { destination, use }: { readonly destination: NamedDestination; readonly use: Use },
-  add: Add,
-): Promise<ErrorCode | null> {
+async function addPlace(forward: ForwardPlan, asked: Place, add: Add): Promise<ErrorCode | null> {
+  const { destination, use } = asked
   const { access } = forward
   const own = new OwnAddresses()
   const refused = access.refuseDestination(destination, use, makeGuard({ opened: forward.opened, isOwn: (address) => own.has(address) }))
@@ -102,10 +103,35 @@ async function addPlace(
     add('parent', because === '' ? way : `${way}: ${because}`, null)
   }
   if (forward.intercept !== null && use === 'tunnel') add('intercept', explainInterception(forward.intercept, destination.host), null)
-  if (forward.block === null) return null
-  const list = await readBlocklist(forward.block, () => Promise.resolve())
-  const blocked = blockedBy((host) => list.match(host), destination.host)
-  return add('block', `${destination.host} is in no list`, blocked) ? null : 'host_blocked'
+  if (forward.block !== null) {
+    const list = await readBlocklist(forward.block, () => Promise.resolve())
+    const blocked = blockedBy((host) => list.match(host), destination.host)
+    if (!add('block', `${destination.host} is in no list`, blocked)) return 'host_blocked'
+  }
+  return forward.times === null ? null : addTimes(forward.times, asked, add)
+}
+
+function addTimes(times: Times, { destination: { host }, who, at }: Place, add: Add): ErrorCode | null {
+  const rules = times.rulesFor(host, who)
+  const refused = times.refuse(host, who, at)
+  if (refused === null) {
+    const open = rules.find(({ window }) => isOpen(window, at))
+    add('times', open === undefined ? `no rule is for ${host}: it may be at any time` : `it is within ${shown(open)}`, null)
+    return null
+  }
+  const next = times.opensAt(host, who, at)
+  const zone = rules[0]!.zone
+  const when = next === null ? 'never' : `next at ${wallTime(next, zone)} by the clock of ${zone}`
+  add('times', '', { ...refused, detail: `${refused.detail}; ${when}` })
+  return refused.code
+}
+
+interface Place {
+  readonly destination: NamedDestination
+  readonly use: Use
+  readonly who: Who
+  /** Milliseconds since the epoch. */
+  readonly at: number
 }
 
 /** As far as is known before the client has said which name its TLS asks for. */
@@ -137,18 +163,26 @@ function bandwidthText({ each, byUser }: UserRatesPlan): string {
 interface Asking {
   readonly head: RequestHead
   readonly ip: string
+  readonly at: number
 }
 
-async function explainUser({ users, file, check }: AuthPlan, head: RequestHead): Promise<{ text: string; refusal: Refusal | null }> {
+interface ExplainedUser {
+  readonly text: string
+  readonly refusal: Refusal | null
+  /** Null: it is not known. */
+  readonly name: string | null
+}
+
+async function explainUser({ users, file, check }: AuthPlan, head: RequestHead): Promise<ExplainedUser> {
   const field = proxyAuthorization(head)
-  if (field === null) return { text: 'a name and a password are wanted; taken for given here', refusal: null }
-  const wrong = { text: '', refusal: { code: 'proxy_auth_required', detail: 'not the name and password of a user' } as const }
+  if (field === null) return { text: 'a name and a password are wanted; taken for given here', refusal: null, name: null }
+  const wrong = { text: '', name: null, refusal: { code: 'proxy_auth_required', detail: 'not the name and password of a user' } as const }
   const credentials = credentialsIn(field)
   if (credentials === null) return wrong
   const known = new Passwords({ users, file: file === null ? null : loadUserFile(file), remembered: rememberedUsers(), now: () => 0 })
   const name = credentials.toString('utf8', 0, credentials.indexOf(58))
   if (check !== null && !known.mayBe(name))
-    return { text: `the function auth.check says whether it is ${name}; it is not asked here`, refusal: null }
+    return { text: `the function auth.check says whether it is ${name}; it is not asked here`, refusal: null, name }
   const user = await known.check(credentials, '')
-  return user === null || user === BUSY ? wrong : { text: `it is ${user}`, refusal: null }
+  return user === null || user === BUSY ? wrong : { text: `it is ${user}`, refusal: null, name: user }
 }

@@ -12,6 +12,8 @@ import { clean } from './shown.ts'
 const FORM = /^(udp|tcp|tls|socks|socks4a?|socks5h?):\/\/([^/?#\s]*?)(?::(\d{1,5}))?\/?$/i
 
 interface Question extends Pick<Asked, 'from' | 'listener'> {
+  /** Milliseconds since the epoch. */
+  readonly at: number
   readonly scheme: string
   readonly host: string
   /** Null: none was named. */
@@ -25,13 +27,14 @@ export function isPassedOn(url: string): boolean {
   return /^(?:udp|tcp|tls|socks[45]?[ah]?):/i.test(url)
 }
 
-export async function explainPassed(plan: Plan, { url, from, listener }: Asked): Promise<PassedOn> {
+export async function explainPassed(plan: Plan, { url, from, listener, at = Date.now() }: Asked): Promise<PassedOn> {
   const [, scheme, host = '', digits] = FORM.exec(url) ?? []
   if (scheme === undefined)
     return { wrong: `${clean(url)} names no place: udp://name:443, tcp://:5432, tls://name:443 and socks5://name:443 do` }
   const question = {
     from,
     listener,
+    at,
     scheme: scheme.toLowerCase(),
     host: host.toLowerCase(),
     port: digits === undefined ? null : Number(digits),
@@ -86,7 +89,7 @@ function connection(listener: TcpListenerPlan, { scheme, host, from }: Question)
 }
 
 async function explainSocks(plan: Plan, question: Question): Promise<PassedOn> {
-  const { listener: name, host, port, scheme, from } = question
+  const { listener: name, host, port, scheme, from, at } = question
   const all = plan.listeners.flatMap((one): { readonly name: string; readonly forward: ForwardPlan }[] => {
     const socks = one.kind === 'socks' ? one : one.kind === 'http' ? one.socks : null
     return socks === null ? [] : [{ name: one.name, forward: socks.forward }]
@@ -96,7 +99,7 @@ async function explainSocks(plan: Plan, question: Question): Promise<PassedOn> {
     return { wrong: name === null ? 'the config has no listener that speaks SOCKS' : `there is no listener ${name} that speaks SOCKS` }
   const destination = port === null ? null : parseDestination(`${host}:${port}`, null)
   if (destination === null) return { wrong: 'what a client of SOCKS asks for is a host and a port: socks5://example.com:443' }
-  const { checks, refused } = await explainTunnel(found.forward, { destination, ip: from })
+  const { checks, refused } = await explainTunnel(found.forward, { destination, ip: from, at })
   const version = scheme.startsWith('socks4') ? 'SOCKS4' : 'SOCKS5'
   // RFC 1928 §6; of version 4 there is one for all.
   const answer =

@@ -52,7 +52,7 @@ export abstract class Entering extends ServingExchange {
     // Another host would slip past what was asked about this one, and its certificate was never looked at.
     if (parseDestination(request.host, destination.port)?.host !== name) return this.fail('misdirected_request', `it came to ${name}`)
     request.destination = destination
-    const refused = refusalInside(forward, destination, name)
+    const refused = refusalInside(forward, destination, name, { ip: this.ip, user })
     if (refused !== null) this.fail(refused.code, refused.detail)
     else this.admit(forward)
   }
@@ -90,8 +90,9 @@ export abstract class Entering extends ServingExchange {
   private admit(forward: Forwarding): void {
     const { via } = this.service.listener
     if (via !== null && hasPassed(this.request, via)) return this.fail('loop_detected', null)
+    const { destination, user } = this.request
     const isTunnel = this.connects || this.downstream.inside !== null
-    const refused = refusalOf(forward, this.request.destination!, isTunnel ? 'tunnel' : 'http')
+    const refused = refusalOf(forward, destination!, isTunnel ? 'tunnel' : 'http', { ip: this.ip, user })
     if (refused !== null) this.fail(refused.code, refused.detail)
     else if ((forward.limits === null || this.isWithin(forward.limits)) && this.mayGoOn()) this.askRequest()
   }

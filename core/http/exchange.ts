@@ -210,7 +210,7 @@ export class Exchange extends Entering {
   private sendToOriginal(places: Forwarding): void {
     const { original } = this.downstream
     if (original === null) return this.fail('not_redirected', null)
-    const refused = refusalOf(places, original, 'http')
+    const refused = refusalOf(places, original, 'http', { ip: this.ip, user: null })
     if (refused === null) this.sendTo(places.upstreamTo(original, null))
     else this.fail(refused.code, refused.detail)
   }

@@ -4,6 +4,7 @@ import type { Refusal, Use } from '../forward/access.ts'
 import type { Blocks } from '../forward/blocks.ts'
 import type { Guard } from '../forward/guard.ts'
 import { type Parent, parentLine } from '../forward/parent.ts'
+import type { Who } from '../forward/times.ts'
 import type { NamedDestination } from '../net/destination.ts'
 import { findLine, trimmed } from '../net/http1/fields.ts'
 import type { RequestHead } from '../net/http1/head.ts'
@@ -24,6 +25,8 @@ export interface Forwarding {
   readonly blocks: Blocks | null
   /** Null: nobody is limited. */
   readonly limits: UserLimits | null
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number
   /** Null: no tunnel ends here. */
   readonly interception: Interception | null
   /** Directly, or by a tunnel of a parent's. `tls`: as the client of a place; null: what is said there is not this proxy's. */
@@ -39,14 +42,24 @@ export function askParent(head: RequestHead, parent: Parent | null): string {
 }
 
 /** Null: it may be reached, as far as that can be told by what the client names. */
-export function refusalOf({ plan, guard, blocks }: Forwarding, destination: NamedDestination, use: Use): Refusal | null {
-  return plan.access.refuseDestination(destination, use, guard) ?? blockedBy(blocks, destination.host)
+export function refusalOf(forward: Forwarding, destination: NamedDestination, use: Use, who: Who): Refusal | null {
+  const { plan, guard, blocks } = forward
+  return (
+    plan.access.refuseDestination(destination, use, guard) ??
+    blockedBy(blocks, destination.host) ??
+    (plan.times === null ? null : plan.times.refuse(destination.host, who, forward.clock()))
+  )
 }
 
 /** The same of what TLS inside of a tunnel to there asks for. An address that may be reached stands for whatever is there. */
-export function refusalInside({ plan, blocks }: Forwarding, { kind, host }: NamedDestination, name: string): Refusal | null {
+export function refusalInside(forward: Forwarding, { kind, host }: NamedDestination, name: string, who: Who): Refusal | null {
   if (name === host) return null
-  return (kind === 'ip' ? null : plan.access.refuseHost(name)) ?? blockedBy(blocks, name)
+  const { plan, blocks } = forward
+  return (
+    (kind === 'ip' ? null : plan.access.refuseHost(name)) ??
+    blockedBy(blocks, name) ??
+    (plan.times === null ? null : plan.times.refuse(name, who, forward.clock()))
+  )
 }
 
 export function blockedBy(blocks: Blocks | null, host: string): Refusal | null {

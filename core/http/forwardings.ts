@@ -76,7 +76,7 @@ export class Forwardings {
       const list = forward.block === null ? null : blocklists.get(forward.block)!
       const blocks: Blocks | null = list === null ? null : (host) => list.match(host)
       byPlan.set(listener, {
-        ...{ plan: forward, guard, passwords, blocks, limits },
+        ...{ plan: forward, guard, passwords, blocks, limits, clock },
         interception: forward.intercept === null ? null : interceptors.get(forward.intercept)!,
         upstreamTo: (destination: NamedDestination, tls: Origination | null) => destinations.to(destination, tls),
         upstreamAsking: (destination: NamedDestination) => destinations.asking(destination),

@@ -95,7 +95,7 @@ export class Interceptions {
     const name = asked.host
     if (interceptor !== null && speaksHttp(greeting) && interceptor.reads(name, facts.ip))
       return this.#terminate(stage, tunnel, { found, name, interceptor })
-    const refused = refusalInside(forward, destination, name)
+    const refused = refusalInside(forward, destination, name, { ip: facts.ip, user: tunnel.user })
     if (refused === null) this.#pass(stage, tunnel, found, forward)
     else this.#drop(stage, found, () => facts.end(refused.code, refused.detail))
   }

@@ -131,7 +131,7 @@ export class SocksListener extends Acceptor<SocksService> implements OpeningHome
     if (request.command === 'udp') return this.#associate(opening, request.clientPort, meter)
     const { destination } = request
     facts.destination = formatDestination(destination)
-    const refused = refusalOf(this.service.forward, destination, 'tunnel')
+    const refused = refusalOf(this.service.forward, destination, 'tunnel', facts)
     if (refused === null) return this.#connect(opening, request, meter)
     facts.end(refused.code, refused.detail)
     this.#part(opening, opening, replyFor(version, refused.code, refused.detail))
@@ -172,7 +172,7 @@ export class SocksListener extends Acceptor<SocksService> implements OpeningHome
     const association = new UdpAssociation(wire, this, {
       ...{ facts, meter, localAddress: local, clientPort, deadlines, idleMs: listener.timeouts.udpIdle, counted },
       // Of the plan in force: it may outlive many.
-      refusalOf: (destination) => refusalOf(this.#forward, destination, 'tunnel'),
+      refusalOf: (destination) => refusalOf(this.#forward, destination, 'tunnel', facts),
       guard: (address) => this.#forward.guard(address),
       resolve: (name, done) => dns.resolve(name, done),
     })

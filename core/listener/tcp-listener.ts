@@ -310,7 +310,7 @@ function whereItWanted(byName: boolean, { wire, facts }: Decided, { listener, pl
   const place = named ?? original
   facts.destination = formatDestination(place)
   const { access } = places!.plan
-  return access.refuseClient(facts.ip) ?? refusalOf(places!, place, 'tunnel') ?? place
+  return access.refuseClient(facts.ip) ?? refusalOf(places!, place, 'tunnel', facts) ?? place
 }
 
 /** Whoever reaches a unix socket is. */

@@ -2,16 +2,17 @@
 import { hash } from 'node:crypto'
 import { hostname } from 'node:os'
 import { entriesOf, toList } from '../config/lists.ts'
-import { compileHosts } from '../config/match.ts'
 import { Access } from '../forward/access.ts'
 import { type Parent, parseParent } from '../forward/parent.ts'
 import type { ParentRule } from '../forward/parent-rules.ts'
 import type { Allow, ForwardOptions, Intercept, PacOptions, ParentRule as ParentRuleOptions, Users } from '../index.ts'
 import { CidrSet } from '../net/cidr.ts'
-import { canonicalAddress, parseDestination } from '../net/destination.ts'
+import { parseDestination } from '../net/destination.ts'
 import { HostCondition } from '../route/conditions.ts'
+import { compileTimes } from './compile-times.ts'
 import { resolveFile } from './compile-upstream.ts'
 import { compileQuota, compileUserRates } from './compile-user-limits.ts'
+import { canonicalHosts } from './forward-hosts.ts'
 import type { AuthPlan, BlocklistPlan, ForwardPlan, InterceptPlan, PacPlan } from './forward-plan.ts'
 
 const TUNNEL_PORTS = [443]
@@ -33,6 +34,7 @@ export function compileForward(
   const networks = toList(allow.networks ?? [])
   return Object.freeze({
     access: compileAccess({ ...allow, ports: allow.ports ?? ports }),
+    times: allow.times === undefined ? null : compileTimes(allow.times),
     auth: auth === undefined ? null : compileAuth(auth, folder),
     opened: networks.length === 0 ? null : new CidrSet(networks),
     anonymity,
@@ -66,11 +68,11 @@ function compileParents(written: ForwardOptions['parent']): ParentRule[] {
 
 function compileParentRule({ hosts, ports, via }: ParentRuleOptions, name: string, parse: (one: string) => Parent): ParentRule {
   const all = toList(hosts)
-  const names = compileHosts(all.filter((host) => !host.includes('/')))
+  const names = canonicalHosts(all.filter((host) => !host.includes('/')))
   const networks = all.filter((host) => host.includes('/'))
   return Object.freeze({
     name,
-    places: names === null ? null : { hosts: new HostCondition(names.map(canonicalHost)), networks: new CidrSet(networks) },
+    places: names === null ? null : { hosts: new HostCondition(names), networks: new CidrSet(networks) },
     ports: ports === undefined ? null : new Set(ports),
     parents: Object.freeze(via === 'direct' ? [] : toList(via).map(parse)),
   })
@@ -78,7 +80,7 @@ function compileParentRule({ hosts, ports, via }: ParentRuleOptions, name: strin
 
 export function compileIntercept({ options }: Intercept, folder: string): InterceptPlan {
   const { ca, verifyUpstream = {}, exceptAfter = Number.POSITIVE_INFINITY } = options
-  const except = entriesOf<string>(options.except).flatMap(([, host]) => compileHosts(host)?.map(canonicalHost) ?? [])
+  const except = entriesOf<string>(options.except).flatMap(([, host]) => canonicalHosts(host) ?? [])
   const upstreamCa = verifyUpstream === false ? undefined : verifyUpstream.ca
   return Object.freeze({
     cert: resolveFile(folder, ca.cert),
@@ -102,14 +104,9 @@ function compilePac({ except = [], wpad = false, proxy }: PacOptions): PacPlan {
 export function compileAccess({ clients, hosts, ports = TUNNEL_PORTS }: Allow): Access {
   return new Access({
     clients: clients === undefined ? null : new CidrSet(toList(clients)),
-    hosts: hosts === undefined ? null : (compileHosts(hosts)?.map(canonicalHost) ?? null),
+    hosts: hosts === undefined ? null : canonicalHosts(hosts),
     ports: new Set(ports),
   })
-}
-
-/** As a NamedDestination has it. */
-function canonicalHost(host: string): string {
-  return canonicalAddress(host.replace(/^\[|\]$/g, '')) ?? host.replace(/\.$/, '')
 }
 
 /**

@@ -3,6 +3,7 @@ import type { CheckUser } from '../dsl/users.ts'
 import type { Access } from '../forward/access.ts'
 import type { PacRules } from '../forward/pac.ts'
 import type { ParentRule } from '../forward/parent-rules.ts'
+import type { Times } from '../forward/times.ts'
 import type { Hook } from '../hooks.ts'
 import type { CidrSet } from '../net/cidr.ts'
 import type { NamedDestination } from '../net/destination.ts'
@@ -12,6 +13,8 @@ import type { ListenAddress } from './plan.ts'
 /** Of a listener for clients that name their destination themselves. */
 export interface ForwardPlan {
   readonly access: Access
+  /** Null: at any time. */
+  readonly times: Times | null
   /** Null: nobody is asked who it is. */
   readonly auth: AuthPlan | null
   /** Addresses that may be dialled although they are local to the machine; null: none. */

@@ -150,4 +150,21 @@ export default defineConfig({
   ])
 })
 
+test('when it may be is told for now or another time, and when it next may be', async () => {
+  const ask = await explainer(`import { defineConfig, forward } from 'sluice'
+const office = { days: 'mon-fri', from: '08:00', to: '18:00', zone: 'Europe/Berlin' } as const
+export default defineConfig({ listeners: { out: forward({ listen: '127.0.0.1:3128', allow: { times: [office, { hosts: 'help.test' }] } }) } })`)
+  const timesOf = async (url: string, at: string): Promise<string | undefined> => {
+    const { access } = await ask({ url, at: Date.parse(at) })
+    return access?.filter(({ rule }) => rule === 'times').map(({ text, isRefused }) => `${isRefused ? 'no' : 'yes'}: ${text}`)[0]
+  }
+  const rule = 'mon-fri 08:00-18:00 Europe/Berlin (allow.times[0])'
+  assert.is(await timesOf('http://a.test/', '2026-11-30T07:00:00Z'), `yes: it is within ${rule}`)
+  assert.is(
+    await timesOf('http://a.test/', '2026-12-05T12:00:00Z'),
+    `no: a.test is reached at other times: ${rule}; next at 2026-12-07 08:00 by the clock of Europe/Berlin`,
+  )
+  assert.match(String(await timesOf('http://help.test/', '2026-12-05T12:00:00Z')), /^yes: it is within every day 00:00-24:00/)
+})
+
 test.run()
