@@ -61,8 +61,8 @@ function wordsOf({ over, tiers }: Scope, isMemoryShared: () => boolean): string 
       return 'exact over all proxies that use its store'
     case 'counters':
       return isMemoryShared() ? 'exact over all workers' : 'each worker lets its part through: no memory can be shared here'
-    case 'worker':
-      return 'in each worker by itself'
+    case 'connection':
+      return 'exact for each connection'
     case 'cache':
       return ['in the memory of each worker', ...tiers.map((tier) => BEHIND[tier])].join(', ')
   }

@@ -1,4 +1,4 @@
-/** Over what a policy counts, or whose what it keeps is: all workers of the machine, each worker, or whoever uses the same store. */
+/** Over what a policy counts, or whose what it keeps is: all workers of the machine, one connection, each worker, or whoever uses the same store. */
 import { formatPath, type Path } from './positions.ts'
 import { isObject, type Plain } from './report.ts'
 import type { Parts } from './schema-parts.ts'
@@ -6,8 +6,8 @@ import type { Parts } from './schema-parts.ts'
 export interface Scope {
   readonly what: string
   readonly path: string
-  /** `counters`: all workers, where memory can be shared. */
-  readonly over: 'store' | 'counters' | 'worker' | 'cache'
+  /** `counters`: all workers, where memory can be shared. `connection`: each by itself. */
+  readonly over: 'store' | 'counters' | 'connection' | 'cache'
   /** Of a cache: what stands behind the memory of each worker. */
   readonly tiers: readonly ('shared' | 'disk' | 'store')[]
 }
@@ -23,7 +23,7 @@ export function scopesOf({ policies, listeners }: Pick<Parts, 'policies' | 'list
       case 'concurrency':
         return [scope(name, path, 'counters')]
       case 'bandwidth':
-        return [scope(name, path, 'worker')]
+        return [scope(name, path, set.key === undefined || set.key === 'connection' ? 'connection' : 'counters')]
       case 'cache':
         return [scope(name, path, 'cache', tiersOf(set))]
       default:
@@ -32,7 +32,7 @@ export function scopesOf({ policies, listeners }: Pick<Parts, 'policies' | 'list
   })
   for (const { options, path } of listeners) {
     if (isObject(options.quota)) scopes.push(scope('quota', [...path, 'quota'], 'counters'))
-    if (isObject(options.bandwidth)) scopes.push(scope('bandwidth', [...path, 'bandwidth'], 'worker'))
+    if (isObject(options.bandwidth)) scopes.push(scope('bandwidth', [...path, 'bandwidth'], 'counters'))
   }
   return scopes
 }

@@ -64,8 +64,8 @@ export interface BandwidthOptions {
 }
 /**
  * Bodies, WebSockets and other tunnels go no faster than so many bytes a second. Who has to wait is not read from meanwhile, and no deadline runs against it.
- * What exchanges with the same key have together they get in turn. Each worker counts by itself; it remembers 16,384 keys that have used some of
- * their part and have nothing under way.
+ * What exchanges with the same key have together they get in turn, over all workers of the machine. 16,384 keys at a time: one beyond that for which there is no room is
+ * paced by each worker for its part of the rate, as all are where memory cannot be shared.
  */
 export function bandwidth(options: BandwidthOptions): HttpPolicy {
   return { kind: 'policy', layer: 'http', name: 'bandwidth', options }

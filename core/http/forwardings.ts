@@ -82,7 +82,8 @@ export class Forwardings {
         upstreamAsking: (destination: NamedDestination) => destinations.asking(destination),
       })
     }
-    for (const [name, { destinations, healths }] of this.#known) {
+    for (const [name, { destinations, healths, rates }] of this.#known) {
+      if (known.get(name)?.rates !== rates) rates?.close()
       if (known.get(name)?.destinations !== destinations) destinations.retire()
       if (!known.has(name)) healths.use([])
     }

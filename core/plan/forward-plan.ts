@@ -74,7 +74,7 @@ export interface QuotaPlan {
   readonly per: string
 }
 
-/** Of users, in each worker. */
+/** Of users, over all workers. */
 export interface UserRatesPlan {
   /** Of each who is not in `byUser`. */
   readonly each: UserRatePlan

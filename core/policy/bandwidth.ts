@@ -1,7 +1,4 @@
-/**
- * `bandwidth`: bodies and tunnels go no faster than so many bytes a second for each key. A key is remembered while something of it is under way, and
- * then until it has all of its burst again.
- */
+/** `bandwidth`: bodies and tunnels go no faster than so many bytes a second for each key, over all workers, or for each connection. */
 import { parseSize } from '../config/units.ts'
 import type { BandwidthOptions } from '../dsl/traffic-policies.ts'
 import { type HookCall, makeHook } from '../hooks.ts'
@@ -13,8 +10,8 @@ import type { Paces } from './throttle.ts'
 
 export const bandwidth: PolicyKind<BandwidthOptions> = {
   isPure: false,
-  bind(options, { keep, deadlines }) {
-    const shares = keep(() => new Bandwidth(options, deadlines))
+  bind(options, context) {
+    const shares = context.keep(() => new Bandwidth(options, context))
     const { key = 'connection' } = options
     const find = key === 'connection' ? null : keyOf(key)
     return makeHook('bandwidth', {
@@ -37,11 +34,11 @@ class Bandwidth implements Kept {
   readonly #shares: Shares
   readonly #byConnection = new WeakMap<object, Paces>()
 
-  constructor({ request, response, burst }: BandwidthOptions, deadlines: PolicyContext['deadlines']) {
+  constructor({ request, response, burst }: BandwidthOptions, { deadlines, counting, id }: PolicyContext) {
     const bytes = (size: string | undefined): number | null => (size === undefined ? null : parseSize(size))
     const rates: UserRatePlan = { up: bytes(request), down: bytes(response), burst: bytes(burst) }
     this.#make = () => makePaces(rates, deadlines)
-    this.#shares = new Shares(this.#make)
+    this.#shares = new Shares({ ratesOf: () => rates, salt: id, counting, deadlines })
   }
 
   ofConnection({ connectionMark }: HookCall): Paces | null {
@@ -59,6 +56,7 @@ class Bandwidth implements Kept {
     return key === null ? null : this.#shares.take(key, (ending) => request.whenEnded(ending))
   }
 
-  /** Exchanges that are still under way go on with what they have. */
-  close(): void {}
+  close(): void {
+    this.#shares.close()
+  }
 }

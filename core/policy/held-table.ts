@@ -13,7 +13,8 @@ const WAYS = 8
 const SETS = 2_048
 export const HELD_KEYS: number = WAYS * SETS
 const SEAT_WORDS = 2
-const CLAIM = 2 ** 31
+/** Sums are below it. */
+export const CLAIM: number = 2 ** 31
 /** Other processes have changed the word each time, or are about to change what is looked at: not seen yet. */
 const MOST_TRIES = 1_000
 

@@ -3,7 +3,7 @@
  * waiting it has no timer. Nothing is kept here but who waits.
  */
 import type { Deadlines, Timed } from '../deadlines.ts'
-import { type ByteRate, TokenBucket } from './token-bucket.ts'
+import { type Bucket, type ByteRate, TokenBucket } from './token-bucket.ts'
 
 /** Of one exchange; null: as fast as may be. */
 export interface Paces {
@@ -26,25 +26,27 @@ const LEAST_BURST_SECONDS = 0.2
 export class Throttle implements Timed {
   dueAt = Number.POSITIVE_INFINITY
   slot = -1
-  readonly #bucket: TokenBucket
+  readonly #bucket: Bucket
   readonly #deadlines: Deadlines
   /** In turn. As many as there are exchanges and tunnels that share it. */
   readonly #waiting = new Set<Throttled>()
 
-  constructor({ bytesPerSecond, burst }: ByteRate, deadlines: Deadlines) {
+  /** `open`: the bucket, which others may share. Default: one of its own. */
+  constructor({ bytesPerSecond, burst }: ByteRate, deadlines: Deadlines, open: ((rate: ByteRate) => Bucket) | null = null) {
     const least = Math.ceil(bytesPerSecond * LEAST_BURST_SECONDS)
-    this.#bucket = new TokenBucket({ bytesPerSecond, burst: Math.max(burst, least) }, deadlines.read())
+    const rate = { bytesPerSecond, burst: Math.max(burst, least) }
+    this.#bucket = open?.(rate) ?? new TokenBucket(rate, deadlines.read())
     this.#deadlines = deadlines
   }
 
   /** How many bytes may pass at once; 0: others wait for theirs, or some are owed. */
   get free(): number {
-    return this.#waiting.size > 0 ? 0 : this.#bucket.available(this.#deadlines.read())
+    return this.#waiting.size > 0 || this.#bucket.othersWait ? 0 : this.#bucket.available(this.#deadlines.read())
   }
 
   /** Nobody has had any of it lately, and nobody wants any: another one would be the same. */
   get isUnused(): boolean {
-    return this.#waiting.size === 0 && this.#bucket.isFull(this.#deadlines.read())
+    return this.#waiting.size === 0 && this.#bucket.isUnused(this.#deadlines.read())
   }
 
   spend(bytes: number): void {
@@ -54,13 +56,21 @@ export class Throttle implements Timed {
   /** `onTurn` will be called, once. */
   wait(who: Throttled): void {
     this.#waiting.add(who)
-    if (this.slot < 0) this.#deadlines.add(this)
+    if (this.slot < 0) {
+      this.#deadlines.add(this)
+      this.#bucket.tellWaiting(this.#waiting.size)
+    }
     if (this.dueAt === Number.POSITIVE_INFINITY) this.#setDue()
   }
 
   leave(who: Throttled): void {
     this.#waiting.delete(who)
-    if (this.#waiting.size === 0) this.#deadlines.remove(this)
+    if (this.#waiting.size === 0) this.#rest()
+  }
+
+  /** Nobody has it any more. */
+  close(): void {
+    this.#bucket.close()
   }
 
   onDeadline(): void {
@@ -75,12 +85,18 @@ export class Throttle implements Timed {
       if (after < left) turns = this.#waiting.size + 1
       left = after
     }
-    if (this.#waiting.size === 0) this.#deadlines.remove(this)
-    else this.#setDue()
+    if (this.#waiting.size === 0) return this.#rest()
+    this.#bucket.tellWaiting(this.#waiting.size)
+    this.#setDue()
+  }
+
+  #rest(): void {
+    this.#deadlines.remove(this)
+    this.#bucket.tellWaiting(0)
   }
 
   #left(): number {
-    return this.#bucket.available(this.#deadlines.now)
+    return this.#bucket.mayTake(this.#deadlines.now)
   }
 
   #setDue(): void {

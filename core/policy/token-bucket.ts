@@ -9,7 +9,29 @@ export interface ByteRate {
   readonly burst: number
 }
 
-export class TokenBucket {
+/** On one clock, in milliseconds. */
+export interface Bucket {
+  /** Whole bytes that may pass now; 0 while any are owed. */
+  available(now: number): number
+  /** Of those, what this process may take for who waits in it. */
+  mayTake(now: number): number
+  /** So many have passed, whether there were as many or not. */
+  spend(bytes: number, now: number): void
+  /** Milliseconds until who waits may have so many, or a whole burst if that is less. 0: now. */
+  waitMs(bytes: number, now: number): number
+  /** Another one, made now for the same key, would be the same. */
+  isUnused(now: number): boolean
+  /** Who waits elsewhere comes first. */
+  readonly othersWait: boolean
+  /** So many wait in this process. */
+  tellWaiting(count: number): void
+  /** Nobody has it any more. */
+  close(): void
+}
+
+/** Of this process alone. */
+export class TokenBucket implements Bucket {
+  readonly othersWait = false
   readonly #perMs: number
   readonly #burst: number
   /** Negative: owed. */
@@ -23,29 +45,32 @@ export class TokenBucket {
     this.#at = now
   }
 
-  /** Whole bytes that may pass now; 0 while any are owed. */
   available(now: number): number {
     this.#fill(now)
     return Math.max(0, Math.floor(this.#bytes))
   }
 
-  /** So many have passed, whether there were as many or not. */
+  mayTake(now: number): number {
+    return this.available(now)
+  }
+
   spend(bytes: number, now: number): void {
     this.#fill(now)
     this.#bytes -= bytes
   }
 
-  /** Milliseconds until so many may pass, or a whole burst if that is less. 0: now. */
   waitMs(bytes: number, now: number): number {
     this.#fill(now)
     return Math.max(0, (Math.min(bytes, this.#burst) - this.#bytes) / this.#perMs)
   }
 
-  /** As if nothing had passed for long: it need not be remembered. */
-  isFull(now: number): boolean {
+  isUnused(now: number): boolean {
     this.#fill(now)
     return this.#bytes >= this.#burst
   }
+
+  tellWaiting(): void {}
+  close(): void {}
 
   /** A clock that went back adds nothing. */
   #fill(now: number): void {

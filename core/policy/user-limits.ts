@@ -4,7 +4,7 @@ import type { ForwardPlan, UserRatesPlan } from '../plan/forward-plan.ts'
 import type { Counting } from './counting.ts'
 import { type Meter, Quotas } from './quota.ts'
 import { networkOf } from './request-key.ts'
-import { makePaces, Shares } from './shares.ts'
+import { Shares } from './shares.ts'
 import type { Paces } from './throttle.ts'
 
 export interface LimitsEnvironment {
@@ -30,11 +30,11 @@ export class UserLimits {
     before: UserRates | null,
     environment: LimitsEnvironment,
   ): UserLimits | null {
-    const { counting, deadlines, clock } = environment
+    const { counting, clock } = environment
     if (quota === null && bandwidth === null) return null
     const quotas = quota === null ? null : new Quotas(quota, `quota ${listener}`, counting, clock)
     const isSame = bandwidth !== null && before?.plan.key === bandwidth.key
-    return new UserLimits(quotas, bandwidth === null ? null : isSame ? before : new UserRates(bandwidth, deadlines))
+    return new UserLimits(quotas, bandwidth === null ? null : isSame ? before : new UserRates(bandwidth, listener, environment))
   }
 
   /** Goes on into the next plan if it says the same. */
@@ -57,10 +57,15 @@ export class UserRates {
   readonly plan: UserRatesPlan
   readonly #shares: Shares
 
-  constructor(plan: UserRatesPlan, deadlines: Deadlines) {
+  constructor(plan: UserRatesPlan, listener: string, { counting, deadlines }: LimitsEnvironment) {
     this.plan = plan
     const ratesOf = (key: string) => (key.startsWith('=') ? plan.byUser.get(key.slice(1)) : undefined) ?? plan.each
-    this.#shares = new Shares((key) => makePaces(ratesOf(key), deadlines))
+    this.#shares = new Shares({ ratesOf, salt: `${listener} ${plan.key}`, counting, deadlines })
+  }
+
+  /** No plan has it any more; what is under way goes on with it. */
+  close(): void {
+    this.#shares.close()
   }
 
   take(user: string | null, ip: string, whenEnded: (ending: () => void) => void): Paces | null {

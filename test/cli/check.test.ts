@@ -62,16 +62,16 @@ test('a line for each policy that counts or keeps something: over what', () => {
   const scopes = [
     { what: 'rateLimit', path: 'listeners.web.use[0]', over: 'counters', tiers: [] },
     { what: 'rateLimit', path: 'use[1]', over: 'store', tiers: [] },
-    { what: 'bandwidth', path: 'listeners.out.bandwidth', over: 'worker', tiers: [] },
+    { what: 'bandwidth', path: 'use[3]', over: 'connection', tiers: [] },
     { what: 'cache', path: 'use[2]', over: 'cache', tiers: ['shared', 'disk'] },
   ] as const
   const told = (isShared: boolean): string => scopesOf(whole([], { facts: { ...facts, scopes } }), () => isShared)
   assert.is(
     told(true),
-    `  rateLimit  listeners.web.use[0]     exact over all workers
-  rateLimit  use[1]                   exact over all proxies that use its store
-  bandwidth  listeners.out.bandwidth  in each worker by itself
-  cache      use[2]                   in the memory of each worker, then one copy for all workers in shared memory, then one copy for all workers on disk`,
+    `  rateLimit  listeners.web.use[0]  exact over all workers
+  rateLimit  use[1]                exact over all proxies that use its store
+  bandwidth  use[3]                exact for each connection
+  cache      use[2]                in the memory of each worker, then one copy for all workers in shared memory, then one copy for all workers on disk`,
   )
   assert.match(told(false), /use\[0\] +each worker lets its part through: no memory can be shared here/)
   assert.is(

@@ -13,7 +13,13 @@ test('policies of listeners, routes, groups and TCP, and the limits of users', (
     {
       path: '/a/*',
       use: [kept],
-      routes: [{ path: '/a/b', use: [bandwidth({ response: '1mb' }), concurrency({ key: 'ip', limit: 5 })], to: 'http://127.0.0.1:1' }],
+      routes: [
+        {
+          path: '/a/b',
+          use: [bandwidth({ response: '1mb' }), concurrency({ key: 'ip', limit: 5 }), bandwidth({ key: 'ip', response: '1mb' })],
+          to: 'http://127.0.0.1:1',
+        },
+      ],
     },
   ]
   const config = {
@@ -27,11 +33,12 @@ test('policies of listeners, routes, groups and TCP, and the limits of users', (
   assert.equal(found, [
     'rateLimit listeners.web.use[1] counters',
     'cache listeners.web.routes[0].use[0] cache disk',
-    'bandwidth listeners.web.routes[0].routes[0].use[0] worker',
+    'bandwidth listeners.web.routes[0].routes[0].use[0] connection',
     'concurrency listeners.web.routes[0].routes[0].use[1] counters',
+    'bandwidth listeners.web.routes[0].routes[0].use[2] counters',
     'rateLimit listeners.raw.use[0] store',
     'quota listeners.out.quota counters',
-    'bandwidth listeners.out.bandwidth worker',
+    'bandwidth listeners.out.bandwidth counters',
   ])
 })
 

@@ -9,6 +9,7 @@ import * as assert from 'uvu/assert'
 import { type BandwidthOptions, bandwidth, cache, files, http, respond } from '../../core/index.ts'
 import { RequestHead } from '../../core/net/http1/head.ts'
 import { bandwidth as kind } from '../../core/policy/bandwidth.ts'
+import { Counting, counterBytes, seeded } from '../../core/policy/counting.ts'
 import { type Client, connect } from '../support/client.ts'
 import { eventually } from '../support/deadline.ts'
 import { answer, type Origin, startOrigin } from '../support/origin.ts'
@@ -30,8 +31,8 @@ const file = join(folder, 'body.txt')
 writeFileSync(file, BODY)
 
 /** Behind `bandwidth`, on a clock that the test turns. */
-async function start(origin: Origin, options: BandwidthOptions) {
-  const { deadlines, turn } = turnable()
+async function start(origin: Origin, options: BandwidthOptions, clock = turnable(), counting = new Counting()) {
+  const { deadlines, turn } = clock
   const web = http({
     listen: ':8080',
     trust: ['127.0.0.1'],
@@ -44,7 +45,7 @@ async function start(origin: Origin, options: BandwidthOptions) {
       { to: origin.address },
     ],
   })
-  const proxy = await startProxy({ config: { listeners: { web } }, deadlines })
+  const proxy = await startProxy({ config: { listeners: { web } }, deadlines, parts: { counting } })
   return { proxy, deadlines, turn }
 }
 
@@ -107,6 +108,45 @@ for (const [what, path, reply] of [
     await until(() => deadlines.nextDueAt > deadlines.read() + 30_000)
   })
 }
+
+test('two workers send no more together to who has the same key, and each some of it', async () => {
+  await using origin = await startOrigin(() => answer(BODY))
+  const memory = seeded(new ArrayBuffer(counterBytes(8)))
+  const clock = turnable()
+  const ofWorker = (seat: number) => new Counting({ shared: { memory, seats: 8, seat }, workers: 2 })
+  const options: BandwidthOptions = { response: '10kb', burst: '10kb', key: 'ip' }
+  const { proxy: one } = await start(origin, options, clock, ofWorker(0))
+  await using _ = one
+  const { proxy: other } = await start(origin, options, clock, ofWorker(1))
+  await using __ = other
+  using a = await one.connect()
+  using b = await other.connect()
+  a.send(get('/'))
+  await until(() => came(a) >= 10 * KB)
+  b.send(get('/'))
+  const both = (): number => came(a) + came(b)
+  const done = Promise.all([a.response(), b.response()])
+  for (let second = 1; second < 5; second++) {
+    for (const proxy of [one, other]) await settle(proxy)
+    const most = 10 * KB * second + 800
+    assert.ok(both() <= most, `${both()} of ${most}`)
+    const before = [came(a), came(b)] as const
+    for (let i = 0; i < 5; i++) {
+      clock.turn(200)
+      for (const proxy of [one, other]) await settle(proxy)
+    }
+    if (second > 1) assert.ok(came(a) - before[0] > 3 * KB && came(b) - before[1] > 3 * KB, `${before} ${came(a)} ${came(b)}`)
+  }
+  let isOver = false
+  void done.finally(() => {
+    isOver = true
+  })
+  while (!isOver) {
+    clock.turn(1_000)
+    await settle(one)
+  }
+  for (const { text } of await done) assert.is(text === BODY, true)
+})
 
 test('over HTTP/2, two streams of one connection share its part', async () => {
   await using origin = await startOrigin(() => answer(BODY))

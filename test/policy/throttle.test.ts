@@ -35,7 +35,7 @@ test('what passed beyond what there was is owed, and a clock that goes back brin
   const bucket = new TokenBucket({ bytesPerSecond: 1000, burst: 500 }, 0)
   bucket.spend(2_500, 0)
   assert.equal([bucket.available(1_000), bucket.waitMs(1, 1_000), bucket.available(2_000), bucket.waitMs(1, 2_001)], [0, 1_001, 0, 0])
-  assert.equal([bucket.available(1_000), bucket.available(2_100), bucket.isFull(2_500), bucket.isFull(2_499)], [1, 100, true, true])
+  assert.equal([bucket.available(1_000), bucket.available(2_100), bucket.isUnused(2_500), bucket.isUnused(2_499)], [1, 100, true, true])
 })
 
 /** Somebody who wants as much as can be had. */
