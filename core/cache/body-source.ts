@@ -4,6 +4,8 @@
  */
 // Also for programs that import types of hooks and do not list that one.
 /// <reference path="../net/latin1.d.ts" />
+import { flat } from './flat-text.ts'
+
 export interface BodyReader {
   /** There is more, or it is complete. */
   onMore(): void
@@ -12,28 +14,46 @@ export interface BodyReader {
 }
 
 const FIRST_BYTES = 16_384
+/** One up to here that comes in one piece stays text, as it leaves: a buffer of its own would take 400 bytes more, and a microsecond to make. */
+const TEXT_BYTES = 4096
 const EMPTY = Buffer.alloc(0)
 
 export class BodySource {
-  bytes: Buffer
-  /** Valid are [0, filled). */
+  /** Of it are valid. */
   filled = 0
   state: 'growing' | 'complete' | 'broken' = 'growing'
+  /** All of it, as latin1; null: `bytes` has it. */
+  text: string | null = null
+  /** Exact; -1: not known. */
+  readonly #length: number
+  #bytes: Buffer | null = null
   /** As many as wait for this body. */
-  readonly #readers = new Set<BodyReader>()
+  #readers: Set<BodyReader> | null = null
   /** Those who are sent it: as long as there are any it takes its room, kept or not. */
   #holders = 0
-  #freed: (() => void)[] = []
+  #freed: (() => void)[] | null = null
   /** The same in other codings, by their names; null: in none. */
   coded: Map<string, BodySource> | null = null
 
   /** `length`: exact; -1: not known. */
   constructor(length: number) {
-    this.bytes = length > 0 ? Buffer.allocUnsafeSlow(length) : EMPTY
+    this.#length = length
+  }
+
+  /** Valid are [0, filled). Of one that is text they are made anew for each who asks. */
+  get bytes(): Buffer {
+    if (this.text !== null) return Buffer.from(this.text, 'latin1')
+    this.#bytes ??= this.#length > 0 ? Buffer.allocUnsafeSlow(this.#length) : EMPTY
+    return this.#bytes
+  }
+
+  /** What it takes of memory. */
+  get room(): number {
+    return this.#bytes === null ? this.filled : this.#bytes.length
   }
 
   get hasReaders(): boolean {
-    return this.#readers.size > 0
+    return this.#readers !== null && this.#readers.size > 0
   }
 
   get isHeld(): boolean {
@@ -52,35 +72,41 @@ export class BodySource {
   }
 
   release(): void {
-    if (--this.#holders > 0) return
-    for (const tell of this.#freed.splice(0)) tell()
+    if (--this.#holders > 0 || this.#freed === null) return
+    const freed = this.#freed
+    this.#freed = null
+    for (const tell of freed) tell()
   }
 
   /** Told once nobody holds it. */
   whenFree(tell: () => void): void {
+    this.#freed ??= []
     this.#freed.push(tell)
   }
 
   /** Tells it from now on. */
   join(reader: BodyReader): void {
-    if (this.state === 'growing') this.#readers.add(reader)
+    if (this.state !== 'growing') return
+    this.#readers ??= new Set()
+    this.#readers.add(reader)
   }
 
   leave(reader: BodyReader): void {
-    this.#readers.delete(reader)
+    if (this.#readers !== null) this.#readers.delete(reader)
   }
 
   push(bytes: Buffer, from: number, to: number): void {
-    this.#makeRoom(to - from)
-    bytes.copy(this.bytes, this.filled, from, to)
+    const own = this.#makeRoom(to - from)
+    bytes.copy(own, this.filled, from, to)
     this.filled += to - from
   }
 
   /** The same as latin1. */
   pushText(text: string): void {
-    this.#makeRoom(text.length)
-    this.bytes.latin1Write(text, this.filled)
-    this.filled += text.length
+    const { length } = text
+    if (length === this.#length && length <= TEXT_BYTES && this.filled === 0) this.text = flat(text)
+    else this.#makeRoom(length).latin1Write(text, this.filled)
+    this.filled += length
   }
 
   /** So many bytes more were written into `bytes` where the filled ones end. */
@@ -90,16 +116,17 @@ export class BodySource {
 
   /** What was pushed is there for all. */
   advance(): void {
+    if (this.#readers === null) return
     for (const reader of [...this.#readers]) if (this.#readers.has(reader)) reader.onMore()
   }
 
   complete(): void {
     this.state = 'complete'
     // A quarter of a buffer is not left empty for as long as the body is kept.
-    if (this.bytes.length - this.filled > this.filled >> 2) {
+    if (this.#bytes !== null && this.#bytes.length - this.filled > this.filled >> 2) {
       const exact = Buffer.allocUnsafeSlow(this.filled)
-      this.bytes.copy(exact, 0, 0, this.filled)
-      this.bytes = exact
+      this.#bytes.copy(exact, 0, 0, this.filled)
+      this.#bytes = exact
     }
     this.#tell((reader) => reader.onMore())
   }
@@ -111,16 +138,21 @@ export class BodySource {
   }
 
   #tell(say: (reader: BodyReader) => void): void {
+    if (this.#readers === null) return
     const readers = [...this.#readers]
-    this.#readers.clear()
+    this.#readers = null
     for (const reader of readers) say(reader)
   }
 
-  #makeRoom(more: number): void {
+  #makeRoom(more: number): Buffer {
+    const { bytes } = this
     const needed = this.filled + more
-    if (needed <= this.bytes.length) return
-    const grown = Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, this.bytes.length * 2, needed))
-    this.bytes.copy(grown, 0, 0, this.filled)
-    this.bytes = grown
+    this.text = null
+    if (needed > bytes.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, bytes.length * 2, needed))
+      bytes.copy(grown, 0, 0, this.filled)
+      this.#bytes = grown
+    } else this.#bytes = bytes
+    return this.#bytes!
   }
 }

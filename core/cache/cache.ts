@@ -8,7 +8,7 @@ import { type DiskLimits, DiskTier } from './disk/disk-tier.ts'
 import { ownHome } from './disk/shared-memory-folder.ts'
 import { Flight, type FlightHome, type FlightParts } from './flight.ts'
 import { joinPart } from './joined-parts.ts'
-import { isSameVariant, type KeyRecord, type MemoryLimits, MemoryStore } from './memory-store.ts'
+import { isSameVariant, type KeyRecord, type MemoryLimits, MemoryStore, without } from './memory-store.ts'
 import { isPurged, type Purge } from './purge.ts'
 import { Recall, type RecallHome } from './recall.ts'
 import { RecentPurges } from './recent-purges.ts'
@@ -117,8 +117,10 @@ export class Cache implements FlightHome, RecallHome, TierHome {
   /** `isListed`: others may wait for it. */
   launch(parts: FlightParts, isListed: boolean): Flight {
     const flight = new Flight(this, parts)
-    if (isListed) this.store.open(parts.key, parts.url).pending.push(flight)
-    else this.#unlisted.add(flight)
+    if (isListed) {
+      const record = this.store.open(parts.key, parts.url)
+      record.pending = record.pending.length === 0 ? [flight] : [...record.pending, flight]
+    } else this.#unlisted.add(flight)
     return flight
   }
 
@@ -129,7 +131,7 @@ export class Cache implements FlightHome, RecallHome, TierHome {
     if (this.#unlisted.delete(flight)) return
     const record = this.store.find(flight.key)
     if (record === undefined) return
-    record.pending = record.pending.filter((other) => other !== flight)
+    record.pending = without(record.pending, flight)
     this.store.tidy(record)
   }
 
@@ -254,7 +256,7 @@ export class Cache implements FlightHome, RecallHome, TierHome {
   #purgeMemory(purge: Purge): number {
     const now = this.clock()
     let count = 0
-    const all = purge.kind === 'url' ? [...this.store.ofUrl(purge.url)] : [...this.store.records()]
+    const all = purge.kind === 'url' ? this.store.ofUrl(purge.url) : [...this.store.records()]
     for (const record of all) {
       for (const flight of record.pending) this.#purgeFlight(flight, purge)
       for (const response of keptOf(record)) {

@@ -44,11 +44,20 @@ export function noDirectives(): ResponseDirectives {
   }
 }
 
-export function readResponseDirectives(text: string | null): ResponseDirectives {
+/** The same object for the same text, most of the time: an endpoint says the same of most of its answers. */
+export function readResponseDirectives(text: string | null): Readonly<ResponseDirectives> {
+  if (text === null) return NOTHING
+  if (text === lastText) return lastFound
   const found = noDirectives()
-  if (text !== null) eachDirective(text, (name, value) => applyDirective(found, name, value))
+  eachDirective(text, (name, value) => applyDirective(found, name, value))
+  lastText = text
+  lastFound = found
   return found
 }
+
+const NOTHING: Readonly<ResponseDirectives> = noDirectives()
+let lastText = ''
+let lastFound = NOTHING
 
 /** One directive of a response, by its lower-case name. */
 export function applyDirective(found: ResponseDirectives, name: string, value: string | null): void {

@@ -53,7 +53,7 @@ export class Flight implements Inflow, Timed {
   #isOver = false
   readonly #home: FlightHome
   /** As many as there are exchanges that wait for it. */
-  readonly #waiters = new Set<Waiter>()
+  #waiters: Set<Waiter> | null = null
 
   constructor(home: FlightHome, { key, url, vary, variant, range }: FlightParts) {
     this.#home = home
@@ -70,6 +70,7 @@ export class Flight implements Inflow, Timed {
   wait(waiter: Waiter, waitMs: number): void {
     if (this.slot < 0) this.#home.deadlines.add(this)
     if (this.dueAt === Number.POSITIVE_INFINITY) this.dueAt = this.#home.deadlines.in(waitMs)
+    this.#waiters ??= new Set()
     this.#waiters.add(waiter)
   }
 
@@ -81,7 +82,7 @@ export class Flight implements Inflow, Timed {
   }
 
   leave(waiter: Waiter): void {
-    this.#waiters.delete(waiter)
+    this.#waiters?.delete(waiter)
   }
 
   /** Who comes now gets it as it comes. */
@@ -90,7 +91,7 @@ export class Flight implements Inflow, Timed {
   }
 
   get isShared(): boolean {
-    return this.#waiters.size > 0 || this.response?.body.hasReaders === true
+    return (this.#waiters !== null && this.#waiters.size > 0) || this.response?.body.hasReaders === true
   }
 
   /** It takes too long: they go their own way. */
@@ -108,6 +109,7 @@ export class Flight implements Inflow, Timed {
   begin(response: StoredResponse, matches: (request: RequestHead) => boolean): void {
     this.response = response
     if (response.length >= 0) return this.#release((waiter) => (matches(waiter.request) ? waiter.serve(response) : waiter.retry(false)))
+    if (this.#waiters === null) return
     const others = [...this.#waiters].filter((waiter) => !matches(waiter.request))
     for (const waiter of others) this.#waiters.delete(waiter)
     later(others, (waiter) => waiter.retry(false))
@@ -190,8 +192,9 @@ export class Flight implements Inflow, Timed {
 
   #release(say: (waiter: Waiter) => void): void {
     this.dueAt = Number.POSITIVE_INFINITY
+    if (this.#waiters === null) return
     const waiters = [...this.#waiters]
-    this.#waiters.clear()
+    this.#waiters = null
     later(waiters, say)
   }
 }

@@ -17,7 +17,7 @@ export interface FreshnessRules {
 
 /** What an answer says of its use by caches. */
 export interface Freshness {
-  readonly directives: ResponseDirectives
+  readonly directives: Readonly<ResponseDirectives>
   /** Seconds it is fresh; 0: it has to be asked about each time. */
   readonly lifetime: number
   /** The answer itself, or the config, says how long; else it was guessed, or there is nothing. */

@@ -22,13 +22,18 @@ export interface KeyRecord<Pending> {
   /** Of which other keys may be, too. */
   readonly url: string
   /** The newest first. */
-  responses: StoredResponse[]
+  responses: readonly StoredResponse[]
   /** Those of which only some of the body is kept; null: there are none, as mostly. */
-  parts: StoredResponse[] | null
+  parts: readonly StoredResponse[] | null
   /** What is being fetched, and may be waited for. */
-  pending: Pending[]
+  pending: readonly Pending[]
   /** Answers to it were not for keeping: until then nobody waits for another's. */
   mark: Mark | null
+  /** Others of the same URL. */
+  next: KeyRecord<Pending> | null
+  previous: KeyRecord<Pending> | null
+  /** False: there was nothing left to know. */
+  isKnown: boolean
 }
 
 /** "Not for keeping", kept: it takes part in eviction like an answer. */
@@ -56,8 +61,8 @@ export interface StoreCounts {
 export class MemoryStore<Pending> {
   #limits: MemoryLimits
   readonly #records = new Map<string, KeyRecord<Pending>>()
-  /** As many as there are records. */
-  readonly #byUrl = new Map<string, Set<KeyRecord<Pending>>>()
+  /** The first of each URL. */
+  readonly #byUrl = new Map<string, KeyRecord<Pending>>()
   readonly #kept = new Sieve<StoredResponse | Mark>()
   /** Of bodies that are still coming. */
   #reserved = 0
@@ -91,27 +96,32 @@ export class MemoryStore<Pending> {
   open(key: string, url: string): KeyRecord<Pending> {
     let record = this.#records.get(key)
     if (record === undefined) {
-      record = { key, url, responses: [], parts: null, pending: [], mark: null }
+      const next = this.#byUrl.get(url) ?? null
+      record = { key, url, responses: NONE, parts: null, pending: NONE, mark: null, next, previous: null, isKnown: true }
+      if (next !== null) next.previous = record
       this.#records.set(key, record)
-      const others = this.#byUrl.get(url)
-      if (others === undefined) this.#byUrl.set(url, new Set([record]))
-      else others.add(record)
+      this.#byUrl.set(url, record)
     }
     return record
   }
 
-  ofUrl(url: string): Iterable<KeyRecord<Pending>> {
-    return this.#byUrl.get(url) ?? []
+  ofUrl(url: string): KeyRecord<Pending>[] {
+    const records: KeyRecord<Pending>[] = []
+    for (let record = this.#byUrl.get(url) ?? null; record !== null; record = record.next) records.push(record)
+    return records
   }
 
   /** Forgets a key of which nothing is known any more. */
   tidy(record: KeyRecord<Pending>): void {
     if (record.responses.length > 0 || record.parts !== null || record.pending.length > 0 || record.mark !== null) return
-    if (this.#records.get(record.key) !== record) return
+    if (!record.isKnown) return
+    record.isKnown = false
     this.#records.delete(record.key)
-    const others = this.#byUrl.get(record.url)!
-    others.delete(record)
-    if (others.size === 0) this.#byUrl.delete(record.url)
+    const { next, previous } = record
+    if (next !== null) next.previous = previous
+    if (previous !== null) previous.next = next
+    else if (next !== null) this.#byUrl.set(record.url, next)
+    else this.#byUrl.delete(record.url)
   }
 
   /** False: there is no room for a body that is to come; `bytes` may be less than it becomes. */
@@ -143,8 +153,8 @@ export class MemoryStore<Pending> {
     if (response.size > this.#limits.bytes) return this.tidy(record)
     this.#makeRoom(response.size)
     // Making room may have forgotten the key.
-    const kept = this.open(response.key, response.url)
-    if (response.pieces === null) kept.responses.unshift(response)
+    const kept = record.isKnown ? record : this.open(response.key, response.url)
+    if (response.pieces === null) kept.responses = kept.responses.length === 0 ? [response] : [response, ...kept.responses]
     else kept.parts = [response, ...(kept.parts ?? [])]
     this.#kept.add(response)
   }
@@ -164,8 +174,11 @@ export class MemoryStore<Pending> {
     }
     const record = this.#records.get(response.key)
     if (record === undefined) return
-    if (response.pieces === null) record.responses = record.responses.filter((other) => other !== response)
-    else record.parts = without(record.parts, response)
+    if (response.pieces === null) record.responses = without(record.responses, response)
+    else if (record.parts !== null) {
+      const left = without(record.parts, response)
+      record.parts = left.length === 0 ? null : left
+    }
     this.tidy(record)
   }
 
@@ -173,10 +186,10 @@ export class MemoryStore<Pending> {
   lend(body: BodySource): void {
     if (body.coded !== null) for (const coded of body.coded.values()) this.lend(coded)
     if (!body.isHeld) return
-    const { length } = body.bytes
-    this.#lent += length
+    const { room } = body
+    this.#lent += room
     body.whenFree(() => {
-      this.#lent -= length
+      this.#lent -= room
     })
   }
 
@@ -221,9 +234,13 @@ export class MemoryStore<Pending> {
   }
 }
 
-function without(list: readonly StoredResponse[] | null, response: StoredResponse): StoredResponse[] | null {
-  const left = list?.filter((other) => other !== response) ?? []
-  return left.length === 0 ? null : left
+/** There are many keys, most of them with one answer: lists are as long as what is in them, and none is made for nothing. */
+const NONE: readonly never[] = []
+
+/** The same list without that one. */
+export function without<T>(list: readonly T[], one: T): readonly T[] {
+  if (list.length === 1 && list[0] === one) return NONE
+  return list.filter((other) => other !== one)
 }
 
 /** What answers to one key are told apart by. */

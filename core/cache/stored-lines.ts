@@ -4,6 +4,7 @@ import { loosenResponse } from '../net/http1/loosen.ts'
 
 /** Written anew for each answer. */
 const NOT_KEPT = new Set(['content-length', 'age'])
+const NOT_KEPT_LENGTHS = (1 << 14) | (1 << 3)
 /** A 304 is about the body that is kept, not about another one. */
 const NOT_UPDATED = new Set([...NOT_KEPT, 'content-encoding', 'content-range', 'content-type', 'set-cookie'])
 /** What a 304 to a client tells (RFC 9110 §15.4.5). */
@@ -11,10 +12,7 @@ const TOLD = new Set(['cache-control', 'cdn-cache-control', 'content-location', 
 
 /** `date`: what to say where the endpoint said nothing (RFC 9110 §6.6.1). */
 export function linesToKeep(head: ResponseHead, date: string): string {
-  let lines = ''
-  head.forEach((name, value) => {
-    if (!NOT_KEPT.has(name.toLowerCase())) lines += `${name}: ${value}\r\n`
-  })
+  const lines = withoutNamed(head.lines(), (name) => NOT_KEPT.has(name), NOT_KEPT_LENGTHS)
   return head.hasDate ? lines : `${lines}Date: ${date}\r\n`
 }
 
@@ -63,13 +61,18 @@ export function linesOf416(lines: string): string {
   return withoutNamed(lines, (name) => name.startsWith('content-') || name === 'etag' || name === 'last-modified')
 }
 
-function withoutNamed(lines: string, isOut: (name: string) => boolean): string {
+/** `lengths`: a bit for each length (modulo 32) of a name that `isOut` may be true of. */
+function withoutNamed(lines: string, isOut: (name: string) => boolean, lengths = -1): string {
   let left = ''
+  let from = 0
   for (let at = 0; at < lines.length; ) {
-    const end = lines.indexOf('\r\n', at) + 2
-    const name = lines.slice(at, lines.indexOf(':', at)).toLowerCase()
-    if (!isOut(name)) left += lines.slice(at, end)
+    const colon = lines.indexOf(':', at)
+    const end = lines.indexOf('\n', colon) + 1
+    if ((lengths & (1 << (colon - at))) !== 0 && isOut(lines.slice(at, colon).toLowerCase())) {
+      left += lines.slice(from, at)
+      from = end
+    }
     at = end
   }
-  return left
+  return left + lines.slice(from)
 }

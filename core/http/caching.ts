@@ -98,6 +98,16 @@ export abstract class CachingExchange extends Responding implements StoredTaker 
     return this.downstream.sendBody('', bytes, from, to)
   }
 
+  sendStoredText(text: string): boolean {
+    this.bytesOut += text.length
+    if (this.bytesOut > this.response!.mostBody) {
+      this.overrun()
+      return false
+    }
+    this.downstream.sendText(text)
+    return true
+  }
+
   flushStored(): boolean {
     return this.downstream.flush()
   }

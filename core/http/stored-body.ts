@@ -10,6 +10,8 @@ import type { Detour } from './detour.ts'
 /** Whose answer it is. */
 export interface StoredTaker {
   sendStored(bytes: Buffer, from: number, to: number): boolean
+  /** The same of latin1; false: it is broken off. */
+  sendStoredText(text: string): boolean
   flushStored(): boolean
   /** All has been written, and the endpoint, if one was asked, has said all. */
   endStored(): void
@@ -28,7 +30,7 @@ export class StoredBody implements Detour, BodyReader {
   /** Where the endpoint's body goes to; null: it is not kept. */
   #inflow: Inflow | null
   /** What of the endpoint's body was too much to keep, and waits for the client. Reading stops while there is any. */
-  readonly #late: Buffer[] = []
+  #late: Buffer[] | null = null
   #isOverfull = false
   #at: number
   /** -1: to its end. */
@@ -76,7 +78,9 @@ export class StoredBody implements Detour, BodyReader {
   #passBy(bytes: Buffer): void {
     this.#isOverfull = true
     this.#inflow = null
-    if (!this.#isSilent) this.#late.push(bytes)
+    if (this.#isSilent) return
+    this.#late ??= []
+    this.#late.push(bytes)
   }
 
   readEnd(last: boolean): boolean {
@@ -88,7 +92,7 @@ export class StoredBody implements Detour, BodyReader {
   }
 
   get flows(): boolean {
-    return this.#late.length === 0
+    return this.#late === null || this.#late.length === 0
   }
 
   get isShared(): boolean {
@@ -137,17 +141,23 @@ export class StoredBody implements Detour, BodyReader {
 
   /** False: the client has to take some of it first. */
   #send(): boolean {
+    const { text } = this.#source
+    if (text !== null && this.#at < text.length) {
+      const [from, to] = [this.#at, this.#to < 0 ? text.length : this.#to]
+      this.#at = to
+      if (from < to && !this.#taker.sendStoredText(text.slice(from, to))) return this.#block()
+    }
     for (;;) {
-      const { filled, bytes } = this.#source
+      const { filled } = this.#source
       const end = this.#to < 0 ? filled : Math.min(this.#to, filled)
       if (this.#at >= end) break
       const upTo = Math.min(end, this.#at + PIECE_BYTES)
       const from = this.#at
       this.#at = upTo
-      if (!this.#taker.sendStored(bytes, from, upTo)) return this.#block()
+      if (!this.#taker.sendStored(this.#source.bytes, from, upTo)) return this.#block()
     }
-    while (this.#late.length > 0) {
-      const piece = this.#late.shift()!
+    while (!this.flows) {
+      const piece = this.#late!.shift()!
       if (!this.#taker.sendStored(piece, 0, piece.length)) return this.#block()
     }
     return true
@@ -161,6 +171,6 @@ export class StoredBody implements Detour, BodyReader {
   get #hasSentAll(): boolean {
     if (this.#to >= 0) return this.#at === this.#to
     const isWhole = this.#isOverfull || this.#source.state === 'complete'
-    return isWhole && this.#at === this.#source.filled && this.#late.length === 0
+    return isWhole && this.#at === this.#source.filled && this.flows
   }
 }

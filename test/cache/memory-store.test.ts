@@ -56,6 +56,32 @@ test('it never holds more than it may, and forgets keys of which nothing is left
   )
 })
 
+test('the keys of one URL are those of which something is known, in whatever order they came and went', () => {
+  const step = fc.record({ key: fc.nat(12), isMarked: fc.boolean() })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const store = new MemoryStore<never>({ bytes: 100_000, objectBytes: 50_000, variants: 2 })
+      const known = new Set<number>()
+      for (const { key, isMarked } of steps) {
+        const record = store.open(`${key}`, `http://x/${key % 3}`)
+        store.unmark(record)
+        if (isMarked) store.mark(`${key}`, `http://x/${key % 3}`, 1)
+        else store.tidy(record)
+        if (isMarked) known.add(key)
+        else known.delete(key)
+        for (const url of [0, 1, 2]) {
+          const keys = store.ofUrl(`http://x/${url}`).map((one) => Number(one.key))
+          assert.equal(
+            keys.sort((a, b) => a - b),
+            [...known].filter((one) => one % 3 === url).sort((a, b) => a - b),
+          )
+        }
+      }
+    }),
+    { numRuns: 200 },
+  )
+})
+
 test('what is not kept any more, and still sent to somebody, counts against what may come', () => {
   const store = new MemoryStore<never>({ bytes: 100_000, objectBytes: 50_000, variants: 2 })
   const slow = response('slow', 30_000)
