@@ -363,6 +363,7 @@ export function copyRequest(head: RequestHead): RequestHead {
   copy.search = head.search
   copy.host = head.host
   copy.hasIdentity = head.hasIdentity
+  copy.bindsConnection = head.bindsConnection
   copy.clientCertificate = head.clientCertificate
   copy.user = head.user
   copy.isPersonal = head.isPersonal

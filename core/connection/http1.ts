@@ -101,6 +101,10 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     return this.#privates
   }
 
+  get hasPrivates(): boolean {
+    return this.#privates !== null
+  }
+
   get congested(): boolean {
     return this.#wire.congested
   }

@@ -28,6 +28,7 @@ export interface StreamHome extends ReceivingHome {
   readonly scheme: 'http' | 'https'
   readonly memo: HopMemo
   readonly privates: PrivateConnections
+  readonly hasPrivates: boolean
   readonly secured: Secured | null
   readonly inside: Inside | null
   readonly original: Downstream['original']
@@ -104,6 +105,9 @@ export class Http2Stream extends ReceivingStream implements Downstream, Timed {
   }
   get privates(): PrivateConnections {
     return this.home.privates
+  }
+  get hasPrivates(): boolean {
+    return this.home.hasPrivates
   }
   get inside(): Inside | null {
     return this.home.inside

@@ -276,6 +276,9 @@ export class Http2Streams implements FrameOwner, StreamHome {
   get privates(): PrivateConnections {
     return this.#connection.privates
   }
+  get hasPrivates(): boolean {
+    return this.#connection.hasPrivates
+  }
   get inside(): Inside | null {
     return this.#connection.inside
   }

@@ -109,6 +109,10 @@ export class Http2Connection implements Accepted, Timed, WireOwner {
     this.#privates ??= new PrivateConnections(() => factsOf(this.#wire.facts(), this.#header))
     return this.#privates
   }
+
+  get hasPrivates(): boolean {
+    return this.#privates !== null
+  }
   get remoteAddress(): string {
     return this.#wire.remoteAddress
   }

@@ -31,6 +31,10 @@ export class Absent implements Downstream {
     return this.#client.privates
   }
 
+  get hasPrivates(): boolean {
+    return this.#client.hasPrivates
+  }
+
   isMisdirected(): boolean {
     return false
   }

@@ -88,7 +88,7 @@ export abstract class Attempt extends Sending implements Acquirer, TryClockOwner
 
   private beginTrying(): void {
     const upstream = this.target!
-    const endpoint = this.choose(upstream)
+    const endpoint = (this.downstream.hasPrivates ? this.boundTo(upstream) : null) ?? this.choose(upstream)
     if (endpoint === null) return
     upstream.safeguards?.budget?.count(this.service.deadlines.now)
     this.tryOn(endpoint)
@@ -105,10 +105,25 @@ export abstract class Attempt extends Sending implements Acquirer, TryClockOwner
     this.attempts++
     if (upstream.safeguards?.isTimed === true) this.clock(upstream).begin(upstream.plan.retries?.perTry ?? Number.POSITIVE_INFINITY)
     if (upstream.hedging !== null && this.attempts === 1) this.armHedge(upstream.hedging)
-    const connection = this.connects ? null : upstream.take(endpoint, this.privates())
+    const connection = this.connects ? null : this.take(endpoint)
     if (connection !== null) return this.send(connection)
     if (this.connects) this.sentAt = monotonicMs()
     this.dial()
+  }
+
+  /** One that is bound to this client comes first. */
+  protected take(endpoint: Endpoint): UpstreamConnection | null {
+    const bound = this.downstream.hasPrivates ? endpoint.pool.take(this.downstream.privates) : null
+    return bound ?? this.target!.take(endpoint, this.privates())
+  }
+
+  /** Where the client has a connection of its own that its credentials count for; null: nowhere. */
+  private boundTo({ plan, endpoints }: Upstream): Endpoint | null {
+    if (plan.proxyProtocol !== null || this.connects) return null
+    const { privates } = this.downstream
+    return (
+      endpoints.find(({ pool, health, plan: { drain } }) => privates.has(pool) && drain !== 'all' && health?.isAvailable !== false) ?? null
+    )
   }
 
   private dial(): void {

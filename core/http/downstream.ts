@@ -31,6 +31,8 @@ export interface Downstream {
   readonly peer: string
   /** Of the connection, which many streams may have in common. */
   readonly privates: PrivateConnections
+  /** Whether there are any, or ever were: asking for them makes them. */
+  readonly hasPrivates: boolean
   /** Fields that tell endpoints of the client's certificate; `''`: none. */
   readonly certificateLines: string
   /** The tunnel of the forward side that it came by, which ends here; null: by none. */

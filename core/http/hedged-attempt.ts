@@ -37,7 +37,7 @@ export abstract class HedgedAttempt extends Attempt implements HedgeOwner {
   }
 
   connectHedge(endpoint: Endpoint, hedge: Hedge): void {
-    const kept = this.target!.take(endpoint, this.privates())
+    const kept = this.take(endpoint)
     if (kept !== null) hedge.onConnected(kept)
     else hedge.dialling(this.target!.dial(endpoint, hedge, this.privates()))
   }
@@ -48,6 +48,7 @@ export abstract class HedgedAttempt extends Attempt implements HedgeOwner {
     connection.idleMs = idle
     connection.requestSent = true
     connection.dueAt = connection.deadlines.in(response)
+    if (this.request.bindsConnection) this.bind(connection)
     const text = this.headText(endpoint) + this.firstBody
     if (first === null) connection.wire.writeText(text)
     else connection.wire.write(text, first, 0, first.length)

@@ -168,6 +168,9 @@ export class PacedDownstream implements Downstream, Throttled {
   get privates() {
     return this.to.privates
   }
+  get hasPrivates() {
+    return this.to.hasPrivates
+  }
   get certificateLines() {
     return this.to.certificateLines
   }

@@ -5,6 +5,7 @@
 import type { StoredAnswer } from '../cache/answers.ts'
 import { monotonicMs } from '../clock.ts'
 import { type Hook, PENDING, type Verdict } from '../hooks.ts'
+import { asksForConnection } from '../net/connection-credentials.ts'
 import type { NamedDestination } from '../net/destination.ts'
 import { dropSetCookie } from '../net/http1/cookie.ts'
 import { ResponseHead } from '../net/http1/head.ts'
@@ -21,6 +22,9 @@ import { Passing } from './passing.ts'
 import { makeReply } from './reply.ts'
 import { ResponseFilter, type ResponseTaker } from './response-filter.ts'
 import { tunnelEnd } from './tunnel-end.ts'
+
+/** By status. */
+const CHALLENGES = { 401: 'www-authenticate', 407: 'proxy-authenticate' } as const
 
 export abstract class Responding extends Passing implements ResponseTaker {
   /** What a cache says takes the response's place. */
@@ -51,6 +55,7 @@ export abstract class Responding extends Passing implements ResponseTaker {
     this.upstreamMs = this.answeredAt - this.sentAt
     if (this.request.upgrade !== null && this.isTakenForUpgrade(head)) return
     if (this.service.forward !== null && !this.isForClient(head)) return
+    if ((head.status === 401 || head.status === 407) && asksForConnection(head.get(CHALLENGES[head.status]))) this.bind(this.connection!)
     this.response = head
     this.length = length
     this.stage = 'responseHooks'

@@ -56,6 +56,7 @@ export abstract class Sending extends ExchangeFacts implements ResponseSink, Spo
     connection.idleMs = upstream.timeouts.idle
     connection.start(this)
     if (this.request.upgrade !== null) this.messages = messageHooks(this.request, this.ip, this.asked())
+    if (this.request.bindsConnection) this.bind(connection)
     const text = this.headText(this.chosen!)
     if (!this.sendsNoMore) this.beforeMore()
     const first = this.firstBytes
@@ -63,6 +64,12 @@ export abstract class Sending extends ExchangeFacts implements ResponseSink, Spo
     if (this.sendsNoMore) this.requestSent()
     else if (flowing) this.askForMore()
     else connection.dueAt = connection.deadlines.in(connection.idleMs)
+  }
+
+  /** It speaks for one user from now on. It serves this client's connection alone; that of a proxy, which may be many users', not even that. */
+  protected bind(connection: UpstreamConnection): void {
+    if (this.service.listener.trust?.has(this.downstream.peer)) connection.isForOnce = true
+    else connection.privates ??= this.downstream.privates
   }
 
   /** What an endpoint gets. */

@@ -68,8 +68,8 @@ export class UpstreamConnection implements WireOwner, Timed {
   privates: PrivateConnections | null = null
   /** The parent that it ends at, and is asked for whole URLs; null: it leads to the endpoint. */
   asksWhole: Parent | null = null
-  /** A parent was asked in place of another: it is not kept. */
-  isStandIn = false
+  /** It is not kept: a parent was asked in place of another, or it speaks for a user who cannot be told from others. */
+  isForOnce = false
   readonly #home: ConnectionHome
   #sink: ResponseSink | null = null
   #reading: Reading = 'nothing'

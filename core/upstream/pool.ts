@@ -94,7 +94,7 @@ export class Pool {
         connection.privates = privates
         if (by !== undefined) {
           connection.asksWhole = by.asksWhole
-          connection.isStandIn = by.isStandIn
+          connection.isForOnce = by.isStandIn
         }
         return done(connection, null, null)
       }
@@ -137,7 +137,7 @@ export class Pool {
 
   release(connection: UpstreamConnection): void {
     const { privates } = connection
-    if (connection.isStandIn) return connection.wire.destroy()
+    if (connection.isForOnce) return connection.wire.destroy()
     if (this.#retired || this.#idle.length + this.#idlePrivate.size >= this.#options.maxIdle) return connection.wire.destroy()
     if (privates !== null) {
       if (!privates.keep(connection, this)) return connection.wire.destroy()

@@ -1,6 +1,6 @@
 /**
- * Connections to endpoints that began with a PROXY header: they speak for one connection of a client, serve its exchanges alone, and
- * end with it.
+ * Connections to endpoints that speak for one connection of a client, serve its exchanges alone, and end with it: they began with a PROXY
+ * header, or credentials were sent on them that count for all that follows.
  */
 import type { ProxyFacts } from '../net/proxy-protocol-writer.ts'
 import type { UpstreamConnection } from './connection.ts'
@@ -13,6 +13,10 @@ export class PrivateConnections {
 
   constructor(facts: () => ProxyFacts) {
     this.facts = facts
+  }
+
+  has(pool: object): boolean {
+    return this.#idle.some((one) => one.pool === pool && !one.connection.wire.closed)
   }
 
   /** The one used last of those that the pool opened, or null. */

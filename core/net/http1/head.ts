@@ -209,6 +209,8 @@ export class RequestHead extends Head {
   clientCertificate: ClientCertificate | null = null
   /** Who the client has proved to be, by a policy that asked. */
   user: string | null = null
+  /** Its credentials are for the connection that it is sent on. */
+  bindsConnection = false
   /** A policy has found out who asks, and the answer may be for that one alone. */
   isPersonal = false
   /** More of a body is refused. */

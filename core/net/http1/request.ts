@@ -4,6 +4,7 @@
  * reaches an endpoint.
  */
 import type { ErrorCode } from '../../errors.ts'
+import { areForConnection } from '../connection-credentials.ts'
 import { parseDestination } from '../destination.ts'
 import { escapeRawBytes, hasRawBytes, normalisePath, type PathRules } from '../path.ts'
 import { parseLength, trimmed } from './fields.ts'
@@ -52,6 +53,7 @@ const NAME = {
   userAgent: nameBytes('user-agent'),
   forwarded: nameBytes('forwarded'),
   connection: nameBytes('connection'),
+  authorization: nameBytes('authorization'),
   keepAlive: nameBytes('keep-alive'),
   contentLength: nameBytes('content-length'),
   proxyConnection: nameBytes('proxy-connection'),
@@ -250,6 +252,10 @@ class FieldScan implements LineReader {
           return
         } else if (!isNameAt(bytes, at, NAME.keepAlive)) return this.#identity(text, bytes, at, colon)
         return this.#head.cut(at, end + 2)
+      case 13:
+        if (!isNameAt(bytes, at, NAME.authorization)) return this.#identity(text, bytes, at, colon)
+        if (areForConnection(trimmed(text, colon + 1, end))) this.#head.bindsConnection = true
+        return
       case 14:
         if (!isNameAt(bytes, at, NAME.contentLength)) return this.#identity(text, bytes, at, colon)
         this.#lengths++

@@ -3,6 +3,7 @@
  * something else as text, or to a server behind us, is refused (RFC 9113 §8.2, §8.3, §10.3).
  */
 import type { ErrorCode } from '../../errors.ts'
+import { areForConnection } from '../connection-credentials.ts'
 import { isFieldValue, isToken, parseLength } from '../http1/fields.ts'
 import { RequestHead } from '../http1/head.ts'
 import { isAuthority, type RequestRules, readTarget, tellsIdentity } from '../http1/request.ts'
@@ -27,6 +28,7 @@ const kinds = {
   referer: 14,
   identity: 15,
   dropped: 16,
+  authorization: 17,
 } as const
 
 const SPECIAL: ReadonlyMap<string, number> = new Map([
@@ -41,6 +43,7 @@ const SPECIAL: ReadonlyMap<string, number> = new Map([
   ['content-length', kinds.contentLength],
   ['expect', kinds.expect],
   ['user-agent', kinds.userAgent],
+  ['authorization', kinds.authorization],
   ['referer', kinds.referer],
   // For this hop alone (RFC 9110 §11.7.2).
   ['proxy-authorization', kinds.dropped],
@@ -76,6 +79,7 @@ export class RequestFields implements FieldReader {
   #expectation: string | null = null
   #acceptsTrailers = false
   #hasIdentity = false
+  #bindsConnection = false
   #userAgentAt = 0
   #refererAt = 0
 
@@ -88,7 +92,7 @@ export class RequestFields implements FieldReader {
     this.#method = this.#scheme = this.#authority = this.#path = this.#protocol = this.#lines = ''
     this.#nameLengths = HOST_LENGTH
     this.#host = this.#cookie = this.#length = this.#expectation = null
-    this.#acceptsTrailers = this.#hasIdentity = false
+    this.#acceptsTrailers = this.#hasIdentity = this.#bindsConnection = false
     this.#userAgentAt = this.#refererAt = 0
   }
 
@@ -141,6 +145,9 @@ export class RequestFields implements FieldReader {
         break
       case kinds.referer:
         this.#refererAt = this.#lines.length + 'referer:'.length
+        break
+      case kinds.authorization:
+        this.#bindsConnection ||= areForConnection(value)
         break
       case kinds.identity:
         this.#hasIdentity = true
@@ -196,6 +203,7 @@ export class RequestFields implements FieldReader {
     if (this.#userAgentAt > 0) head.userAgentAt = start + this.#userAgentAt
     if (this.#refererAt > 0) head.refererAt = start + this.#refererAt
     head.hasIdentity = this.#hasIdentity
+    head.bindsConnection = this.#bindsConnection
     head.acceptsTrailers = this.#acceptsTrailers
     head.expectsContinue = this.#expectation !== null
     if (isWebSocket) head.upgrade = 'websocket'
