@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
+import { nearest } from '../config/nearest.ts'
 import { exitCodes } from './exit-codes.ts'
 import { findInstalled } from './installation.ts'
 import { JsoncError, parseJsonc, setJsonc } from './jsonc.ts'
@@ -19,7 +20,7 @@ export interface InitOptions {
 
 export async function runInit({ dir, template: name = 'reverse', force = false }: InitOptions): Promise<number> {
   const template = templates.find((one) => one.name === name)
-  if (template === undefined || template.lacks !== null) return refuse(name, template)
+  if (template === undefined) return refuse(name)
   const folder = resolve(dir)
   const own = templateFiles(template)
   const conflicts = [...own.keys()].filter((path) => existsSync(join(folder, path)))
@@ -39,14 +40,14 @@ export async function runInit({ dir, template: name = 'reverse', force = false }
   return isDone ? exitCodes.ok : exitCodes.failed
 }
 
-function refuse(name: string, template: Template | undefined): number {
-  const offered = templates.filter(({ lacks }) => lacks === null).map((one) => one.name)
-  const why =
-    template === undefined
-      ? `there is no template ${name}`
-      : `the template ${name} needs ${template.lacks}, which this version does not run yet`
-  process.stderr.write(`sluice: ${why}; there is: ${offered.join(', ')}\n`)
-  return template === undefined ? exitCodes.usage : exitCodes.failed
+function refuse(name: string): number {
+  const near = nearest(
+    name,
+    templates.map((one) => one.name),
+  )
+  const hint = near === null ? `there is: ${templates.map((one) => one.name).join(', ')}` : `did you mean ${near}?`
+  process.stderr.write(`sluice: there is no template ${name}; ${hint}\n`)
+  return exitCodes.usage
 }
 
 function write(folder: string, path: string, text: string): void {

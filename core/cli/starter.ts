@@ -8,16 +8,14 @@ import { pluginsConfig, projectFiles, projectOptions } from './types.ts'
 export interface Template {
   readonly name: string
   readonly help: string
-  /** What this version still lacks to run it, or its test; null when both run. */
-  readonly lacks: string | null
   /** What to try once it runs. */
   readonly tryOut: string
 }
 
 export const templates: readonly Template[] = [
-  { name: 'reverse', help: 'a reverse proxy before your servers', lacks: null, tryOut: 'curl localhost:8080/health' },
-  { name: 'forward', help: 'a forward proxy', lacks: null, tryOut: 'curl -x localhost:3128 https://example.com' },
-  { name: 'l4', help: 'TCP and TLS by server name', lacks: null, tryOut: 'curl -k https://localhost:8443' },
+  { name: 'reverse', help: 'a reverse proxy before your servers', tryOut: 'curl localhost:8080/health' },
+  { name: 'forward', help: 'a forward proxy', tryOut: 'curl -x localhost:3128 https://example.com' },
+  { name: 'l4', help: 'TCP and TLS by server name', tryOut: 'curl -k https://localhost:8443' },
 ]
 
 /** By path in the project. */
