@@ -319,6 +319,7 @@ class Program {
       listeners: this.#supervisor.describe(),
       plugins: pluginNames(this.#supervisor.summary?.plugins ?? []),
       upstreams,
+      stores: [...this.#metrics.awayStores()].map(([store, away]) => `${store} is away in ${away} of ${workers.length} workers`),
       certificates: this.#certificates?.states ?? [],
       lists: this.#lists?.states ?? [],
       workers,

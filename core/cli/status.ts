@@ -17,6 +17,8 @@ export interface Status {
   readonly listeners?: readonly string[]
   readonly plugins?: readonly string[]
   readonly upstreams?: readonly string[]
+  /** Those that are away. */
+  readonly stores?: readonly string[]
   readonly certificates?: readonly CertificateStatus[]
   readonly lists?: readonly ListStatus[]
   readonly workers?: readonly WorkerStatus[]
@@ -72,6 +74,7 @@ export function formatStatus(status: Status, now: Date): string {
   for (const [i, listener] of (status.listeners ?? []).entries()) rows.push([i === 0 ? 'listeners' : '', listener])
   for (const [i, plugin] of (status.plugins ?? []).entries()) rows.push([i === 0 ? 'plugins' : '', plugin])
   for (const [i, upstream] of (status.upstreams ?? []).entries()) rows.push([i === 0 ? 'upstreams' : '', upstream])
+  for (const [i, store] of (status.stores ?? []).entries()) rows.push([i === 0 ? 'stores' : '', store])
   for (const [i, one] of (status.certificates ?? []).entries()) rows.push([i === 0 ? 'certificates' : '', describeCertificate(one)])
   for (const [i, one] of (status.lists ?? []).entries()) rows.push([i === 0 ? 'block lists' : '', describeList(one, ago)])
   const blocks = [rows.map(([name, value]) => `${name.padEnd(12)} ${value}`).join('\n')]

@@ -116,6 +116,13 @@ export class Metrics {
     return found
   }
 
+  /** Stores that cannot be reached, and by how many workers. */
+  awayStores(): ReadonlyMap<string, number> {
+    this.#sum()
+    const all = [...this.#totals.values()].filter(({ family, values }) => family === 'store_away' && values[0]! > 0)
+    return new Map(all.map(({ labels, values }) => [labels[0]!, values[0]!]))
+  }
+
   #sum(): void {
     this.#totals = new Map()
     for (const [key, total] of this.#ended) this.#totals.set(key, { ...total, values: total.values.slice() })

@@ -77,7 +77,7 @@ export function reportUpstreams(workers: readonly (readonly UpstreamState[])[]):
   })
 }
 
-/** One line for each upstream that has something wrong; or one for all. */
+/** One line for each upstream that has something wrong, or learns a limit; or one for all. */
 export function upstreamLines(reports: readonly UpstreamReport[]): string[] {
   const wrong = reports.filter(
     ({ list, panic, open, removed, limit, undiscovered, leftOut }) =>
@@ -86,9 +86,11 @@ export function upstreamLines(reports: readonly UpstreamReport[]): string[] {
       list.some(({ state, added }) => state !== 'available' || added),
   )
   const upstreams = reports.filter(({ parents }) => parents !== true).length
-  if (wrong.length === 0) return upstreams === 0 ? [] : [`${upstreams}, every endpoint is available`]
-  const lines = wrong.slice(0, SHOWN).flatMap(linesOf)
-  return wrong.length > SHOWN ? [...lines, `and ${wrong.length - SHOWN} more: see /api/upstreams`] : lines
+  const limits = reports.filter((one) => one.limit !== null && !wrong.includes(one))
+  const told = [...wrong, ...limits]
+  const all = wrong.length > 0 || upstreams === 0 ? [] : [`${upstreams}, every endpoint is available`]
+  const lines = [...all, ...told.slice(0, SHOWN).flatMap(linesOf)]
+  return told.length > SHOWN ? [...lines, `and ${told.length - SHOWN} more: see /api/upstreams`] : lines
 }
 
 const SHOWN = 10
@@ -153,8 +155,8 @@ function linesOf({
   leftOut,
 }: UpstreamReport): string[] {
   const circuit = open > 0 ? `; its circuit is open in ${open} of ${workers} workers` : ''
-  const limited =
-    limit === null || limit.reached === 0 ? '' : `; ${limit.underWay} requests under way, of at most ${limit.most}; ${waiting} wait`
+  const wait = limit !== null && limit.reached > 0 ? `; ${waiting} wait` : ''
+  const limited = limit === null ? '' : `; ${limit.underWay} requests under way, of at most ${limit.most}${wait}`
   const all = panic > 0 ? '; all are used, for too few are available' : ''
   const off = list.filter(({ state, added }) => state !== 'available' || added)
   return [

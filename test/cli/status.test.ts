@@ -12,6 +12,7 @@ test('everything that is known has its line', () => {
       ...{ loadedAt: '2026-01-02T11:58:00Z', uptimeSeconds: 90_061, memoryBytes: 104_857_600, connections: 12 },
       lastReload: { at: '2026-01-02T11:59:50Z', ok: true, text: 'live in 41 ms' },
       listeners: ['web http://0.0.0.0:8080', 'edge 0.0.0.0:8443'],
+      stores: ['redis://10.0.0.1:6379 is away in 2 of 2 workers'],
       workers: [{ slot: 0, pid: 8, live: true, connections: 12, memoryBytes: 73_400_320, uptimeSeconds: 61 }],
     },
     now,
@@ -27,6 +28,7 @@ last reload  live in 41 ms, 10 s ago
 connections  12
 listeners    web http://0.0.0.0:8080
              edge 0.0.0.0:8443
+stores       redis://10.0.0.1:6379 is away in 2 of 2 workers
 
 worker  pid  state  connections  memory  up
 0       8    live   12           70 MB   1 min 1 s

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import { Counters } from '../../core/observe/counters.ts'
 import { LineSink } from '../../core/observe/line-sink.ts'
 import { Metrics } from '../../core/observe/metrics.ts'
+import { StoreNews } from '../../core/observe/store-news.ts'
 import { Traffic } from '../../core/observe/traffic.ts'
 import type { UpstreamState } from '../../core/upstream/upstream-state.ts'
 import { anExchange } from '../support/exchange.ts'
@@ -25,6 +26,22 @@ test('exchanges of two workers add up', async () => {
   assert.is(shown.get('sluice_upstream_requests_total{upstream="api",endpoint="127.0.0.1:3001",outcome="failed"}'), 2)
   assert.is(shown.get('sluice_upstream_retries_total{upstream="api"}'), 2)
   assert.is(shown.get('sluice_log_dropped_total'), 0)
+})
+
+test('stores that cannot be reached are told with the workers that miss them, and no others', () => {
+  const metrics = newMetrics()
+  const workers = [1, 2].map((pid) => ({ pid, ...newWorker() }))
+  const absorb = (): void => {
+    for (const { pid, counters } of workers) metrics.absorb(pid, counters.snapshot())
+  }
+  for (const { counters } of workers) {
+    const news = new StoreNews(counters, () => {})
+    news.changed('redis://a', true, 'x')
+    news.changed('redis://b', true, 'x')
+    news.changed('redis://b', false, '')
+  }
+  absorb()
+  assert.equal([...metrics.awayStores()], [['redis://a', 2]])
 })
 
 test('a histogram counts each exchange in its bucket and all above', async () => {

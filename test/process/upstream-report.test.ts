@@ -113,7 +113,7 @@ test('an upstream that could not be discovered yet has none to go on with', () =
   assert.equal(upstreamLines(report), ['api: 0 of 0 endpoints available', '  it has no endpoints: Kubernetes api: connect ECONNREFUSED'])
 })
 
-test('a limit that requests run into is told, and one that none does is not', () => {
+test('a limit that is learnt is told, and who waits where requests run into it', () => {
   const limited = (most: number, isReached: boolean): UpstreamState => ({
     ...upstream('api', [endpoint('a')]),
     limit: { most, underWay: most, isReached },
@@ -121,7 +121,10 @@ test('a limit that requests run into is told, and one that none does is not', ()
   const reports = reportUpstreams([[limited(12, true)], [limited(8, false)]])
   assert.equal(reports[0]!.limit, { most: 20, underWay: 20, reached: 1 })
   assert.equal(upstreamLines(reports), ['api: 1 of 1 endpoints available; 20 requests under way, of at most 20; 6 wait'])
-  assert.equal(upstreamLines(reportUpstreams([[limited(12, false)]])), ['1, every endpoint is available'])
+  assert.equal(upstreamLines(reportUpstreams([[limited(12, false), upstream('b', [endpoint('y')])]])), [
+    '2, every endpoint is available',
+    'api: 1 of 1 endpoints available; 12 requests under way, of at most 12',
+  ])
 })
 
 test('when all is well that is one line, and without upstreams there is none', () => {
