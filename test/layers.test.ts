@@ -9,7 +9,7 @@ import { root } from './support/process.ts'
 
 /** Lowest first. A name is a folder of core/ or a file directly in it; what stands in one row may import one another. */
 const LAYERS: readonly (readonly string[])[] = [
-  ['errors', 'clock', 'deadlines', 'environment', 'events', 'hooks', 'permissions', 'plugin-api', 'end-with-parent'],
+  ['errors', 'clock', 'deadlines', 'environment', 'events', 'hooks', 'permissions', 'plugin-api', 'end-with-parent', 'entry-files'],
   ['net', 'route', 'balancer', 'blocking', 'gateway'],
   ['forward'],
   // The vocabulary that a config and a plugin are written in belongs to the config.

@@ -9,6 +9,8 @@ import { TypeCheck } from '../core/check/typecheck.ts'
 import { ownTypeRoots, sandboxTypes, typeFiles } from '../core/cli/installation.ts'
 import { makeFolder } from './config/support.ts'
 import { issue, withCertificates } from './support/certificates.ts'
+import { type CheckedFile, checkFile } from './support/checked.ts'
+import { mainFile, packageFolder } from './support/process.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
@@ -32,7 +34,7 @@ function runIn(files: Readonly<Record<string, string>>, args: readonly string[])
       writeFileSync(join(folder, name), text)
     }
     mkdirSync(join(folder, 'node_modules'))
-    symlinkSync(root, join(folder, 'node_modules/sluice'))
+    symlinkSync(packageFolder, join(folder, 'node_modules/sluice'))
     const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' })
     return { status, output: stdout + stderr, stdout }
   } finally {
@@ -41,7 +43,12 @@ function runIn(files: Readonly<Record<string, string>>, args: readonly string[])
 }
 
 function sluice(files: Readonly<Record<string, string>>, ...args: readonly string[]): Ran {
-  return runIn(files, [join(root, 'core/main.ts'), ...args])
+  return runIn(files, [mainFile, ...args])
+}
+
+/** As `sluice check` in their folder; the command itself checks the first config of all, and the wrong one. */
+function check(files: Readonly<Record<string, string>>): Promise<CheckedFile> {
+  return checkFile(join(makeFolder(files), 'proxy.config.ts'))
 }
 
 /** The source that begins with its own file's name. */
@@ -84,53 +91,53 @@ test('the configs have the types that they should have, as an editor and check s
   }
 })
 
-test('the config of shared limits passes check', () => {
-  const { status, output } = sluice({ 'proxy.config.ts': named('shared-limits: proxy.config.ts') }, 'check')
+test('the config of shared limits passes check', async () => {
+  const { status, output } = await check({ 'proxy.config.ts': named('shared-limits: proxy.config.ts') })
   assert.is(status, 0, output)
 })
 
-test('the config of UDP listeners passes check', () => {
-  const { status, output } = sluice({ 'proxy.config.ts': named('udp: proxy.config.ts') }, 'check')
+test('the config of UDP listeners passes check', async () => {
+  const { status, output } = await check({ 'proxy.config.ts': named('udp: proxy.config.ts') })
   assert.is(status, 0, output)
   assert.match(output, /is valid: 2 listeners, 3 routes, 3 upstreams/)
 })
 
-test('the config of FTP passes check', () => {
-  const { status, output } = sluice({ 'proxy.config.ts': named('ftp: proxy.config.ts') }, 'check')
+test('the config of FTP passes check', async () => {
+  const { status, output } = await check({ 'proxy.config.ts': named('ftp: proxy.config.ts') })
   assert.is(status, 0, output)
 })
 
-test('the config of files passes check', () => {
+test('the config of files passes check', async () => {
   const all = { 'proxy.config.ts': named('site: proxy.config.ts'), 'manual/a.html': '', 'robots.txt': '', 'public/index.html': '' }
-  const { status, output } = sluice(all, 'check')
+  const { status, output } = await check(all)
   assert.is(status, 0, output)
   assert.match(output, /is valid: 1 listener, 4 routes, 1 upstream\n/)
 })
 
-test('the config of what is tried on live traffic passes check', () => {
-  const { status, output } = sluice({ 'proxy.config.ts': named('shape: proxy.config.ts') }, 'check')
+test('the config of what is tried on live traffic passes check', async () => {
+  const { status, output } = await check({ 'proxy.config.ts': named('shape: proxy.config.ts') })
   assert.is(status, 0, output)
 })
 
-secured('the config of logins passes check', ({ server }) => {
+secured('the config of logins passes check', async ({ server }) => {
   const files = { 'proxy.config.ts': named('login: proxy.config.ts'), 'certs/dev.pem': server.cert, 'certs/dev.key': server.key }
-  const { status, output } = sluice(files, 'check')
+  const { status, output } = await check(files)
   assert.is(status, 0, output)
 })
 
-test('the config of balancers passes check', () => {
-  const { status, output } = sluice({ 'proxy.config.ts': named('endpoints: proxy.config.ts') }, 'check')
+test('the config of balancers passes check', async () => {
+  const { status, output } = await check({ 'proxy.config.ts': named('endpoints: proxy.config.ts') })
   assert.is(status, 0, output)
 })
 
-test('the config of certificates for all names below one passes check', () => {
-  const { status, output } = sluice({ 'proxy.config.ts': named('wildcard: proxy.config.ts') }, 'check')
+test('the config of certificates for all names below one passes check', async () => {
+  const { status, output } = await check({ 'proxy.config.ts': named('wildcard: proxy.config.ts') })
   assert.is(status, 0, output)
 })
 
-test('the config of transparent listeners passes check, and has rules for a firewall', () => {
+test('the config of transparent listeners passes check, and has rules for a firewall', async () => {
   const files = { 'proxy.config.ts': named('transparent: proxy.config.ts') }
-  const checked = sluice(files, 'check')
+  const checked = await check(files)
   assert.is(checked.status, 0, checked.output)
   const { status, output } = sluice(files, 'transparent', 'rules', '--listener', 'mail', '--interface', 'eth1', '--ports', '993')
   assert.is(status, 0, output)
@@ -140,7 +147,7 @@ test('the config of transparent listeners passes check, and has rules for a fire
   assert.equal(refused, { status: 1, output: 'sluice: there is no listener wbe; did you mean web?\n', stdout: '' })
 })
 
-secured('the config of a TCP listener passes check, and its test passes', ({ server }) => {
+secured('the config of a TCP listener passes check, and its test passes', async ({ server }) => {
   const files = Object.fromEntries(
     ['mq', 'web'].flatMap((name) => [
       [`${name}.pem`, server.cert],
@@ -148,66 +155,66 @@ secured('the config of a TCP listener passes check, and its test passes', ({ ser
     ]),
   )
   const all = { 'proxy.config.ts': named('edge: proxy.config.ts'), 'c.test.ts': named('edge: connections.test.ts'), ...files }
-  const { status, output } = sluice(all, 'check')
+  const { status, output } = await check(all)
   assert.is(status, 0, output)
   assert.match(output, /is valid: 1 listener, 5 routes, 4 upstreams/)
   const tested = runIn(all, ['c.test.ts'])
   assert.is(tested.status, 0, tested.output)
 })
 
-secured('the config of a sidecar passes check', ({ ca, server }) => {
+secured('the config of a sidecar passes check', async ({ ca, server }) => {
   const files = { 'certs/sidecar.pem': server.cert, 'certs/sidecar.key': server.key, 'certs/ca.pem': ca.cert }
-  const { status, output } = sluice({ 'proxy.config.ts': named('sidecar: proxy.config.ts'), ...files }, 'check')
+  const { status, output } = await check({ 'proxy.config.ts': named('sidecar: proxy.config.ts'), ...files })
   assert.is(status, 0, output)
 })
 
-test('the config about endpoints that fail passes check', () => {
-  const { status, output } = sluice({ 'proxy.config.ts': named('survive: proxy.config.ts') }, 'check')
+test('the config about endpoints that fail passes check', async () => {
+  const { status, output } = await check({ 'proxy.config.ts': named('survive: proxy.config.ts') })
   assert.is(status, 0, output)
 })
 
-test('the config with a certificate by ACME passes check before there is one', () => {
-  const { status, output } = sluice({ 'proxy.config.ts': named('acme: proxy.config.ts') }, 'check')
+test('the config with a certificate by ACME passes check before there is one', async () => {
+  const { status, output } = await check({ 'proxy.config.ts': named('acme: proxy.config.ts') })
   assert.is(status, 0, output)
 })
 
-test('the config with policies passes check', () => {
+test('the config with policies passes check', async () => {
   process.env.OPS = 'tuesday'
-  const { status, output } = sluice({ 'proxy.config.ts': named('policies: proxy.config.ts') }, 'check')
+  const { status, output } = await check({ 'proxy.config.ts': named('policies: proxy.config.ts') })
   delete process.env.OPS
   assert.is(status, 0, output)
 })
 
-test('the config of a forward proxy passes check', () => {
-  const { status, output } = sluice({ 'proxy.config.ts': named('out: proxy.config.ts') }, 'check')
+test('the config of a forward proxy passes check', async () => {
+  const { status, output } = await check({ 'proxy.config.ts': named('out: proxy.config.ts') })
   assert.is(status, 0, output)
 })
 
-test('the config that reads TLS passes check before there is an authority', () => {
-  const { status, output } = sluice({ 'proxy.config.ts': named('read: proxy.config.ts') }, 'check')
+test('the config that reads TLS passes check before there is an authority', async () => {
+  const { status, output } = await check({ 'proxy.config.ts': named('read: proxy.config.ts') })
   assert.is(status, 0, output)
   assert.not.match(output, 'warning')
 })
 
-test('the config with caches passes check', () => {
-  const { status, output } = sluice({ 'proxy.config.ts': named('caching: proxy.config.ts') }, 'check')
+test('the config with caches passes check', async () => {
+  const { status, output } = await check({ 'proxy.config.ts': named('caching: proxy.config.ts') })
   assert.is(status, 0, output)
 })
 
-test('the config of a SOCKS proxy with block lists passes check', () => {
+test('the config of a SOCKS proxy with block lists passes check', async () => {
   const lists = { 'ads.txt': '0.0.0.0 ads.example\n', 'adult.txt': '||adult.example^\n' }
-  const { status, output } = sluice({ 'proxy.config.ts': named('s: proxy.config.ts'), ...lists }, 'check')
+  const { status, output } = await check({ 'proxy.config.ts': named('s: proxy.config.ts'), ...lists })
   assert.is(status, 0, output)
   assert.not.match(output, 'warning')
 })
 
-test('the plugin and the config that uses it pass check', () => {
+test('the plugin and the config that uses it pass check', async () => {
   const files = { 'plugins/tag/index.ts': named('plugins/tag/index.ts'), 'proxy.config.ts': named('proxy.config.ts\n') }
-  const { status, output } = sluice(files, 'check')
+  const { status, output } = await check(files)
   assert.is(status, 0, output)
 })
 
-secured('the config about TLS passes check with certificates of its names', ({ ca, server, other }) => {
+secured('the config about TLS passes check with certificates of its names', async ({ ca, server, other }) => {
   const tlsConfig = sources.find((text) => text.includes('forwardClientCertificate'))!
   const rsa = issue('readme-rsa', { names: 'DNS:example.com,DNS:*.example.com', rsa: true })
   const pairs = { example: server, 'example-rsa': rsa, internal: other }
@@ -215,10 +222,7 @@ secured('the config about TLS passes check with certificates of its names', ({ c
     [`certs/${name}.pem`, cert],
     [`certs/${name}.key`, key],
   ])
-  const { status, output } = sluice(
-    { ...Object.fromEntries(files), 'certs/clients-ca.pem': ca.cert, 'proxy.config.ts': tlsConfig },
-    'check',
-  )
+  const { status, output } = await check({ ...Object.fromEntries(files), 'certs/clients-ca.pem': ca.cert, 'proxy.config.ts': tlsConfig })
   assert.is(status, 0, output)
   assert.not.match(output, 'error:')
 })
@@ -243,7 +247,7 @@ export default defineConfig({
   assert.ok(output.startsWith(shown), output)
 })
 
-test('the warning of a route that never matches is printed so', () => {
+test('the warning of a route that never matches is printed so', async () => {
   const shown = blocks.find(({ text }) => text.includes('can never match'))!.text
   const shadowed = `import { defineConfig, http, respond } from 'sluice'
 export default defineConfig({
@@ -254,7 +258,7 @@ export default defineConfig({
         { path: '/x', respond: respond(404) },
       ] }) } })
 `
-  const { status, output } = sluice({ 'proxy.config.ts': shadowed }, 'check')
+  const { status, output } = await check({ 'proxy.config.ts': shadowed })
   assert.is(status, 0)
   assert.ok(output.includes(shown), output)
 })

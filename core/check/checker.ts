@@ -5,10 +5,10 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { getCompileCacheDir } from 'node:module'
 import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { CheckRequest } from '../config/check.ts'
 import type { Facts } from '../config/facts.ts'
 import { errorProblem, type Place, type Problem, wholeFile } from '../config/problems.ts'
+import { entryFile } from '../entry-files.ts'
 import type { Asked, Explanation } from '../explain/explanation.ts'
 import type { CheckedUse } from './plugins.ts'
 
@@ -64,11 +64,9 @@ export class Checker {
 
   /** `isAhead`: the question will come later. */
   constructor({ isAhead = false } = {}) {
-    const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
-    const program = fileURLToPath(new URL(`./checker-process${extension}`, import.meta.url))
     const cache = getCompileCacheDir()
     // What a config prints goes beside the answer; standard output belongs to the command.
-    this.#child = fork(program, [isAhead ? 'ahead' : 'now', ...(cache === undefined ? [] : [dirname(cache)])], {
+    this.#child = fork(entryFile('check/checker-process'), [isAhead ? 'ahead' : 'now', ...(cache === undefined ? [] : [dirname(cache)])], {
       execArgv: FLAGS,
       stdio: ['ignore', 2, 2, 'ipc'],
       serialization: 'advanced',

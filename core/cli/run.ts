@@ -1,11 +1,11 @@
 /** `sluice run` and `sluice URL`: from the config to a proxy that accepts traffic, and from the first signal to a clean end. */
 
-import { fileURLToPath } from 'node:url'
 import type { CertificateKeeper } from '../acme/keeper.ts'
 import { AdminError } from '../admin/server.ts'
 import type { CacheAsk } from '../cache/asks.ts'
 import { bundleForUrl } from '../config/for-url.ts'
 import { ConfigError, type FormatOptions, formatProblems, type Problem } from '../config/problems.ts'
+import { entryFile } from '../entry-files.ts'
 import { LineSink } from '../observe/line-sink.ts'
 import { createLog, errorSink, type Log } from '../observe/log.ts'
 import { Metrics } from '../observe/metrics.ts'
@@ -39,10 +39,6 @@ export interface RunOptions {
   readonly cacheFolder: string | null
 }
 
-// Compiled, as installed, it is JavaScript.
-const workerFile = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? '../process/worker.ts' : '../process/worker.js', import.meta.url),
-)
 const prepareMs = 10_000
 const scrapeMs = 500
 const recallMs = 1_000
@@ -115,7 +111,7 @@ class Program {
     this.#metrics = metrics
     this.#supervisor = new Supervisor({
       workers: options.workers === 'auto' ? suggestWorkers(thisMachine()) : options.workers,
-      workerFile,
+      workerFile: entryFile('process/worker'),
       logTarget: options.logTarget,
       cacheFolder: options.cacheFolder,
       hangMs: hangTime(process.env.SLUICE_HANG_MS),

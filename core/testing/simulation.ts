@@ -3,7 +3,7 @@
  * stands still; and it keeps nobody waiting: an idle one does not hold up the end of the process that started it.
  */
 import { type ChildProcess, fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { entryFile } from '../entry-files.ts'
 import type { Duration } from '../plugin.ts'
 import { findModuleCache } from '../process/module-cache.ts'
 import { type ConnectInit, SimulatedConnection, toConnectRequest } from './connection.ts'
@@ -80,11 +80,10 @@ export class Simulation implements AsyncDisposable {
     this.#tcpStubs = new Map(Object.entries(tcp))
     this.#onLog = onLog
     this.#fetch = fetch
-    const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
     // What is for the test runner alone would make another one of it.
     const { NODE_TEST_CONTEXT: _, ...inherited } = process.env
     const cache = findModuleCache()
-    this.#child = fork(fileURLToPath(new URL(`./simulation-process${extension}`, import.meta.url)), [], {
+    this.#child = fork(entryFile('testing/simulation-process'), [], {
       execArgv: FLAGS,
       env: { ...inherited, ...(cache === null ? {} : { NODE_COMPILE_CACHE: cache }), ...env },
       serialization: 'advanced',

@@ -1,4 +1,5 @@
 /** One loader, many loads: what it gives to watch, what it keeps, and what it leaves behind. */
+// Runs alone: it looks at the memory of its process.
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'

@@ -1,3 +1,4 @@
+// Runs alone: it looks at the memory of its process.
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,4 +1,5 @@
 /** Bodies both ways: intact to the last byte, however they are framed, and bounded in memory however slow somebody is. */
+// Runs alone: it looks at the memory of its process.
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -2,6 +2,7 @@
  * A client that breaks the rules of HTTP/2, or makes work without asking for anything, is told so and closed, alone: its reason is in the
  * log, and who came by another connection is served meanwhile. What one stream did wrong ends that stream.
  */
+// Runs alone: it looks at the memory of its process.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { PENDING } from '../../core/hooks.ts'

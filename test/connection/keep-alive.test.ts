@@ -1,4 +1,5 @@
 /** Many exchanges on one connection: in order, each once, and an end when either side says so. */
+// Runs alone: it looks at the memory of its process.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { eventually } from '../support/deadline.ts'

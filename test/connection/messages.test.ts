@@ -1,4 +1,5 @@
 /** WebSockets whose messages hooks are asked about: what goes on, in which order, and how each kind of end is told to both sides. */
+// Runs alone: it looks at the memory of its process.
 
 import { createHash } from 'node:crypto'
 import { constants, deflateRawSync } from 'node:zlib'

@@ -1,4 +1,5 @@
 /** The conversations once more where there are no system calls of our own: over bare handles. */
+// Runs alone: SLUICE_NO_FFI counts when modules are loaded.
 process.env.SLUICE_NO_FFI = '1'
 await import('./keep-alive.test.ts')
 await import('./bodies.test.ts')

@@ -1,4 +1,5 @@
 /** The conversations once more where bare handles cannot be used: over Node's own sockets. */
+// Runs alone: SLUICE_NO_HANDLES counts when modules are loaded.
 process.env.SLUICE_NO_HANDLES = '1'
 await import('./keep-alive.test.ts')
 await import('./bodies.test.ts')

@@ -11,7 +11,7 @@ import * as assert from 'uvu/assert'
 import { connect, request } from '../support/client.ts'
 import { eventually } from '../support/deadline.ts'
 import { answer, startOrigin } from '../support/origin.ts'
-import { freePort, root, runCommand, type Sluice, startSluice } from '../support/process.ts'
+import { freePort, mainFile, runCommand, type Sluice, startSluice } from '../support/process.ts'
 
 test('a worker killed under load loses only its own exchanges: nobody is refused, and another one serves at once', async () => {
   await using origin = await startOrigin()
@@ -222,7 +222,7 @@ interface Started extends AsyncDisposable {
 async function startByShell(config: string, script: string, args: readonly string[]): Promise<Started> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-test-'))
   writeFileSync(join(folder, 'proxy.config.ts'), config)
-  const command = [process.execPath, join(root, 'core/main.ts'), 'run', ...args]
+  const command = [process.execPath, mainFile, 'run', ...args]
   const child = spawn('sh', ['-c', script, 'sh', ...command], { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder })
   let output = ''
   let errors = ''

@@ -5,6 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { commands } from '../../core/cli/commands.ts'
 import { request } from '../support/client.ts'
+import { runHere } from '../support/command-line.ts'
 import { eventually } from '../support/deadline.ts'
 import { commandOf, freePort, runCommand, startSluice } from '../support/process.ts'
 
@@ -78,29 +79,33 @@ test('wrong usage exits with 2 and names the nearest known word', async () => {
     [['status', '--pid', 'one'], /--pid takes a process id/],
   ]
   for (const [args, message] of cases) {
-    const { code, stderr } = await runCommand(args)
+    const { code, stderr } = await runHere(args)
     assert.is(code, 2, args.join(' '))
     assert.match(stderr, message)
   }
+  const [args, message] = cases[0]!
+  const { code, stderr } = await runCommand(args)
+  assert.is(code, 2)
+  assert.match(stderr, message)
 })
 
 test('help and version are answered', async () => {
   const { code, stdout } = await runCommand(['--help'])
   assert.is(code, 0)
   for (const word of ['http://localhost:3000', 'run', 'check', 'status', 'stop']) assert.match(stdout, word)
-  assert.match((await runCommand(['run', '--help'])).stdout, '--workers N|auto')
+  assert.match((await runHere(['run', '--help'])).stdout, '--workers N|auto')
   assert.match((await runCommand(['--version'])).stdout, /^sluice \d+\.\d+\.\d+$/)
 })
 
 test('each command has its help, by --help and by help', async () => {
   for (const { name, options } of Object.values(commands)) {
-    const { code, stdout } = await runCommand([...name.split(' '), '--help'])
+    const { code, stdout } = await runHere([...name.split(' '), '--help'])
     assert.is(code, 0, name)
     for (const option of options) assert.match(stdout, `--${option.name}`, name)
   }
-  assert.match((await runCommand(['help', 'stop'])).stdout, /^Usage: sluice stop/)
-  const unknown = await runCommand(['help', 'stpo'])
-  assert.equal([unknown.code, unknown.stderr], [2, 'sluice: there is no command stpo; did you mean stop?\nTry: sluice --help'])
+  assert.match((await runHere(['help', 'stop'])).stdout, /^Usage: sluice stop/)
+  const unknown = await runHere(['help', 'stpo'])
+  assert.equal([unknown.code, unknown.stderr], [2, 'sluice: there is no command stpo; did you mean stop?\nTry: sluice --help\n'])
 })
 
 test('check tells problems and exits with 1, or 0 if there are none', async () => {

@@ -1,4 +1,5 @@
 /** Files as answers: which one a path names and which it never does, what of it is sent, and what becomes of one that changes or of a client that is slow. */
+// Runs alone: it looks at the memory of its process.
 import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,5 @@
 /** Hooks of bodies: each is asked about every piece once and in order, what it answers goes on, and both sides stay well framed. */
+// Runs alone: it looks at the memory of its process.
 import { randomBytes } from 'node:crypto'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,4 +1,5 @@
 /** Clients that stop in the middle of a TLS handshake: little memory each, for as long as a deadline, and others are served beside them. */
+// Runs alone: it looks at the memory of its process.
 import { once } from 'node:events'
 import * as net from 'node:net'
 import { test } from 'uvu'

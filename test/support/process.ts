@@ -12,6 +12,13 @@ import { createInterface } from 'node:readline'
 import { eventually, Waiting, within } from './deadline.ts'
 
 export const root: string = join(import.meta.dirname, '../..')
+/** The variable with the folder of the program that processes run, made from these sources in few files (test/runner/program.ts). */
+export const PROGRAM = 'SLUICE_TEST_PROGRAM'
+const made = process.env[PROGRAM]
+/** What the command line starts; without a runner, the sources. */
+export const mainFile: string = made === undefined ? join(root, 'core/main.ts') : join(made, 'main.js')
+/** What `node_modules/sluice` of a project is a link to. */
+export const packageFolder: string = made ?? root
 /** For processes that load isolated-vm themselves; the command line is started without, as users start it. */
 export const nodeFlags: readonly string[] = ['--no-node-snapshot', '--no-concurrent-osr']
 const READY_DEADLINE_MS = 40_000
@@ -80,7 +87,7 @@ export class Sluice {
   constructor(command: readonly string[], options: CommandOptions) {
     this.folder = options.folder ?? makeFolder(options)
     this.#ownsFolder = options.folder === undefined
-    const args = [process.execPath, ...(options.nodeArgs ?? []), options.program ?? join(root, 'core/main.ts'), ...command]
+    const args = [process.execPath, ...(options.nodeArgs ?? []), options.program ?? mainFile, ...command]
     const [program, ...words] = [...(options.by ?? []), ...args]
     // A session of its own: whatever it starts carries its number in /proc, also after its parent is gone.
     this.child = spawn(program!, words, {
@@ -196,7 +203,7 @@ export function processesOf(session: number): number[] {
 }
 
 /** Fields of /proc/PID/stat after the command's name: state, parent, group, session …; none if it is gone. */
-function statFields(pid: number): string[] {
+export function statFields(pid: number): string[] {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
     return stat.slice(stat.lastIndexOf(')') + 2).split(' ')

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { root, type Sluice, startSluice } from './process.ts'
+import { mainFile, packageFolder, root, type Sluice, startSluice } from './process.ts'
 
 export interface Ended {
   readonly code: number | null
@@ -14,7 +14,7 @@ export interface Ended {
 export class Project implements Disposable {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'sluice-project-'))
   /** The program that `sluice` names. */
-  program = join(root, 'core/main.ts')
+  program = mainFile
 
   path(...parts: readonly string[]): string {
     return join(this.folder, ...parts)
@@ -34,7 +34,7 @@ export class Project implements Disposable {
   }
 
   /** A package of this checkout, or the one in `folder`. */
-  link(name: string, folder: string = name === 'sluice' ? root : join(root, 'node_modules', name)): void {
+  link(name: string, folder: string = name === 'sluice' ? packageFolder : join(root, 'node_modules', name)): void {
     const place = this.path('node_modules', name)
     mkdirSync(dirname(place), { recursive: true })
     symlinkSync(folder, place)

@@ -4,7 +4,6 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { config } from './support.ts'
 
-process.env.OPS_OF_TEST = 'tuesday'
 const proxy = await simulate(
   config(
     `{ path: '/admin/*', use: [basicAuth({ users: { ops: env('OPS_OF_TEST') } })], to: api },
@@ -14,7 +13,7 @@ const proxy = await simulate(
 const api = upstream('api', { endpoints: ['10.0.0.1:80'] })`,
     },
   ),
-  { upstreams: { api: () => new Response('hi') } },
+  { upstreams: { api: () => new Response('hi') }, env: { OPS_OF_TEST: 'tuesday' } },
 )
 test.after(() => proxy.close())
 

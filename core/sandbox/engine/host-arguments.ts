@@ -1,7 +1,7 @@
 /** How the processes of plugins are started: with which entry, which limits of memory, which environment, and what they may. */
 import { getCompileCacheDir } from 'node:module'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { dirname, join, resolve } from 'node:path'
+import { entryFile } from '../../entry-files.ts'
 import { SAMPLE_MICROS } from './frames.ts'
 
 export const hostArguments = [
@@ -9,7 +9,7 @@ export const hostArguments = [
   '--no-concurrent-osr',
   '--max-old-space-size=128',
   '--max-semi-space-size=2',
-  entryOf('host'),
+  entryFile('sandbox/engine/host'),
 ]
 
 /** Nothing of this process's but where compiled modules are: without them, half of a host's start goes into compiling. */
@@ -20,15 +20,11 @@ export function hostEnvironment(): NodeJS.ProcessEnv {
 
 /** It may read this program, until it has; nothing else of the system is open to it, and what it reads is never made into code. */
 export function profiledArguments(memoryMb: number): readonly string[] {
-  const core = fileURLToPath(new URL('../..', import.meta.url))
+  const entry = entryFile('sandbox/engine/profile-host')
+  const core = resolve(entry, '../../..')
   return [
     ...['--permission', `--allow-fs-read=${core}`, `--allow-fs-read=${join(core, '../package.json')}`],
     ...['--disallow-code-generation-from-strings', `--cpu-profiler-sampling-interval=${SAMPLE_MICROS}`],
-    ...[`--max-old-space-size=${128 + memoryMb}`, entryOf('profile-host')],
+    ...[`--max-old-space-size=${128 + memoryMb}`, entry],
   ]
-}
-
-function entryOf(name: string): string {
-  const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
-  return fileURLToPath(new URL(`./${name}${extension}`, import.meta.url))
 }

@@ -1,4 +1,5 @@
 /** RFC 7692: both ways to zlib read what a stream of node:zlib compressed and write what one can read, and neither can be blown up. */
+// Runs alone: it looks at the memory of its process.
 
 import { constants, deflateRawSync } from 'node:zlib'
 import fc from 'fast-check'
