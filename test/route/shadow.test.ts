@@ -109,9 +109,9 @@ test('ten thousand routes take a moment', () => {
     [{ hosts: ['shared.example.com'], paths: [`/t/${i}/*`] }],
   ]).flat()
   const list = rules(...tenants, [{ hosts: ['*.example.com'] }], [{ hosts: ['t7.example.com'], paths: ['/api/x'], methods: ['GET'] }])
-  const began = performance.now()
+  const began = process.threadCpuUsage()
   assert.equal(findUnreachable(list), [{ rule: 10_001, by: [20 + 8], impossible: null }])
-  const took = performance.now() - began
+  const took = process.threadCpuUsage(began).user / 1_000
   assert.ok(took < 1_000, `${took} ms`)
 })
 

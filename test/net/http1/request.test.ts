@@ -231,9 +231,9 @@ test('a Connection that names thousands of fields costs one walk over the head',
   const lines = Array.from({ length: 90 }, (_, i) => `X${i}: y`)
   const names = Array.from({ length: 5_000 }, (_, i) => `x${i}`).join(',')
   const times = Array.from({ length: 40 }, () => {
-    const from = performance.now()
+    const from = process.threadCpuUsage()
     assert.is(accepted(ask(...lines, `Connection: ${names}`, 'Y: z')).lines(), 'Host: x\r\nY: z\r\n')
-    return performance.now() - from
+    return process.threadCpuUsage(from).user / 1_000
   })
   assert.ok(Math.min(...times) < 10, `${Math.min(...times)} ms`)
 })
