@@ -7,13 +7,13 @@ import * as assert from 'uvu/assert'
 import { hostArguments } from '../../core/sandbox/engine/host-arguments.ts'
 import { makeFolder } from '../config/support.ts'
 import { eventually } from '../support/deadline.ts'
-import { startSluice } from '../support/process.ts'
+import { root, startSluice } from '../support/process.ts'
 
 test('the process that checked a config and the worker leave theirs while the proxy runs, the supervisor at its end', async () => {
   const cache = makeFolder({})
   const config = `import { http } from 'sluice'
 export default { listeners: { web: http({ listen: '127.0.0.1:0', routes: [{ to: '127.0.0.1:1' }] }) } }`
-  await using sluice = await startSluice({ config, args: ['--workers', '1'], env: { NODE_COMPILE_CACHE: cache } })
+  await using sluice = await startSluice({ config, args: ['--workers', '1'], env: { NODE_COMPILE_CACHE: cache }, program: source('main') })
   assert.is(filled(cache), 2)
   await sluice.stop()
   assert.is(filled(cache), 3)
@@ -21,7 +21,7 @@ export default { listeners: { web: http({ listen: '127.0.0.1:0', routes: [{ to: 
 
 test('a plugin host leaves them before it has a plugin', async () => {
   const cache = makeFolder({})
-  const host = spawn(process.execPath, hostArguments, {
+  const host = spawn(process.execPath, hostArguments.with(-1, source('sandbox/engine/host')), {
     env: { NODE_COMPILE_CACHE: cache },
     stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
   })
@@ -32,6 +32,11 @@ test('a plugin host leaves them before it has a plugin', async () => {
     host.kill('SIGKILL')
   }
 })
+
+/** Not the program that other tests run: that has few files. */
+function source(entry: string): string {
+  return join(root, `core/${entry}.ts`)
+}
 
 /** Each set of V8's flags has a folder of its own. */
 function filled(cache: string): number {

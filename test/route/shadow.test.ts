@@ -39,9 +39,9 @@ test('a rule that takes something of its own is left alone', () => {
 
 test('patterns with many stars, each unlike the others, are given up in time', () => {
   const all = rules(...Array.from({ length: 2_000 }, (_, i): RuleOptions[] => [{ paths: [`/*/x*y${i % 7}*z*${i}`] }]))
-  const startedAt = performance.now()
+  const began = process.threadCpuUsage()
   findUnreachable(all)
-  assert.ok(performance.now() - startedAt < 3_000)
+  assert.ok(process.threadCpuUsage(began).user / 1_000 < 3_000)
 })
 
 test('several rules may share out what one would take, and groups count with their own fields', () => {
