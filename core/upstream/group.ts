@@ -22,6 +22,8 @@ export interface Choice {
 export class Group {
   readonly #endpoints: readonly Endpoint[]
   readonly #balancer: Balancer
+  /** Of second tries. With the turns of all, they would take those of the requests that come next: of two endpoints in turn, the bad one would get every first try. */
+  readonly #second: () => Balancer
   readonly #choice: Choice
   readonly #slowStart: number
   readonly #random: () => number
@@ -35,6 +37,8 @@ export class Group {
   constructor(plan: UpstreamPlan, { endpoints, choice, tools }: { endpoints: readonly Endpoint[]; choice: Choice; tools: Tools }) {
     this.#endpoints = endpoints
     this.#balancer = createBalancer(plan.balancer, endpoints, tools)
+    let second = plan.balancer.kind === 'roundRobin' ? null : this.#balancer
+    this.#second = () => (second ??= createBalancer(plan.balancer, endpoints, tools))
     this.#choice = choice
     this.#slowStart = plan.slowStart
     this.#random = tools.random
@@ -44,7 +48,8 @@ export class Group {
   pick(asked: Asked): Endpoint | null {
     const { tried, isNarrow, now, hash } = this.#choice
     const isFree = tried === null && !isNarrow && Number.isNaN(now)
-    const index = this.#balancer.pick(isFree ? null : this.#isWanted, Number.isNaN(hash) ? 0 : hash, asked)
+    const balancer = tried === null ? this.#balancer : this.#second()
+    const index = balancer.pick(isFree ? null : this.#isWanted, Number.isNaN(hash) ? 0 : hash, asked)
     return index < 0 ? null : this.#endpoints[index]!
   }
 

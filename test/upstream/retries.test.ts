@@ -39,6 +39,15 @@ test('an answer of a status to be tried again never reaches the client: the next
   assert.equal([a.requests.length, b.requests.length], [1, 1])
 })
 
+test('second tries take no turns of the requests that come next: an endpoint that fails gets its share of first tries, and no more', async () => {
+  await using bad = await startOrigin(() => answer('', 503))
+  await using good = await startOrigin(() => answer('good'))
+  await using proxy = await startProxy({ endpoints: [bad, good], retries: { statuses: [503], budget: 1 } })
+  using c = await proxy.connect()
+  for (let i = 0; i < 10; i++) assert.is((await c.send(GET).response()).text, 'good')
+  assert.equal([bad.requests.length, good.requests.length], [5, 10])
+})
+
 test('the connection of an answer that nobody got is used again if all of it had come', async () => {
   let first = true
   await using origin = await startOrigin(() => {
