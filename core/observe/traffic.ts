@@ -24,6 +24,7 @@ import type { LineSink } from './line-sink.ts'
 import { type AnyPending, LogQueue } from './log-queue.ts'
 import { PendingTunnel } from './pending-tunnel.ts'
 import { FlightRecorder, type Recalled } from './recorder.ts'
+import { type PluginFailure, type RouteSlots, TrafficSeries } from './traffic-series.ts'
 import { type FormatTunnel, tunnelFormatter } from './tunnel-line.ts'
 import { type ChangeLine, changeLine, UpstreamChanges } from './upstream-changes.ts'
 
@@ -46,21 +47,13 @@ export interface TrafficOptions {
   readonly deadlines?: Deadlines
 }
 
-/** Routes and endpoints that get labels of their own; more than that are counted together as `other`. */
-const maxPlaces = 2_000
-
 export class Traffic implements Observer {
   readonly #counters: Counters
   readonly #options: TrafficOptions
   readonly #sink: LineSink
   #format: FormatLine | null = null
   #formatTunnel: FormatTunnel | null = null
-  readonly #listeners = new Map<string, ListenerSlots>()
-  readonly #routes = new Map<string, RouteSlots>()
-  /** Of listeners of TCP and UDP. */
-  readonly #tunnels = new Map<string, TunnelSlots>()
-  readonly #upstreams = new Map<string, UpstreamSlots>()
-  readonly #plugins = new Map<string, PluginSlots>()
+  readonly #series: TrafficSeries
   readonly #errors = new Map<ErrorCode, number>()
   readonly #handshakes = new Map<string, number>()
   readonly #changes: UpstreamChanges
@@ -71,12 +64,12 @@ export class Traffic implements Observer {
   readonly #recorder = new FlightRecorder()
   readonly #forwardBytes: ForwardBytes
   readonly #queue: LogQueue
-  #lastRoute: RouteSlots | null = null
 
   constructor(options: TrafficOptions) {
     this.#options = options
     this.#counters = options.counters
     this.#sink = options.sink
+    this.#series = new TrafficSeries(options.counters)
     this.#changes = new UpstreamChanges(options.counters)
     this.#endpoints = new EndpointSeries(options.counters)
     this.#forwardBytes = new ForwardBytes(options.counters)
@@ -114,13 +107,13 @@ export class Traffic implements Observer {
   }
 
   connectionOpened(listener: string): void {
-    const slots = this.#listener(listener)
+    const slots = this.#series.listener(listener)
     this.#counters.values[slots.accepted]! += 1
     this.#counters.values[slots.open]! += 1
   }
 
   connectionClosed(listener: string): void {
-    this.#counters.values[this.#listener(listener).open]! -= 1
+    this.#counters.values[this.#series.listener(listener).open]! -= 1
   }
 
   handshakeFailed(listener: string, why: HandshakeFailure, detail: string | null, address: string): void {
@@ -153,7 +146,7 @@ export class Traffic implements Observer {
       else if (this.#format !== null) this.#sink.append(this.#format(x))
     }
     this.#recorder.record(x)
-    const route = this.#route(x)
+    const route = this.#series.route(x)
     const values = this.#counters.values
     values[route.statuses + statusClass(x.status)]! += 1
     values[route.received]! += x.bytesIn
@@ -176,7 +169,7 @@ export class Traffic implements Observer {
     if (hooks !== null) this.#queue.addTunnel(x, hooks)
     else if (this.#formatTunnel !== null) this.#sink.append(this.#formatTunnel(x))
     this.#recorder.recordTunnel(x)
-    const slots = this.#tunnelRoute(x)
+    const slots = this.#series.tunnel(x)
     const values = this.#counters.values
     values[slots.tunnels]! += 1
     values[slots.received]! += x.bytesIn
@@ -185,7 +178,7 @@ export class Traffic implements Observer {
     if (x.destination !== null || x.user !== null) this.#forwardBytes.count(x, x.connectMs >= 0)
     if (x.reason !== null) this.#countError(x.reason)
     if (x.upstream === null || x.attempts <= 1) return
-    const { retries } = this.#upstream(x.upstream)
+    const { retries } = this.#series.upstream(x.upstream)
     this.#counters.values[retries]! += x.attempts - 1
   }
 
@@ -211,12 +204,12 @@ export class Traffic implements Observer {
   }
 
   queued(upstream: string, change: 1 | -1): void {
-    const { waiting } = this.#upstream(upstream)
+    const { waiting } = this.#series.upstream(upstream)
     this.#counters.values[waiting]! += change
   }
 
   buffered(upstream: string, change: number): void {
-    const { buffered } = this.#upstream(upstream)
+    const { buffered } = this.#series.upstream(upstream)
     this.#counters.values[buffered]! += change
   }
 
@@ -231,24 +224,24 @@ export class Traffic implements Observer {
   }
 
   hedged(upstream: string, outcome: 'won' | 'lost' | 'failed'): void {
-    const { hedges } = this.#upstream(upstream)
+    const { hedges } = this.#series.upstream(upstream)
     hedges[outcome] ??= this.#counters.add('upstream_hedges_total', upstream, outcome)
     this.#counters.values[hedges[outcome]]! += 1
   }
 
   limitMoved(upstream: string, limit: number): void {
-    const slots = this.#upstream(upstream)
+    const slots = this.#series.upstream(upstream)
     slots.limit ??= this.#counters.add('upstream_concurrency_limit', upstream)
     this.#counters.values[slots.limit] = limit
   }
 
   retryRefused(upstream: string): void {
-    const { refused } = this.#upstream(upstream)
+    const { refused } = this.#series.upstream(upstream)
     this.#counters.values[refused]! += 1
   }
 
   pluginCalled(plugin: string, calls: number, tookMs: number): void {
-    const slots = this.#plugin(plugin)
+    const slots = this.#series.plugin(plugin)
     const values = this.#counters.values
     values[slots.calls]! += calls
     if (tookMs > 0) values[slots.crossings]! += 1
@@ -256,7 +249,7 @@ export class Traffic implements Observer {
   }
 
   pluginFailed(plugin: string, why: PluginFailure, detail: string): void {
-    const { failures } = this.#plugin(plugin)
+    const { failures } = this.#series.plugin(plugin)
     this.#counters.values[failures[why]]! += 1
     this.#options.onPluginLine({ plugin, level: 'error', text: `${failureText[why]}: ${detail}` })
   }
@@ -274,7 +267,7 @@ export class Traffic implements Observer {
 
   /** No client asked for it: it is no request, and has no line. */
   #fetchedBeside(x: EndedExchange): void {
-    this.#countCache(this.#route(x), 'beside')
+    this.#countCache(this.#series.route(x), 'beside')
     if (x.reason !== null) this.#countError(x.reason)
     if (x.upstream !== null) this.#countUpstream(x, x.upstream)
   }
@@ -298,7 +291,7 @@ export class Traffic implements Observer {
   }
 
   #countUpstream(x: EndedExchange, name: string): void {
-    const upstream = this.#upstream(name)
+    const upstream = this.#series.upstream(name)
     if (x.attempts > 1) this.#counters.values[upstream.retries]! += x.attempts - 1
     if (x.endpoint === null) return
     const endpoint = this.#endpoints.of(name, x.endpoint)
@@ -307,32 +300,8 @@ export class Traffic implements Observer {
     if (answered) this.#counters.observe(upstream.response, x.upstreamMs / 1000)
   }
 
-  #listener(name: string): ListenerSlots {
-    let slots = this.#listeners.get(name)
-    if (slots === undefined) {
-      slots = { accepted: this.#counters.add('connections_total', name), open: this.#counters.add('connections', name) }
-      this.#listeners.set(name, slots)
-    }
-    return slots
-  }
-
-  /** The names of a plan are the same strings for each exchange, so the one before is found by comparing pointers. */
-  #route(x: EndedExchange): RouteSlots {
-    const last = this.#lastRoute
-    if (last !== null && last.route === x.route && last.listener === x.listener) return last
-    const key = x.route ?? `${x.listener} `
-    let slots = this.#routes.get(key)
-    if (slots === undefined) {
-      const crowded = this.#routes.size >= maxPlaces
-      slots = crowded ? this.#otherRoute(x) : routeSlots(this.#counters, x.listener, x.route, x.route ?? '')
-      if (!crowded) this.#routes.set(key, slots)
-    }
-    this.#lastRoute = slots
-    return slots
-  }
-
   #countDatagrams(x: EndedTunnel): void {
-    const slots = this.#tunnelRoute(x)
+    const slots = this.#series.tunnel(x)
     slots.datagrams ??= {
       received: this.#counters.add('received_datagrams_total', x.listener, slots.label),
       sent: this.#counters.add('sent_datagrams_total', x.listener, slots.label),
@@ -340,111 +309,6 @@ export class Traffic implements Observer {
     this.#counters.values[slots.datagrams.received]! += x.datagramsIn
     this.#counters.values[slots.datagrams.sent]! += x.datagramsOut
   }
-
-  #otherRoute(x: EndedExchange): RouteSlots {
-    const key = `${x.listener} other`
-    let slots = this.#routes.get(key)
-    if (slots === undefined) {
-      slots = routeSlots(this.#counters, x.listener, key, 'other')
-      this.#routes.set(key, slots)
-    }
-    return slots
-  }
-
-  #tunnelRoute({ listener, route }: EndedTunnel): TunnelSlots {
-    const key = route ?? `${listener} `
-    let slots = this.#tunnels.get(key)
-    if (slots === undefined) {
-      const label = this.#tunnels.size < maxPlaces ? (route ?? '') : 'other'
-      slots = tunnelSlots(this.#counters, listener, label)
-      this.#tunnels.set(key, slots)
-    }
-    return slots
-  }
-
-  #upstream(name: string): UpstreamSlots {
-    let slots = this.#upstreams.get(name)
-    if (slots === undefined) {
-      slots = {
-        name,
-        response: this.#counters.add('upstream_response_seconds', name),
-        retries: this.#counters.add('upstream_retries_total', name),
-        refused: this.#counters.add('upstream_retries_refused_total', name),
-        waiting: this.#counters.add('upstream_waiting', name),
-        buffered: this.#counters.add('upstream_buffered_bytes', name),
-        hedges: {},
-        limit: undefined,
-      }
-      this.#upstreams.set(name, slots)
-    }
-    return slots
-  }
-
-  #plugin(name: string): PluginSlots {
-    let slots = this.#plugins.get(name)
-    if (slots === undefined) {
-      const counters = this.#counters
-      const failure = (why: PluginFailure): number => counters.add('plugin_failures_total', name, why)
-      slots = {
-        calls: counters.add('plugin_calls_total', name),
-        crossings: counters.add('plugin_crossings_total', name),
-        seconds: counters.add('plugin_seconds_total', name),
-        failures: {
-          threw: failure('threw'),
-          timeout: failure('timeout'),
-          memory: failure('memory'),
-          crashed: failure('crashed'),
-          parked: failure('parked'),
-        },
-      }
-      this.#plugins.set(name, slots)
-    }
-    return slots
-  }
-}
-
-interface ListenerSlots {
-  readonly accepted: number
-  readonly open: number
-}
-
-interface RouteSlots extends TunnelSlots {
-  readonly listener: string
-  readonly route: string | null
-  /** Six in a row: no status, 1xx … 5xx. */
-  readonly statuses: number
-  readonly duration: number
-  /** By outcome: there are a handful. */
-  readonly cache: Map<string, number>
-}
-
-interface TunnelSlots {
-  readonly received: number
-  readonly sent: number
-  readonly tunnels: number
-  readonly label: string
-  /** Of UDP; undefined until the first session has ended. */
-  datagrams: { readonly received: number; readonly sent: number } | undefined
-}
-
-interface UpstreamSlots {
-  readonly name: string
-  readonly response: number
-  readonly retries: number
-  readonly refused: number
-  readonly waiting: number
-  readonly buffered: number
-  readonly hedges: { won?: number; lost?: number; failed?: number }
-  limit: number | undefined
-}
-
-type PluginFailure = Parameters<Observer['pluginFailed']>[1]
-
-interface PluginSlots {
-  readonly calls: number
-  readonly crossings: number
-  readonly seconds: number
-  readonly failures: Readonly<Record<PluginFailure, number>>
 }
 
 const failureText: Readonly<Record<PluginFailure, string>> = {
@@ -455,31 +319,7 @@ const failureText: Readonly<Record<PluginFailure, string>> = {
   parked: 'is parked after repeated failures',
 }
 
-const statusClasses = ['0xx', '1xx', '2xx', '3xx', '4xx', '5xx'] as const
-
 function statusClass(status: number): number {
   const hundreds = (status / 100) | 0
   return hundreds >= 0 && hundreds <= 5 ? hundreds : 5
-}
-
-function routeSlots(counters: Counters, listener: string, route: string | null, label: string): RouteSlots {
-  const statuses = statusClasses.map((status) => counters.add('requests_total', listener, label, status))
-  return {
-    listener,
-    route,
-    cache: new Map(),
-    statuses: statuses[0]!,
-    duration: counters.add('request_duration_seconds', listener, label),
-    ...tunnelSlots(counters, listener, label),
-  }
-}
-
-function tunnelSlots(counters: Counters, listener: string, label: string): TunnelSlots {
-  return {
-    received: counters.add('received_bytes_total', listener, label),
-    sent: counters.add('sent_bytes_total', listener, label),
-    tunnels: counters.add('tunnels_total', listener, label),
-    label,
-    datagrams: undefined,
-  }
 }
