@@ -11,7 +11,6 @@ import type { Service } from '../http/service.ts'
 import type { TunnelEnded } from '../http/tunnel-end.ts'
 import type { NamedDestination } from '../net/destination.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
-import { readRequestHead } from '../net/http1/request.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import type { Secured } from '../net/secured.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
@@ -19,8 +18,8 @@ import type { UpstreamConnection } from '../upstream/connection.ts'
 import { PrivateConnections } from '../upstream/private-connections.ts'
 import { factsOf, peerOf } from './announced.ts'
 import type { Accepted, ConnectionHome } from './home.ts'
-import { httpDate } from './http-date.ts'
 import { openTunnel } from './http1-tunnel.ts'
+import { Http1Writing } from './http1-writing.ts'
 import { Received } from './received.ts'
 import { RequestBody } from './request-body.ts'
 import { factsOfGranted } from './tunnel-facts.ts'
@@ -30,12 +29,10 @@ type State = 'head' | 'exchange' | 'closing' | 'tunnel' | 'closed'
 
 const LINGER_MS = 2000
 const DRAIN_IDLE_MS = 1000
-/** Small pieces of a response are kept together up to here, then written as one. */
-const TOGETHER_BYTES = 4096
 /** The request line that HTTP/2 begins with. */
 const HTTP2_LINE = 'PRI * HTTP/2.0\r\n'
 
-export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
+export class Http1Connection extends Http1Writing implements WireOwner, Downstream, Timed, Accepted {
   readonly protocol = 'HTTP/1.1'
   readonly scheme: 'http' | 'https'
   readonly peer: string
@@ -44,7 +41,6 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   slot = -1
   passesFraming = true
   original: NamedDestination | null = null
-  readonly #wire: Wire
   readonly #header: ProxyHeader | null
   #privates: PrivateConnections | null = null
   readonly #secured: Secured | null
@@ -63,17 +59,10 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   /** No byte of the head awaited has come yet: its deadline starts with the first. */
   #headIsNew = true
 
-  /** The response being written. */
-  #out = ''
-  #keepAlive = true
   /** The client said that this request, which has no body, is its last: nothing more is to be read. */
   #isLast = false
   /** What was read last is still lent to the write of a request body. */
   #isLent = false
-  #framing: 'asIs' | 'chunked' | 'none' = 'asIs'
-  /** The body ends with a last chunk: the reader of the endpoint's framing keeps that back, and our own needs one. */
-  #endsChunked = false
-  #http10 = false
 
   /** `header`: what came before it. `secured`: what TLS has found out, where this proxy speaks it. */
   constructor(
@@ -83,7 +72,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     header: ProxyHeader | null = null,
     secured: Secured | null = null,
   ) {
-    this.#wire = wire
+    super(wire)
     this.#secured = secured
     this.#home = home
     this.#deadlines = home.service.deadlines
@@ -97,16 +86,12 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   }
 
   get privates(): PrivateConnections {
-    this.#privates ??= new PrivateConnections(() => factsOf(this.#wire.facts(), this.#header))
+    this.#privates ??= new PrivateConnections(() => factsOf(this.wire.facts(), this.#header))
     return this.#privates
   }
 
   get hasPrivates(): boolean {
     return this.#privates !== null
-  }
-
-  get congested(): boolean {
-    return this.#wire.congested
   }
 
   get inside(): Inside | null {
@@ -132,7 +117,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   }
 
   destroy(): void {
-    this.#wire.destroy()
+    this.wire.destroy()
   }
 
   // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -153,19 +138,19 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   #hold(bytes: Buffer, from: number, to: number): void {
     this.#received.add(bytes.subarray(from, to), to - from)
     this.#received.keep(bytes)
-    if (this.#received.size > this.#service.listener.limits.headBytes) this.#wire.pause()
+    if (this.#received.size > this.#service.listener.limits.headBytes) this.wire.pause()
   }
 
   #readRequests(): void {
     this.#parsing = true
     // A client that does not take its answers gets no more of them made.
-    while (this.#state === 'head' && this.#received.size > 0 && !this.#wire.congested && this.#readRequest());
+    while (this.#state === 'head' && this.#received.size > 0 && !this.wire.congested && this.#readRequest());
     this.#parsing = false
   }
 
   /** Unless more waits already than a head may be long: else each answer would let in another read, and what waits would grow. */
   #readOn(): void {
-    if (this.#received.size <= this.#home.service.listener.limits.headBytes) this.#wire.resume()
+    if (this.#received.size <= this.#home.service.listener.limits.headBytes) this.wire.resume()
   }
 
   /** The requests that waited their turn. */
@@ -185,11 +170,11 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     const received = this.#received
     const { limits } = service.listener
     received.skipEmptyLines()
-    const head = received.mayEndHead ? this.#lookForHead(service) : null
-    if (typeof head === 'string') return this.#handOver(head, service) ? false : this.#refuse(head, this.#unread())
+    const head = received.mayEndHead ? received.readHead(service.rules) : null
+    if (typeof head === 'string') return this.#handOver(head, service) ? false : this.#refuse(head, received.unread)
     if (head === null) {
       received.mayEndHead = false
-      if (received.size > limits.headBytes) return this.#refuse('head_too_large', this.#unread())
+      if (received.size > limits.headBytes) return this.#refuse('head_too_large', received.unread)
       if (this.#headIsNew && received.size > 0) this.dueAt = this.#in(service.listener.timeouts.requestHead)
       this.#headIsNew = false
       return false
@@ -209,34 +194,23 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     received.clear()
     this.#state = 'closed'
     this.#deadlines.remove(this)
-    this.#home.speaksHttp2(this, this.#wire, this.#header, bytes)
+    this.#home.speaksHttp2(this, this.wire, this.#header, bytes)
     return true
-  }
-
-  /** In the first bytes, and only if it does not end there in all of them: a body need not become text. */
-  #lookForHead({ rules }: Service): RequestHead | ErrorCode | null {
-    const received = this.#received
-    if (received.at < received.textLength) {
-      const head = readRequestHead(received.text, received.bytes, received.at, received.textLength, rules)
-      if (head !== null || received.textLength === received.length) return head
-    }
-    received.makeText()
-    return readRequestHead(received.text, received.bytes, received.at, received.length, rules)
   }
 
   #startExchange(head: RequestHead, service: Service): boolean {
     this.#began = service
     this.#served++
-    this.#http10 = head.minor === 0
+    this.http10 = head.minor === 0
     this.passesFraming = head.minor === 1
-    this.#keepAlive = head.keepAlive && this.#served < service.listener.limits.requestsPerConnection
+    this.keepAlive = head.keepAlive && this.#served < service.listener.limits.requestsPerConnection
     this.#isLast = !head.keepAlive && head.contentLength === 0
     let firstBody = ''
     let firstBytes: Buffer | null = null
     if (head.contentLength !== 0) {
       const body = new RequestBody(head, service.listener.limits.bodyBytes)
       const received = this.#received
-      const end = body.readFirst(received.bytes, received.at, received.length, this.#wire.lends)
+      const end = body.readFirst(received.bytes, received.at, received.length, this.wire.lends)
       if (end < 0) return this.#refuse(body.wrong)
       received.at = end
       firstBody = body.text
@@ -254,7 +228,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     const exchange = new Exchange(service, this, head, service.nextSerial())
     this.#exchange = exchange
     // Until somebody takes the body, no more of it is read.
-    if (this.#body !== null) this.#wire.pause()
+    if (this.#body !== null) this.wire.pause()
     exchange.begin(firstBody, firstBytes, this.#body === null)
     return true
   }
@@ -265,20 +239,20 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     const end = body.read(bytes, 0, length)
     if (end < 0) {
       this.#body = null
-      this.#keepAlive = false
+      this.keepAlive = false
       return exchange.rejectBody(body.wrong, null)
     }
     this.dueAt = this.#in(this.#service.listener.timeouts.requestBodyIdle)
     let flowing = true
     for (let i = 0; i < body.ranges.length && this.#exchange === exchange; i += 2) {
-      flowing = exchange.pushBody(i === 0 ? body.prefix : '', bytes, body.ranges[i]!, body.ranges[i + 1]!, this.#wire.lends) && flowing
+      flowing = exchange.pushBody(i === 0 ? body.prefix : '', bytes, body.ranges[i]!, body.ranges[i + 1]!, this.wire.lends) && flowing
     }
     if (this.#exchange !== exchange) return
     if (body.done) {
       this.#body = null
       this.dueAt = Number.POSITIVE_INFINITY
       if (end < length) this.#hold(bytes, end, length)
-      if (!flowing && this.#wire.lends) this.#lend()
+      if (!flowing && this.wire.lends) this.#lend()
       exchange.endBody(body.text)
     } else if (!flowing) this.pauseBody()
   }
@@ -286,7 +260,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   /** The end of the body has not left yet: nothing is read into its buffer until it has, or until another buffer is needed. */
   #lend(): void {
     this.#isLent = true
-    this.#wire.pause()
+    this.wire.pause()
   }
 
   bodyTaken(): void {
@@ -297,103 +271,52 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
 
   pauseBody(): void {
     if (this.#body === null) return
-    this.#wire.pause()
+    this.wire.pause()
     this.dueAt = Number.POSITIVE_INFINITY
   }
 
   resumeBody(): void {
     if (this.#body === null || this.#state !== 'exchange') return
-    if (this.#body.isBulk) this.#wire.expectBulk()
+    if (this.#body.isBulk) this.wire.expectBulk()
     this.dueAt = this.#in(this.#service.listener.timeouts.requestBodyIdle)
-    this.#wire.resume()
+    this.wire.resume()
   }
 
-  // ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  sendInformational(head: ResponseHead): void {
-    this.#wrote(this.#wire.writeText(`HTTP/1.1 ${head.status} ${head.reason}\r\n${head.lines()}\r\n`))
+  /** No other request of this client is to be answered. */
+  protected get isOver(): boolean {
+    return this.#exchange?.bodyDone === false || this.#home.draining || this.#saidAll
   }
 
-  sendHead(head: ResponseHead, length: number, answersHead: boolean): void {
-    const bodyless = answersHead || head.status === 204 || head.status === 304
-    this.#framing = 'asIs'
-    this.#endsChunked = false
-    if (head.status === 204 && head.contentLength >= 0) head.delete('content-length')
-    if (!head.hasDate) head.addLines(`Date: ${httpDate()}\r\n`)
-    let framing = ''
-    if (bodyless) this.#framing = 'none'
-    else if (length === -1 || length === -2) framing = this.#frameUnknown(length)
-    if (this.#exchange?.bodyDone === false || this.#home.draining || this.#saidAll) this.#keepAlive = false
-    if (!this.#keepAlive) framing += 'Connection: close\r\n'
-    else if (this.#http10) framing += 'Connection: keep-alive\r\n'
-    this.#out = `${head.text() + framing}\r\n`
+  /** What is written has to be taken by then. */
+  protected awaitTaken(): void {
+    this.dueAt = this.#in(this.#service.listener.timeouts.sendIdle)
   }
 
-  /** A body whose length is not known: chunked for those who can read it, to the end of the connection for HTTP/1.0. */
-  #frameUnknown(length: number): string {
-    if (this.#http10) {
-      this.#keepAlive = false
-      return ''
-    }
-    this.#framing = length === -1 ? 'asIs' : 'chunked'
-    this.#endsChunked = true
-    return 'Transfer-Encoding: chunked\r\n'
-  }
-
-  sendBody(prefix: string, bytes: Buffer, from: number, to: number): boolean {
-    const size = this.#framing === 'chunked' ? `${(prefix.length + to - from).toString(16)}\r\n` : ''
-    const text = this.#out + size + prefix
-    if (this.#framing === 'chunked' || to - from <= TOGETHER_BYTES) {
-      this.#out = text + bytes.latin1Slice(from, to) + (this.#framing === 'chunked' ? '\r\n' : '')
-      return this.#out.length <= 65536 || this.flush()
-    }
-    this.#out = ''
-    return this.#wrote(this.#wire.write(text, bytes, from, to))
-  }
-
-  sendText(text: string): void {
-    if (this.#framing !== 'none') this.#out += text
-  }
-
-  endBody(trailers: string): void {
-    if (this.#endsChunked) this.#out += `0\r\n${trailers}\r\n`
-  }
-
-  flush(): boolean {
-    const text = this.#out
-    if (text === '') return !this.#wire.congested
-    this.#out = ''
-    return this.#wrote(this.#wire.writeText(text))
-  }
-
-  #wrote(flowing: boolean): boolean {
-    if (!flowing) this.dueAt = this.#in(this.#service.listener.timeouts.sendIdle)
-    return flowing
-  }
+  // ── after an exchange ────────────────────────────────────────────────────────────────────────────────────────────
 
   finished(): void {
     const complete = this.#body === null
     if (this.#isLent) {
       this.#isLent = false
-      this.#wire.leaveBuffer()
+      this.wire.leaveBuffer()
     }
     this.#exchange = null
     this.#began = null
     this.#body = null
-    if (!this.#keepAlive || !complete || this.#saidAll) return this.#close()
+    if (!this.keepAlive || !complete || this.#saidAll) return this.#close()
     this.#state = 'head'
     this.#headIsNew = true
     const { timeouts } = this.#service.listener
-    this.dueAt = this.#in(this.#wire.congested ? timeouts.sendIdle : this.#home.draining ? DRAIN_IDLE_MS : timeouts.keepAlive)
+    this.dueAt = this.#in(this.wire.congested ? timeouts.sendIdle : this.#home.draining ? DRAIN_IDLE_MS : timeouts.keepAlive)
     // While a response is still being written, the next request waits.
-    if (this.#wire.congested) return this.#wire.pause()
+    if (this.wire.congested) return this.wire.pause()
     this.#readOn()
     if (!this.#parsing) this.#readHeld()
   }
 
   abort(): void {
     this.#exchange = null
-    this.#wire.reset()
+    this.wire.reset()
   }
 
   becomeTunnel(head: ResponseHead, upstream: UpstreamConnection, rest: Buffer, ended: TunnelEnded, looks: TunnelLooks | null): void {
@@ -414,7 +337,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
       this.#state = 'closed'
       this.#home.tunnelClosed(this)
     }
-    openTunnel({ client: this.#wire, upstream, looks }, { deadlines, idleMs, ended: left, text, early, rest, hasEnded: this.#ended })
+    openTunnel({ client: this.wire, upstream, looks }, { deadlines, idleMs, ended: left, text, early, rest, hasEnded: this.#ended })
   }
 
   grantTunnel(head: ResponseHead, tunnel: GrantedTunnel): void {
@@ -425,10 +348,10 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     this.#began = null
     this.#deadlines.remove(this)
     this.#privates?.close()
-    this.#wire.writeText(`HTTP/1.1 ${head.status} ${head.reason}\r\n${head.lines()}\r\n`)
+    this.wire.writeText(`HTTP/1.1 ${head.status} ${head.reason}\r\n${head.lines()}\r\n`)
     const { destination, user, paced, meter } = tunnel
     this.#home.granted(this, {
-      wire: this.#wire,
+      wire: this.wire,
       header: this.#header,
       facts,
       destination,
@@ -440,19 +363,12 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     })
   }
 
-  /** The beginning of what is not used yet: part of a head, at the most. */
-  #unread(): string {
-    const { text, at, textLength } = this.#received
-    const end = text.indexOf('\r\n\r\n', at)
-    return text.slice(at, end < 0 ? textLength : end + 4)
-  }
-
   /** Answers what never became an exchange, and closes. `text`: what came of its head, for whoever looks back. */
   #refuse(code: ErrorCode, text = ''): boolean {
     this.#received.clear()
     this.#isLast = false
-    this.#keepAlive = false
-    this.#http10 = false
+    this.keepAlive = false
+    this.http10 = false
     this.#state = 'exchange'
     this.dueAt = Number.POSITIVE_INFINITY
     const head = new RequestHead(text, text.length, '-', 1)
@@ -470,7 +386,7 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     this.dueAt = Number.POSITIVE_INFINITY
     if (this.#state === 'exchange') return this.#exchange?.onReceivable()
     if (this.#state === 'closing') {
-      if (this.#ended) return this.#wire.destroy()
+      if (this.#ended) return this.wire.destroy()
       this.dueAt = this.#in(LINGER_MS)
     }
     if (this.#state !== 'head') return
@@ -485,14 +401,14 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     if (this.#state === 'head') return this.#close()
     if (this.#state !== 'exchange') {
       // What is still being written leaves first; its own deadline ends that.
-      if (!this.#wire.congested) this.#wire.destroy()
+      if (!this.wire.congested) this.wire.destroy()
       return
     }
     if (this.#body !== null) {
       const exchange = this.#exchange!
       this.#exchange = null
       exchange.abandon('client_gone', 'closed inside its request body')
-      return this.#wire.destroy()
+      return this.wire.destroy()
     }
     // It may only have closed its sending side: the response gets a moment to begin.
     if (this.#exchange?.replying === false) this.dueAt = this.#in(this.#service.listener.timeouts.halfClosed)
@@ -506,18 +422,18 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
   }
 
   onDeadline(): void {
-    if (this.#state === 'head' && this.#received.size > 0 && !this.#wire.congested) {
+    if (this.#state === 'head' && this.#received.size > 0 && !this.wire.congested) {
       this.#refuse('request_timeout')
       return
     }
     const exchange = this.#exchange
     if (this.#state === 'exchange' && exchange !== null && this.#body !== null && !exchange.replying) {
       this.#body = null
-      this.#keepAlive = false
+      this.keepAlive = false
       return exchange.rejectBody('request_timeout', 'body idle')
     }
-    if (this.#ended && exchange?.replying === true && !this.#wire.congested) return
-    this.#wire.destroy()
+    if (this.#ended && exchange?.replying === true && !this.wire.congested) return
+    this.wire.destroy()
   }
 
   /** Closes after everything written has left; what still arrives is discarded meanwhile, or a reset could destroy the answer. */
@@ -525,12 +441,12 @@ export class Http1Connection implements WireOwner, Downstream, Timed, Accepted {
     this.#state = 'closing'
     const isLast = this.#isLast && this.#received.size === 0
     this.#received.clear()
-    this.dueAt = this.#in(this.#wire.congested ? this.#service.listener.timeouts.sendIdle : LINGER_MS)
-    if (isLast) this.#wire.finish()
-    else this.#wire.end()
-    if (this.#wire.closed) return
-    if (this.#ended && !this.#wire.congested) this.#wire.destroy()
-    else this.#wire.resume()
+    this.dueAt = this.#in(this.wire.congested ? this.#service.listener.timeouts.sendIdle : LINGER_MS)
+    if (isLast) this.wire.finish()
+    else this.wire.end()
+    if (this.wire.closed) return
+    if (this.#ended && !this.wire.congested) this.wire.destroy()
+    else this.wire.resume()
   }
 
   #gone(): void {

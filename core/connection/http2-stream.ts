@@ -13,46 +13,14 @@ import type { TunnelEnded } from '../http/tunnel-end.ts'
 import { passableTrailers } from '../net/http1/chunked.ts'
 import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
 import { ERROR } from '../net/http2/frame.ts'
-import type { HpackEncoder } from '../net/http2/hpack-encoder.ts'
 import type { ProxyFacts } from '../net/proxy-protocol-writer.ts'
-import type { Secured } from '../net/secured.ts'
 import type { UpstreamConnection } from '../upstream/connection.ts'
 import type { PrivateConnections } from '../upstream/private-connections.ts'
 import { httpDate } from './http-date.ts'
-import { type ReceivingHome, ReceivingStream } from './http2-receiving.ts'
+import { ReceivingStream } from './http2-receiving.ts'
+import type { StreamHome, StreamRelay } from './http2-stream-home.ts'
 import { relayStream } from './http2-tunnel.ts'
 import { acceptOf, newKey } from './websocket-key.ts'
-
-export interface StreamHome extends ReceivingHome {
-  readonly peer: string
-  readonly scheme: 'http' | 'https'
-  readonly memo: HopMemo
-  readonly privates: PrivateConnections
-  readonly hasPrivates: boolean
-  readonly secured: Secured | null
-  readonly inside: Inside | null
-  readonly original: Downstream['original']
-  readonly encoder: HpackEncoder
-  readonly remoteAddress: string
-  readonly remotePort: number
-  facts(): ProxyFacts
-  isMisdirected(host: string): boolean
-  reset(stream: Http2Stream, error: number): void
-  becameTunnel(): void
-  /** A client's own fault has ended a request. */
-  faulted(): void
-  /** Nothing more comes or goes on it. */
-  streamClosed(stream: Http2Stream): void
-}
-
-/** Whoever takes a stream as bytes both ways. */
-export interface StreamRelay {
-  onBytes(bytes: Buffer): void
-  onEnd(): void
-  onDrain(): void
-  /** It is gone, both ways. */
-  onGone(error: string | null): void
-}
 
 /** What RFC 9113 §8.1.1 calls malformed; the rest is well-formed, and refused. */
 const MALFORMED: ReadonlySet<ErrorCode> = new Set(['bad_request', 'bad_host', 'bad_framing', 'bad_body'])

@@ -30,7 +30,8 @@ import { Allowance } from './allowance.ts'
 import type { Http2Connection } from './http2.ts'
 import { type ReceivingStream, STREAM_WINDOW } from './http2-receiving.ts'
 import type { SendingStream } from './http2-sending.ts'
-import { Http2Stream, type StreamHome } from './http2-stream.ts'
+import { Http2Stream } from './http2-stream.ts'
+import type { StreamHome } from './http2-stream-home.ts'
 
 const MAX_STREAMS = 128
 /** Of all request bodies that nobody has taken yet. */

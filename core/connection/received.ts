@@ -2,7 +2,10 @@
  * What a client sent and nobody used yet, as bytes and as text. Usually one read that is used up inside its own callback, so it
  * stays in the buffer it was read into; only what is left over is copied.
  */
+import type { ErrorCode } from '../errors.ts'
+import type { RequestHead } from '../net/http1/head.ts'
 import { CR, LF } from '../net/http1/octets.ts'
+import { type RequestRules, readRequestHead } from '../net/http1/request.ts'
 
 const NOTHING = Buffer.alloc(0)
 /** Most heads end here. */
@@ -44,8 +47,23 @@ export class Received {
     this.#take(own, own.length)
   }
 
-  /** All of it as text. */
-  makeText(): void {
+  /** Looks into the first bytes, and only if no head ends there into all of them: a body need not become text. Null: it is not complete yet. */
+  readHead(rules: RequestRules): RequestHead | ErrorCode | null {
+    if (this.at < this.textLength) {
+      const head = readRequestHead(this.text, this.bytes, this.at, this.textLength, rules)
+      if (head !== null || this.textLength === this.length) return head
+    }
+    this.#makeText()
+    return readRequestHead(this.text, this.bytes, this.at, this.length, rules)
+  }
+
+  /** The beginning of what is not used yet: part of a head, at the most. */
+  get unread(): string {
+    const end = this.text.indexOf('\r\n\r\n', this.at)
+    return this.text.slice(this.at, end < 0 ? this.textLength : end + 4)
+  }
+
+  #makeText(): void {
     this.text = this.bytes.latin1Slice(0, this.length)
     this.textLength = this.length
   }
