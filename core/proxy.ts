@@ -107,6 +107,8 @@ export interface ProxyOptions {
   readonly secret?: Uint8Array
   /** Told of what policies can do less well than they might; default: nobody. */
   readonly warn?: (text: string) => void
+  /** Told what requests have put out of a cache, for the other workers; default: nobody. */
+  readonly onInvalidated?: (cache: string, url: string) => void
   /** How policies ask others; default: over the network. */
   readonly send?: Transport
   /** Who is told of stores; default: nobody. */
@@ -138,7 +140,9 @@ class WorkerProxy implements Proxy {
   #current: Candidate | null = null
   #pressed = false
 
-  constructor({ observer, maxConnections, simulated, capabilities, ticketKeys, counting, secret, send, storeEvents, warn }: ProxyOptions) {
+  constructor(options: ProxyOptions) {
+    const { observer, maxConnections, simulated, capabilities, ticketKeys, counting, secret, send, storeEvents, warn, onInvalidated } =
+      options
     this.#simulated = simulated ?? null
     this.#ticketKeys = ticketKeys ?? null
     this.#sandbox = new Sandbox({ observer, ...(capabilities === undefined ? {} : { capabilities }) })
@@ -155,6 +159,7 @@ class WorkerProxy implements Proxy {
       send: send ?? createTransport(),
       ...(counting === undefined ? {} : { counting }),
       ...(warn === undefined ? {} : { warn }),
+      ...(onInvalidated === undefined ? {} : { onInvalidated }),
       isSimulated: simulated !== undefined,
       clock: simulated === undefined ? Date.now : dateOf(deadlines),
       stores: simulated === undefined ? new Stores({ deadlines, events: storeEvents ?? UNHEARD, random: Math.random }) : null,

@@ -42,7 +42,15 @@ interface Found {
   readonly response: StoredResponse | null
   /** There is something, for other requests. */
   readonly hasOthers: boolean
+  /** The same, of parts of answers. */
+  readonly hasParts: boolean
   readonly directives: RequestDirectives | null
+}
+
+interface Forwarding {
+  readonly why: Forwarded
+  readonly rounds: number
+  readonly outcome: CacheOutcome
 }
 
 export interface Giving {
@@ -124,6 +132,7 @@ export class CachePoint {
       url,
       response: (responses.length === 0 ? null : selectVariant(responses, request)) ?? partsFor(record?.parts ?? null, request, this.clock),
       hasOthers: responses.length > 0,
+      hasParts: record !== undefined && record.parts !== null && selectVariant(record.parts, request) !== null,
       directives: field === null ? this.#pragma(request) : readRequestDirectives(field),
     }
   }
@@ -196,9 +205,10 @@ export class CachePoint {
   // ── on to the endpoint ───────────────────────────────────────────────────────────────────────────────────────────
 
   /** Waits for the same, or fetches it for all. */
-  #forward(side: CacheSide, found: Found, { why, rounds, outcome }: { why: Forwarded; rounds: number; outcome: CacheOutcome }): Answer {
+  #forward(side: CacheSide, found: Found, { why: because, rounds, outcome }: Forwarding): Answer {
     const { request } = side
     const { key, url, directives } = found
+    const why = because === 'uri-miss' && found.hasParts ? 'partial' : because
     if (directives?.onlyIfCached === true) return NOT_KEPT
     if (request.method !== 'GET') return this.#pass(side, found, { why, outcome, detail: null })
     if (hasCredentials(request)) return this.#pass(side, found, { why, outcome, detail: 'authorization' })

@@ -33,6 +33,8 @@ export interface CacheOptions {
   readonly deadlines: Deadlines
   readonly clock: () => number
   readonly warn: (text: string) => void
+  /** Told of a URL that a request has put out, for the other workers. */
+  readonly onInvalidated: (url: string) => void
   /** Nothing is kept outside of this process. */
   readonly isSimulated: boolean
 }
@@ -45,6 +47,7 @@ export class Cache implements FlightHome, RecallHome, TierHome {
   readonly store: MemoryStore<Flight>
   /** Behind the memory, in the order in which they are asked. */
   tiers: readonly Tier[] = []
+  readonly #onInvalidated: (url: string) => void
   readonly #isSimulated: boolean
   readonly #shared = new Folder(this, () => this.#order())
   readonly #disk = new Folder(this, () => this.#order())
@@ -56,7 +59,8 @@ export class Cache implements FlightHome, RecallHome, TierHome {
   readonly #recalls = new Map<string, Recall>()
   readonly #recentPurges = new RecentPurges()
 
-  constructor(name: string, { deadlines, clock, warn, isSimulated }: CacheOptions) {
+  constructor(name: string, { deadlines, clock, warn, onInvalidated, isSimulated }: CacheOptions) {
+    this.#onInvalidated = onInvalidated
     this.#isSimulated = isSimulated
     this.name = name
     this.deadlines = deadlines
@@ -226,6 +230,7 @@ export class Cache implements FlightHome, RecallHome, TierHome {
 
   /** A request has changed what is behind this URL (RFC 9111 §4.4). */
   invalidate(url: string): void {
+    this.#onInvalidated(url)
     for (const record of this.store.ofUrl(url)) {
       for (const flight of record.pending) flight.isPurged = true
       for (const response of keptOf(record)) this.store.remove(response)
@@ -234,6 +239,17 @@ export class Cache implements FlightHome, RecallHome, TierHome {
     if (this.tiers.length === 0) return
     this.#recentPurges.add({ kind: 'url', url, soft: false }, this.clock())
     for (const tier of this.tiers) tier.invalidate(url)
+  }
+
+  /** Requests to another worker of this proxy have; it has told the tiers. */
+  invalidatedElsewhere(purges: readonly Purge[]): void {
+    const now = this.clock()
+    for (const purge of purges) {
+      this.#purgeMemory(purge)
+      if (this.tiers.length === 0) continue
+      this.#recentPurges.add(purge, now)
+      for (const tier of this.tiers) tier.forgetComing(purge)
+    }
   }
 
   /** Resolves with how many answers it was about, when nothing finds them any more: in the memory at once. */

@@ -1,5 +1,6 @@
 /** The caches of a worker by their names. One goes with the last plan that uses it; one whose limits changed keeps what still fits. */
 import type { Deadlines } from '../deadlines.ts'
+import type { Announced } from './announcements.ts'
 import type { CacheAsk, CacheTold } from './asks.ts'
 import { Cache, type CacheLimits } from './cache.ts'
 import type { CacheCounts } from './counts.ts'
@@ -32,6 +33,8 @@ export interface CachesOptions {
   readonly clock: () => number
   /** Told of what is less than it might be. */
   readonly warn: (text: string) => void
+  /** Told what requests have put out of the cache of that name. */
+  readonly onInvalidated: (cache: string, url: string) => void
   /** Nothing is kept outside of this process. */
   readonly isSimulated: boolean
 }
@@ -40,12 +43,17 @@ export class Caches {
   readonly clock: () => number
   readonly #deadlines: Deadlines
   readonly #warn: (text: string) => void
+  readonly #onInvalidated: CachesOptions['onInvalidated']
   readonly #isSimulated: boolean
   /** As many as plans in use name. */
   readonly #byName = new Map<string, { readonly cache: Cache; holds: number }>()
   #plans = 0
 
-  constructor(deadlines: Deadlines, { clock = Date.now, warn = () => {}, isSimulated = false }: Partial<CachesOptions> = {}) {
+  constructor(
+    deadlines: Deadlines,
+    { clock = Date.now, warn = () => {}, onInvalidated = () => {}, isSimulated = false }: Partial<CachesOptions> = {},
+  ) {
+    this.#onInvalidated = onInvalidated
     this.#deadlines = deadlines
     this.clock = clock
     this.#warn = warn
@@ -61,7 +69,10 @@ export class Caches {
     let entry = this.#byName.get(name)
     if (entry === undefined) {
       entry = {
-        cache: new Cache(name, { deadlines: this.#deadlines, clock: this.clock, warn: this.#warn, isSimulated: this.#isSimulated }),
+        cache: new Cache(name, {
+          ...{ deadlines: this.#deadlines, clock: this.clock, warn: this.#warn, isSimulated: this.#isSimulated },
+          onInvalidated: (url) => this.#onInvalidated(name, url),
+        }),
         holds: 0,
       }
       this.#byName.set(name, entry)
@@ -87,6 +98,11 @@ export class Caches {
 
   get counts(): CacheCounts[] {
     return this.of(null).map(({ counts }) => counts)
+  }
+
+  /** What requests to other workers have put out. */
+  hear(announced: readonly Announced[]): void {
+    for (const { cache, purges } of announced) for (const one of this.of(cache)) one.invalidatedElsewhere(purges)
   }
 
   async tell(ask: CacheAsk): Promise<CacheTold> {

@@ -25,7 +25,7 @@ export function isPurged({ url, tags }: { readonly url: string; readonly tags: r
   }
 }
 
-function hostOf(url: string): string {
+export function hostOf(url: string): string {
   const from = url.indexOf('://') + 3
   const end = url.indexOf('/', from)
   return end < 0 ? url.slice(from) : url.slice(from, end)

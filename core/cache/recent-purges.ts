@@ -13,8 +13,8 @@ interface Recent {
 const REMEMBERED_MS = 15_000
 /** With more of them all that is older than the last is taken for purged. */
 const MOST = 64
-/** The same of URLs, each of which a client can have purged by a request that changes something. */
-const MOST_URLS = 8_192
+/** The same of URLs, each of which a client can have purged by a request that changes something, here or at another worker. */
+const MOST_URLS = 32_768
 
 export class RecentPurges {
   #recent: Recent[] = []

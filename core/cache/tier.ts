@@ -24,6 +24,8 @@ export interface Tier {
   remove(response: StoredResponse): void
   /** What is kept of that URL. */
   invalidate(url: string): void
+  /** What of that is on its way there from here: others have put out what is there already. */
+  forgetComing(purge: Purge): void
   /** Resolves with the number of answers it was about, when nothing finds them any more. */
   purge(purge: Purge): Promise<number>
   readonly counts: TierCounts

@@ -32,6 +32,8 @@ export interface Outside extends Pick<PolicyContext, 'counting' | 'send'> {
   readonly stores: Stores | null
   /** Told of what is less than it might be. */
   readonly warn: (text: string) => void
+  /** Told what requests have put out of a cache. */
+  readonly onInvalidated: (cache: string, url: string) => void
   /** Nothing is kept outside of this process. */
   readonly isSimulated: boolean
 }
@@ -47,13 +49,13 @@ export class Policies {
 
   constructor(
     deadlines: Deadlines,
-    { counting = new Counting(), send = noNetwork, clock = Date.now, stores = null, warn, isSimulated = false }: Partial<Outside> = {},
+    { counting = new Counting(), send = noNetwork, clock = Date.now, stores = null, isSimulated = false, ...told }: Partial<Outside> = {},
   ) {
     this.#deadlines = deadlines
     this.#counting = counting
     this.#send = send
     this.#stores = stores
-    this.caches = new Caches(deadlines, { clock, isSimulated, ...(warn === undefined ? {} : { warn }) })
+    this.caches = new Caches(deadlines, { clock, isSimulated, ...told })
   }
 
   /** For one plan. */

@@ -253,6 +253,10 @@ export class Crew {
         return worker.answerKv(message.batch, this.#kv.performAll(message.operations))
       case 'health':
         return this.health.heard(worker, message.verdicts, this.running)
+      case 'invalidated':
+        // Those too that drain: they still answer.
+        for (const other of this.running) if (other !== worker) other.tellInvalidated(message.announced)
+        return
       case 'pressure':
         return this.#onPressure(worker, message.pressed)
       default:

@@ -1,4 +1,5 @@
 /** What the supervisor and its workers say to each other over IPC: every message is one of these, nothing else crosses. */
+import type { Announced } from '../cache/announcements.ts'
 import type { CacheAsk, CacheTold } from '../cache/asks.ts'
 import type { KvOperation, KvOutcome } from '../capability/kv-store.ts'
 import type { Bundle } from '../config/bundle.ts'
@@ -102,6 +103,8 @@ export type ToWorker =
   | { readonly kind: 'plugin-to-process'; readonly sourceId: string }
   | { readonly kind: 'recall'; readonly id: number; readonly requestId: string }
   | { readonly kind: 'cache'; readonly id: number; readonly ask: CacheAsk }
+  /** What requests to another worker have put out of its caches. */
+  | { readonly kind: 'invalidated'; readonly announced: readonly Announced[] }
   /** Of the plugin of that name, for so long. */
   | { readonly kind: 'profile'; readonly id: number; readonly plugin: string; readonly ms: number }
   | { readonly kind: 'reopen-log' }
@@ -133,6 +136,8 @@ export type FromWorker =
   | { readonly kind: 'log'; readonly entries: readonly LogEntry[] }
   /** What checks of endpoints have shown, all of it. */
   | { readonly kind: 'health'; readonly verdicts: readonly EndpointVerdict[] }
+  /** What requests have put out of its caches: for the others. */
+  | { readonly kind: 'invalidated'; readonly announced: readonly Announced[] }
   /** What plugins ask of their store within one turn of the event loop. */
   | { readonly kind: 'kv'; readonly batch: number; readonly operations: readonly KvOperation[] }
   /** Its last words: nothing is left to do. */

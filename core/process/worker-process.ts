@@ -4,6 +4,7 @@
  */
 
 import { type ChildProcess, fork } from 'node:child_process'
+import type { Announced } from '../cache/announcements.ts'
 import type { CacheAsk, CacheTold } from '../cache/asks.ts'
 import type { KvOutcome } from '../capability/kv-store.ts'
 import type { Bundle } from '../config/bundle.ts'
@@ -223,6 +224,10 @@ export class WorkerProcess {
     const answer = await this.#ask((id) => ({ kind: 'cache', id, ask }), deadlineMs)
     if (answer.kind !== 'cache-told') throw new Error(`worker ${this.slot} answered ${answer.kind}`)
     return answer.told
+  }
+
+  tellInvalidated(announced: readonly Announced[]): void {
+    this.#send({ kind: 'invalidated', announced })
   }
 
   async collect(deadlineMs: number): Promise<MetricsSnapshot> {

@@ -4,6 +4,7 @@
  */
 import { Console } from 'node:console'
 import net from 'node:net'
+import { Announcements, soon } from '../cache/announcements.ts'
 import type { Caches } from '../cache/caches.ts'
 import type { KvStore } from '../capability/kv-store.ts'
 import { RemoteKvStore } from '../capability/remote-kv.ts'
@@ -76,7 +77,7 @@ export interface WorkerProxy<P extends Prepared> {
   close(): void
 }
 
-interface ProxyParts {
+export interface ProxyParts {
   readonly observer: Observer
   readonly maxConnections: number
   readonly capabilities: Capabilities
@@ -84,6 +85,7 @@ interface ProxyParts {
   readonly counting: Counting
   readonly secret: Uint8Array
   readonly storeEvents: StoreEvents
+  readonly onInvalidated: (cache: string, url: string) => void
 }
 
 type CreateProxy<P extends Prepared> = (options: ProxyParts) => WorkerProxy<P>
@@ -142,9 +144,10 @@ class WorkerSide<P extends Prepared> {
     const warn = (text: string): void => this.#log.write({ level: 'warn', text, fields: {} })
     const counting = openCounting(begin, warn)
     const storeEvents = new StoreNews(this.#counters, (line) => begin.slot === 0 && this.#log.write(line))
+    const announcements = new Announcements({ send: (announced) => send({ kind: 'invalidated', announced }), later: soon })
     this.#proxy = createProxy({
       ...{ observer: this.#traffic, maxConnections: maxConnections(), capabilities, ticketKeys: this.#ticketKeys },
-      ...{ counting, secret: begin.secret, storeEvents, warn },
+      ...{ counting, secret: begin.secret, storeEvents, warn, onInvalidated: (cache, url) => announcements.add(cache, url) },
     })
     if (begin.noteFd !== null) openFlightNote(begin.noteFd)
     for (const sourceId of begin.toProcess) this.#proxy.moveToProcess(sourceId)
@@ -215,6 +218,9 @@ class WorkerSide<P extends Prepared> {
         return
       case 'cache':
         void this.#tellOfCaches(message)
+        return
+      case 'invalidated':
+        this.#proxy.caches.hear(message.announced)
         return
       case 'profile':
         void this.#profile(message)

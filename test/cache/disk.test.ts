@@ -263,7 +263,13 @@ test('a folder that could not be opened is tried again after a while', async () 
   let now = 0
   const deadlines = new Deadlines(50, () => now)
   const told: string[] = []
-  const cache = new Cache('default', { deadlines, clock: () => now, warn: (text) => told.push(text), isSimulated: false })
+  const cache = new Cache('default', {
+    deadlines,
+    clock: () => now,
+    warn: (text) => told.push(text),
+    onInvalidated() {},
+    isSimulated: false,
+  })
   const disk = { kind: 'disk', path, bytes: 1e6, timeoutMs: 1000 } as const
   cache.use({ plan: 1, bytes: 1e6, objectBytes: 1e5, variants: 4, shared: null, disk, store: null })
   const pass = (ms: number) => {

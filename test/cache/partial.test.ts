@@ -46,15 +46,15 @@ test('parts are kept and joined, and a range within them is a hit; once all are 
   await using p = await startParts()
   assert.is(await p.part('0-4'), '206 abcde bytes 0-4/26 fwd=uri-miss; stored')
   assert.is(await p.part('1-3'), '206 bcd bytes 1-3/26 hit; ttl=60')
-  assert.is(await p.part('10-14'), '206 klmno bytes 10-14/26 fwd=uri-miss; stored')
-  assert.is(await p.part('3-11'), '206 defghijkl bytes 3-11/26 fwd=uri-miss; stored')
+  assert.is(await p.part('10-14'), '206 klmno bytes 10-14/26 fwd=partial; stored')
+  assert.is(await p.part('3-11'), '206 defghijkl bytes 3-11/26 fwd=partial; stored')
   assert.is(await p.part('0-14'), '206 abcdefghijklmno bytes 0-14/26 hit; ttl=60')
   assert.is(p.cached.asked, 3)
   assert.equal(
     (await p.cached.proxy.caches.of(null)[0]!.list('', 9)).map((one) => [one.status, one.bytes]),
     [[206, 15]],
   )
-  assert.is(await p.part('-11'), '206 pqrstuvwxyz bytes 15-25/26 fwd=uri-miss; stored')
+  assert.is(await p.part('-11'), '206 pqrstuvwxyz bytes 15-25/26 fwd=partial; stored')
   const whole = await p.cached.get()
   assert.equal([whole.status, whole.text, whole.headers[status]], [200, LETTERS, 'sluice; hit; ttl=60'])
   assert.equal([whole.headers['content-range'], whole.headers['content-length']], [undefined, '26'])
@@ -73,7 +73,7 @@ test('what is not there in part is asked for; a whole answer needs all of it', a
   await using p = await startParts()
   await p.part('0-19')
   const whole = await p.cached.get()
-  assert.equal([whole.status, whole.text, whole.headers[status]], [200, LETTERS, 'sluice; fwd=uri-miss; stored'])
+  assert.equal([whole.status, whole.text, whole.headers[status]], [200, LETTERS, 'sluice; fwd=partial; stored'])
   assert.is(p.cached.origin.requests[1]!.headers.range, undefined)
   assert.is(await p.part('5-6'), '206 fg bytes 5-6/26 hit; ttl=60')
 })
@@ -86,7 +86,7 @@ test('another version puts out all parts of the one before, whole or in part', a
     p.body.lines = ['ETag: "2"']
     assert.is(await p.part('3-4'), '206 de bytes 3-4/26 hit; ttl=60')
     if (range === null) await p.cached.get()
-    else assert.is(await p.part(range), '206 UV bytes 20-21/26 fwd=uri-miss; stored')
+    else assert.is(await p.part(range), '206 UV bytes 20-21/26 fwd=partial; stored')
     assert.match(await p.part('3-4'), /^206 DE bytes 3-4\/26/)
   }
 })
@@ -103,7 +103,7 @@ test('what is stale is asked about by its validator: a 304 renews all parts, ano
   p.body.lines = ['ETag: "2"']
   assert.is(await p.part('2-3'), '206 CD bytes 2-3/26 fwd=stale; fwd-status=206; stored')
   assert.is(await p.part('2-3'), '206 CD bytes 2-3/26 hit; ttl=60')
-  assert.match(await p.part('4-9'), /^206 EFGHIJ .* fwd=uri-miss; stored/)
+  assert.match(await p.part('4-9'), /^206 EFGHIJ .* fwd=partial; stored/)
 })
 
 test('a range of what is kept whole and stale is asked about, too, whatever is kept of ranges', async () => {

@@ -249,18 +249,25 @@ test('counters of workers come with their names first, then as numbers', async (
   assert.is(rig.snapshots.flatMap(({ delta }) => delta).length, known)
 })
 
-test('a purge is carried out by all workers, and says of how many answers', async () => {
+test('a purge is carried out by all workers, and says of how many answers; what a request puts out of one goes from all', async () => {
   await using rig = new Rig({ workers: 2 })
-  await rig.start()
+  const port = await rig.start()
   const purge = (tag: string | null) =>
     rig.supervisor.askCaches(
       { kind: 'purge', cache: null, purge: tag === null ? { kind: 'all', soft: false } : { kind: 'tag', tag, soft: false } },
       5_000,
     )
   assert.is((await purge('other')).purged, 0)
+  using client = await connect(port)
+  client.send('GET /invalidate HTTP/1.1\r\nHost: a\r\n\r\n')
+  await client.response()
+  const listed = async () => (await rig.supervisor.askCaches({ kind: 'list', cache: null, prefix: 'http://x/', most: 5 }, 5_000)).listed
+  const isOut = async () => (await listed()).every(({ url }) => url === 'http://x/a')
+  await eventually(async () => ((await isOut()) ? true : undefined), 'another worker still has it')
+  assert.is((await listed()).length, 2)
   const { counts, purged } = await purge(null)
   assert.equal([purged, counts.length, counts[0]!.objects], [2, 1, 0])
-  assert.equal((await rig.supervisor.askCaches({ kind: 'list', cache: null, prefix: 'http://x/', most: 5 }, 5_000)).listed, [])
+  assert.equal(await listed(), [])
 })
 
 test('what plugins of two workers count at the same time adds up exactly', async () => {

@@ -13,6 +13,7 @@ export interface CachedOptions extends CacheOptions {
   readonly inner?: List<HttpUse>
   readonly trust?: readonly string[]
   readonly warn?: (text: string) => void
+  readonly onInvalidated?: (cache: string, url: string) => void
   /** Another one in front of the same endpoint, by the same clock. */
   readonly beside?: Cached
   /** HTTP/2 without TLS, too. */
@@ -69,13 +70,14 @@ export function requestOf(path = '/', lines: readonly string[] = [], method = 'G
 
 export async function startCached(
   handler: Handler,
-  { outer = [], inner = [], trust, h2c = false, beside, warn, ...options }: CachedOptions = {},
+  { outer = [], inner = [], trust, h2c = false, beside, warn, onInvalidated, ...options }: CachedOptions = {},
 ): Promise<Cached> {
   const origin = beside?.origin ?? (await startOrigin(handler))
   const clock = beside?.clock ?? { now: BEGIN }
   const use: List<HttpUse> = [...outer, cache(options), ...inner]
   const web = http({ listen: ':8080', h2c, ...(trust === undefined ? {} : { trust }), routes: [{ use, to: origin.address }] })
-  const proxy = await startProxy({ config: { listeners: { web } }, clock: () => clock.now, ...(warn === undefined ? {} : { warn }) })
+  const told = { ...(warn === undefined ? {} : { warn }), ...(onInvalidated === undefined ? {} : { onInvalidated }) }
+  const proxy = await startProxy({ config: { listeners: { web } }, clock: () => clock.now, ...told })
   return new Cached(origin, proxy, await proxy.connect(), clock, beside === undefined)
 }
 

@@ -1,7 +1,7 @@
 /**
  * A worker for tests of the supervisor: the real worker's side with a proxy of a few lines behind it, which answers by the path. Its
  * "bundle" is the plan's data. `/pid` tells who answered, `/hang` stops the event loop, `/crash` throws, `/wait` answers when drained,
- * `/ticket-key` tells what seals TLS tickets; its cache keeps one answer, `http://x/a`; `/perform/TIMES/METHOD/ARGS` asks what a plugin may ask, so many times at once.
+ * `/ticket-key` tells what seals TLS tickets; its cache keeps two answers, `http://x/a` and what `/invalidate` puts out, `http://x/b`; `/perform/TIMES/METHOD/ARGS` asks what a plugin may ask, so many times at once.
  */
 
 import { existsSync, writeFileSync } from 'node:fs'
@@ -10,9 +10,8 @@ import type { SecureContext } from 'node:tls'
 import { Caches } from '../../core/cache/caches.ts'
 import { Deadlines } from '../../core/deadlines.ts'
 import type { Observer } from '../../core/events.ts'
-import type { TicketKeys } from '../../core/net/ticket-keys.ts'
 import type { Plan } from '../../core/plan/plan.ts'
-import { type Prepared, serveAsWorker, type WorkerProxy } from '../../core/process/worker-side.ts'
+import { type Prepared, type ProxyParts, serveAsWorker, type WorkerProxy } from '../../core/process/worker-side.ts'
 import type { Capabilities } from '../../core/sandbox/capabilities.ts'
 import type { EndpointChange } from '../../core/upstream/endpoint-changes.ts'
 import type { UpstreamState } from '../../core/upstream/upstream-state.ts'
@@ -55,7 +54,7 @@ class FakeProxy implements WorkerProxy<Prepared> {
   readonly plugins = []
   upstreams: readonly UpstreamState[] = [anUpstreamState([])]
   readonly health = { isOn: false, onVerdicts: null, apply() {} }
-  readonly caches = new Caches(new Deadlines())
+  readonly caches: Caches
   readonly #observer: Observer
   readonly #capabilities: Capabilities
   /** What node:tls has beneath a context: it asks for the key that seals. */
@@ -71,13 +70,15 @@ class FakeProxy implements WorkerProxy<Prepared> {
   #draining = false
   #marker = ''
 
-  constructor(observer: Observer, capabilities: Capabilities, ticketKeys: TicketKeys) {
+  constructor({ observer, capabilities, ticketKeys, onInvalidated }: ProxyParts) {
+    this.caches = new Caches(new Deadlines(), { onInvalidated })
     this.#observer = observer
     ticketKeys.applyTo({ context: this.#tls } as unknown as SecureContext)
     this.#capabilities = capabilities
     const { cache, wanted } = this.caches.open().hold('default', {})
     cache.use(wanted)
     cache.keep(storedResponse('a', 100))
+    cache.keep(storedResponse('b', 100))
   }
 
   get connections(): number {
@@ -148,6 +149,7 @@ class FakeProxy implements WorkerProxy<Prepared> {
     if (path === '/hang') for (;;) {}
     if (path === '/crash') throw new Error('a mistake of the proxy')
     if (path === '/stay') return
+    if (path === '/invalidate') for (const cache of this.caches.of(null)) cache.invalidate('http://x/b')
     if (path === '/wait') this.#wait(socket)
     else if (path === '/ticket-key') this.#reply(socket, `${process.pid} ${this.#sealingKey()}`)
     else if (path === '/press') this.#press(socket)
@@ -192,4 +194,4 @@ class FakeProxy implements WorkerProxy<Prepared> {
   }
 }
 
-serveAsWorker(({ observer, capabilities, ticketKeys }) => new FakeProxy(observer, capabilities, ticketKeys))
+serveAsWorker((parts) => new FakeProxy(parts))

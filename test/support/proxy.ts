@@ -81,6 +81,7 @@ export interface ProxyOptions extends UpstreamOptions {
   readonly clock?: () => number
   /** Told of what policies can do less well than they might. */
   readonly warn?: (text: string) => void
+  readonly onInvalidated?: (cache: string, url: string) => void
   /** Shared with other proxies. */
   readonly ticketKeys?: TicketKeys
   /** On a clock that the test turns. */
@@ -134,7 +135,10 @@ export class RunningProxy implements AsyncDisposable {
   #inUse: PolicySet | null = null
   readonly #waiting = new Waiting()
 
-  constructor(parts: Partial<RuntimeOptions> = {}, { clock, warn }: Pick<ProxyOptions, 'clock' | 'warn'> = {}) {
+  constructor(
+    parts: Partial<RuntimeOptions> = {},
+    { clock, warn, onInvalidated }: Pick<ProxyOptions, 'clock' | 'warn' | 'onInvalidated'> = {},
+  ) {
     this.runtime = new Runtime({
       ...parts,
       observer: this.#observer(),
@@ -150,6 +154,7 @@ export class RunningProxy implements AsyncDisposable {
       ...(parts.counting === undefined ? {} : { counting: parts.counting }),
       ...(clock === undefined ? {} : { clock }),
       ...(warn === undefined ? {} : { warn }),
+      ...(onInvalidated === undefined ? {} : { onInvalidated }),
     })
   }
 

@@ -261,9 +261,13 @@ export class DiskTier implements Tier {
     void this.purge({ kind: 'url', url, soft: false })
   }
 
+  forgetComing(purge: Purge): void {
+    this.#bodies.purge((response) => isPurged(response, purge))
+  }
+
   async purge(purge: Purge): Promise<number> {
     if (this.#isBroken) return 0
-    this.#bodies.purge((response) => isPurged(response, purge))
+    this.forgetComing(purge)
     const now = this.#home.clock()
     let count = 0
     for (const range of rangesOf(purge)) count += await this.#purgeRange(range, purge.soft ? now : null)

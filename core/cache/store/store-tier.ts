@@ -144,6 +144,9 @@ export class StoreTier implements Tier, Timed {
     if (!this.store.isAway) this.#do(this.store.run(FORGET_URL, [this.#keysOf(url)], []))
   }
 
+  /** What is on its way is there before anybody could say so. */
+  forgetComing(): void {}
+
   #do(work: Promise<unknown>): void {
     const done = work
       .catch(() => {
