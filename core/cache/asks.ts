@@ -1,4 +1,5 @@
 /** What is asked of all caches of a proxy from outside, and what each worker tells. Checked here: it comes over sockets. Pure. */
+import { unknownKey } from '../config/nearest.ts'
 import type { CacheCounts, ListedResponse, TierCounts } from './counts.ts'
 import type { Purge } from './purge.ts'
 
@@ -86,9 +87,13 @@ export function parseCacheAsk(value: unknown): CacheAsk | string {
   return fields.kind === 'stat' && isName(cache) ? { kind: 'stat', cache } : 'there is purge, list and stat'
 }
 
+const PURGE_KEYS = ['url', 'prefix', 'host', 'tag', 'all', 'soft', 'cache']
+
 /** `{ url | prefix | host | tag: '…' }` or `{ all: true }`, with `soft` and `cache`; or the sentence that says what is wrong with it. */
 export function parsePurge(fields: Fields): (CacheAsk & { readonly kind: 'purge' }) | string {
   const { soft = false, cache = null } = fields
+  const unknown = Object.keys(fields).find((key) => !PURGE_KEYS.includes(key))
+  if (unknown !== undefined) return unknownKey(unknown, PURGE_KEYS)
   if (typeof soft !== 'boolean') return 'soft is true or false'
   if (!isName(cache)) return 'cache is the name of one'
   const kinds = ['url', 'prefix', 'host', 'tag', 'all'].filter((kind) => fields[kind] !== undefined && fields[kind] !== false)

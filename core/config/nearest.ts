@@ -39,3 +39,9 @@ function editDistance(a: string, b: string): number {
   }
   return rows[a.length]![b.length]!
 }
+
+/** A sentence. The key comes from outside: no more of it is told than anybody writes. */
+export function unknownKey(key: string, known: readonly string[]): string {
+  const near = key.length > 64 ? null : nearest(key, known)
+  return `unknown key ${key.slice(0, 64)}; ${near === null ? `known are ${known.join(', ')}` : `did you mean ${near}?`}`
+}

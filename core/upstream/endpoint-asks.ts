@@ -1,5 +1,5 @@
 /** What is asked about endpoints from outside, at run time. Checked here: it comes over sockets. Pure. */
-import { nearest } from '../config/nearest.ts'
+import { unknownKey } from '../config/nearest.ts'
 import { parseDuration } from '../config/units.ts'
 import { parseEndpoint } from '../net/address.ts'
 
@@ -40,12 +40,6 @@ const KNOWN: ReadonlyMap<unknown, readonly string[]> = new Map<EndpointAsk['kind
   ['undrain', PLACE],
   ['remove', PLACE],
 ])
-
-/** The key comes from outside: no more of it is told than anybody writes. */
-function unknownKey(key: string, known: readonly string[]): string {
-  const near = key.length > 64 ? null : nearest(key, known)
-  return `unknown key ${key.slice(0, 64)}; ${near === null ? `known are ${known.join(', ')}` : `did you mean ${near}?`}`
-}
 
 type Fields = Readonly<Record<string, unknown>>
 

@@ -18,6 +18,12 @@ async function isKept(cached: Cached, path: string, lines: readonly string[] = [
   return (await cached.get(path, ['Cache-Control: only-if-cached', ...lines])).status === 200
 }
 
+test('a key that a purge does not know is told, with the one that was meant', () => {
+  assert.is(parsePurge({ tag: 'a', sotf: true }), 'unknown key sotf; did you mean soft?')
+  assert.is(parsePurge({ urls: [] }), 'unknown key urls; did you mean url?')
+  assert.match(parseCacheAsk({ kind: 'purge', purge: { kind: 'everything' } }) as string, /^unknown key everything; known are url, prefix/)
+})
+
 test('by URL in all variants, by prefix, host and tag, and all', async () => {
   await using cached = await startCached(({ target }) =>
     fresh(target, 60, ['Vary: Accept-Language', target === '/tagged' ? 'Cache-Tag: news, a b' : 'Surrogate-Key: sport news2']),

@@ -323,6 +323,21 @@ export function urlsFrom(prefix: string): UrlRange {
   return { from: prefix, to: `${prefix}\u{10ffff}` }
 }
 
+/** Whether another process, or this one, has it open: the last to leave its log is alone. Throws if it cannot be read. */
+export function isOpenElsewhere(file: string): boolean {
+  const { DatabaseSync } = process.getBuiltinModule('node:sqlite')
+  const db = new DatabaseSync(file, { timeout: 0 })
+  try {
+    db.exec('PRAGMA journal_mode = DELETE')
+    return false
+  } catch (error) {
+    if (isBusy(error)) return true
+    throw error
+  } finally {
+    db.close()
+  }
+}
+
 const SQLITE_BUSY = 5
 const SQLITE_FULL = 13
 

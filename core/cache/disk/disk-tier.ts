@@ -44,6 +44,8 @@ const OVERHEAD_BYTES = 4096
 /** Of a purge or a list, at a time. */
 const STEP = 24
 const PURGE_TRIES = 3
+/** Of single URLs, under way. */
+const MOST_INVALIDATIONS = 4096
 
 export class DiskTier implements Tier {
   readonly timeoutMs: number
@@ -63,6 +65,7 @@ export class DiskTier implements Tier {
   #failed = 0
   /** What has been told; the same is told once more after it went well. */
   readonly #told = new Set<string>()
+  #invalidations = 0
   #isBroken = false
   #isClosed = false
 
@@ -97,6 +100,7 @@ export class DiskTier implements Tier {
         return this.#isBroken || this.#totals().bytes <= most ? null : (changed) => changed.evict(most)
       },
       onError: (error) => this.#indexFailed(error),
+      onDropped: () => this.#dropped(),
     })
   }
 
@@ -257,8 +261,17 @@ export class DiskTier implements Tier {
     this.#writes.make((index) => index.remove(hashOf(key), names, variant))
   }
 
+  /** Clients can have as many of them as they like. */
   invalidate(url: string): void {
-    void this.purge({ kind: 'url', url, soft: false })
+    if (this.#invalidations >= MOST_INVALIDATIONS) return this.#dropped()
+    this.#invalidations++
+    void this.purge({ kind: 'url', url, soft: false }).finally(() => {
+      this.#invalidations--
+    })
+  }
+
+  #dropped(): void {
+    this.#fail('cannot be told what is out of date', new Error('another process does not let its index be written'))
   }
 
   forgetComing(purge: Purge): void {
@@ -305,7 +318,7 @@ export class DiskTier implements Tier {
         count = stale === null ? gone.length : some.filter(({ id }) => index.makeStale(id, stale)).length
         return gone
       }
-      this.#writes.make(change, (isMade) => resolve(isMade ? { count, last } : null))
+      this.#writes.mustMake(change, (isMade) => resolve(isMade ? { count, last } : null))
     })
   }
 

@@ -15,6 +15,8 @@ export interface WritesOptions {
   readonly excess: () => Change | null
   /** A change that was given up: the index cannot be written. */
   readonly onError: (error: unknown) => void
+  /** One that is not made, because too many wait. */
+  readonly onDropped: () => void
 }
 
 interface Waiting {
@@ -26,6 +28,8 @@ interface Waiting {
 const MOST_AT_ONCE = 12
 /** Of what may as well not happen. */
 const MOST_WAITING = 4096
+/** Of all others, while another process does not let anybody write. */
+const MOST_AT_ALL = 16_384
 const GATHER_MS = 10
 const AFTER_ERROR_MS = 1000
 
@@ -48,6 +52,13 @@ export class DiskWrites {
 
   /** `done`: told when it is made, or given up. Made in the order in which they were asked for. */
   make(change: Change, done: ((isMade: boolean) => void) | null = null): void {
+    if (this.#waiting.length < MOST_AT_ALL) return this.mustMake(change, done)
+    this.#options.onDropped()
+    done?.(false)
+  }
+
+  /** For who waits for each before the next. */
+  mustMake(change: Change, done: ((isMade: boolean) => void) | null = null): void {
     this.#waiting.push({ change, done })
     if (!this.#isDeleting) this.#timer ??= setTimeout(() => this.#run(), GATHER_MS)
   }
