@@ -2,6 +2,7 @@
 import type { ResponseHead } from '../net/http1/head.ts'
 import type { BodySource } from './body-source.ts'
 import { type Conditions, isUnchanged, wantedRange } from './conditions.ts'
+import type { LargeFile } from './disk/large-file.ts'
 import type { Piece } from './pieces.ts'
 import { linesOf304, linesOf416 } from './stored-lines.ts'
 import { lengthLine, makeHead, type StoredResponse } from './stored-response.ts'
@@ -17,6 +18,8 @@ export interface StoredAnswer {
   readonly to: number
   /** In the place of `body`, which is empty: what has those bytes, without a gap. Null: `body` has them. */
   readonly pieces: readonly Piece[] | null
+  /** The same in a file. */
+  readonly large: LargeFile | null
 }
 
 /** For the most frequent case: it is fresh, and the client wants it whatever it is. */
@@ -29,30 +32,31 @@ export function hitAnswer(response: StoredResponse, now: number, cache: string):
     from: 0,
     to: response.length,
     pieces: null,
+    large: response.large,
   }
 }
 
 /** `status`: of Cache-Status. */
 export function makeAnswer(response: StoredResponse, conditions: Conditions | null, now: number, status: string): StoredAnswer {
-  const { lines, body, madeOf, length, pieces } = response
+  const { lines, body, madeOf, length, pieces, large } = response
   const note = response.note(now, status)
   if (conditions !== null && response.status === 200) {
     if (isUnchanged(conditions, response, now)) {
       const head = makeHead(304, linesOf304(lines, response.etag !== null) + note, 0)
-      return { kind: 'stored', head, body, madeOf, from: 0, to: 0, pieces: null }
+      return { kind: 'stored', head, body, madeOf, from: 0, to: 0, pieces: null, large }
     }
     const wanted = length < 0 ? 'all' : wantedRange(conditions, length, response, now)
     if (wanted === 'none') {
       const head = makeHead(416, `${linesOf416(lines)}Content-Range: bytes */${length}\r\n${lengthLine(0)}${note}`, 0)
-      return { kind: 'stored', head, body, madeOf, from: 0, to: 0, pieces: null }
+      return { kind: 'stored', head, body, madeOf, from: 0, to: 0, pieces: null, large }
     }
     if (wanted !== 'all') {
       const { from, to } = wanted
       const range = `Content-Range: bytes ${from}-${to - 1}/${length}\r\n${lengthLine(to - from)}`
       const head = makeHead(206, lines + range + note, to - from)
-      return { kind: 'stored', head, body, madeOf, from, to, pieces: pieces === null ? null : pieces.between(from, to) }
+      return { kind: 'stored', head, body, madeOf, from, to, pieces: pieces === null ? null : pieces.between(from, to), large }
     }
   }
   const head = makeHead(response.status, lines + lengthLine(length) + note, length)
-  return { kind: 'stored', head, body, madeOf, from: 0, to: length, pieces: null }
+  return { kind: 'stored', head, body, madeOf, from: 0, to: length, pieces: null, large }
 }

@@ -89,18 +89,18 @@ export class CachePoint {
   }
 
   /** The same in the place of a call of the exchange's own: a function of the config that throws is an error of this exchange alone. */
-  lookAgain(side: CacheSide, rounds: number, recalls: number): Answer {
+  lookAgain(side: CacheSide, rounds: number, recalls: number, large: StoredResponse | null = null): Answer {
     try {
-      return this.look(side, rounds, recalls)
+      return this.look(side, rounds, recalls, large)
     } catch (error) {
       return { kind: 'fail', error: new ProxyError('hook_failed', error instanceof Error ? error.message : String(error), error) }
     }
   }
 
-  /** `rounds`: how often it has waited already; `recalls`: and looked behind the memory. */
-  look(side: CacheSide, rounds: number, recalls = 0): Answer {
+  /** `rounds`: how often it has waited already; `recalls`: and looked behind the memory, where there was `large`. */
+  look(side: CacheSide, rounds: number, recalls = 0, large: StoredResponse | null = null): Answer {
     const now = this.clock()
-    const found = this.#find(side)
+    const found = this.#find(side, large)
     const { response, directives } = found
     // What those hooks make of it is for who asked, and nothing of it is kept.
     if (side.hasBodyHooks) return this.#pass(side, found, { why: 'bypass', detail: 'hooks' })
@@ -113,28 +113,38 @@ export class CachePoint {
       const isFirst = recall?.wanted.request === side.request
       if (recall?.isOver === true) return this.look(side, rounds, MOST_RECALLS)
       if (recall !== null) {
-        side.caching = new RecallWaiter(recall, side, () => this.lookAgain(side, rounds, isFirst ? MOST_RECALLS : recalls + 1))
+        side.caching = new RecallWaiter(recall, side, (large) =>
+          this.lookAgain(side, rounds, isFirst || large !== null ? MOST_RECALLS : recalls + 1, large),
+        )
         return PENDING
       }
     }
     return response === null ? this.#miss(side, found, rounds) : this.#judge(side, { ...found, response }, { now, rounds })
   }
 
-  #find(side: CacheSide): Found {
+  #find(side: CacheSide, large: StoredResponse | null): Found {
     const { request } = side
     const url = urlOf(side.scheme, request, this.rules.query)
     const key = keyOf(url, side, this.rules)
     const record = this.cache.store.find(key)
     const responses = record === undefined ? [] : record.responses
     const field = this.rules.obeysClients ? request.get('cache-control') : null
+    const kept = responses.length === 0 ? null : selectVariant(responses, request)
     return {
       key,
       url,
-      response: (responses.length === 0 ? null : selectVariant(responses, request)) ?? partsFor(record?.parts ?? null, request, this.clock),
+      response: this.#ofLarge(large, request, kept) ?? kept ?? partsFor(record?.parts ?? null, request, this.clock),
       hasOthers: responses.length > 0,
       hasParts: record !== undefined && record.parts !== null && selectVariant(record.parts, request) !== null,
       directives: field === null ? this.#pragma(request) : readRequestDirectives(field),
     }
+  }
+
+  /** It was looked for because there was nothing better. */
+  #ofLarge(large: StoredResponse | null, request: RequestHead, kept: StoredResponse | null): StoredResponse | null {
+    if (large === null || (kept !== null && kept.freshness.bornAt >= large.freshness.bornAt) || this.cache.isPurgedLately(large))
+      return null
+    return selectVariant([large], request)
   }
 
   /** RFC 9111 §5.4: of clients that know nothing else. */
@@ -218,6 +228,8 @@ export class CachePoint {
       return this.#pass(side, found, { why: 'bypass', detail: 'precondition' })
     const conditions = readConditions(request)
     const range = rangeOf(conditions)
+    const coming = range === null || why === 'bypass' ? null : this.#comingFor(found.key, request, conditions!)
+    if (coming !== null) return this.#join(side, coming, why)
     if (range !== null && !this.#mayAskForPart(conditions!, found.response))
       return this.#pass(side, found, { why, outcome, detail: 'range' })
     const record = this.cache.store.find(key)
@@ -236,6 +248,15 @@ export class CachePoint {
     const launched = this.cache.launch({ key, url, vary, variant: variantOf(vary, request), range }, mayWait)
     turn.lead(launched, { response: found.response, noStore: directives?.noStore === true, request })
     return null
+  }
+
+  /** All of it is being fetched, and has come to where the range begins. */
+  #comingFor(key: string, request: RequestHead, conditions: Conditions): StoredResponse | null {
+    const response = findFlight(this.cache.store.find(key)?.pending, request, null)?.response ?? null
+    if (response === null || response.length < 0) return null
+    const wanted = wantedRange(conditions, response.length, response, this.clock())
+    const come = response.large === null ? response.body.filled : response.large.readable
+    return typeof wanted === 'object' && wanted.from < come ? response : null
   }
 
   /** What is kept is asked about whatever is asked of it; else the answer has to be good for others. */

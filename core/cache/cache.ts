@@ -5,6 +5,7 @@
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { CacheCounts, ListedResponse } from './counts.ts'
 import { type DiskLimits, DiskTier } from './disk/disk-tier.ts'
+import type { LargeFile } from './disk/large-file.ts'
 import { ownHome } from './disk/shared-memory-folder.ts'
 import { Flight, type FlightHome, type FlightParts } from './flight.ts'
 import { joinPart } from './joined-parts.ts'
@@ -152,9 +153,20 @@ export class Cache implements FlightHome, RecallHome, TierHome {
   keep(response: StoredResponse): void {
     if (response.body.state === 'broken') return
     if (response.part !== null) return joinPart(this, response)
+    // Of a 304: its row gets the new head.
+    if (response.large !== null) return this.#disk.tier?.keep(response)
     this.store.put(response)
     // What is there in part stays in memory.
     if (response.pieces === null) for (const tier of this.tiers) tier.keep(response)
+  }
+
+  /** Too long for the memory: whether there is a disk for it. */
+  takesLarge(length: number): boolean {
+    return this.#disk.tier?.takesLarge(length) === true
+  }
+
+  createLarge(response: StoredResponse, flight: Flight): LargeFile {
+    return this.#disk.tier!.createLarge(response, () => !flight.isPurged)
   }
 
   /** It is not to be used any more. */
@@ -192,6 +204,11 @@ export class Cache implements FlightHome, RecallHome, TierHome {
     this.store.remove(response)
   }
 
+  /** What was purged while its file was opened. */
+  isPurgedLately(found: StoredResponse): boolean {
+    return !this.#recentPurges.allows(found, this.clock())
+  }
+
   /** Null: nobody has it. One that is over has brought it into the memory. */
   recall(wanted: Wanted): Recall | null {
     const known = this.#recalls.get(wanted.key)
@@ -204,11 +221,12 @@ export class Cache implements FlightHome, RecallHome, TierHome {
 
   recalled(recall: Recall, found: StoredResponse | null, tier: number): void {
     this.#recalls.delete(recall.wanted.key)
-    if (found !== null) this.take(found, tier)
+    if (found !== null && found.large === null) this.take(found, tier)
   }
 
   /** What was purged while it was looked for, or is older than what is kept by now, stays away. Those before the tier that had it get it, too. */
   take(found: StoredResponse, tier: number): void {
+    if (found.large !== null) return
     const newer = this.store
       .find(found.key)
       ?.responses.some((one) => isSameVariant(one, found) && one.freshness.bornAt >= found.freshness.bornAt)

@@ -34,7 +34,7 @@ export function inCoding(response: StoredResponse, side: CacheSide, cache: Cache
     encodings = new Encodings(encoder)
     response.encodings = encodings
   }
-  const accepts = wantsPart || side.request.minor === 0 ? '' : (side.accepts ?? '')
+  const accepts = wantsPart || response.large !== null || side.request.minor === 0 ? '' : (side.accepts ?? '')
   const known = encodings.chosen.get(accepts)
   if (known !== undefined && known.body.state !== 'broken') return known
   const chosen = choose(response, encodings, { side, cache, accepts })
@@ -69,6 +69,7 @@ function choose(response: StoredResponse, { encoder, made }: Encodings, { side, 
     etag: head.get('etag'),
     ...{ body, madeOf: response.body, length: lengthOf(body, response) },
   })
+  other.large = response.large
   made.set(coding ?? '', other)
   return other
 }

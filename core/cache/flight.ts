@@ -6,6 +6,7 @@ import type { Deadlines, Timed } from '../deadlines.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import type { BodySource } from './body-source.ts'
 import type { Inflow } from './cache-side.ts'
+import type { LargeFile } from './disk/large-file.ts'
 import type { StoredResponse } from './stored-response.ts'
 import { variantOf } from './vary.ts'
 
@@ -76,7 +77,7 @@ export class Flight implements Inflow, Timed {
 
   /** As far as is known before its head has come, or after. */
   mayBeFor(request: RequestHead, range: string | null): boolean {
-    if (this.isPurged || this.range !== range) return false
+    if (this.isPurged || this.range !== range || this.response?.large?.state === 'broken') return false
     const { vary, variant } = this.response ?? this
     return variant === variantOf(vary, request)
   }
@@ -91,7 +92,9 @@ export class Flight implements Inflow, Timed {
   }
 
   get isShared(): boolean {
-    return (this.#waiters !== null && this.#waiters.size > 0) || this.response?.body.hasReaders === true
+    const { response } = this
+    if (this.#waiters !== null && this.#waiters.size > 0) return true
+    return response !== null && (response.large === null ? response.body.hasReaders : response.large.isShared)
   }
 
   /** It takes too long: they go their own way. */
@@ -128,12 +131,18 @@ export class Flight implements Inflow, Timed {
   }
 
   push(bytes: Buffer, from: number, to: number): boolean {
+    const { large } = this.response!
+    if (large !== null) {
+      large.push(bytes, from, to)
+      return true
+    }
     if (!this.#mayGrow(to - from)) return false
     this.source.push(bytes, from, to)
     return true
   }
 
   pushText(text: string): boolean {
+    if (this.response!.large !== null) return this.push(Buffer.from(text, 'latin1'), 0, text.length)
     if (!this.#mayGrow(text.length)) return false
     this.source.pushText(text)
     return true
@@ -145,6 +154,7 @@ export class Flight implements Inflow, Timed {
 
   complete(): void {
     const response = this.response!
+    if (response.large !== null) return this.#completeLarge(response.large, response)
     this.source.complete()
     response.seal()
     this.#giveBack()
@@ -155,8 +165,16 @@ export class Flight implements Inflow, Timed {
   break(): void {
     if (this.#isOver) return
     this.response?.body.break()
+    this.response?.large?.break()
     this.#giveBack()
     this.#close((waiter) => waiter.retry(false))
+  }
+
+  /** Until it can be found, those who want it get it from here. */
+  #completeLarge(large: LargeFile, response: StoredResponse): void {
+    this.#isOver = true
+    large.finish()
+    void large.settled.then(() => this.#close((waiter) => waiter.serve(response)))
   }
 
   /** Of a body of known length the room was taken with its head. */

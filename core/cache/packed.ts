@@ -30,8 +30,14 @@ export function packHead(response: StoredResponse): string {
   return JSON.stringify(packed)
 }
 
+interface BodyPlace {
+  readonly bytes: number
+  /** It does not come into memory. */
+  readonly isElsewhere?: boolean
+}
+
 /** Null: it is not what `packHead` wrote for that key, or a body of that length. The body is still to come. */
-export function unpackHead(text: string, key: string, bytes: number): StoredResponse | null {
+export function unpackHead(text: string, key: string, { bytes, isElsewhere = false }: BodyPlace): StoredResponse | null {
   let packed: Packed
   try {
     packed = JSON.parse(text) as Packed
@@ -41,7 +47,7 @@ export function unpackHead(text: string, key: string, bytes: number): StoredResp
   if (packed?.version !== VERSION || packed.key !== key || packed.length !== bytes || !makesSense(packed)) return null
   const { url, vary, variant, status, lines, etag, tags, isForAll, length } = packed
   const freshness = { ...packed.freshness, lastModified: packed.freshness.lastModified ?? Number.NaN }
-  const body = new BodySource(length)
+  const body = new BodySource(isElsewhere ? 0 : length)
   const response = new StoredResponse({ key, url, vary, variant, status, lines, freshness, etag, tags, isForAll, body, length })
   response.seal()
   return response

@@ -80,7 +80,7 @@ export class Recall implements Timed {
     this.#home.recalled(this, found, this.#asked)
     const waiting = [...this.#waiting]
     this.#waiting.clear()
-    for (const waiter of waiting) waiter.recalled()
+    for (const waiter of waiting) waiter.recalled(found?.large == null ? null : found)
   }
 }
 
@@ -89,19 +89,20 @@ export class RecallWaiter implements Caching {
   readonly inflow = null
   readonly #recall: Recall
   readonly #side: CacheSide
-  readonly #lookAgain: () => Answer
+  readonly #lookAgain: (large: StoredResponse | null) => Answer
 
-  constructor(recall: Recall, side: CacheSide, lookAgain: () => Answer) {
+  constructor(recall: Recall, side: CacheSide, lookAgain: (large: StoredResponse | null) => Answer) {
     this.#recall = recall
     this.#side = side
     this.#lookAgain = lookAgain
     recall.join(this)
   }
 
-  recalled(): void {
+  /** `large`: what was found and does not come into the memory. */
+  recalled(large: StoredResponse | null): void {
     if (this.#side.ended) return
     this.#side.caching = null
-    const answer = this.#lookAgain()
+    const answer = this.#lookAgain(large)
     if (answer !== PENDING) this.#side.resume(answer)
   }
 

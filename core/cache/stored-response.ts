@@ -7,6 +7,7 @@ import { reasonPhrases } from '../net/http1/reason.ts'
 import type { BodySource } from './body-source.ts'
 import { hitStatus } from './cache-status.ts'
 import type { ContentRange, Validators } from './conditions.ts'
+import type { LargeFile } from './disk/large-file.ts'
 import type { Encodings } from './encodings.ts'
 import { flat } from './flat-text.ts'
 import type { Freshness } from './freshness.ts'
@@ -62,6 +63,8 @@ export class StoredResponse implements Kept, Validators {
   readonly madeOf: BodySource
   readonly part: ContentRange | null
   readonly pieces: Pieces | null
+  /** Its body is in a file, and `body` is empty: it is never in the memory. */
+  large: LargeFile | null = null
   length: number
   /** As others get it: encodings.ts. Null: nobody has asked for another coding. */
   encodings: Encodings | null = null

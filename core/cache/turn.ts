@@ -116,6 +116,7 @@ export class Turn implements Caching, Waiter {
     if (response === null) return
     this.#checked = response
     response.isBeingChecked = true
+    response.large?.hold()
     const modified = Number.isNaN(response.lastModified) ? null : new Date(response.lastModified).toUTCString()
     if (response.etag !== null) request.set('If-None-Match', response.etag)
     if (modified !== null) request.set('If-Modified-Since', modified)
@@ -157,11 +158,16 @@ export class Turn implements Caching, Waiter {
     const asked = this.#parts.asked!
     const response = this.#makeResponse(head, { freshness, vary, part, lines: linesToKeep(head, new Date(now).toUTCString()) })
     const isForOthers = response.ttl(now) > 0
+    const { cache } = this.#point
     if (!isForOthers) {
-      this.#point.cache.mark(markOf(flight.key, flight.range), flight.url)
+      cache.mark(markOf(flight.key, flight.range), flight.url)
       flight.refuse(true)
     }
     const { variant } = response
+    if (response.length > cache.objectBytes) {
+      response.large = cache.createLarge(response, flight)
+      response.isGone = true
+    }
     flight.begin(response, (request) => request === asked || variantOf(vary, request) === variant)
     this.inflow = flight
     const status = this.#forwarded(side, { stored: !flight.isPurged, ...(this.#checked === null ? {} : { status: head.status }) })
@@ -183,7 +189,7 @@ export class Turn implements Caching, Waiter {
     const length = head.status === 204 ? 0 : head.contentLength
     // Whether a body that ends with its connection is complete, nobody can tell.
     if (length === -2) return 'no-length'
-    if (length > cache.objectBytes) return 'too-large'
+    if (length > cache.objectBytes) return head.status !== 206 && cache.takesLarge(length) ? null : 'too-large'
     return length > 0 && !cache.reserve(this.#flight!, length) ? 'no-room' : null
   }
 
@@ -236,7 +242,7 @@ export class Turn implements Caching, Waiter {
       etag: head.get('etag'),
       tags: readTags(head.get('cache-tag'), head.get('surrogate-key')),
       isForAll: directives.isPublic || directives.mustRevalidate || directives.sMaxage >= 0,
-      body: new BodySource(length),
+      body: new BodySource(length > this.#point.cache.objectBytes ? 0 : length),
     })
   }
 
@@ -270,6 +276,8 @@ export class Turn implements Caching, Waiter {
     const isForAll = directives.isPublic || directives.mustRevalidate || directives.sMaxage >= 0
     const renewed = new StoredResponse({ key, url, vary, variant, status, lines, freshness, etag, tags, isForAll, body, length, pieces })
     renewed.hits = checked.hits
+    renewed.large = checked.large
+    renewed.isGone = checked.large !== null
     renewed.seal()
     return renewed
   }
@@ -340,6 +348,7 @@ export class Turn implements Caching, Waiter {
   /** Nothing of it is the cache's any more, but for a body that flows in. */
   #close(): void {
     if (this.#checked !== null) this.#checked.isBeingChecked = false
+    this.#checked?.large?.releaseLater()
     this.#checked = null
     this.#flight = null
   }

@@ -47,12 +47,16 @@ const cacheName = textThat((name) =>
   /^[a-z0-9][a-z0-9._-]{0,63}$/i.test(name) ? null : 'a name has letters, digits, dots and dashes, up to 64',
 )
 
+const diskFields = { path: text, size, timeout: duration, maxObject: size }
+const disk = object(diskFields, ['path'])
+const diskTooLarge = object({ ...diskFields, maxObject: refused('more than a quarter of what the disk may take') }, ['path'])
+
 const fields = {
   ...{
     name: cacheName,
     memory: size,
     shared: size,
-    disk: object({ path: text, size, timeout: duration }, ['path']),
+    disk: chosen((value) => (isObject(value) && !isQuarter(value) ? diskTooLarge : disk)),
     store: storeOption,
     maxObject: size,
     variants: whole(1, 1024),
@@ -67,6 +71,12 @@ const tooLarge = refused('more than half of the memory: such an object would put
 const optionsTooLarge = object({ ...fields, maxObject: tooLarge })
 
 export const cacheUse: Schema = made({ options: chosen((value) => (isObject(value) && isTooLarge(value) ? optionsTooLarge : options)) })
+
+function isQuarter({ size: most = '1gb', maxObject }: Plain): boolean {
+  const room = typeof most === 'string' ? parseSize(most) : null
+  const longest = typeof maxObject === 'string' ? parseSize(maxObject) : null
+  return room === null || longest === null || longest <= room / 4
+}
 
 function isTooLarge({ memory = '64mb', maxObject }: Plain): boolean {
   const room = typeof memory === 'string' ? parseSize(memory) : null

@@ -62,6 +62,11 @@ export interface CacheDisk {
   path: string
   /** What all of it may take there, one answer a quarter at the most. What is asked for least goes first. Default `1gb`. */
   size?: Size | undefined
+  /**
+   * A body that is too long for the memory (`maxObject` of the cache) and no longer than this is kept here alone: it goes into its file while it comes and out of it while it is
+   * sent, ranges from their place, and is never in memory as a whole. At most a quarter of `size`. Default: such a body is passed on and not kept.
+   */
+  maxObject?: Size | undefined
   /** So long a request waits for it at the most, then its endpoint is asked. Default `200ms`. */
   timeout?: Duration | undefined
 }

@@ -1,11 +1,12 @@
 /** An exchange and the cache on its way: what the cache is told of it, and how what it answers gets to the client. */
 import type { StoredAnswer } from '../cache/answers.ts'
-import type { CacheSide, Caching } from '../cache/cache-side.ts'
+import type { CacheSide, Caching, Inflow } from '../cache/cache-side.ts'
 import { cacheName } from '../cache/cache-status.ts'
 import type { Hook, Passage } from '../hooks.ts'
 import { formatDestination } from '../net/destination.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import { isEncoder } from './body-hooks.ts'
+import { LargeBody } from './large-body.ts'
 import { passageOf } from './passage.ts'
 import { PiecedBody } from './pieced-body.ts'
 import { Responding } from './responding.ts'
@@ -82,11 +83,14 @@ export abstract class CachingExchange extends Responding implements StoredTaker 
     this.length = answer.to < 0 ? -1 : answer.to - answer.from
     this.localBody = null
     this.isUnframed = true
-    this.stored =
-      answer.pieces === null
-        ? new StoredBody(this, answer, isInflow ? inflow : null, this.complete)
-        : new PiecedBody(this, answer, answer.pieces, this.complete)
+    this.stored = this.wayOf(answer, isInflow ? inflow : null)
     this.detour = this.stored
+  }
+
+  private wayOf(answer: StoredAnswer, inflow: Inflow | null): StoredBody | PiecedBody | LargeBody {
+    const { pieces, large } = answer
+    if (large !== null) return new LargeBody(this, answer, { file: large, inflow, isHeard: this.complete })
+    return pieces === null ? new StoredBody(this, answer, inflow, this.complete) : new PiecedBody(this, answer, pieces, this.complete)
   }
 
   sendStored(bytes: Buffer, from: number, to: number): boolean {

@@ -26,6 +26,7 @@ import type { Detour } from './detour.ts'
 import type { Downstream } from './downstream.ts'
 import type { Hedge } from './hedge.ts'
 import { clientAddress } from './identity.ts'
+import type { LargeBody } from './large-body.ts'
 import type { MessageHooks } from './message-hooks.ts'
 import type { MirrorBody } from './mirrors.ts'
 import type { PacedDownstream } from './paced-downstream.ts'
@@ -168,7 +169,7 @@ export abstract class ExchangeFacts implements EndedExchange, Asked {
   /** Its body's way, if that is not straight. */
   protected detour: Detour | null = null
   /** The same, if it is out of a cache, or into one. */
-  protected stored: StoredBody | PiecedBody | null = null
+  protected stored: StoredBody | PiecedBody | LargeBody | null = null
 
   // ── the response ─────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -65,11 +65,12 @@ function storeName(store: string | StoreOptions): string {
 
 /** Where no memory can be shared, a folder that cannot be made says so. */
 function compileShared(size: string): DiskLimits {
-  return { kind: 'shared', path: sharedPath(process.ppid), bytes: parseSize(size)!, timeoutMs: SHARED_MS }
+  return { kind: 'shared', path: sharedPath(process.ppid), bytes: parseSize(size)!, timeoutMs: SHARED_MS, largeBytes: 0 }
 }
 
-function compileDisk({ path, size = DISK_SIZE, timeout = '200ms' }: CacheDisk, folder: string): DiskLimits {
-  return { kind: 'disk', path: resolve(folder, path), bytes: parseSize(size)!, timeoutMs: parseDuration(timeout)! }
+function compileDisk({ path, size = DISK_SIZE, timeout = '200ms', maxObject }: CacheDisk, folder: string): DiskLimits {
+  const largeBytes = maxObject === undefined ? 0 : parseSize(maxObject)!
+  return { kind: 'disk', path: resolve(folder, path), bytes: parseSize(size)!, timeoutMs: parseDuration(timeout)!, largeBytes }
 }
 
 function compileStore(store: string | StoreOptions, folder: string, open: PolicyContext['openStore']): { readonly store?: StoreLimits } {

@@ -270,7 +270,7 @@ test('a folder that could not be opened is tried again after a while', async () 
     onInvalidated() {},
     isSimulated: false,
   })
-  const disk = { kind: 'disk', path, bytes: 1e6, timeoutMs: 1000 } as const
+  const disk = { kind: 'disk', path, bytes: 1e6, timeoutMs: 1000, largeBytes: 0 } as const
   cache.use({ plan: 1, bytes: 1e6, objectBytes: 1e5, variants: 4, shared: null, disk, store: null })
   const pass = (ms: number) => {
     now += ms

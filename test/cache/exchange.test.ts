@@ -124,6 +124,22 @@ test('a range of what is kept is 206, one behind its end 416, several are all of
   assert.is(cached.asked, 1)
 })
 
+test('a range of what is being fetched comes from there once that has come so far, and else from the endpoint', async () => {
+  await using cached = await startCached(({ headers }) =>
+    headers.range === undefined
+      ? 'HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 10\r\n\r\n012345'
+      : answer('89', 206, ['Content-Range: bytes 8-9/10']),
+  )
+  using first = await cached.proxy.connect()
+  first.send(requestOf())
+  await first.until('012345')
+  const there = await cached.get('/', ['Range: bytes=2-4'])
+  assert.equal([there.status, there.text, there.headers[status]], [206, '234', 'sluice; fwd=uri-miss; collapsed'])
+  const behind = await cached.get('/', ['Range: bytes=8-9'])
+  assert.equal([behind.status, behind.text, behind.headers[status]], [206, '89', 'sluice; fwd=uri-miss; detail=range'])
+  assert.is(cached.asked, 2)
+})
+
 test('a range of what is not kept goes to the endpoint and stays there, but for all of it', async () => {
   await using cached = await startCached(({ headers }) =>
     headers.range === undefined ? fresh('0123456789') : answer('01', 206, ['Content-Range: bytes 0-1/10', 'Cache-Control: max-age=60']),

@@ -12,10 +12,10 @@ const packed = (changes: Readonly<Record<string, unknown>> = {}): string =>
   })
 
 test('what was written is read, for its key and length alone', () => {
-  const read = unpackHead(packed(), 'k', 3)!
+  const read = unpackHead(packed(), 'k', { bytes: 3 })!
   assert.equal([read.status, read.vary, read.variant, read.length, read.lines.length], [200, ['accept'], 'a', 3, 26])
-  assert.is(unpackHead(packed(), 'other', 3), null)
-  assert.is(unpackHead(packed(), 'k', 4), null)
+  assert.is(unpackHead(packed(), 'other', { bytes: 3 }), null)
+  assert.is(unpackHead(packed(), 'k', { bytes: 4 }), null)
 })
 
 test('what makes no sense, or would end an answer elsewhere, is not read, and takes no memory', () => {
@@ -35,8 +35,8 @@ test('what makes no sense, or would end an answer elsewhere, is not read, and ta
     ...[{ vary: 'accept' }, { vary: [1] }, { tags: null }, { url: 1 }, { variant: null }, { etag: 1 }, { version: 1 }],
     ...[-1, 1e15, '3'].map((length) => ({ length })),
   ] as Readonly<Record<string, unknown>>[])
-    assert.is(unpackHead(packed(changes), 'k', 3), null, JSON.stringify(changes))
-  for (const text of ['', 'null', '[]', '7', '{']) assert.is(unpackHead(text, 'k', 3), null)
+    assert.is(unpackHead(packed(changes), 'k', { bytes: 3 }), null, JSON.stringify(changes))
+  for (const text of ['', 'null', '[]', '7', '{']) assert.is(unpackHead(text, 'k', { bytes: 3 }), null)
 })
 
 test.run()

@@ -16,7 +16,7 @@ test('what was asked for before a purge of its URL stays away, for as long as an
 
 test('many URLs that were purged are about no other one; too many are about all that is older', () => {
   const recent = new RecentPurges()
-  for (let i = 0; i < 8_192; i++) recent.add({ kind: 'url', url: `http://x/other${i}`, soft: false }, 1_000)
+  for (let i = 0; i < 32_768; i++) recent.add({ kind: 'url', url: `http://x/other${i}`, soft: false }, 1_000)
   assert.is(recent.allows(kept, 1_000), true)
   recent.add({ kind: 'url', url: 'http://x/one-more', soft: false }, 2_000)
   assert.equal([recent.allows(kept, 2_000), recent.allows(kept, 17_000)], [false, true])

@@ -13,7 +13,7 @@ import { packHead, unpackHead } from '../packed.ts'
 import { isPurged, type Purge } from '../purge.ts'
 import type { StoredResponse } from '../stored-response.ts'
 import { LATER, type Tier, type TierHome, type Wanted } from '../tier.ts'
-import { BodyWriter, isYoung } from './body-writer.ts'
+import { BodyWriter, type BodyWriterOptions, isYoung } from './body-writer.ts'
 import { DiskFolder } from './disk-folder.ts'
 import {
   DiskIndex,
@@ -28,6 +28,8 @@ import {
   urlsFrom,
 } from './disk-index.ts'
 import { DiskWrites } from './disk-writes.ts'
+import { LargeFile } from './large-file.ts'
+import { LargeObjects } from './large-objects.ts'
 import { DamagedFile, fileBytes, isOneBlock, readObject, readObjectNow } from './object-file.ts'
 
 export interface DiskLimits {
@@ -37,6 +39,8 @@ export interface DiskLimits {
   readonly path: string
   readonly bytes: number
   readonly timeoutMs: number
+  /** Of a body that is too long for the memory, and lies here alone; 0: there are none. */
+  readonly largeBytes: number
 }
 
 /** What an answer takes beside its file: its row, and what of the last block of the file system is empty. */
@@ -52,12 +56,14 @@ export class DiskTier implements Tier {
   readonly #kind: DiskLimits['kind']
   readonly #home: TierHome
   readonly #bytes: number
+  readonly #largeBytes: number
   readonly #folder: DiskFolder
   readonly #index: DiskIndex
   readonly #writes: DiskWrites
   /** Bodies that lie in a file; a renewed answer has the same one. */
   readonly #files = new WeakMap<BodySource, string>()
   readonly #bodies: BodyWriter
+  readonly #large: LargeObjects
   /** While the disk is full: what fits. */
   #fits = Number.POSITIVE_INFINITY
   #lastTotals: Totals = { objects: 0, bytes: 0, evictions: 0 }
@@ -70,22 +76,25 @@ export class DiskTier implements Tier {
   #isClosed = false
 
   /** Throws an Error that says why the folder cannot be used. */
-  constructor(name: string, { kind, path, bytes, timeoutMs }: DiskLimits, home: TierHome) {
+  constructor(name: string, { kind, path, bytes, timeoutMs, largeBytes }: DiskLimits, home: TierHome) {
     this.#kind = kind
     this.#home = home
     this.#bytes = bytes
+    this.#largeBytes = largeBytes
     this.timeoutMs = timeoutMs
     const { folder, index } = openFolder(DiskFolder.open(path, name), home)
     this.#folder = folder
     this.#index = index
     this.#writes = this.#openWrites()
-    this.#bodies = new BodyWriter({
+    const options: BodyWriterOptions = {
       folder,
       addRow: (response, file, isWanted) => this.#addRow(response, file, isWanted),
       removeRow: ({ key }, file) => this.#removeFile(key, file),
       onWritten: (response, file) => this.#written(response, file),
       onError: (error) => this.#writeFailed(error),
-    })
+    }
+    this.#bodies = new BodyWriter(options)
+    this.#large = new LargeObjects(options, { objectBytes: largeBytes, comingBytes: bytes / 4 })
     // Where nothing can be deleted nothing can be written: that is told.
     void folder.sweep().catch(() => {})
   }
@@ -110,10 +119,15 @@ export class DiskTier implements Tier {
     if (this.#isBroken) return null
     const row = this.#rowFor(key, request)
     if (row === null || (than !== null && row.born <= than.freshness.bornAt)) return null
-    if (!this.#home.hasRoom(row.length)) return null
-    const response = this.#headOf(row, key)
+    const isLarge = !this.#home.hasRoom(row.length)
+    if (isLarge && row.length > this.#largeBytes) return null
+    const response = this.#headOf(row, key, isLarge)
     if (response === null) return null
     this.#files.set(response.body, row.file)
+    if (isLarge) {
+      this.#open(row, response, taker)
+      return LATER
+    }
     if (this.#kind === 'shared' && isOneBlock(row.length)) return this.#readNow(row, response)
     this.#read(row, response, taker)
     return LATER
@@ -135,11 +149,12 @@ export class DiskTier implements Tier {
     }
   }
 
-  #headOf(row: Row, key: string): StoredResponse | null {
+  #headOf(row: Row, key: string, isLarge: boolean): StoredResponse | null {
     try {
       const head = this.#index.headOf(row.id)
       if (head === undefined) return null
-      const response = checksumOf(head.head, row.file) === head.checksum ? unpackHead(head.head, key, row.length) : null
+      const response =
+        checksumOf(head.head, row.file) === head.checksum ? unpackHead(head.head, key, { bytes: row.length, isElsewhere: isLarge }) : null
       if (response !== null) {
         if (row.purged !== null) response.purge(row.purged)
         return response
@@ -150,6 +165,22 @@ export class DiskTier implements Tier {
       this.#indexFailed(error)
     }
     return null
+  }
+
+  /** It is read as it is sent. */
+  #open(row: Row, response: StoredResponse, taker: (found: StoredResponse | null) => void): void {
+    LargeFile.open(this.#folder.fileOf(row.file), row.length, (error, file) => {
+      if (file === null) {
+        this.#unread(row, response, error)
+        return taker(null)
+      }
+      file.onDamage = (damage) => this.#unread(row, response, damage)
+      response.large = file
+      response.isGone = true
+      this.#visited(row)
+      taker(response)
+      file.releaseLater()
+    })
   }
 
   #read(row: Row, response: StoredResponse, taker: (found: StoredResponse | null) => void): void {
@@ -216,11 +247,20 @@ export class DiskTier implements Tier {
         return []
       },
       (isMade) => {
-        if (!isMade || isThere || response.body.state !== 'complete') return
+        if (!isMade || isThere || response.large !== null || response.body.state !== 'complete') return
         this.#files.delete(response.body)
         if (!response.isGone) this.#bodies.add(response)
       },
     )
+  }
+
+  takesLarge(length: number): boolean {
+    return !this.#isClosed && !this.#isBroken && this.#large.takes(length)
+  }
+
+  /** For a body that comes now; `isWanted`: asked once it is whole. */
+  createLarge(response: StoredResponse, isWanted: () => boolean): LargeFile {
+    return this.#large.create(response, isWanted)
   }
 
   #addRow(response: StoredResponse, file: string, isWanted: () => boolean): Promise<boolean> {
@@ -367,7 +407,7 @@ export class DiskTier implements Tier {
   }
 
   async settled(): Promise<void> {
-    await this.#bodies.settled()
+    await Promise.all([this.#bodies.settled(), this.#large.settled()])
     await this.#writes.settled()
   }
 

@@ -7,14 +7,14 @@ import { open as openFile } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import type { BodySource } from '../body-source.ts'
 
-const BLOCK_BYTES = 131_072
+export const BLOCK_BYTES = 131_072
 const MAGIC = Buffer.from('sluice1\n')
 /** Magic, length, how many blocks, checksum of the header. */
 const FIXED_BYTES = 24
 
 export class DamagedFile extends Error {}
 
-function blocksOf(length: number): number {
+export function blocksOf(length: number): number {
   return Math.ceil(length / BLOCK_BYTES)
 }
 
@@ -22,7 +22,7 @@ export function fileBytes(length: number): number {
   return headerBytes(length) + length
 }
 
-function headerBytes(length: number): number {
+export function headerBytes(length: number): number {
   return FIXED_BYTES + blocksOf(length) * 4
 }
 
@@ -36,14 +36,31 @@ export async function writeObject(path: string, body: Buffer): Promise<void> {
       header.writeUInt32LE(crc32(block), FIXED_BYTES + i * 4)
       await writeAll(file, block, header.length + i * BLOCK_BYTES)
     }
-    MAGIC.copy(header)
-    header.writeUIntLE(body.length, 8, 6)
-    header.writeUInt32LE(blocksOf(body.length), 14)
-    header.writeUInt32LE(checkOf(header), 20)
+    complete(header, body.length)
     await writeAll(file, header, 0)
   } finally {
     await file.close()
   }
+}
+
+/** One that has the sums. */
+function complete(header: Buffer, length: number): void {
+  MAGIC.copy(header)
+  header.writeUIntLE(length, 8, 6)
+  header.writeUInt32LE(blocksOf(length), 14)
+  header.writeUInt32LE(checkOf(header), 20)
+}
+
+export function headerOf(length: number, sums: Uint32Array): Buffer {
+  const header = Buffer.alloc(headerBytes(length))
+  for (const [i, sum] of sums.entries()) header.writeUInt32LE(sum, FIXED_BYTES + i * 4)
+  complete(header, length)
+  return header
+}
+
+/** Of each block; or what is wrong with the header. */
+export function sumsIn(header: Buffer, length: number): Uint32Array | string {
+  return damageIn(header, length) ?? Uint32Array.from({ length: blocksOf(length) }, (_, i) => header.readUInt32LE(FIXED_BYTES + i * 4))
 }
 
 async function writeAll(file: Awaited<ReturnType<typeof openFile>>, bytes: Buffer, at: number): Promise<void> {
@@ -116,10 +133,13 @@ function blockIn(body: BodySource, i: number, length: number): Buffer {
 
 function damageOf(header: Buffer, block: Buffer, { i, length, bytes }: { i: number; length: number; bytes: number }): string | null {
   if (bytes !== block.length + (i === 0 ? header.length : 0)) return 'it is too short'
-  if (i === 0) {
-    if (!header.subarray(0, MAGIC.length).equals(MAGIC)) return 'it is no object of a cache'
-    if (header.readUIntLE(8, 6) !== length || header.readUInt32LE(14) !== blocksOf(length)) return 'it has another length'
-    if (header.readUInt32LE(20) !== checkOf(header)) return 'its header is damaged'
-  }
+  const damage = i === 0 ? damageIn(header, length) : null
+  if (damage !== null) return damage
   return length === 0 || header.readUInt32LE(FIXED_BYTES + i * 4) === crc32(block) ? null : 'its body is damaged'
+}
+
+function damageIn(header: Buffer, length: number): string | null {
+  if (!header.subarray(0, MAGIC.length).equals(MAGIC)) return 'it is no object of a cache'
+  if (header.readUIntLE(8, 6) !== length || header.readUInt32LE(14) !== blocksOf(length)) return 'it has another length'
+  return header.readUInt32LE(20) === checkOf(header) ? null : 'its header is damaged'
 }

@@ -103,7 +103,7 @@ export class StoreTier implements Tier, Timed {
     const head = bytes.toString('utf8', FIXED_BYTES, headEnd)
     const body = bytes.subarray(headEnd)
     if (!this.#home.hasRoom(body.length)) return null
-    const response = unpackHead(head, key, body.length)
+    const response = unpackHead(head, key, { bytes: body.length })
     // Of another version, or of another key with the same hash.
     if (response === null) return null
     response.body.push(body, 0, body.length)
