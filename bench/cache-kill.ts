@@ -1,6 +1,6 @@
 /**
  * `npm run bench:cache-kill [-- --kills 100]`: a proxy with a cache on disk under load, killed with all its workers (`kill -9`) and started again,
- * again and again. Every whole answer is compared with what its URL stands for: one that is another fails the run.
+ * again and again; bodies of 200 KB and more lie on disk alone. Every whole answer is compared with what its URL stands for: one that is another fails the run.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { hash } from 'node:crypto'
@@ -38,7 +38,7 @@ const file = join(home, 'proxy.config.ts')
 writeFileSync(
   file,
   `import { cache, defineConfig, http } from 'sluice'
-const use = [cache({ memory: '4mb', maxObject: '1mb', disk: { path: './disk', size: '60mb' } })]
+const use = [cache({ memory: '4mb', maxObject: '200kb', disk: { path: './disk', size: '60mb', maxObject: '1mb' } })]
 export default defineConfig({
   listeners: { web: http({ listen: '127.0.0.1:${port}', routes: [{ use, to: '127.0.0.1:${(origin.address() as AddressInfo).port}' }] }) },
 })
