@@ -1,12 +1,12 @@
 /** A body that is kept, or still comes, on its way into a coding: what is made of it is read by many while it is made. */
 import type { BodyCoder } from '../hooks.ts'
-import { type BodyReader, BodySource } from './body-source.ts'
+import type { BodyReader, BodySource } from './body-source.ts'
 
 /** Given to the coder at a time. */
 const PIECE_BYTES = 131_072
 
 export class BodyCoding implements BodyReader {
-  readonly made = new BodySource(-1)
+  readonly made: BodySource
   readonly #source: BodySource
   readonly #coder: BodyCoder
   /** Told once: how many bytes there are; 0: it failed. */
@@ -17,8 +17,9 @@ export class BodyCoding implements BodyReader {
   #isLast = false
   #isOver = false
 
-  constructor(source: BodySource, coder: BodyCoder, onEnd: (bytes: number) => void) {
+  constructor({ source, made }: { source: BodySource; made: BodySource }, coder: BodyCoder, onEnd: (bytes: number) => void) {
     this.#source = source
+    this.made = made
     this.#coder = coder
     this.#onEnd = onEnd
     source.join(this)

@@ -4,9 +4,11 @@
  */
 import type { Hook } from '../hooks.ts'
 import { BodyCoding } from './body-coding.ts'
-import type { BodySource } from './body-source.ts'
+import { BodyCopy } from './body-copy.ts'
+import { BodySource } from './body-source.ts'
 import type { Cache } from './cache.ts'
 import type { CacheSide } from './cache-side.ts'
+import { Recall } from './recall.ts'
 import { linesInCoding } from './stored-lines.ts'
 import { makeHead, StoredResponse } from './stored-response.ts'
 
@@ -88,13 +90,37 @@ function codedBody(
   const known = body.coded?.get(coding)
   if (known !== undefined && known.state !== 'broken') return known
   if (response.length < 0 || !cache.store.reserve(response.length)) return null
-  const reserved = response.length
-  const made = new BodyCoding(body, encoder.onResponseBody!.begin!(coding), (bytes) => {
-    cache.store.unreserve(reserved)
-    const kept = cache.store.find(response.key)?.responses.find((one) => one.body === body)
-    if (bytes > 0 && kept !== undefined) cache.store.grow(kept, bytes)
-  })
+  const made = new BodySource(-1)
   body.coded ??= new Map()
-  body.coded.set(coding, made.made)
-  return made.made
+  body.coded.set(coding, made)
+  const end = (bytes: number, isNew: boolean): void => {
+    cache.store.unreserve(response.length)
+    const kept = cache.store.find(response.key)?.responses.find((one) => one.body === body)
+    if (bytes === 0 || kept === undefined) return
+    cache.store.grow(kept, bytes)
+    if (isNew) for (const tier of cache.tiers) tier.keepCoded(kept, coding)
+  }
+  const make = (): void => void new BodyCoding({ source: body, made }, encoder.onResponseBody!.begin!(coding), (bytes) => end(bytes, true))
+  if (cache.tiers.length === 0) make()
+  else
+    recallCoded({ cache, body, coding, key: response.key }, (found) =>
+      found === null ? make() : void new BodyCopy(found, made, (bytes) => end(bytes, false)),
+    )
+  return made
 }
+
+interface Coded {
+  readonly cache: Cache
+  readonly body: BodySource
+  readonly coding: string
+  readonly key: string
+}
+
+/** Made before, by another worker or before a restart. */
+function recallCoded({ cache, body, coding, key }: Coded, taker: (found: BodySource | null) => void): void {
+  const { deadlines, tiers } = cache
+  const home = { deadlines, tiers, recalled: (_: Recall, found: StoredResponse | null) => taker(found?.body ?? null), take() {} }
+  new Recall(home, { key, request: NOTHING, than: null, coding: { of: body, name: coding } }).start()
+}
+
+const NOTHING = { get: () => null }

@@ -1,5 +1,6 @@
 /** What stands behind the memory of a cache: it keeps answers for longer, or for more than one worker, and takes longer to give them. */
 import type { RequestHead } from '../net/http1/head.ts'
+import type { BodySource } from './body-source.ts'
 import type { ListedResponse, TierCounts } from './counts.ts'
 import type { Purge } from './purge.ts'
 import type { StoredResponse } from './stored-response.ts'
@@ -10,6 +11,8 @@ export interface Wanted {
   readonly request: Pick<RequestHead, 'get'>
   /** What is known already: only something newer is wanted. */
   readonly than: StoredResponse | null
+  /** Not an answer, but that body of one in that coding. */
+  readonly coding?: { readonly of: BodySource; readonly name: string }
 }
 
 export const LATER = Symbol('later')
@@ -21,6 +24,8 @@ export interface Tier {
   find(wanted: Wanted, taker: (found: StoredResponse | null) => void): StoredResponse | null | typeof LATER
   /** It is whole, and it, or its body, may be here already. */
   keep(response: StoredResponse): void
+  /** Its body in that coding is complete. */
+  keepCoded(response: StoredResponse, coding: string): void
   remove(response: StoredResponse): void
   /** What is kept of that URL. */
   invalidate(url: string): void

@@ -1,9 +1,14 @@
 /** `compress` and `cache` on one way: one answer of the endpoint, and each coding of it made once for all who take it. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import * as zlib from 'node:zlib'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { removeShared } from '../../core/cache/disk/shared-memory-folder.ts'
 import type { Policy } from '../../core/dsl/policies.ts'
 import { type CompressOptions, compress } from '../../core/index.ts'
+import { memoryFolder } from '../../core/net/memory-folder.ts'
 import { compress as kind } from '../../core/policy/compress.ts'
 import { type Cached, fresh, requestOf, startCached } from '../support/cache.ts'
 import type { ClientResponse } from '../support/client.ts'
@@ -148,6 +153,73 @@ test('what is short, of another type, coded by its endpoint or not to be changed
     const second = await cached.get(path, ['Accept-Encoding: gzip'])
     assert.equal([second.headers[status], second.headers.vary, second.body], ['sluice; hit; ttl=60', first.headers.vary, first.body], path)
   }
+})
+
+/** All that was to be kept behind the memories is. */
+async function written(cached: Cached): Promise<void> {
+  await Promise.all(cached.proxy.caches.of(null).map((cache) => cache.settled()))
+}
+
+test('a coding lies on disk beside what it was made of: it is made once for all workers and restarts, and goes with it', async () => {
+  const path = mkdtempSync(join(tmpdir(), 'sluice-coded-'))
+  try {
+    begun = 0
+    const options = { disk: { path, timeout: '10s' }, inner: [compress()] } as const
+    let text = TEXT
+    await using first = await startCached(({ headers }) => {
+      const tag = `"${text.length}"`
+      if (headers['if-none-match'] === tag) return 'HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=60\r\n\r\n'
+      return fresh(text, 60, ['Content-Type: text/html', `ETag: ${tag}`])
+    }, options)
+    // Made before the body it is of is in its file, and behind it.
+    assert.is((await whole(first, '/a', 'gzip')).headers['content-encoding'], 'gzip')
+    await written(first)
+    assert.is((await whole(first, '/a', 'br')).headers['content-encoding'], 'br')
+    await written(first)
+    assert.is(begun, 2)
+    await using second = await startCached(() => undefined, { ...options, beside: first })
+    for (const coding of ['gzip', 'br']) {
+      assert.is(plain(await second.get('/a', [`Accept-Encoding: ${coding}`])), TEXT)
+      assert.is((await whole(second, '/a', coding)).headers['content-encoding'], coding)
+    }
+    assert.equal([begun, first.asked], [2, 1])
+    assert.is(plain(await second.get('/a', ['Accept-Encoding: zstd'])), TEXT)
+    assert.is(begun, 3)
+    second.pass(61)
+    await using third = await startCached(() => undefined, { ...options, beside: first })
+    assert.is(plain(await third.get('/a', ['Accept-Encoding: gzip'])), TEXT)
+    assert.equal([begun, first.asked], [3, 2])
+    // Another version has codings of its own.
+    third.pass(61)
+    text = `${TEXT}!`
+    assert.is(plain(await third.get('/a', ['Accept-Encoding: gzip'])), text)
+    assert.is((await whole(third, '/a', 'gzip')).headers['content-encoding'], 'gzip')
+    await written(third)
+    await using fourth = await startCached(() => undefined, { ...options, beside: first })
+    assert.is(plain(await fourth.get('/a', ['Accept-Encoding: gzip'])), text)
+    assert.equal([begun, first.asked], [4, 3])
+    await fourth.proxy.caches.of(null)[0]!.purge({ kind: 'url', url: 'http://example.com/a', soft: false }, assert.unreachable)
+    await fourth.get('/a', ['Accept-Encoding: gzip'])
+    assert.equal([begun, first.asked], [5, 4])
+  } finally {
+    rmSync(path, { recursive: true })
+  }
+})
+
+const withMemory = memoryFolder() === null ? test.skip : test
+withMemory('a coding that one worker has made another one has at once out of the memory that they share, with its length', async () => {
+  begun = 0
+  const options = { name: `coded-${process.pid}`, shared: '50mb', inner: [compress()] } as const
+  await using first = await startCached(() => fresh(TEXT, 60, HTML), options)
+  await whole(first, '/a', 'gzip')
+  await written(first)
+  await using second = await startCached(() => undefined, { ...options, beside: first })
+  const { headers, body } = await second.get('/a', ['Accept-Encoding: gzip'])
+  assert.equal([headers['content-encoding'], headers['content-length'], begun], ['gzip', String(body.length), 1])
+  assert.is(zlib.gunzipSync(body).toString(), TEXT)
+  await second.proxy.caches.close()
+  await first.proxy.caches.close()
+  removeShared(process.ppid)
 })
 
 test.run()

@@ -11,7 +11,7 @@ import type { ListedResponse, TierCounts } from '../counts.ts'
 import { selectVariant } from '../memory-store.ts'
 import { packHead, unpackHead } from '../packed.ts'
 import { isPurged, type Purge } from '../purge.ts'
-import type { StoredResponse } from '../stored-response.ts'
+import { StoredResponse } from '../stored-response.ts'
 import { LATER, type Tier, type TierHome, type Wanted } from '../tier.ts'
 import { BodyWriter, type BodyWriterOptions, isYoung } from './body-writer.ts'
 import { DiskFolder } from './disk-folder.ts'
@@ -115,12 +115,14 @@ export class DiskTier implements Tier {
 
   // ── found ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  find({ key, request, than }: Wanted, taker: (found: StoredResponse | null) => void): StoredResponse | null | typeof LATER {
-    if (this.#isBroken) return null
+  find(wanted: Wanted, taker: (found: StoredResponse | null) => void): StoredResponse | null | typeof LATER {
+    const { request, than, coding } = wanted
+    const key = coding === undefined ? wanted.key : this.#codedKey(coding.of, coding.name)
+    if (this.#isBroken || key === null) return null
     const row = this.#rowFor(key, request)
     if (row === null || (than !== null && row.born <= than.freshness.bornAt)) return null
     const isLarge = !this.#home.hasRoom(row.length)
-    if (isLarge && row.length > this.#largeBytes) return null
+    if (isLarge && (coding !== undefined || row.length > this.#largeBytes)) return null
     const response = this.#headOf(row, key, isLarge)
     if (response === null) return null
     this.#files.set(response.body, row.file)
@@ -254,6 +256,25 @@ export class DiskTier implements Tier {
     )
   }
 
+  /** Beside the file of that body: it is found by the name of that, which no other body ever has. */
+  keepCoded(response: StoredResponse, coding: string): void {
+    const body = response.body.coded?.get(coding)
+    const key = this.#codedKey(response.body, coding)
+    if (key === null || body === undefined || body.state !== 'complete' || this.#files.has(body)) return
+    const coded = new StoredResponse({
+      ...response,
+      ...{ key, vary: null, variant: coding, lines: '', etag: null, body, madeOf: body, length: body.filled, part: null, pieces: null },
+    })
+    coded.seal()
+    this.keep(coded)
+  }
+
+  /** Null: that body lies in no file. */
+  #codedKey(body: BodySource, coding: string): string | null {
+    const file = this.#files.get(body)
+    return file === undefined ? null : `${file} ${coding}`
+  }
+
   takesLarge(length: number): boolean {
     return !this.#isClosed && !this.#isBroken && this.#large.takes(length)
   }
@@ -276,6 +297,7 @@ export class DiskTier implements Tier {
 
   #written(response: StoredResponse, file: string): void {
     this.#files.set(response.body, file)
+    if (response.body.coded !== null) for (const coding of response.body.coded.keys()) this.keepCoded(response, coding)
     this.#told.clear()
     this.#fits = Number.POSITIVE_INFINITY
   }

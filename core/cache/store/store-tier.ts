@@ -73,7 +73,7 @@ export class StoreTier implements Tier, Timed {
   // ── found ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   find(wanted: Wanted, taker: (found: StoredResponse | null) => void): StoredResponse | null | typeof LATER {
-    if (this.store.isAway || this.#pending.length > 0) return null
+    if (wanted.coding !== undefined || this.store.isAway || this.#pending.length > 0) return null
     void this.#look(wanted).then(taker, () => {
       this.#failed++
       taker(null)
@@ -143,6 +143,9 @@ export class StoreTier implements Tier, Timed {
   invalidate(url: string): void {
     if (!this.store.isAway) this.#do(this.store.run(FORGET_URL, [this.#keysOf(url)], []))
   }
+
+  /** A coding is made sooner than it is fetched from there. */
+  keepCoded(): void {}
 
   /** What is on its way is there before anybody could say so. */
   forgetComing(): void {}
