@@ -1,7 +1,7 @@
 /**
- * System calls on sockets without libuv's streams in between, and one epoll instance that tells of them, itself watched by the event
- * loop: a turn of the loop asks once which sockets are ready, and serves them all from one callback. Linux and `node:ffi` alone;
- * where they are missing `kernel` is null, and handle-wire.ts serves instead. `SLUICE_NO_FFI=1` chooses that.
+ * System calls on sockets without libuv's streams in between, and one epoll instance that tells of them and of libuv's own: it waits in
+ * libuv's place, and a turn is one system call for as long as nothing else is to be done. Linux and `node:ffi` alone; where they are
+ * missing `kernel` is null, and handle-wire.ts serves instead. `SLUICE_NO_FFI=1` chooses that.
  */
 import { createRequire } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
@@ -21,8 +21,7 @@ export const EAGAIN = 11
 
 const [CTL_ADD, CTL_DEL, CTL_MOD] = [1, 2, 3]
 const EPOLL_CLOEXEC = 0x80000
-const UV_POLL = 8
-const UV_READABLE = 1
+const UV_PREPARE = 9
 const SHUT_WR = 1
 const MSG_DONTWAIT = 0x40
 /** Served in one turn; what else is ready is told in the next. */
@@ -41,12 +40,14 @@ interface Calls {
   setsockopt(fd: number, level: number, name: number, value: Uint8Array, length: number): number
   epoll_create1(flags: number): number
   epoll_ctl(epoll: number, how: number, fd: number, event: Uint8Array): number
-  epoll_wait(epoll: number, events: Uint8Array, most: number, ms: number): number
+  epoll_wait(epoll: number, events: bigint, most: number, ms: number): number
   uv_handle_size(type: number): bigint
-  uv_poll_init(loop: bigint, handle: Uint8Array, fd: number): number
-  uv_poll_start(handle: Uint8Array, events: number, callback: bigint): number
-  uv_ref(handle: Uint8Array): void
-  uv_unref(handle: Uint8Array): void
+  uv_prepare_init(loop: bigint, handle: Uint8Array): number
+  uv_prepare_start(handle: Uint8Array, callback: bigint): number
+  uv_backend_fd(loop: bigint): number
+  uv_backend_timeout(loop: bigint): number
+  uv_update_time(loop: bigint): void
+  uv_prepare_stop(handle: Uint8Array): number
   __errno_location(): bigint
 }
 
@@ -62,8 +63,10 @@ interface Ffi {
 }
 
 export class Kernel {
-  /** How often the event loop has told of sockets. */
+  /** How often sockets were told of. */
   turns = 0
+  /** Sockets are being served: what is asked of `atTurnEnd` is done soon. */
+  isServing = false
   readonly #calls: Calls
   readonly #read: Calls['read']
   readonly #write: Calls['write']
@@ -72,11 +75,16 @@ export class Kernel {
   readonly #library: Library
   readonly #errno: Int32Array
   readonly #epoll: number
+  readonly #loop: bigint
+  /** What libuv waits with. */
+  readonly #loopFd: number
   readonly #handle: Uint8Array
+  readonly #callback: bigint
+  #isOver = false
   readonly #event = new Int32Array(WORDS)
   readonly #eventBytes = new Uint8Array(this.#event.buffer)
   readonly #events = new Int32Array(WORDS * MOST_EVENTS)
-  readonly #eventsBytes = new Uint8Array(this.#events.buffer)
+  readonly #eventsPointer: bigint
   /** By descriptor. A number is used again: what is told of the one before has another turn's stamp. */
   readonly #watched: (Watched | undefined)[] = []
   readonly #stamps: number[] = []
@@ -84,6 +92,7 @@ export class Kernel {
   #count = 0
   readonly #vector = new BigUint64Array(new ArrayBuffer(32))
   readonly #vectorPointer: bigint
+  #atTurnEnd: (() => void)[] = []
 
   constructor(ffi: Ffi) {
     const { functions, lib } = ffi.dlopen(null, signatures)
@@ -95,12 +104,19 @@ export class Kernel {
     this.#errno = new Int32Array(ffi.toArrayBuffer(functions.__errno_location(), 4, false))
     this.#epoll = functions.epoll_create1(EPOLL_CLOEXEC)
     if (this.#epoll < 0) throw new Error('no epoll')
-    this.#handle = new Uint8Array(new ArrayBuffer(Number(functions.uv_handle_size(UV_POLL))))
-    const callback = this.#library.registerCallback({ arguments: ['pointer', 'int32', 'int32'], return: 'void' }, () => this.#turn())
-    if (functions.uv_poll_init(ffi.getCurrentEventLoop(), this.#handle, this.#epoll) !== 0) throw new Error('no poll')
-    if (functions.uv_poll_start(this.#handle, UV_READABLE, callback) !== 0) throw new Error('no poll')
-    functions.uv_unref(this.#handle)
+    this.#loop = ffi.getCurrentEventLoop()
+    this.#loopFd = functions.uv_backend_fd(this.#loop)
+    if (this.#control(CTL_ADD, this.#loopFd, EPOLLIN) < 0) throw new Error('no loop')
+    this.#handle = new Uint8Array(new ArrayBuffer(Number(functions.uv_handle_size(UV_PREPARE))))
+    this.#callback = this.#library.registerCallback({ arguments: ['pointer'], return: 'void' }, () => this.#wait())
+    if (functions.uv_prepare_init(this.#loop, this.#handle) !== 0) throw new Error('no wait')
+    // The loop runs once more when JavaScript may not any more.
+    process.once('exit', () => {
+      this.#isOver = true
+      functions.uv_prepare_stop(this.#handle)
+    })
     this.#vectorPointer = ffi.getRawPointer(new Uint8Array(this.#vector.buffer))
+    this.#eventsPointer = ffi.getRawPointer(new Uint8Array(this.#events.buffer))
   }
 
   /** Where bytes that do not move are. They must outlive every use of it. */
@@ -158,7 +174,7 @@ export class Kernel {
     this.#watched[fd] = watched
     const stamp = ++this.#stamp | 0
     this.#stamps[fd] = stamp
-    if (this.#count++ === 0) this.#calls.uv_ref(this.#handle)
+    if (this.#count++ === 0 && !this.#isOver) this.#calls.uv_prepare_start(this.#handle, this.#callback)
     return this.#control(CTL_ADD, fd, mask)
   }
 
@@ -174,7 +190,7 @@ export class Kernel {
   /** Instead of unwatch where it is about to be closed, which the kernel notices by itself. */
   forget(fd: number): void {
     this.#watched[fd] = undefined
-    if (--this.#count === 0) this.#calls.uv_unref(this.#handle)
+    if (--this.#count === 0) this.#calls.uv_prepare_stop(this.#handle)
   }
 
   #control(how: number, fd: number, mask: number): number {
@@ -185,13 +201,37 @@ export class Kernel {
     return this.#calls.epoll_ctl(this.#epoll, how, fd, this.#eventBytes) === 0 ? 0 : -this.#errno[0]!
   }
 
-  #turn(): void {
-    this.turns++
+  /** When all that was told at once is served, before the kernel is asked again. Only while `isServing`. */
+  atTurnEnd(run: () => void): void {
+    this.#atTurnEnd.push(run)
+  }
+
+  /** What libuv does right before it waits: waiting, until there is something that it has to do itself. */
+  #wait(): void {
+    let timeout = this.#timeout()
+    do {
+      const count = this.#calls.epoll_wait(this.#epoll, this.#eventsPointer, MOST_EVENTS, timeout)
+      if ((count > 0 && this.#serve(count)) || timeout === 0) return
+      timeout = this.#timeout()
+      // Without a socket to watch, libuv waits by itself.
+    } while (timeout !== 0 && this.#count > 0)
+  }
+
+  /** For how long libuv would wait: until its next timer, and not at all if something else waits to be done. */
+  #timeout(): number {
+    this.#calls.uv_update_time(this.#loop)
+    return this.#calls.uv_backend_timeout(this.#loop)
+  }
+
+  /** Returns whether libuv has something to read. */
+  #serve(count: number): boolean {
     const events = this.#events
-    const count = this.#calls.epoll_wait(this.#epoll, this.#eventsBytes, MOST_EVENTS, 0)
+    let isLoopReady = false
+    this.isServing = true
     for (let i = 0, at = 0; i < count; i++, at += WORDS) {
       const fd = events[at + DATA]!
       const watched = this.#watched[fd]
+      if (fd === this.#loopFd) isLoopReady = true
       if (watched === undefined || this.#stamps[fd] !== events[at + DATA + 1]) continue
       try {
         watched.onReady(events[at]!)
@@ -199,13 +239,39 @@ export class Kernel {
         rethrow(error)
       }
     }
-    // What the event loop does after each callback of its own (node::InternalCallbackScope): ticks, then promises.
-    try {
-      runTicks()
-    } catch (error) {
-      rethrow(error)
+    if (isLoopReady && count === 1) {
+      this.isServing = false
+      return true
+    }
+    this.turns++
+    tick()
+    if (this.#atTurnEnd.length > 0) this.#endTurn(isLoopReady)
+    this.isServing = false
+    return isLoopReady
+  }
+
+  #endTurn(isLoopReady: boolean): void {
+    const ends = this.#atTurnEnd
+    this.#atTurnEnd = []
+    for (let i = 0; i < ends.length; i++) {
+      // What libuv is about to read belongs to the same turn.
+      if (isLoopReady) setImmediate(ends[i]!)
+      else {
+        try {
+          ends[i]!()
+        } catch (error) {
+          rethrow(error)
+        }
+        tick()
+      }
     }
   }
+}
+
+/** Of a turn that may be going on: at its end, else once the event loop has served all that it knows of. */
+export function atTurnEnd(run: () => void): void {
+  if (kernel?.isServing === true) kernel.atTurnEnd(run)
+  else setImmediate(run)
 }
 
 const signatures = {
@@ -218,16 +284,27 @@ const signatures = {
   setsockopt: { arguments: ['int32', 'int32', 'int32', 'buffer', 'uint32'], return: 'int32' },
   epoll_create1: { arguments: ['int32'], return: 'int32' },
   epoll_ctl: { arguments: ['int32', 'int32', 'int32', 'buffer'], return: 'int32' },
-  epoll_wait: { arguments: ['int32', 'buffer', 'int32', 'int32'], return: 'int32' },
+  epoll_wait: { arguments: ['int32', 'pointer', 'int32', 'int32'], return: 'int32' },
   uv_handle_size: { arguments: ['int32'], return: 'uint64' },
-  uv_poll_init: { arguments: ['pointer', 'buffer', 'int32'], return: 'int32' },
-  uv_poll_start: { arguments: ['buffer', 'int32', 'pointer'], return: 'int32' },
-  uv_ref: { arguments: ['buffer'], return: 'void' },
-  uv_unref: { arguments: ['buffer'], return: 'void' },
+  uv_prepare_init: { arguments: ['pointer', 'buffer'], return: 'int32' },
+  uv_prepare_start: { arguments: ['buffer', 'pointer'], return: 'int32' },
+  uv_backend_fd: { arguments: ['pointer'], return: 'int32' },
+  uv_backend_timeout: { arguments: ['pointer'], return: 'int32' },
+  uv_update_time: { arguments: ['pointer'], return: 'void' },
+  uv_prepare_stop: { arguments: ['buffer'], return: 'int32' },
   __errno_location: { arguments: [], return: 'pointer' },
 }
 
 const runTicks = (process as unknown as { _tickCallback: () => void })._tickCallback
+
+/** What the event loop does after each callback of its own (node::InternalCallbackScope): ticks, then promises. */
+function tick(): void {
+  try {
+    runTicks()
+  } catch (error) {
+    rethrow(error)
+  }
+}
 
 /** A native callback must not throw: where nothing is below it, the error is as uncaught as any. */
 function rethrow(error: unknown): void {

@@ -4,6 +4,7 @@
  */
 import type { Observer } from '../events.ts'
 import type { Hook } from '../hooks.ts'
+import { atTurnEnd } from '../net/kernel.ts'
 import { isPermission, permissionNames } from '../permissions.ts'
 import { isCredential } from './batch.ts'
 import { type Capabilities, noCapabilities } from './capabilities.ts'
@@ -232,7 +233,7 @@ export class Sandbox {
     this.#waiting.push(plugin)
     if (this.#isFlushSet) return
     this.#isFlushSet = true
-    setImmediate(this.#flush)
+    atTurnEnd(this.#flush)
   }
 
   readonly #flush = (): void => {

@@ -2,15 +2,17 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as after, setImmediate as immediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { StreamHandle } from '../../core/net/bindings.ts'
-import { getKernel } from '../../core/net/kernel.ts'
+import { atTurnEnd, EPOLLIN, getKernel } from '../../core/net/kernel.ts'
 import { KernelWire } from '../../core/net/kernel-wire.ts'
 import { Keeper, readAll } from '../support/keeper.ts'
 
@@ -229,6 +231,56 @@ wherePossible('ticks and promises of one turn are done in it', async () => {
   p.wire.resume()
   p.client.write('x')
   await p.owner.has('tick,promise')
+})
+
+// The kernel waits in libuv's place: what it did not ask libuv about would stand still.
+wherePossible('timers, threads and sockets of the event loop have their turn beside one that is always ready', async () => {
+  await using busy = await pair()
+  await using idle = await pair()
+  let told = 0
+  busy.client.write('x')
+  kernel!.watch(busy.wire.descriptor, EPOLLIN, { onReady: () => void told++ })
+  for (let i = 0; i < 3; i++) {
+    await after(1)
+    await immediate()
+    assert.ok((await readFile(import.meta.filename)).length > 0)
+    idle.wire.writeText('hello')
+    await once(idle.client, 'data')
+  }
+  assert.ok(told > 0)
+  kernel!.unwatch(busy.wire.descriptor)
+})
+
+wherePossible('what waits for the end of a turn is done once all that was told at once is served, its ticks with it', async () => {
+  await using a = await pair()
+  await using b = await pair()
+  const order: string[] = []
+  for (const { client, owner } of [a, b]) {
+    client.write('x')
+    owner.reads = () => {
+      order.push('read')
+      atTurnEnd(() => {
+        order.push('end')
+        process.nextTick(() => {
+          order.push('tick')
+          b.owner.waiting.poke()
+        })
+      })
+    }
+  }
+  await immediate()
+  a.wire.resume()
+  b.wire.resume()
+  await b.owner.waiting.until(() => (order.length === 6 ? true : undefined), 'both')
+  assert.equal(order, ['read', 'read', 'end', 'tick', 'end', 'tick'])
+})
+
+wherePossible('the end of a turn outside of any comes when the event loop has served what it knows of', async () => {
+  const order: string[] = []
+  atTurnEnd(() => order.push('end'))
+  order.push('after')
+  await immediate()
+  assert.equal(order, ['after', 'end'])
 })
 
 const CHILD = `
