@@ -4,7 +4,7 @@
  */
 
 // The shared array. First a few cells …
-/** Index, in the batch, of the call that is running; -1 once the crossing's calls have returned. Survives a hook that never does. */
+/** Index, in the batch, of the call that is running, at first of the one to begin with; -1 once the crossing's calls have returned. Survives a hook that never does. */
 export const CELL = 0
 /** Calls of the batch that are answered. */
 export const DONE = 1
@@ -20,6 +20,9 @@ export const OWNER = 5
 export const ASYNC = 6
 /** Bytes of answers written. */
 export const OUT_BYTES = 7
+/** From the host: index of the call to stop before, and where the first one begins. Here they cost nothing, as arguments a quarter of a microsecond each. */
+export const TO = 8
+export const AT = 9
 
 // … then the calls, then the answers.
 export const IN_AT = 16

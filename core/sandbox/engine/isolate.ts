@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import ivm from 'isolated-vm'
 import type { PluginSource } from '../source.ts'
-import { CELL, DONE, IN_AT, PIECE, TAPE_INTS } from '../wire.ts'
+import { AT, CELL, DONE, IN_AT, PIECE, TAPE_INTS, TO } from '../wire.ts'
 import { ENTRIES, type Ending, pieces, type Room, type Rooms, wrapped } from './room.ts'
 import { loosenTimers } from './timer-slack.ts'
 
@@ -87,14 +87,14 @@ class PluginIsolate implements Room {
 
   /** Runs calls [from, to) of the batch on the tape, the first of which begins at `at`. Their answers are in `output`, how many in the cell DONE. */
   run(from: number, to: number, at: number, text: string, timeoutMs: number): Ending {
-    const values: (number | string)[] = [from, to, at]
-    if (text.length <= PIECE) values.push(text)
-    else values.push(...pieces(text))
-    this.tape[CELL] = from
-    this.tape[DONE] = from
+    const { tape } = this
+    tape[CELL] = from
+    tape[DONE] = from
+    tape[TO] = to
+    tape[AT] = at
     this.#options.timeout = timeoutMs
     try {
-      const output = this.#run.applySync(undefined, values, this.#options)
+      const output = this.#run.applySync(undefined, text.length <= PIECE ? [text] : pieces(text), this.#options)
       this.output = typeof output === 'string' ? output : ''
       this.ending = 'returned'
     } catch (error) {

@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Context, constants, createContext, runInContext, Script } from 'node:vm'
 import type { PluginSource } from '../source.ts'
-import { CELL, DONE, IN_AT } from '../wire.ts'
+import { AT, CELL, DONE, IN_AT, TO } from '../wire.ts'
 import { type ENTRIES, type Ending, pieces, type Room, type Rooms, wrapped } from './room.ts'
 
 /** By its constructor a guest could reach the realm that made the memory: one that has nothing in it. */
@@ -112,7 +112,9 @@ class PluginRealm implements Room {
   run(from: number, to: number, at: number, text: string): Ending {
     this.#tape[CELL] = from
     this.#tape[DONE] = from
-    return this.#call('run', [from, to, at, ...pieces(text)])
+    this.#tape[TO] = to
+    this.#tape[AT] = at
+    return this.#call('run', pieces(text))
   }
 
   get isDisposed(): boolean {

@@ -1,6 +1,7 @@
 /** Runs a plugin's hooks on the calls of a batch and writes down their answers. The only code of the sandbox that the host calls. */
 import {
   ASYNC,
+  AT,
   CELL,
   type Definition,
   DONE,
@@ -13,6 +14,7 @@ import {
   OUT_AT,
   OWNER,
   TIMER,
+  TO,
   USE_SHIFT,
 } from '../wire.ts'
 import { AnswerWriter } from './answers.ts'
@@ -33,7 +35,8 @@ export interface Guest {
   setUp(use: number, options: string, restore: string): string
   drop(use: number): void
   reload(use: number): string
-  run(from: number, to: number, at: number, ...pieces: string[]): string
+  /** Which calls, is on the tape. */
+  run(...pieces: string[]): string
   finished(): string
   drain(): string
   tick(): void
@@ -48,7 +51,7 @@ export function createGuest(tape: Int32Array, api: object): Guest {
     setUp: (use, options, restore) => runtime.setUp(use, options, restore),
     drop: (use) => runtime.drop(use),
     reload: (use) => runtime.reload(use),
-    run: (from, to, at, ...pieces) => runtime.run(from, to, at, pieces),
+    run: (...pieces) => runtime.run(pieces),
     finished: () => runtime.finished(),
     drain: () => runtime.drain(),
     tick: () => runtime.tick(),
@@ -87,13 +90,15 @@ class Runtime {
     tape[TIMER] = -1
   }
 
-  run(from: number, to: number, at: number, pieces: readonly string[]): string {
+  run(pieces: readonly string[]): string {
     const tape = this.#tape
+    const to = tape[TO]!
+    let at = tape[AT]!
     const answers = this.#answers
     const text = pieces.length === 1 ? pieces[0]! : joined(pieces)
     this.#committed = ''
     answers.begin()
-    for (let i = from; i < to; ) {
+    for (let i = tape[CELL]!; i < to; ) {
       tape[CELL] = i
       tape[OWNER] = tape[at + 2]!
       this.#runCall(text, at)
