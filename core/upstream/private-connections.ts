@@ -8,6 +8,7 @@ import type { UpstreamConnection } from './connection.ts'
 export class PrivateConnections {
   /** Of the client's connection. */
   readonly facts: () => ProxyFacts
+  /** As many as their pools let be idle. */
   readonly #idle: { readonly connection: UpstreamConnection; readonly pool: object }[] = []
   #closed = false
 
