@@ -36,6 +36,12 @@ export function hitAnswer(response: StoredResponse, now: number, cache: string):
   }
 }
 
+/** The same, and the client has it already. */
+export function unchangedAnswer(response: StoredResponse, now: number, cache: string): StoredAnswer {
+  const { body, madeOf, large } = response
+  return { kind: 'stored', head: response.unchanged(now, cache), body, madeOf, from: 0, to: 0, pieces: null, large }
+}
+
 /** `status`: of Cache-Status. */
 export function makeAnswer(response: StoredResponse, conditions: Conditions | null, now: number, status: string): StoredAnswer {
   const { lines, body, madeOf, length, pieces, large } = response

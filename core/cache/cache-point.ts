@@ -4,8 +4,8 @@
  */
 import { ProxyError } from '../errors.ts'
 import { type Answer, PENDING, type Verdict } from '../hooks.ts'
-import type { RequestHead } from '../net/http1/head.ts'
-import { hitAnswer, makeAnswer, type StoredAnswer } from './answers.ts'
+import { NameSet, type RequestHead } from '../net/http1/head.ts'
+import { hitAnswer, makeAnswer, type StoredAnswer, unchangedAnswer } from './answers.ts'
 import type { Cache } from './cache.ts'
 import type { CacheOutcome, CacheSide } from './cache-side.ts'
 import { type Forwarded, forwardedStatus, hitStatus } from './cache-status.ts'
@@ -25,10 +25,12 @@ import { copyRequest, Turn } from './turn.ts'
 import { variantOf } from './vary.ts'
 
 /** Frameworks take these for another URL, host or method than the one in the key: what comes of them is for who sent them. */
-const UNKEYED = [
+const UNKEYED = new NameSet([
   ...['x-original-url', 'x-rewrite-url', 'x-original-host', 'x-host', 'x-http-host-override', 'x-http-method-override', 'x-http-method'],
   ...['x-method-override', 'x-middleware-subrequest'],
-]
+])
+/** RFC 9110 §13.1.1: whether it holds is for the origin to say. */
+const PRECONDITIONS = new NameSet(['if-match', 'if-unmodified-since'])
 /** More requests in a row are not let wait for one that may fail, too. */
 const MOST_ROUNDS = 2
 /** Nor do they look behind the memory more often: what another one's look brought may be for that one alone. */
@@ -168,7 +170,11 @@ export class CachePoint {
     response.visited = true
     response.hits++
     const conditions = readConditions(side.request)
-    if (conditions === null && status === null) return hitAnswer(inCoding(response, side, this.cache, false), now, side.cacheName)
+    if (status === null && (conditions === null || conditions.range === null)) {
+      const wanted = inCoding(response, side, this.cache, false)
+      if (conditions === null) return hitAnswer(wanted, now, side.cacheName)
+      if (wanted.status === 200 && isUnchanged(conditions, wanted, now)) return unchangedAnswer(wanted, now, side.cacheName)
+    }
     return this.give(side, response, { conditions, now, status: status ?? hitStatus(side.cacheName, response.ttl(now)) })
   }
 
@@ -222,10 +228,8 @@ export class CachePoint {
     if (directives?.onlyIfCached === true) return NOT_KEPT
     if (request.method !== 'GET') return this.#pass(side, found, { why, outcome, detail: null })
     if (hasCredentials(request)) return this.#pass(side, found, { why, outcome, detail: 'authorization' })
-    if (UNKEYED.some((name) => request.has(name))) return this.#pass(side, found, { why, outcome, detail: 'unkeyed' })
-    // RFC 9110 §13.1.1: whether it holds is for the origin to say.
-    if (request.has('if-match') || request.has('if-unmodified-since'))
-      return this.#pass(side, found, { why: 'bypass', detail: 'precondition' })
+    if (request.hasAny(UNKEYED)) return this.#pass(side, found, { why, outcome, detail: 'unkeyed' })
+    if (request.hasAny(PRECONDITIONS)) return this.#pass(side, found, { why: 'bypass', detail: 'precondition' })
     const conditions = readConditions(request)
     const range = rangeOf(conditions)
     const coming = range === null || why === 'bypass' ? null : this.#comingFor(found.key, request, conditions!)
@@ -276,7 +280,7 @@ export class CachePoint {
   #checkBeside(side: CacheSide, { key, url, response }: Found): void {
     const request = copyRequest(side.request)
     request.method = 'GET'
-    if (UNKEYED.some((name) => request.has(name)) || hasCredentials(request)) return
+    if (request.hasAny(UNKEYED) || hasCredentials(request)) return
     const conditions = readConditions(request)
     // For some bytes not all of them are fetched.
     const range = response!.pieces === null ? null : rangeOf(conditions)

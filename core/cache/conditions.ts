@@ -1,5 +1,5 @@
 /** Conditions and ranges of a request against a stored answer (RFC 9110 §13, §14). Pure. */
-import type { RequestHead } from '../net/http1/head.ts'
+import { NameSet, type RequestHead } from '../net/http1/head.ts'
 import { parseHttpDate } from './http-dates.ts'
 
 /** What a stored answer is told apart by. */
@@ -20,8 +20,11 @@ export interface Conditions {
   readonly ifRange: string | null
 }
 
+const CONDITIONAL = new NameSet(['if-none-match', 'if-modified-since', 'range'])
+
 /** Null: nothing is asked, as mostly. */
 export function readConditions(request: RequestHead): Conditions | null {
+  if (!request.hasAny(CONDITIONAL)) return null
   const noneMatch = request.get('if-none-match')
   const modifiedSince = request.get('if-modified-since')
   // RFC 9110 §14.2: of other methods a range means nothing.
@@ -42,6 +45,7 @@ const TAG = /\s*(W\/)?("[\x21\x23-\x7e\x80-\xff]*")\s*(?:,|$)/y
 
 /** Weak comparison (RFC 9110 §8.8.3.2). A list that is malformed names nothing. */
 function namesTag(list: string, etag: string): boolean {
+  if (list === etag) return true
   if (list.trim() === '*') return true
   const opaque = etag.startsWith('W/') ? etag.slice(2) : etag
   for (let at = 0; at < list.length; ) {

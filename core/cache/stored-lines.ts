@@ -10,10 +10,10 @@ const NOT_UPDATED = new Set([...NOT_KEPT, 'content-encoding', 'content-range', '
 /** What a 304 to a client tells (RFC 9110 §15.4.5). */
 const TOLD = new Set(['cache-control', 'cdn-cache-control', 'content-location', 'date', 'etag', 'expires', 'vary', 'cache-status'])
 
-/** `date`: what to say where the endpoint said nothing (RFC 9110 §6.6.1). */
-export function linesToKeep(head: ResponseHead, date: string): string {
+/** `now`: the Date where the endpoint said nothing (RFC 9110 §6.6.1), in milliseconds. */
+export function linesToKeep(head: ResponseHead, now: number): string {
   const lines = withoutNamed(head.lines(), (name) => NOT_KEPT.has(name), NOT_KEPT_LENGTHS)
-  return head.hasDate ? lines : `${lines}Date: ${date}\r\n`
+  return head.hasDate ? lines : `${lines}Date: ${new Date(now).toUTCString()}\r\n`
 }
 
 /** Of the same body in that coding; null: in none, as others may get one. The head has all but that. */

@@ -13,6 +13,7 @@ import { flat } from './flat-text.ts'
 import type { Freshness } from './freshness.ts'
 import type { Pieces } from './pieces.ts'
 import type { Kept } from './sieve.ts'
+import { linesOf304 } from './stored-lines.ts'
 
 /** What an answer takes beside its texts and its body, and one whose body has a buffer of its own: measured by bench/micro/cache.ts. */
 const OVERHEAD_BYTES = 1024
@@ -79,6 +80,7 @@ export class StoredResponse implements Kept, Validators {
   #second = -1
   #cache = ''
   #text = ''
+  #unchanged = ''
 
   constructor(parts: StoredParts) {
     this.key = parts.key
@@ -128,13 +130,32 @@ export class StoredResponse implements Kept, Validators {
 
   /** All of it, for somebody who asks under no conditions. `cache`: the name in Cache-Status. */
   hit(now: number, cache: string): ResponseHead {
+    this.#begin(now, cache)
+    const { status, length } = this
+    if (this.#text === '') this.#text = flat(`${startLine(status)}${this.lines}${lengthLine(length)}${this.#hitNote(now, cache)}`)
+    return headOf(this.#text, status, length)
+  }
+
+  /** For somebody who has it already. */
+  unchanged(now: number, cache: string): ResponseHead {
+    this.#begin(now, cache)
+    if (this.#unchanged === '')
+      this.#unchanged = flat(startLine(304) + linesOf304(this.lines, this.etag !== null) + this.#hitNote(now, cache))
+    return headOf(this.#unchanged, 304, 0)
+  }
+
+  /** What was written in another second, or for another cache, is not true any more. */
+  #begin(now: number, cache: string): void {
     const second = Math.floor(now / 1000)
-    if (this.#second !== second || this.#cache !== cache) {
-      this.#second = second
-      this.#cache = cache
-      this.#text = `${startLine(this.status)}${this.lines}${lengthLine(this.length)}${this.note(now, hitStatus(cache, this.ttl(now)))}`
-    }
-    return headOf(this.#text, this.status, this.length)
+    if (this.#second === second && this.#cache === cache) return
+    this.#second = second
+    this.#cache = cache
+    this.#text = ''
+    this.#unchanged = ''
+  }
+
+  #hitNote(now: number, cache: string): string {
+    return this.note(now, hitStatus(cache, this.ttl(now)))
   }
 
   /** The lines that tell of this cache. */
@@ -158,12 +179,16 @@ export function lengthLine(length: number): string {
   return length < 0 ? '' : `Content-Length: ${length}\r\n`
 }
 
+/** By status: as many as there are. */
+const startLines: string[] = []
+
 function startLine(status: number): string {
-  return `HTTP/1.1 ${status} ${reasonPhrases[status] ?? ''}\r\n`
+  startLines[status] ??= `HTTP/1.1 ${status} ${reasonPhrases[status] ?? ''}\r\n`
+  return startLines[status]
 }
 
 function headOf(text: string, status: number, length: number): ResponseHead {
-  const head = new ResponseHead(text, text.indexOf('\n') + 1, status, reasonPhrases[status] ?? '', 1)
+  const head = new ResponseHead(text, startLine(status).length, status, reasonPhrases[status] ?? '', 1)
   head.keepLine(0)
   head.endFields(text.length)
   head.contentLength = length

@@ -47,6 +47,9 @@ interface Leading {
   readonly request: RequestHead
 }
 
+/** What the client asks under that the endpoint is not told. */
+const NOT_ASKED_OF_PART = ['if-none-match', 'if-modified-since']
+const NOT_ASKED = [...NOT_ASKED_OF_PART, 'range', 'if-range']
 /** Statuses in whose place a stale answer may be used (RFC 5861 §4). */
 const ERRORS = new Set([500, 502, 503, 504])
 
@@ -111,8 +114,7 @@ export class Turn implements Caching, Waiter {
     this.#flight = flight
     this.#noStore = noStore
     this.#askedAt = this.#point.clock()
-    const kept = this.#parts.range === null ? ['range', 'if-range'] : []
-    for (const name of ['if-none-match', 'if-modified-since', ...kept]) request.delete(name)
+    for (const name of this.#parts.range === null ? NOT_ASKED : NOT_ASKED_OF_PART) request.delete(name)
     if (response === null) return
     this.#checked = response
     response.isBeingChecked = true
@@ -156,7 +158,7 @@ export class Turn implements Caching, Waiter {
       (part === null ? null : this.#refusalOfPart(head, freshness, part)) ?? this.#refusal(side, head, freshness, vary === '*')
     if (refusal !== null || vary === '*') return this.#refuse(side, head, flight, refusal)
     const asked = this.#parts.asked!
-    const response = this.#makeResponse(head, { freshness, vary, part, lines: linesToKeep(head, new Date(now).toUTCString()) })
+    const response = this.#makeResponse(head, { freshness, vary, part, lines: linesToKeep(head, now) })
     const isForOthers = response.ttl(now) > 0
     const { cache } = this.#point
     if (!isForOthers) {
@@ -170,7 +172,8 @@ export class Turn implements Caching, Waiter {
     }
     flight.begin(response, (request) => request === asked || variantOf(vary, request) === variant)
     this.inflow = flight
-    const status = this.#forwarded(side, { stored: !flight.isPurged, ...(this.#checked === null ? {} : { status: head.status }) })
+    const stored = !flight.isPurged
+    const status = this.#forwarded(side, this.#checked === null ? { stored } : { stored, status: head.status })
     return this.#give(side, response, status)
   }
 
@@ -236,7 +239,13 @@ export class Turn implements Caching, Waiter {
     const { directives } = freshness
     const length = head.status === 204 ? 0 : head.contentLength
     return new StoredResponse({
-      ...{ key, url, vary, lines, freshness, length, part },
+      key,
+      url,
+      vary,
+      lines,
+      freshness,
+      length,
+      part,
       variant: variantOf(vary, asked!),
       status: head.status,
       etag: head.get('etag'),

@@ -8,6 +8,18 @@ import type { NamedDestination } from '../destination.ts'
 import { findLine, isFieldValue, isToken, trimmed } from './fields.ts'
 import { reasonPhrases } from './reason.ts'
 
+/** Names to be looked for together, in lower case. */
+export class NameSet {
+  readonly names: readonly string[]
+  /** A bit for each length, modulo 32. */
+  readonly lengths: number
+
+  constructor(names: readonly string[]) {
+    this.names = names
+    this.lengths = names.reduce((lengths, { length }) => lengths | (1 << length), 0)
+  }
+}
+
 export abstract class Head {
   /** Holds the field lines in [#from, #to), each ended by CRLF, valid by the grammar. */
   readonly #text: string
@@ -65,6 +77,13 @@ export abstract class Head {
   has(name: string): boolean {
     const lower = name.toLowerCase()
     return this.#findKept(lower, this.#from) >= 0 || findLine(this.#added, 0, this.#added.length, lower) >= 0
+  }
+
+  /** Whether there is a line of one of these names: mostly the lengths of names tell. */
+  hasAny({ names, lengths }: NameSet): boolean {
+    if ((this.#nameLengths & lengths) === 0 && this.#added === '') return false
+    for (let i = 0; i < names.length; i++) if (this.has(names[i]!)) return true
+    return false
   }
 
   /** Replaces every line of that name by one. Throws TypeError if the name or the value is not valid in a field line. */

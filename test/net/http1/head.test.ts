@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ResponseHead } from '../../../core/net/http1/head.ts'
+import { NameSet, ResponseHead } from '../../../core/net/http1/head.ts'
 
 type Line = readonly [name: string, value: string]
 
@@ -36,7 +36,8 @@ const START = 'HTTP/1.1 200 OK\r\n'
 function headOf(lines: readonly Line[], before = START): ResponseHead {
   const fields = lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')
   const head = new ResponseHead(`${before}${fields}\r\nA: of the body\r\n`, before.length, 200, 'OK', 1)
-  head.endFields(before.length + fields.length)
+  const lengths = lines.reduce((bits, [name]) => bits | (1 << name.length), 0)
+  head.endFields(before.length + fields.length, lengths)
   return head
 }
 
@@ -73,6 +74,12 @@ test('any edits of any head agree with a list of lines', () => {
         agree(head, model)
       }
       agree(head, model)
+      for (const names of [['ab', 'abc'], ['x-y'], ['b', 'x-y-z']]) {
+        assert.is(
+          head.hasAny(new NameSet(names)),
+          names.some((one) => model.named(one).length > 0),
+        )
+      }
     }),
     { numRuns: 2000 },
   )
