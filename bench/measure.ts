@@ -59,6 +59,13 @@ interface Live {
 export const LOAD_CORES = '0'
 export const PROXY_CORES = '1'
 
+/**
+ * Requests before the first round of a lane with misses: what a miss needs comes up once in ten requests there, and until it is compiled the
+ * lane measures the compiler; and the memory of each proxy is full by then. As many seconds at the most.
+ */
+const WARM_REQUESTS = 120_000
+const WARM_SECONDS = 15
+
 /** A round is disturbed when others took more than this part of a core. */
 export const DISTURBED = 0.1
 
@@ -79,6 +86,7 @@ export async function measureLane(options: MeasureOptions): Promise<Measured[]> 
       const one = await startOne(name, options)
       if (one !== null) live.push(one)
     }
+    if (options.lane.asks === 'new' || options.lane.asks === 'zipf') for (const one of live) await warmUp(one, options)
     for (let round = 1; round <= options.rounds; round++) {
       // Each round begins with another proxy, so that none always follows the same neighbour.
       for (let i = 0; i < live.length; i++) {
@@ -121,6 +129,12 @@ async function startOne(name: SubjectName, options: MeasureOptions): Promise<Liv
     return null
   }
   return { name, port, child, rounds: [] }
+}
+
+async function warmUp({ port }: Live, { lane }: MeasureOptions): Promise<void> {
+  let requests = 0
+  for (let i = 0; i < WARM_SECONDS && requests < WARM_REQUESTS; i++)
+    requests += (await runLoad({ port, lane, cores: LOAD_CORES, seconds: 1 })).requests
 }
 
 async function measureRound(one: Live, options: MeasureOptions, number: number): Promise<Round> {
