@@ -194,12 +194,9 @@ export class HeldTable {
     return isExchanged
   }
 
+  /** Some of it is held, so the key stays: half of the word is enough, at a fifth of the cost. */
   #addToSum(at: number, by: number): void {
-    for (;;) {
-      const word = this.#read(at)
-      const [held, tag] = this.#oneHalves as unknown as readonly [number, number]
-      if (Atomics.compareExchange(this.#words, at, word, this.#wordOf(tag, held + by)) === word) return
-    }
+    Atomics.add(this.#halves, 2 * at, by)
   }
 
   /** Makes the sum what the columns say, as soon as they are seen with nobody in the midst of a change. */

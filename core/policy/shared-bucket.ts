@@ -6,6 +6,9 @@ import { CLAIM, type HeldTable } from './held-table.ts'
 import type { KeyHash } from './key-hash.ts'
 import type { Bucket, ByteRate } from './token-bucket.ts'
 
+const word = new BigUint64Array(1)
+const wordAsTime = new Float64Array(word.buffer)
+
 /** What a key holds: so much for each process that has such a bucket of it, and one for each who waits there. */
 const HOLD = 2 ** 20
 /** More count as so many: what waits in all processes stays below HOLD. */
@@ -17,8 +20,6 @@ export class SharedBucket implements Bucket {
   readonly #perMs: number
   readonly #burst: number
   readonly #offsetMs: number
-  readonly #one = new BigUint64Array(1)
-  readonly #oneTime = new Float64Array(this.#one.buffer)
   /** Who waits here, as others know it. */
   #told = 0
   /** Of what this process may take while others wait; negative: it has had more. */
@@ -64,10 +65,10 @@ export class SharedBucket implements Bucket {
     if (this.#isClosed) return
     const { values } = this.#table
     for (;;) {
-      const word = Atomics.load(values, this.#at)
-      this.#one[0] = word
-      this.#oneTime[0] = Math.max(this.#oneTime[0]!, now + this.#offsetMs) + bytes / this.#perMs
-      if (Atomics.compareExchange(values, this.#at, word, this.#one[0]) === word) break
+      const before = Atomics.load(values, this.#at)
+      word[0] = before
+      wordAsTime[0] = Math.max(wordAsTime[0]!, now + this.#offsetMs) + bytes / this.#perMs
+      if (Atomics.compareExchange(values, this.#at, before, word[0]) === before) break
     }
     if (this.#partAt !== null) this.#part -= bytes
   }
@@ -94,8 +95,8 @@ export class SharedBucket implements Bucket {
 
   /** Negative: owed. */
   #bytes(now: number): number {
-    this.#one[0] = Atomics.load(this.#table.values, this.#at)
-    return this.#burst - Math.max(0, this.#oneTime[0]! - now - this.#offsetMs) * this.#perMs
+    word[0] = Atomics.load(this.#table.values, this.#at)
+    return this.#burst - Math.max(0, wordAsTime[0]! - now - this.#offsetMs) * this.#perMs
   }
 
   /** In all processes. */

@@ -13,6 +13,8 @@ import { type Bucket, type ByteRate, TokenBucket } from './token-bucket.ts'
 
 /** Keys with nothing under way that have not got back all of their burst. */
 const MOST_IDLE = 16_384
+/** Of these, the last so many are kept in any case: they come again soonest. */
+const KEPT_IDLE = 32
 
 interface Share {
   readonly paces: Paces
@@ -93,7 +95,8 @@ export class Shares {
   #rest(key: string): void {
     this.#idle.add(key)
     for (const other of this.#idle) {
-      if (!this.#isClosed && this.#idle.size <= MOST_IDLE && !isUnused(this.#byKey.get(other)!)) return
+      const idle = this.#isClosed ? Number.POSITIVE_INFINITY : this.#idle.size
+      if (idle <= KEPT_IDLE || (idle <= MOST_IDLE && !isUnused(this.#byKey.get(other)!))) return
       this.#forget(other)
     }
   }

@@ -16,7 +16,7 @@ function makeTables(memory: ArrayBufferLike = new ArrayBuffer(heldBytes(SEATS)))
 /** Of keys that all have the same eight places. */
 const take = (table: HeldTable, key: number, limit: number): number => table.take(key + 1, 5, 1, limit)
 
-const real = { load: Atomics.load, store: Atomics.store, compareExchange: Atomics.compareExchange }
+const real = { load: Atomics.load, store: Atomics.store, compareExchange: Atomics.compareExchange, add: Atomics.add }
 
 /** `step` is called before each access to memory. */
 function stepping<T>(step: () => void, run: () => T): T {
@@ -30,6 +30,7 @@ function stepping<T>(step: () => void, run: () => T): T {
     load: stepped(real.load as (...args: never[]) => unknown),
     store: stepped(real.store as (...args: never[]) => unknown),
     compareExchange: stepped(real.compareExchange as (...args: never[]) => unknown),
+    add: stepped(real.add as (...args: never[]) => unknown),
   })
   try {
     return run()
