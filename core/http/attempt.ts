@@ -32,9 +32,8 @@ export abstract class Attempt extends Sending implements Acquirer, TryClockOwner
   /** The first try has had its time; now it is the second one's. */
   protected abstract goOnWithHedge(code: ErrorCode): void
 
-  /** Whether the circuit breaker of its upstream lets it pass. */
-  protected isAdmitted(safeguards: Safeguards): boolean {
-    if (safeguards.breaker === null) return true
+  /** The circuit breaker of its upstream lets it pass: it is about to be sent, for in a half-open circuit all others are refused until it has ended. */
+  private isAdmitted(safeguards: Safeguards): boolean {
     this.ticket = safeguards.admit()
     if (this.ticket === 0) this.fail('circuit_open', null)
     return this.ticket !== 0
@@ -53,7 +52,10 @@ export abstract class Attempt extends Sending implements Acquirer, TryClockOwner
   }
 
   protected attempt(): void {
-    const limit = this.target!.safeguards?.limit ?? null
+    const { safeguards } = this.target!
+    if (safeguards === null) return this.beginTrying()
+    if (safeguards.breaker !== null && !this.isAdmitted(safeguards)) return
+    const { limit } = safeguards
     if (limit === null || this.isLetIn(limit)) this.beginTrying()
   }
 

@@ -244,7 +244,8 @@ export class Exchange extends Entering {
   protected sendTo(upstream: Upstream): void {
     this.stage = 'upstream'
     this.target = upstream
-    if (upstream.safeguards !== null && !this.isAdmitted(upstream.safeguards)) return
+    // Before its body is gathered; whether it passes is asked again when it is sent.
+    if (upstream.safeguards?.isOpen === true) return this.fail('circuit_open', null)
     const { forward } = this.service
     if (forward !== null) hideClient(this.request, forward.plan.anonymity)
     else if (this.request.hasIdentity || this.service.listener.trust !== null || this.downstream.certificateLines !== '')

@@ -28,10 +28,15 @@ export class CircuitBreaker {
     this.#sums = new RollingSums(2, plan.window)
   }
 
+  /** Whether `admit` would let one pass. */
+  mayPass(now: number): boolean {
+    return this.state === 'closed' || (now >= this.#openUntil && !this.#isTrying)
+  }
+
   /** A ticket for `settle`, which is to be called once; 0: it may not pass. */
   admit(now: number): number {
     if (this.state === 'closed') return this.#ticket
-    if (now < this.#openUntil || this.#isTrying) return 0
+    if (!this.mayPass(now)) return 0
     if (this.state === 'open') this.#enter('half-open', 'one request tries')
     this.#isTrying = true
     return this.#ticket

@@ -71,6 +71,11 @@ export class Safeguards {
     this.isTimed = Math.min(timeouts.total, retries?.perTry ?? Number.POSITIVE_INFINITY) !== Number.POSITIVE_INFINITY
   }
 
+  /** Whether the circuit breaker lets none pass. */
+  get isOpen(): boolean {
+    return this.breaker !== null && !this.breaker.mayPass(this.#deadlines.now)
+  }
+
   /** A ticket for `settle`; 0: the request may not pass. Only where there is a breaker. */
   admit(): number {
     return this.breaker!.admit(this.#deadlines.now)

@@ -1,7 +1,10 @@
 /** Buffered bodies: an endpoint is free when it has said all, and asked when all is there; nothing is lost, reordered or left behind. */
+
+import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import fs, { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import * as http2 from 'node:http2'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -106,6 +109,58 @@ test('it is full where its room is used up, where there is none, and where the d
   assert.equal(readdirSync(folder), [])
 })
 
+/** From now on, and until it is disposed of, files take so many bytes more: of the last write a part, then nothing. */
+function fillingDisk(bytes: number) {
+  const { writev } = fs
+  let left = bytes
+  const one = {
+    isFull: false,
+    [Symbol.dispose]: replacing(
+      'writev',
+      (descriptor: number, pieces: Buffer[], position: number, done: (error: Error | null, written: number) => void) => {
+        const all = Buffer.concat(pieces)
+        const part = all.subarray(0, left)
+        left -= part.length
+        one.isFull ||= part.length < all.length
+        if (part.length > 0) writev(descriptor, [part], position, done)
+        else setImmediate(done, new Error('ENOSPC: no space left on device, write'), 0)
+      },
+    ),
+  }
+  return one
+}
+
+/** For all who import it; returns what takes it back. */
+function replacing(name: 'writev' | 'read', by: unknown): () => void {
+  const before = fs[name]
+  const set = (value: unknown): void => {
+    Object.assign(fs, { [name]: value })
+    syncBuiltinESMExports()
+  }
+  set(by)
+  return () => set(before)
+}
+
+test('where the disk fills up in the midst of a write all comes out as it went in, it is full, and its room is given back', async () => {
+  const all = randomBytes(900_000)
+  for (const bytes of [0, 1, 70_000, 300_001]) {
+    using _ = fillingDisk(bytes)
+    const room = new DiskRoom(10_000_000)
+    const spool = new Spool({ memoryBytes: 1000, room, folder }, owner)
+    let at = 0
+    for (; at < all.length && spool.hasRoom; at += 10_000) {
+      spool.append(all, at, at + 10_000)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await eventually(() => spool.isFull || undefined, 'full')
+    assert.ok(at <= bytes + 400_000, `${at} kept of a disk that takes ${bytes}`)
+    assert.ok((await takeAll(spool, at)).equals(all.subarray(0, at)))
+    assert.ok(spool.isEmpty && spool.hasRoom)
+    spool.close()
+    await eventually(() => room.used === 0 || undefined, 'the room')
+  }
+})
+
 // ── answers ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 test('an endpoint is free for others while a slow client still takes its answer', async () => {
@@ -189,6 +244,69 @@ test('a client that goes away ends the reading, and nothing of it stays', async 
   await eventually(() => proxy.buffered === 0 || undefined, 'off the disk')
 })
 
+/** A slow client, on whose account the disk fills up; then it reads. */
+async function takeSlowly(proxy: RunningProxy, until: () => boolean): Promise<void> {
+  using slow = await proxy.connect({ deadlineMs: 10_000 })
+  slow.socket.pause()
+  await slow.send('GET /big HTTP/1.1\r\nHost: x\r\n\r\n').sent()
+  await eventually(() => slow.socket.bytesRead > 0 || undefined, 'the beginning')
+  await eventually(() => until() || undefined, 'the disk is not full')
+  slow.socket.resume()
+  assert.ok((await slow.response()).body.equals(huge))
+  // Its connection is as good as before.
+  slow.send('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  assert.is((await slow.response()).text, 'next')
+  await eventually(() => proxy.buffered === 0 || undefined, 'the room')
+}
+
+test('an answer for which the disk fills up comes whole all the same, at the pace of its client, and its room is given back', async () => {
+  await using origin = await startOrigin(({ target }) => (target === '/big' ? whole(huge) : answer('next')))
+  await using proxy = await buffering(origin, { response: true })
+  using disk = fillingDisk(1_000_000)
+  await takeSlowly(proxy, () => disk.isFull)
+})
+
+test('the same on a file system that is full', async () => {
+  const mounted = join(folder, 'full')
+  fs.mkdirSync(mounted)
+  const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'sluice-full', mounted], { encoding: 'utf8' })
+  if (status !== 0) return console.log(`SKIPPED: no file system can be mounted here: ${stderr}`)
+  const before = process.env.TMPDIR
+  process.env.TMPDIR = mounted
+  try {
+    await using origin = await startOrigin(({ target }) => (target === '/big' ? whole(huge) : answer('next')))
+    await using proxy = await buffering(origin, { response: true })
+    const isFull = (): boolean => fs.statfsSync(mounted).bfree === 0
+    await takeSlowly(proxy, isFull)
+    await eventually(() => !isFull() || undefined, 'the file is gone')
+  } finally {
+    if (before === undefined) delete process.env.TMPDIR
+    else process.env.TMPDIR = before
+    spawnSync('umount', ['-l', mounted])
+  }
+})
+
+test('an answer that cannot be read off the disk is cut off, and not taken for whole', async () => {
+  await using origin = await startOrigin(() => whole(huge))
+  await using proxy = await buffering(origin, { response: true })
+  using c = await proxy.connect({ deadlineMs: 10_000 })
+  c.socket.pause()
+  await c.send('GET / HTTP/1.1\r\nHost: x\r\n\r\n').sent()
+  await eventually(() => proxy.buffered > 4_000_000 || undefined, 'on disk')
+  const restore = replacing('read', (...args: unknown[]) =>
+    setImmediate(args.at(-1) as (error: Error, count: number) => void, new Error('EIO: i/o error, read'), 0),
+  )
+  try {
+    c.socket.resume()
+    await c.closed()
+  } finally {
+    restore()
+  }
+  assert.ok(c.bodyBytes < huge.length)
+  assert.is((await proxy.exchange()).reason, 'file_failed')
+  await eventually(() => proxy.buffered === 0 || undefined, 'the room')
+})
+
 // ── requests ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const echo = ({ body, headers }: OriginRequest): string =>
@@ -222,6 +340,16 @@ test('a body that is larger than memory comes off the disk, byte for byte; and o
     c.send('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
     assert.is((await c.response()).text, 'other')
   }
+})
+
+test('a body for which the disk fills up goes to the endpoint whole, and its room is given back', async () => {
+  await using origin = await startOrigin(({ body }) => answer(body.equals(big) ? 'same' : 'other'))
+  await using proxy = await buffering(origin, { request: true, memory: '16kb' })
+  using _ = fillingDisk(300_001)
+  using c = await proxy.connect({ deadlineMs: 10_000 })
+  c.send(`PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: ${big.length}\r\n\r\n`).send(big)
+  assert.is((await c.response()).text, 'same')
+  await eventually(() => proxy.buffered === 0 || undefined, 'the room')
 })
 
 test('hooks of the body stand before it, and a client that gives up in its midst is never seen by the endpoint', async () => {

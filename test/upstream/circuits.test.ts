@@ -1,7 +1,7 @@
 /** The circuit breaker in traffic: a time line on a clock that the test turns, and what clients, endpoints and the log see of it. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { tcp, upstream } from '../../core/index.ts'
+import { http, tcp, upstream } from '../../core/index.ts'
 import { answer, startOrigin } from '../support/origin.ts'
 import { type RunningProxy, startProxy } from '../support/proxy.ts'
 import { turnable } from '../support/turnable.ts'
@@ -60,6 +60,41 @@ test('while one request tries, the others are refused; if its client leaves, the
   await proxy.exchange(6)
   assert.is((await c.send(GET).response()).status, 200)
   assert.equal(states(proxy), ['open', 'half-open', 'closed'])
+})
+
+test('a request whose body is still gathered is not the one that tries, and holds up nobody', async () => {
+  const { deadlines, turn } = turnable()
+  let status = 500
+  await using origin = await startOrigin(() => answer('x', status))
+  const app = upstream('app', {
+    endpoints: [origin.address],
+    buffer: { request: true },
+    circuitBreaker: { minRequests: 4, failureRatio: 0.5, openFor: '10s' },
+  })
+  const web = http({ listen: ':0', routes: [{ to: app }] })
+  await using proxy = await startProxy({ config: { listeners: { web } }, deadlines })
+  using c = await proxy.connect()
+  const ask = async () => (await c.send(GET).response()).status
+  const half = 'PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab'
+  for (let i = 0; i < 4; i++) await ask()
+  for (const next of [500, 200]) {
+    turn(10_000)
+    using slow = await proxy.connect()
+    slow.send(half)
+    await proxy.settled()
+    status = next
+    assert.is(await ask(), next)
+    assert.equal(states(proxy).slice(-2), ['half-open', next === 500 ? 'open' : 'closed'])
+    const before = origin.requests.length
+    // When it is all there, it is asked again whether it may pass.
+    assert.is((await slow.send('cd').response()).status, next === 500 ? 503 : 200)
+    assert.is(origin.requests.length - before, next === 500 ? 0 : 1)
+  }
+  status = 500
+  for (let i = 0; i < 4; i++) await ask()
+  using late = await proxy.connect()
+  // While the circuit is open nothing is gathered.
+  assert.is((await late.send(half).response()).status, 503)
 })
 
 test('what a retry has mended is no failure of the upstream', async () => {
