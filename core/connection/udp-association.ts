@@ -10,7 +10,9 @@ import { canonicalAddress, type NamedDestination } from '../net/destination.ts'
 import { socksReply } from '../net/socks.ts'
 import { readDatagram, wrapDatagram } from '../net/socks-datagram.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
+import { PacedDatagrams } from '../policy/paced-datagrams.ts'
 import type { Meter } from '../policy/quota.ts'
+import type { Paces } from '../policy/throttle.ts'
 import type { Resolved } from '../upstream/dns.ts'
 import type { Accepted } from './home.ts'
 import type { RelayHome } from './relay.ts'
@@ -20,6 +22,8 @@ export interface AssociationOptions {
   readonly facts: TunnelFacts
   /** What it takes of a quota; null: there is none. */
   readonly meter: Meter | null
+  /** Null: as fast as they come. */
+  readonly paces: Paces | null
   /** Of this machine, as the client sees it: datagrams of the client come to it. */
   readonly localAddress: string
   /** The port that the client said it would send from; 0: whatever its first datagram comes from. */
@@ -44,6 +48,15 @@ const MOST_WAITING_BYTES = 131_072
 const MOST_WAITING = 64
 /** What the system has not taken yet of one socket; more is dropped, as datagrams are. */
 const MOST_QUEUED_BYTES = 262_144
+const TOO_FAST = 'its user goes no faster'
+
+/** Past all checks. */
+interface Outgoing {
+  readonly payload: Buffer
+  readonly socket: Socket
+  readonly address: string
+  readonly port: number
+}
 
 export class UdpAssociation implements Accepted, Timed, WireOwner {
   dueAt: number
@@ -58,6 +71,8 @@ export class UdpAssociation implements Accepted, Timed, WireOwner {
   /** One a family, made when it is first needed. */
   readonly #outer: { udp4: Socket | null; udp6: Socket | null } = { udp4: null, udp6: null }
   readonly #addresses = new Set<string>()
+  readonly #up: PacedDatagrams<Outgoing> | null
+  readonly #down: PacedDatagrams<Outgoing> | null
   #waitingBytes = 0
   #waiting = 0
   #dropped = 0
@@ -72,6 +87,9 @@ export class UdpAssociation implements Accepted, Timed, WireOwner {
     this.#client = canonicalAddress(withoutZone(options.facts.ip))
     this.#clientPort = options.clientPort
     this.dueAt = options.deadlines.in(options.idleMs)
+    const { request = null, response = null } = options.paces ?? {}
+    this.#up = request && new PacedDatagrams(request, (datagram) => this.#sendOut(datagram))
+    this.#down = response && new PacedDatagrams(response, (datagram) => this.#sendBack(datagram))
   }
 
   start(): void {
@@ -117,6 +135,8 @@ export class UdpAssociation implements Accepted, Timed, WireOwner {
     deadlines.remove(this)
     for (const socket of [this.#inner, this.#outer.udp4, this.#outer.udp6]) if (socket !== null) this.#close(socket)
     this.#addresses.clear()
+    this.#up?.close()
+    this.#down?.close()
     const detail = this.#dropped === 0 ? facts.detail : `${this.#dropped} datagrams dropped: ${this.#whyDropped}`
     this.#options.meter?.end(facts.bytesIn + facts.bytesOut)
     facts.end(facts.reason, detail)
@@ -154,6 +174,13 @@ export class UdpAssociation implements Accepted, Timed, WireOwner {
   #send(address: string, port: number, payload: Buffer): void {
     const family = address.includes(':') ? 'udp6' : 'udp4'
     const socket = this.#outer[family] ?? this.#openOuter(family)
+    const datagram = { payload, socket, address, port }
+    if (this.#up === null || this.#up.passes(payload.length)) this.#sendOut(datagram)
+    else if (!this.#up.hold(datagram)) this.#drop(TOO_FAST)
+  }
+
+  #sendOut({ payload, socket, address, port }: Outgoing): void {
+    if (this.#isOver) return
     if (socket.getSendQueueSize() > MOST_QUEUED_BYTES) return this.#drop('the network does not take them fast enough')
     const { facts } = this.#options
     facts.datagramsIn++
@@ -176,12 +203,19 @@ export class UdpAssociation implements Accepted, Timed, WireOwner {
     const host = canonicalAddress(withoutZone(address))
     if (host === null || !this.#addresses.has(`${host} ${port}`) || this.#inner === null) return
     this.#active()
-    if (this.#inner.getSendQueueSize() > MOST_QUEUED_BYTES) return this.#drop('the client does not take them fast enough')
+    const datagram = { payload: bytes, socket: this.#inner, address: host, port }
+    if (this.#down === null || this.#down.passes(bytes.length)) this.#sendBack(datagram)
+    else if (!this.#down.hold(datagram)) this.#drop(TOO_FAST)
+  }
+
+  #sendBack({ payload, socket, address, port }: Outgoing): void {
+    if (this.#isOver) return
+    if (socket.getSendQueueSize() > MOST_QUEUED_BYTES) return this.#drop('the client does not take them fast enough')
     const { facts } = this.#options
     facts.datagramsOut++
-    facts.bytesOut += bytes.length
-    if (this.#isSpent(bytes.length)) return
-    this.#inner.send(wrapDatagram(host, port, bytes), this.#clientPort, facts.ip, () => {})
+    facts.bytesOut += payload.length
+    if (this.#isSpent(payload.length)) return
+    socket.send(wrapDatagram(address, port, payload), this.#clientPort, facts.ip, () => {})
   }
 
   // ── sockets ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -94,7 +94,7 @@ interface ForwardSide {
   parent?: string | readonly (string | ParentRule)[] | undefined
   /** How much each user may have in a period: `{ bytes: '10gb', per: '1d' }`. Default: as much as they like. */
   quota?: Quota | undefined
-  /** How fast each user goes: `{ down: '2mb' }`. Datagrams are not held up. Default: as fast as may be. */
+  /** How fast each user goes, over all workers: `{ down: '2mb' }`. Of datagrams 64 KiB and 64 wait for each client and way, more are dropped. Default: as fast as may be. */
   bandwidth?: UserBandwidth | undefined
   /** Whoever reaches it may use it, from other machines too. */
   open?: true | undefined

@@ -163,14 +163,15 @@ export class SocksListener extends Acceptor<SocksService> implements OpeningHome
 
   #associate(opening: Opening, clientPort: number, meter: Meter | null): void {
     const { facts, wire } = opening
-    const { deadlines, listener, dns, counted } = this.service
+    const { deadlines, listener, dns, counted, forward } = this.service
     const local = canonicalAddress(plainAddress(wire.facts().destination?.ip ?? ''))
     if (local === null) {
       facts.end('unsupported_socks', 'datagrams of a client without an address')
       return this.#part(opening, opening, replyFor(5, 'unsupported_socks', null))
     }
+    const paces = forward.limits?.paces(facts.user, facts.ip, (ending) => facts.whenEnded(ending)) ?? null
     const association = new UdpAssociation(wire, this, {
-      ...{ facts, meter, localAddress: local, clientPort, deadlines, idleMs: listener.timeouts.udpIdle, counted },
+      ...{ facts, meter, paces, localAddress: local, clientPort, deadlines, idleMs: listener.timeouts.udpIdle, counted },
       // Of the plan in force: it may outlive many.
       refusalOf: (destination) => refusalOf(this.#forward, destination, 'tunnel', facts),
       guard: (address) => this.#forward.guard(address),

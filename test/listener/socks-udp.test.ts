@@ -10,6 +10,7 @@ import type { Client } from '../support/client.ts'
 import { eventually } from '../support/deadline.ts'
 import { type RunningProxy, startProxy } from '../support/proxy.ts'
 import { connectTo, GREETING, socksTo } from '../support/socks.ts'
+import { turnable } from '../support/turnable.ts'
 
 /** A socket on 127.0.0.1 with what it got. */
 class Udp implements AsyncDisposable {
@@ -78,6 +79,53 @@ test('datagrams go to where they say, by address and by name, and the answers co
   const { protocol, bytesIn, bytesOut, datagramsIn, datagramsOut, reason, detail, user } = await proxy.tunnel()
   assert.equal([protocol, bytesIn, bytesOut, datagramsIn, datagramsOut], ['UDP', 6, 14, 2, 2])
   assert.equal([reason, detail, user], [null, null, null])
+  await proxy.open(0)
+})
+
+/** What is on its way to sockets of this process has come. */
+async function turns(): Promise<void> {
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+test('a user’s datagrams go no faster than the user, up and down, and what finds no room to wait is dropped', async () => {
+  const { deadlines, turn } = turnable()
+  await using origin = await echo()
+  await using client = await Udp.open()
+  const options = socksTo([origin.port], { udp: true, bandwidth: { up: '4kb', down: '2kb', burst: '4kb' } })
+  await using proxy = await startProxy({ ...options, deadlines })
+  const { control, relay } = await associated(proxy)
+  const send = (count: number, size = 1_000): void => {
+    for (let i = 0; i < count; i++) client.send(wrapDatagram('127.0.0.1', origin.port, Buffer.alloc(size, i)), relay)
+  }
+  // Five with the debt of one, for there are 4,096.
+  send(8)
+  await origin.until(5)
+  await client.until(5)
+  await turns()
+  assert.equal([origin.got.length, client.got.length], [5, 5])
+  turn(1_000)
+  await origin.until(8)
+  await client.until(6)
+  await turns()
+  assert.ok(client.got.length <= 7, String(client.got.length))
+  for (let i = 0; i < 4 && client.got.length < 8; i++) {
+    turn(1_000)
+    await turns()
+  }
+  await client.until(8)
+  assert.equal(
+    client.got.map(({ bytes }) => readDatagram(bytes)!.payload.at(-1)),
+    [0, 1, 2, 3, 4, 5, 6, 7],
+  )
+  // What waits when the client leaves goes nowhere.
+  send(70, 60)
+  send(2, 65_000)
+  await turns()
+  control.socket.destroy()
+  const { detail, datagramsIn } = await proxy.tunnel()
+  assert.match(detail!, /^\d+ datagrams dropped: its user goes no faster$/)
+  assert.ok(Number(datagramsIn) < 80)
+  turn(60_000)
   await proxy.open(0)
 })
 

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { nobody } from '../../core/net/wire.ts'
+import { PacedDatagrams } from '../../core/policy/paced-datagrams.ts'
 import { PacedPieces } from '../../core/policy/paced-pieces.ts'
 import { PacedWire } from '../../core/policy/paced-wire.ts'
 import { Throttle } from '../../core/policy/throttle.ts'
@@ -121,6 +122,62 @@ test('pieces pass whole and in order, however they are cut, held up and taken', 
     }),
     { numRuns: 40 },
   )
+})
+
+test('datagrams pass whole and in order, no more than there is room for wait, and what is dropped is the newest', () => {
+  const size = fc.integer({ min: 0, max: 9_000 })
+  const step = fc.record({ sizes: fc.array(size, { maxLength: 40 }), ms: fc.integer({ min: 0, max: 400 }) })
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 12 }), fc.integer({ min: 500, max: 100_000 }), (steps, rate) => {
+      const { deadlines, turn } = turnable()
+      const throttle = new Throttle({ bytesPerSecond: rate, burst: rate }, deadlines)
+      const went: number[] = []
+      const accepted: number[] = []
+      let [bytes, elapsed, number] = [0, 0, 0]
+      const send = ({ n, payload }: { readonly n: number; readonly payload: Buffer }): void => {
+        went.push(n)
+        bytes += payload.length
+      }
+      const paced = new PacedDatagrams(throttle, send)
+      for (const { sizes, ms } of steps) {
+        for (const length of sizes) {
+          const datagram = { n: number++, payload: Buffer.alloc(length) }
+          if (paced.passes(length)) send(datagram)
+          else if (!paced.hold(datagram)) continue
+          accepted.push(datagram.n)
+        }
+        assert.ok(accepted.length - went.length <= 64)
+        turn(ms)
+        elapsed += ms
+        // One may go into debt.
+        assert.ok(bytes <= rate + (rate * elapsed) / 1_000 + 9_000, `${bytes} in ${elapsed} ms`)
+      }
+      for (let i = 0; i < 5_000 && went.length < accepted.length; i++) turn(50)
+      assert.equal(went, accepted)
+      assert.is(throttle.slot, -1)
+    }),
+    { numRuns: 50 },
+  )
+})
+
+test('of datagrams 64, or 64 KiB, wait, and none once their client is gone', () => {
+  const { deadlines, turn } = turnable()
+  for (const [length, most] of [
+    [0, 64],
+    [10, 64],
+    [1_400, 46],
+    [65_507, 1],
+  ] as const) {
+    const throttle = new Throttle({ bytesPerSecond: 1_000, burst: 1_000 }, deadlines)
+    throttle.spend(1_000)
+    let sent = 0
+    const paced = new PacedDatagrams(throttle, () => sent++)
+    const held = Array.from({ length: 100 }, () => !paced.passes(length) && paced.hold({ payload: Buffer.alloc(length) }))
+    assert.is(held.filter(Boolean).length, most)
+    paced.close()
+    turn(60_000)
+    assert.equal([sent, throttle.slot], [0, -1])
+  }
 })
 
 /** A wire with what waits behind it, and what its owner was told. */
