@@ -9,10 +9,10 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer, get, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { readOptions } from './options.ts'
 import { delay, folder, freePort } from './processes.ts'
 
-const { values } = parseArgs({ options: { kills: { type: 'string', default: '100' }, clients: { type: 'string', default: '8' } } })
+const values = readOptions(import.meta.filename, { kills: { type: 'string', default: '100' }, clients: { type: 'string', default: '8' } })
 const KILLS = Number(values.kills)
 const URLS = 600
 const ROOT = new URL('..', import.meta.url).pathname

@@ -4,8 +4,8 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { LOAD_CORES, median, PROXY_CORES } from './measure.ts'
+import { readOptions } from './options.ts'
 import { startOrigin } from './origin.ts'
 import { type ForwardPeer, forwardPeers } from './peers/forward.ts'
 import { accepting, adopt, cpuOf, delay, folder, freePort, isInstalled, rssMb, stop, stopAll, tree } from './processes.ts'
@@ -32,8 +32,10 @@ interface Live {
   readonly rounds: Readonly<Record<Mode, Round[]>>
 }
 
-const { values } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, rounds: { type: 'string' }, seconds: { type: 'string' } },
+const values = readOptions(import.meta.filename, {
+  quick: { type: 'boolean', default: false },
+  rounds: { type: 'string' },
+  seconds: { type: 'string' },
 })
 const rounds = Number(values.rounds ?? (values.quick ? 3 : 5))
 const seconds = Number(values.seconds ?? (values.quick ? 2 : 5))

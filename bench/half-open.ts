@@ -5,11 +5,14 @@
 import { writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { median } from './measure.ts'
+import { readOptions } from './options.ts'
 import { accepting, delay, folder, freePort, rssMb, start, stopAll, tree } from './processes.ts'
 
-const { values } = parseArgs({ options: { connections: { type: 'string', default: '5000' }, others: { type: 'string', default: '300' } } })
+const values = readOptions(import.meta.filename, {
+  connections: { type: 'string', default: '5000' },
+  others: { type: 'string', default: '300' },
+})
 const COUNT = Number(values.connections)
 const OTHERS = Number(values.others)
 const SETTLE_MS = 2_000

@@ -7,19 +7,17 @@ import type { ChildProcess } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { lanes } from './lanes.ts'
 import { median } from './measure.ts'
+import { readOptions } from './options.ts'
 import { sluice } from './peers/sluice.ts'
 import { accepting, commandOf, delay, folder, freePort, lastOutput, stopAll, tree } from './processes.ts'
 import { ask, openSocket, startPacedOrigin } from './streams.ts'
 
-const { values } = parseArgs({
-  options: {
-    kills: { type: 'string', default: '20' },
-    every: { type: 'string', default: '3' },
-    connections: { type: 'string', default: '32' },
-  },
+const values = readOptions(import.meta.filename, {
+  kills: { type: 'string', default: '20' },
+  every: { type: 'string', default: '3' },
+  connections: { type: 'string', default: '32' },
 })
 const PROBES = 24
 const ANSWER_DEADLINE_MS = 10_000

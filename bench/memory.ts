@@ -5,13 +5,16 @@
 import type { ChildProcess } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { lanes } from './lanes.ts'
+import { readOptions } from './options.ts'
 import { sluice } from './peers/sluice.ts'
 import { accepting, delay, folder, freePort, rssMb, stopAll, tree } from './processes.ts'
 import { ask, openMany, openSocket, readPaced, startPacedOrigin, writeBytes } from './streams.ts'
 
-const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, connections: { type: 'string', default: '10000' } } })
+const values = readOptions(import.meta.filename, {
+  quick: { type: 'boolean', default: false },
+  connections: { type: 'string', default: '10000' },
+})
 const MB = 1_048_576
 const PACE = 50 * MB
 const BODY = (values.quick ? 256 : 1024) * MB

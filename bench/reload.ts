@@ -8,20 +8,18 @@ import type { ChildProcess } from 'node:child_process'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { median } from './measure.ts'
+import { readOptions } from './options.ts'
 import { accepting, commandOf, delay, folder, freePort, lastOutput, rssMb, start, stopAll, tree } from './processes.ts'
 import { openMany, openSocket } from './streams.ts'
 
-const { values } = parseArgs({
-  options: {
-    reloads: { type: 'string', default: '1000' },
-    sockets: { type: 'string', default: '1000' },
-    clients: { type: 'string', default: '16' },
-    workers: { type: 'string', default: '2' },
-    /** Milliseconds between a reload that is live and the next save. */
-    gap: { type: 'string', default: '300' },
-  },
+const values = readOptions(import.meta.filename, {
+  reloads: { type: 'string', default: '1000' },
+  sockets: { type: 'string', default: '1000' },
+  clients: { type: 'string', default: '16' },
+  workers: { type: 'string', default: '2' },
+  /** Milliseconds between a reload that is live and the next save. */
+  gap: { type: 'string', default: '300' },
 })
 const RELOADS = Number(values.reloads)
 /** The first reloads fill caches: they are not counted as growth. */

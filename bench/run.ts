@@ -1,25 +1,23 @@
 /**
- * `npm run bench [-- --quick] [--lanes plain,plugin] [--only sluice,nginx] [--logs off|on|both] [--rounds N] [--json FILE]`:
+ * `npm run bench [-- --quick] [--lanes plain,plugin] [--only sluice,nginx] [--logs off|on|both] [--rounds N] [--seconds N] [--json FILE]`:
  * the same work by Sluice, nginx, nginx+njs, nginx+Lua, HAProxy and Varnish, on this machine, in alternating rounds. See README.md.
  */
 import { writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { type Lane, lanes, type SubjectName } from './lanes.ts'
 import { type Measured, measureLane } from './measure.ts'
+import { readOptions } from './options.ts'
 import { startOrigin } from './origin.ts'
 import { isInstalled, stopAll } from './processes.ts'
 import { faults, tables } from './table.ts'
 
-const { values } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    lanes: { type: 'string' },
-    only: { type: 'string' },
-    logs: { type: 'string', default: 'both' },
-    rounds: { type: 'string' },
-    seconds: { type: 'string' },
-    json: { type: 'string' },
-  },
+const values = readOptions(import.meta.filename, {
+  quick: { type: 'boolean', default: false },
+  lanes: { type: 'string' },
+  only: { type: 'string' },
+  logs: { type: 'string', default: 'both' },
+  rounds: { type: 'string' },
+  seconds: { type: 'string' },
+  json: { type: 'string' },
 })
 
 for (const command of ['wrk', 'h2load', 'nginx', 'taskset']) {

@@ -7,11 +7,11 @@ import type { ChildProcess } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { readOptions } from './options.ts'
 import { sluiceCommand } from './peers/sluice.ts'
 import { accepting, delay, folder, freePort, lastOutput, start, stopAll } from './processes.ts'
 
-const { values } = parseArgs({ options: { clients: { type: 'string', default: '8' } } })
+const values = readOptions(import.meta.filename, { clients: { type: 'string', default: '8' } })
 const CLIENTS = Number(values.clients)
 /** Between two requests of a client: it is not the processor that is measured. */
 const PAUSE_MS = 10
