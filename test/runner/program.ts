@@ -1,64 +1,68 @@
 /**
  * The program under test in few files, for processes that tests start: one that would load four hundred modules one by one loads a
- * dozen. Made of `core/` as it is, each time tests are run; what is made of the same sources lies in the same folder, so that compiled
- * code of it is found again (core/process/module-cache.ts).
+ * dozen. Made of `core/` as it is, each time tests are run; its files have the names that they had before, so that compiled code of
+ * those that did not change is found again, and that of the others is replaced (core/process/module-cache.ts).
  */
 import { createHash } from 'node:crypto'
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { build, type Plugin, stop, transform } from 'esbuild'
+import { build, type Metafile, type Plugin, stop, transform } from 'esbuild'
 import { root } from '../support/process.ts'
 
 const core = join(root, 'core')
-const programs = join(root, 'node_modules/.test-programs')
+const program = join(root, 'node_modules/.test-program')
 const ENTRIES = [
   ...['main', 'index', 'plugin', 'testing'],
   ...['process/worker', 'check/checker-process', 'testing/simulation-process', 'sandbox/engine/host', 'sandbox/engine/profile-host'],
 ]
-const KEPT_MS = 3 * 86_400_000
 
 /** Its folder, laid out as `core/` is: `main.js`, `process/worker.js` and so on. */
 export async function buildProgram(): Promise<string> {
-  const { outputFiles } = await build({
+  const { outputFiles, metafile } = await build({
     entryPoints: ENTRIES.map((entry) => join(core, `${entry}.ts`)),
+    absWorkingDir: root,
     outbase: core,
     outdir: '/',
     chunkNames: '[name]-[hash]',
     bundle: true,
     splitting: true,
     write: false,
+    metafile: true,
     format: 'esm',
     platform: 'node',
     target: 'esnext',
     packages: 'external',
-    charset: 'utf8',
     legalComments: 'none',
     logLevel: 'error',
     plugins: [sourcePlaces],
   })
   // Its process would hold this one up.
   await stop()
-  const files = outputFiles.map(({ path, contents }): [string, string | Uint8Array] => [path.slice(1), contents])
-  files.push(['package.json', manifest()])
-  const hash = createHash('sha256')
-  for (const [path, contents] of files) hash.update(path).update(contents)
-  const folder = join(programs, hash.digest('hex').slice(0, 16))
-  if (!existsSync(folder)) write(folder, files)
-  removeOld(folder)
-  return folder
+  const names = steadyNames(metafile)
+  const rename = (text: string): string => text.replace(/[\w.-]+-[A-Z0-9]{8}\.js/g, (name) => names.get(name) ?? name)
+  const files = outputFiles.map(({ path, text }): [string, string] => [rename(path.slice(1)), rename(text)])
+  replaceProgram([...files, ['package.json', manifest()]])
+  return program
+}
+
+/** By name with a hash. A module is in one chunk, so its path can stand for that; what is imported by need may be in another one. */
+function steadyNames({ outputs }: Metafile): Map<string, string> {
+  const names = new Map<string, string>()
+  for (const [path, { entryPoint, inputs }] of Object.entries(outputs)) {
+    const name = basename(path)
+    const [first] = Object.keys(inputs)
+    if (entryPoint !== undefined) names.set(name, `door.${flat(entryPoint)}`)
+    else if (first !== undefined) names.set(name, `part.${flat(first)}`)
+  }
+  for (const entry of ENTRIES) names.delete(`${basename(entry)}.js`)
+  return names
+}
+
+/** `core/net/cidr.ts` → `net.cidr.js`. */
+function flat(path: string): string {
+  return relative(core, join(root, path)).replaceAll('/', '.').replace(/\.ts$/, '.js')
 }
 
 /** A project with a link to the folder gets what was made here, and the types of the sources. */
@@ -88,28 +92,18 @@ const sourcePlaces: Plugin = {
   },
 }
 
-/** Whole or not at all: another run may look for it. */
-function write(folder: string, files: readonly (readonly [string, string | Uint8Array])[]): void {
-  const half = `${folder}.${process.pid}`
-  for (const [path, contents] of files) {
-    mkdirSync(dirname(join(half, path)), { recursive: true })
-    writeFileSync(join(half, path), contents)
+/** As a whole, and only if it is another: somebody else may be running tests. */
+function replaceProgram(files: readonly (readonly [path: string, text: string])[]): void {
+  const hash = createHash('sha256').update(JSON.stringify(files)).digest('hex')
+  const stamp = join(program, 'stamp')
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return
+  const [next, last] = [`${program}.${process.pid}`, `${program}.${process.pid}.old`]
+  for (const [path, text] of [...files, ['stamp', hash] as const]) {
+    mkdirSync(dirname(join(next, path)), { recursive: true })
+    writeFileSync(join(next, path), text)
   }
-  symlinkSync(core, join(half, 'core'))
-  try {
-    renameSync(half, folder)
-  } catch (error) {
-    rmSync(half, { recursive: true })
-    if (!existsSync(folder)) throw error
-  }
-}
-
-/** Others may be in use by other runs. */
-function removeOld(used: string): void {
-  const now = Date.now()
-  utimesSync(used, now / 1000, now / 1000)
-  for (const name of readdirSync(programs)) {
-    const folder = join(programs, name)
-    if (now - statSync(folder).mtimeMs > KEPT_MS) rmSync(folder, { recursive: true, force: true })
-  }
+  symlinkSync(core, join(next, 'core'))
+  if (existsSync(program)) renameSync(program, last)
+  renameSync(next, program)
+  rmSync(last, { recursive: true, force: true })
 }
