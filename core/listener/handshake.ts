@@ -7,8 +7,10 @@ import type { TLSSocket } from 'node:tls'
 import type { Accepted } from '../connection/home.ts'
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { HandshakeFailure } from '../events.ts'
-import { answerBare } from '../net/bare-tls.ts'
+import { answerBare, type BareHandshake } from '../net/bare-tls.ts'
 import { type ClientHello, readClientHello } from '../net/client-hello.ts'
+import { KernelWire } from '../net/kernel-wire.ts'
+import { answerOnDescriptor } from '../net/openssl-handshake.ts'
 import { type PeekResult, type Protocol, peek, readUntil } from '../net/peek.ts'
 import type { ProxyHeader } from '../net/proxy-protocol.ts'
 import { ANYBODY, type Secured, secure } from '../net/secured.ts'
@@ -128,12 +130,22 @@ export class Handshake implements Accepted, Timed, PeekResult {
   }
 
   #shakeHands(hello: Buffer, termination: Termination): void {
-    const { remoteAddress, remotePort } = this.#wire
+    const wire = this.#wire
+    const { remoteAddress, remotePort } = wire
     // A TLSSocket tells of certificates of clients, and of keys that are logged.
     const wantsSocket = termination.clients !== null || termination.keyLog !== null
-    const handle = wantsSocket ? null : this.#wire.detachHandle()
+    const context = wire instanceof KernelWire ? termination.serverContext() : null
+    if (wire instanceof KernelWire && context !== null) {
+      this.#giveUp = answerOnDescriptor(wire.detachDescriptor(), hello, context, this.#toldOf(termination))
+      return
+    }
+    const handle = wantsSocket ? null : wire.detachHandle()
     if (handle === null) return this.#shakeHandsOnSocket(hello, termination)
-    this.#giveUp = answerBare({ handle, remoteAddress, remotePort }, hello, termination, {
+    this.#giveUp = answerBare({ handle, remoteAddress, remotePort }, hello, termination, this.#toldOf(termination))
+  }
+
+  #toldOf(termination: Termination): BareHandshake {
+    return {
       secured: (wire, { servername, alpn, isResumed }) => {
         const isWrong = !isResumed && !this.#isFor(termination, servername)
         if (isWrong) this.#tlsFailed('another name')
@@ -149,7 +161,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
         this.#tlsFailed(code)
         this.#close()
       },
-    })
+    }
   }
 
   /** Of a TLS 1.2 session that is resumed OpenSSL does not tell the name; where clients are asked for certificates none is. */

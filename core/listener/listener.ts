@@ -211,9 +211,9 @@ export class Listener
     this.environment.observer.handshakeFailed(this.name, why, detail, plainAddress(address))
   }
 
-  /** Under TLS the socket reads by itself. */
+  /** Under Node's TLS the socket reads by itself. */
   protected get isReadBySockets(): boolean {
-    return this.isSecure
+    return this.#termination !== null && this.#termination.serverContext() === null
   }
 
   protected start(wire: AcceptedWire): void {

@@ -4,12 +4,16 @@ import { closeSync, openSync } from 'node:fs'
 import type { SecureContext, SecureVersion } from 'node:tls'
 import type { ClientHello } from '../net/client-hello.ts'
 import type { NameTable } from '../net/name-table.ts'
+import { getOpenSsl } from '../net/openssl.ts'
 import type { ClientRule } from '../net/secured.ts'
+import { ServerContext } from '../net/server-context.ts'
 import type { TicketKeys } from '../net/ticket-keys.ts'
 import { loadTls } from '../net/tls.ts'
 
 export interface Termination {
   readonly context: SecureContext
+  /** The same for OpenSSL itself; null where that cannot be used, and where Node has to tell of certificates and keys. */
+  readonly serverContext: () => ServerContext | null
   readonly alpn: readonly string[]
   /** Null: clients are not asked for certificates. */
   readonly clients: ClientRule | null
@@ -57,13 +61,14 @@ export interface ClientTexts {
  * Mozilla's "intermediate" in our order, but for clients that want ChaCha20 most: their processor has no AES. Without DHE, which needs
  * parameters of its own and nobody else needs.
  */
-const CIPHERS = [
+const CIPHERS: readonly string[] = [
   ...['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'],
   ...['ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-RSA-AES128-GCM-SHA256', 'ECDHE-ECDSA-AES256-GCM-SHA384'],
   ...['ECDHE-RSA-AES256-GCM-SHA384', 'ECDHE-ECDSA-CHACHA20-POLY1305', 'ECDHE-RSA-CHACHA20-POLY1305'],
-].join(':')
+]
 /** A ticket is good for less than its key is. */
 const SESSION_S = 7_200
+const SESSIONS = 'sluice'
 
 /** Throws if the certificate and the key cannot be used, or not together. */
 export function makeTermination(texts: TerminationTexts, ticketKeys: TicketKeys | null = null): Termination {
@@ -72,8 +77,8 @@ export function makeTermination(texts: TerminationTexts, ticketKeys: TicketKeys 
   const context = loadTls().createSecureContext({
     ...{ cert: cert as string | string[], key: key as string | string[] },
     ...(clients === null ? {} : { ca: clients.ca }),
-    ...{ minVersion, ciphers: CIPHERS, honorCipherOrder: true, sessionTimeout: SESSION_S },
-    ...{ sessionIdContext: rule?.id.slice(0, 32) ?? 'sluice' },
+    ...{ minVersion, ciphers: CIPHERS.join(':'), honorCipherOrder: true, sessionTimeout: SESSION_S },
+    ...{ sessionIdContext: rule?.id.slice(0, 32) ?? SESSIONS },
     // A client could make us shake hands again and again, which costs us far more than it. Who has to show a certificate shows it each
     // time: a ticket would keep neither its chain nor the authorities that count by now.
     secureOptions:
@@ -81,9 +86,41 @@ export function makeTermination(texts: TerminationTexts, ticketKeys: TicketKeys 
   })
   if (rule === null) ticketKeys?.applyTo(context)
   if (keyLog !== null) closeSync(openSync(keyLog, 'a', 0o600))
-  return {
-    ...{ context, alpn, clients: rule },
-    ...{ staple: staple === null ? null : Buffer.from(staple, 'base64'), keyLog, others: null, served: null, challenges: null },
+  const stapled = staple === null ? null : Buffer.from(staple, 'base64')
+  const serverContext =
+    rule !== null || keyLog !== null
+      ? () => null
+      : once(() => makeServerContext({ ...{ cert, key, alpn, minVersion, staple: stapled }, ticketKeys }))
+  return { ...{ context, serverContext, alpn, clients: rule, staple: stapled, keyLog }, others: null, served: null, challenges: null }
+}
+
+interface ServerTexts extends Pick<TerminationTexts, 'cert' | 'key' | 'alpn'> {
+  readonly minVersion: SecureVersion
+  readonly staple: Buffer | null
+  readonly ticketKeys: TicketKeys | null
+}
+
+/** What Node takes OpenSSL takes, too; should it not, Node answers. */
+function makeServerContext({ cert, key, ...others }: ServerTexts): ServerContext | null {
+  const openSsl = getOpenSsl()
+  if (openSsl === null) return null
+  const list = (texts: string | readonly string[]): readonly string[] => (typeof texts === 'string' ? [texts] : texts)
+  try {
+    return new ServerContext(openSsl, {
+      ...{ ...others, certificates: list(cert), keys: list(key) },
+      ...{ ciphers: CIPHERS, sessionSeconds: SESSION_S, sessionIdContext: SESSIONS },
+    })
+  } catch {
+    return null
+  }
+}
+
+/** When it is first wanted: a process that only checks a plan wants none. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null
+  return () => {
+    made ??= { value: make() }
+    return made.value
   }
 }
 

@@ -5,7 +5,7 @@
 import { bindings, type StreamHandle } from './bindings.ts'
 import { factsOfHandle } from './handle-wire.ts'
 import type { ProxyFacts } from './proxy-protocol-writer.ts'
-import type { TlsAnswer } from './tls.ts'
+import { alpnNames, type TlsAnswer } from './tls.ts'
 import { TlsWire } from './tls-wire.ts'
 import type { Wire } from './wire.ts'
 
@@ -99,16 +99,4 @@ export interface AcceptedHandle {
   readonly handle: StreamHandle
   readonly remoteAddress: string
   readonly remotePort: number
-}
-
-const written = new WeakMap<readonly string[], Buffer>()
-
-/** ProtocolNameList of RFC 7301 §3.1, written once a termination. */
-function alpnNames(names: readonly string[]): Buffer {
-  let list = written.get(names)
-  if (list === undefined) {
-    list = Buffer.concat(names.flatMap((name) => [Buffer.of(name.length), Buffer.from(name, 'latin1')]))
-    written.set(names, list)
-  }
-  return list
 }

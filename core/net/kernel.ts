@@ -119,6 +119,11 @@ export class Kernel {
     this.#eventsPointer = ffi.getRawPointer(new Uint8Array(this.#events.buffer))
   }
 
+  /** Of the system call that has just failed. */
+  get errno(): number {
+    return this.#errno[0]!
+  }
+
   /** Where bytes that do not move are. They must outlive every use of it. */
   pointerTo(bytes: Uint8Array): bigint {
     return this.#ffi.getRawPointer(bytes)
@@ -176,6 +181,11 @@ export class Kernel {
     this.#stamps[fd] = stamp
     if (this.#count++ === 0 && !this.#isOver) this.#calls.uv_prepare_start(this.#handle, this.#callback)
     return this.#control(CTL_ADD, fd, mask)
+  }
+
+  /** Tells another of it from now on; it is watched. */
+  handOver(fd: number, watched: Watched): void {
+    this.#watched[fd] = watched
   }
 
   change(fd: number, mask: number): void {

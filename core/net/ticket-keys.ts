@@ -18,17 +18,17 @@ interface NativeContext {
 /** [found, HMAC key, AES key], and when a ticket is to be sealed: name, IV. */
 type TicketAnswer = readonly [number, Buffer, Buffer] | readonly [number, Buffer, Buffer, Buffer, Buffer]
 
-const UNKNOWN = 0
-const SEALED = 1
+export const UNKNOWN = 0
+export const SEALED = 1
 /** And to be replaced by another one: else a TLS 1.3 client, which uses each ticket once, would be left without. */
-const OPENED = 2
+export const OPENED = 2
 
 export function makeTicketKey(): Uint8Array {
   return randomBytes(TICKET_KEY_BYTES)
 }
 
 export class TicketKeys {
-  #keys: readonly Key[]
+  #keys: readonly TicketKey[]
 
   /** The newest first, at least one. */
   constructor(keys: readonly Uint8Array[]) {
@@ -50,25 +50,34 @@ export class TicketKeys {
     native.enableTicketKeyCallback()
   }
 
+  /** Seals from now on. */
+  get newest(): TicketKey {
+    return this.#keys[0]!
+  }
+
+  find(name: Uint8Array): TicketKey | null {
+    return this.#keys.find((key) => key.name.equals(name)) ?? null
+  }
+
   #seal(): TicketAnswer {
-    const { name, hmac, aes } = this.#keys[0]!
+    const { name, hmac, aes } = this.newest
     return [SEALED, hmac, aes, name, randomBytes(16)]
   }
 
   #open(name: Buffer): TicketAnswer {
-    const at = this.#keys.findIndex((key) => key.name.equals(name))
-    const { hmac, aes } = this.#keys[Math.max(at, 0)]!
-    return [at < 0 ? UNKNOWN : OPENED, hmac, aes]
+    const key = this.find(name)
+    const { hmac, aes } = key ?? this.newest
+    return [key === null ? UNKNOWN : OPENED, hmac, aes]
   }
 }
 
-interface Key {
+export interface TicketKey {
   readonly name: Buffer
   readonly hmac: Buffer
   readonly aes: Buffer
 }
 
-function split(bytes: Uint8Array): Key {
+function split(bytes: Uint8Array): TicketKey {
   const key = Buffer.from(bytes)
   return { name: key.subarray(0, 16), hmac: key.subarray(16, 32), aes: key.subarray(32, TICKET_KEY_BYTES) }
 }

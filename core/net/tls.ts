@@ -70,3 +70,15 @@ export function ready(socket: tls.TLSSocket): void {
   inner._releaseControl?.()
   inner.secureConnecting = false
 }
+
+const written = new WeakMap<readonly string[], Buffer>()
+
+/** ProtocolNameList of RFC 7301 §3.1, written once a termination. */
+export function alpnNames(names: readonly string[]): Buffer {
+  let list = written.get(names)
+  if (list === undefined) {
+    list = Buffer.concat(names.flatMap((name) => [Buffer.of(name.length), Buffer.from(name, 'latin1')]))
+    written.set(names, list)
+  }
+  return list
+}

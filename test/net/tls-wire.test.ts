@@ -2,27 +2,19 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import tls from 'node:tls'
-import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { canUseHandles } from '../../core/net/bindings.ts'
 import { answerTls, ready } from '../../core/net/tls.ts'
 import { wireOverTls } from '../../core/net/tls-wire.ts'
 import type { Wire } from '../../core/net/wire.ts'
+import { type TlsPair, testTlsWires } from '../suites/tls-wire.ts'
 import { type Certificates, withCertificates } from '../support/certificates.ts'
-import { Keeper, readAll } from '../support/keeper.ts'
+import { Keeper } from '../support/keeper.ts'
 
 const secured = withCertificates(test)
 
-interface Pair extends AsyncDisposable {
-  readonly wire: Wire
-  readonly owner: Keeper
-  readonly client: tls.TLSSocket
-  /** Beneath the client's TLS, if that was asked for. */
-  readonly below: net.Socket | null
-}
-
-async function pair({ server: { cert, key } }: Certificates, version: tls.SecureVersion = 'TLSv1.3', isOver = false): Promise<Pair> {
+async function pair({ server: { cert, key } }: Certificates, version: tls.SecureVersion = 'TLSv1.3', isOver = false): Promise<TlsPair> {
   const context = tls.createSecureContext({ cert, key, maxVersion: version })
   const server = net.createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -58,75 +50,11 @@ async function pair({ server: { cert, key } }: Certificates, version: tls.Secure
   }
 }
 
-secured('what is written in any pieces arrives whole and in order at a reader that is slow', async (made) => {
-  assert.is((await pair(made).then((p) => p[Symbol.asyncDispose]().then(() => p.wire.constructor.name))) === 'TlsWire', canUseHandles)
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(fc.record({ head: fc.nat(9000), body: fc.nat(70_000), asText: fc.boolean() }), { minLength: 1, maxLength: 12 }),
-      fc.constantFrom<tls.SecureVersion>('TLSv1.2', 'TLSv1.3'),
-      async (writes, version) => {
-        await using p = await pair(made, version)
-        const expected: Buffer[] = []
-        for (const [i, { head, body, asText }] of writes.entries()) {
-          const text = String.fromCharCode(65 + i).repeat(head)
-          const bytes = Buffer.alloc(body + 7, 97 + i)
-          const flowing = asText ? p.wire.writeText(text) : p.wire.write(text, bytes, 3, body + 3)
-          assert.is(flowing, !p.wire.congested)
-          expected.push(Buffer.from(text, 'latin1'), asText ? Buffer.alloc(0) : Buffer.from(bytes.subarray(3, body + 3)))
-          // Nothing stays lent beyond what was said.
-          if (flowing) bytes.fill(0)
-        }
-        p.wire.end()
-        const whole = Buffer.concat(expected)
-        const got = await readAll(p.client)
-        assert.ok(got.equals(whole), `${got.length} of ${whole.length}`)
-        await p.owner.has('drain')
-      },
-    ),
-    { numRuns: 25 },
-  )
-})
-
-secured('a pause holds what was decrypted together with the read before it, and the end behind it', async (made) => {
+secured('the handle of the TLS socket is used where handles can be', async (made) => {
   await using p = await pair(made)
-  const sent = Buffer.alloc(1_000_000, 'abcdefghij')
-  let paused = false
-  p.owner.reads = () => {
-    assert.not(paused, 'read while paused')
-    paused = true
-    p.wire.pause()
-    setImmediate(() => {
-      paused = false
-      p.wire.resume()
-    })
-  }
-  p.wire.resume()
-  p.client.end(sent)
-  await p.owner.has('end')
-  assert.is(p.owner.text, sent.latin1Slice())
+  assert.is(p.wire.constructor.name === 'TlsWire', canUseHandles)
 })
 
-secured('a client that closed its sending side gets its answer, and the close_notify', async (made) => {
-  await using p = await pair(made)
-  p.wire.resume()
-  p.client.end('hello')
-  await p.owner.has('end')
-  p.wire.writeText('bye')
-  p.wire.finish()
-  assert.is((await readAll(p.client)).latin1Slice(), 'bye')
-  await p.owner.has('drain')
-  p.wire.destroy()
-  assert.equal(p.owner.told, ['end', 'drain', 'close null'])
-})
-
-secured('a record that is none is told by its name, and ends the connection', async (made) => {
-  await using p = await pair(made, 'TLSv1.3', true)
-  p.wire.resume()
-  p.below!.write('GET / HTTP/1.1\r\n\r\n')
-  await p.owner.waiting.until(
-    () => (p.owner.told.some((what) => what.startsWith('close ERR_SSL')) ? true : undefined),
-    () => p.owner.told.join(),
-  )
-})
+testTlsWires(pair)
 
 test.run()

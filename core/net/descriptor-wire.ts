@@ -1,0 +1,348 @@
+/**
+ * A wire on a socket's descriptor, told by the kernel (kernel.ts) when it may be read or written, with one reused buffer for either.
+ * What a read and a write are its carriers say: a system call (kernel-wire.ts), or one of OpenSSL's (openssl-wire.ts). The libuv handle
+ * that came with the socket stays idle beneath, and closes it.
+ */
+import { getSystemErrorName } from 'node:util'
+import type { StreamHandle } from './bindings.ts'
+import { EAGAIN, EPOLLIN, EPOLLOUT, type Kernel, type Watched } from './kernel.ts'
+import type { ProxyFacts } from './proxy-protocol-writer.ts'
+import { nobody, type Wire, type WireOwner } from './wire.ts'
+
+const SHARED_BYTES = 16384
+const BULK_BYTES = 65536
+/** Of one wire in one turn, while its buffer is filled each time. */
+const MOST_READS = 16
+
+/** Only valid inside a read. */
+const sharedBuffer = Buffer.allocUnsafeSlow(SHARED_BYTES)
+/** Text on its way out. */
+export const scratch: Buffer = Buffer.allocUnsafeSlow(BULK_BYTES)
+let [sharedPointer, scratchPointer] = [0n, 0n]
+
+export interface Peer {
+  address?: string
+  port?: number
+}
+
+/** A socket that is watched, or not yet. */
+export interface Descriptor {
+  readonly kernel: Kernel
+  readonly handle: StreamHandle
+  readonly fd: number
+  /** What the kernel is asked to tell; -1: it does not watch. */
+  readonly mask: number
+  /** Null: not asked yet. */
+  readonly peer: Peer | null
+}
+
+export abstract class DescriptorWire implements Wire, Watched {
+  owner: WireOwner = nobody
+  lends: boolean
+  closed = false
+  congested = false
+  protected readonly kernel: Kernel
+  protected readonly handle: StreamHandle
+  protected readonly fd: number
+  #buffer: Buffer
+  #pointer: bigint
+  #mask: number
+  #reading = false
+  #ending = false
+  /** It was to be said that no more comes, and could not yet. */
+  #isEndDue = false
+  /** A read has to write before it can go on. */
+  #isStuck = false
+  /** Written, and not taken yet. */
+  #pending: Buffer[] = []
+  #failure: string | null = null
+  #peer: Peer | null
+
+  /** `ownBuffer`: for the side that sends bulk; 64 KiB of address space, touched as far as reads reach. */
+  constructor({ kernel, handle, fd, mask, peer }: Descriptor, ownBuffer: boolean) {
+    this.kernel = kernel
+    this.handle = handle
+    this.fd = fd
+    this.lends = ownBuffer
+    this.#mask = mask
+    this.#peer = peer
+    if (scratchPointer === 0n) {
+      sharedPointer = kernel.pointerTo(sharedBuffer)
+      scratchPointer = kernel.pointerTo(scratch)
+    }
+    this.#buffer = ownBuffer ? Buffer.allocUnsafeSlow(BULK_BYTES) : sharedBuffer
+    this.#pointer = ownBuffer ? kernel.pointerTo(this.#buffer) : sharedPointer
+  }
+
+  abstract facts(): ProxyFacts
+  /** Bytes read into `pointer`, up to `length`; 0 at the end; or a negative number that `nameOf` knows, EAGAIN if there are none yet. */
+  protected abstract receive(pointer: bigint, length: number): number
+  /** Bytes taken, or a negative number that `nameOf` knows: EAGAIN if none can be yet. */
+  protected abstract transmit(pointer: bigint, length: number): number
+  /** Both of them, the first ones first, as one write. */
+  protected abstract transmitTwo(first: bigint, firstLength: number, second: bigint, secondLength: number): number
+  /** After a read that gave so much of what was asked for: there is no more. */
+  protected abstract isDry(length: number, asked: number): boolean
+  /** Says that nothing more is sent: 0, or a negative number. */
+  protected abstract sayEnd(): number
+  protected abstract nameOf(code: number): string
+  /** Up to here text and bytes are copied together; above it, bytes are lent. */
+  protected abstract get togetherBytes(): number
+
+  get remoteAddress(): string {
+    return this.peerName().address ?? ''
+  }
+
+  get remotePort(): number {
+    return this.peerName().port ?? 0
+  }
+
+  writeText(text: string): boolean {
+    if (this.closed || this.#failure !== null) return true
+    const { length } = text
+    if (length > scratch.length || this.#pending.length > 0) return this.#send(Buffer.from(text, 'latin1'), true)
+    scratch.latin1Write(text, 0, length)
+    const sent = this.transmit(scratchPointer, length)
+    if (sent === length) return true
+    return this.#rest(sent, scratch, length, false)
+  }
+
+  write(text: string, bytes: Buffer, from: number, to: number): boolean {
+    if (this.closed || this.#failure !== null) return true
+    const head = text.length
+    const length = head + to - from
+    if (this.#pending.length === 0 && length <= this.togetherBytes) {
+      scratch.latin1Write(text, 0, head)
+      bytes.copy(scratch, head, from, to)
+      const sent = this.transmit(scratchPointer, length)
+      return sent === length || this.#rest(sent, scratch, length, false)
+    }
+    const part = bytes.subarray(from, to)
+    if (head === 0) return this.#send(part, true)
+    if (this.#pending.length > 0 || head > scratch.length) {
+      this.#send(Buffer.from(text, 'latin1'), true)
+      return this.#send(part, true)
+    }
+    scratch.latin1Write(text, 0, head)
+    const sent = this.transmitTwo(scratchPointer, head, this.kernel.pointerTo(part), part.length)
+    if (sent === length) return true
+    if (sent >= head) return this.#rest(sent - head, part, part.length, true)
+    // OpenSSL has to be given the same bytes again, together.
+    return this.#rest(sent, Buffer.concat([scratch.subarray(0, head), part]), length, true)
+  }
+
+  resume(): void {
+    if (this.#reading || this.closed) return
+    this.#reading = true
+    this.#arm()
+  }
+
+  /** The kernel is told only if it has something to tell meanwhile. */
+  pause(): void {
+    if (!this.#reading || this.closed) return
+    this.#reading = false
+    if (this.#failure !== null) this.#writeFailed(this.#failure)
+  }
+
+  expectBulk(): void {
+    if (this.lends || this.closed) return
+    this.lends = true
+    this.leaveBuffer()
+  }
+
+  leaveBuffer(): void {
+    if (!this.lends || this.closed) return
+    this.#buffer = Buffer.allocUnsafeSlow(BULK_BYTES)
+    this.#pointer = this.kernel.pointerTo(this.#buffer)
+  }
+
+  end(): void {
+    if (this.#ending || this.closed) return
+    this.#ending = true
+    if (this.#pending.length === 0) this.#shutdown()
+  }
+
+  finish(): void {
+    if (this.#pending.length > 0) this.end()
+    else this.close(null, false)
+  }
+
+  destroy(): void {
+    this.close(null, false)
+  }
+
+  reset(): void {
+    this.close(null, true)
+  }
+
+  /** @internal */
+  onReady(mask: number): void {
+    // Errors and hang-ups too are found by writing and by reading.
+    if (mask !== EPOLLIN) {
+      if (this.#isStuck) this.#freeReads()
+      if (this.#pending.length > 0) this.#flush()
+      else if (this.#isEndDue) this.#shutdown()
+    }
+    if (mask === EPOLLOUT || this.closed) return
+    if (this.#reading) this.readOn()
+    else this.#disarmReads()
+  }
+
+  protected get isReading(): boolean {
+    return this.#reading && !this.closed
+  }
+
+  /** Of the socket, which is somebody else's from now on. `onClose` is not said. */
+  protected giveUp(): Descriptor {
+    this.pause()
+    this.closed = true
+    return { kernel: this.kernel, handle: this.handle, fd: this.fd, mask: this.#mask, peer: this.#peer }
+  }
+
+  /** What is to be read does not matter until something can be written: `receive` said EAGAIN for that. */
+  protected stickReads(): void {
+    this.#isStuck = true
+    this.#mask = EPOLLOUT
+    this.kernel.change(this.fd, EPOLLOUT)
+  }
+
+  #freeReads(): void {
+    this.#isStuck = false
+    this.#arm()
+  }
+
+  protected readOn(): void {
+    for (let reads = 0; reads < MOST_READS; reads++) {
+      const buffer = this.#buffer
+      const length = this.receive(this.#pointer, buffer.length)
+      if (length > 0) this.owner.onBytes(buffer, length)
+      else if (length === 0) return this.#readEnd()
+      else if (length !== -EAGAIN) return this.close(this.nameOf(length), false)
+      if (!this.#reading || this.closed || this.isDry(length, buffer.length)) return
+    }
+  }
+
+  #readEnd(): void {
+    if (this.#failure !== null) return this.close(this.#failure, false)
+    this.pause()
+    this.owner.onEnd()
+    if (!this.closed && !this.#reading) this.#disarmReads()
+  }
+
+  /** Asks to be told of what is waited for; what need not be told any more is taken back when it is told. */
+  #arm(): void {
+    const armed = this.#mask < 0 ? 0 : this.#mask
+    const mask = armed | (this.#reading ? EPOLLIN : 0) | (this.#isWriting ? EPOLLOUT : 0)
+    if (mask === this.#mask) return
+    if (this.#mask >= 0) this.kernel.change(this.fd, mask)
+    else {
+      const error = this.kernel.watch(this.fd, mask, this)
+      if (error < 0) process.nextTick(() => this.close(getSystemErrorName(error), false))
+    }
+    this.#mask = mask
+  }
+
+  get #isWriting(): boolean {
+    return this.#pending.length > 0 || this.#isEndDue || this.#isStuck
+  }
+
+  #disarmReads(): void {
+    this.#keepArmed(this.#isWriting ? EPOLLOUT : 0)
+  }
+
+  #keepArmed(mask: number): void {
+    if (this.#mask === mask || this.#mask < 0) return
+    if (mask === 0) this.kernel.unwatch(this.fd)
+    else this.kernel.change(this.fd, mask)
+    // A hang-up is told of whatever is asked for: of a socket that nobody waits for, again and again.
+    this.#mask = mask === 0 ? -1 : mask
+  }
+
+  #send(bytes: Buffer, isKept: boolean): boolean {
+    if (this.#pending.length > 0) {
+      this.#pending.push(bytes)
+      return false
+    }
+    const sent = this.transmit(this.kernel.pointerTo(bytes), bytes.length)
+    return sent === bytes.length || this.#rest(sent, bytes, bytes.length, isKept)
+  }
+
+  /** Not all of [0, length) was taken. `isKept`: the bytes stay as they are until they are. */
+  #rest(sent: number, bytes: Buffer, length: number, isKept: boolean): boolean {
+    if (sent < 0 && sent !== -EAGAIN) {
+      this.#writeFailed(this.nameOf(sent))
+      return true
+    }
+    const left = bytes.subarray(Math.max(0, sent), length)
+    this.#pending.push(isKept ? left : Buffer.from(left))
+    this.congested = true
+    this.#arm()
+    return false
+  }
+
+  #flush(): void {
+    const pending = this.#pending
+    while (pending.length > 0) {
+      const bytes = pending[0]!
+      const sent = this.transmit(this.kernel.pointerTo(bytes), bytes.length)
+      if (sent < 0 && sent !== -EAGAIN) {
+        this.#pending = []
+        // It stays writable: who would be told of that is told without end.
+        this.#keepArmed(this.#mask & EPOLLIN)
+        return this.#writeFailed(this.nameOf(sent))
+      }
+      if (sent < bytes.length) {
+        pending[0] = bytes.subarray(Math.max(0, sent))
+        return
+      }
+      pending.shift()
+    }
+    if (this.#failure !== null) return
+    this.#keepArmed(this.#mask & EPOLLIN)
+    if (this.#ending) this.#shutdown()
+    this.congested = false
+    this.owner.onDrain()
+  }
+
+  #shutdown(): void {
+    const result = this.sayEnd()
+    const isDue = result === -EAGAIN
+    if (isDue !== this.#isEndDue) {
+      this.#isEndDue = isDue
+      if (isDue) this.#arm()
+      else this.#keepArmed(this.#mask & EPOLLIN)
+    }
+    if (result < 0 && !isDue) process.nextTick(() => this.close('ENOTCONN', false))
+  }
+
+  /**
+   * An endpoint may answer and close while it is still written to: reading, which tells the end as well, goes on to it. Without
+   * reading, the wire closes, but never from inside the caller's call.
+   */
+  #writeFailed(error: string): void {
+    this.#failure = error
+    this.congested = true
+    if (!this.#reading) process.nextTick(() => this.close(error, false))
+  }
+
+  protected close(error: string | null, abruptly: boolean): void {
+    if (this.closed) return
+    this.closed = true
+    this.#pending = []
+    if (this.#mask >= 0) this.kernel.forget(this.fd)
+    this.#mask = -1
+    const { handle } = this
+    if (abruptly && handle.reset !== undefined) {
+      if (handle.reset() !== 0) handle.close()
+    } else handle.close()
+    this.owner.onClose(error)
+  }
+
+  protected peerName(): Peer {
+    if (this.#peer === null) {
+      this.#peer = {}
+      this.handle.getpeername?.(this.#peer)
+    }
+    return this.#peer
+  }
+}
