@@ -73,7 +73,16 @@ export class Tunnel implements Timed {
   closed(): void {
     if (--this.#open > 0) return
     this.#deadlines.remove(this)
+    this.#recycle()
     this.#ended(this.#left.bytes, this.#right.bytes, this.#cut)
+  }
+
+  /** A wire with something in front of it, which may still look at what it got, keeps what it has. */
+  #recycle(): void {
+    const [left, right] = [this.#left.wire, this.#right.wire]
+    if (left.recycle === undefined || right.recycle === undefined) return
+    left.recycle()
+    right.recycle()
   }
 }
 

@@ -14,11 +14,25 @@ const BULK_BYTES = 65536
 /** Of one wire in one turn, while its buffer is filled each time. */
 const MOST_READS = 16
 
+interface Place {
+  readonly buffer: Buffer
+  readonly pointer: bigint
+}
+
 /** Only valid inside a read. */
-const sharedBuffer = Buffer.allocUnsafeSlow(SHARED_BYTES)
+let shared: Place | null = null
 /** Text on its way out. */
-export const scratch: Buffer = Buffer.allocUnsafeSlow(BULK_BYTES)
-let [sharedPointer, scratchPointer] = [0n, 0n]
+const scratch = Buffer.allocUnsafeSlow(BULK_BYTES)
+let scratchPointer = 0n
+/** Of wires that are closed, for the next ones: fresh memory for each connection has V8 collect all of its heap again and again. */
+const spares: Place[] = []
+/** 4 MiB a worker. */
+const MOST_SPARES = 64
+
+function placeOf(kernel: Kernel, bytes: number): Place {
+  const buffer = Buffer.allocUnsafeSlow(bytes)
+  return { buffer, pointer: kernel.pointerTo(buffer) }
+}
 
 export interface Peer {
   address?: string
@@ -44,8 +58,7 @@ export abstract class DescriptorWire implements Wire, Watched {
   protected readonly kernel: Kernel
   protected readonly handle: StreamHandle
   protected readonly fd: number
-  #buffer: Buffer
-  #pointer: bigint
+  #place: Place
   #mask: number
   #reading = false
   #ending = false
@@ -66,12 +79,9 @@ export abstract class DescriptorWire implements Wire, Watched {
     this.lends = ownBuffer
     this.#mask = mask
     this.#peer = peer
-    if (scratchPointer === 0n) {
-      sharedPointer = kernel.pointerTo(sharedBuffer)
-      scratchPointer = kernel.pointerTo(scratch)
-    }
-    this.#buffer = ownBuffer ? Buffer.allocUnsafeSlow(BULK_BYTES) : sharedBuffer
-    this.#pointer = ownBuffer ? kernel.pointerTo(this.#buffer) : sharedPointer
+    if (scratchPointer === 0n) scratchPointer = kernel.pointerTo(scratch)
+    shared ??= placeOf(kernel, SHARED_BYTES)
+    this.#place = ownBuffer ? (spares.pop() ?? placeOf(kernel, BULK_BYTES)) : shared
   }
 
   abstract facts(): ProxyFacts
@@ -152,8 +162,7 @@ export abstract class DescriptorWire implements Wire, Watched {
 
   leaveBuffer(): void {
     if (!this.lends || this.closed) return
-    this.#buffer = Buffer.allocUnsafeSlow(BULK_BYTES)
-    this.#pointer = this.kernel.pointerTo(this.#buffer)
+    this.#place = spares.pop() ?? placeOf(this.kernel, BULK_BYTES)
   }
 
   end(): void {
@@ -213,8 +222,8 @@ export abstract class DescriptorWire implements Wire, Watched {
 
   protected readOn(): void {
     for (let reads = 0; reads < MOST_READS; reads++) {
-      const buffer = this.#buffer
-      const length = this.receive(this.#pointer, buffer.length)
+      const { buffer, pointer } = this.#place
+      const length = this.receive(pointer, buffer.length)
       if (length > 0) this.owner.onBytes(buffer, length)
       else if (length === 0) return this.#readEnd()
       else if (length !== -EAGAIN) return this.close(this.nameOf(length), false)
@@ -336,6 +345,13 @@ export abstract class DescriptorWire implements Wire, Watched {
       if (handle.reset() !== 0) handle.close()
     } else handle.close()
     this.owner.onClose(error)
+  }
+
+  recycle(): void {
+    const place = this.#place
+    if (!this.closed || place === shared) return
+    this.#place = shared!
+    if (spares.length < MOST_SPARES) spares.push(place)
   }
 
   protected peerName(): Peer {

@@ -45,6 +45,8 @@ export interface Wire {
   expectBulk(): void
   /** What was read last stays lent although reading goes on: from now on, read into another buffer. */
   leaveBuffer(): void
+  /** What it has read is nobody's any more, lent or not: it is closed, and so is all that it was lent to. */
+  recycle?(): void
   /** Sends FIN once everything written has left. */
   end(): void
   /** Like end, for a peer that has nothing more to say: a carrier that can closes both ways then, and does not wait for the peer. */

@@ -303,4 +303,30 @@ wherePossible('an error thrown on the way is as uncaught as any, and a process w
   assert.is(execFileSync(process.execPath, args, { encoding: 'utf8', timeout: 20_000 }), 'true\nuncaught thrown\n')
 })
 
+wherePossible('what a wire has read into is read into by another one when it is given back, not when it is closed', async () => {
+  const buffers: Buffer[] = []
+  const visit = async (isGivenBack: boolean): Promise<void> => {
+    await using p = await pair(true)
+    p.wire.owner.onBytes = (bytes) => {
+      buffers.push(bytes)
+      p.owner.tell('read')
+    }
+    p.wire.resume()
+    if (isGivenBack) p.wire.recycle()
+    p.client.write('x')
+    await p.owner.has('read')
+    p.wire.destroy()
+    if (isGivenBack) {
+      p.wire.recycle()
+      p.wire.recycle()
+    }
+  }
+  for (const isGivenBack of [false, true, true, false, false]) await visit(isGivenBack)
+  const [kept, first, second, third, fourth] = buffers
+  assert.is.not(first, kept)
+  assert.is(second, first)
+  assert.is(third, first)
+  assert.is.not(fourth, first)
+})
+
 test.run()
