@@ -120,16 +120,19 @@ class Side implements WireOwner {
 
   onEnd(): void {
     this.#finished = true
+    if (this.other!.#finished) {
+      this.#to.finish()
+      return this.#destroyBoth()
+    }
     this.#to.end()
     this.#tunnel.halfClosed()
-    if (this.other!.#finished) this.#destroyBoth()
   }
 
   onClose(error: string | null): void {
     this.#finished = true
     // Nothing can reach this side any more: what the other one still says has nowhere to go.
     this.other!.#finished = true
-    if (error === null) this.#to.end()
+    if (error === null) this.#to.finish()
     else this.#to.reset()
     if (!this.#to.congested) this.#to.destroy()
     this.#tunnel.closed()
