@@ -33,7 +33,7 @@ export interface Place {
 }
 
 interface HandleServer extends Server {
-  _handle: { onconnection: ((error: number, handle: StreamHandle | undefined) => void) | null } | null
+  _handle: (Pick<StreamHandle, 'setNoDelay'> & { onconnection: ((error: number, handle: StreamHandle | undefined) => void) | null }) | null
 }
 
 export abstract class Acceptor<Service extends InForce> {
@@ -95,8 +95,10 @@ export abstract class Acceptor<Service extends InForce> {
     server.removeAllListeners('connection')
     if (canUseHandles && handle !== null) {
       const isTcp = hasAddress(server)
+      // Linux has sockets inherit that from the one that listens (tcp(7) does not say so; its sources do, inet_csk_clone_lock).
+      const isInherited = process.platform === 'linux' && handle.setNoDelay?.(true) === 0
       handle.onconnection = (error, accepted) => {
-        if (error === 0 && accepted !== undefined) this.#acceptHandle(accepted, isTcp)
+        if (error === 0 && accepted !== undefined) this.#acceptHandle(accepted, isTcp, !isInherited)
       }
       return
     }
@@ -193,12 +195,12 @@ export abstract class Acceptor<Service extends InForce> {
     onEmpty()
   }
 
-  #acceptHandle(handle: StreamHandle, isTcp: boolean): void {
+  #acceptHandle(handle: StreamHandle, isTcp: boolean, hasDelay: boolean): void {
     if (this.isFull()) {
       handle.close()
       return
     }
-    handle.setNoDelay?.(true)
+    if (hasDelay) handle.setNoDelay?.(true)
     this.#admit(this.isReadBySockets ? new HandleWire(handle, false) : wireOver(handle, false), isTcp)
   }
 
