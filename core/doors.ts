@@ -3,6 +3,7 @@
  * and closes when no plan names that any more.
  */
 import type { Server } from 'node:net'
+import type { ListenedPlace } from './forward/own-listeners.ts'
 import type { Listener } from './listener/listener.ts'
 import type { SocksListener } from './listener/socks-listener.ts'
 import type { TcpListener } from './listener/tcp-listener.ts'
@@ -20,6 +21,8 @@ interface Door {
   /** Of its address (plan/addresses.ts); null: it belongs to its listener, whatever plans say. */
   readonly key: string | null
   listener: AnyListener
+  /** Of TCP; null: it is none, or a unix socket. */
+  readonly place: ListenedPlace | null
 }
 
 export class Doors {
@@ -34,7 +37,7 @@ export class Doors {
       source.close()
       return
     }
-    this.#doors.set(source, { key, listener: owner })
+    this.#doors.set(source, { key, listener: owner, place: placeOf(source) })
     onClose(source, () => this.#doors.delete(source))
     give(source, owner)
   }
@@ -50,6 +53,11 @@ export class Doors {
 
   has(listener: AnyListener, keys: ReadonlySet<string>): boolean {
     return this.#doors.values().some((door) => door.listener === listener && door.key !== null && keys.has(door.key))
+  }
+
+  /** Where listeners of some kind listen, of TCP. */
+  *placesOf(isOne: (listener: AnyListener) => boolean): Iterable<ListenedPlace> {
+    for (const { place, listener } of this.#doors.values()) if (place !== null && isOne(listener)) yield place
   }
 
   /** Each goes on with whoever has its address now; without anybody it closes. */
@@ -69,6 +77,11 @@ export class Doors {
       give(source, owner)
     }
   }
+}
+
+function placeOf(source: Source): ListenedPlace | null {
+  const address = isServer(source) ? source.address() : null
+  return typeof address === 'object' && address !== null ? { host: address.address, port: address.port } : null
 }
 
 function isServer(source: Source): source is Server {

@@ -24,6 +24,7 @@ import { UdpListener, type UdpService } from './listener/udp-listener.ts'
 import type { Materials } from './materials.ts'
 import type { AcceptedWire } from './net/wire.ts'
 import { addressesOf } from './plan/addresses.ts'
+import { forwardListenersOf } from './plan/forward-listeners.ts'
 import type { SocksListenerPlan } from './plan/forward-plan.ts'
 import type { AnyListenerPlan, ListenerPlan, Plan, SplitDestination, TcpListenerPlan, UdpListenerPlan } from './plan/plan.ts'
 import type { UpstreamPlan } from './plan/upstream-plan.ts'
@@ -84,7 +85,9 @@ export class Runtime {
   readonly #leaving = new Set<AnyListener>()
   readonly #doors = new Doors()
   readonly #upstreams: Upstreams
-  readonly #forwardings = new Forwardings()
+  readonly #forwardings = new Forwardings(() => this.#doors.placesOf((listener) => this.#choosing.has(listener)))
+  /** Listeners whose clients choose where they go. */
+  #choosing: ReadonlySet<AnyListener> = new Set()
   #tally: Tally | null = null
   #descriptors = 0
   #serial = 0
@@ -168,6 +171,7 @@ export class Runtime {
       const known = this.#knownListener(listener, plan, gone)
       this.#listeners.set(listener.name, this.#useListener(listener, known, outside, { plan, materials, upstreams, forwardings }))
     }
+    this.#choosing = new Set(forwardListenersOf(plan.listeners).map(({ listener }) => this.#listeners.get(listener.name)!))
     this.#doors.assign(plan, this.#listeners)
     let touched = 0
     for (const listener of [...gone.values(), ...outside.values()]) {

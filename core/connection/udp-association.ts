@@ -164,9 +164,11 @@ export class UdpAssociation implements Accepted, Timed, WireOwner {
       this.#waiting--
       this.#waitingBytes -= payload.length
       if (this.#isOver) return
-      const admitted = addresses?.find((one) => this.#options.guard(one) === null)
+      const admitted = addresses?.find((one) => this.#options.guard(one, destination.port) === null)
       if (admitted !== undefined) return this.#send(admitted, destination.port, payload)
-      this.#drop(addresses === null ? `${error}: ${destination.host}` : `address_refused: ${this.#options.guard(addresses[0]!)}`)
+      this.#drop(
+        addresses === null ? `${error}: ${destination.host}` : `address_refused: ${this.#options.guard(addresses[0]!, destination.port)}`,
+      )
     })
   }
 

@@ -11,7 +11,7 @@ export interface ContentFilterOptions {
   /** Files that do not pass, by the end of the URL's path and by the name that a response gives (`Content-Disposition`): `'exe'`, `'tar.gz'`. */
   extensions?: OneOrMany<string> | undefined
   /**
-   * Words that do not pass in text, JSON, XML and what says no type, in any case: `'casino'`, `'online casino'`, `'gambl*'` for all that begins so. Whole words, in the first
+   * Words that do not pass in text, JSON, XML and what says no type, or none that can be read, in any case: `'casino'`, `'online casino'`, `'gambl*'` for all that begins so. Whole words, in the first
    * 16 MiB of a body, across all borders of its pieces; markup inside of a word hides it.
    */
   keywords?: OneOrMany<string> | undefined

@@ -233,8 +233,9 @@ export interface InterceptOptions {
    */
   verifyUpstream?: { ca?: string | undefined } | false | undefined
   /**
-   * A client that has refused our certificate for a host so many times, one after the other, has its tunnels to that host passed unread for a day. Any
-   * client can bring that about for itself. Default: never.
+   * A client that has refused our certificate for a host so many times, one after the other, has its tunnels to that host passed unread for a day. It goes by
+   * the client's address and the host, of others and to other hosts nothing passes; who shares an address (behind NAT) shares it. Any client can bring that
+   * about for itself. Each worker counts by itself, 4,096 addresses with hosts. Default: never.
    */
   exceptAfter?: number | undefined
 }

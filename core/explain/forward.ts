@@ -6,13 +6,15 @@ import { loadUserFile } from '../config/user-file.ts'
 import { type ErrorCode, errorTable } from '../errors.ts'
 import type { Refusal, Use } from '../forward/access.ts'
 import { openAuthority } from '../forward/authority.ts'
-import { makeGuard } from '../forward/guard.ts'
+import { type Guard, isLoopbackAddress, makeGuard } from '../forward/guard.ts'
 import { OwnAddresses } from '../forward/own-addresses.ts'
+import { type ListenedPlace, OwnListeners } from '../forward/own-listeners.ts'
 import { parentRuleFor } from '../forward/parent-rules.ts'
 import { isOpen, shown, type Times, type Who, wallTime } from '../forward/times.ts'
 import { blockedBy, hasPassed, proxyAuthorization } from '../http/forwarding.ts'
 import { formatDestination, type NamedDestination } from '../net/destination.ts'
 import type { RequestHead } from '../net/http1/head.ts'
+import { listenedPlacesOf } from '../plan/forward-listeners.ts'
 import type { AuthPlan, ForwardPlan, InterceptPlan, QuotaPlan, UserRatePlan, UserRatesPlan } from '../plan/forward-plan.ts'
 import type { ListenerPlan } from '../plan/plan.ts'
 import { BUSY, credentialsIn, Passwords, rememberedUsers } from '../policy/passwords.ts'
@@ -45,7 +47,13 @@ export async function explainAdmission(listener: ListenerPlan, forward: ForwardP
     add('loop', '', { code: 'loop_detected', detail: `Via names this listener, ${listener.via}` })
     return refusedBy('loop_detected')
   }
-  const place: Place = { destination: head.destination!, use: head.method === 'CONNECT' ? 'tunnel' : 'http', who: { ip, user }, at }
+  const place: Place = {
+    destination: head.destination!,
+    use: head.method === 'CONNECT' ? 'tunnel' : 'http',
+    who: { ip, user },
+    at,
+    listens: listenedPlacesOf([listener]),
+  }
   const refused = await addPlace(forward, place, add)
   return refused === null ? { checks, refused: null } : refusedBy(refused)
 }
@@ -53,14 +61,14 @@ export async function explainAdmission(listener: ListenerPlan, forward: ForwardP
 /** The same of a client that asks by SOCKS. `refused`: why, null: it is let through. */
 export async function explainTunnel(
   forward: ForwardPlan,
-  { destination, ip, at }: { readonly destination: NamedDestination; readonly ip: string; readonly at: number },
+  { destination, ip, at, listens }: Pick<Place, 'destination' | 'at' | 'listens'> & { readonly ip: string },
 ): Promise<{ readonly checks: readonly AccessCheck[]; readonly refused: ErrorCode | null }> {
   const checks: AccessCheck[] = []
   const add = adding(checks)
   const client = addClient(forward, ip, add)
   if (client !== null) return { checks, refused: client }
   if (forward.auth !== null) add('auth', 'a name and a password are wanted, which SOCKS4 has none of; taken for given here', null)
-  return { checks, refused: await addPlace(forward, { destination, use: 'tunnel', who: { ip, user: null }, at }, add) }
+  return { checks, refused: await addPlace(forward, { destination, use: 'tunnel', who: { ip, user: null }, at, listens }, add) }
 }
 
 /** True: the rule lets it pass. */
@@ -87,8 +95,7 @@ function addClient({ access }: ForwardPlan, ip: string, add: Add): ErrorCode | n
 async function addPlace(forward: ForwardPlan, asked: Place, add: Add): Promise<ErrorCode | null> {
   const { destination, use } = asked
   const { access } = forward
-  const own = new OwnAddresses()
-  const refused = access.refuseDestination(destination, use, makeGuard({ opened: forward.opened, isOwn: (address) => own.has(address) }))
+  const refused = access.refuseDestination(destination, use, guardOf(forward, asked.listens))
   const place = formatDestination(destination)
   const rule = parentRuleFor(forward.parents, destination)
   const by = rule === null || rule.parents.length === 0 ? null : rule.parents.map(({ name }) => name).join(', or else ')
@@ -126,7 +133,19 @@ function addTimes(times: Times, { destination: { host }, who, at }: Place, add: 
   return refused.code
 }
 
+function guardOf({ opened }: ForwardPlan, listens: readonly ListenedPlace[]): Guard {
+  const own = new OwnAddresses()
+  const isOwn = (address: string): boolean => own.has(address)
+  const listeners = new OwnListeners(
+    (address) => isLoopbackAddress(address) || isOwn(address),
+    () => listens,
+  )
+  return makeGuard({ opened, isOwn, listens: (address, port) => listeners.has(address, port) })
+}
+
 interface Place {
+  /** Where the listener takes clients. */
+  readonly listens: readonly ListenedPlace[]
   readonly destination: NamedDestination
   readonly use: Use
   readonly who: Who

@@ -53,7 +53,7 @@ export class Access {
     if (ports !== null && !ports.has(port) && (use === 'tunnel' || otherProtocols.has(port)))
       return { code: 'port_refused', detail: `port ${port} is not in allow.ports` }
     // An address that allow.hosts lists is meant.
-    const refused = kind === 'ip' && this.#hosts === null ? guard(host) : null
+    const refused = kind === 'ip' ? guard(host, port, this.#hosts !== null) : null
     return refused === null ? null : { code: 'address_refused', detail: refused }
   }
 }

@@ -5,19 +5,22 @@
 import { formatIpv4, mappedIpv4, parseIpv4, parseIpv6 } from '../net/address.ts'
 import { CidrSet } from '../net/cidr.ts'
 
-/** Null: it may be dialled; else what it is, for the log: `127.0.0.1 is loopback`. */
-export type Guard = (address: string) => string | null
+/** Null: it may be dialled; else what it is, for the log: `127.0.0.1 is loopback`. `isMeant`: the config names that very address. */
+export type Guard = (address: string, port: number, isMeant?: boolean) => string | null
 
 export interface GuardOptions {
   /** `allow.networks`; null: nothing. */
   readonly opened: CidrSet | null
   /** Whether an address is one of this machine's. */
   isOwn(address: string): boolean
+  /** Whether this proxy itself listens there for clients of its forward side: nothing opens that. */
+  listens(address: string, port: number): boolean
 }
 
-export function makeGuard({ opened, isOwn }: GuardOptions): Guard {
-  return (address) => {
-    if (opened?.has(address) === true) return null
+export function makeGuard({ opened, isOwn, listens }: GuardOptions): Guard {
+  return (address, port, isMeant = false) => {
+    if (listens(embeddedIpv4(address) ?? address, port)) return `${address} at port ${port} is this proxy itself`
+    if (isMeant || opened?.has(address) === true) return null
     const kind = kindOf(address) ?? (isOwn(address) ? "one of this machine's own" : null)
     if (kind !== null) return `${address} is ${kind}`
     const inner = embeddedIpv4(address)
@@ -43,6 +46,13 @@ function kindOf(address: string): string | null {
   for (const [kind, networks] of refused) if (networks.has(address)) return kind
   return null
 }
+
+/** One that stands for this machine whatever its interfaces are. */
+export function isLoopbackAddress(address: string): boolean {
+  return THIS_MACHINE.has(address)
+}
+
+const THIS_MACHINE = new CidrSet(['0.0.0.0/8', '::/128', '127.0.0.0/8', '::1'])
 
 /** The IPv4 address that an IPv6 address leads to by a translator or a tunnel; null if there is none. Mapped ones are IPv4 already. */
 export function embeddedIpv4(address: string): string | null {

@@ -2,16 +2,11 @@
 import { ProxyError } from '../errors.ts'
 import type { BodyHook, Hook, Verdict } from '../hooks.ts'
 import type { Head, RequestHead } from '../net/http1/head.ts'
+import { mediaTypeOf } from '../net/http1/media-type.ts'
 
-/** In lower case, without parameters; empty if there is none. */
+/** In lower case, without parameters; empty if there is none that can be read. */
 export function mediaType(head: Head): string {
-  const value = head.get('content-type')
-  return value === null
-    ? ''
-    : value
-        .replace(/[;,].*$/, '')
-        .trim()
-        .toLowerCase()
+  return mediaTypeOf(head.get('content-type'))
 }
 
 export function wantsType({ types }: BodyHook, type: string): boolean {

@@ -4,10 +4,11 @@ import type { Blocklists } from '../blocking/gather.ts'
 import type { UserFile } from '../config/user-file.ts'
 import type { Deadlines } from '../deadlines.ts'
 import type { Blocks } from '../forward/blocks.ts'
-import { makeGuard } from '../forward/guard.ts'
+import { isLoopbackAddress, makeGuard } from '../forward/guard.ts'
 import { OwnAddresses } from '../forward/own-addresses.ts'
+import { type ListenedPlace, OwnListeners } from '../forward/own-listeners.ts'
 import type { NamedDestination } from '../net/destination.ts'
-import { type ForwardListenerPlan, forwardListenersOf } from '../plan/forward-listeners.ts'
+import { type ForwardListenerPlan, forwardListenersOf, listenedPlacesOf } from '../plan/forward-listeners.ts'
 import type { ForwardPlan, InterceptPlan } from '../plan/forward-plan.ts'
 import type { Plan } from '../plan/plan.ts'
 import { AskedUsers } from '../policy/asked-users.ts'
@@ -42,8 +43,14 @@ interface Known {
 
 export class Forwardings {
   readonly #ownAddresses = new OwnAddresses()
+  readonly #ownListeners: OwnListeners
   /** By the names of their listeners. */
   #known = new Map<string, Known>()
+
+  /** `opened`: where listeners of the forward side have been opened. */
+  constructor(opened: () => Iterable<ListenedPlace> = () => []) {
+    this.#ownListeners = new OwnListeners((address) => isLoopbackAddress(address) || this.#ownAddresses.has(address), opened)
+  }
 
   /** Takes a plan into use. */
   use(
@@ -53,9 +60,15 @@ export class Forwardings {
   ): ReadonlyMap<ForwardListenerPlan['listener'], Forwarding> {
     const known = new Map<string, Known>()
     const byPlan = new Map<ForwardListenerPlan['listener'], Forwarding>()
-    for (const { listener, forward } of forwardListenersOf(plan.listeners)) {
+    const all = forwardListenersOf(plan.listeners)
+    this.#ownListeners.use(listenedPlacesOf(all.map(({ listener }) => listener)))
+    for (const { listener, forward } of all) {
       const { name } = listener
-      const guard = makeGuard({ opened: forward.opened, isOwn: (address) => this.#ownAddresses.has(address) })
+      const guard = makeGuard({
+        opened: forward.opened,
+        isOwn: (address) => this.#ownAddresses.has(address),
+        listens: (address, port) => this.#ownListeners.has(address, port),
+      })
       const before = this.#known.get(name)
       const isSame = before?.key === forward.dialKey
       // In a simulation hosts are stood in for themselves.

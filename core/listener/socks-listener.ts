@@ -174,7 +174,7 @@ export class SocksListener extends Acceptor<SocksService> implements OpeningHome
       ...{ facts, meter, paces, localAddress: local, clientPort, deadlines, idleMs: listener.timeouts.udpIdle, counted },
       // Of the plan in force: it may outlive many.
       refusalOf: (destination) => refusalOf(this.#forward, destination, 'tunnel', facts),
-      guard: (address) => this.#forward.guard(address),
+      guard: (address, port) => this.#forward.guard(address, port),
       resolve: (name, done) => dns.resolve(name, done),
     })
     this.replace(opening, association)

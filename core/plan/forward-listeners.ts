@@ -1,4 +1,5 @@
 /** The listeners of a plan whose clients choose where they go, by naming it or by being sent here on their way, and the block lists that these have. */
+import type { ListenedPlace } from '../forward/own-listeners.ts'
 import type { BlocklistPlan, ForwardPlan, SocksListenerPlan } from './forward-plan.ts'
 import type { AnyListenerPlan, ListenerPlan, TcpListenerPlan } from './plan.ts'
 
@@ -12,6 +13,11 @@ export function forwardListenersOf(listeners: readonly AnyListenerPlan[]): Forwa
     const forward = placesOf(listener)
     return forward === null || listener.kind === 'udp' ? [] : [{ listener, forward }]
   })
+}
+
+/** Where they take clients, of TCP. */
+export function listenedPlacesOf(listeners: readonly Pick<AnyListenerPlan, 'addresses'>[]): ListenedPlace[] {
+  return listeners.flatMap(({ addresses }) => addresses.flatMap((one) => (one.kind === 'tcp' ? [{ host: one.host, port: one.port }] : [])))
 }
 
 function placesOf(listener: AnyListenerPlan): ForwardPlan | null {

@@ -4,9 +4,10 @@ import { parseSize } from '../config/units.ts'
 import type { CompressOptions, ContentEncoding } from '../dsl/message-policies.ts'
 import { type Answer, type BodyPart, type EncodableBody, type HookCall, makeHook, PENDING } from '../hooks.ts'
 import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
+import { mediaTypeOf } from '../net/http1/media-type.ts'
 import { chooseEncoding } from './accept-encoding.ts'
 import { BodyEncoder, type Encoded, encodeWhole } from './body-encoder.ts'
-import { MediaTypes, typeOf } from './media-types.ts'
+import { MediaTypes } from './media-types.ts'
 import type { PolicyKind } from './policy.ts'
 import { refusal } from './refusal.ts'
 import { addVary } from './vary.ts'
@@ -57,7 +58,7 @@ class Compressor {
     if (
       response.has('content-encoding') ||
       response.has('content-range') ||
-      !(isUnchanged || this.#types.has(typeOf(response.get('content-type'))))
+      !(isUnchanged || this.#types.has(mediaTypeOf(response.get('content-type'))))
     )
       return null
     if (/\bno-transform\b/i.test(response.get('cache-control') ?? '')) return null

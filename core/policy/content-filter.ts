@@ -4,8 +4,9 @@ import { parseSize } from '../config/units.ts'
 import type { ContentFilterOptions } from '../dsl/content-policy.ts'
 import { type Answer, type BodyPart, type HookCall, makeHook, type Verdict } from '../hooks.ts'
 import type { ResponseHead } from '../net/http1/head.ts'
+import { charsetOf, mediaTypeOf } from '../net/http1/media-type.ts'
 import { attachmentName, extensionsOf, lastSegment } from './file-names.ts'
-import { MediaTypes, typeOf } from './media-types.ts'
+import { MediaTypes } from './media-types.ts'
 import type { PolicyKind } from './policy.ts'
 import { refusal } from './refusal.ts'
 import { SIGNATURE_BYTES, sniff } from './signatures.ts'
@@ -89,7 +90,7 @@ class ContentFilter {
     if (response.isOwn) return null
     const named = attachmentName(response.get('content-disposition'))
     const byName = named === null ? null : this.judgeName(named)
-    return byName ?? this.#judgeType(typeOf(response.get('content-type')), '') ?? this.#judgeSize(response)
+    return byName ?? this.#judgeType(mediaTypeOf(response.get('content-type')), '') ?? this.#judgeSize(response)
   }
 
   #judgeType(type: string, how: string): Verdict | null {
@@ -115,10 +116,9 @@ class ContentFilter {
   }
 
   #watch({ type, state }: BodyPart, response: ResponseHead): Watched {
-    // Without a type browsers find out for themselves, and take most for a page.
+    // Without a type that can be read browsers find out for themselves, and take most for a page.
     const isText = this.#words !== null && (TEXT_TYPES.has(type) || type === '')
-    const charset = /charset\s*=\s*"?([\w-]+)/i.exec(response.get('content-type') ?? '')?.[1] ?? null
-    const search = isText ? new WordSearch(this.#words!, charset) : null
+    const search = isText ? new WordSearch(this.#words!, charsetOf(response.get('content-type'))) : null
     const watched = { search, isSniffed: !this.#sniffs, held: LIVE.has(type) ? null : [], heldBytes: 0, seenBytes: 0 }
     this.#watched.set(state, watched)
     return watched

@@ -1,4 +1,4 @@
-/** Media types as policies are told them: `text/html`, `text/*`, `*+json`; and what type a head or a list says. */
+/** Media types as policies are told them: `text/html`, `text/*`, `*+json`. */
 
 export class MediaTypes {
   readonly #types: ReadonlySet<string>
@@ -16,12 +16,4 @@ export class MediaTypes {
   has(type: string): boolean {
     return this.#types.has(type) || this.#starts.some((start) => type.startsWith(start)) || this.#ends.some((end) => type.endsWith(end))
   }
-}
-
-/** The type in a Content-Type, in lower case, without parameters; empty if there is none. */
-export function typeOf(field: string | null): string {
-  return (field ?? '')
-    .replace(/[;,].*$/s, '')
-    .trim()
-    .toLowerCase()
 }

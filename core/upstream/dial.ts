@@ -82,9 +82,9 @@ export function dial(options: DialOptions, done: Dialled): () => void {
     options.dns.resolve(target.host, (addresses, error) => {
       if (over) return
       if (addresses === null) return process.nextTick(finish, null, error, target.host)
-      const admitted = options.guard ? addresses.filter((address) => options.guard!(address) === null) : addresses
+      const admitted = options.guard ? addresses.filter((address) => options.guard!(address, target.port) === null) : addresses
       if (admitted.length > 0) tryEach(options, admitted, target.port, 0, finish, (give) => (abort = give))
-      else process.nextTick(finish, null, 'address_refused', options.guard!(addresses[0]!))
+      else process.nextTick(finish, null, 'address_refused', options.guard!(addresses[0]!, target.port))
     })
   }
   return () => {

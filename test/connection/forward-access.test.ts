@@ -193,6 +193,26 @@ test('a password may stand in the config as a hash of scrypt: looked at apart, t
   assert.is((await c.send(asking(url, basic('ann', 'secret'))).response()).status, 200)
 })
 
+test('the proxy does not go to itself, whatever is open and however it is named, also when no Via would tell', async () => {
+  await using origin = await startOrigin()
+  for (const hosts of [undefined, ['127.0.0.1', 'localhost']]) {
+    const allow = { networks: '127.0.0.0/8', hosts }
+    await using proxy = await startProxy(strictly({ anonymity: 'high', socks: true, allow: { ...allow, ports: [1] } }))
+    // Its port is known now: a tunnel to there is no matter of ports.
+    await proxy.reload(strictly({ anonymity: 'high', socks: true, allow: { ...allow, ports: [proxy.port, origin.port] } }))
+    for (const host of ['127.0.0.1', 'localhost'])
+      for (const opening of [connecting(`${host}:${proxy.port}`), asking(`http://${host}:${proxy.port}/`)]) {
+        using c = await proxy.connect()
+        const response = await c.send(opening).response()
+        assert.equal([response.status, proxy.ended.at(-1)!.reason], [403, 'address_refused'], opening)
+        assert.match(String(proxy.ended.at(-1)!.detail), /^127\.0\.0\.1 at port \d+ is this proxy itself$/)
+      }
+    using c = await proxy.connect()
+    assert.is((await c.send(asking(`http://${origin.address}/`)).response()).status, 200)
+    assert.is(proxy.dialled.filter(({ ok }) => ok).length, 1)
+  }
+})
+
 test('a request that was here before is not sent again', async () => {
   await using origin = await startOrigin()
   await using proxy = await startProxy(forwarding())

@@ -235,12 +235,14 @@ test('a user is asked for the tunnel and stands with each request in it; one tha
   assert.match(await askOn(later, GET(place)), /^HTTP\/1\.1 403 .*reason: client_refused/s)
 })
 
-test('a client that refuses the certificate is told in the log, with what to do; after so many times it has its way', async () => {
+test('a client that refuses the certificate is told in the log, with what to do; after so many times its address has its way, to that host', async () => {
   using authority = new OwnAuthority()
   await using origin = await startSecureOrigin(told)
-  await using proxy = await startProxy(forwarding(authority.options({ exceptAfter: 2 }), [origin.port]))
+  const options = { ...authority.options({ exceptAfter: 2 }), trust: '127.0.0.1', proxyProtocol: 'require' } as const
+  await using proxy = await startProxy(forwarding(options, [origin.port]))
+  const from = (ip: string): string => `PROXY TCP4 ${ip} 10.0.0.1 1 2\r\n`
   const refuse = async (): Promise<string> =>
-    secureTunnel(await openTunnel(proxy.port, `localhost:${origin.port}`), { servername: 'localhost' }).then(
+    secureTunnel(await openTunnel(proxy.port, `localhost:${origin.port}`, '', from('10.0.0.7')), { servername: 'localhost' }).then(
       (client) => String(client.getPeerCertificate().issuer.CN),
       (error: { code: string }) => error.code,
     )
@@ -250,12 +252,14 @@ test('a client that refuses the certificate is told in the log, with what to do;
   assert.equal([first.status, first.reason], [200, 'interception_refused'])
   assert.match(first.detail!, /it left during the handshake; .*sluice ca trust-help.*except: \['localhost'\]/)
   assert.match(second.detail!, /refused 2 times: tunnels of this client to there pass unread from now on/)
-  const client = await secureTunnel(await openTunnel(proxy.port, `localhost:${origin.port}`), {
-    rejectUnauthorized: false,
-    servername: 'localhost',
-  })
-  assert.is(String(client.getPeerCertificate().issuer.CN), 'The servers')
-  client.destroy()
+  const issuerOf = async (host: string, ip: string): Promise<string> => {
+    const client = await secureTunnel(await openTunnel(proxy.port, `${host}:${origin.port}`, '', from(ip)), { rejectUnauthorized: false })
+    using _ = { [Symbol.dispose]: () => client.destroy() }
+    return String(client.getPeerCertificate().issuer.CN)
+  }
+  assert.is(await issuerOf('localhost', '10.0.0.7'), 'The servers')
+  assert.match(await issuerOf('localhost', '10.0.0.8'), /interception CA/)
+  assert.match(await issuerOf('127.0.0.1', '10.0.0.7'), /interception CA/)
 })
 
 test('a connection goes on through a reload, and ends after its next answer if it would not be read any more', async () => {

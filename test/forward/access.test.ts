@@ -6,7 +6,7 @@ import { makeGuard } from '../../core/forward/guard.ts'
 import { CidrSet } from '../../core/net/cidr.ts'
 import { parseDestination } from '../../core/net/destination.ts'
 
-const guard = makeGuard({ opened: null, isOwn: () => false })
+const guard = makeGuard({ opened: null, isOwn: () => false, listens: () => false })
 
 function access(rules: Partial<AccessRules> = {}): Access {
   return new Access({ clients: null, hosts: null, ports: new Set([443]), ...rules })

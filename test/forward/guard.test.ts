@@ -2,13 +2,14 @@
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { embeddedIpv4, makeGuard } from '../../core/forward/guard.ts'
+import { embeddedIpv4, isLoopbackAddress, makeGuard } from '../../core/forward/guard.ts'
 import { OwnAddresses } from '../../core/forward/own-addresses.ts'
+import { OwnListeners } from '../../core/forward/own-listeners.ts'
 import { formatIpv4 } from '../../core/net/address.ts'
 import { CidrSet } from '../../core/net/cidr.ts'
 
 const own = new OwnAddresses(() => ['192.0.2.10', '2001:db8::10', 'fe80::1%eth0'])
-const guard = makeGuard({ opened: null, isOwn: (address) => own.has(address) })
+const guard = makeGuard({ opened: null, isOwn: (address) => own.has(address), listens: (_, port) => port === 3128 })
 
 test('refuses what is local, in every form that is dialled', () => {
   const refused = [
@@ -21,7 +22,7 @@ test('refuses what is local, in every form that is dialled', () => {
     // This machine's own.
     ...['192.0.2.10', '::ffff:192.0.2.10', '2001:db8::10', '2001:0db8:0:0::10', '64:ff9b::192.0.2.10'],
   ]
-  for (const address of refused) assert.type(guard(address), 'string', address)
+  for (const address of refused) assert.type(guard(address, 443), 'string', address)
 })
 
 test('lets everything else through, private networks too', () => {
@@ -35,19 +36,56 @@ test('lets everything else through, private networks too', () => {
     '64:ff9b::8.8.8.8',
     '2002:808:808::',
   ])
-    assert.is(guard(address), null, address)
+    assert.is(guard(address, 443), null, address)
 })
 
 test('says what an address is', () => {
-  assert.is(guard('127.0.0.1'), '127.0.0.1 is loopback')
-  assert.is(guard('64:ff9b::7f00:1'), '64:ff9b::7f00:1 leads to 127.0.0.1, which is loopback')
-  assert.is(guard('192.0.2.10'), "192.0.2.10 is one of this machine's own")
+  assert.is(guard('127.0.0.1', 443), '127.0.0.1 is loopback')
+  assert.is(guard('64:ff9b::7f00:1', 443), '64:ff9b::7f00:1 leads to 127.0.0.1, which is loopback')
+  assert.is(guard('192.0.2.10', 443), "192.0.2.10 is one of this machine's own")
 })
 
 test('what allow.networks names is open, and nothing beside it', () => {
-  const opened = makeGuard({ opened: new CidrSet(['127.0.0.1', '192.0.2.10']), isOwn: (address) => own.has(address) })
-  for (const address of ['127.0.0.1', '::ffff:127.0.0.1', '192.0.2.10']) assert.is(opened(address), null, address)
-  for (const address of ['127.0.0.2', '::1', '64:ff9b::7f00:1', '169.254.169.254']) assert.type(opened(address), 'string', address)
+  const opened = makeGuard({
+    opened: new CidrSet(['127.0.0.1', '192.0.2.10']),
+    isOwn: (address) => own.has(address),
+    listens: (_, port) => port === 3128,
+  })
+  for (const address of ['127.0.0.1', '::ffff:127.0.0.1', '192.0.2.10']) assert.is(opened(address, 443), null, address)
+  for (const address of ['127.0.0.2', '::1', '64:ff9b::7f00:1', '169.254.169.254']) assert.type(opened(address, 443), 'string', address)
+})
+
+test('where this proxy itself takes clients nothing opens, by none of the ways to there', () => {
+  const listeners = new OwnListeners(
+    (address) => isLoopbackAddress(address) || own.has(address),
+    () => [{ host: '127.0.0.1', port: 40_001 }],
+  )
+  listeners.use([
+    { host: null, port: 3128 },
+    { host: '192.0.2.10', port: 1080 },
+    { host: '::', port: 1081 },
+    { host: '127.0.0.1', port: 0 },
+  ])
+  const opened = makeGuard({
+    opened: new CidrSet(['0.0.0.0/0', '::/0']),
+    isOwn: (address) => own.has(address),
+    listens: (address, port) => listeners.has(address, port),
+  })
+  const isSelf = (address: string, port: number): boolean => opened(address, port, true) !== null
+  for (const address of [
+    '127.0.0.1',
+    '127.9.9.9',
+    '::1',
+    '0.0.0.0',
+    '192.0.2.10',
+    '2001:db8::10',
+    '::ffff:127.0.0.1',
+    '64:ff9b::192.0.2.10',
+  ])
+    assert.equal([isSelf(address, 3128), isSelf(address, 1081), isSelf(address, 443)], [true, true, false], address)
+  assert.equal([isSelf('192.0.2.10', 1080), isSelf('127.0.0.1', 1080), isSelf('192.0.2.11', 3128)], [true, false, false])
+  assert.equal([isSelf('127.0.0.1', 40_001), isSelf('127.0.0.2', 40_001), isSelf('127.0.0.1', 0)], [true, false, true])
+  assert.is(opened('127.0.0.1', 3128), '127.0.0.1 at port 3128 is this proxy itself')
 })
 
 test('every IPv4 address is judged alike in all forms that hold one', () => {
@@ -59,9 +97,9 @@ test('every IPv4 address is judged alike in all forms that hold one', () => {
       const forms = [`64:ff9b::${v4}`, `2002:${high}:${low}::1`, `2001:0:1:2:3:4:${notHigh}:${notLow}`, `fd00::5efe:${high}:${low}`]
       for (const form of forms) {
         assert.is(embeddedIpv4(form), v4, form)
-        assert.is(guard(form) === null, guard(v4) === null, form)
+        assert.is(guard(form, 443) === null, guard(v4, 443) === null, form)
       }
-      assert.is(guard(`::ffff:${high}:${low}`) === null, guard(v4) === null)
+      assert.is(guard(`::ffff:${high}:${low}`, 443) === null, guard(v4, 443) === null)
     }),
   )
 })

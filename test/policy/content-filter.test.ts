@@ -143,6 +143,33 @@ test('a word in what says no type, which browsers take for a page', async () => 
   assert.is((await asked(options, untold(PAGE))).text, PAGE)
 })
 
+test('a word in what says a type that browsers cannot read, or several, of which they take the last', async () => {
+  const options = { keywords: 'casino' }
+  const typed = (lines: readonly string[]): string =>
+    answer(
+      '<p>Casino</p>',
+      200,
+      lines.map((line) => `Content-Type: ${line}`),
+    ) as string
+  const looked = [
+    'html',
+    'text',
+    '/',
+    'image/',
+    'a b/c',
+    'ima(ge/png',
+    '*/*',
+    'unknown/unknown',
+    'image/png;, text/html',
+    'image/png; x="a, image/png, b", text/html',
+  ]
+  for (const type of looked) assert.is((await asked(options, typed([type]))).detail, 'keyword casino', type)
+  assert.is((await asked(options, typed(['image/png', 'text/html']))).detail, 'keyword casino')
+  assert.is((await asked(options, typed(['text/html', '*/*']))).detail, 'keyword casino')
+  for (const type of ['image/png', 'Image/PNG ; q=1', 'text/html, image/png', 'image/png, nothing'])
+    assert.is((await asked(options, typed([type]))).status, 200, type)
+})
+
 test('a word behind the first 256 KiB breaks the answer off; before, it is a page; a long page without it passes whole', async () => {
   const options = { keywords: 'casino' }
   const long = PAGE.repeat(600)
