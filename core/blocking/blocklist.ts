@@ -88,7 +88,14 @@ async function readList(file: string, reader: ListReader, pause: () => Promise<v
   }
 }
 
-/** What a list says, at once and without a table of it: for whoever only looks whether it is right. Throws as reading files does. */
+/** What a list says, without a table of it, in steps: for who has others to serve meanwhile. Rejects with a sentence. */
+export async function scanInSteps(file: string, pause: () => Promise<void>): Promise<ListReader> {
+  const reader = new ListReader(() => {})
+  await readList(file, reader, pause)
+  return reader
+}
+
+/** The same at once, for whoever only looks whether it is right. Throws as reading files does. */
 export function scanList(file: string): ListReader {
   const reader = new ListReader(() => {})
   const descriptor = openSync(file, 'r')

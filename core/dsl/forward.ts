@@ -198,7 +198,8 @@ export interface BlocklistOptions {
    */
   files?: List<string | ListFile> | undefined
   /**
-   * Lists of the same kinds that are fetched, at the start and then as often as `every` says, in one minute and up to 64 MB. The last good one is kept
+   * Lists of the same kinds that are fetched, at the start and then as often as `every` says, in one minute and up to 64 MB; their servers may lead to other
+   * places of HTTP, but to none of this machine, its links and its cloud (loopback, link-local, metadata). The last good one is kept
    * on disk, so that a start without a network has it: one that does not come whole, or has no name in it, changes nothing. Before the first has come
    * nothing of it is blocked.
    */

@@ -252,7 +252,7 @@ export abstract class Answering extends HedgedAttempt implements HookCall, Paced
 }
 
 /** Their detail is a rule that the client may know. */
-const TOLD: ReadonlySet<ErrorCode> = new Set(['host_blocked', 'content_blocked', 'quota_exceeded'])
+const TOLD: ReadonlySet<ErrorCode> = new Set(['host_blocked', 'content_blocked', 'quota_exceeded', 'time_refused'])
 
 /** Of a body that was ended by this verdict. */
 export function bodyFailure(verdict: Verdict, denied: ErrorCode): readonly [ErrorCode, string | null] {

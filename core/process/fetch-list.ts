@@ -3,19 +3,33 @@
  * come and is a list. What is known of it is beside it.
  */
 import { createWriteStream, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
 import { dirname } from 'node:path'
-import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { scanList } from '../blocking/blocklist.ts'
+import { createGunzip } from 'node:zlib'
+import { scanInSteps } from '../blocking/blocklist.ts'
+import { type Guard, makeGuard } from '../forward/guard.ts'
+import { OwnAddresses } from '../forward/own-addresses.ts'
 import type { FetchedListPlan } from '../plan/forward-plan.ts'
+import { type GetOptions, getUrl } from './get-url.ts'
 import type { Fetched } from './list-keeper.ts'
 
-export interface FetchLimits {
+export interface FetchOptions {
+  /** Of the list, decoded. */
   readonly bytes: number
   readonly ms: number
+  /** Asked about places that its server leads to. */
+  readonly guard: Guard
+  /** Awaited between two pieces of a list that is looked through. */
+  readonly pause: () => Promise<void>
 }
 
-const LIMITS: FetchLimits = { bytes: 64 * 1024 ** 2, ms: 60_000 }
+const own = new OwnAddresses()
+const DEFAULTS: FetchOptions = {
+  ...{ bytes: 64 * 1024 ** 2, ms: 60_000 },
+  guard: makeGuard({ opened: null, isOwn: (address) => own.has(address), listens: () => false }),
+  pause: () => new Promise((resolve) => setImmediate(resolve)),
+}
 
 /** Beside the list. */
 interface Known {
@@ -28,39 +42,34 @@ interface Known {
 }
 
 /** Rejects with a sentence; then what was there is untouched. */
-export async function fetchList({ url, file }: FetchedListPlan, now: () => number, limits: FetchLimits = LIMITS): Promise<Fetched> {
+export async function fetchList({ url, file }: FetchedListPlan, now: () => number, some: Partial<FetchOptions> = {}): Promise<Fetched> {
+  const options = { ...DEFAULTS, ...some }
+  const signal = AbortSignal.timeout(options.ms)
   const known = readKnown(file, url)
-  const response = await ask(url, known, limits)
-  const { status, headers } = response
-  if (url.startsWith('https:') && response.redirected && !response.url.startsWith('https:')) {
-    await response.body?.cancel()
-    throw new Error('it leads to a place without TLS')
-  }
+  const response = await ask(url, known, { ...options, signal }).catch((error: unknown) => {
+    throw told(error, signal, options.ms)
+  })
+  const { statusCode: status, headers } = response
   if (status === 304 && known !== null) {
-    await response.body?.cancel()
+    response.destroy()
     writeKnown(file, { ...known, at: now() })
     return { isNew: false, names: known.names }
   }
-  if (status !== 200 || response.body === null) {
-    await response.body?.cancel()
-    throw new Error(`the server answered ${status}`)
-  }
-  if (headers.get('content-type')?.startsWith('text/html') === true) {
-    await response.body.cancel()
-    throw new Error('it is a page, no list')
+  const wrong = whatIsWrong(response)
+  if (wrong !== null) {
+    response.destroy()
+    throw new Error(wrong)
   }
   const whole = `${file}.new`
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
   try {
-    await pipeline(Readable.fromWeb(response.body), bounded(limits.bytes), createWriteStream(whole, { mode: 0o600 })).catch(
-      (error: unknown) => {
-        throw told(error, limits)
-      },
-    )
-    const { names } = scanList(whole)
+    await receive(response, whole, options.bytes).catch((error: unknown) => {
+      throw told(error, signal, options.ms)
+    })
+    const { names } = await scanInSteps(whole, options.pause)
     if (names === 0) throw new Error('there is no name in it')
     renameSync(whole, file)
-    writeKnown(file, { url, etag: headers.get('etag'), modified: headers.get('last-modified'), at: now(), names })
+    writeKnown(file, { url, etag: headers.etag ?? null, modified: headers['last-modified'] ?? null, at: now(), names })
     return { isNew: true, names }
   } finally {
     rmSync(whole, { force: true })
@@ -72,17 +81,33 @@ export function fetchedAt({ url, file }: FetchedListPlan): number | null {
   return readKnown(file, url)?.at ?? null
 }
 
-async function ask(url: string, known: Known | null, limits: FetchLimits): Promise<Response> {
+function ask(url: string, known: Known | null, options: Pick<GetOptions, 'guard' | 'signal'>): Promise<IncomingMessage> {
   const headers = {
     'User-Agent': 'sluice',
+    'Accept-Encoding': 'gzip',
     ...(known?.etag == null ? {} : { 'If-None-Match': known.etag }),
     ...(known?.modified == null ? {} : { 'If-Modified-Since': known.modified }),
   }
-  try {
-    return await fetch(url, { headers, signal: AbortSignal.timeout(limits.ms) })
-  } catch (error) {
-    throw told(error, limits)
-  }
+  return getUrl(url, { ...options, headers })
+}
+
+function whatIsWrong({ statusCode, headers }: IncomingMessage): string | null {
+  if (statusCode !== 200) return `the server answered ${statusCode}`
+  if (headers['content-type']?.startsWith('text/html') === true) return 'it is a page, no list'
+  const coding = codingOf(headers)
+  return coding === 'identity' || coding === 'gzip' ? null : `it is coded as ${coding}, which was not asked for`
+}
+
+function codingOf(headers: IncomingMessage['headers']): string {
+  const coding = headers['content-encoding']?.trim().toLowerCase() ?? ''
+  return coding === '' ? 'identity' : coding.replace(/^x-/, '')
+}
+
+/** `most`: bytes of it, decoded. */
+async function receive(response: IncomingMessage, file: string, most: number): Promise<void> {
+  const into = createWriteStream(file, { mode: 0o600 })
+  if (codingOf(response.headers) === 'gzip') await pipeline(response, createGunzip(), bounded(most), into)
+  else await pipeline(response, bounded(most), into)
 }
 
 function bounded(most: number): (source: AsyncIterable<Uint8Array>) => AsyncGenerator<Uint8Array> {
@@ -96,13 +121,11 @@ function bounded(most: number): (source: AsyncIterable<Uint8Array>) => AsyncGene
   }
 }
 
-/** What `fetch` says is wrong is in the cause. */
-function told(error: unknown, { ms }: FetchLimits): Error {
+function told(error: unknown, { aborted }: AbortSignal, ms: number): Error {
+  if (aborted) return new Error(`it has not come within ${ms / 1000} s`)
   if (!(error instanceof Error)) return new Error(String(error))
-  if (error.name === 'TimeoutError') return new Error(`it has not come within ${ms / 1000} s`)
-  const { cause } = error
-  const code = cause instanceof Error && 'code' in cause ? ` (${String(cause.code)})` : ''
-  return new Error(cause instanceof Error ? `${error.message}: ${cause.message || cause.name}${code}` : error.message)
+  const code = 'code' in error ? String(error.code) : ''
+  return new Error(code === '' || error.message.includes(code) ? error.message : `${error.message} (${code})`)
 }
 
 function readKnown(file: string, url: string): Known | null {
