@@ -15,6 +15,7 @@ import type { Hook } from './hooks.ts'
 import { inlineHook } from './http/inline.ts'
 import type { Tally } from './http/tally.ts'
 import { type Challenge, Challenges, type RecordChange } from './listener/challenges.ts'
+import type { AuthorityCounts } from './listener/leaves.ts'
 import { gatherMaterials, type Materials } from './materials.ts'
 import type { DatagramSocket } from './net/datagrams.ts'
 import type { NamedDestination } from './net/destination.ts'
@@ -75,6 +76,8 @@ export interface Proxy {
   changeEndpoints(changes: readonly EndpointChange[]): void
   /** Off until it is told to check. */
   readonly health: HealthBoard
+  /** Of the authorities of its interception, each once, by their files. */
+  readonly authorities: readonly (readonly [file: string, counts: AuthorityCounts])[]
   /** What its policies keep of answers. */
   readonly caches: Caches
   /** The plugin of that source runs in a process of its own from now on. */
@@ -265,6 +268,12 @@ class WorkerProxy implements Proxy {
 
   get health(): HealthBoard {
     return this.#runtime.health
+  }
+
+  get authorities(): readonly (readonly [file: string, counts: AuthorityCounts])[] {
+    const all = this.#current?.materials.interceptors.values() ?? []
+    // Listeners may share one.
+    return [...new Map(Array.from(all, ({ counts }) => [counts[1], counts])).values()]
   }
 
   get caches(): Caches {

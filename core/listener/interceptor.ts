@@ -11,7 +11,7 @@ import { loadTls } from '../net/tls.ts'
 import type { InterceptPlan } from '../plan/forward-plan.ts'
 import { Recent } from '../policy/recent.ts'
 import { makeOrigination, type Origination } from '../upstream/dial.ts'
-import { Leaves } from './leaves.ts'
+import { type AuthorityCounts, Leaves } from './leaves.ts'
 import type { Termination } from './termination.ts'
 
 /** What does not depend on the rules of a plan. */
@@ -95,7 +95,8 @@ export class Interceptor implements Interception {
 
   /** Returns how often this client has refused us for that host by now, one time after the other. */
   refused(host: string, ip: string): number {
-    const { refusals } = this.#authority
+    const { refusals, leaves } = this.#authority
+    leaves.refused++
     const now = this.#now()
     const count = (refusals.get(`${ip} ${host}`, now) ?? 0) + 1
     refusals.set(`${ip} ${host}`, count, now + REMEMBERED_MS)
@@ -106,6 +107,11 @@ export class Interceptor implements Interception {
   accepted(host: string, ip: string): void {
     const { refusals } = this.#authority
     if (refusals.size > 0) refusals.delete(`${ip} ${host}`)
+  }
+
+  /** By the file of its certificate. */
+  get counts(): readonly [file: string, counts: AuthorityCounts] {
+    return [this.#plan.cert, this.#authority.leaves]
   }
 
   get exceptAfter(): number {

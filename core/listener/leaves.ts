@@ -27,20 +27,40 @@ export interface LeavesOptions {
   readonly most?: number
 }
 
-export class Leaves {
+/** What can be told of an authority at work, since it was read. */
+export interface AuthorityCounts {
+  readonly made: number
+  readonly kept: number
+  readonly evicted: number
+  /** By clients. */
+  readonly refused: number
+  readonly makingMs: number
+}
+
+export class Leaves implements AuthorityCounts {
   readonly #options: LeavesOptions
   readonly #now: () => number
   readonly #known: Recent<Termination>
   readonly #keys: Keys = makeKeys()
   readonly #key: string
-  /** How many were made. */
   made = 0
+  makingMs = 0
+  /** Told by who shakes hands. */
+  refused = 0
 
   constructor(options: LeavesOptions) {
     this.#options = options
     this.#now = options.now ?? Date.now
     this.#known = new Recent(options.most ?? MOST_LEAVES)
     this.#key = keyPem(this.#keys)
+  }
+
+  get kept(): number {
+    return this.#known.size
+  }
+
+  get evicted(): number {
+    return this.#known.evictions
   }
 
   /** `host`: a name in lower case, or an address. */
@@ -54,7 +74,7 @@ export class Leaves {
   }
 
   #make(host: string, now: number): Termination {
-    this.made++
+    const began = performance.now()
     const { issuer, chain, ticketKeys } = this.#options
     const { validFromDate, validToDate } = issuer.certificate
     // Not before the authority, nor longer: some clients look at that, too.
@@ -63,6 +83,9 @@ export class Leaves {
       to: new Date(Math.min(now + VALID_MS, validToDate.getTime())),
     }
     const der = issueFor(this.#keys.spki, { name: host, use: 'server', hosts: [host], ...period }, issuer)
-    return makeTermination({ cert: pemOf(der) + chain, key: this.#key, alpn: ALPN }, ticketKeys)
+    const made = makeTermination({ cert: pemOf(der) + chain, key: this.#key, alpn: ALPN }, ticketKeys)
+    this.made++
+    this.makingMs += performance.now() - began
+    return made
   }
 }

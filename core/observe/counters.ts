@@ -61,6 +61,11 @@ export const families = {
     'why',
   ]),
   connections: gauge('Connections and UDP sessions open now.', ['listener']),
+  intercept_certificates_made_total: counter('Certificates of hosts that an authority of interception has signed.', ['authority']),
+  intercept_certificates: gauge('Those that a worker keeps for the next client.', ['authority', 'worker']),
+  intercept_certificates_evicted_total: counter('Those that went because there was no room.', ['authority']),
+  intercept_certificates_refused_total: counter('Handshakes in which a client did not accept one.', ['authority']),
+  intercept_certificates_making_seconds_total: counter('Time spent on making them.', ['authority']),
   upstream_requests_total: counter('Exchanges sent to an endpoint, by class of its answer or `failed`.', [
     'upstream',
     'endpoint',

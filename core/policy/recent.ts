@@ -3,6 +3,8 @@
 import type { Kept } from './policy.ts'
 
 export class Recent<T> implements Kept {
+  /** How many went because there was no room. */
+  evictions = 0
   readonly #most: number
   /** In the order of their last use. */
   readonly #entries = new Map<string, { readonly value: T; readonly until: number }>()
@@ -30,6 +32,7 @@ export class Recent<T> implements Kept {
     if (this.#entries.size >= this.#most)
       for (const oldest of this.#entries.keys()) {
         this.#entries.delete(oldest)
+        this.evictions++
         break
       }
     this.#entries.set(key, { value, until })

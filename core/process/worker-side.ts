@@ -11,6 +11,7 @@ import { RemoteKvStore } from '../capability/remote-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Observer } from '../events.ts'
 import type { Challenge, RecordChange } from '../listener/challenges.ts'
+import type { AuthorityCounts } from '../listener/leaves.ts'
 import type { DatagramSocket } from '../net/datagrams.ts'
 import { TicketKeys } from '../net/ticket-keys.ts'
 import { Counters } from '../observe/counters.ts'
@@ -30,6 +31,7 @@ import type { StoreEvents } from '../store/store.ts'
 import type { EndpointChange } from '../upstream/endpoint-changes.ts'
 import type { HealthBoard } from '../upstream/health-board.ts'
 import type { UpstreamState } from '../upstream/upstream-state.ts'
+import { AuthorityGauges } from './authority-gauges.ts'
 import { backlog } from './bind.ts'
 import { CacheGauges } from './cache-gauges.ts'
 import { maxConnections } from './capacity.ts'
@@ -68,6 +70,7 @@ export interface WorkerProxy<P extends Prepared> {
   readonly upstreams: readonly UpstreamState[]
   readonly health: Pick<HealthBoard, 'apply' | 'isOn' | 'onVerdicts'>
   changeEndpoints(changes: readonly EndpointChange[]): void
+  readonly authorities: readonly (readonly [file: string, counts: AuthorityCounts])[]
   readonly caches: Caches
   moveToProcess(sourceId: string): void
   showChallenges(challenges: readonly Challenge[]): void
@@ -112,6 +115,7 @@ class WorkerSide<P extends Prepared> {
   readonly #ticketKeys: TicketKeys
   readonly #pulse: Pulse
   readonly #cacheGauges: CacheGauges
+  readonly #authorityGauges: AuthorityGauges
   readonly #drainMs: number
   readonly #slot: number
   /** Servers on sockets of slots that have no worker at the moment. */
@@ -156,6 +160,7 @@ class WorkerSide<P extends Prepared> {
     this.#proxy.onPressure = (pressed) => this.#onPressure(pressed)
     this.#proxy.health.onVerdicts = (verdicts) => send({ kind: 'health', verdicts })
     this.#cacheGauges = new CacheGauges(this.#counters, begin.slot)
+    this.#authorityGauges = new AuthorityGauges(this.#counters, begin.slot)
     this.#pulse = new Pulse(this.#counters, { slot: begin.slot, everyMs: begin.heartbeatMs, beat: () => this.#tellAlive() })
   }
 
@@ -420,6 +425,7 @@ class WorkerSide<P extends Prepared> {
       this.#traffic.keepOnly(this.#proxy.upstreams)
     }
     this.#cacheGauges.measure(this.#proxy.caches.counts)
+    this.#authorityGauges.measure(this.#proxy.authorities)
     return this.#counters.snapshot()
   }
 

@@ -10,6 +10,8 @@ import { Leaves } from '../../core/listener/leaves.ts'
 import type { Termination } from '../../core/listener/termination.ts'
 import { makeAuthority } from '../../core/net/certificate.ts'
 import { readIssuer } from '../../core/net/certificate-issuer.ts'
+import { Counters, type Series } from '../../core/observe/counters.ts'
+import { AuthorityGauges } from '../../core/process/authority-gauges.ts'
 import { certificateFolder, issue, withCertificates } from '../support/certificates.ts'
 
 const DAY_MS = 86_400_000
@@ -46,6 +48,38 @@ test('of more than so many, the one asked for longest ago is made anew', () => {
   assert.is(leaves.made, 3)
   leaves.for('b.test')
   assert.is(leaves.made, 4)
+})
+
+test('what was made, is kept, went and was refused is counted by its authority, over all that are read', () => {
+  const leaves = new Leaves({ issuer, chain: '', ticketKeys: null, now: () => start, most: 2 })
+  for (const host of ['a.test', 'b.test', 'c.test', 'c.test']) leaves.for(host)
+  leaves.refused++
+  const counters = new Counters()
+  const gauges = new AuthorityGauges(counters, 3)
+  const told = (): Readonly<Record<string, number>> => {
+    const { delta, values } = counters.snapshot()
+    if (delta.length > 0) names.push(...delta)
+    return Object.fromEntries(names.map(({ family, labels }, i) => [`${family} ${labels.join(' ')}`, values[i]!]))
+  }
+  const names: Series[] = []
+  gauges.measure([['/ca.pem', leaves]])
+  gauges.measure([['/ca.pem', leaves]])
+  const { 'intercept_certificates_making_seconds_total /ca.pem': seconds, ...counts } = told()
+  assert.equal(counts, {
+    'intercept_certificates_made_total /ca.pem': 3,
+    'intercept_certificates /ca.pem 3': 2,
+    'intercept_certificates_evicted_total /ca.pem': 1,
+    'intercept_certificates_refused_total /ca.pem': 1,
+  })
+  assert.is(seconds, leaves.makingMs / 1000)
+  assert.ok(leaves.makingMs > 0)
+  // The file has changed: another authority, which has made nothing yet.
+  const next = new Leaves({ issuer, chain: '', ticketKeys: null, now: () => start })
+  next.for('a.test')
+  gauges.measure([['/ca.pem', next]])
+  assert.equal([told()['intercept_certificates_made_total /ca.pem'], told()['intercept_certificates /ca.pem 3']], [4, 1])
+  gauges.measure([])
+  assert.is(told()['intercept_certificates /ca.pem 3'], 0)
 })
 
 withCertificates(test)('an authority of RSA, or one below another, signs what openssl verifies', ({ ca }) => {

@@ -54,6 +54,7 @@ class FakeProxy implements WorkerProxy<Prepared> {
   readonly plugins = []
   upstreams: readonly UpstreamState[] = [anUpstreamState([])]
   readonly health = { isOn: false, onVerdicts: null, apply() {} }
+  readonly authorities = []
   readonly caches: Caches
   readonly #observer: Observer
   readonly #capabilities: Capabilities
