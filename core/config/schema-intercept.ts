@@ -7,7 +7,7 @@ import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report } from './report.ts'
 import type { ListenerPart } from './schema-parts.ts'
 import { hostPattern } from './schema-route.ts'
-import { chosen, flag, list, object, refused, type Schema, text, textThat, whole } from './schema-values.ts'
+import { chosen, flag, list, object, oneOf, refused, type Schema, text, textThat, whole } from './schema-values.ts'
 
 const file = textThat((written) =>
   written.includes('-----BEGIN') ? 'the authority is kept in files, not in the config: its key is read by its owner alone' : null,
@@ -21,6 +21,7 @@ export const interceptOptions: Schema = object(
     except: list(chosen((value) => (value === '*' ? everything : hostPattern))),
     verifyUpstream: chosen((value) => (value === false ? flag : object({ ca: text }))),
     exceptAfter: whole(1),
+    names: oneOf('asked', 'server'),
   },
   ['ca'],
 )

@@ -239,6 +239,12 @@ export interface InterceptOptions {
    * about for itself. Each worker counts by itself, 4,096 addresses with hosts. Default: never.
    */
   exceptAfter?: number | undefined
+  /**
+   * What certificates are for. `'asked'`: the name that the client asks for, alone. `'server'`: also up to 100 names of the certificate that its server shows,
+   * which is connected to and verified first (5 s at most; then, and where it fails, as `'asked'`), so that browsers send requests for several hosts
+   * of one server by one connection. Each is asked about, and reached, by its own name. Default `'asked'`.
+   */
+  names?: 'asked' | 'server' | undefined
 }
 export interface Intercept {
   readonly kind: 'intercept'

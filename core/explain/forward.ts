@@ -154,13 +154,13 @@ interface Place {
 }
 
 /** As far as is known before the client has said which name its TLS asks for. */
-function explainInterception({ except, cert, key, verifies }: InterceptPlan, host: string): string {
+function explainInterception({ except, cert, key, verifies, names }: InterceptPlan, host: string): string {
   if (except?.passes({ host }) === true) return `TLS to ${host} passes unread: except names it`
   // Where it is to be made, it is not there yet.
   const issuer = existsSync(cert) && existsSync(key) ? openAuthority({ cert, key }, Date.now()) : null
   if (issuer?.maySignFor(host) === false) return `TLS to ${host} passes unread: the authority may not sign for it`
   const by = issuer === null ? '' : `, by ${issuer.certificate.subject.replaceAll('\n', ', ')}`
-  return `TLS to ${host} ends here${by}: its requests go through the same hooks, and the server is ${verifies ? '' : 'not '}verified`
+  return `TLS to ${host} ends here${by}: its requests go through the same hooks, and the server is ${verifies ? '' : 'not '}verified${names === 'server' ? '; its certificate is looked at first, for its names' : ''}`
 }
 
 /** What of it is used up, the running proxy alone knows. */

@@ -4,7 +4,7 @@
  */
 import { ProxyError } from '../errors.ts'
 import { PAC_TYPE, writePac } from '../forward/pac.ts'
-import { formatDestination, parseDestination } from '../net/destination.ts'
+import { formatDestination, makeDestination, parseDestination } from '../net/destination.ts'
 import { BUSY, credentialsIn, type Identified, whyUnchecked } from '../policy/passwords.ts'
 import type { UserLimits } from '../policy/user-limits.ts'
 import { type Forwarding, hasPassed, proxyAuthorization, refusalInside, refusalOf } from './forwarding.ts'
@@ -39,7 +39,8 @@ export abstract class Entering extends ServingExchange {
   }
 
   /** By a tunnel that was granted, perhaps by rules that were others then. */
-  private enterInside(forward: Forwarding, { destination, name, user }: Inside): void {
+  private enterInside(forward: Forwarding, inside: Inside): void {
+    const { destination, name, user } = inside
     const { request } = this
     const { passwords } = forward
     if (passwords !== null && (user === null || !passwords.mayBe(user))) return this.fail('client_refused', 'its user is none any more')
@@ -49,8 +50,14 @@ export abstract class Entering extends ServingExchange {
       request.host = formatDestination({ ...destination, host: name })
       request.set('Host', request.host)
     }
-    // Another host would slip past what was asked about this one, and its certificate was never looked at.
-    if (parseDestination(request.host, destination.port)?.host !== name) return this.fail('misdirected_request', `it came to ${name}`)
+    const host = parseDestination(request.host, destination.port)?.host
+    if (host !== name) {
+      // Another host would slip past what was asked about this one, unless it is asked about and reached by itself.
+      const isOther = host !== undefined && inside.others?.has(host) === true && forward.interception?.reads(host, this.ip) === true
+      if (!isOther) return this.fail('misdirected_request', `it came to ${name}`)
+      request.destination = makeDestination(host, destination.port)!
+      return this.admit(forward)
+    }
     request.destination = destination
     const refused = refusalInside(forward, destination, name, { ip: this.ip, user })
     if (refused !== null) this.fail(refused.code, refused.detail)

@@ -202,7 +202,10 @@ export class Exchange extends Entering {
   private sendToNamed({ upstreamAsking, upstreamTo, interception }: Forwarding): void {
     const destination = this.request.destination!
     const { inside } = this.downstream
-    if (inside !== null) return this.sendTo(upstreamTo(destination, inside.origination))
+    if (inside !== null) {
+      const isOther = destination !== inside.destination
+      return this.sendTo(upstreamTo(destination, isOther ? inside.others!.originationTo(destination.host) : inside.origination))
+    }
     if (this.connects && interception?.reads(destination.host, this.ip) === true) return this.grantTunnel(destination)
     this.sendTo(this.connects ? upstreamTo(destination, null) : upstreamAsking(destination))
   }

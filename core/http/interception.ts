@@ -19,8 +19,16 @@ export interface Inside {
   readonly name: string
   /** How the destination is spoken to. */
   readonly origination: Origination
+  /** Hosts that the certificate is for as well; null: none. */
+  readonly others: OtherHosts | null
   /** Who asked for the tunnel; null: nobody was asked. */
   readonly user: string | null
+}
+
+/** Each is reached by its own name: the tunnel's server is not asked for it. */
+export interface OtherHosts {
+  has(host: string): boolean
+  originationTo(host: string): Origination
 }
 
 /** A tunnel that was granted, and may end here. */

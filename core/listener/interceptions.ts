@@ -26,6 +26,7 @@ import { Handshake, wasReset } from './handshake.ts'
 import { InsideHome } from './inside-home.ts'
 import type { Interceptor } from './interceptor.ts'
 import { Interim } from './interim.ts'
+import { ServerLook } from './server-look.ts'
 
 /** The listener that they belong to. */
 export interface InterceptionsHome
@@ -94,7 +95,7 @@ export class Interceptions {
     if (asked === null) return this.#drop(stage, found, () => facts.end('bad_hello', 'it asks for what is no name'))
     const name = asked.host
     if (interceptor !== null && speaksHttp(greeting) && interceptor.reads(name, facts.ip))
-      return this.#terminate(stage, tunnel, { found, name, interceptor })
+      return this.#look(stage, tunnel, { found, name, interceptor })
     const refused = refusalInside(forward, destination, name, { ip: facts.ip, user: tunnel.user })
     if (refused === null) this.#pass(stage, tunnel, found, forward)
     else this.#drop(stage, found, () => facts.end(refused.code, refused.detail))
@@ -137,12 +138,34 @@ export class Interceptions {
     }
   }
 
+  /** At the server, if its names are wanted. One that is refused by another name than its tunnel's is not connected to: its client will be told. */
+  #look(stage: Accepted, tunnel: AcceptedTunnel, terminating: Terminating): void {
+    const { destination, facts, user } = tunnel
+    const { name, interceptor, found } = terminating
+    const { forward, deadlines } = this.#home.service
+    const isRefused = refusalInside(forward!, destination, name, { ip: facts.ip, user }) !== null
+    if (isRefused || !interceptor.hasToLook(name, destination)) return this.#terminate(stage, tunnel, terminating)
+    const upstream = forward!.upstreamTo(destination, interceptor.originationTo(name, destination))
+    const home = {
+      looked: (look: ServerLook) => this.#terminate(look, tunnel, terminating),
+      gone: (look: ServerLook) => {
+        facts.bytesIn = found.early.length
+        facts.end('client_gone', null)
+        this.#home.connectionClosed(look)
+      },
+    }
+    const look = new ServerLook(found.wire, upstream, home, deadlines)
+    this.#home.replace(stage, look)
+    look.start()
+  }
+
   #terminate(stage: Accepted, { destination, user, facts, header }: AcceptedTunnel, { found, name, interceptor }: Terminating): void {
     const { wire, early } = found
     // What it has not taken of our answer would be lost.
     if (wire.congested) return this.#drop(stage, found, () => facts.end('handshake_failed', 'the client takes no answer'))
     const { deadlines, listener } = this.#home.service
     facts.bytesIn = early.length
+    const others = interceptor.othersOf(name, destination)
     const done = (handshake: Handshake, carrier: TLSSocket | Wire, alpn: string | null): void => {
       if (wasReset(handshake, carrier)) {
         facts.end('client_gone', null)
@@ -156,7 +179,7 @@ export class Interceptions {
       }
       interceptor.accepted(name, facts.ip)
       facts.end(null, null)
-      const inside = { destination, name, user, origination: interceptor.originationTo(name) }
+      const inside = { destination, name, user, origination: interceptor.originationTo(name, destination), others }
       this.#home.replace(handshake, this.#inside({ wire: secured, alpn, header }, inside))
     }
     const handshake = new Handshake(
@@ -172,7 +195,13 @@ export class Interceptions {
         },
         connectionClosed: (one) => this.#home.connectionClosed(one),
       },
-      { termination: interceptor.terminationFor(name), deadlines, limitMs: listener.timeouts.requestHead, header: null, hello: early },
+      {
+        termination: interceptor.terminationFor(name, destination),
+        deadlines,
+        limitMs: listener.timeouts.requestHead,
+        header: null,
+        hello: early,
+      },
     )
     this.#home.replace(stage, handshake)
   }
@@ -184,7 +213,10 @@ export class Interceptions {
     // Whoever would have been asked for the tunnel is taken for somebody who may.
     const user = service.forward?.passwords?.anybody ?? null
     if (interceptor?.reads(name, plainAddress(wire.remoteAddress)) !== true) return null
-    return this.#inside({ wire, alpn: null, header: null }, { destination, name, user, origination: interceptor.originationTo(name) })
+    return this.#inside(
+      { wire, alpn: null, header: null },
+      { destination, name, user, origination: interceptor.originationTo(name, destination), others: null },
+    )
   }
 
   #inside({ wire, alpn, header }: Readable, inside: Inside): Accepted {

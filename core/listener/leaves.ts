@@ -16,6 +16,7 @@ const BEFORE_MS = 2 * DAY_MS
 const VALID_MS = 30 * DAY_MS
 const RENEWED_MS = 15 * DAY_MS
 const ALPN = ['h2', 'http/1.1']
+const NONE: readonly string[] = []
 
 export interface LeavesOptions {
   readonly issuer: Issuer
@@ -63,17 +64,18 @@ export class Leaves implements AuthorityCounts {
     return this.#known.evictions
   }
 
-  /** `host`: a name in lower case, or an address. */
-  for(host: string): Termination {
+  /** `host`: a name in lower case, or an address. `others`: names that it is for as well. */
+  for(host: string, others: readonly string[] = NONE): Termination {
     const now = this.#now()
-    const known = this.#known.get(host, now)
+    const key = others.length === 0 ? host : `${host} ${others.join(' ')}`
+    const known = this.#known.get(key, now)
     if (known !== undefined) return known
-    const made = this.#make(host, now)
-    this.#known.set(host, made, now + RENEWED_MS)
+    const made = this.#make([host, ...others], now)
+    this.#known.set(key, made, now + RENEWED_MS)
     return made
   }
 
-  #make(host: string, now: number): Termination {
+  #make(hosts: readonly [string, ...string[]], now: number): Termination {
     const began = performance.now()
     const { issuer, chain, ticketKeys } = this.#options
     const { validFromDate, validToDate } = issuer.certificate
@@ -82,7 +84,7 @@ export class Leaves implements AuthorityCounts {
       from: new Date(Math.max(now - BEFORE_MS, validFromDate.getTime())),
       to: new Date(Math.min(now + VALID_MS, validToDate.getTime())),
     }
-    const der = issueFor(this.#keys.spki, { name: host, use: 'server', hosts: [host], ...period }, issuer)
+    const der = issueFor(this.#keys.spki, { name: hosts[0], use: 'server', hosts, ...period }, issuer)
     const made = makeTermination({ cert: pemOf(der) + chain, key: this.#key, alpn: ALPN }, ticketKeys)
     this.made++
     this.makingMs += performance.now() - began

@@ -79,7 +79,7 @@ function compileParentRule({ hosts, ports, via }: ParentRuleOptions, name: strin
 }
 
 export function compileIntercept({ options }: Intercept, folder: string): InterceptPlan {
-  const { ca, verifyUpstream = {}, exceptAfter = Number.POSITIVE_INFINITY } = options
+  const { ca, verifyUpstream = {}, exceptAfter = Number.POSITIVE_INFINITY, names = 'asked' } = options
   const except = entriesOf<string>(options.except).flatMap(([, host]) => canonicalHosts(host) ?? [])
   const upstreamCa = verifyUpstream === false ? undefined : verifyUpstream.ca
   return Object.freeze({
@@ -90,6 +90,7 @@ export function compileIntercept({ options }: Intercept, folder: string): Interc
     verifies: verifyUpstream !== false,
     upstreamCa: upstreamCa === undefined ? null : resolveFile(folder, upstreamCa),
     exceptAfter,
+    names,
   })
 }
 

@@ -59,6 +59,8 @@ export interface InterceptPlan {
   readonly verifies: boolean
   /** Authorities beside the public ones: the whole path of a file, or PEM text; null: none. */
   readonly upstreamCa: string | null
+  /** Whose names certificates bear: the one that was asked for, or those of its server as well, which is looked at first. Default `asked`. */
+  readonly names: 'asked' | 'server'
   /** So often a client refuses us for a host, and then it has its way. Default Infinity. */
   readonly exceptAfter: number
 }

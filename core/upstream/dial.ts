@@ -1,4 +1,5 @@
 /** Opens one connection to an endpoint: resolves its name, tries each address, shakes hands over TLS if asked; one deadline for all of it. */
+import type { X509Certificate } from 'node:crypto'
 import net from 'node:net'
 import type { ConnectionOptions, PeerCertificate, SecureContext, TLSSocket } from 'node:tls'
 import type { ErrorCode } from '../errors.ts'
@@ -31,6 +32,8 @@ export interface Origination {
   readonly verifies: boolean
   /** The same for two that are interchangeable: part of a pool's key. */
   readonly identity: string
+  /** Told of the certificate of each server that was connected to, verified as `verifies` says. Default: nobody is. */
+  readonly shown?: (certificate: X509Certificate) => void
 }
 
 /** Throws if a certificate or key cannot be used: when the plan is prepared, not at the first request. */
@@ -189,7 +192,14 @@ function connectTls(
   }
   const socket = tls.connect(options)
   socket.setNoDelay(true)
+  const { shown } = origination
+  if (shown !== undefined) socket.once('secureConnect', () => tellShown(socket, shown))
   return whenOpen(socket, { event: 'secureConnect', toError: (error) => tlsError(socket, error) }, done)
+}
+
+function tellShown(socket: TLSSocket, shown: (certificate: X509Certificate) => void): void {
+  const certificate = socket.getPeerX509Certificate()
+  if (certificate !== undefined) shown(certificate)
 }
 
 interface Opening {
