@@ -2,6 +2,7 @@
  * Cache-Control of requests and of responses (RFC 9111 §5.2), read leniently where that makes a cache store less or ask more often, and
  * never the other way. Pure.
  */
+import { flat } from './flat-text.ts'
 
 /** Ages are in seconds; -1: not said. */
 export interface ResponseDirectives {
@@ -50,7 +51,7 @@ export function readResponseDirectives(text: string | null): Readonly<ResponseDi
   if (text === lastText) return lastFound
   const found = noDirectives()
   eachDirective(text, (name, value) => applyDirective(found, name, value))
-  lastText = text
+  lastText = flat(text)
   lastFound = found
   return found
 }

@@ -3,7 +3,7 @@ import type { ResponseHead } from '../net/http1/head.ts'
 import { loosenResponse } from '../net/http1/loosen.ts'
 
 /** Written anew for each answer. */
-const NOT_KEPT = new Set(['content-length', 'age'])
+const NOT_KEPT = ['content-length', 'age']
 const NOT_KEPT_LENGTHS = (1 << 14) | (1 << 3)
 /** A 304 is about the body that is kept, not about another one. */
 const NOT_UPDATED = new Set([...NOT_KEPT, 'content-encoding', 'content-range', 'content-type', 'set-cookie'])
@@ -12,8 +12,13 @@ const TOLD = new Set(['cache-control', 'cdn-cache-control', 'content-location', 
 
 /** `now`: the Date where the endpoint said nothing (RFC 9110 §6.6.1), in milliseconds. */
 export function linesToKeep(head: ResponseHead, now: number): string {
-  const lines = withoutNamed(head.lines(), (name) => NOT_KEPT.has(name), NOT_KEPT_LENGTHS)
+  const lines = withoutNamed(head.lines(), isNotKept, NOT_KEPT_LENGTHS)
   return head.hasDate ? lines : `${lines}Date: ${new Date(now).toUTCString()}\r\n`
+}
+
+/** By comparison: a set would look the name up among all texts that there are first. */
+function isNotKept(name: string): boolean {
+  return name === 'content-length' || name === 'age'
 }
 
 /** Of the same body in that coding; null: in none, as others may get one. The head has all but that. */

@@ -3,15 +3,28 @@
  * Pure.
  */
 import type { Head } from '../net/http1/head.ts'
+import { flat } from './flat-text.ts'
 
 /** More names than that are not told apart: such an answer is not kept. */
 const MOST_NAMES = 12
 
 const OURS = /^(?:client-cert(?:-chain)?|forwarded|x-forwarded-for|x-real-ip|via)$/
 
+let lastText = ''
+let lastVary: readonly string[] | '*' | null = null
+
 /** Lower-case names, sorted, each once; `'*'`: no other request gets this answer; null: every one does. */
 export function readVary(text: string | null): readonly string[] | '*' | null {
   if (text === null) return null
+  // An endpoint says the same of most of its answers.
+  if (text !== lastText) {
+    lastVary = parseVary(text)
+    lastText = flat(text)
+  }
+  return lastVary
+}
+
+function parseVary(text: string): readonly string[] | '*' | null {
   const names = new Set<string>()
   for (const part of text.split(',')) {
     const name = part.trim().toLowerCase()
@@ -48,8 +61,26 @@ function normalised(name: string, value: string): string {
   }
 }
 
-/** `gzip, deflate, br;q=1.0` → `br,deflate,gzip`: without order and without weights, those with weight 0 with a sign in front. */
+/** Clients say one of a few things: what was said last is not read anew. */
+const RECENT = 8
+const MOST_REMEMBERED = 256
+const recentTexts: string[] = new Array<string>(RECENT).fill('')
+const recentCodings: string[] = new Array<string>(RECENT).fill('')
+let oldest = 0
+
 function acceptedCodings(value: string): string {
+  const known = recentTexts.indexOf(value)
+  if (known >= 0) return recentCodings[known]!
+  const codings = readCodings(value)
+  if (value.length > MOST_REMEMBERED) return codings
+  recentTexts[oldest] = flat(value)
+  recentCodings[oldest] = codings
+  oldest = (oldest + 1) % RECENT
+  return codings
+}
+
+/** `gzip, deflate, br;q=1.0` → `br,deflate,gzip`: without order and without weights, those with weight 0 with a sign in front. */
+function readCodings(value: string): string {
   const codings = value
     .toLowerCase()
     .split(',')
