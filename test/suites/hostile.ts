@@ -5,6 +5,7 @@
 
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { Hook } from '../../core/hooks.ts'
 import { requestHead } from '../support/heads.ts'
 import { ask, askPart, bodyPart, type Isolation, messagePart, outcome, Sandboxed, said } from '../support/sandboxed.ts'
 
@@ -149,12 +150,15 @@ export function describeHostileParts(isolation: Isolation): void {
 }
 
 export function describeHostile(isolation: Isolation): void {
+  const beside = withNeighbour(isolation, `return { onRequest(req) { req.headers.set('x', req.path) } }`)
   for (const hostile of hostileCases) {
     if (hostile.takesProcess === true && isolation === 'worker') {
       test.skip(`worker engine: ${hostile.name} (V8 itself gives in; it takes a process)`)
       continue
     }
-    check(isolation, `${hostile.name}: ends within its limits, and the others of the batch go on`, (it) => endsAlone(it, hostile))
+    beside(`${hostile.name}: ends within its limits, and the others of the batch go on`, (it, neighbour) =>
+      endsAlone(it, neighbour, hostile),
+    )
   }
 }
 
@@ -167,15 +171,15 @@ export function describeWall(isolation: Isolation): void {
       assert.match((asked.verdict as { body: string }).body, found)
     })
   }
+  const beside = withNeighbour(isolation, `return { onRequest(req) { req.headers.set('x', req.path + req.headers.get('a')) } }`)
   for (const { name, body } of pollutions) {
-    check(isolation, `keeps its neighbours whole when it replaces ${name}`, (it) => ruinsItselfAlone(it, body))
+    beside(`keeps its neighbours whole when it replaces ${name}`, (it, neighbour) => ruinsItselfAlone(it, neighbour, body))
   }
   describeReplacement(isolation)
 }
 
 /** One evil call amid nine honest ones, and a plugin beside it. */
-async function endsAlone(it: Sandboxed, hostile: HostileCase): Promise<void> {
-  const neighbour = await it.plugin(`return { onRequest(req) { req.headers.set('x', req.path) } }`)
+async function endsAlone(it: Sandboxed, neighbour: Hook, hostile: HostileCase): Promise<void> {
   const keyword = hostile.isAsync === true ? 'async' : ''
   const body = `if (req.path === '/evil') { ${hostile.body} } req.headers.set('x', req.path)`
   const evil = await it.plugin(`return { ${keyword} onRequest(req) { ${body} } }`, { timeoutMs: 30, deadlineMs: 300 })
@@ -191,6 +195,7 @@ async function endsAlone(it: Sandboxed, hostile: HostileCase): Promise<void> {
     else if (hostile.harmless !== true) assert.is(outcome(answers[i]!), 'failed plugin_failed')
   }
   assert.is((await ask(neighbour, { request: requestHead({ path: '/after' }) })).request.get('x'), '/after')
+  it.sandbox.release([evil])
 }
 
 /** An evil part amid honest ones, all with a state of their own. */
@@ -214,8 +219,7 @@ async function endsAloneInPart(it: Sandboxed, { hook: name, body }: (typeof host
   assert.is(said(await at('e', 9)), seen)
 }
 
-async function ruinsItselfAlone(it: Sandboxed, body: string): Promise<void> {
-  const neighbour = await it.plugin(`return { onRequest(req) { req.headers.set('x', req.path + req.headers.get('a')) } }`)
+async function ruinsItselfAlone(it: Sandboxed, neighbour: Hook, body: string): Promise<void> {
   const ruined = await it.plugin(`return { onRequest(req) { if (req.path === '/ruin') { ${body} } req.headers.set('x', req.path) } }`, {
     timeoutMs: 30,
   })
@@ -225,6 +229,7 @@ async function ruinsItselfAlone(it: Sandboxed, body: string): Promise<void> {
     assert.ok(own!.verdict === null || outcome(own!).startsWith('failed'), outcome(own!))
     assert.is(other!.request.get('x'), `${path}!`)
   }
+  it.sandbox.release([ruined])
 }
 
 function describeReplacement(isolation: Isolation): void {
@@ -272,6 +277,21 @@ export default definePlugin({ name: 'tried', async setup() {
     assert.is((await at('/good')).atOnce, true)
     assert.is(it.told.failures.at(-1)!.why, 'parked')
   })
+}
+
+/** Tests in one sandbox, in which the same plugin stands beside each of them: what it suffers adds up, and it is started once. */
+function withNeighbour(isolation: Isolation, body: string) {
+  let sandboxed: { readonly it: Sandboxed; readonly neighbour: Hook } | null = null
+  test.after(() => sandboxed?.it.close())
+  return (sentence: string, run: (it: Sandboxed, neighbour: Hook) => Promise<void>): void => {
+    test(`${isolation} engine: ${sentence}`, async () => {
+      if (sandboxed === null) {
+        const it = await Sandboxed.create(isolation)
+        sandboxed = { it, neighbour: await it.plugin(body) }
+      }
+      await run(sandboxed.it, sandboxed.neighbour)
+    })
+  }
 }
 
 function check(isolation: Isolation, sentence: string, run: (it: Sandboxed) => Promise<void>): void {
