@@ -12,6 +12,7 @@ import { createService, homeOf, MemoryWire } from './in-memory.ts'
 
 const MB = 1_048_576
 const ROUNDS = 60
+const BUDGET = 64 * MB
 const AGENT = 'User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36\r\nAccept: */*\r\n'
 
 /** A proxy with a cache of so many bytes, and its endpoint, which answers with a body of `length` bytes. */
@@ -114,6 +115,7 @@ const cases: readonly Case[] = [
 
 const wanted = process.argv.slice(2)
 if (wanted[0] === 'memory' && wanted.length === 2) measureMemory(Number(wanted[1]))
+else if (wanted[0] === 'full' && wanted.length === 2) measureFull(Number(wanted[1]))
 else {
   for (const one of cases) if (wanted.length === 0 || wanted.some((name) => one.name.startsWith(name))) measure(one)
   if (wanted.length === 0 || wanted.includes('memory')) {
@@ -161,6 +163,22 @@ function measureMemory(length: number): void {
   console.log(
     `${length} bytes: ${each('rss')} of the process (heap ${each('heap')}, outside of it ${each('external')}), ${Math.round(counted)} counted: × ${(each('rss') / counted).toFixed(2)}`,
   )
+  proxy.stop()
+}
+
+/** Of a memory that is full: what the process has grown by, after three times as much has gone through it as it holds. */
+function measureFull(length: number): void {
+  const warm = start(length, MB)
+  for (let i = 0; i < Math.min(20_000, (64 * MB) / length); i++) warm.ask(`/warm?${i}`)
+  warm.stop()
+  const before = taken()
+  const proxy = start(length, BUDGET)
+  for (let i = 0, put = 0; put < 3 * BUDGET; i++, put += length + 1024) proxy.ask(`/some/path/of/a/page?id=${i}`)
+  const after = taken()
+  const grown = after.rss - before.rss
+  const own = after.heap + after.external - before.heap - before.external
+  const share = (bytes: number) => `${(bytes / MB).toFixed(1)} MB, × ${(bytes / BUDGET).toFixed(2)}`
+  console.log(`${length} bytes, ${BUDGET / MB} MB full: the process grew by ${share(grown)}; heap and buffers by ${share(own)}`)
   proxy.stop()
 }
 
