@@ -39,6 +39,8 @@ export class OpenSslWire extends DescriptorWire {
   }
 
   facts(): ProxyFacts {
+    // What TLS agreed on went with the connection.
+    if (this.closed) return { ...factsOfHandle(this.handle, this.peerName()), tls: null }
     const { calls } = this.#openSsl
     const text = (pointer: bigint): string | null => this.#openSsl.textAt(pointer)
     const cipher = calls.SSL_get_current_cipher(this.#ssl)

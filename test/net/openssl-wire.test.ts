@@ -100,6 +100,7 @@ if (kernel !== null) {
       assert.is(source?.port, client.localPort)
       client.destroy()
       wire.destroy()
+      assert.is(wire.facts().tls, null, 'of a connection that is closed nothing is asked of OpenSSL')
     }
   })
 
