@@ -26,7 +26,10 @@ test('requests and tunnels are let through in time, and refused with the rule af
   now = CLOSED
   const refused = await kept.send(asking).response()
   assert.is(refused.status, 403)
-  assert.match(refused.text, /does not reach that at this time \(allow\.times\)\.\nreason: time_refused/)
+  assert.match(
+    refused.text,
+    /does not reach that at this time \(allow\.times\)\.\n127\.0\.0\.1 is reached at other times: mon-fri .*\nreason: time_refused/,
+  )
   const { reason, detail } = await proxy.exchange(2)
   assert.equal([reason, detail], ['time_refused', '127.0.0.1 is reached at other times: mon-fri 08:00-18:00 UTC (allow.times[0])'])
   using late = await proxy.connect()
