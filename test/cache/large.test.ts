@@ -264,4 +264,23 @@ test('slow clients hold nothing up, and an endpoint is not read faster than the 
   alone.release()
 })
 
+test('a machine that is short of descriptors puts nothing out: it is a miss, and found again later', async () => {
+  using folder = new Folder()
+  await using cached = await startOn(folder, () => fresh(LONG), { warn: () => {} })
+  await cached.get('/a')
+  await cacheOf(cached).settled()
+  const { open } = LargeFile
+  LargeFile.open = (_path, _length, taker) => queueMicrotask(() => taker(Object.assign(new Error('too many'), { code: 'EMFILE' }), null))
+  try {
+    const miss = await cached.get('/a', ['Cache-Control: only-if-cached'])
+    assert.is(miss.status, 504)
+  } finally {
+    LargeFile.open = open
+  }
+  await cacheOf(cached).settled()
+  const hit = await cached.get('/a')
+  assert.ok(hit.text === LONG)
+  assert.match(hit.headers[status]!, 'hit')
+})
+
 test.run()

@@ -224,7 +224,10 @@ export class DiskTier implements Tier {
   }
 
   #unread({ file }: Row, { key }: StoredResponse, error: unknown): void {
-    const isGone = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    const code = error instanceof Error && 'code' in error ? error.code : null
+    const isGone = code === 'ENOENT'
+    // This process, or the machine, is short of descriptors: that says nothing of the file.
+    if (code === 'EMFILE' || code === 'ENFILE') return this.#fail('cannot be read', error)
     // Another worker has put it out, or its file is about to get its name.
     if (!isGone) this.#fail('cannot be read', error)
     if (!isGone || !isYoung(file)) this.#removeFile(key, file)
