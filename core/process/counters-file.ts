@@ -32,13 +32,10 @@ export class CountersFile {
   /** Its process has ended: what it held is given back. */
   endSeat(seat: number): void {
     if (this.fd === null) return
-    if (this.#held === null) {
-      const memory = mapShared(this.fd, counterBytes(this.#seats))
-      // Nor had the workers it.
-      if (memory === null) return
-      this.#held = heldTableIn(memory, this.#seats, seat)
-    }
-    this.#held.forget(seat)
+    const memory = this.#held === null ? mapShared(this.fd, counterBytes(this.#seats)) : null
+    if (memory !== null) this.#held = heldTableIn(memory, this.#seats, seat)
+    // Where this process has no such memory, workers have none either.
+    this.#held?.forget(seat)
     this.#free.push(seat)
   }
 
