@@ -156,7 +156,7 @@ test('a client that leaves while its tunnel is dialled leaves nothing behind', a
   await using proxy = await startProxy(forwarding({}, [9]))
   // Nothing answers there, nor refuses (RFC 5737).
   using c = await proxy.connect()
-  c.send('CONNECT 192.0.2.1:9 HTTP/1.1\r\nHost: x\r\n\r\n')
+  c.send('CONNECT 198.51.100.1:9 HTTP/1.1\r\nHost: x\r\n\r\n')
   await proxy.open(2)
   c.reset()
   await proxy.open(0)
