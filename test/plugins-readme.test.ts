@@ -9,6 +9,7 @@ import { dirname, join, resolve } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { checkFile } from './support/checked.ts'
+import { compiler } from './support/project.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const folder = join(root, 'plugins')
@@ -64,9 +65,9 @@ interface Ended {
   readonly output: string
 }
 
-function run(args: readonly string[], cwd: string): Promise<Ended> {
+function compile(cwd: string): Promise<Ended> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, args, { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(compiler, ['-p', cwd], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
     let output = ''
     const gather = (text: string): void => {
       output += text
@@ -133,7 +134,7 @@ test('the configs of their READMEs are typed, every option of them', async () =>
     skipLibCheck: true,
   }
   writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['*/proxy.config.ts'] }))
-  const { output } = await run([join(root, 'node_modules/typescript/bin/tsc'), '-p', project], project)
+  const { output } = await compile(project)
   // Plugins are published as TypeScript: what they are made of is checked with the globals of the sandbox, not with those of Node.
   assert.equal(
     output.split('\n').filter((line) => /^[\w-]+\/proxy\.config\.ts/.test(line)),
@@ -142,7 +143,7 @@ test('the configs of their READMEs are typed, every option of them', async () =>
   const [first = ''] = plugins
   const config = join(project, first, 'proxy.config.ts')
   writeFileSync(config, readFileSync(config, 'utf8').replace('agents:', 'agent:'))
-  const wrong = await run([join(root, 'node_modules/typescript/bin/tsc'), '-p', project], project)
+  const wrong = await compile(project)
   assert.match(wrong.output, `${first}/proxy.config.ts`)
 })
 

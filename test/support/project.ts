@@ -5,6 +5,10 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { mainFile, packageFolder, root, type Sluice, startSluice } from './process.ts'
 
+const native = join(root, `node_modules/@typescript/typescript-${process.platform}-${process.arch}/lib/tsc`)
+/** TypeScript's, without the process of Node that its package puts before it. */
+export const compiler: string = existsSync(native) ? native : join(root, 'node_modules/.bin/tsc')
+
 export interface Ended {
   readonly code: number | null
   /** Standard output, then standard error. */
@@ -49,7 +53,7 @@ export class Project implements Disposable {
   }
 
   tsc(...args: readonly string[]): Ended {
-    return this.#run(join(root, 'node_modules/.bin/tsc'), args)
+    return this.#run(compiler, args)
   }
 
   start(env: Readonly<Record<string, string>>, ...args: readonly string[]): Promise<Sluice> {
