@@ -221,7 +221,12 @@ export class Kernel {
     let timeout = this.#timeout()
     do {
       const count = this.#calls.epoll_wait(this.#epoll, this.#eventsPointer, MOST_EVENTS, timeout)
-      if ((count > 0 && this.#serve(count)) || timeout === 0) return
+      if (count > 0 && this.#serve(count)) {
+        // It may be gone by now (another process has accepted it, nobody reads that socket any more), and libuv would wait for the next.
+        setImmediate(nothing)
+        return
+      }
+      if (timeout === 0) return
       timeout = this.#timeout()
       // Without a socket to watch, libuv waits by itself.
     } while (timeout !== 0 && this.#count > 0)
@@ -306,6 +311,8 @@ const signatures = {
 }
 
 const runTicks = (process as unknown as { _tickCallback: () => void })._tickCallback
+
+function nothing(): void {}
 
 /** What the event loop does after each callback of its own (node::InternalCallbackScope): ticks, then promises. */
 function tick(): void {

@@ -251,6 +251,33 @@ wherePossible('timers, threads and sockets of the event loop have their turn bes
   kernel!.unwatch(busy.wire.descriptor)
 })
 
+wherePossible('of what libuv was told may nothing be left: it does not wait for more while our sockets are ready', async () => {
+  await using stopped = await pair()
+  await using first = await pair()
+  await using second = await pair()
+  stopped.client.resume()
+  for (let i = 0; i < 5; i++) await immediate()
+  const { _handle } = stopped.client as unknown as { _handle: { readStop(): void } }
+  _handle.readStop()
+  // Of the event loop, in libuv's own wait.
+  let idleMs = Number.NaN
+  first.owner.reads = () => {
+    idleMs = performance.nodeTiming.idleTime
+    second.client.write('x')
+  }
+  second.owner.reads = () => {
+    idleMs = performance.nodeTiming.idleTime - idleMs
+  }
+  first.wire.resume()
+  second.wire.resume()
+  await immediate()
+  await immediate()
+  stopped.wire.writeText('for nobody')
+  first.client.write('x')
+  await second.owner.waiting.until(() => (second.owner.text === 'x' ? true : undefined), 'a read')
+  assert.ok(idleMs < 5, `${idleMs} ms`)
+})
+
 wherePossible('what waits for the end of a turn is done once all that was told at once is served, its ticks with it', async () => {
   await using a = await pair()
   await using b = await pair()
