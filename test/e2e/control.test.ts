@@ -31,7 +31,7 @@ test('status tells what the proxy of this folder does', async () => {
   assert.match(text.stdout, /^0 +\d+ +live/m)
   const { pid, state, workers } = JSON.parse((await typed(sluice, 'status', '--json')).stdout)
   assert.equal([pid, state, workers.length], [sluice.pid, 'ready', 1])
-  assert.match((await typed(sluice, 'status', '--all')).stdout, new RegExp(`^${sluice.pid} .*proxy\\.config\\.ts$`))
+  assert.match((await typed(sluice, 'status', '--all')).stdout, new RegExp(`^${sluice.pid} .*proxy\\.config\\.ts$`, 'm'))
 })
 
 test('reload tells what is live; of a wrong config it tells the place, and what runs goes on', async () => {

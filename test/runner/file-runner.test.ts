@@ -33,6 +33,8 @@ test('one file after the other in one process, each with its own numbers and out
     const third = await runner.run(fileOf('registers-nothing'))
     assert.equal([countsOf(third), third.faults[0]], [[0, 1, 0], 'ran no test to its end'])
     assert.not.match(third.output, '"fails"')
+    const fourth = await runner.run(fileOf('skips'))
+    assert.equal([countsOf(fourth), fourth.faults], [[0, 0, 1], []])
     assert.ok(runner.canGoOn)
   })
   assert.is(end, null)

@@ -95,7 +95,7 @@ export class FileRunner {
     const faults: string[] = []
     if (isLate && total > 0) faults.push(`still running ${this.#deadlines.endingMs / 1000} s after its last test: something was left open`)
     else if (isLate) faults.push(`not finished after ${this.#deadlines.fileMs / 1000} s`)
-    else if (total === 0) faults.push('ran no test to its end')
+    else if (total + skipped === 0) faults.push('ran no test to its end')
     else if (end === null || (code !== 0 && total === passed)) faults.push(`exited with ${code}`)
     faults.push(...leftovers.map((command) => `left behind: ${command}`))
     if (end !== null && end.changed.length > 0 && !isAlone) faults.push(`did not put back ${end.changed.join(', ')}`)
