@@ -3,7 +3,7 @@ import * as fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { AnswerReader, Garbage } from '../../core/sandbox/answers.ts'
-import { OP_SIZES } from '../../core/sandbox/wire.ts'
+import { AT, OP_SIZES, TO } from '../../core/sandbox/wire.ts'
 import { requestHead } from '../support/heads.ts'
 import { ask, outcome, Sandboxed } from '../support/sandboxed.ts'
 
@@ -38,7 +38,7 @@ const forged = (run: string): string => `(function () { return (memory) => { con
   define: () => JSON.stringify({ name: 'forged', permissions: [], sees: null, match: null, at: '' }),
   setUp: () => JSON.stringify({ hooks: ['onRequest', 'onResponse', 'onMessage'], responseNeeds: 31, viewNeeds: 0, isAsync: false }),
   drop() {}, reload: () => '', finished: () => '', drain: () => '', tick() {}, granted() {}, attach() {},
-  run(from, to, at, ...pieces) { ${run} },
+  run(...pieces) { const to = tape[${TO}], at = tape[${AT}]; ${run} },
 } } })()`
 
 const takeovers = {
