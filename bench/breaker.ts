@@ -134,8 +134,9 @@ function tell(): string[] {
       const inside = reached.filter((one) => one >= Math.max(from, at + BLUR_MS) && one < to)
       if (inside.length > 0) wrong.push(`${inside.length} requests reached the endpoint while the circuit was open`)
     }
-    if (state === 'half-open') {
-      const inside = reached.filter((one) => one >= from && one < to)
+    if (change.state === 'half-open') {
+      const next = changes.slice(i).find((one) => one.state === 'open' || one.state === 'closed')
+      const inside = reached.filter((one) => one >= from && one < (next?.at ?? ended))
       if (inside.length !== 1) wrong.push(`${inside.length} requests reached the endpoint while the circuit was half-open`)
     }
   }
