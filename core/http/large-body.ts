@@ -57,7 +57,7 @@ export class LargeBody implements Detour, BodyReader {
   push(bytes: Buffer, from: number, to: number): void {
     if (this.#inflow === null) return
     if (this.#file.state === 'growing') this.#inflow.push(bytes, from, to)
-    else this.#goPast().push(Buffer.from(bytes.subarray(from, to)))
+    else if (this.#wantsMore) this.#goPast().push(Buffer.from(bytes.subarray(from, to)))
   }
 
   pushText(text: string): void {
@@ -81,11 +81,16 @@ export class LargeBody implements Detour, BodyReader {
   get flows(): boolean {
     if (this.#inflow === null) return true
     if (this.#file.state !== 'broken') return this.#file.hasRoom
-    return this.#isSilent || this.#goPast().length === 0
+    return !this.#wantsMore || this.#goPast().length === 0
+  }
+
+  /** This client is to be sent more. */
+  get #wantsMore(): boolean {
+    return !this.#isSilent && this.#at < this.#to
   }
 
   get isShared(): boolean {
-    return !this.#isHeard && this.#inflow?.isShared === true
+    return !this.#isHeard && this.#file.state !== 'broken' && this.#inflow?.isShared === true
   }
 
   // ── to the client ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -121,11 +126,13 @@ export class LargeBody implements Detour, BodyReader {
 
   #go(): void {
     if (!this.#isStarted || this.#isDone || this.#isBlocked || this.#isReading) return
-    if (!this.#isSilent && this.#at < this.#to) {
+    // Nobody gets it.
+    if (this.#isSilent && this.#file.state === 'broken') return this.#taker.breakStored()
+    if (this.#wantsMore) {
       if (this.#at < this.#file.readable) return this.#read()
       if (this.#file.state === 'broken' && !this.#sendLate()) return
     }
-    if (!this.#isHeard || (!this.#isSilent && this.#at < this.#to)) return
+    if (!this.#isHeard || this.#wantsMore) return
     this.#isDone = true
     this.#taker.endStored()
   }

@@ -182,6 +182,55 @@ test('when the disk fails in the midst, or from the beginning, who made it be fe
   assert.is((await cached.get('/b')).text, 'kiwi')
 })
 
+test('what nobody is sent any more is held nowhere when the disk fails, and its endpoint is let go', async () => {
+  using folder = new Folder()
+  await using half = await startHalf(folder)
+  const { cached, client, from, file } = half
+  using second = await cached.proxy.connect()
+  second.send(requestOf('/a'))
+  await second.until('collapsed')
+  client.destroy()
+  await cached.proxy.settled()
+  file.break()
+  assert.is(await second.closed(), 'reset')
+  await from.closed()
+})
+
+test('who made it be fetched for some of its bytes, and has them, is not held up when the disk fails', async () => {
+  using folder = new Folder()
+  await using cached = await startOn(
+    folder,
+    ({ target }) => {
+      return target === '/a' ? headOf(LONG.length) + LONG.slice(0, 1_500_000) : fresh('kiwi')
+    },
+    { partial: true },
+  )
+  cached.client.send(requestOf('/a', ['Range: bytes=0-6']))
+  const from = await cached.origin.connection(1)
+  assert.is((await cached.client.response()).text, LONG.slice(0, 7))
+  comingIn(cached)!.break()
+  from.write(LONG.slice(1_500_000))
+  assert.is((await cached.get('/b')).text, 'kiwi')
+})
+
+test('a file is open for as long as it is being read, whoever has left', async () => {
+  using folder = new Folder()
+  const path = join(folder.path, 'alone')
+  const ended = Promise.withResolvers<unknown>()
+  const made = LargeFile.create(path, LONG.length, ended.resolve)
+  made.push(Buffer.from(LONG, 'latin1'), 0, LONG.length)
+  made.finish()
+  await ended.promise
+  made.release()
+  for (let i = 0; i < 50; i++) {
+    const file = await new Promise<LargeFile>((resolve) => LargeFile.open(path, LONG.length, (_, opened) => resolve(opened!)))
+    file.onDamage = assert.unreachable
+    const reading = Array.from({ length: 8 }, (_, at) => new Promise((resolve) => file.read(at * 131_072, resolve)))
+    file.release()
+    for (const bytes of await Promise.all(reading)) assert.is((bytes as Buffer).length, 131_072)
+  }
+})
+
 test('a block that is not what was written reaches nobody, and the next request fetches it anew', async () => {
   using folder = new Folder()
   await using cached = await startOn(folder, () => fresh(LONG), { warn: () => {} })

@@ -28,6 +28,8 @@ export class LargeFile {
   /** Who writes it, or has opened it, and those who are sent it. */
   #holders = 1
   readonly #readers = new Set<BodyReader>()
+  /** Under way: until they are over its descriptor is not another file's. */
+  #reading = 0
   #waiting: Buffer[] = []
   #block: Buffer | null = null
   #filled = 0
@@ -86,10 +88,13 @@ export class LargeFile {
   read(place: number, taker: (bytes: Buffer | null) => void): void {
     const i = Math.floor(place / BLOCK_BYTES)
     const block = Buffer.allocUnsafeSlow(Math.min(BLOCK_BYTES, this.length - i * BLOCK_BYTES))
+    this.#reading++
     read(this.#fd, block, 0, block.length, headerBytes(this.length) + i * BLOCK_BYTES, (error, bytes) => {
+      this.#reading--
       const isGood = error === null && bytes === block.length && crc32(block) === this.#sums[i]
       if (!isGood) this.onDamage?.(error ?? new DamagedFile('its body is damaged'))
       taker(isGood ? block.subarray(place - i * BLOCK_BYTES) : null)
+      this.#closeIfFree()
     })
   }
 
@@ -121,7 +126,7 @@ export class LargeFile {
   }
 
   #closeIfFree(): void {
-    if (this.#holders > 0 || this.#fd < 0 || this.#isWriting) return
+    if (this.#holders > 0 || this.#reading > 0 || this.#fd < 0 || this.#isWriting) return
     close(this.#fd, () => {})
     this.#fd = -1
   }
