@@ -1,7 +1,7 @@
 /** What a client gets of an answer that is kept: all of it, the word that it has it already, or a part of it (RFC 9110 §13, §14). Pure. */
 import type { ResponseHead } from '../net/http1/head.ts'
 import type { BodySource } from './body-source.ts'
-import { type Conditions, isUnchanged, wantedRange } from './conditions.ts'
+import { type Conditions, isUnchanged, type Validators, wantedRange } from './conditions.ts'
 import type { LargeFile } from './disk/large-file.ts'
 import type { Piece } from './pieces.ts'
 import { linesOf304, linesOf416 } from './stored-lines.ts'
@@ -42,16 +42,24 @@ export function unchangedAnswer(response: StoredResponse, now: number, cache: st
   return { kind: 'stored', head: response.unchanged(now, cache), body, madeOf, from: 0, to: 0, pieces: null, large }
 }
 
-/** `status`: of Cache-Status. */
-export function makeAnswer(response: StoredResponse, conditions: Conditions | null, now: number, status: string): StoredAnswer {
+export interface Giving {
+  readonly conditions: Conditions | null
+  readonly now: number
+  /** Of Cache-Status. */
+  readonly status: string
+  /** What the conditions are held against; null: the answer itself. */
+  readonly validators: Validators | null
+}
+
+export function makeAnswer(response: StoredResponse, { conditions, now, status, validators }: Giving): StoredAnswer {
   const { lines, body, madeOf, length, pieces, large } = response
   const note = response.note(now, status)
   if (conditions !== null && response.status === 200) {
-    if (isUnchanged(conditions, response, now)) {
+    if (isUnchanged(conditions, validators ?? response, now)) {
       const head = makeHead(304, linesOf304(lines, response.etag !== null) + note, 0)
       return { kind: 'stored', head, body, madeOf, from: 0, to: 0, pieces: null, large }
     }
-    const wanted = length < 0 ? 'all' : wantedRange(conditions, length, response, now)
+    const wanted = length < 0 ? 'all' : wantedRange(conditions, length, validators ?? response, now)
     if (wanted === 'none') {
       const head = makeHead(416, `${linesOf416(lines)}Content-Range: bytes */${length}\r\n${lengthLine(0)}${note}`, 0)
       return { kind: 'stored', head, body, madeOf, from: 0, to: 0, pieces: null, large }

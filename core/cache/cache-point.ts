@@ -5,7 +5,7 @@
 import { ProxyError } from '../errors.ts'
 import { type Answer, PENDING, type Verdict } from '../hooks.ts'
 import { NameSet, type RequestHead } from '../net/http1/head.ts'
-import { hitAnswer, makeAnswer, type StoredAnswer, unchangedAnswer } from './answers.ts'
+import { type Giving, hitAnswer, makeAnswer, type StoredAnswer, unchangedAnswer } from './answers.ts'
 import type { Cache } from './cache.ts'
 import type { CacheOutcome, CacheSide } from './cache-side.ts'
 import { type Forwarded, forwardedStatus, hitStatus } from './cache-status.ts'
@@ -16,6 +16,7 @@ import { type RequestDirectives, readRequestDirectives } from './directives.ts'
 import { inCoding } from './encodings.ts'
 import type { Flight } from './flight.ts'
 import { allowsStale } from './freshness.ts'
+import { hasEnough } from './joined-parts.ts'
 import { keyOf, markOf, urlOf } from './key.ts'
 import { selectVariant } from './memory-store.ts'
 import { RecallWaiter } from './recall.ts'
@@ -53,13 +54,6 @@ interface Forwarding {
   readonly why: Forwarded
   readonly rounds: number
   readonly outcome: CacheOutcome
-}
-
-export interface Giving {
-  readonly conditions: Conditions | null
-  readonly now: number
-  /** Of Cache-Status. */
-  readonly status: string
 }
 
 export class CachePoint {
@@ -175,12 +169,14 @@ export class CachePoint {
       if (conditions === null) return hitAnswer(wanted, now, side.cacheName)
       if (wanted.status === 200 && isUnchanged(conditions, wanted, now)) return unchangedAnswer(wanted, now, side.cacheName)
     }
-    return this.give(side, response, { conditions, now, status: status ?? hitStatus(side.cacheName, response.ttl(now)) })
+    const said = status ?? hitStatus(side.cacheName, response.ttl(now))
+    return this.give(side, response, { conditions, now, status: said, validators: null })
   }
 
   /** What this client gets of it. */
-  give(side: CacheSide, response: StoredResponse, { conditions, now, status }: Giving): StoredAnswer {
-    return makeAnswer(inCoding(response, side, this.cache, conditions !== null && conditions.range !== null), conditions, now, status)
+  give(side: CacheSide, response: StoredResponse, giving: Giving): StoredAnswer {
+    const { conditions } = giving
+    return makeAnswer(inCoding(response, side, this.cache, conditions !== null && conditions.range !== null), giving)
   }
 
   /** Something is kept for it: may it be used? */
@@ -273,7 +269,7 @@ export class CachePoint {
   #join(side: CacheSide, response: StoredResponse, why: Forwarded): StoredAnswer {
     side.cacheOutcome = 'collapsed'
     const status = forwardedStatus(side.cacheName, { why, stored: false, collapsed: true })
-    return this.give(side, response, { conditions: readConditions(side.request), now: this.clock(), status })
+    return this.give(side, response, { conditions: readConditions(side.request), now: this.clock(), status, validators: null })
   }
 
   /** What is kept goes out stale, and is asked about. */
@@ -338,12 +334,7 @@ function rangeOf(conditions: Conditions | null): string | null {
 /** Of an answer of which only some is kept, if that is enough for this request. */
 function partsFor(kept: readonly StoredResponse[] | null, request: RequestHead, clock: () => number): StoredResponse | null {
   const parts = kept === null ? null : selectVariant(kept, request)
-  const conditions = parts === null ? null : readConditions(request)
-  if (parts === null || conditions === null || conditions.range === null) return null
-  const now = clock()
-  if (isUnchanged(conditions, parts, now)) return parts
-  const wanted = wantedRange(conditions, parts.length, parts, now)
-  return wanted === 'none' || (wanted !== 'all' && parts.pieces!.covers(wanted.from, wanted.to)) ? parts : null
+  return parts !== null && hasEnough(parts, readConditions(request), clock()) ? parts : null
 }
 
 /** One that will have the answer to this request, as far as is known. */

@@ -3,9 +3,10 @@
  * of the whole. Once all are here they become an answer like others. What is older than what is kept puts nothing out.
  */
 import { BodySource } from './body-source.ts'
-import { strongValidator } from './conditions.ts'
+import { type Conditions, isUnchanged, strongValidator, wantedRange } from './conditions.ts'
 import { isSameVariant, type MemoryStore } from './memory-store.ts'
 import { Pieces } from './pieces.ts'
+import { tagsOf } from './purge.ts'
 import { linesOfWhole, updatedLines } from './stored-lines.ts'
 import { makeHead, StoredResponse } from './stored-response.ts'
 
@@ -22,6 +23,16 @@ const TURN_BYTES = 1024 ** 2
 /** What is kept of the same whole, if that is one of those parts. */
 export function isOfSame(parts: StoredResponse, part: Pick<StoredResponse, 'etag' | 'lastModified' | 'date'>, length: number): boolean {
   return parts.length === length && strongValidator(parts) === strongValidator(part)
+}
+
+/** Of an answer of which only some is kept: whether that is all that a request under these conditions is sent. */
+export function hasEnough(response: StoredResponse, conditions: Conditions | null, now: number): boolean {
+  const { pieces, length } = response
+  if (pieces === null) return true
+  if (conditions === null || conditions.range === null) return false
+  if (isUnchanged(conditions, response, now)) return true
+  const wanted = wantedRange(conditions, length, response, now)
+  return wanted === 'none' || (wanted !== 'all' && pieces.covers(wanted.from, wanted.to))
 }
 
 /** `part`: whole by itself. */
@@ -54,10 +65,12 @@ function linesFor(part: StoredResponse, known: StoredResponse | null): string {
 function withPieces(head: StoredResponse, known: StoredResponse | null, lines: string, pieces: Pieces): StoredResponse {
   const { freshness } = head
   const lastModified = Number.isNaN(freshness.lastModified) ? (known?.lastModified ?? Number.NaN) : freshness.lastModified
+  // As with its lines: what this one did not tell anew was told before.
+  const tags = head === known ? known.tags : tagsOf(makeHead(200, lines, pieces.length))
   const made = new StoredResponse({
     ...head,
     ...empty(),
-    ...{ status: 200, lines, freshness: { ...freshness, lastModified }, length: pieces.length },
+    ...{ status: 200, lines, tags, freshness: { ...freshness, lastModified }, length: pieces.length },
     ...{ part: null, pieces },
   })
   made.hits = known?.hits ?? 0

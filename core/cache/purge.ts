@@ -1,4 +1,5 @@
 /** What is to leave a cache: one URL, a host, what begins so, what carries a tag, or all. Pure. */
+import type { ResponseHead } from '../net/http1/head.ts'
 
 export type Purge = { /** It stays, and is stale. */ readonly soft: boolean } & (
   | { readonly kind: 'url'; readonly url: string }
@@ -36,6 +37,10 @@ const MOST_TAGS = 64
 const MOST_TAG_LENGTH = 256
 
 /** `Cache-Tag: a, b`, `Surrogate-Key: a b`. */
+export function tagsOf(head: Pick<ResponseHead, 'get'>): readonly string[] {
+  return readTags(head.get('cache-tag'), head.get('surrogate-key'))
+}
+
 export function readTags(cacheTag: string | null, surrogateKey: string | null): readonly string[] {
   if (cacheTag === null && surrogateKey === null) return NONE
   const tags = new Set<string>()

@@ -10,16 +10,16 @@ import { BodySource } from './body-source.ts'
 import type { CachePoint } from './cache-point.ts'
 import type { CacheSide, Caching } from './cache-side.ts'
 import { type Forwarded, forwardedStatus } from './cache-status.ts'
-import { type Conditions, type ContentRange, readContentRange, strongValidator } from './conditions.ts'
+import { type Conditions, type ContentRange, readConditions, readContentRange, strongValidator, type Validators } from './conditions.ts'
 import { hasCredentials } from './credentials.ts'
 import type { Flight, Waiter } from './flight.ts'
 import { type Freshness, readFreshness } from './freshness.ts'
 import { parseHttpDate } from './http-dates.ts'
-import { isOfSame } from './joined-parts.ts'
+import { hasEnough, isOfSame } from './joined-parts.ts'
 import { markOf } from './key.ts'
 import { selectVariant } from './memory-store.ts'
 import { MOST_PIECES } from './pieces.ts'
-import { readTags } from './purge.ts'
+import { tagsOf } from './purge.ts'
 import { type Refusal, refusalOf } from './storable.ts'
 import { linesToKeep, updatedLines } from './stored-lines.ts'
 import { makeHead, StoredResponse } from './stored-response.ts'
@@ -249,7 +249,7 @@ export class Turn implements Caching, Waiter {
       variant: variantOf(vary, asked!),
       status: head.status,
       etag: head.get('etag'),
-      tags: readTags(head.get('cache-tag'), head.get('surrogate-key')),
+      tags: tagsOf(head),
       isForAll: directives.isPublic || directives.mustRevalidate || directives.sMaxage >= 0,
       body: new BodySource(length > this.#point.cache.objectBytes ? 0 : length),
     })
@@ -272,15 +272,18 @@ export class Turn implements Caching, Waiter {
       else this.#point.cache.drop(checked)
     }
     this.#close()
-    if (staysForOthers) flight.confirm(renewed, (request) => variantOf(renewed.vary, request) === renewed.variant)
+    if (staysForOthers) flight.confirm(renewed, (request) => this.#isFor(request, renewed))
     else flight.refuse(true)
-    return this.#give(side, renewed, status)
+    // What this client asks was held against what was kept, and of parts no more than that has to be there.
+    return this.#give(side, renewed, status, checked.pieces === null ? null : checked)
   }
 
   #renewed(checked: StoredResponse, head: ResponseHead, now: number): StoredResponse {
     const lines = updatedLines(checked.lines, head, new Date(now).toUTCString())
-    const freshness = readFreshness(makeHead(checked.status, lines, checked.length), this.#askedAt, now, this.#point.rules)
-    const { key, url, vary, variant, status, etag, tags, body, length, pieces } = checked
+    const renewedHead = makeHead(checked.status, lines, checked.length)
+    const freshness = readFreshness(renewedHead, this.#askedAt, now, this.#point.rules)
+    const { key, url, vary, variant, status, etag, body, length, pieces } = checked
+    const tags = tagsOf(renewedHead)
     const { directives } = freshness
     const isForAll = directives.isPublic || directives.mustRevalidate || directives.sMaxage >= 0
     const renewed = new StoredResponse({ key, url, vary, variant, status, lines, freshness, etag, tags, isForAll, body, length, pieces })
@@ -301,8 +304,12 @@ export class Turn implements Caching, Waiter {
     const said = this.#forwarded(side, { ...(side.isLocal ? {} : { status }), stored: false, detail: 'stale-if-error' })
     side.cacheOutcome = 'stale'
     this.#close()
-    flight.confirm(checked, (request) => variantOf(checked.vary, request) === checked.variant)
+    flight.confirm(checked, (request) => this.#isFor(request, checked))
     return this.#give(side, checked, said)
+  }
+
+  #isFor(request: RequestHead, response: StoredResponse): boolean {
+    return variantOf(response.vary, request) === response.variant && hasEnough(response, readConditions(request), this.#point.clock())
   }
 
   /** An answer of the proxy's own. After an error somebody else may try; what a hook said holds for who was asked about. */
@@ -342,8 +349,8 @@ export class Turn implements Caching, Waiter {
     return null
   }
 
-  #give(side: CacheSide, response: StoredResponse, status: string): StoredAnswer {
-    return this.#point.give(side, response, { conditions: this.#parts.conditions, now: this.#point.clock(), status })
+  #give(side: CacheSide, response: StoredResponse, status: string, validators: Validators | null = null): StoredAnswer {
+    return this.#point.give(side, response, { conditions: this.#parts.conditions, now: this.#point.clock(), status, validators })
   }
 
   #tell(side: CacheSide, head: ResponseHead): void {

@@ -229,6 +229,77 @@ test('equal ranges that are asked for at once are fetched once, others beside th
   assert.is(cached.asked, 2)
 })
 
+test('who waits for what is asked about, and wants bytes that are not there, asks for them', async () => {
+  const open: (() => void)[] = []
+  let isOpen = true
+  const body = { text: LETTERS, lines: ['ETag: "1"'] }
+  const respond = rangesOf(() => body)
+  await using cached = await startCached(
+    async (request) => {
+      if (!isOpen) await new Promise<void>((resolve) => open.push(resolve))
+      return respond(request)
+    },
+    { partial: true },
+  )
+  await cached.get('/', ['Range: bytes=0-4'])
+  cached.pass(61)
+  isOpen = false
+  using first = await cached.proxy.connect()
+  using second = await cached.proxy.connect()
+  // It has them: of what is kept that much is known.
+  first.send(requestOf('/', ['Range: bytes=10-14', 'If-None-Match: "1"']))
+  await cached.origin.request(2)
+  second.send(requestOf('/', ['Range: bytes=10-14']))
+  await cached.proxy.settled()
+  isOpen = true
+  for (const go of open) go()
+  assert.is((await first.response()).status, 304)
+  const { status: code, text } = await second.response()
+  assert.equal([code, text], [206, 'klmno'])
+})
+
+test('a 304 that tells another date than before does not take bytes from who was answered by that date', async () => {
+  const before = 'Thu, 01 Jan 2015 00:00:00 GMT'
+  let modified = before
+  await using cached = await startCached(
+    ({ headers }) => {
+      const lines = ['Cache-Control: max-age=60', 'ETag: "1"', `Last-Modified: ${modified}`]
+      if (headers['if-none-match'] !== undefined) return `HTTP/1.1 304 Not Modified\r\n${lines.join('\r\n')}\r\n\r\n`
+      return answer('abcde', 206, [...lines, 'Content-Range: bytes 0-4/26'])
+    },
+    { partial: true },
+  )
+  for (const lines of [
+    ['Range: bytes=1-2', `If-Range: ${before}`],
+    ['Range: bytes=10-12', `If-Modified-Since: ${before}`],
+  ]) {
+    modified = before
+    await cached.proxy.caches.of(null)[0]!.purge({ kind: 'all', soft: false }, assert.unreachable)
+    await cached.get('/', ['Range: bytes=0-4'])
+    cached.pass(61)
+    modified = 'Thu, 01 Jan 2016 00:00:00 GMT'
+    const { status: code, text } = await cached.get('/', lines)
+    assert.equal([code, text], lines.length === 2 && lines[1]!.startsWith('If-Range') ? [206, 'bc'] : [304, ''])
+  }
+})
+
+test('tags that a part or a 304 does not tell anew stay, and those that it tells count', async () => {
+  await using p = await startParts(['ETag: "1"', 'Cache-Tag: a'])
+  await p.part('0-9')
+  p.body.lines = ['ETag: "1"']
+  assert.match(await p.part('10-19', ['If-Range: "1"']), /stored$/)
+  const [cache] = p.cached.proxy.caches.of(null)
+  p.cached.pass(61)
+  p.body.lines = ['ETag: "1"', 'Cache-Tag: b']
+  assert.match(await p.part('2-3'), /fwd-status=304; stored$/)
+  assert.is(await cache!.purge({ kind: 'tag', tag: 'a', soft: false }, assert.unreachable), 0)
+  assert.is(await cache!.purge({ kind: 'tag', tag: 'b', soft: false }, assert.unreachable), 1)
+  await p.part('0-9')
+  p.body.lines = ['ETag: "1"']
+  assert.match(await p.part('10-19', ['If-Range: "1"']), /stored$/)
+  assert.is(await cache!.purge({ kind: 'tag', tag: 'b', soft: false }, assert.unreachable), 1)
+})
+
 test('with compress on the way parts are of the answer as it came, and say that others may get it coded', async () => {
   await using p = await startParts(['ETag: "1"', 'Content-Type: text/plain'], { inner: [compress({ minSize: '1b' })] })
   await p.part('0-9', ['Accept-Encoding: gzip'])

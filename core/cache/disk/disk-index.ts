@@ -184,13 +184,15 @@ export class DiskIndex {
 
   /** The same body, with another head. False: it is not there any more. */
   renew(
-    { file, born, lifetime, checksum, head }: Pick<NewRow, 'file' | 'born' | 'lifetime' | 'checksum' | 'head'>,
+    { file, born, lifetime, checksum, head, tags }: Pick<NewRow, 'file' | 'born' | 'lifetime' | 'checksum' | 'head' | 'tags'>,
     key: Uint8Array,
   ): boolean {
     const { changes } = this.#run(
       'UPDATE objects SET born = ?, lifetime = ?, purged = NULL, checksum = ?, head = ? WHERE key = ? AND file = ?',
       ...[born, lifetime, checksum, head, key, file],
     )
+    // Those that it had before find it, too.
+    for (const tag of tags) this.#run('INSERT OR IGNORE INTO tags SELECT ?, id FROM objects WHERE key = ? AND file = ?', tag, key, file)
     return changes > 0
   }
 

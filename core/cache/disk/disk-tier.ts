@@ -248,7 +248,7 @@ export class DiskTier implements Tier {
     let isThere = false
     this.#writes.mayMake(
       (index) => {
-        isThere = index.renew({ file, born, lifetime, head, checksum }, key)
+        isThere = index.renew({ file, born, lifetime, head, checksum, tags: response.tags }, key)
         return []
       },
       (isMade) => {
