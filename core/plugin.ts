@@ -233,10 +233,13 @@ export interface HttpHooks extends ConnectionHooks {
   onError?(error: { readonly code: string; readonly status: number; readonly detail: string }, req: RequestView): Answer<Reply>
 }
 
-/** One store for all workers, apart for each plugin. Text keys up to 512 characters, text values up to 64 KiB. Gone when the proxy ends. */
+/**
+ * One store for all workers, apart for each plugin, which has a share of its own (`kvMemory`): what others keep takes no room from it. Text keys up to
+ * 512 characters, text values up to 64 KiB. Gone when the proxy ends.
+ */
 export interface Kv {
   get(key: string): Promise<string | null>
-  /** `ttl`: it is gone after so long; without it, when the store needs room (the entry used longest ago goes first). */
+  /** `ttl`: it is gone after so long; with or without it, when the plugin's share needs room (the entry used longest ago goes first). */
   set(key: string, value: string, options?: { readonly ttl?: Duration | undefined }): Promise<void>
   delete(key: string): Promise<boolean>
   /** Adds to a whole number, which begins at 0; `ttl` counts from the first. Returns the sum. */
@@ -261,6 +264,11 @@ export interface UseOptions {
   readonly deadline?: Duration | undefined
   /** Default `64mb`. */
   readonly memory?: Size | undefined
+  /**
+   * With the grant `kv`: what the plugin may keep there, keys and values and 200 bytes for each, over all workers. When it is spent, what it used
+   * longest ago goes. From `256kb`, all plugins together `1gb`; the most that one of its uses is given counts. Default `16mb`.
+   */
+  readonly kvMemory?: Size | undefined
   /** Default: `worker`, and `process` for a plugin of `node_modules`. */
   readonly isolation?: 'worker' | 'process' | undefined
   /** When the plugin fails: `deny` (the default) answers 500, `continue` goes on without it. */

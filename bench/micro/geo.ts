@@ -75,7 +75,16 @@ const sandbox = new Sandbox({
 try {
   const file = join(folder, 'plugin.ts')
   writeFileSync(file, guest)
-  const use = { key: 'bench', grant: [], timeoutMs: 50, deadlineMs: 1000, memoryMb: 64, isolation: 'worker', onFailure: 'deny' } as const
+  const use = {
+    key: 'bench',
+    grant: [],
+    timeoutMs: 50,
+    deadlineMs: 1000,
+    memoryMb: 64,
+    kvBytes: null,
+    isolation: 'worker',
+    onFailure: 'deny',
+  } as const
   await sandbox.load([{ ...use, source: await bundlePlugin(file), options: { text: lines.join('\n'), addresses } }])
   await new Promise((resolve) => setTimeout(resolve, 100))
 } finally {

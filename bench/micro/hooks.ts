@@ -55,7 +55,7 @@ export default definePlugin({ name: 'p${files}', permissions: ${JSON.stringify(g
   )
   const limits = { timeoutMs: 50, deadlineMs: 5000, memoryMb: 64 }
   const source = await bundlePlugin(file)
-  const [hook] = await sandbox.load([{ source, key: file, options: {}, grant, isolation, onFailure: 'deny', ...limits }])
+  const [hook] = await sandbox.load([{ source, kvBytes: null, key: file, options: {}, grant, isolation, onFailure: 'deny', ...limits }])
   return hook!
 }
 

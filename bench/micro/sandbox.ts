@@ -72,7 +72,7 @@ const source = await bundlePlugin(file)
 const sandbox = new Sandbox({ observer })
 const options = { agents: ['evilbot', 'badbot'] }
 const [hook] = await sandbox.load([
-  { source, key: 'bench', options, grant: [], timeoutMs: 50, deadlineMs: 1000, memoryMb: 64, isolation, onFailure: 'deny' },
+  { source, key: 'bench', options, grant: [], timeoutMs: 50, deadlineMs: 1000, memoryMb: 64, kvBytes: null, isolation, onFailure: 'deny' },
 ])
 
 /** A turn as under load: requests that came in and responses that came in, gathered together. */

@@ -1,44 +1,58 @@
 /**
- * The store itself, in this process: every operation is one step, so sums are exact whoever asks. What is used least goes when the
- * budget of bytes is spent.
+ * The store itself, in this process: every operation is one step, so sums are exact whoever asks. Each plugin has a share of its own: whatever one
+ * of them keeps, nothing of the others goes for it.
  */
-import { LRUCache } from 'lru-cache'
 import { monotonicMs } from '../clock.ts'
+import { KV_SHARE_BYTES, type KvUsage } from './kv-shares.ts'
+import { KvSpace } from './kv-space.ts'
 import type { KvOperation, KvOutcome, KvStore, KvValue } from './kv-store.ts'
 
-const BUDGET_BYTES = 64 * 1024 * 1024
-/** What an entry costs beside its text. */
-const ENTRY_BYTES = 200
-/** Entries whose time is over are looked for at most so often, and only when there is no room. */
-const PURGE_MS = 1000
+/** What a space costs beside its entries. */
+const SPACE_BYTES = 4096
 
 export interface LocalKvOptions {
-  readonly budgetBytes?: number
+  /** Of each plugin, as long as nobody has said what they may keep; and of all together that no plan names any more. */
+  readonly shareBytes?: number
   /** Milliseconds. */
   readonly now?: () => number
 }
 
 export class LocalKvStore implements KvStore {
-  readonly #entries: LRUCache<string, string>
-  readonly #budget: number
+  /** Of those that no plan names, who left first stands before who left later. */
+  readonly #spaces = new Map<string, KvSpace>()
+  readonly #shareBytes: number
   readonly #now: () => number
-  #purgedAt = Number.NEGATIVE_INFINITY
+  /** Null: nobody has said. */
+  #shares: ReadonlyMap<string, number> | null = null
 
-  constructor({ budgetBytes = BUDGET_BYTES, now = monotonicMs }: LocalKvOptions = {}) {
-    this.#budget = budgetBytes
+  constructor({ shareBytes = KV_SHARE_BYTES, now = monotonicMs }: LocalKvOptions = {}) {
+    this.#shareBytes = shareBytes
     this.#now = now
-    this.#entries = new LRUCache({
-      maxSize: budgetBytes,
-      sizeCalculation: (value, key) => sizeOf(key, value),
-      // A beginning at 0 is none to it.
-      perf: { now: () => now() + 1 },
-      ttlResolution: 0,
-    })
   }
 
-  /** Bytes that are taken, by estimate. */
-  get size(): number {
-    return this.#entries.calculatedSize
+  /**
+   * What each plugin may keep from now on, by its name. What others have kept stays for the case that they come back, as far as one share is enough
+   * for all of them.
+   */
+  allot(shares: ReadonlyMap<string, number>): void {
+    for (const [name, space] of [...this.#spaces]) {
+      const share = shares.get(name)
+      space.share = share ?? this.#shareBytes
+      const isLeaving = share === undefined && this.#shares?.has(name) !== false
+      if (!isLeaving) continue
+      this.#spaces.delete(name)
+      this.#spaces.set(name, space)
+    }
+    this.#shares = shares
+    this.#boundOthers()
+  }
+
+  /** Of the plugins that have a share, in their order. */
+  get usage(): readonly KvUsage[] {
+    return [...(this.#shares ?? [])].map(([plugin, maxBytes]) => {
+      const { bytes = 0, keys = 0, evictions = 0 } = this.#spaces.get(plugin) ?? {}
+      return { plugin, bytes, maxBytes, keys, evictions }
+    })
   }
 
   async perform(operation: KvOperation): Promise<KvValue> {
@@ -57,33 +71,30 @@ export class LocalKvStore implements KvStore {
   }
 
   /** All that a space holds. */
-  contents(space: string): Record<string, string> {
-    const start = nameOf(space, '')
-    const entries = [...this.#entries.rentries()].map(([name = '', value = '']) => [name, value] as const)
-    return Object.fromEntries(entries.filter(([name]) => name.startsWith(start)).map(([name, value]) => [name.slice(start.length), value]))
+  contents(name: string): Record<string, string> {
+    return this.#spaces.get(name)?.contents() ?? {}
   }
 
   /** The spaces that hold something. */
   spaces(): string[] {
-    return [...new Set([...this.#entries.rkeys()].map((name = '') => name.slice(0, name.indexOf('\0'))))]
+    return [...this.#spaces].flatMap(([name, { keys }]) => (keys > 0 ? [name] : []))
   }
 
   #run(operation: KvOperation): KvValue {
-    const name = nameOf(operation.space, operation.key)
+    const space = this.#spaces.get(operation.space)
     switch (operation.kind) {
       case 'get':
-        return this.#entries.get(name) ?? null
+        return space?.get(operation.key) ?? null
       case 'set':
-        this.#set(name, operation.value, operation.ttlMs)
+        this.#set(operation)
         return null
       case 'delete':
-        // One whose time is over was not there.
-        return this.#entries.has(name) && this.#entries.delete(name)
+        return space?.delete(operation.key) ?? false
       case 'incr':
-        return this.#add(name, operation)
+        return this.#add(operation, space)
       case 'compareAndSet':
-        if ((this.#entries.get(name) ?? null) !== operation.expected) return false
-        this.#set(name, operation.value, operation.ttlMs)
+        if ((space?.get(operation.key) ?? null) !== operation.expected) return false
+        this.#set(operation)
         return true
       default:
         operation satisfies never
@@ -91,38 +102,35 @@ export class LocalKvStore implements KvStore {
     }
   }
 
-  #add(name: string, { key, by, ttlMs }: KvOperation & { kind: 'incr' }): number {
-    const before = this.#entries.get(name)
-    if (before !== undefined && !/^-?\d{1,16}$/.test(before))
+  #add({ space: name, key, by, ttlMs }: KvOperation & { kind: 'incr' }, space: KvSpace | undefined): number {
+    const before = space?.get(key) ?? null
+    if (before !== null && !/^-?\d{1,16}$/.test(before))
       throw new Error(`kv.incr: the value of ${JSON.stringify(key)} is not a whole number`)
     const sum = Number(before ?? 0) + by
     if (!Number.isSafeInteger(sum)) throw new Error(`kv.incr: the sum of ${JSON.stringify(key)} is too large to be exact`)
-    if (before === undefined) this.#set(name, String(sum), ttlMs)
-    else this.#entries.set(name, String(sum), { noUpdateTTL: true })
+    if (before === null) this.#set({ space: name, key, value: String(sum), ttlMs })
+    else space!.change(key, String(sum))
     return sum
   }
 
-  #set(name: string, value: string, ttlMs: number): void {
-    const size = sizeOf(name, value)
-    if (size > this.#budget) throw new Error('the value is larger than the whole store')
-    if (this.#entries.calculatedSize + size > this.#budget) this.#purge()
-    this.#entries.set(name, value, { ttl: ttlMs })
+  #set({ space: name, key, value, ttlMs }: Pick<KvOperation & { kind: 'set' }, 'space' | 'key' | 'value' | 'ttlMs'>): void {
+    let space = this.#spaces.get(name)
+    if (space === undefined) {
+      space = new KvSpace(this.#shares?.get(name) ?? this.#shareBytes, this.#now)
+      this.#spaces.set(name, space)
+    }
+    space.set(key, value, ttlMs)
+    if (this.#shares?.has(name) === false) this.#boundOthers()
   }
 
-  /** What is over is to go before what is merely old. */
-  #purge(): void {
-    const now = this.#now()
-    if (now - this.#purgedAt < PURGE_MS) return
-    this.#purgedAt = now
-    this.#entries.purgeStale()
+  /** Of plugins without a share, as those of a plan that is prepared or drained: who left first goes first, but not the last of them. */
+  #boundOthers(): void {
+    const others = [...this.#spaces].filter(([name]) => !this.#shares!.has(name))
+    let bytes = others.reduce((sum, [, space]) => sum + space.bytes + SPACE_BYTES, 0)
+    while (others.length > 1 && bytes > this.#shareBytes) {
+      const [name, space] = others.shift()!
+      this.#spaces.delete(name)
+      bytes -= space.bytes + SPACE_BYTES
+    }
   }
-}
-
-/** Names of plugins hold no NUL. */
-function nameOf(space: string, key: string): string {
-  return `${space}\0${key}`
-}
-
-function sizeOf(name: string, value: string): number {
-  return ENTRY_BYTES + Buffer.byteLength(name) + Buffer.byteLength(value)
 }

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { createCapabilities } from '../capability/capabilities.ts'
+import { kvShares, MOST_KV_BYTES } from '../capability/kv-shares.ts'
 import { LocalKvStore } from '../capability/local-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
 import { routeId } from '../config/flat-routes.ts'
@@ -13,6 +14,7 @@ import type { LocatedConfig } from '../config/located.ts'
 import { nearest } from '../config/nearest.ts'
 import { formatPath, type Path, valuesAlong } from '../config/positions.ts'
 import { errorProblem, type Place, type Problem, placeIn, wholeFile } from '../config/problems.ts'
+import { sizeText } from '../config/units.ts'
 import type { Observer } from '../events.ts'
 import type { Config, HttpRoute, List } from '../index.ts'
 import { type ConnectionUses, connectionUses, isPlugin, keyedUses, type PluginUseConfig, pluginUses } from '../plan/uses.ts'
@@ -90,7 +92,22 @@ export async function checkUses({ bundle, located, onUse }: PluginCheck): Promis
     uses.push({ ...facts, where: name })
   }
   await eachUse(config, bundle, see, onUse)
+  const overdrawn = firstOverdrawn(uses)
+  if (overdrawn !== null) {
+    const { key, name, where } = overdrawn
+    const words = new Words({ located, path: paths.get(key) ?? [], name })
+    problems.push(errorProblem(`plugin ${name}: ${KV_OVERDRAWN}`, words.kvPlace(), where))
+  }
   return { problems, uses }
+}
+
+const KV_OVERDRAWN = `with it plugins may keep more than ${sizeText(MOST_KV_BYTES)} in kv, which is memory of the supervisor: give some of them less, { kvMemory: '4mb' }`
+
+/** The first whose share is too much beside those before it. */
+function firstOverdrawn(uses: readonly CheckedUse[]): CheckedUse | null {
+  const sum = (first: readonly CheckedUse[]): number => [...kvShares(first).values()].reduce((all, bytes) => all + bytes, 0)
+  if (sum(uses) <= MOST_KV_BYTES) return null
+  return uses.find((_, i) => sum(uses.slice(0, i + 1)) > MOST_KV_BYTES)!
 }
 
 const CONNECTION_HOOKS = ['onConnection', 'onClientHello', 'onData']
@@ -172,9 +189,18 @@ class Words {
   }
 
   grantPlace(): Place {
+    return this.#placeOf('grant')
+  }
+
+  kvPlace(): Place {
+    return this.#placeOf('kvMemory', 'grant')
+  }
+
+  /** Of the first of these options that is there. */
+  #placeOf(...options: readonly string[]): Place {
     const { located, path } = this.#use
     const has = (steps: Path): boolean => valuesAlong(located.config, steps).at(-1) !== undefined
-    return located.placeOf([[...path, 'use', 'grant'], [...path, 'use'], path].find(has) ?? path)
+    return located.placeOf([...options.map((option) => [...path, 'use', option]), [...path, 'use'], path].find(has) ?? path)
   }
 
   ofError(error: unknown): Problem[] {

@@ -4,6 +4,7 @@ import type { Whole } from '../check/whole.ts'
 import type { Counts } from '../config/facts.ts'
 import { type FormatOptions, formatFrame, formatProblems, type Problem } from '../config/problems.ts'
 import type { Scope } from '../config/scopes.ts'
+import { sizeText } from '../config/units.ts'
 import { fullName } from '../sandbox/roster.ts'
 
 export interface Verdict {
@@ -44,7 +45,8 @@ export function textOf({ problems }: Whole, options: FormatOptions): string {
 /** A line for each use of a plugin: what it is, where, and what it may do. Empty without plugins. */
 export function usesOf({ uses }: Whole): string {
   const rows = uses.map((use) => {
-    const granted = use.grant.length === 0 ? 'no grants' : `granted ${use.grant.join(', ')}`
+    const grants = use.grant.map((grant) => (grant === 'kv' && use.kvBytes !== null ? `kv up to ${sizeText(use.kvBytes)}` : grant))
+    const granted = grants.length === 0 ? 'no grants' : `granted ${grants.join(', ')}`
     return [fullName(use), use.where, `in a ${use.isolation}`, use.hooks.join(', ') || 'no hooks', granted]
   })
   return tableOf(rows)

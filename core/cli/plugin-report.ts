@@ -1,4 +1,5 @@
 /** What is told of the plugins of a running proxy: a line when one is loaded, and all of it for `/api/plugins` and `sluice status`. Pure. */
+import type { KvUsage } from '../capability/kv-shares.ts'
 import type { PluginCounts } from '../observe/metrics.ts'
 import { fullName, type PluginState, type UseSummary } from '../sandbox/roster.ts'
 
@@ -40,10 +41,11 @@ export interface PluginNews {
   /** Workers that each made end, by name; and the sources that run in processes since. */
   readonly crashes: Readonly<Record<string, number>>
   readonly moved: ReadonlySet<string>
+  readonly kv: readonly KvUsage[]
 }
 
 /** The shape is part of the contract (README.md): fields are added, never changed. */
-export function reportPlugins(plugins: readonly UseSummary[], { workers, counts, crashes, moved }: PluginNews): unknown[] {
+export function reportPlugins(plugins: readonly UseSummary[], { workers, counts, crashes, moved, kv }: PluginNews): unknown[] {
   return byPlugin(plugins).map(({ first, uses, hooks, grants, sees }) => {
     const { id, name, file } = first
     const states = workers.flatMap(({ slot, plugins: own }) => own.filter((one) => one.id === id).map((state) => ({ slot, ...state })))
@@ -52,8 +54,8 @@ export function reportPlugins(plugins: readonly UseSummary[], { workers, counts,
     return {
       ...{ name, package: first.package?.name ?? null, version: first.package?.version ?? null, file },
       ...{ isolation: first.isolation, engine: engineOf(states, first), hooks, grants, sees },
-      uses: uses.map(({ key, hooks, grant, timeoutMs, deadlineMs, memoryMb, onFailure }) => {
-        return { key, hooks, grants: grant, limits: { timeoutMs, deadlineMs, memoryMb, onFailure } }
+      uses: uses.map(({ key, hooks, grant, timeoutMs, deadlineMs, memoryMb, kvBytes, onFailure }) => {
+        return { key, hooks, grants: grant, limits: { timeoutMs, deadlineMs, memoryMb, kvBytes, onFailure } }
       }),
       calls: count.calls,
       crossings: count.crossings,
@@ -63,8 +65,17 @@ export function reportPlugins(plugins: readonly UseSummary[], { workers, counts,
       restarts: states.reduce((sum, { restarts }) => sum + restarts, 0),
       workerCrashes: crashes[name] ?? 0,
       movedToProcess: moved.has(id),
+      kv: kvOf(name, kv),
     }
   })
+}
+
+/** Null: it was not granted. */
+function kvOf(name: string, kv: readonly KvUsage[]): Omit<KvUsage, 'plugin'> | null {
+  const usage = kv.find(({ plugin }) => plugin === name)
+  if (usage === undefined) return null
+  const { plugin: _, ...figures } = usage
+  return figures
 }
 
 /** `geo (sluice-plugin-geo 2.1.0)`, each once. */

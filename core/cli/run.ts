@@ -273,7 +273,7 @@ class Program {
     const supervisor = this.#supervisor
     await supervisor.collect(scrapeMs)
     const { crashes, moved } = supervisor.culprits
-    const news = { workers: supervisor.workers, counts: this.#metrics.plugins(), crashes, moved }
+    const news = { workers: supervisor.workers, counts: this.#metrics.plugins(), crashes, moved, kv: supervisor.kvUsage }
     return reportPlugins(supervisor.summary?.plugins ?? [], news)
   }
 
@@ -314,6 +314,7 @@ class Program {
       connections: workers.reduce((sum, { connections }) => sum + connections, 0),
       listeners: this.#supervisor.describe(),
       plugins: pluginNames(this.#supervisor.summary?.plugins ?? []),
+      kv: this.#supervisor.kvUsage,
       upstreams,
       stores: [...this.#metrics.awayStores()].map(([store, away]) => `${store} is away in ${away} of ${workers.length} workers`),
       certificates: this.#certificates?.states ?? [],
@@ -333,6 +334,7 @@ class Program {
       loadedAt: this.#loadedAt.getTime() / 1000,
       memoryBytes: process.memoryUsage.rss(),
       pluginCrashes: this.#supervisor.culprits.crashes,
+      kv: this.#supervisor.kvUsage,
     }
   }
 

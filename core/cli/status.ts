@@ -16,12 +16,22 @@ export interface Status {
   readonly connections?: number
   readonly listeners?: readonly string[]
   readonly plugins?: readonly string[]
+  readonly kv?: readonly KvStatus[]
   readonly upstreams?: readonly string[]
   /** Those that are away. */
   readonly stores?: readonly string[]
   readonly certificates?: readonly CertificateStatus[]
   readonly lists?: readonly ListStatus[]
   readonly workers?: readonly WorkerStatus[]
+}
+
+/** Of a plugin that may keep something in kv. */
+export interface KvStatus {
+  readonly plugin?: string
+  readonly bytes?: number
+  readonly maxBytes?: number
+  readonly keys?: number
+  readonly evictions?: number
 }
 
 /** Of a block list that is fetched. */
@@ -73,6 +83,7 @@ export function formatStatus(status: Status, now: Date): string {
   if (connections !== undefined) rows.push(['connections', String(connections)])
   for (const [i, listener] of (status.listeners ?? []).entries()) rows.push([i === 0 ? 'listeners' : '', listener])
   for (const [i, plugin] of (status.plugins ?? []).entries()) rows.push([i === 0 ? 'plugins' : '', plugin])
+  for (const [i, one] of (status.kv ?? []).entries()) rows.push([i === 0 ? 'kv' : '', describeKv(one)])
   for (const [i, upstream] of (status.upstreams ?? []).entries()) rows.push([i === 0 ? 'upstreams' : '', upstream])
   for (const [i, store] of (status.stores ?? []).entries()) rows.push([i === 0 ? 'stores' : '', store])
   for (const [i, one] of (status.certificates ?? []).entries()) rows.push([i === 0 ? 'certificates' : '', describeCertificate(one)])
@@ -81,6 +92,13 @@ export function formatStatus(status: Status, now: Date): string {
   if (lastReload?.ok === false) blocks.push(lastReload.text)
   if (status.workers !== undefined && status.workers.length > 0) blocks.push(workerTable(status.workers))
   return `${blocks.join('\n\n')}\n`
+}
+
+/** `geo keeps 320 keys, 1.2 of 16 MB` */
+function describeKv({ plugin = '?', bytes = 0, maxBytes = 0, keys = 0, evictions = 0 }: KvStatus): string {
+  const megabytes = (size: number): string => String(Math.round((size / 1024 / 1024) * 10) / 10)
+  const gone = evictions === 0 ? '' : `; ${evictions} had to go for others`
+  return `${plugin} keeps ${keys} ${keys === 1 ? 'key' : 'keys'}, ${megabytes(bytes)} of ${megabytes(maxBytes)} MB${gone}`
 }
 
 /** `https://example.com/ads.txt fetched 2 h ago` */

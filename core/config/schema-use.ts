@@ -6,6 +6,7 @@ import { isObject, show } from './report.ts'
 import { BODY_HOOKS, tellBodyHook } from './schema-body-hook.ts'
 import { policyUse } from './schema-policies.ts'
 import { chosen, duration, list, made, object, oneOf, refused, type Schema, size, textThat, wordsOf, wrong } from './schema-values.ts'
+import { parseSize } from './units.ts'
 
 /** Asked by listeners of both kinds. */
 const LOG_HOOK = 'onLog'
@@ -41,13 +42,27 @@ const permission = textThat((written) => {
   return `no such permission: ${show(written)}; there are ${permissionNames}`
 })
 
-const useOptions = object({
+/** The longest entry takes half of it. */
+const LEAST_KV = '256kb'
+const kvMemory = chosen((value) => {
+  const bytes = typeof value === 'string' ? parseSize(value) : null
+  return bytes !== null && bytes < parseSize(LEAST_KV)! ? refused(`takes ${LEAST_KV} or more: one value may have 64 KiB`) : size
+})
+const ungrantedKv = refused("it is for what is kept in kv, and kv is not granted: add 'kv' to the grant, or take kvMemory out")
+
+const useFields = {
   grant: list(permission),
   timeout: duration,
   deadline: duration,
   memory: size,
   isolation: oneOf('worker', 'process'),
   onFailure: oneOf('deny', 'continue'),
+}
+const useWithKv = object({ ...useFields, kvMemory })
+const useWithoutKv = object({ ...useFields, kvMemory: ungrantedKv })
+const useOptions = chosen((value) => {
+  const grant = isObject(value) ? value.grant : undefined
+  return Array.isArray(grant) && grant.includes('kv') ? useWithKv : useWithoutKv
 })
 
 const pluginOptions = telling((options, say) => {

@@ -128,6 +128,8 @@ export interface UseLimits {
   readonly timeoutMs: number
   readonly deadlineMs: number
   readonly memoryMb: number
+  /** What the plugin may keep in kv; null: it is not granted. */
+  readonly kvBytes: number | null
   readonly isolation: 'worker' | 'process'
   readonly onFailure: 'deny' | 'continue'
 }

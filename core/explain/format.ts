@@ -1,4 +1,5 @@
 /** An explanation as text for a terminal: what happens to the request from top to bottom, the place in the config beside each step. */
+import { sizeText } from '../config/units.ts'
 import type {
   AccessCheck,
   Explanation,
@@ -92,8 +93,8 @@ function useLines(use: readonly UseStep[], paint: Paint): string[] {
     if (!isAsked || sees === null || limits === null) return lines
     lines.push(...seenLines(sees, paint))
     const granted = grant.length === 0 ? 'no grants' : `granted ${grant.join(', ')}`
-    const { timeoutMs, deadlineMs, memoryMb, isolation, onFailure } = limits
-    const times = `${duration(timeoutMs)} a turn, ${duration(deadlineMs)} to answer, ${memoryMb} MB, in a ${isolation}`
+    const { timeoutMs, deadlineMs, memoryMb, kvBytes, isolation, onFailure } = limits
+    const times = `${duration(timeoutMs)} a turn, ${duration(deadlineMs)} to answer, ${memoryMb} MB, ${kvBytes === null ? '' : `${sizeText(kvBytes)} of kv, `}in a ${isolation}`
     lines.push(paint(DIM, `    ${release === null ? '' : `${release}; `}${granted}; ${times}; on failure: ${onFailure}`))
     return lines
   })

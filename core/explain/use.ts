@@ -46,8 +46,8 @@ export function useStep({ key, use, facts }: KnownUse, asked: AskedHead, place: 
     const step = { key, name: isInline ? key : use.name, kind: isInline ? 'inline' : 'plugin', place, hooks } as const
     return { ...step, release: null, isAsked: true, match: null, sees: null, grant: [], limits: null, policy: null }
   }
-  const { name, release, hooks, match, grant, timeoutMs, deadlineMs, memoryMb, isolation, onFailure } = facts
-  const limits = { timeoutMs, deadlineMs, memoryMb, isolation, onFailure }
+  const { name, release, hooks, match, grant, timeoutMs, deadlineMs, memoryMb, kvBytes, isolation, onFailure } = facts
+  const limits = { timeoutMs, deadlineMs, memoryMb, kvBytes, isolation, onFailure }
   const step = { key, name, release, kind: 'plugin', place } as const
   return { ...step, hooks, isAsked: facts.matches(head), match, sees: seenFields(facts, head), grant, limits, policy: null }
 }

@@ -3,6 +3,7 @@
  * counters never go back.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { KvUsage } from '../capability/kv-shares.ts'
 import { buckets, type Family, type FamilyKind, families, type SeriesDelta, slotsOf } from './counters.ts'
 
 export interface Snapshot {
@@ -23,6 +24,8 @@ export interface OwnMetrics {
   readonly memoryBytes: number
   /** Workers that each plugin made end. */
   readonly pluginCrashes: Readonly<Record<string, number>>
+  /** Of plugins that may keep something in kv. */
+  readonly kv: readonly KvUsage[]
 }
 
 /** Of all uses of a plugin in all workers, since the start. */
@@ -268,6 +271,13 @@ function registerOwn(registry: Registry, own: () => OwnMetrics): void {
     [],
     (metric, { loadedAt }) => metric.set(loadedAt),
   )
+  const kvGauge = (name: string, help: string, read: (usage: KvUsage) => number): void =>
+    gauge(name, help, ['plugin'], (metric, { kv }) => {
+      for (const usage of kv) metric.set({ plugin: usage.plugin }, read(usage))
+    })
+  kvGauge('plugin_kv_bytes', 'What a plugin keeps in kv.', ({ bytes }) => bytes)
+  kvGauge('plugin_kv_max_bytes', 'What it may keep there.', ({ maxBytes }) => maxBytes)
+  kvGauge('plugin_kv_keys', 'Keys that a plugin has in kv.', ({ keys }) => keys)
   const count = (name: string, help: string, label: string, read: (values: OwnMetrics) => Readonly<Record<string, number>>): void => {
     const collect = function (this: Counter): void {
       this.reset()
@@ -277,5 +287,8 @@ function registerOwn(registry: Registry, own: () => OwnMetrics): void {
   }
   count('worker_restarts_total', 'Workers replaced, by what ended them.', 'why', ({ restarts }) => restarts)
   count('plugin_worker_crashes_total', 'Workers that ended while code of a plugin ran.', 'plugin', ({ pluginCrashes }) => pluginCrashes)
+  count('plugin_kv_evictions_total', 'Entries of kv that went for others of their plugin.', 'plugin', ({ kv }) => {
+    return Object.fromEntries(kv.map(({ plugin, evictions }) => [plugin, evictions]))
+  })
   count('config_reloads_total', 'Reloads, by how they ended.', 'result', ({ reloads }) => reloads)
 }

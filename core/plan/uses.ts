@@ -32,6 +32,8 @@ export interface PluginUseConfig {
   readonly timeoutMs: number
   readonly deadlineMs: number
   readonly memoryMb: number
+  /** What the plugin may keep in kv; null: it is not granted. */
+  readonly kvBytes: number | null
   /** Null: what its source says. */
   readonly isolation: 'worker' | 'process' | null
   readonly onFailure: 'deny' | 'continue'
@@ -98,15 +100,17 @@ function eachRoute(listener: string, routes: List<HttpRoute>, see: (id: string, 
 }
 
 function withLimits(key: string, { name, plugin, options, use = {} }: PluginStub): PluginUseConfig {
+  const grant = use.grant ?? []
   return {
     key,
     name,
     plugin,
     options,
-    grant: use.grant ?? [],
+    grant,
     timeoutMs: parseDuration(use.timeout ?? '5ms')!,
     deadlineMs: parseDuration(use.deadline ?? '1s')!,
     memoryMb: Math.ceil(parseSize(use.memory ?? '64mb')! / 1024 ** 2),
+    kvBytes: grant.includes('kv') ? parseSize(use.kvMemory ?? '16mb') : null,
     isolation: use.isolation ?? null,
     onFailure: use.onFailure ?? 'deny',
   }

@@ -46,7 +46,7 @@ export class Crew {
   readonly #restarts: Restarts
   readonly #standIns = new StandIns()
   /** Of the plugins of all workers; it outlives each of them. */
-  readonly #kv = new LocalKvStore()
+  readonly kv = new LocalKvStore()
   readonly health = new HealthWatch<WorkerProcess>()
   readonly #tickets: TicketRotation
   readonly #counters: CountersFile
@@ -250,7 +250,7 @@ export class Crew {
         for (const entry of message.entries) events.log({ ...entry, fields: { ...entry.fields, worker: worker.slot } })
         return
       case 'kv':
-        return worker.answerKv(message.batch, this.#kv.performAll(message.operations))
+        return worker.answerKv(message.batch, this.kv.performAll(message.operations))
       case 'health':
         return this.health.heard(worker, message.verdicts, this.running)
       case 'invalidated':

@@ -4,6 +4,7 @@
  * commit point nothing has changed, after it nothing can fail.
  */
 import { type CacheAsk, type CacheTold, mergeTold } from '../cache/asks.ts'
+import { type KvUsage, kvShares } from '../capability/kv-shares.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Challenge, RecordChange } from '../listener/challenges.ts'
 import type { Recalled } from '../observe/recorder.ts'
@@ -127,6 +128,11 @@ export class Supervisor {
     return this.#crew.culprits
   }
 
+  /** What plugins keep in kv. */
+  get kvUsage(): readonly KvUsage[] {
+    return this.#crew.kv.usage
+  }
+
   get workers(): readonly WorkerProcess[] {
     return this.#crew.workers
   }
@@ -163,6 +169,7 @@ export class Supervisor {
   async commit(): Promise<void> {
     const committed = this.#committed
     if (committed === null) throw new PrepareError('nothing is prepared')
+    this.#crew.kv.allot(kvShares(this.#summary?.plugins ?? []))
     await this.#crew.each((worker) => worker.commit(committed.generation))
     await this.#crew.goUp()
   }
@@ -341,6 +348,7 @@ export class Supervisor {
     return (committed) => {
       this.#committed = committed
       this.#summary = summary
+      this.#crew.kv.allot(kvShares(summary.plugins))
       commit()
       return { added: sockets.added, close: sockets.commit() }
     }

@@ -20,6 +20,8 @@ export interface UseSummary {
   readonly timeoutMs: number
   readonly deadlineMs: number
   readonly memoryMb: number
+  /** What the plugin may keep in kv; null: it is not granted. */
+  readonly kvBytes: number | null
   readonly onFailure: 'deny' | 'continue'
 }
 
@@ -57,10 +59,10 @@ export function hooksOf(loaded: LoadedUse): string[] {
 }
 
 export function summarizeUse(use: PluginUse, loaded: LoadedUse): UseSummary {
-  const { key, source, isolation, grant, timeoutMs, deadlineMs, memoryMb, onFailure } = use
+  const { key, source, isolation, grant, timeoutMs, deadlineMs, memoryMb, kvBytes, onFailure } = use
   const { id, file } = source
   const { name, sees } = loaded.definition
-  const limits = { timeoutMs, deadlineMs, memoryMb, onFailure }
+  const limits = { timeoutMs, deadlineMs, memoryMb, kvBytes, onFailure }
   return { key, name, id, file, package: source.package, isolation, hooks: hooksOf(loaded), sees, grant, ...limits }
 }
 

@@ -36,6 +36,8 @@ export interface PluginUse {
   readonly timeoutMs: number
   readonly deadlineMs: number
   readonly memoryMb: number
+  /** What the plugin may keep in kv; null: it is not granted. The process that holds the store sees to it, so it is no part of the identity. */
+  readonly kvBytes: number | null
   readonly isolation: 'worker' | 'process'
   readonly onFailure: 'deny' | 'continue'
 }

@@ -3,6 +3,7 @@
  * clock. Grants and limits are the real ones.
  */
 import { createCapabilities } from '../capability/capabilities.ts'
+import { type KvUse, kvShares } from '../capability/kv-shares.ts'
 import { LocalKvStore } from '../capability/local-kv.ts'
 import type { Transport } from '../capability/transport.ts'
 import type { Capabilities } from '../sandbox/capabilities.ts'
@@ -42,6 +43,11 @@ export class SimulatedCapabilities implements Capabilities {
 
   perform(wish: Parameters<Capabilities['perform']>[0]): Promise<string> {
     return this.#capabilities.perform(this.#isAlone ? { ...wish, plugin: '' } : wish)
+  }
+
+  /** What plugins may keep by a plan that is taken into use. */
+  allot(uses: readonly KvUse[]): void {
+    this.#store.allot(kvShares(this.#isAlone ? uses.map((use) => ({ ...use, name: '' })) : uses))
   }
 
   /** What the test's stub said. */

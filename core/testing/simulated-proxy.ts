@@ -99,6 +99,7 @@ export class SimulatedProxy {
     this.#generation++
     this.#plan = prepared.plan
     this.#upstreams.use(prepared.plan)
+    this.#capabilities.allot(prepared.plugins)
     this.#proxy.commit(prepared)
   }
 

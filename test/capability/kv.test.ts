@@ -9,10 +9,10 @@ import { within } from '../support/deadline.ts'
 
 const get: KvOperation = { kind: 'get', space: 'tried', key: 'a' }
 
-function local(budgetBytes: number): KvRig & { readonly store: LocalKvStore } {
+function local(shareBytes: number): KvRig & { readonly store: LocalKvStore } {
   let now = 0
   return {
-    store: new LocalKvStore({ budgetBytes, now: () => now }),
+    store: new LocalKvStore({ shareBytes, now: () => now }),
     advance: (ms) => {
       now += ms
     },
@@ -20,8 +20,8 @@ function local(budgetBytes: number): KvRig & { readonly store: LocalKvStore } {
 }
 
 /** What crosses is copied, as between processes, and arrives later. */
-function remote(budgetBytes: number): KvRig {
-  const { store: far, advance } = local(budgetBytes)
+function remote(shareBytes: number): KvRig {
+  const { store: far, advance } = local(shareBytes)
   const store = new RemoteKvStore({
     send(batch, operations) {
       const arrived = structuredClone(operations)
@@ -37,15 +37,107 @@ function remote(budgetBytes: number): KvRig {
 testKv('local', local)
 testKv('remote', remote)
 
-test('entries with and without a ttl never take more than the budget', async () => {
+test('entries with and without a ttl never take more than the share', async () => {
   const { store, advance } = local(100_000)
+  store.allot(new Map([['s', 100_000]]))
+  const bytes = (): number => store.usage[0]!.bytes
   for (let i = 0; i < 5000; i++) {
     const value = 'ä'.repeat((i * 37) % 900)
     await store.perform({ kind: 'set', space: 's', key: `k${i}`, value, ttlMs: i % 3 === 0 ? 50 : 0 })
     if (i % 10 === 0) advance(7)
-    assert.ok(store.size <= 100_000, `${store.size} bytes after ${i} entries`)
+    assert.ok(bytes() <= 100_000, `${bytes()} bytes after ${i} entries`)
   }
-  assert.ok(store.size > 50_000)
+  assert.ok(bytes() > 50_000)
+})
+
+const put = (space: string, key: string, length = 1000, ttlMs = 0): KvOperation => ({
+  kind: 'set',
+  space,
+  key,
+  value: 'x'.repeat(length),
+  ttlMs,
+})
+
+function fill(store: LocalKvStore, space: string, entries: number, length = 1000): void {
+  store.performAll(Array.from({ length: entries }, (_, i) => put(space, `k${i}`, length)))
+}
+
+test('a plugin is told of with what it keeps, and what had to go for it', () => {
+  const { store } = local(100_000)
+  store.allot(
+    new Map([
+      ['greedy', 10_000],
+      ['quiet', 20_000],
+    ]),
+  )
+  fill(store, 'greedy', 20)
+  store.performAll([put('quiet', 'a', 10)])
+  const [greedy, quiet, ...others] = store.usage
+  assert.equal([greedy!.plugin, greedy!.maxBytes, greedy!.keys, greedy!.evictions], ['greedy', 10_000, 8, 12])
+  assert.ok(greedy!.bytes > 8 * 1200 && greedy!.bytes <= 10_000, `${greedy!.bytes}`)
+  assert.equal(quiet, { plugin: 'quiet', bytes: 211, maxBytes: 20_000, keys: 1, evictions: 0 })
+  assert.equal(others, [])
+})
+
+test('a larger share keeps what was there, a smaller one what was used last of it', () => {
+  const { store } = local(100_000)
+  store.allot(new Map([['a', 10_000]]))
+  fill(store, 'a', 8)
+  store.allot(new Map([['a', 20_000]]))
+  fill(store, 'a', 16)
+  assert.is(store.usage[0]!.keys, 16)
+  store.allot(new Map([['a', 5_000]]))
+  assert.ok(store.usage[0]!.bytes <= 5_000)
+  assert.equal(Object.keys(store.contents('a')).at(-1), 'k15')
+})
+
+test('what plugins have kept that a plan no longer names is there when they come back, as far as one share goes', () => {
+  const { store } = local(10_000)
+  const both = new Map([
+    ['first', 10_000],
+    ['second', 10_000],
+  ])
+  store.allot(both)
+  fill(store, 'first', 3)
+  fill(store, 'second', 1)
+  store.allot(new Map([['second', 10_000]]))
+  assert.equal(
+    store.usage.map(({ plugin }) => plugin),
+    ['second'],
+  )
+  store.allot(both)
+  assert.equal(
+    store.usage.map(({ keys }) => keys),
+    [3, 1],
+  )
+
+  // Others come and go, none of which is in a plan: together they have one share, and who left first goes first.
+  store.allot(new Map([['second', 10_000]]))
+  fill(store, 'second', 8)
+  for (let i = 0; i < 100; i++) fill(store, `other ${i}`, 20)
+  assert.is(store.spaces().length, 2)
+  assert.equal(store.spaces(), ['second', 'other 99'])
+  assert.is(store.usage[0]!.keys, 8)
+})
+
+test('text that is not ASCII counts as it lies in memory, and places of entries that are gone count as well', () => {
+  const { store } = local(1_000_000)
+  store.allot(new Map([['a', 1_000_000]]))
+  store.performAll([{ kind: 'set', space: 'a', key: 'k', value: `${'x'.repeat(1000)}€`, ttlMs: 0 }])
+  assert.is(store.usage[0]!.bytes, 200 + 1 + 2002)
+  fill(store, 'a', 100, 0)
+  store.performAll(Array.from({ length: 99 }, (_, i): KvOperation => ({ kind: 'delete', space: 'a', key: `k${i}` })))
+  assert.is(store.usage[0]!.bytes, 200 + 1 + 2002 + 203 + 99 * 80)
+})
+
+test('a share that tables of many small entries have used up is free again for large ones', () => {
+  const { store } = local(300_000)
+  store.allot(new Map([['a', 300_000]]))
+  fill(store, 'a', 2000, 0)
+  for (let i = 0; i < 10; i++) assert.equal(store.performAll([put('a', `large ${i}`, 65_536)]), [{ value: null }])
+  assert.ok(store.usage[0]!.bytes <= 300_000)
+  store.allot(new Map([['a', 70_000]]))
+  assert.equal(store.performAll([put('a', 'last', 65_536), { ...get, space: 'a', key: 'last' }])[1], { value: 'x'.repeat(65_536) })
 })
 
 test('what one operation does wrong does not touch the others of its batch', () => {

@@ -134,7 +134,7 @@ export default { use: [fine({})], listeners: { web: http({ listen: ':1', use: [(
   const facts = await describeUses((await run(made)) as Config, made)
   const fine = {
     ...{ name: 'fine', hooks: ['onRequest', 'onReload'], sees: ['user-agent'], match: { path: ['/x/*'] }, permissions: [] },
-    ...{ package: null, deadlineMs: 1000, memoryMb: 64, isolation: 'worker' },
+    ...{ package: null, deadlineMs: 1000, memoryMb: 64, kvBytes: null, isolation: 'worker' },
   }
   assert.equal(
     facts.map(({ file, id: _, ...rest }) => rest),

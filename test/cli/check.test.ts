@@ -20,7 +20,15 @@ const facts = {
 const use: Whole['uses'][number] = {
   ...{ key: 'web/use[0]', id: 'f0', name: 'geo', file: '/work/app/node_modules/geo/index.ts', where: 'listeners.web.use[0]' },
   ...{ package: { name: 'sluice-plugin-geo', version: '2.1.0', builtFor: null }, isolation: 'process', hooks: ['onRequest'], sees: null },
-  ...{ grant: ['credentials'], permissions: ['credentials'], timeoutMs: 5, deadlineMs: 1000, memoryMb: 64, onFailure: 'deny' },
+  ...{
+    grant: ['credentials'],
+    permissions: ['credentials'],
+    timeoutMs: 5,
+    deadlineMs: 1000,
+    memoryMb: 64,
+    kvBytes: null,
+    onFailure: 'deny',
+  },
 }
 const whole = (problems: readonly Problem[], more: Partial<Whole> = {}): Whole => ({
   file,
@@ -80,6 +88,13 @@ test('a line for each policy that counts or keeps something: over what', () => {
   )
 })
 
+test('a grant of kv says how much', () => {
+  assert.match(
+    usesOf(whole([], { uses: [{ ...use, grant: ['kv', 'stream'], kvBytes: 32 * 1024 ** 2 }] })),
+    /granted kv up to 32mb, stream$/,
+  )
+})
+
 test('JSON has the documented shape', () => {
   assert.equal(JSON.parse(jsonOf(whole([wrong, soon], { uses: [use] }), judge([wrong, soon], false))), {
     ok: false,
@@ -104,7 +119,7 @@ test('JSON has the documented shape', () => {
       {
         ...{ name: 'geo', package: 'sluice-plugin-geo', version: '2.1.0', file: use.file, where: use.where, isolation: 'process' },
         ...{ hooks: ['onRequest'], sees: null, grants: ['credentials'], permissions: ['credentials'] },
-        ...{ timeoutMs: 5, deadlineMs: 1000, memoryMb: 64, onFailure: 'deny' },
+        ...{ timeoutMs: 5, deadlineMs: 1000, memoryMb: 64, kvBytes: null, onFailure: 'deny' },
       },
     ],
   })

@@ -12,6 +12,11 @@ test('everything that is known has its line', () => {
       ...{ loadedAt: '2026-01-02T11:58:00Z', uptimeSeconds: 90_061, memoryBytes: 104_857_600, connections: 12 },
       lastReload: { at: '2026-01-02T11:59:50Z', ok: true, text: 'live in 41 ms' },
       listeners: ['web http://0.0.0.0:8080', 'edge 0.0.0.0:8443'],
+      plugins: ['geo (sluice-plugin-geo 2.1.0)', 'seen'],
+      kv: [
+        { plugin: 'geo', bytes: 1_300_000, maxBytes: 16_777_216, keys: 320, evictions: 0 },
+        { plugin: 'seen', bytes: 262_000, maxBytes: 262_144, keys: 1, evictions: 7 },
+      ],
       stores: ['redis://10.0.0.1:6379 is away in 2 of 2 workers'],
       workers: [{ slot: 0, pid: 8, live: true, connections: 12, memoryBytes: 73_400_320, uptimeSeconds: 61 }],
     },
@@ -28,6 +33,10 @@ last reload  live in 41 ms, 10 s ago
 connections  12
 listeners    web http://0.0.0.0:8080
              edge 0.0.0.0:8443
+plugins      geo (sluice-plugin-geo 2.1.0)
+             seen
+kv           geo keeps 320 keys, 1.2 of 16 MB
+             seen keeps 1 key, 0.2 of 0.3 MB; 7 had to go for others
 stores       redis://10.0.0.1:6379 is away in 2 of 2 workers
 
 worker  pid  state  connections  memory  up

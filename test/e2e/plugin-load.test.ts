@@ -1,4 +1,7 @@
-/** What a plugin was granted is told once when it is loaded, whatever the number of workers; and it cannot help itself to more. */
+/**
+ * What a plugin was granted is told once when it is loaded, whatever the number of workers; and it cannot help itself to more. What it keeps in kv is
+ * told too, and outlives reloads.
+ */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { request } from '../support/client.ts'
@@ -40,13 +43,28 @@ test('an update that asks for more than was granted is not loaded, and the old o
   )
 })
 
+const KEEP = `import { definePlugin } from 'sluice/plugin'
+export default definePlugin({ name: 'keep', permissions: ['kv'], setup: (_, { kv }) => ({ async onRequest(req) {
+  if (req.path === '/keep') await kv.incr('kept')
+} }) })\n`
+
 test('the admin listener tells of each plugin what it is, what it may do, and how it fares in all workers', async () => {
-  await using sluice = await startSluice({ config, files: { 'tag.ts': tag('1') }, args: ['--workers', '2'] })
+  const withKeep = (kvMemory: string): string =>
+    config
+      .replace('import tag', "import keep from './keep.ts'\nimport tag")
+      .replace('tag({})', `tag({}), keep({}, { grant: ['kv'], kvMemory: '${kvMemory}', deadline: '5s' })`)
+  await using sluice = await startSluice({
+    config: withKeep('1mb'),
+    files: { 'tag.ts': tag('1'), 'keep.ts': KEEP },
+    args: ['--workers', '2'],
+  })
   const port = await sluice.port('web')
   for (let i = 0; i < 6; i++) await request(port, get('/'))
   await request(port, get('/throw'))
-  const [told, ...others] = JSON.parse((await request(await sluice.port('admin'), get('/api/plugins'))).text)
+  const plugins = async () => JSON.parse((await request(await sluice.port('admin'), get('/api/plugins'))).text)
+  const [told, kept, ...others] = await plugins()
   assert.equal(others, [])
+  assert.equal(kept.kv, { bytes: 0, maxBytes: 1024 ** 2, keys: 0, evictions: 0 })
   const { name, package: from, version, isolation, engine, hooks, grants, sees, failures, parked, restarts } = told
   assert.equal(
     { name, from, version, isolation, engine, hooks, grants, sees, parked, restarts, threw: failures.threw },
@@ -57,7 +75,15 @@ test('the admin listener tells of each plugin what it is, what it may do, and ho
   )
   assert.ok(told.calls >= 13, `${told.calls} calls`)
   assert.ok(told.microsecondsPerCall > 0)
-  assert.equal(told.uses[0].limits, { timeoutMs: 5, deadlineMs: 1000, memoryMb: 64, onFailure: 'deny' })
+  assert.equal(told.uses[0].limits, { timeoutMs: 5, deadlineMs: 1000, memoryMb: 64, kvBytes: null, onFailure: 'deny' })
+  assert.is(told.kv, null)
+
+  await request(port, get('/keep'))
+  await reload(sluice, withKeep('2mb'))
+  await request(port, get('/keep'))
+  assert.equal((await plugins())[1].kv, { bytes: 205, maxBytes: 2 * 1024 ** 2, keys: 1, evictions: 0 })
+  const scraped = (await request(await sluice.port('admin'), get('/metrics'))).text
+  assert.match(scraped, /^sluice_plugin_kv_bytes\{plugin="keep"\} 205$/m)
 })
 
 function loaded(sluice: Sluice): string[] {

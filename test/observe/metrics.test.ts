@@ -44,6 +44,12 @@ test('stores that cannot be reached are told with the workers that miss them, an
   assert.equal([...metrics.awayStores()], [['redis://a', 2]])
 })
 
+test('what plugins keep in kv is told for each', async () => {
+  const shown = await scrape(newMetrics())
+  const told = ['bytes', 'max_bytes', 'keys', 'evictions_total'].map((name) => shown.get(`sluice_plugin_kv_${name}{plugin="geo"}`))
+  assert.equal(told, [1000, 5000, 3, 4])
+})
+
 test('a histogram counts each exchange in its bucket and all above', async () => {
   const metrics = newMetrics()
   const { traffic, counters } = newWorker()
@@ -210,6 +216,7 @@ function newMetrics(): Metrics {
     generation: 1,
     restarts: { SIGKILL: 1 },
     pluginCrashes: { geo: 2 },
+    kv: [{ plugin: 'geo', bytes: 1000, maxBytes: 5000, keys: 3, evictions: 4 }],
     ...reloading,
     memoryBytes: 1,
   }))

@@ -237,7 +237,15 @@ test('uses of plugins are collected under the keys that compiling asks for', () 
         listen: ':1',
         use: [
           false,
-          stub(2, { timeout: '9ms', deadline: '2s', memory: '8mb', isolation: 'process', onFailure: 'continue', grant: ['credentials'] }),
+          stub(2, {
+            timeout: '9ms',
+            deadline: '2s',
+            memory: '8mb',
+            kvMemory: '32mb',
+            isolation: 'process',
+            onFailure: 'continue',
+            grant: ['kv'],
+          }),
         ],
         routes: [{ use: [stub(3)], routes: [{ name: 'me', use: [{ onRequest() {} }, stub(4)], to: api }] }],
       }),
@@ -262,6 +270,7 @@ test('uses of plugins are collected under the keys that compiling asks for', () 
     timeoutMs: 5,
     deadlineMs: 1000,
     memoryMb: 64,
+    kvBytes: null,
     isolation: null,
     onFailure: 'deny',
   })
@@ -270,10 +279,11 @@ test('uses of plugins are collected under the keys that compiling asks for', () 
     name: 'tag',
     plugin: 'id1',
     options: 2,
-    grant: ['credentials'],
+    grant: ['kv'],
     timeoutMs: 9,
     deadlineMs: 2000,
     memoryMb: 8,
+    kvBytes: 32 * 1024 ** 2,
     isolation: 'process',
     onFailure: 'continue',
   })

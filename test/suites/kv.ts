@@ -10,12 +10,12 @@ export interface KvRig {
   advance(ms: number): void
 }
 
-const budgetBytes = 64 * 1024
+const shareBytes = 64 * 1024
 
-/** `create`: a store of that many bytes. */
-export function testKv(name: string, create: (budgetBytes: number) => KvRig): void {
+/** `create`: a store with that many bytes for each space. */
+export function testKv(name: string, create: (shareBytes: number) => KvRig): void {
   const check = (what: string, run: (kv: Asked) => Promise<void>): void => {
-    test(`${name}: ${what}`, () => run(new Asked(create(budgetBytes))))
+    test(`${name}: ${what}`, () => run(new Asked(create(shareBytes))))
   }
 
   check('what is not there is null, and what was set is there until it is deleted', async (kv) => {
@@ -82,7 +82,7 @@ export function testKv(name: string, create: (budgetBytes: number) => KvRig): vo
   })
 
   check('without room the entry used longest ago goes first', async (kv) => {
-    const value = 'x'.repeat(budgetBytes / 8)
+    const value = 'x'.repeat(shareBytes / 8)
     for (const key of ['a', 'b', 'c', 'd', 'e', 'f']) await kv.set(key, value)
     await kv.get('a')
     await kv.set('g', value)
@@ -91,7 +91,7 @@ export function testKv(name: string, create: (budgetBytes: number) => KvRig): vo
   })
 
   check('what is over goes before what is merely old', async (kv) => {
-    const value = 'x'.repeat(budgetBytes / 8)
+    const value = 'x'.repeat(shareBytes / 8)
     await kv.set('old', value)
     for (const key of ['b', 'c', 'd', 'e', 'f']) await kv.set(key, value, 1000)
     kv.advance(1001)
@@ -99,8 +99,22 @@ export function testKv(name: string, create: (budgetBytes: number) => KvRig): vo
     assert.is(await kv.get('old'), value)
   })
 
-  check('a value larger than the store is refused', async (kv) => {
-    await kv.fails({ kind: 'set', space: 'tried', key: 'a', value: 'x'.repeat(budgetBytes), ttlMs: 0 }, /larger than the whole store/)
+  check('a value larger than the share is refused, and what was there stays', async (kv) => {
+    await kv.set('a', '1')
+    const value = 'x'.repeat(shareBytes)
+    await kv.fails({ kind: 'set', space: 'tried', key: 'a', value, ttlMs: 0 }, /larger than all that this plugin may keep/)
+    assert.is(await kv.get('a'), '1')
+  })
+
+  check('whatever one space keeps, nothing of another goes for it', async (kv) => {
+    await kv.set('a', 'first')
+    await kv.incr('n', 7)
+    const value = 'x'.repeat(shareBytes / 8)
+    for (const space of ['greedy', 'tried\0', 'Tried', '']) {
+      for (let i = 0; i < 20; i++) await kv.store.perform({ kind: 'set', space, key: `k${i}`, value, ttlMs: i % 2 === 0 ? 60_000 : 0 })
+      for (let i = 0; i < 500; i++) await kv.store.perform({ kind: 'incr', space, key: `n${i}`, by: 1, ttlMs: 0 })
+    }
+    assert.equal([await kv.get('a'), await kv.get('n')], ['first', '7'])
   })
 
   check('many at once are done in their order', async (kv) => {
@@ -127,7 +141,7 @@ const operations = fc.array(
   ),
 )
 
-function asMapDoes(create: (budgetBytes: number) => KvRig): (operations: readonly KvOperation[]) => Promise<void> {
+function asMapDoes(create: (shareBytes: number) => KvRig): (operations: readonly KvOperation[]) => Promise<void> {
   return async (operations) => {
     const { store } = create(1024 * 1024)
     const map = new Map<string, string>()

@@ -80,6 +80,7 @@ export class Sandboxed {
       timeoutMs: 50,
       deadlineMs: 1000,
       memoryMb: 64,
+      kvBytes: null,
       isolation: this.#isolation,
       onFailure: 'deny',
       ...parts,

@@ -91,6 +91,18 @@ test('kv begins with what the test gave, and its ttl goes by the clock of the si
   assert.is(await perform('kv.get', { key: 'hits' }), null)
 })
 
+test('kv keeps as much as the config allots, and nothing more', async () => {
+  const { perform, capabilities } = simulated({})
+  capabilities.allot([
+    { name: 'auth', kvBytes: 262_144 },
+    { name: 'other', kvBytes: null },
+  ])
+  await perform('kv.set', { key: 'own', value: '1' }, 'other')
+  for (let i = 0; i < 6; i++) await perform('kv.set', { key: `k${i}`, value: 'x'.repeat(65_000) })
+  assert.equal(Object.keys(capabilities.contents().auth!), ['k2', 'k3', 'k4', 'k5'])
+  assert.equal(capabilities.contents().other, { own: '1' })
+})
+
 test('a plugin by itself needs no name', async () => {
   const { perform, capabilities } = simulated({ '': { a: '1' } })
   assert.is(await perform('kv.get', { key: 'a' }, 'whatever'), '1')
