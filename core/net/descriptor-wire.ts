@@ -66,6 +66,8 @@ export abstract class DescriptorWire implements Wire, Watched {
   #isEndDue = false
   /** A read has to write before it can go on. */
   #isStuck = false
+  /** A write has to read first. */
+  #waitsToRead = false
   /** Written, and not taken yet. */
   #pending: Buffer[] = []
   #failure: string | null = null
@@ -187,7 +189,8 @@ export abstract class DescriptorWire implements Wire, Watched {
   /** @internal */
   onReady(mask: number): void {
     // Errors and hang-ups too are found by writing and by reading.
-    if (mask !== EPOLLIN) {
+    if (mask !== EPOLLIN || this.#waitsToRead) {
+      this.#waitsToRead = false
       if (this.#isStuck) this.#freeReads()
       if (this.#pending.length > 0) this.#flush()
       else if (this.#isEndDue) this.#shutdown()
@@ -213,6 +216,23 @@ export abstract class DescriptorWire implements Wire, Watched {
     this.#isStuck = true
     this.#mask = EPOLLOUT
     this.kernel.change(this.fd, EPOLLOUT)
+  }
+
+  /** The other way round: `transmit` said EAGAIN for want of something to read, and being told of room would not help. */
+  protected stickWrites(): void {
+    this.#waitsToRead = true
+  }
+
+  /** Something was read. */
+  protected freeWrites(): void {
+    if (!this.#waitsToRead || this.closed) return
+    this.#waitsToRead = false
+    this.#arm()
+  }
+
+  #awaitRoom(): void {
+    if (this.#waitsToRead && this.#mask >= 0) this.#keepArmed(EPOLLIN)
+    else this.#arm()
   }
 
   #freeReads(): void {
@@ -256,7 +276,7 @@ export abstract class DescriptorWire implements Wire, Watched {
   }
 
   #disarmReads(): void {
-    this.#keepArmed(this.#isWriting ? EPOLLOUT : 0)
+    this.#keepArmed(this.#waitsToRead ? EPOLLIN : this.#isWriting ? EPOLLOUT : 0)
   }
 
   #keepArmed(mask: number): void {
@@ -285,7 +305,7 @@ export abstract class DescriptorWire implements Wire, Watched {
     const left = bytes.subarray(Math.max(0, sent), length)
     this.#pending.push(isKept ? left : Buffer.from(left))
     this.congested = true
-    this.#arm()
+    this.#awaitRoom()
     return false
   }
 
@@ -302,7 +322,7 @@ export abstract class DescriptorWire implements Wire, Watched {
       }
       if (sent < bytes.length) {
         pending[0] = bytes.subarray(Math.max(0, sent))
-        return
+        return this.#awaitRoom()
       }
       pending.shift()
     }

@@ -124,6 +124,11 @@ export class Kernel {
     return this.#errno[0]!
   }
 
+  /** What `errno` says afterwards is of a call that was made since. */
+  clearErrno(): void {
+    this.#errno[0] = 0
+  }
+
   /** Where bytes that do not move are. They must outlive every use of it. */
   pointerTo(bytes: Uint8Array): bigint {
     return this.#ffi.getRawPointer(bytes)

@@ -15,6 +15,8 @@ import type { ProxyFacts } from './proxy-protocol-writer.ts'
 
 /** One record at the most (RFC 8446 §5.1). */
 const RECORD_BYTES = 16384
+/** Records in a row that are no bytes to anybody (RFC 8446 §4.6.3), in one read. */
+const MOST_SILENT = 16
 const EPIPE = 32
 /** No errno: OpenSSL says what it was. */
 const PROTOCOL = -0x10000
@@ -28,8 +30,11 @@ export class OpenSslWire extends DescriptorWire {
   #owed = 0
   /** OpenSSL has read more than was asked for: the kernel does not tell of that. */
   #hasMore = false
+  /** The same of a read that gave nothing: there may be more behind what is no bytes to anybody. */
+  #isCutShort = false
   #isDue = false
   #wantsWrite = false
+  #wantsRead = false
 
   constructor(below: Descriptor, ssl: bigint, openSsl: OpenSsl, alpn: string | null) {
     super(below, false)
@@ -69,8 +74,10 @@ export class OpenSslWire extends DescriptorWire {
   }
 
   protected override readOn(): void {
+    this.#isCutShort = false
     super.readOn()
-    if (this.#hasMore && this.isReading) this.#goOn()
+    this.freeWrites()
+    if ((this.#hasMore || this.#isCutShort) && this.isReading) this.#goOn()
   }
 
   protected override get togetherBytes(): number {
@@ -80,11 +87,21 @@ export class OpenSslWire extends DescriptorWire {
   protected override receive(pointer: bigint, length: number): number {
     const { calls } = this.#openSsl
     if (this.#owed !== 0) return this.#owed
-    const first = calls.SSL_read(this.#ssl, pointer, length)
-    if (first <= 0) return this.#readProblem(first)
+    for (let silent = 0; ; silent++) {
+      this.kernel.clearErrno()
+      const first = calls.SSL_read(this.#ssl, pointer, length)
+      if (first > 0) return this.#receiveMore(pointer, length, first)
+      const problem = this.#readProblem(first)
+      if (!this.#isCutShort || silent === MOST_SILENT) return problem
+    }
+  }
+
+  #receiveMore(pointer: bigint, length: number, first: number): number {
+    const { calls } = this.#openSsl
     let read = first
     // Many records are told together, to whoever has a buffer for that.
     while (read < length && this.lends && calls.SSL_has_pending(this.#ssl) !== 0) {
+      this.kernel.clearErrno()
       const more = calls.SSL_read(this.#ssl, pointer + BigInt(read), length - read)
       if (more > 0) read += more
       else {
@@ -104,6 +121,7 @@ export class OpenSslWire extends DescriptorWire {
       if (written > 0) sent += written
       else {
         const problem = this.#problem(written)
+        if (this.#wantsRead) this.stickWrites()
         if (problem === -EAGAIN) return sent > 0 ? sent : -EAGAIN
         return problem === 0 ? -EPIPE : problem
       }
@@ -144,12 +162,17 @@ export class OpenSslWire extends DescriptorWire {
 
   /** What OpenSSL has read already is told soon, but not from inside the call that asks for it. */
   #goOn(): void {
-    if (this.#isDue || this.#openSsl.calls.SSL_has_pending(this.#ssl) === 0) return
+    if (this.#isDue || !this.#mayHaveMore) return
     this.#isDue = true
-    process.nextTick(() => {
+    // Others have their turn: what comes may never end.
+    setImmediate(() => {
       this.#isDue = false
-      if (this.isReading && this.#openSsl.calls.SSL_has_pending(this.#ssl) !== 0) this.readOn()
+      if (this.isReading && this.#mayHaveMore) this.readOn()
     })
+  }
+
+  get #mayHaveMore(): boolean {
+    return this.#isCutShort || this.#openSsl.calls.SSL_has_pending(this.#ssl) !== 0
   }
 
   /** close_notify: 0, or EAGAIN. A connection that cannot take it is over anyway. */
@@ -161,8 +184,11 @@ export class OpenSslWire extends DescriptorWire {
 
   /** A peer that has us answer while it reads nothing (RFC 8446 §4.6.3) is not read either. */
   #readProblem(result: number): number {
+    const { errno } = this.kernel
     const problem = this.#problem(result)
     if (this.#wantsWrite) this.stickReads()
+    // Had the socket nothing to read, that would be told by the system call.
+    this.#isCutShort = this.#wantsRead && errno !== EAGAIN
     return problem
   }
 
@@ -171,7 +197,8 @@ export class OpenSslWire extends DescriptorWire {
     const { errno } = this.kernel
     const kind = this.#openSsl.errorOf(this.#ssl, result)
     this.#wantsWrite = kind === SSL_ERROR_WANT_WRITE
-    if (kind === SSL_ERROR_WANT_READ || kind === SSL_ERROR_WANT_WRITE) return -EAGAIN
+    this.#wantsRead = kind === SSL_ERROR_WANT_READ
+    if (this.#wantsRead || this.#wantsWrite) return -EAGAIN
     if (kind === SSL_ERROR_ZERO_RETURN) return 0
     if (kind === SSL_ERROR_SYSCALL) return -errno
     this.#error = String(kind)

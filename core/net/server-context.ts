@@ -28,6 +28,7 @@ export interface ServerContextOptions {
 }
 
 const SET_MODE = 33
+const CLEAR_MODE = 78
 const SET_READ_AHEAD = 41
 const SET_SESSION_CACHE = 44
 const SET_STATUS_CALLBACK = 63
@@ -36,6 +37,8 @@ const ADD_CHAIN_CERTIFICATE = 89
 const SET_MIN_VERSION = 123
 
 /** Partial writes, of bytes that moved; no chain put together anew for each handshake; no buffers while nothing is under way. */
+/** A read goes on behind a record that is no bytes to us: a client that sends nothing else would keep it for good. */
+const AUTO_RETRY = 0x4n
 const MODE = 0x1n | 0x2n | 0x8n | 0x10n
 /** The end of a connection is told as such whether or not TLS announced it; certificates are not compressed. */
 const OPTIONS = (1n << 7n) | (1n << 32n) | (1n << 33n)
@@ -101,6 +104,7 @@ function configure(openSsl: OpenSsl, context: bigint, options: ServerContextOpti
   const ours = BigInt(SSL_OP_NO_RENEGOTIATION | SSL_OP_PRIORITIZE_CHACHA | SSL_OP_CIPHER_SERVER_PREFERENCE)
   calls.SSL_CTX_set_options(context, OPTIONS | BigInt.asUintN(32, ours))
   calls.SSL_CTX_ctrl(context, SET_MODE, MODE, 0n)
+  calls.SSL_CTX_ctrl(context, CLEAR_MODE, AUTO_RETRY, 0n)
   calls.SSL_CTX_ctrl(context, SET_READ_AHEAD, 1n, 0n)
   calls.SSL_CTX_ctrl(context, SET_SESSION_CACHE, 0n, 0n)
   must(calls.SSL_CTX_ctrl(context, SET_MIN_VERSION, VERSIONS[options.minVersion], 0n))

@@ -18,6 +18,7 @@ import type { Wire } from '../../core/net/wire.ts'
 import { type TlsPair, testTlsWires } from '../suites/tls-wire.ts'
 import { type Certificates, withCertificates } from '../support/certificates.ts'
 import { Keeper } from '../support/keeper.ts'
+import { OpenSslClient } from '../support/openssl-client.ts'
 
 const kernel = getKernel()
 const secured = withCertificates(test)
@@ -79,6 +80,10 @@ async function pair(made: Certificates, version: tls.SecureVersion = 'TLSv1.3', 
       await server[Symbol.asyncDispose]()
     },
   }
+}
+
+async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve))
 }
 
 if (kernel !== null) {
@@ -146,6 +151,96 @@ if (kernel !== null) {
     }
   })
 
+  secured('what comes with the last message of the handshake is told without waiting for more', async (made) => {
+    await using server = await serve(made)
+    const next = server.next()
+    using _client = await OpenSslClient.connect(server.port, 'hello')
+    const { wire } = (await next) as Told
+    const owner = new Keeper()
+    wire.owner = owner
+    wire.resume()
+    await owner.waiting.until(
+      () => (owner.text === 'hello' ? true : undefined),
+      () => owner.text,
+    )
+    wire.destroy()
+  })
+
+  secured('a flood of key updates, which are no bytes to anybody, leaves turns to others', async (made) => {
+    await using server = await serve(made)
+    const next = server.next()
+    using client = await OpenSslClient.connect(server.port)
+    const { wire } = (await next) as Told
+    const owner = new Keeper()
+    wire.owner = owner
+    // As much as the kernel holds, before anything of it is read.
+    const flood = Buffer.concat(Array.from({ length: 12_000 }, () => client.keyUpdate(false)))
+    client.socket.write(flood)
+    client.socket.write(client.seal(Buffer.from('hello')))
+    await turns(50)
+    const before = kernel!.turns
+    wire.resume()
+    await owner.waiting.until(
+      () => (owner.text === 'hello' ? true : undefined),
+      () => owner.text,
+    )
+    const taken = kernel!.turns - before
+    assert.ok(taken > flood.length / 65_536, `${flood.length} bytes in ${taken} turns`)
+    wire.destroy()
+  })
+
+  secured('a client that begins a key update and leaves it there has a write wait for it, not ask again and again', async (made) => {
+    await using server = await serve(made)
+    const next = server.next()
+    using client = await OpenSslClient.connect(server.port)
+    const { wire } = (await next) as Told
+    const owner = new Keeper()
+    wire.owner = owner
+    wire.resume()
+    const [begun, rest] = client.handshakeRecords(Buffer.of(24, 0, 0, 1), Buffer.of(0))
+    client.socket.write(begun!)
+    await turns(20)
+    assert.is(wire.writeText('hello'), false)
+    await turns(5)
+    const before = kernel!.turns
+    await turns(50)
+    assert.ok(kernel!.turns - before < 5, `${kernel!.turns - before} turns`)
+    client.socket.write(rest!)
+    await owner.has('drain')
+    assert.is(wire.closed, false)
+    wire.destroy()
+  })
+
+  secured('who sends one byte a record, as fast as it can, leaves turns to others', async (made) => {
+    await using server = await serve(made)
+    const next = server.next()
+    using client = await OpenSslClient.connect(server.port)
+    const { wire } = (await next) as Told
+    const owner = new Keeper()
+    wire.owner = owner
+    const total = 60_000
+    client.socket.write(Buffer.concat(Array.from({ length: total }, () => client.seal(Buffer.from('a')))))
+    await turns(50)
+    let [inTurn, most, isOver] = [0, 0, false]
+    owner.reads = (bytes) => {
+      inTurn += bytes.length
+    }
+    const look = (): void => {
+      most = Math.max(most, inTurn)
+      inTurn = 0
+      if (!isOver) setImmediate(look)
+    }
+    look()
+    wire.resume()
+    await owner.waiting.until(
+      () => (owner.text.length === total ? true : undefined),
+      () => String(owner.text.length),
+    )
+    isOver = true
+    assert.ok(most <= 500, `${most} records in a turn`)
+    wire.destroy()
+  })
+
   test('a read that has to write first waits until it can, and does not ask again and again', async () => {
     const server = net.createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
@@ -167,9 +262,6 @@ if (kernel !== null) {
     const wire = new OpenSslWire({ kernel: kernel!, handle, fd: handle.fd, mask: -1, peer: null }, 1n, openSsl, null)
     wire.resume()
     client.write('something to read')
-    const turns = async (count: number): Promise<void> => {
-      for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve))
-    }
     while (reads === 0) await turns(1)
     await turns(50)
     assert.is(reads, 1)
