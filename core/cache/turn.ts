@@ -16,7 +16,7 @@ import type { Flight, Waiter } from './flight.ts'
 import { type Freshness, readFreshness } from './freshness.ts'
 import { parseHttpDate } from './http-dates.ts'
 import { hasEnough, isOfSame } from './joined-parts.ts'
-import { markOf } from './key.ts'
+import { keyedQuery, markOf } from './key.ts'
 import { selectVariant } from './memory-store.ts'
 import { MOST_PIECES } from './pieces.ts'
 import { tagsOf } from './purge.ts'
@@ -338,13 +338,14 @@ export class Turn implements Caching, Waiter {
     this.#tell(side, head)
     // RFC 9111 §4.4: an answer that is no error.
     if (!this.changes || side.isLocal || head.status >= 400) return null
-    const { cache } = this.#point
+    const { cache, rules } = this.#point
     const { url } = this.#parts
     cache.invalidate(url)
     for (const name of ['location', 'content-location']) {
       const other = URL.parse(head.get(name) ?? '', url)
       // Of another origin it may say what it likes.
-      if (other !== null && url.startsWith(`${other.origin}/`)) cache.invalidate(other.origin + other.pathname + other.search)
+      if (other !== null && url.startsWith(`${other.origin}/`))
+        cache.invalidate(other.origin + other.pathname + keyedQuery(other.search, rules.query))
     }
     return null
   }

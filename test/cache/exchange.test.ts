@@ -252,6 +252,15 @@ test('a request that changes something puts out what is kept of its URL and of w
   assert.equal(again, ['6', '7', '4', '5'])
 })
 
+test('where a change points is found under the name that it is kept by, whatever of its query counts', async () => {
+  let number = 0
+  const moved = answer('', 303, ['Location: /new?utm_source=a&b=2&a=1'])
+  await using cached = await startCached(({ method }) => (method === 'GET' ? fresh(`${++number}`) : moved), { query: { without: ['utm_*'] } })
+  await cached.get('/new?a=1&b=2')
+  await cached.get('/a', [], 'POST')
+  assert.is((await cached.get('/new?b=2&a=1')).text, '2')
+})
+
 test('who shows credentials gets what is for all, and nothing else (RFC 9111 §3.5)', async () => {
   await using cached = await startCached(({ target, headers }) =>
     answer(headers.authorization ?? 'nobody', 200, [`Cache-Control: ${target === '/all' ? 'public, ' : ''}max-age=60`]),
