@@ -11,6 +11,7 @@ import type { Config } from '../index.ts'
 import { formatDestination } from '../net/destination.ts'
 import type { RequestHead } from '../net/http1/head.ts'
 import { compilePlan } from '../plan/compile.ts'
+import { ownPlacesOf } from '../plan/forward-listeners.ts'
 import type { ForwardPlan } from '../plan/forward-plan.ts'
 import { httpListenersOf } from '../plan/http-listeners.ts'
 import type { ListenerPlan, Plan, RoutePlan } from '../plan/plan.ts'
@@ -136,7 +137,7 @@ class Explainer {
 
   /** It has one route, for the place that the request names. */
   async #explainForward(told: Explanation, forward: ForwardPlan, read: ReadForward): Promise<Explanation> {
-    const { checks, refused } = await explainAdmission(this.#listener, forward, read)
+    const { checks, refused } = await explainAdmission(this.#listener, forward, { ...read, listens: ownPlacesOf(this.#compiled.plan) })
     if (refused !== null) return { ...told, access: checks, outcome: refused }
     const use = this.#useSteps({ head: read.head, ip: read.ip, folder: this.#subject.folder }, null)
     const destination = read.head.destination!

@@ -14,7 +14,6 @@ import { isOpen, shown, type Times, type Who, wallTime } from '../forward/times.
 import { blockedBy, hasPassed, proxyAuthorization } from '../http/forwarding.ts'
 import { formatDestination, type NamedDestination } from '../net/destination.ts'
 import type { RequestHead } from '../net/http1/head.ts'
-import { listenedPlacesOf } from '../plan/forward-listeners.ts'
 import type { AuthPlan, ForwardPlan, InterceptPlan, QuotaPlan, UserRatePlan, UserRatesPlan } from '../plan/forward-plan.ts'
 import type { ListenerPlan } from '../plan/plan.ts'
 import { BUSY, credentialsIn, Passwords, rememberedUsers } from '../policy/passwords.ts'
@@ -27,7 +26,11 @@ export interface Admission {
   readonly refused: Outcome | null
 }
 
-export async function explainAdmission(listener: ListenerPlan, forward: ForwardPlan, { head, ip, at }: Asking): Promise<Admission> {
+export async function explainAdmission(
+  listener: ListenerPlan,
+  forward: ForwardPlan,
+  { head, ip, at, listens }: Asking,
+): Promise<Admission> {
   const checks: AccessCheck[] = []
   const add = adding(checks)
   const refusedBy = (code: ErrorCode): Admission => {
@@ -52,7 +55,7 @@ export async function explainAdmission(listener: ListenerPlan, forward: ForwardP
     use: head.method === 'CONNECT' ? 'tunnel' : 'http',
     who: { ip, user },
     at,
-    listens: listenedPlacesOf([listener]),
+    listens,
   }
   const refused = await addPlace(forward, place, add)
   return refused === null ? { checks, refused: null } : refusedBy(refused)
@@ -144,7 +147,7 @@ function guardOf({ opened }: ForwardPlan, listens: readonly ListenedPlace[]): Gu
 }
 
 interface Place {
-  /** Where the listener takes clients. */
+  /** Where this proxy itself is, and nobody is led. */
   readonly listens: readonly ListenedPlace[]
   readonly destination: NamedDestination
   readonly use: Use
@@ -179,10 +182,9 @@ function bandwidthText({ each, byUser }: UserRatesPlan): string {
   return [...some, `${some.length === 0 ? 'each user' : 'others'} ${of(each)}`].join(', ')
 }
 
-interface Asking {
+interface Asking extends Pick<Place, 'at' | 'listens'> {
   readonly head: RequestHead
   readonly ip: string
-  readonly at: number
 }
 
 interface ExplainedUser {

@@ -1,7 +1,7 @@
 /** What becomes of clients that ask by no request: of UDP, of TCP, and of SOCKS. `udp://example.com:443`, `tls://example.com:8443`, `socks5://example.com:443`. */
 import { isIp } from '../net/address.ts'
 import { formatDestination, parseDestination } from '../net/destination.ts'
-import { listenedPlacesOf } from '../plan/forward-listeners.ts'
+import { ownPlacesOf } from '../plan/forward-listeners.ts'
 import type { ForwardPlan } from '../plan/forward-plan.ts'
 import type { AnyListenerPlan, Plan, TcpListenerPlan, UdpListenerPlan } from '../plan/plan.ts'
 import { placesOf } from '../upstream/places.ts'
@@ -100,7 +100,7 @@ async function explainSocks(plan: Plan, question: Question): Promise<PassedOn> {
     return { wrong: name === null ? 'the config has no listener that speaks SOCKS' : `there is no listener ${name} that speaks SOCKS` }
   const destination = port === null ? null : parseDestination(`${host}:${port}`, null)
   if (destination === null) return { wrong: 'what a client of SOCKS asks for is a host and a port: socks5://example.com:443' }
-  const { checks, refused } = await explainTunnel(found.forward, { destination, ip: from, at, listens: listenedPlacesOf([found]) })
+  const { checks, refused } = await explainTunnel(found.forward, { destination, ip: from, at, listens: ownPlacesOf(plan) })
   const version = scheme.startsWith('socks4') ? 'SOCKS4' : 'SOCKS5'
   // RFC 1928 §6; of version 4 there is one for all.
   const answer =

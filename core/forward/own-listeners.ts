@@ -1,4 +1,4 @@
-/** Where this proxy itself takes clients that choose where they go: never a place to go to, or it would call itself until nothing is left. */
+/** Where this proxy itself takes clients that choose where they go, or is administered: never a place to go to, or it would call itself until nothing is left. */
 import { isIP } from 'node:net'
 import { canonicalAddress } from '../net/destination.ts'
 

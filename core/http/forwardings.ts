@@ -8,7 +8,7 @@ import { isLoopbackAddress, makeGuard } from '../forward/guard.ts'
 import { OwnAddresses } from '../forward/own-addresses.ts'
 import { type ListenedPlace, OwnListeners } from '../forward/own-listeners.ts'
 import type { NamedDestination } from '../net/destination.ts'
-import { type ForwardListenerPlan, forwardListenersOf, listenedPlacesOf } from '../plan/forward-listeners.ts'
+import { type ForwardListenerPlan, forwardListenersOf, ownPlacesOf } from '../plan/forward-listeners.ts'
 import type { ForwardPlan, InterceptPlan } from '../plan/forward-plan.ts'
 import type { Plan } from '../plan/plan.ts'
 import { AskedUsers } from '../policy/asked-users.ts'
@@ -61,7 +61,7 @@ export class Forwardings {
     const known = new Map<string, Known>()
     const byPlan = new Map<ForwardListenerPlan['listener'], Forwarding>()
     const all = forwardListenersOf(plan.listeners)
-    this.#ownListeners.use(listenedPlacesOf(all.map(({ listener }) => listener)))
+    this.#ownListeners.use(ownPlacesOf(plan))
     for (const { listener, forward } of all) {
       const { name } = listener
       const guard = makeGuard({

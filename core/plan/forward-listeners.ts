@@ -1,7 +1,7 @@
 /** The listeners of a plan whose clients choose where they go, by naming it or by being sent here on their way, and the block lists that these have. */
 import type { ListenedPlace } from '../forward/own-listeners.ts'
 import type { BlocklistPlan, ForwardPlan, SocksListenerPlan } from './forward-plan.ts'
-import type { AnyListenerPlan, ListenerPlan, TcpListenerPlan } from './plan.ts'
+import type { AnyListenerPlan, ListenerPlan, Plan, TcpListenerPlan } from './plan.ts'
 
 export interface ForwardListenerPlan {
   readonly listener: ListenerPlan | SocksListenerPlan | TcpListenerPlan
@@ -15,9 +15,10 @@ export function forwardListenersOf(listeners: readonly AnyListenerPlan[]): Forwa
   })
 }
 
-/** Where they take clients, of TCP. */
-export function listenedPlacesOf(listeners: readonly Pick<AnyListenerPlan, 'addresses'>[]): ListenedPlace[] {
-  return listeners.flatMap(({ addresses }) => addresses.flatMap((one) => (one.kind === 'tcp' ? [{ host: one.host, port: one.port }] : [])))
+/** Where their clients are never led: to where they take clients, of TCP, and to `admin`, which asks who comes from this machine for nothing. */
+export function ownPlacesOf({ listeners, admin }: Pick<Plan, 'listeners' | 'admin'>): ListenedPlace[] {
+  const own = forwardListenersOf(listeners).flatMap(({ listener: { addresses } }) => addresses)
+  return [...own, ...(admin?.listen ?? [])].flatMap((one) => (one.kind === 'tcp' ? [{ host: one.host, port: one.port }] : []))
 }
 
 function placesOf(listener: AnyListenerPlan): ForwardPlan | null {

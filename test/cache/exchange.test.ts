@@ -255,7 +255,9 @@ test('a request that changes something puts out what is kept of its URL and of w
 test('where a change points is found under the name that it is kept by, whatever of its query counts', async () => {
   let number = 0
   const moved = answer('', 303, ['Location: /new?utm_source=a&b=2&a=1'])
-  await using cached = await startCached(({ method }) => (method === 'GET' ? fresh(`${++number}`) : moved), { query: { without: ['utm_*'] } })
+  await using cached = await startCached(({ method }) => (method === 'GET' ? fresh(`${++number}`) : moved), {
+    query: { without: ['utm_*'] },
+  })
   await cached.get('/new?a=1&b=2')
   await cached.get('/a', [], 'POST')
   assert.is((await cached.get('/new?b=2&a=1')).text, '2')

@@ -213,6 +213,22 @@ test('the proxy does not go to itself, whatever is open and however it is named,
   }
 })
 
+test('nobody is led to where the proxy is administered, whatever is open', async () => {
+  await using origin = await startOrigin()
+  await using proxy = await startProxy(forwarding({ socks: true }, [origin.port]))
+  using c = await proxy.connect()
+  assert.is((await c.send(asking(`http://${origin.address}/`)).response()).status, 200)
+  const { config } = forwarding({ socks: true }, [origin.port])
+  await proxy.reload({ config: { ...config, admin: { listen: origin.address } } })
+  for (const opening of [connecting(`127.0.0.1:${origin.port}`), asking(`http://[::ffff:127.0.0.1]:${origin.port}/`)]) {
+    using other = await proxy.connect()
+    const said = await other.send(opening).response()
+    assert.is(said.status, 403)
+    assert.match(String(proxy.ended.at(-1)!.detail), / is this proxy itself$/)
+  }
+  assert.is(origin.requests.length, 1)
+})
+
 test('a request that was here before is not sent again', async () => {
   await using origin = await startOrigin()
   await using proxy = await startProxy(forwarding())
