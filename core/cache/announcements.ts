@@ -2,7 +2,8 @@
  * What requests to this worker have put out (RFC 9111 §4.4), on its way to the memories of the others: each URL once for what comes together, no
  * more often than it says here. With more of them than may wait, all of their hosts is asked about anew.
  */
-import { hostOf, type Purge } from './purge.ts'
+import { Gathered } from './gathered.ts'
+import type { Purge } from './purge.ts'
 
 /** What others are told: of the cache of that name. */
 export interface Announced {
@@ -16,16 +17,14 @@ export interface AnnouncementsOptions {
   readonly later: (call: () => void, isFirst: boolean) => void
 }
 
-/** Waiting, of all caches together. */
-const MOST_URLS = 1024
-const MOST_HOSTS = 16
+/** Waiting, of each cache. */
+const WAITING = { urls: 1024, length: Number.POSITIVE_INFINITY }
 const PAUSE_MS = 20
 
 export class Announcements {
   readonly #options: AnnouncementsOptions
   /** By the names of caches. */
-  readonly #waiting = new Map<string, { readonly urls: Set<string>; readonly hosts: Set<string> }>()
-  #urls = 0
+  readonly #waiting = new Map<string, Gathered>()
   #isPausing = false
 
   constructor(options: AnnouncementsOptions) {
@@ -36,16 +35,10 @@ export class Announcements {
     if (this.#waiting.size === 0 && !this.#isPausing) this.#wait(true)
     let waiting = this.#waiting.get(cache)
     if (waiting === undefined) {
-      waiting = { urls: new Set(), hosts: new Set() }
+      waiting = new Gathered(WAITING)
       this.#waiting.set(cache, waiting)
     }
-    if (waiting.urls.has(url)) return
-    if (this.#urls >= MOST_URLS) {
-      if (waiting.hosts.size <= MOST_HOSTS) waiting.hosts.add(hostOf(url))
-      return
-    }
-    waiting.urls.add(url)
-    this.#urls++
+    waiting.add(url)
   }
 
   #wait(isFirst: boolean): void {
@@ -53,9 +46,8 @@ export class Announcements {
     this.#options.later(() => {
       this.#isPausing = false
       if (this.#waiting.size === 0) return
-      const announced = [...this.#waiting].map(([cache, { urls, hosts }]) => ({ cache, purges: purgesOf(urls, hosts) }))
+      const announced = [...this.#waiting].map(([cache, { purges }]) => ({ cache, purges }))
       this.#waiting.clear()
-      this.#urls = 0
       this.#options.send(announced)
       this.#wait(false)
     }, isFirst)
@@ -66,11 +58,4 @@ export class Announcements {
 export function soon(call: () => void, isFirst: boolean): void {
   if (isFirst) setImmediate(call)
   else setTimeout(call, PAUSE_MS).unref()
-}
-
-function purgesOf(urls: ReadonlySet<string>, hosts: ReadonlySet<string>): readonly Purge[] {
-  const purges: Purge[] = [...urls].map((url) => ({ kind: 'url', url, soft: false }))
-  if (hosts.size > MOST_HOSTS) purges.push({ kind: 'all', soft: true })
-  else for (const host of hosts) purges.push({ kind: 'host', host, soft: true })
-  return purges
 }

@@ -105,7 +105,7 @@ export class CachePoint {
       return this.#serve(response, side, now)
     }
     if (this.cache.tiers.length > 0 && recalls < MOST_RECALLS && this.#mayRecall(side, found, now)) {
-      const recall = this.cache.recall({ key: found.key, request: side.request, than: response })
+      const recall = this.cache.recall({ key: found.key, url: found.url, request: side.request, than: response })
       const isFirst = recall?.wanted.request === side.request
       if (recall?.isOver === true) return this.look(side, rounds, MOST_RECALLS)
       if (recall !== null) {

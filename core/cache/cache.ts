@@ -235,12 +235,15 @@ export class Cache implements FlightHome, RecallHome, TierHome {
     for (const before of this.tiers.slice(0, tier)) before.keep(found)
   }
 
-  /** Another proxy that shares a tier has purged something. */
+  /** Another proxy that shares a tier has purged something, or requests to it have put it out. */
   purgedElsewhere(purges: readonly Purge[]): void {
     for (const purge of purges) {
       this.#purgeMemory(purge)
       this.#recentPurges.add(purge, this.clock())
-      for (const { tier } of [this.#shared, this.#disk]) void tier?.purge(purge)
+      for (const { tier } of [this.#shared, this.#disk]) {
+        if (purge.kind === 'url' && !purge.soft) tier?.invalidate(purge.url)
+        else void tier?.purge(purge)
+      }
     }
   }
 

@@ -120,7 +120,7 @@ interface Coded {
 function recallCoded({ cache, body, coding, key }: Coded, taker: (found: BodySource | null) => void): void {
   const { deadlines, tiers } = cache
   const home = { deadlines, tiers, recalled: (_: Recall, found: StoredResponse | null) => taker(found?.body ?? null), take() {} }
-  new Recall(home, { key, request: NOTHING, than: null, coding: { of: body, name: coding } }).start()
+  new Recall(home, { key, url: '', request: NOTHING, than: null, coding: { of: body, name: coding } }).start()
 }
 
 const NOTHING = { get: () => null }

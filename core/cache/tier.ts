@@ -8,6 +8,7 @@ import type { StoredResponse } from './stored-response.ts'
 /** What is looked for. */
 export interface Wanted {
   readonly key: string
+  readonly url: string
   readonly request: Pick<RequestHead, 'get'>
   /** What is known already: only something newer is wanted. */
   readonly than: StoredResponse | null

@@ -59,7 +59,7 @@ function find(disk: ReturnType<typeof openDisk>, number: number): Promise<Stored
       if (response === null || response.body.state === 'complete') return resolve(response)
       response.body.join({ onMore: () => settle(response), onBroken: () => resolve(null) })
     }
-    const now = disk.find({ key: `key ${number}`, request: { get: () => null }, than: null }, settle)
+    const now = disk.find({ key: `key ${number}`, url: '', request: { get: () => null }, than: null }, settle)
     if (now !== LATER) settle(now)
   })
 }

@@ -1,4 +1,6 @@
 /** Proxies with a cache in front of one endpoint, and a clock that the test turns. */
+
+import type { Deadlines } from '../../core/deadlines.ts'
 import { type CacheOptions, cache, type HttpUse, http, type List } from '../../core/index.ts'
 import type { Client, ClientResponse } from './client.ts'
 import { answer, type Origin, type OriginConnection, type OriginRequest, startOrigin } from './origin.ts'
@@ -18,6 +20,8 @@ export interface CachedOptions extends CacheOptions {
   readonly beside?: Cached
   /** HTTP/2 without TLS, too. */
   readonly h2c?: boolean
+  /** On a clock that the test turns. */
+  readonly deadlines?: Deadlines
 }
 
 type Said = string | Uint8Array | undefined
@@ -70,13 +74,17 @@ export function requestOf(path = '/', lines: readonly string[] = [], method = 'G
 
 export async function startCached(
   handler: Handler,
-  { outer = [], inner = [], trust, h2c = false, beside, warn, onInvalidated, ...options }: CachedOptions = {},
+  { outer = [], inner = [], trust, h2c = false, beside, warn, onInvalidated, deadlines, ...options }: CachedOptions = {},
 ): Promise<Cached> {
   const origin = beside?.origin ?? (await startOrigin(handler))
   const clock = beside?.clock ?? { now: BEGIN }
   const use: List<HttpUse> = [...outer, cache(options), ...inner]
   const web = http({ listen: ':8080', h2c, ...(trust === undefined ? {} : { trust }), routes: [{ use, to: origin.address }] })
-  const told = { ...(warn === undefined ? {} : { warn }), ...(onInvalidated === undefined ? {} : { onInvalidated }) }
+  const told = {
+    ...(warn === undefined ? {} : { warn }),
+    ...(onInvalidated === undefined ? {} : { onInvalidated }),
+    ...(deadlines === undefined ? {} : { deadlines }),
+  }
   const proxy = await startProxy({ config: { listeners: { web } }, clock: () => clock.now, ...told })
   return new Cached(origin, proxy, await proxy.connect(), clock, beside === undefined)
 }

@@ -5,26 +5,19 @@
 import { isPurged, type Purge } from '../purge.ts'
 import type { StoredResponse } from '../stored-response.ts'
 import { MOST_PURGES } from './scripts.ts'
+import { SeenNumbers } from './seen-numbers.ts'
 
 interface Numbered {
   readonly number: number
   readonly purge: Purge
 }
 
-interface Learned {
-  readonly number: number
-  readonly at: number
-}
-
-/** More are not remembered: what is asked for before the first of them counts as older than all. */
-const MOST_LEARNED = 256
-
 export class SharedPurges {
   /** The last one that is known; -1: nothing is. */
   known = -1
   #first = 0
   #purges: Numbered[] = []
-  #learned: Learned[] = []
+  readonly #seen = new SeenNumbers()
 
   /** What the store says: `first` is the first that it remembers. Returns those that were not known; null: some are missing. */
   learn(count: number, first: number, entries: readonly string[], now: number): readonly Purge[] | null {
@@ -37,13 +30,14 @@ export class SharedPurges {
     const isGapless = this.known >= 0 && (news.length === 0 || news[0]!.number === this.known + 1)
     this.#purges = [...this.#purges, ...news].slice(-MOST_PURGES)
     this.#first = first
-    this.#note(count, now)
+    this.known = count
+    this.#seen.note(count, now)
     return isGapless ? news.map(({ purge }) => purge) : null
   }
 
   /** The number that an answer gets that was asked for then. */
   numberAt(time: number): number {
-    return this.#learned.findLast(({ at }) => at < time)?.number ?? -1
+    return this.#seen.before(time)
   }
 
   /** False: it counts as purged. One that was purged softly becomes stale. */
@@ -59,17 +53,10 @@ export class SharedPurges {
     return true
   }
 
-  #note(number: number, at: number): void {
-    if (this.known === number) return
-    this.known = number
-    this.#learned.push({ number, at })
-    if (this.#learned.length > MOST_LEARNED) this.#learned.shift()
-  }
-
   #forget(): void {
     this.known = -1
     this.#purges = []
-    this.#learned = []
+    this.#seen.forget()
   }
 }
 

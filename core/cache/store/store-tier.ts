@@ -1,20 +1,23 @@
 /**
  * Answers in a Redis or Valkey, for all proxies of several machines that name it. One answer is one value: it is there as a whole or not at all.
  * No request waits for it longer than the store's timeout, and none at all while it is away; a purge that could not be told there is told later,
- * and nothing is taken from there before.
+ * and nothing is taken from there before. What requests put out (RFC 9111 §4.4) leaves it at once, and the memories of all who listen.
  */
 import { hash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import type { Deadlines, Timed } from '../../deadlines.ts'
 import type { Store } from '../../store/store.ts'
 import type { ListedResponse, TierCounts } from '../counts.ts'
+import type { Gathered } from '../gathered.ts'
 import { selectVariant, type Variant } from '../memory-store.ts'
 import { packHead, unpackHead } from '../packed.ts'
-import type { Purge } from '../purge.ts'
+import { hostOf, type Purge } from '../purge.ts'
 import type { StoredResponse } from '../stored-response.ts'
 import { LATER, type Tier, type TierHome, type Wanted } from '../tier.ts'
-import { FIND, FORGET_URL, KEEP, MOST_PURGES, PURGE, PURGES } from './scripts.ts'
+import { FIND, HEAR, INVALIDATE, KEEP, MOST_PURGES, PURGE } from './scripts.ts'
+import { readInvalidated, SharedInvalidations } from './shared-invalidations.ts'
 import { SharedPurges } from './shared-purges.ts'
+import { Teller } from './teller.ts'
 
 export interface StoreLimits {
   readonly store: Store
@@ -34,8 +37,8 @@ const MOST_TTL_MS = 30 * 86_400_000
 const LISTEN_MS = 1000
 /** Purges that wait until the store is back; with more of them it is one of all. */
 const MOST_PENDING = 64
-/** Checksum of the rest, length of the head, number of the last purge. */
-const FIXED_BYTES = 16
+/** Checksum of the rest, length of the head, numbers of the last purge and of the last invalidation. */
+const FIXED_BYTES = 24
 
 export class StoreTier implements Tier, Timed {
   dueAt = Number.POSITIVE_INFINITY
@@ -49,6 +52,12 @@ export class StoreTier implements Tier, Timed {
   /** Another proxy, or another worker, has purged something. */
   readonly #onPurges: (purges: readonly Purge[]) => void
   readonly #purges = new SharedPurges()
+  readonly #invalidations = new SharedInvalidations()
+  readonly #teller: Teller
+  /** The last one that was begun, whatever became of it. */
+  #hearing: Promise<unknown> = Promise.resolve()
+  /** The one behind it; null: nobody has asked for one. */
+  #nextHearing: Promise<void> | null = null
   #pending: Purge[] = []
   readonly #underWay = new Set<Promise<unknown>>()
   #found = 0
@@ -66,6 +75,7 @@ export class StoreTier implements Tier, Timed {
     this.#home = home
     this.#deadlines = home.deadlines
     this.#onPurges = (purges) => home.purgedElsewhere(purges)
+    this.#teller = new Teller({ deadlines: home.deadlines, tell: (put) => this.#invalidate(put) })
     this.#deadlines.add(this)
     this.#listen()
   }
@@ -73,7 +83,7 @@ export class StoreTier implements Tier, Timed {
   // ── found ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   find(wanted: Wanted, taker: (found: StoredResponse | null) => void): StoredResponse | null | typeof LATER {
-    if (wanted.coding !== undefined || this.store.isAway || this.#pending.length > 0) return null
+    if (wanted.coding !== undefined || this.store.isAway || this.#pending.length > 0 || this.#teller.has(wanted.url)) return null
     void this.#look(wanted).then(taker, () => {
       this.#failed++
       taker(null)
@@ -81,9 +91,14 @@ export class StoreTier implements Tier, Timed {
     return LATER
   }
 
-  async #look({ key, request, than }: Wanted): Promise<StoredResponse | null> {
+  async #look({ key, url, request, than }: Wanted): Promise<StoredResponse | null> {
     const name = this.#answersOf(key)
-    const [count, isOne, rest] = (await this.store.run(FIND, [name, this.#count], [NO_VARY], BYTES)) as [Buffer, number, Buffer | Buffer[]]
+    const since = this.#invalidations.known
+    const keys = [name, this.#count, this.#state, this.#keysOf(url)]
+    const [count, invalidations, doubt, isListed, isOne, rest] = (await this.store.run(FIND, keys, [NO_VARY, hostOf(url)], BYTES)) as Found
+    // Nobody knows what was put out.
+    if (Number(invalidations) < 0) return null
+    this.#invalidations.saw(Number(invalidations), this.#home.clock())
     if (Number(count) !== this.#purges.known) await this.#hear()
     let bytes: Buffer | null
     if (isOne === 1) bytes = rest as Buffer
@@ -91,21 +106,27 @@ export class StoreTier implements Tier, Timed {
       const variant = selectVariant((rest as Buffer[]).map(readName), request)
       bytes = variant === null ? null : ((await this.store.ask('HGET', [name, nameOf(variant)], BYTES)) as Buffer | null)
     }
-    const response = bytes === null ? null : this.#read(bytes, key)
+    const response = bytes === null ? null : this.#read(bytes, key, { since, doubt })
     if (response === null || (than !== null && response.freshness.bornAt <= than.freshness.bornAt)) return null
+    // With a key of the config's own it may be of another URL.
+    const isOfUrl = response.url === url ? isListed === 1 : await this.store.ask('SISMEMBER', [this.#keysOf(response.url), name])
+    if (!isOfUrl) return null
     this.#found++
     return response
   }
 
-  #read(bytes: Buffer, key: string): StoredResponse | null {
+  /** `doubt`: up to this number all of its host is put out. */
+  #read(bytes: Buffer, key: string, { since, doubt }: { since: number; doubt: number }): StoredResponse | null {
     const headEnd = bytes.length < FIXED_BYTES ? 0 : FIXED_BYTES + bytes.readUInt32LE(4)
     if (headEnd === 0 || headEnd > bytes.length || bytes.readUInt32LE(0) !== crc32(bytes.subarray(4))) return this.#damaged()
+    const number = bytes.readDoubleLE(16)
+    if (number < doubt) return null
     const head = bytes.toString('utf8', FIXED_BYTES, headEnd)
     const body = bytes.subarray(headEnd)
     if (!this.#home.hasRoom(body.length)) return null
     const response = unpackHead(head, key, { bytes: body.length })
     // Of another version, or of another key with the same hash.
-    if (response === null) return null
+    if (response === null || !this.#invalidations.allows(response.url, number, since)) return null
     response.body.push(body, 0, body.length)
     response.body.complete()
     return this.#purges.allows(response, bytes.readDoubleLE(8), this.#home.clock()) ? response : null
@@ -123,17 +144,21 @@ export class StoreTier implements Tier, Timed {
     if (this.#isClosed || this.store.isAway || this.#pending.length > 0 || this.#underWay.size >= MOST_UNDER_WAY) return
     if (response.length > MOST_BYTES || response.body.state !== 'complete') return
     const ttl = timeToLive(response, this.#home.clock())
-    const number = this.#purges.numberAt(response.freshness.askedAt)
-    if (ttl <= 0 || number < 0) return
+    const { askedAt } = response.freshness
+    const purge = this.#purges.numberAt(askedAt)
+    const invalidation = this.#invalidations.numberAt(askedAt)
+    if (ttl <= 0 || purge < 0 || invalidation < 0 || this.#teller.has(response.url)) return
     const head = Buffer.from(packHead(response))
     const bytes = Buffer.allocUnsafe(FIXED_BYTES + head.length + response.length)
     bytes.writeUInt32LE(head.length, 4)
-    bytes.writeDoubleLE(number, 8)
+    bytes.writeDoubleLE(purge, 8)
+    bytes.writeDoubleLE(invalidation, 16)
     head.copy(bytes, FIXED_BYTES)
     response.body.bytes.copy(bytes, FIXED_BYTES + head.length, 0, response.length)
     bytes.writeUInt32LE(crc32(bytes.subarray(4)), 0)
-    const keys = [this.#answersOf(response.key), this.#keysOf(response.url)]
-    this.#do(this.store.run(KEEP, keys, [nameOf(response), bytes, this.#home.variants, ttl]))
+    const keys = [this.#answersOf(response.key), this.#keysOf(response.url), this.#state, this.#invalidated]
+    const of = [response.url, hostOf(response.url), invalidation]
+    this.#do(this.store.run(KEEP, keys, [nameOf(response), bytes, this.#home.variants, ttl, ...of]))
   }
 
   remove(response: StoredResponse): void {
@@ -141,13 +166,13 @@ export class StoreTier implements Tier, Timed {
   }
 
   invalidate(url: string): void {
-    if (!this.store.isAway) this.#do(this.store.run(FORGET_URL, [this.#keysOf(url)], []))
+    this.#teller.add(url)
   }
 
   /** A coding is made sooner than it is fetched from there. */
   keepCoded(): void {}
 
-  /** What is on its way is there before anybody could say so. */
+  /** It is looked at there. */
   forgetComing(): void {}
 
   #do(work: Promise<unknown>): void {
@@ -179,14 +204,44 @@ export class StoreTier implements Tier, Timed {
     }
   }
 
-  async #hear(): Promise<void> {
-    const keys = [this.#count, `${this.#prefix}purges`]
-    const [count, first, entries] = (await this.store.run(PURGES, keys, [this.#purges.known])) as [string, string, string[]]
+  async #invalidate(put: Gathered): Promise<void> {
+    if (this.store.isAway) throw new Error('it cannot be told now')
+    const urls = [...put.urls]
+    const keys = [this.#state, this.#invalidated, ...urls.map((url) => this.#keysOf(url))]
+    try {
+      const number = await this.store.run(INVALIDATE, keys, [this.#home.clock(), put.isAll ? 1 : 0, ...urls, ...put.hosts])
+      this.#invalidations.told(urls, Number(number), this.#home.clock())
+    } catch (error) {
+      this.#failed++
+      throw error
+    }
+  }
+
+  /** One at a time, so that what is heard comes in its order; who asks while one is under way hears by the next. */
+  #hear(): Promise<void> {
+    this.#nextHearing ??= this.#hearing.then(() => {
+      this.#nextHearing = null
+      const heard = this.#hearNow()
+      this.#hearing = heard.catch(() => {})
+      return heard
+    })
+    return this.#nextHearing
+  }
+
+  async #hearNow(): Promise<void> {
+    const keys = [this.#count, `${this.#prefix}purges`, this.#state, this.#invalidated]
+    const since = this.#invalidations.known
+    const args = [this.#home.clock(), this.#purges.known, since]
+    const [count, first, entries, state, urls] = (await this.store.run(HEAR, keys, args)) as Heard
+    const now = this.#home.clock()
     const isFirst = this.#purges.known < 0
-    const news = this.#purges.learn(Number(count), Number(first), entries, this.#home.clock())
+    const news = this.#purges.learn(Number(count), Number(first), entries, now)
     // What is in the memory before the first word is from before this tier: of whatever was purged then the worker was told.
     if (news !== null) this.#onPurges(news)
     else if (!isFirst) this.#onPurges([{ kind: 'all', soft: false }])
+    const invalidated = readInvalidated(state, urls)
+    this.#onPurges(this.#invalidations.learn(invalidated, since, now))
+    if (invalidated.isPart) await this.#hearNow()
   }
 
   onDeadline(): void {
@@ -231,11 +286,20 @@ export class StoreTier implements Tier, Timed {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#deadlines.remove(this)
+    await this.#teller.close()
     await this.settled()
   }
 
   get #count(): string {
     return `${this.#prefix}purge-count`
+  }
+
+  get #state(): string {
+    return `${this.#prefix}invalidations`
+  }
+
+  get #invalidated(): string {
+    return `${this.#prefix}invalidated`
   }
 
   #answersOf(key: string): string {
@@ -248,6 +312,8 @@ export class StoreTier implements Tier, Timed {
 }
 
 const BYTES = { asBytes: true } as const
+type Found = [count: Buffer, invalidations: Buffer, doubt: number, isListed: number, isOne: number, rest: Buffer | Buffer[]]
+type Heard = [count: string, first: string, purges: string[], state: string[], urls: string[]]
 
 /** In the place of the names that an answer varies by. */
 const NO_VARY = '-'
