@@ -5,6 +5,7 @@
 import type { Deadlines, Timed } from '../deadlines.ts'
 import type { CheckUser } from '../dsl/users.ts'
 import { ProxyError } from '../errors.ts'
+import { FairPlaces } from './fair-places.ts'
 import { Recent } from './recent.ts'
 import { secretDigest } from './secret-table.ts'
 
@@ -28,6 +29,7 @@ export class AskedUsers {
   readonly #right = new Recent<true>(MOST_REMEMBERED)
   readonly #wrong = new Recent<true>(MOST_REMEMBERED)
   readonly #underWay = new Map<string, Promise<boolean>>()
+  readonly #places = new FairPlaces(AT_ONCE)
 
   /** `field`: where the function stands, for messages: `auth.check`. */
   constructor(check: CheckUser, field: string, deadlines: Deadlines) {
@@ -36,7 +38,7 @@ export class AskedUsers {
     this.#deadlines = deadlines
   }
 
-  /** Null: too many are being asked about. Rejects with a ProxyError. */
+  /** Null: too many are being asked about, or too many of that client. Rejects with a ProxyError. */
   ask(question: Question): boolean | null | Promise<boolean> {
     const digest = secretDigest(Buffer.from(JSON.stringify([question.name, question.password, question.client])))
     const now = this.#deadlines.in(0)
@@ -44,13 +46,17 @@ export class AskedUsers {
     if (this.#wrong.get(digest, now) !== undefined) return false
     const known = this.#underWay.get(digest)
     if (known !== undefined) return known
-    if (this.#underWay.size >= AT_ONCE) return null
+    const giveBack = this.#places.take(question.client)
+    if (giveBack === null) return null
     const asked = this.#run(question).then((isRight) => {
       const until = this.#deadlines.in(isRight ? RIGHT_MS : WRONG_MS)
       ;(isRight ? this.#right : this.#wrong).set(digest, true, until)
       return isRight
     })
-    const ending = asked.finally(() => this.#underWay.delete(digest))
+    const ending = asked.finally(() => {
+      this.#underWay.delete(digest)
+      giveBack()
+    })
     this.#underWay.set(digest, ending)
     return ending
   }

@@ -6,23 +6,30 @@ import { argon2, hash, scrypt, timingSafeEqual } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { promisify } from 'node:util'
 import type { StoredPassword } from '../config/password-hash.ts'
+import { FairPlaces } from './fair-places.ts'
 
 const AT_ONCE = 2
-/** That wait; more are told that there is no time for them. */
+/** More are told that there is no time for them. */
 const MOST_WAITING = 64
 
 let running = 0
 const waiting: (() => void)[] = []
+const places = new FairPlaces(AT_ONCE + MOST_WAITING)
 
-/** Null: too many are being checked. */
-export async function isPassword(given: Buffer, stored: Exclude<StoredPassword, { kind: 'plain' }>): Promise<boolean | null> {
-  if (running >= AT_ONCE) {
-    if (waiting.length >= MOST_WAITING) return null
-    await new Promise<void>((go) => waiting.push(go))
-  } else running++
+/** Null: too many are being checked, or too many of that client. */
+export async function isPassword(
+  given: Buffer,
+  stored: Exclude<StoredPassword, { kind: 'plain' }>,
+  client: string,
+): Promise<boolean | null> {
+  const giveBack = places.take(client)
+  if (giveBack === null) return null
+  if (running >= AT_ONCE) await new Promise<void>((go) => waiting.push(go))
+  else running++
   try {
     return await check(given, stored)
   } finally {
+    giveBack()
     const next = waiting.shift()
     if (next === undefined) running--
     else next()

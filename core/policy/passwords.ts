@@ -77,7 +77,7 @@ export class Passwords {
       return this.#ask(this.#asked, { name, password: credentials.toString('utf8', colon + 1), client })
     const stored = own ?? this.#decoy
     if (stored === undefined) return null
-    return this.#compute(digest, credentials.subarray(colon + 1), stored).then((isRight) => {
+    return this.#compute(digest, { password: credentials.subarray(colon + 1), client }, stored).then((isRight) => {
       if (isRight === null) return BUSY
       if (!isRight || own === undefined) return null
       this.#remembered.set(key, name, this.#now() + REMEMBERED_MS)
@@ -110,10 +110,10 @@ export class Passwords {
   }
 
   /** Several requests with the same credentials wait for one computation. */
-  #compute(digest: string, password: Buffer, stored: HashedPassword): Promise<boolean | null> {
+  #compute(digest: string, { password, client }: { password: Buffer; client: string }, stored: HashedPassword): Promise<boolean | null> {
     const known = this.#underWay.get(digest)
     if (known !== undefined) return known
-    const check = isPassword(password, stored).finally(() => this.#underWay.delete(digest))
+    const check = isPassword(password, stored, client).finally(() => this.#underWay.delete(digest))
     this.#underWay.set(digest, check)
     return check
   }

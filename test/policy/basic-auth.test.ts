@@ -4,8 +4,11 @@ import bcrypt from 'bcrypt'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parsePassword, passwordProblem } from '../../core/config/password-hash.ts'
+import { Deadlines } from '../../core/deadlines.ts'
 import { basicAuth } from '../../core/index.ts'
+import { AskedUsers } from '../../core/policy/asked-users.ts'
 import { isPassword } from '../../core/policy/password-check.ts'
+import { BUSY, Passwords, rememberedUsers } from '../../core/policy/passwords.ts'
 import { startOrigin } from '../support/origin.ts'
 import { get, startWith } from '../support/policy.ts'
 
@@ -96,10 +99,12 @@ test('the endpoint is told who it is, and not by the client; credentials end her
 test('more checks than can wait are told so, and those that wait get theirs', async () => {
   const stored = parsePassword(HASHES.scrypt)
   assert.ok(stored !== null && stored.kind !== 'plain')
-  const answers = await Promise.all(Array.from({ length: 80 }, (_, i) => isPassword(Buffer.from(i === 5 ? 'kiwi' : 'lime'), stored)))
+  const answers = await Promise.all(
+    Array.from({ length: 80 }, (_, i) => isPassword(Buffer.from(i === 5 ? 'kiwi' : 'lime'), stored, `192.0.2.${i}`)),
+  )
   assert.is(answers.filter((answer) => answer === null).length, 80 - 66)
   assert.is(answers[5], true)
-  assert.is(await isPassword(Buffer.from('kiwi'), stored), true)
+  assert.is(await isPassword(Buffer.from('kiwi'), stored, '192.0.2.1'), true)
 })
 
 test('what is no hash that can be checked is said without repeating it', () => {
@@ -121,5 +126,36 @@ test('what is no hash that can be checked is said without repeating it', () => {
     assert.not.match(problem!, 'abc')
   }
 })
+
+test('a client that tries out passwords without end keeps no other one out', async () => {
+  const answers: ((isRight: boolean) => void)[] = []
+  const check = (): Promise<boolean> => new Promise((resolve) => answers.push(resolve))
+  const deadlines = new Deadlines()
+  const asked = new AskedUsers(check, 'check', deadlines)
+  const { scrypt } = HASHES
+  for (const passwords of [
+    new Passwords({ asked, remembered: rememberedUsers(), now: () => 0 }),
+    new Passwords({ users: { ann: scrypt }, remembered: rememberedUsers(), now: () => 0 }),
+  ]) {
+    const tryOut = async (i: number, ip: string): Promise<boolean> => {
+      const found = passwords.check(Buffer.from(`ann:${i}`), ip)
+      return (found instanceof Promise ? await found : found) !== BUSY
+    }
+    // Of IPv6, all addresses of one network are one client's.
+    const many = Array.from({ length: 100 }, (_, i) => tryOut(i, `2001:db8::${i + 1}`))
+    const other = tryOut(200, '192.0.2.1')
+    for (const answer of answers.splice(0)) answer(false)
+    assert.is(await other, true)
+    const passed = (await Promise.all(many)).filter(Boolean).length
+    assert.ok(passed >= 32 && passed <= 33, `${passed} of 100`)
+    assert.is(await tryOutLater(tryOut, answers), true, 'and all of its places are free again')
+  }
+})
+
+async function tryOutLater(tryOut: (i: number, ip: string) => Promise<boolean>, answers: ((isRight: boolean) => void)[]): Promise<boolean> {
+  const again = tryOut(300, '2001:db8::1')
+  for (const answer of answers.splice(0)) answer(false)
+  return await again
+}
 
 test.run()
