@@ -138,7 +138,8 @@ test('no more than so many are asked about at a time', async () => {
   const waiting: ((isRight: boolean) => void)[] = []
   const check = (): Promise<boolean> => new Promise((resolve) => waiting.push(resolve))
   await using proxy = await startProxy(socksTo([origin.port], { auth: { check } }))
-  const clients = await Promise.all(Array.from({ length: 65 }, () => proxy.connect()))
+  const addressOf = (i: number): string => `127.0.0.${1 + Math.floor(i / 32)}`
+  const clients = await Promise.all(Array.from({ length: 65 }, (_, i) => proxy.connect({ localAddress: addressOf(i) })))
   for (const [i, c] of clients.entries()) c.send(Buffer.concat([Buffer.of(5, 1, 2), credentials(`user${i}`, 'x')]))
   const { reason } = await proxy.tunnel()
   assert.equal([reason, waiting.length], ['policy_busy', 64])
