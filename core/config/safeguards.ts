@@ -5,6 +5,7 @@ import { parseDuration } from './units.ts'
 
 export function checkSafeguards(options: Plain, path: Path, report: Report): void {
   const { retries, timeouts, healthCheck, limits, hedging, sticky, endpoints } = options
+  if (isObject(retries)) checkRetries(retries, [...path, 'retries'], { report, isHedged: hedging !== undefined })
   if (hedging !== undefined && sticky !== undefined)
     report.error([...path, 'hedging'], 'clients stay with their endpoint (sticky): a second one knows nothing of them', 'key')
   if (
@@ -20,6 +21,15 @@ export function checkSafeguards(options: Plain, path: Path, report: Report): voi
       [...path, 'retries', 'perTry'],
       `one try may take longer than all of them together: timeouts.total is ${show(timeouts.total)}`,
     )
+}
+
+/** Alone, one attempt is a number as others: nothing is tried again. */
+function checkRetries({ attempts, on, budget }: Plain, path: Path, { report, isHedged }: { report: Report; isHedged: boolean }): void {
+  if (attempts !== 1) return
+  const what = on !== undefined ? 'on' : budget !== undefined && !isHedged ? 'budget' : null
+  if (what === null) return
+  const message = `the first try counts, so with 1 nothing is tried again, and ${what} says nothing: 2 is for one more`
+  report.error([...path, 'attempts'], message)
 }
 
 function checkLimits({ connections, pending, maxWait, adaptive }: Plain, path: Path, report: Report): void {

@@ -20,6 +20,7 @@ import {
   refused,
   type Schema,
   size,
+  someTime,
   text,
   textThat,
   whole,
@@ -47,7 +48,7 @@ const cacheName = textThat((name) =>
   /^[a-z0-9][a-z0-9._-]{0,63}$/i.test(name) ? null : 'a name has letters, digits, dots and dashes, up to 64',
 )
 
-const diskFields = { path: text, size, timeout: duration, maxObject: size }
+const diskFields = { path: text, size, timeout: someTime('it is 200ms'), maxObject: size }
 const disk = object(diskFields, ['path'])
 const diskTooLarge = object({ ...diskFields, maxObject: refused('more than a quarter of what the disk may take') }, ['path'])
 

@@ -18,7 +18,6 @@ import { type UsersOf, usersOptions } from './schema-users.ts'
 import {
   anything,
   chosen,
-  duration,
   type Fields,
   flag,
   list,
@@ -27,6 +26,7 @@ import {
   oneOf,
   oneOrMany,
   type Schema,
+  someTime,
   textThat,
   whole,
   wrong,
@@ -101,7 +101,7 @@ export function forwardOptions(listen: Schema, bounds: Fields): Schema {
 
 /** Of `socks({ … })`. */
 export function socksOptions(listen: Schema): Schema {
-  const timeouts = object({ handshake: duration, tunnelIdle: duration, udpIdle: duration })
+  const timeouts = object({ handshake: someTime('it is 10s'), tunnelIdle: someTime('it is 1h'), udpIdle: someTime('it is 2m') })
   return object({ listen, ...fields, block, udp: flag, timeouts, limits: object({ connections: whole(1) }) }, ['listen'])
 }
 

@@ -3,13 +3,16 @@ import { parseStoreUrl } from '../net/store-url.ts'
 import type { Path } from './positions.ts'
 import { isObject, type Plain, type Report, show } from './report.ts'
 import type { Parts } from './schema-parts.ts'
-import { chosen, duration, object, type Schema, text, textThat, whole, wrong } from './schema-values.ts'
+import { chosen, object, type Schema, someTime, text, textThat, whole, wrong } from './schema-values.ts'
 
 const url = textThat((written) => {
   const parsed = parseStoreUrl(written)
   return typeof parsed === 'string' ? `${parsed}, got ${show(written)}` : null
 })
-const fields = object({ url, ca: text, cert: text, key: text, servername: text, connections: whole(1, 64), timeout: duration }, ['url'])
+const fields = object(
+  { url, ca: text, cert: text, key: text, servername: text, connections: whole(1, 64), timeout: someTime('it is 100ms') },
+  ['url'],
+)
 
 export const storeOption: Schema = chosen((value) => (typeof value === 'string' ? url : isObject(value) ? fields : notAStore))
 const notAStore = wrong("a URL such as 'redis://10.0.0.1:6379', or { url, … }")

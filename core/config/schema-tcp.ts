@@ -10,7 +10,21 @@ import { tlsTerminationOfRoute } from './schema-tls.ts'
 import { originalTarget, transparent } from './schema-transparent.ts'
 import { speaksTls, splitTarget, tcpAddress, upstreamGroup } from './schema-upstream.ts'
 import { connectionUseList } from './schema-use.ts'
-import { chosen, duration, list, made, object, oneOf, oneOrMany, type Schema, text, textThat, whole, wrong } from './schema-values.ts'
+import {
+  chosen,
+  duration,
+  list,
+  made,
+  object,
+  oneOf,
+  oneOrMany,
+  type Schema,
+  someTime,
+  text,
+  textThat,
+  whole,
+  wrong,
+} from './schema-values.ts'
 
 export const serverName = textThat((written) => {
   const name = written.startsWith('*.') ? written.slice(2) : written
@@ -56,7 +70,7 @@ export function tcpListener(listen: Schema, inside: Schema): Schema {
       listen,
       routes: list(route),
       limits: object({ connections: whole(1) }),
-      timeouts: object({ detect: duration, tunnelIdle: duration }),
+      timeouts: object({ detect: duration, tunnelIdle: someTime('it is 1h') }),
       trust: oneOrMany(network),
       proxyProtocol: oneOf('require'),
       gateway,

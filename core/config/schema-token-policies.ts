@@ -3,7 +3,7 @@ import { createPublicKey } from 'node:crypto'
 import { PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from './jwt-algorithms.ts'
 import { isObject, show } from './report.ts'
 import { fieldName, fieldToken } from './schema-field-policies.ts'
-import { chosen, duration, object, oneOf, oneOrMany, record, ruled, type Schema, text, textThat } from './schema-values.ts'
+import { chosen, duration, object, oneOf, oneOrMany, record, ruled, type Schema, someTime, text, textThat } from './schema-values.ts'
 
 const httpUrl = textThat((written) => {
   const url = URL.parse(written)
@@ -45,6 +45,6 @@ const withPublicKey = jwtFields(PUBLIC_KEY_ALGORITHMS)
 export const jwtOptions: Schema = chosen((value) => (isObject(value) && value.secret !== undefined ? withSecret : withPublicKey))
 
 export const forwardAuthOptions: Schema = object(
-  { url: httpUrl, requestHeaders: oneOrMany(fieldName), responseHeaders: oneOrMany(fieldName), timeout: duration },
+  { url: httpUrl, requestHeaders: oneOrMany(fieldName), responseHeaders: oneOrMany(fieldName), timeout: someTime('it is 5s') },
   ['url'],
 )

@@ -6,7 +6,7 @@ import type { Parts } from './schema-parts.ts'
 import { network } from './schema-route.ts'
 import { checkChoice, checkNames, routeName, serverName } from './schema-tcp.ts'
 import { splitTarget, upstreamGroup } from './schema-upstream.ts'
-import { chosen, duration, list, object, oneOrMany, type Schema, text, textThat, whole, wrong } from './schema-values.ts'
+import { chosen, list, object, oneOrMany, type Schema, someTime, text, textThat, whole, wrong } from './schema-values.ts'
 
 /** What an upstream may have for an address and datagrams cannot: checkTarget. */
 const address = textThat((written) => {
@@ -34,7 +34,7 @@ const route = object(
 
 export function udpListener(listen: Schema): Schema {
   const limits = object({ sessions: whole(1, 1_000_000) })
-  return object({ listen, routes: list(route), limits, timeouts: object({ idle: duration }) }, ['listen', 'routes'])
+  return object({ listen, routes: list(route), limits, timeouts: object({ idle: someTime('it is 60s') }) }, ['listen', 'routes'])
 }
 
 export function checkUdp({ udpRoutes }: Parts, report: Report): void {

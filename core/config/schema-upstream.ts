@@ -14,6 +14,7 @@ import {
   list,
   made,
   madeOf,
+  noneRefused,
   object,
   oneOf,
   oneOrMany,
@@ -22,11 +23,13 @@ import {
   ruled,
   type Schema,
   size,
+  someTime,
   text,
   textThat,
   whole,
   wrong,
 } from './schema-values.ts'
+import { parseSize } from './units.ts'
 
 /** `'127.0.0.1:3000'`, `'https://example.com'` */
 export const endpointAddress: Schema = textThat(wrongEndpoint)
@@ -93,7 +96,8 @@ const cookiePath = textThat((path) =>
   /^\/[!-+\--:<-~]*$/.test(path) ? null : `a path of cookies begins with / and has no ; and no space, got ${show(path)}`,
 )
 const sameSite = oneOf('lax', 'strict', 'none')
-const sticky = object({ cookie: fieldName, secret: signingSecret, maxAge: duration, path: cookiePath, secure: flag, sameSite }, ['cookie'])
+const cookieAge = noneRefused((none) => `browsers drop a cookie of ${none} at once; left out, it is kept until they end`)
+const sticky = object({ cookie: fieldName, secret: signingSecret, maxAge: cookieAge, path: cookiePath, secure: flag, sameSite }, ['cookie'])
 
 const dnsName = chosen((value) => {
   if (!isObject(value)) return anything
@@ -166,7 +170,14 @@ const hedgeAfter = chosen((value) => (typeof value === 'string' && /^p/i.test(va
 const hedgeQuantile = textThat((written) =>
   /^p(?:[5-9]\d|99\.\d{1,2})$/.test(written) ? null : `expected a time such as '80ms', or from 'p50' to 'p99.99', got ${show(written)}`,
 )
-const buffer = ruled({ request: flag, response: flag, memory: size, disk: size }, ({ request, response }) =>
+/** Else nothing passes any more once the disk is full. */
+const LEAST_BUFFER = '1kb'
+const bufferMemory = chosen((value) => {
+  const bytes = typeof value === 'string' ? parseSize(value) : null
+  if (bytes === null || bytes >= parseSize(LEAST_BUFFER)!) return size
+  return refused(`takes ${LEAST_BUFFER} or more, for a body has to pass also where the disk is full; to buffer nothing, leave buffer out`)
+})
+const buffer = ruled({ request: flag, response: flag, memory: bufferMemory, disk: size }, ({ request, response }) =>
   request === true || response === true ? null : 'expected request: true, response: true or both',
 )
 
@@ -174,11 +185,19 @@ const options = object({
   endpoints: list(endpoint),
   host: oneOf('preserve', 'endpoint', 'name'),
   tls: tlsOrigination,
-  timeouts: object({ connect: duration, response: duration, idle: duration, keepAlive: duration, total: duration }),
+  timeouts: object({
+    ...{ connect: someTime('it is 5s'), response: someTime('it is 60s'), idle: someTime('it is 60s') },
+    ...{ keepAlive: duration, total: someTime('there is no limit') },
+  }),
   idleConnections: whole(0),
-  limits: object({ connections: whole(1), pending: whole(0, 1_000_000), maxWait: duration, adaptive }),
+  limits: object({
+    connections: whole(1),
+    pending: whole(0, 1_000_000),
+    maxWait: noneRefused((none) => `nobody waits for ${none}: pending: 0 says so`),
+    adaptive,
+  }),
   hedging: object({ after: hedgeAfter }),
-  retries: object({ attempts: whole(1, 10), on: list(retryOn), budget: ratio, perTry: duration }),
+  retries: object({ attempts: whole(1, 10), on: list(retryOn), budget: ratio, perTry: someTime('there is no limit') }),
   healthCheck: object({
     ...{
       type: oneOf('http', 'tcp', 'tls', 'grpc'),
@@ -187,12 +206,15 @@ const options = object({
       host: checkedHost,
       status: oneOrMany(whole(200, 599)),
     },
-    ...{ interval: duration, timeout: duration, unhealthyAfter: whole(1), healthyAfter: whole(1) },
+    ...{ interval: someTime('it is 5s'), timeout: someTime('it is 1s'), unhealthyAfter: whole(1), healthyAfter: whole(1) },
   }),
-  circuitBreaker: object({ failureRatio: share, minRequests: whole(1), window: duration, openFor: duration }),
+  circuitBreaker: object({ failureRatio: share, minRequests: whole(1), window: someTime('it is 10s'), openFor: duration }),
   outlier: object({
-    ...{ consecutiveFailures: whole(1), failureRatio: share, minRequests: whole(1), latency: duration, window: duration },
-    ...{ ejectFor: duration, maxEjected: ratio },
+    ...{ consecutiveFailures: whole(1), failureRatio: share, minRequests: whole(1) },
+    latency: noneRefused((none) => `every answer takes longer than ${none}; left out, it is not looked at`),
+    window: someTime('it is 10s'),
+    ejectFor: noneRefused((none) => `for ${none} nothing is ejected: maxEjected: 0 says so, or leave outlier out`),
+    maxEjected: ratio,
   }),
   panic: ratio,
   buffer,

@@ -5,7 +5,7 @@ import { nearest } from './nearest.ts'
 import { isObject, show } from './report.ts'
 import { BODY_HOOKS, tellBodyHook } from './schema-body-hook.ts'
 import { policyUse } from './schema-policies.ts'
-import { chosen, duration, list, made, object, oneOf, refused, type Schema, size, textThat, wordsOf, wrong } from './schema-values.ts'
+import { chosen, list, made, object, oneOf, refused, type Schema, size, someTime, textThat, wordsOf, wrong } from './schema-values.ts'
 import { parseSize } from './units.ts'
 
 /** Asked by listeners of both kinds. */
@@ -52,8 +52,8 @@ const ungrantedKv = refused("it is for what is kept in kv, and kv is not granted
 
 const useFields = {
   grant: list(permission),
-  timeout: duration,
-  deadline: duration,
+  timeout: someTime('it is 5ms'),
+  deadline: someTime('it is 1s'),
   memory: size,
   isolation: oneOf('worker', 'process'),
   onFailure: oneOf('deny', 'continue'),

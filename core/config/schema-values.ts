@@ -31,6 +31,16 @@ export const callable = z.custom((value) => typeof value === 'function', expecte
 
 const aDuration = expected("a duration such as '250ms', '5s' or '2m'", suggestDuration)
 export const duration = z.string(aDuration).check(z.refine((written) => parseDuration(written) !== null, aDuration))
+/** More than none. `otherwise`: what holds where it is left out. */
+export function someTime(otherwise: string): Schema {
+  return noneRefused((none) => `nothing is done in ${none}; left out, ${otherwise}`)
+}
+
+/** A duration of which none is a mistake: `why` says so. */
+export function noneRefused(why: (none: string) => string): Schema {
+  return chosen((value) => (typeof value === 'string' && parseDuration(value) === 0 ? refused(why(show(value))) : duration))
+}
+
 const aSize = expected("a size such as '16kb' or '1mb'", suggestSize)
 export const size = z.string(aSize).check(z.refine((written) => parseSize(written) !== null, aSize))
 

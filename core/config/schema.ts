@@ -42,6 +42,7 @@ import {
   refused,
   type Schema,
   size,
+  someTime,
   text,
   textThat,
   whole,
@@ -106,11 +107,11 @@ const viaName = textThat((name) => {
 const httpBounds: Fields = {
   limits: object({ head: size, requestLine: size, fields: whole(1), connections: whole(1), requestsPerConnection: whole(1), body: size }),
   timeouts: object({
-    requestHead: duration,
-    requestBodyIdle: duration,
+    requestHead: someTime('it is 10s'),
+    requestBodyIdle: someTime('it is 30s'),
     keepAlive: duration,
-    sendIdle: duration,
-    tunnelIdle: duration,
+    sendIdle: someTime('it is 60s'),
+    tunnelIdle: someTime('it is 1h'),
     halfClosed: duration,
   }),
 }

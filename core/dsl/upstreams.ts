@@ -170,7 +170,7 @@ export interface BufferOptions {
   request?: boolean | undefined
   /** Read answers as fast as the endpoint says them, whatever their clients take. Default false. */
   response?: boolean | undefined
-  /** Of one body; more of it is on disk, in a file without a name in the folder for temporary files (`TMPDIR`). Default `64kb`. */
+  /** Of one body; more of it is on disk, in a file without a name in the folder for temporary files (`TMPDIR`). From `1kb`; default `64kb`. */
   memory?: Size | undefined
   /** Of all bodies of this upstream together, a worker. `0b`: none. Where it is used up, or the disk is full, bodies pass as they come. Default `1gb`. */
   disk?: Size | undefined

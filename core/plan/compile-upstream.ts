@@ -90,7 +90,7 @@ export class UpstreamCompiler {
       timeouts: compileTimeouts(options.timeouts ?? {}),
       idleConnections: options.idleConnections ?? 256,
       buffer: options.buffer === undefined ? null : compileBuffer(options.buffer),
-      retries: options.retries === undefined ? null : compileRetries(options.retries),
+      retries: options.retries === undefined ? null : compileRetries(options.retries, options.hedging !== undefined),
       outlier: options.outlier === undefined ? null : compileOutlier(options.outlier),
       circuitBreaker: options.circuitBreaker === undefined ? null : compileCircuitBreaker(options.circuitBreaker),
       healthCheck: options.healthCheck === undefined ? null : compileHealthCheck(options.healthCheck),
@@ -208,11 +208,12 @@ function compileBuffer({ request = false, response = false, memory = '64kb', dis
   return Object.freeze({ request: request ? bounds : null, response: response ? bounds : null, diskBytes: parseSize(disk)! })
 }
 
-function compileRetries({ attempts = 2, on = ['connect'], budget = 0.2, perTry }: Retries): RetryPlan | null {
-  const causes = entriesOf<'connect' | 'reset' | 'timeout' | number>(on).map(([, cause]) => cause)
-  if (attempts === 1 || causes.length === 0) return null
+/** What stands in it is for a single try, and for a second one that is hedged, too. */
+function compileRetries({ attempts = 2, on = ['connect'], budget = 0.2, perTry }: Retries, isHedged: boolean): RetryPlan | null {
+  const causes = attempts === 1 ? [] : entriesOf<'connect' | 'reset' | 'timeout' | number>(on).map(([, cause]) => cause)
+  if (causes.length === 0 && perTry === undefined && !isHedged) return null
   return Object.freeze({
-    attempts,
+    attempts: causes.length === 0 ? 1 : attempts,
     ...{ onConnect: causes.includes('connect'), onReset: causes.includes('reset'), onTimeout: causes.includes('timeout') },
     statuses: Object.freeze(causes.filter((cause) => typeof cause === 'number')),
     budget,

@@ -134,6 +134,24 @@ test('an upstream() keeps the client’s Host, a URL sends its own name', () => 
   )
 })
 
+test('what retries says counts where nothing is tried again, too: the time of the one try, and the budget of a second one that is hedged', () => {
+  const endpoints = ['127.0.0.1:1', '127.0.0.1:2']
+  const retriesOf = (options: Omit<Parameters<typeof upstream>[1], 'endpoints' | 'discovery'>): UpstreamPlan['retries'] => {
+    const to = upstream('tried', { endpoints, ...options })
+    return compile(site([{ to }])).upstreams.get('tried')!.retries
+  }
+  const none = { attempts: 1, onConnect: false, onReset: false, onTimeout: false, statuses: [] }
+  assert.is(retriesOf({ retries: { attempts: 1 } }), null)
+  assert.is(retriesOf({ retries: { on: [] } }), null)
+  assert.equal(retriesOf({ retries: { attempts: 1, perTry: '2s' } }), { ...none, budget: 0.2, perTry: 2000 })
+  assert.equal(retriesOf({ retries: { on: [], perTry: '2s' } }), { ...none, budget: 0.2, perTry: 2000 })
+  assert.equal(retriesOf({ retries: { attempts: 1, budget: 0.05 }, hedging: {} }), {
+    ...none,
+    budget: 0.05,
+    perTry: Number.POSITIVE_INFINITY,
+  })
+})
+
 test('groups are dissolved: conditions and hooks of all levels, and what no route takes falls through', () => {
   const hook = (): object => ({ onRequest() {} })
   const plan = compile(

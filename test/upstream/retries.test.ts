@@ -219,6 +219,14 @@ test('what did not connect is no charge of the budget', async () => {
   for (let i = 0; i < 2; i++) assert.is((await c.send(ask('POST', 'x')).response()).status, 200)
 })
 
+test('the time of one try ends the only one, with 504', async () => {
+  await using origin = await startOrigin(() => undefined)
+  await using proxy = await startProxy({ origin, retries: { attempts: 1, onConnect: false, perTry: 50 } })
+  using c = await proxy.connect()
+  assert.is((await c.send(GET).response()).status, 504)
+  assert.is((await proxy.exchange()).attempts, 1)
+})
+
 test('the time for all tries ends them, with 504', async () => {
   await using origin = await startOrigin(() => undefined)
   const retries = { attempts: 10, onTimeout: true, perTry: 50 }
