@@ -7,6 +7,11 @@ if (major < 26 || (major === 26 && minor < 9)) {
   )
   process.exit(1)
 }
+// What is an experiment of Node's is told in core/README.md. Workers are started with an option for that.
+const { emitWarning } = process
+process.emitWarning = (warning: string | Error, ...more: unknown[]): void => {
+  if (more[0] !== 'ExperimentalWarning') (emitWarning as (...all: unknown[]) => void)(warning, ...more)
+}
 // Before anything else is loaded, so that it comes from there.
 const { openModuleCache } = await import('./process/module-cache.ts')
 const cacheFolder = openModuleCache()

@@ -44,6 +44,7 @@ test('counters never go back when a worker dies, and add up again afterwards', a
   for (let i = 0; i < 20; i++) await request(port, get('/hello'))
   assert.is(await metric(sluice, 'requests_total', 'status="2xx"'), 40)
   assert.is(await metric(sluice, 'worker_restarts_total', 'why="SIGKILL"'), 1)
+  assert.not.match(sluice.stderr.join(), 'ExperimentalWarning')
 })
 
 test('it is not ready while it drains, and what is under way finishes', async () => {
