@@ -82,7 +82,16 @@ export class Cache implements FlightHome, RecallHome, TierHome {
   }
 
   #order(): void {
-    this.tiers = [this.#shared.tier, this.#disk.tier, this.#stored].filter((tier) => tier !== null)
+    const before = this.tiers
+    this.tiers = [...this.folders, this.#stored].filter((tier) => tier !== null)
+    const stored = this.#stored
+    if (stored === null) return
+    for (const folder of this.folders) if (!before.includes(folder) || !before.includes(stored)) stored.meet(folder)
+  }
+
+  /** What outlives this process. */
+  get folders(): readonly DiskTier[] {
+    return [this.#shared.tier, this.#disk.tier].filter((tier) => tier !== null)
   }
 
   #useStore(limits: StoreLimits | null): void {
@@ -235,16 +244,18 @@ export class Cache implements FlightHome, RecallHome, TierHome {
     for (const before of this.tiers.slice(0, tier)) before.keep(found)
   }
 
-  /** Another proxy that shares a tier has purged something, or requests to it have put it out. */
-  purgedElsewhere(purges: readonly Purge[]): void {
+  /** Another proxy that shares a tier has purged something, or requests to it have put it out. Resolves when the folders are told. */
+  purgedElsewhere(purges: readonly Purge[]): Promise<unknown> {
+    const work: Promise<unknown>[] = []
     for (const purge of purges) {
       this.#purgeMemory(purge)
       this.#recentPurges.add(purge, this.clock())
-      for (const { tier } of [this.#shared, this.#disk]) {
-        if (purge.kind === 'url' && !purge.soft) tier?.invalidate(purge.url)
-        else void tier?.purge(purge)
+      for (const folder of this.folders) {
+        if (purge.kind === 'url' && !purge.soft) folder.invalidate(purge.url)
+        else work.push(folder.purge(purge))
       }
     }
+    return Promise.all(work)
   }
 
   // ── leaving it ───────────────────────────────────────────────────────────────────────────────────────────────────

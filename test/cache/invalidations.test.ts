@@ -1,5 +1,8 @@
 /** What a request to one proxy has changed the others that share its store do not answer as it was, and no flood of such requests becomes one there. */
+import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -191,6 +194,45 @@ withRedis('what could not be told is told when the store is back, and until then
   redis.wake()
   await told(redis, 'http://example.com/a')
   await hears(second, (of) => objects(of) === 1, 'it still has what was put out')
+})
+
+withRedis('what lies on the disk of a machine that is down leaves it when it is up again, and nothing else does', async () => {
+  await using redis = await RedisServer.start()
+  const path = mkdtempSync(join(tmpdir(), 'sluice-heard-'))
+  try {
+    const here = { disk: { path, timeout: '10s' } } as const
+    const first = await machine(redis, ({ method, target }) => (method === 'GET' ? fresh(target, 600) : answer('', 204)))
+    await using _1 = first.cached
+    const down = await machine(redis, () => undefined, { beside: first.cached, ...here })
+    for (const path of ['/a', '/b', '/c/d']) await down.cached.get(path)
+    await settled(down)
+    await down.cached[Symbol.asyncDispose]()
+    await Promise.all(down.cached.proxy.caches.of(null).map((cache) => cache.close()))
+    await first.cached.get('/a', [], 'POST')
+    await told(redis, 'http://example.com/a')
+    await first.cached.proxy.caches.tell({
+      ...{ kind: 'purge', cache: null },
+      purge: { kind: 'prefix', prefix: 'http://example.com/c', soft: false },
+    })
+    const up = await machine(redis, () => undefined, { beside: first.cached, ...here })
+    await using _2 = up.cached
+    await settled(up)
+    assert.equal([await status(up, '/a'), await status(up, '/b'), await status(up, '/c/d')], [STORED, 'sluice; hit; ttl=599', STORED])
+    // Another worker that comes later has missed nothing.
+    await settled(up)
+    const later = await machine(redis, () => undefined, { beside: first.cached, ...here })
+    await using _3 = later.cached
+    assert.match(await status(later, '/a'), /hit/)
+    assert.equal(
+      later.cached.proxy.caches.counts[0]!.tiers.map(({ tier, found }) => [tier, found]),
+      [
+        ['disk', 2],
+        ['store', 0],
+      ],
+    )
+  } finally {
+    rmSync(path, { recursive: true, force: true })
+  }
 })
 
 test('URLs wait each once, then as hosts, then as all, and those that could not be told wait again', async () => {

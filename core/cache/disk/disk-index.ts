@@ -4,6 +4,7 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Purge } from '../purge.ts'
+import type { Heard } from '../store/heard.ts'
 
 export interface Row {
   readonly id: number
@@ -84,6 +85,10 @@ const SCHEMA = `
   PRAGMA user_version = ${VERSION};
 `
 
+/** Files of before have none of it. */
+const HEARD =
+  'CREATE TABLE IF NOT EXISTS heard (store TEXT PRIMARY KEY, purges INTEGER NOT NULL, invalidations INTEGER NOT NULL) WITHOUT ROWID'
+
 export class DiskIndex {
   readonly #db: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
@@ -100,6 +105,7 @@ export class DiskIndex {
       this.#db.exec('BEGIN IMMEDIATE')
       const version = this.#get('PRAGMA user_version') as { user_version: number }
       if (version.user_version === 0) this.#db.exec(SCHEMA)
+      if (version.user_version <= VERSION) this.#db.exec(HEARD)
       this.#db.exec('COMMIT')
       if (version.user_version > VERSION) throw new Error(`it was written by a newer version (${version.user_version})`)
       // From here on nobody waits.
@@ -222,6 +228,15 @@ export class DiskIndex {
           ...[after?.url ?? range.from, from, range.to, most],
         ) as Place[]
     }
+  }
+
+  /** How far what a store tells has been heard. */
+  heard(store: string): Heard | null {
+    return (this.#get('SELECT purges, invalidations FROM heard WHERE store = ?', store) as Heard | undefined) ?? null
+  }
+
+  hear(store: string, { purges, invalidations }: Heard): void {
+    this.#run('INSERT OR REPLACE INTO heard VALUES (?, ?, ?)', store, purges, invalidations)
   }
 
   removeId(id: number): Gone[] {

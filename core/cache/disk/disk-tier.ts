@@ -11,8 +11,9 @@ import type { ListedResponse, TierCounts } from '../counts.ts'
 import { selectVariant } from '../memory-store.ts'
 import { packHead, unpackHead } from '../packed.ts'
 import { isPurged, type Purge } from '../purge.ts'
+import type { FolderTier, Heard } from '../store/heard.ts'
 import { StoredResponse } from '../stored-response.ts'
-import { LATER, type Tier, type TierHome, type Wanted } from '../tier.ts'
+import { LATER, type TierHome, type Wanted } from '../tier.ts'
 import { BodyWriter, type BodyWriterOptions, isYoung } from './body-writer.ts'
 import { DiskFolder } from './disk-folder.ts'
 import {
@@ -51,7 +52,7 @@ const PURGE_TRIES = 3
 /** Of single URLs, under way. */
 const MOST_INVALIDATIONS = 4096
 
-export class DiskTier implements Tier {
+export class DiskTier implements FolderTier {
   readonly timeoutMs: number
   readonly #kind: DiskLimits['kind']
   readonly #home: TierHome
@@ -341,6 +342,23 @@ export class DiskTier implements Tier {
 
   forgetComing(purge: Purge): void {
     this.#bodies.purge((response) => isPurged(response, purge))
+  }
+
+  heard(store: string): Heard | null {
+    try {
+      return this.#isBroken ? null : this.#index.heard(store)
+    } catch (error) {
+      this.#indexFailed(error)
+      return null
+    }
+  }
+
+  hear(store: string, heard: Heard): void {
+    if (this.#isBroken || this.#isClosed) return
+    this.#writes.make((index) => {
+      index.hear(store, heard)
+      return []
+    })
   }
 
   async purge(purge: Purge): Promise<number> {

@@ -35,6 +35,12 @@ export class SharedPurges {
     return isGapless ? news.map(({ purge }) => purge) : null
   }
 
+  /** Those behind that number; null: some are not remembered. */
+  since(number: number): readonly Purge[] | null {
+    if (number > this.known) return []
+    return number < this.#first - 1 ? null : this.#purges.filter((one) => one.number > number).map(({ purge }) => purge)
+  }
+
   /** The number that an answer gets that was asked for then. */
   numberAt(time: number): number {
     return this.#seen.before(time)

@@ -14,6 +14,7 @@ import { packHead, unpackHead } from '../packed.ts'
 import { hostOf, type Purge } from '../purge.ts'
 import type { StoredResponse } from '../stored-response.ts'
 import { LATER, type Tier, type TierHome, type Wanted } from '../tier.ts'
+import { type FolderTier, type Heard, lesserOf } from './heard.ts'
 import { FIND, HEAR, INVALIDATE, KEEP, MOST_PURGES, PURGE } from './scripts.ts'
 import { readInvalidated, SharedInvalidations } from './shared-invalidations.ts'
 import { SharedPurges } from './shared-purges.ts'
@@ -24,6 +25,14 @@ export interface StoreLimits {
   /** Of its plan: with another one it is another store. */
   readonly id: string
   readonly timeoutMs: number
+}
+
+export interface StoreHome extends TierHome {
+  readonly deadlines: Deadlines
+  /** What outlives this process. */
+  readonly folders: readonly FolderTier[]
+  /** Others have. Resolves when the folders are told. */
+  purgedElsewhere(purges: readonly Purge[]): Promise<unknown>
 }
 
 /** A longer body is not kept there: it would hold up all that is asked for on the same connection. */
@@ -47,12 +56,15 @@ export class StoreTier implements Tier, Timed {
   store: Store
   readonly timeoutMs: number
   readonly #prefix: string
-  readonly #home: TierHome
+  readonly #home: StoreHome
   readonly #deadlines: Deadlines
-  /** Another proxy, or another worker, has purged something. */
-  readonly #onPurges: (purges: readonly Purge[]) => void
   readonly #purges = new SharedPurges()
   readonly #invalidations = new SharedInvalidations()
+  /** What had been heard by those who have left something behind; null: nothing is known of any. */
+  #before: Heard | null = null
+  /** Resolves when the folders have done what was heard so far. */
+  #done: Promise<unknown> = Promise.resolve()
+  #noted: Heard | null = null
   readonly #teller: Teller
   /** The last one that was begun, whatever became of it. */
   #hearing: Promise<unknown> = Promise.resolve()
@@ -64,17 +76,12 @@ export class StoreTier implements Tier, Timed {
   #failed = 0
   #isClosed = false
 
-  constructor(
-    name: string,
-    { store, timeoutMs }: StoreLimits,
-    home: TierHome & { readonly deadlines: Deadlines; purgedElsewhere(purges: readonly Purge[]): void },
-  ) {
+  constructor(name: string, { store, timeoutMs }: StoreLimits, home: StoreHome) {
     this.store = store
     this.timeoutMs = timeoutMs
     this.#prefix = `sluice:cache:${name}:`
     this.#home = home
     this.#deadlines = home.deadlines
-    this.#onPurges = (purges) => home.purgedElsewhere(purges)
     this.#teller = new Teller({ deadlines: home.deadlines, tell: (put) => this.#invalidate(put) })
     this.#deadlines.add(this)
     this.#listen()
@@ -189,7 +196,7 @@ export class StoreTier implements Tier, Timed {
   /** How many answers it was about nobody counts. */
   async purge(purge: Purge): Promise<number> {
     if (await this.#tell(purge)) return 0
-    this.#pending = this.#pending.length < MOST_PENDING ? [...this.#pending, purge] : [{ kind: 'all', soft: false }]
+    this.#pending = this.#pending.length < MOST_PENDING ? [...this.#pending, purge] : [ALL]
     throw new Error(`the store ${this.store.name} cannot be told now: it will be, and nothing is taken from there before`)
   }
 
@@ -232,16 +239,44 @@ export class StoreTier implements Tier, Timed {
     const keys = [this.#count, `${this.#prefix}purges`, this.#state, this.#invalidated]
     const since = this.#invalidations.known
     const args = [this.#home.clock(), this.#purges.known, since]
-    const [count, first, entries, state, urls] = (await this.store.run(HEAR, keys, args)) as Heard
+    const [count, first, entries, state, urls] = (await this.store.run(HEAR, keys, args)) as Said
     const now = this.#home.clock()
     const isFirst = this.#purges.known < 0
     const news = this.#purges.learn(Number(count), Number(first), entries, now)
     // What is in the memory before the first word is from before this tier: of whatever was purged then the worker was told.
-    if (news !== null) this.#onPurges(news)
-    else if (!isFirst) this.#onPurges([{ kind: 'all', soft: false }])
+    const purges = !isFirst ? news : this.#before === null ? [] : this.#purges.since(this.#before.purges)
+    this.#before = null
     const invalidated = readInvalidated(state, urls)
-    this.#onPurges(this.#invalidations.learn(invalidated, since, now))
+    this.#leave([...(purges ?? [ALL]), ...this.#invalidations.learn(invalidated, since, now)])
     if (invalidated.isPart) await this.#hearNow()
+  }
+
+  #leave(purges: readonly Purge[]): void {
+    const done = this.#home.purgedElsewhere(purges)
+    const heard = { purges: this.#purges.known, invalidations: this.#invalidations.known }
+    const isKnown = this.#noted?.purges === heard.purges && this.#noted.invalidations === heard.invalidations
+    if (isKnown || heard.purges < 0) return
+    this.#noted = heard
+    this.#done = this.#done
+      .then(() => done)
+      .then(() => {
+        for (const folder of this.#home.folders) folder.hear(this.#place, heard)
+      })
+      .catch(() => {})
+  }
+
+  /** What is there already may be from before something that others have put out. */
+  meet(folder: FolderTier): void {
+    const heard = folder.heard(this.#place)
+    if (heard === null) return
+    if (this.#purges.known < 0) {
+      this.#before = lesserOf(this.#before, heard)
+      this.#invalidations.known = this.#before.invalidations
+      return
+    }
+    const missed = [...(this.#purges.since(heard.purges) ?? [ALL])]
+    if (heard.invalidations < this.#invalidations.known) missed.push({ kind: 'all', soft: true })
+    for (const purge of missed) void folder.purge(purge)
   }
 
   onDeadline(): void {
@@ -290,6 +325,11 @@ export class StoreTier implements Tier, Timed {
     await this.settled()
   }
 
+  /** Which numbers these are. */
+  get #place(): string {
+    return `${this.store.name} ${this.#prefix}`
+  }
+
   get #count(): string {
     return `${this.#prefix}purge-count`
   }
@@ -311,9 +351,11 @@ export class StoreTier implements Tier, Timed {
   }
 }
 
+const ALL: Purge = { kind: 'all', soft: false }
+
 const BYTES = { asBytes: true } as const
 type Found = [count: Buffer, invalidations: Buffer, doubt: number, isListed: number, isOne: number, rest: Buffer | Buffer[]]
-type Heard = [count: string, first: string, purges: string[], state: string[], urls: string[]]
+type Said = [count: string, first: string, purges: string[], state: string[], urls: string[]]
 
 /** In the place of the names that an answer varies by. */
 const NO_VARY = '-'
