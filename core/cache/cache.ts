@@ -178,6 +178,13 @@ export class Cache implements FlightHome, RecallHome, TierHome {
     return this.#disk.tier!.createLarge(response, () => !flight.isPurged)
   }
 
+  /** It was replaced by what was asked for later. */
+  hasNewer(response: StoredResponse): boolean {
+    const record = this.store.find(response.key)
+    const { askedAt } = response.freshness
+    return record !== undefined && keptOf(record).some((one) => isSameVariant(one, response) && one.freshness.askedAt > askedAt)
+  }
+
   /** It is not to be used any more. */
   drop(response: StoredResponse): void {
     this.store.remove(response)

@@ -268,8 +268,9 @@ export class Turn implements Caching, Waiter {
       renewed = this.#renewed(checked, head, now)
       const vary = readVary(head.get('vary'))
       staysForOthers = mayStay(renewed.freshness) && (vary === null || String(vary) === String(checked.vary))
-      if (!flight.isPurged && staysForOthers) this.#point.cache.keep(renewed)
-      else this.#point.cache.drop(checked)
+      const { cache } = this.#point
+      if (flight.isPurged || !staysForOthers) cache.drop(checked)
+      else if (!cache.hasNewer(checked)) cache.keep(renewed)
     }
     this.#close()
     if (staysForOthers) flight.confirm(renewed, (request) => this.#isFor(request, renewed))

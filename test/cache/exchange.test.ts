@@ -263,6 +263,33 @@ test('where a change points is found under the name that it is kept by, whatever
   assert.is((await cached.get('/new?b=2&a=1')).text, '2')
 })
 
+test('a 304 that comes late does not bring back what another one has taken the place of', async () => {
+  let release = (): void => {}
+  let version = 1
+  await using cached = await startCached(
+    async ({ headers }) => {
+      const tag = `"${version}"`
+      if (headers['if-none-match'] === undefined) return fresh(`v${version}`, 60, [`ETag: ${tag}`])
+      await new Promise<void>((resolve) => {
+        release = resolve
+      })
+      return `HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=60\r\nETag: ${tag === '"2"' ? '"1"' : tag}\r\n\r\n`
+    },
+    { bypass: (req) => req.headers.get('x-fresh') === '1' },
+  )
+  await cached.get()
+  cached.pass(61)
+  using slow = await cached.proxy.connect()
+  slow.send(requestOf('/'))
+  await cached.origin.request(2)
+  version = 2
+  assert.is((await cached.get('/', ['X-Fresh: 1'])).text, 'v2')
+  release()
+  assert.is((await slow.response()).text, 'v1')
+  const after = await cached.get()
+  assert.equal([after.text, after.headers[status]], ['v2', 'sluice; hit; ttl=60'])
+})
+
 test('who shows credentials gets what is for all, and nothing else (RFC 9111 §3.5)', async () => {
   await using cached = await startCached(({ target, headers }) =>
     answer(headers.authorization ?? 'nobody', 200, [`Cache-Control: ${target === '/all' ? 'public, ' : ''}max-age=60`]),
