@@ -262,7 +262,7 @@ export interface UseOptions {
   readonly timeout?: Duration | undefined
   /** For the whole of an async hook. Default `1s`. */
   readonly deadline?: Duration | undefined
-  /** Default `64mb`. */
+  /** From `8mb`; default `64mb`. */
   readonly memory?: Size | undefined
   /**
    * With the grant `kv`: what the plugin may keep there, keys and values and 200 bytes for each, over all workers. When it is spent, what it used

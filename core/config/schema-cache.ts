@@ -20,6 +20,7 @@ import {
   refused,
   type Schema,
   size,
+  sizeFrom,
   someTime,
   text,
   textThat,
@@ -48,18 +49,23 @@ const cacheName = textThat((name) =>
   /^[a-z0-9][a-z0-9._-]{0,63}$/i.test(name) ? null : 'a name has letters, digits, dots and dashes, up to 64',
 )
 
-const diskFields = { path: text, size, timeout: someTime('it is 200ms'), maxObject: size }
+const diskFields = {
+  path: text,
+  size: sizeFrom('1mb', 'to keep nothing there, leave disk out'),
+  timeout: someTime('it is 200ms'),
+  maxObject: size,
+}
 const disk = object(diskFields, ['path'])
 const diskTooLarge = object({ ...diskFields, maxObject: refused('more than a quarter of what the disk may take') }, ['path'])
 
 const fields = {
   ...{
     name: cacheName,
-    memory: size,
-    shared: size,
+    memory: sizeFrom('1kb', 'what is answered goes through it; to keep nothing, leave cache out'),
+    shared: sizeFrom('1mb', 'to keep nothing there, leave it out'),
     disk: chosen((value) => (isObject(value) && !isQuarter(value) ? diskTooLarge : disk)),
     store: storeOption,
-    maxObject: size,
+    maxObject: sizeFrom('1b', 'of bodies up to none nothing is kept; left out, it is 8mb'),
     variants: whole(1, 1024),
     ttl,
     heuristic: between(0, 1),

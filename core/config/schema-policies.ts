@@ -33,12 +33,13 @@ import {
   ruled,
   type Schema,
   size,
+  speed,
   text,
   textThat,
   whole,
   wrong,
 } from './schema-values.ts'
-import { parseDuration, parseSize } from './units.ts'
+import { parseDuration } from './units.ts'
 
 /** The schema of one entry of a `use` list that is a policy. */
 export function policyUse({ name, layer, options }: Plain, where: 'http' | 'connection'): Schema {
@@ -90,9 +91,6 @@ function isCount(value: unknown): value is number {
 }
 
 const notAShare = wrong("'connection', 'ip', { header: 'x-key' }, { cookie: 'sid' } or a function")
-const speed = chosen((value) =>
-  typeof value === 'string' && parseSize(value) === 0 ? refused('at no bytes a second nothing ever comes') : size,
-)
 const bandwidthFields = {
   request: speed,
   response: speed,

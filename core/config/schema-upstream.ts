@@ -23,13 +23,13 @@ import {
   ruled,
   type Schema,
   size,
+  sizeFrom,
   someTime,
   text,
   textThat,
   whole,
   wrong,
 } from './schema-values.ts'
-import { parseSize } from './units.ts'
 
 /** `'127.0.0.1:3000'`, `'https://example.com'` */
 export const endpointAddress: Schema = textThat(wrongEndpoint)
@@ -170,13 +170,7 @@ const hedgeAfter = chosen((value) => (typeof value === 'string' && /^p/i.test(va
 const hedgeQuantile = textThat((written) =>
   /^p(?:[5-9]\d|99\.\d{1,2})$/.test(written) ? null : `expected a time such as '80ms', or from 'p50' to 'p99.99', got ${show(written)}`,
 )
-/** Else nothing passes any more once the disk is full. */
-const LEAST_BUFFER = '1kb'
-const bufferMemory = chosen((value) => {
-  const bytes = typeof value === 'string' ? parseSize(value) : null
-  if (bytes === null || bytes >= parseSize(LEAST_BUFFER)!) return size
-  return refused(`takes ${LEAST_BUFFER} or more, for a body has to pass also where the disk is full; to buffer nothing, leave buffer out`)
-})
+const bufferMemory = sizeFrom('1kb', 'a body has to pass also where the disk is full; to buffer nothing, leave buffer out')
 const buffer = ruled({ request: flag, response: flag, memory: bufferMemory, disk: size }, ({ request, response }) =>
   request === true || response === true ? null : 'expected request: true, response: true or both',
 )

@@ -5,8 +5,7 @@ import { nearest } from './nearest.ts'
 import { isObject, show } from './report.ts'
 import { BODY_HOOKS, tellBodyHook } from './schema-body-hook.ts'
 import { policyUse } from './schema-policies.ts'
-import { chosen, list, made, object, oneOf, refused, type Schema, size, someTime, textThat, wordsOf, wrong } from './schema-values.ts'
-import { parseSize } from './units.ts'
+import { chosen, list, made, object, oneOf, refused, type Schema, sizeFrom, someTime, textThat, wordsOf, wrong } from './schema-values.ts'
 
 /** Asked by listeners of both kinds. */
 const LOG_HOOK = 'onLog'
@@ -43,18 +42,14 @@ const permission = textThat((written) => {
 })
 
 /** The longest entry takes half of it. */
-const LEAST_KV = '256kb'
-const kvMemory = chosen((value) => {
-  const bytes = typeof value === 'string' ? parseSize(value) : null
-  return bytes !== null && bytes < parseSize(LEAST_KV)! ? refused(`takes ${LEAST_KV} or more: one value may have 64 KiB`) : size
-})
+const kvMemory = sizeFrom('256kb', 'one value may have 64 KiB')
 const ungrantedKv = refused("it is for what is kept in kv, and kv is not granted: add 'kv' to the grant, or take kvMemory out")
 
 const useFields = {
   grant: list(permission),
   timeout: someTime('it is 5ms'),
   deadline: someTime('it is 1s'),
-  memory: size,
+  memory: sizeFrom('8mb', 'V8 gives an isolate no less'),
   isolation: oneOf('worker', 'process'),
   onFailure: oneOf('deny', 'continue'),
 }

@@ -2,7 +2,7 @@
 import { isObject, type Report, show } from './report.ts'
 import type { ListenerPart } from './schema-parts.ts'
 import { type UsersOf, whyUnknown } from './schema-users.ts'
-import { chosen, duration, object, oneOf, record, type Schema, size, textThat } from './schema-values.ts'
+import { chosen, duration, object, oneOf, record, type Schema, size, speed, textThat } from './schema-values.ts'
 import { parseDuration } from './units.ts'
 
 const MINUTE_MS = 60_000
@@ -17,7 +17,7 @@ const wholeMinutes = textThat((written) => {
     : `a period is whole minutes, up to 30 days, such as '1h' or '1d', got ${show(written)}`
 })
 const unlimited = oneOf(false)
-const rate = object({ up: size, down: size, burst: size })
+const rate = object({ up: speed, down: speed, burst: size })
 
 export const quotaOptions: Schema = object(
   {
@@ -31,7 +31,7 @@ export const quotaOptions: Schema = object(
   ['per'],
 )
 export const userBandwidthOptions: Schema = object({
-  ...{ up: size, down: size, burst: size },
+  ...{ up: speed, down: speed, burst: size },
   byUser: record(
     chosen((value) => (value === false ? unlimited : rate)),
     userName,

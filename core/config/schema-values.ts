@@ -44,6 +44,17 @@ export function noneRefused(why: (none: string) => string): Schema {
 const aSize = expected("a size such as '16kb' or '1mb'", suggestSize)
 export const size = z.string(aSize).check(z.refine((written) => parseSize(written) !== null, aSize))
 
+/** `why`: what would be with less. */
+export function sizeFrom(least: string, why: string): Schema {
+  return chosen((value) => {
+    const bytes = typeof value === 'string' ? parseSize(value) : null
+    return bytes !== null && bytes < parseSize(least)! ? refused(`takes ${least} or more: ${why}`) : size
+  })
+}
+
+/** A second. */
+export const speed = sizeFrom('1b', 'at no bytes a second nothing ever comes')
+
 export function whole(least: number, most = Number.MAX_SAFE_INTEGER): Schema {
   const words = expected(`a whole number ${most === Number.MAX_SAFE_INTEGER ? `of ${least} or more` : `from ${least} to ${most}`}`)
   return z.int(words).check(z.gte(least, words), z.lte(most, words))

@@ -42,6 +42,7 @@ import {
   refused,
   type Schema,
   size,
+  sizeFrom,
   someTime,
   text,
   textThat,
@@ -105,7 +106,14 @@ const viaName = textThat((name) => {
 })
 
 const httpBounds: Fields = {
-  limits: object({ head: size, requestLine: size, fields: whole(1), connections: whole(1), requestsPerConnection: whole(1), body: size }),
+  limits: object({
+    head: sizeFrom('32b', 'no head is shorter; left out, it is 32kb'),
+    requestLine: sizeFrom('16b', 'no line is shorter; left out, it is 8kb'),
+    fields: whole(1),
+    connections: whole(1),
+    requestsPerConnection: whole(1),
+    body: size,
+  }),
   timeouts: object({
     requestHead: someTime('it is 10s'),
     requestBodyIdle: someTime('it is 30s'),
