@@ -185,6 +185,11 @@ export class Cache implements FlightHome, RecallHome, TierHome {
     return record !== undefined && keptOf(record).some((one) => isSameVariant(one, response) && one.freshness.askedAt > askedAt)
   }
 
+  /** An endpoint is asked for an answer then. */
+  asks(at: number): void {
+    this.#stored?.asks(at)
+  }
+
   /** It is not to be used any more. */
   drop(response: StoredResponse): void {
     this.store.remove(response)

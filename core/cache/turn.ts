@@ -114,6 +114,7 @@ export class Turn implements Caching, Waiter {
     this.#flight = flight
     this.#noStore = noStore
     this.#askedAt = this.#point.clock()
+    this.#point.cache.asks(this.#askedAt)
     for (const name of this.#parts.range === null ? NOT_ASKED : NOT_ASKED_OF_PART) request.delete(name)
     if (response === null) return
     this.#checked = response

@@ -10,16 +10,22 @@ const MOST = 256
 
 export class SeenNumbers {
   #seen: Seen[] = []
+  #askedAt = Number.NEGATIVE_INFINITY
+
+  /** An endpoint is asked then: what is seen behind it is from later, though the clock may say the same. */
+  asks(at: number): void {
+    this.#askedAt = at
+  }
 
   note(number: number, at: number): void {
     if (this.#seen.length > 0 && this.#seen.at(-1)!.number >= number) return
-    this.#seen.push({ number, at })
+    this.#seen.push({ number, at: Math.max(at, this.#askedAt + 1) })
     if (this.#seen.length > MOST) this.#seen = this.#seen.filter((_, i) => i >= MOST / 2 || i % 2 === 0)
   }
 
-  /** -1: none had been. */
+  /** Before what was asked for then; -1: none. */
   before(time: number): number {
-    return this.#seen.findLast(({ at }) => at < time)?.number ?? -1
+    return this.#seen.findLast(({ at }) => at <= time)?.number ?? -1
   }
 
   forget(): void {

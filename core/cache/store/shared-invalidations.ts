@@ -62,6 +62,11 @@ export class SharedInvalidations {
     this.#seen.note(count, now)
   }
 
+  /** An endpoint is asked then. */
+  asks(at: number): void {
+    this.#seen.asks(at)
+  }
+
   /** The number that an answer gets that was asked for then. */
   numberAt(time: number): number {
     return this.#seen.before(time)

@@ -41,6 +41,11 @@ export class SharedPurges {
     return number < this.#first - 1 ? null : this.#purges.filter((one) => one.number > number).map(({ purge }) => purge)
   }
 
+  /** An endpoint is asked then. */
+  asks(at: number): void {
+    this.#seen.asks(at)
+  }
+
   /** The number that an answer gets that was asked for then. */
   numberAt(time: number): number {
     return this.#seen.before(time)

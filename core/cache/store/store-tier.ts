@@ -147,6 +147,12 @@ export class StoreTier implements Tier, Timed {
 
   // ── kept ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** An endpoint is asked then: the numbers that have been seen by now are the answer's. */
+  asks(at: number): void {
+    this.#purges.asks(at)
+    this.#invalidations.asks(at)
+  }
+
   keep(response: StoredResponse): void {
     if (this.#isClosed || this.store.isAway || this.#pending.length > 0 || this.#underWay.size >= MOST_UNDER_WAY) return
     if (response.length > MOST_BYTES || response.body.state !== 'complete') return
