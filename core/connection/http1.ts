@@ -82,6 +82,7 @@ export class Http1Connection extends Http1Writing implements WireOwner, Downstre
     wire.owner = this
     this.#deadlines.add(this)
     this.dueAt = this.#in(this.#service.listener.timeouts.requestHead)
+    wire.expectDetach?.(false)
     wire.resume()
   }
 

@@ -75,6 +75,7 @@ export class Handshake implements Accepted, Timed, PeekResult {
     this.remoteAddress = wire.remoteAddress
     this.header = options.header
     this.#wire = wire
+    wire.expectDetach?.(true)
     this.#home = home
     this.#options = options
     this.dueAt = options.deadlines.in(options.limitMs)

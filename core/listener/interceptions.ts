@@ -263,5 +263,7 @@ function tellRefusal(facts: TunnelFacts, { name, alert, interceptor }: { name: s
 
 /** The wire of a client that may be put under TLS; null: it is read by others already. */
 export function acceptedWire(wire: Wire): AcceptedWire | null {
-  return 'detachHandle' in wire ? (wire as AcceptedWire) : null
+  if (!('detachHandle' in wire)) return null
+  wire.expectDetach?.(true)
+  return wire as AcceptedWire
 }

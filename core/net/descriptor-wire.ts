@@ -116,7 +116,7 @@ export abstract class DescriptorWire implements Wire, Watched {
     scratch.latin1Write(text, 0, length)
     const sent = this.transmit(scratchPointer, length)
     if (sent === length) return true
-    return this.#rest(sent, scratch, length, false)
+    return this.rest(sent, scratch, length, false)
   }
 
   write(text: string, bytes: Buffer, from: number, to: number): boolean {
@@ -127,7 +127,7 @@ export abstract class DescriptorWire implements Wire, Watched {
       scratch.latin1Write(text, 0, head)
       bytes.copy(scratch, head, from, to)
       const sent = this.transmit(scratchPointer, length)
-      return sent === length || this.#rest(sent, scratch, length, false)
+      return sent === length || this.rest(sent, scratch, length, false)
     }
     const part = bytes.subarray(from, to)
     if (head === 0) return this.#send(part, true)
@@ -138,15 +138,15 @@ export abstract class DescriptorWire implements Wire, Watched {
     scratch.latin1Write(text, 0, head)
     const sent = this.transmitTwo(scratchPointer, head, this.kernel.pointerTo(part), part.length)
     if (sent === length) return true
-    if (sent >= head) return this.#rest(sent - head, part, part.length, true)
+    if (sent >= head) return this.rest(sent - head, part, part.length, true)
     // OpenSSL has to be given the same bytes again, together.
-    return this.#rest(sent, Buffer.concat([scratch.subarray(0, head), part]), length, true)
+    return this.rest(sent, Buffer.concat([scratch.subarray(0, head), part]), length, true)
   }
 
   resume(): void {
     if (this.#reading || this.closed) return
     this.#reading = true
-    this.#arm()
+    this.arm()
   }
 
   /** The kernel is told only if it has something to tell meanwhile. */
@@ -186,6 +186,11 @@ export abstract class DescriptorWire implements Wire, Watched {
     this.close(null, true)
   }
 
+  /** What arrives is told by another way than `onReady`. */
+  protected get isTold(): boolean {
+    return false
+  }
+
   /** @internal */
   onReady(mask: number): void {
     // Errors and hang-ups too are found by writing and by reading.
@@ -195,9 +200,22 @@ export abstract class DescriptorWire implements Wire, Watched {
       if (this.#pending.length > 0) this.#flush()
       else if (this.#isEndDue) this.#shutdown()
     }
-    if (mask === EPOLLOUT || this.closed) return
+    if (mask === EPOLLOUT || this.closed || this.isTold) return
     if (this.#reading) this.readOn()
-    else this.#disarmReads()
+    else this.disarmReads()
+  }
+
+  /** Nothing waits to be written. */
+  protected get mayWrite(): boolean {
+    return this.#pending.length === 0 && !this.closed && this.#failure === null
+  }
+
+  /** What was read elsewhere. Its bytes are copied if they may be lent: inside of the call they are `bytes`. */
+  protected tell(bytes: Buffer, length: number): void {
+    if (!this.lends) return this.owner.onBytes(bytes, length)
+    const { buffer } = this.#place
+    bytes.copy(buffer, 0, 0, length)
+    this.owner.onBytes(buffer, length)
   }
 
   protected get isReading(): boolean {
@@ -227,17 +245,17 @@ export abstract class DescriptorWire implements Wire, Watched {
   protected freeWrites(): void {
     if (!this.#waitsToRead || this.closed) return
     this.#waitsToRead = false
-    this.#arm()
+    this.arm()
   }
 
   #awaitRoom(): void {
     if (this.#waitsToRead && this.#mask >= 0) this.#keepArmed(EPOLLIN)
-    else this.#arm()
+    else this.arm()
   }
 
   #freeReads(): void {
     this.#isStuck = false
-    this.#arm()
+    this.arm()
   }
 
   protected readOn(): void {
@@ -245,24 +263,24 @@ export abstract class DescriptorWire implements Wire, Watched {
       const { buffer, pointer } = this.#place
       const length = this.receive(pointer, buffer.length)
       if (length > 0) this.owner.onBytes(buffer, length)
-      else if (length === 0) return this.#readEnd()
+      else if (length === 0) return this.readEnd()
       else if (length !== -EAGAIN) return this.close(this.nameOf(length), false)
       if (!this.#reading || this.closed || this.isDry(length, buffer.length)) return
     }
   }
 
-  #readEnd(): void {
+  protected readEnd(): void {
     if (this.#failure !== null) return this.close(this.#failure, false)
     this.pause()
     this.owner.onEnd()
-    if (!this.closed && !this.#reading) this.#disarmReads()
+    if (!this.closed && !this.#reading) this.disarmReads()
   }
 
   /** Asks to be told of what is waited for; what need not be told any more is taken back when it is told. */
-  #arm(): void {
+  protected arm(): void {
     const armed = this.#mask < 0 ? 0 : this.#mask
-    const mask = armed | (this.#reading ? EPOLLIN : 0) | (this.#isWriting ? EPOLLOUT : 0)
-    if (mask === this.#mask) return
+    const mask = armed | (this.#reading && !this.isTold ? EPOLLIN : 0) | (this.#isWriting ? EPOLLOUT : 0)
+    if (mask === this.#mask || (mask === 0 && this.isTold)) return
     if (this.#mask >= 0) this.kernel.change(this.fd, mask)
     else {
       const error = this.kernel.watch(this.fd, mask, this)
@@ -275,7 +293,7 @@ export abstract class DescriptorWire implements Wire, Watched {
     return this.#pending.length > 0 || this.#isEndDue || this.#isStuck
   }
 
-  #disarmReads(): void {
+  protected disarmReads(): void {
     this.#keepArmed(this.#waitsToRead ? EPOLLIN : this.#isWriting ? EPOLLOUT : 0)
   }
 
@@ -293,11 +311,11 @@ export abstract class DescriptorWire implements Wire, Watched {
       return false
     }
     const sent = this.transmit(this.kernel.pointerTo(bytes), bytes.length)
-    return sent === bytes.length || this.#rest(sent, bytes, bytes.length, isKept)
+    return sent === bytes.length || this.rest(sent, bytes, bytes.length, isKept)
   }
 
   /** Not all of [0, length) was taken. `isKept`: the bytes stay as they are until they are. */
-  #rest(sent: number, bytes: Buffer, length: number, isKept: boolean): boolean {
+  protected rest(sent: number, bytes: Buffer, length: number, isKept: boolean): boolean {
     if (sent < 0 && sent !== -EAGAIN) {
       this.#writeFailed(this.nameOf(sent))
       return true
@@ -338,7 +356,7 @@ export abstract class DescriptorWire implements Wire, Watched {
     const isDue = result === -EAGAIN
     if (isDue !== this.#isEndDue) {
       this.#isEndDue = isDue
-      if (isDue) this.#arm()
+      if (isDue) this.arm()
       else this.#keepArmed(this.#mask & EPOLLIN)
     }
     if (result < 0 && !isDue) process.nextTick(() => this.close('ENOTCONN', false))

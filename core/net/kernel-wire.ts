@@ -1,4 +1,7 @@
-/** A wire whose reads and writes are system calls of our own. */
+/**
+ * A wire whose reads and writes are system calls of our own: one for each, or, where there is a ring (ring.ts), one for all that a turn
+ * reads and writes. Bulk is read by itself again, into a buffer that is longer.
+ */
 import type { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import type { StreamHandle } from './bindings.ts'
@@ -6,7 +9,14 @@ import { type Descriptor, DescriptorWire } from './descriptor-wire.ts'
 import { factsOfHandle, HandleWire } from './handle-wire.ts'
 import { getKernel, type Kernel } from './kernel.ts'
 import type { ProxyFacts } from './proxy-protocol-writer.ts'
+import { RECEIVE_BYTES, type Receiver, type Ring, type Sender } from './ring.ts'
 import type { AcceptedWire } from './wire.ts'
+
+const TOGETHER_BYTES = 4096
+const [ENOBUFS, ECANCELED] = [105, 125]
+/** So many short reads after bulk, and it is told of by the ring again. */
+const SHORT_READS = 8
+const SHORT_BYTES = 4096
 
 /** The wire of a connected handle, by the best means there is. `ownBuffer`: for the side that sends bulk. */
 export function wireOver(handle: StreamHandle, ownBuffer: boolean): AcceptedWire {
@@ -14,9 +24,27 @@ export function wireOver(handle: StreamHandle, ownBuffer: boolean): AcceptedWire
   return kernel === null ? new HandleWire(handle, ownBuffer) : new KernelWire(kernel, handle, ownBuffer)
 }
 
-export class KernelWire extends DescriptorWire implements AcceptedWire {
+export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver, Sender {
+  readonly #ring: Ring | null
+  /** Nobody detaches it. */
+  #mayReceive = false
+  /** The ring receives what arrives. */
+  #receives = false
+  /** The number of its receive; -1: none is under way. */
+  #receive = -1
+  #isStopping = false
+  #shortReads = 0
+  /** Received while nobody wanted to read. */
+  #kept: Buffer[] = []
+  /** What the last receive ended with, behind what is kept. */
+  #last: number | null = null
+  #isDue = false
+  /** The number of a send whose end is not known yet; -1. */
+  #send = -1
+
   constructor(kernel: Kernel, handle: StreamHandle, ownBuffer: boolean) {
     super({ kernel, handle, fd: handle.fd, mask: -1, peer: null }, ownBuffer)
+    this.#ring = kernel.ring
   }
 
   get descriptor(): number {
@@ -42,12 +70,176 @@ export class KernelWire extends DescriptorWire implements AcceptedWire {
     return this.giveUp()
   }
 
-  protected override get togetherBytes(): number {
-    return TOGETHER_BYTES
+  protected override giveUp(): Descriptor {
+    if (this.isTold) throw new Error('detached without being asked to expect it')
+    this.#settle()
+    return super.giveUp()
+  }
+
+  // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  expectDetach(isExpected: boolean): void {
+    this.#mayReceive = !isExpected && this.#ring !== null
+    if (this.closed) return
+    if (this.#mayReceive) this.#receiveByRing()
+    else if (this.#receives) {
+      this.#receives = false
+      if (this.#receive >= 0) this.#ring!.stopNow(this.#receive)
+      if (this.isReading) this.#goOn()
+    }
+  }
+
+  override resume(): void {
+    super.resume()
+    if (this.isTold && this.isReading) this.#goOn()
+  }
+
+  protected override get isTold(): boolean {
+    return this.#receives || this.#kept.length > 0 || this.#last !== null
+  }
+
+  /** @internal */
+  onReceived(bytes: Buffer, length: number): void {
+    if (this.isReading && this.#kept.length === 0) {
+      this.tell(bytes, length)
+      if (length === RECEIVE_BYTES) this.#receiveBySelf()
+      return
+    }
+    this.#kept.push(Buffer.from(bytes.subarray(0, length)))
+    this.#receiveBySelf()
+  }
+
+  /** @internal */
+  onStopped(result: number): void {
+    this.#receive = -1
+    if (this.#isStopping) {
+      this.#isStopping = false
+      this.#receives = false
+    }
+    if (result !== -ENOBUFS && result !== -ECANCELED) this.#last = result
+    if (this.isReading) this.#goOn()
+  }
+
+  #receiveByRing(): void {
+    if (this.#receives) return
+    this.#receives = true
+    this.#shortReads = 0
+    this.disarmReads()
+    if (this.isReading) this.#goOn()
+  }
+
+  #receiveBySelf(): void {
+    if (this.#receive < 0 || this.#isStopping) return
+    this.#isStopping = true
+    this.#ring!.stop(this.#receive)
+  }
+
+  /** Reading: what is kept first, soon, but not from inside the call that asks for it. */
+  #goOn(): void {
+    if (this.#kept.length > 0 || this.#last !== null) {
+      if (this.#isDue) return
+      this.#isDue = true
+      process.nextTick(() => {
+        this.#isDue = false
+        this.#tellKept()
+      })
+    } else if (!this.#receives) this.arm()
+    else if (this.#receive < 0) this.#receive = this.kernel.receiveAll(this.fd, this)
+  }
+
+  #tellKept(): void {
+    if (this.isReading && this.#kept.length > 0) {
+      const bytes = this.#kept.length === 1 ? this.#kept[0]! : Buffer.concat(this.#kept)
+      this.#kept = []
+      this.owner.onBytes(bytes, bytes.length)
+    }
+    if (!this.isReading) return
+    const last = this.#last
+    if (this.#kept.length > 0 || last === null) return this.#goOn()
+    if (last < 0) return this.close(this.nameOf(last), false)
+    this.readEnd()
   }
 
   protected override receive(pointer: bigint, length: number): number {
     return this.kernel.read(this.fd, pointer, length)
+  }
+
+  protected override isDry(length: number, asked: number): boolean {
+    if (length >= SHORT_BYTES) this.#shortReads = 0
+    else if (this.#mayReceive && length > 0 && ++this.#shortReads >= SHORT_READS) this.#receiveByRing()
+    return length < asked
+  }
+
+  // ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  override writeText(text: string): boolean {
+    const at = this.#room(text.length)
+    if (at < 0) return super.writeText(text)
+    this.#ring!.out.latin1Write(text, at, text.length)
+    this.#sendSoon(text.length)
+    return true
+  }
+
+  override write(text: string, bytes: Buffer, from: number, to: number): boolean {
+    const length = text.length + to - from
+    const at = this.#room(length)
+    if (at < 0) return super.write(text, bytes, from, to)
+    const { out } = this.#ring!
+    out.latin1Write(text, at, text.length)
+    bytes.copy(out, at + text.length, from, to)
+    this.#sendSoon(length)
+    return true
+  }
+
+  /** Where so much can be put that leaves at the end of this turn; -1: it has to be written at once, or has to wait. */
+  #room(length: number): number {
+    const ring = this.#ring
+    if (ring === null) return -1
+    if (length <= TOGETHER_BYTES && this.kernel.isServing && this.mayWrite) {
+      const at = ring.room(length)
+      if (at >= 0 && (this.#send < 0 || ring.mayExtend(this.#send))) return at
+    }
+    this.#settle()
+    return -1
+  }
+
+  #sendSoon(length: number): void {
+    if (this.#send < 0) this.#send = this.kernel.sendSoon(this.fd, length, this)
+    else this.#ring!.extend(this.#send, length)
+  }
+
+  /** @internal */
+  onSent(result: number, bytes: Buffer, from: number, to: number): void {
+    this.#send = -1
+    if (result !== to - from && !this.closed) this.rest(result, bytes.subarray(from, to), to - from, false)
+  }
+
+  /** What was written leaves now. */
+  #settle(): void {
+    if (this.#send >= 0) this.#ring!.settle(this.#send)
+  }
+
+  override end(): void {
+    this.#settle()
+    super.end()
+  }
+
+  override finish(): void {
+    this.#settle()
+    super.finish()
+  }
+
+  protected override close(error: string | null, abruptly: boolean): void {
+    if (this.closed) return
+    this.#settle()
+    if (this.#receive >= 0) this.#ring!.forget(this.#receive)
+    this.#receive = -1
+    this.#kept = []
+    super.close(error, abruptly)
+  }
+
+  protected override get togetherBytes(): number {
+    return TOGETHER_BYTES
   }
 
   protected override transmit(pointer: bigint, length: number): number {
@@ -58,10 +250,6 @@ export class KernelWire extends DescriptorWire implements AcceptedWire {
     return this.kernel.writeTwo(this.fd, first, firstLength, second, secondLength)
   }
 
-  protected override isDry(length: number, asked: number): boolean {
-    return length < asked
-  }
-
   protected override sayEnd(): number {
     return this.kernel.shutdown(this.fd)
   }
@@ -70,5 +258,3 @@ export class KernelWire extends DescriptorWire implements AcceptedWire {
     return getSystemErrorName(code)
   }
 }
-
-const TOGETHER_BYTES = 4096

@@ -5,6 +5,9 @@
  */
 import { createRequire } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
+import { POLLED_READABLE, RECEIVE_BUFFERS, type Receiver, Ring, type Sender, SERVED } from './ring.ts'
+import { makeRingMemory } from './ring-memory.ts'
+import { throwLater } from './throw-later.ts'
 
 /** Somebody with a socket that the kernel tells about. */
 export interface Watched {
@@ -81,6 +84,8 @@ export class Kernel {
   readonly #handle: Uint8Array
   readonly #callback: bigint
   #isOver = false
+  /** Null where there is none to be had: everything is told by epoll then. */
+  readonly ring: Ring | null
   readonly #event = new Int32Array(WORDS)
   readonly #eventBytes = new Uint8Array(this.#event.buffer)
   readonly #events = new Int32Array(WORDS * MOST_EVENTS)
@@ -107,12 +112,14 @@ export class Kernel {
     this.#loop = ffi.getCurrentEventLoop()
     this.#loopFd = functions.uv_backend_fd(this.#loop)
     if (this.#control(CTL_ADD, this.#loopFd, EPOLLIN) < 0) throw new Error('no loop')
+    this.ring = makeRing(this.#epoll, () => this.#release())
     this.#handle = new Uint8Array(new ArrayBuffer(Number(functions.uv_handle_size(UV_PREPARE))))
     this.#callback = this.#library.registerCallback({ arguments: ['pointer'], return: 'void' }, () => this.#wait())
     if (functions.uv_prepare_init(this.#loop, this.#handle) !== 0) throw new Error('no wait')
     // The loop runs once more when JavaScript may not any more.
     process.once('exit', () => {
       this.#isOver = true
+      this.ring?.submit()
       functions.uv_prepare_stop(this.#handle)
     })
     this.#vectorPointer = ffi.getRawPointer(new Uint8Array(this.#vector.buffer))
@@ -184,7 +191,7 @@ export class Kernel {
     this.#watched[fd] = watched
     const stamp = ++this.#stamp | 0
     this.#stamps[fd] = stamp
-    if (this.#count++ === 0 && !this.#isOver) this.#calls.uv_prepare_start(this.#handle, this.#callback)
+    this.#hold()
     return this.#control(CTL_ADD, fd, mask)
   }
 
@@ -205,6 +212,26 @@ export class Kernel {
   /** Instead of unwatch where it is about to be closed, which the kernel notices by itself. */
   forget(fd: number): void {
     this.#watched[fd] = undefined
+    this.#release()
+  }
+
+  /** Whatever arrives is told to `receiver`. Its number in the ring, which is there. */
+  receiveAll(fd: number, receiver: Receiver): number {
+    this.#hold()
+    return this.ring!.receive(fd, receiver)
+  }
+
+  /** Sends `length` bytes that are where the ring has room. Its number there, until `sender` is told. */
+  sendSoon(fd: number, length: number, sender: Sender): number {
+    this.#hold()
+    return this.ring!.send(fd, length, sender)
+  }
+
+  #hold(): void {
+    if (this.#count++ === 0 && !this.#isOver) this.#calls.uv_prepare_start(this.#handle, this.#callback)
+  }
+
+  #release(): void {
     if (--this.#count === 0) this.#calls.uv_prepare_stop(this.#handle)
   }
 
@@ -223,18 +250,20 @@ export class Kernel {
 
   /** What libuv does right before it waits: waiting, until there is something that it has to do itself. */
   #wait(): void {
+    const { ring } = this
     let timeout = this.#timeout()
     do {
-      const count = this.#calls.epoll_wait(this.#epoll, this.#eventsPointer, MOST_EVENTS, timeout)
-      if (count > 0 && this.#serve(count)) {
+      if (ring?.isUsed === true ? this.#serveRing(ring, timeout) : this.#serveEvents(timeout)) {
+        ring?.submit()
         // It may be gone by now (another process has accepted it, nobody reads that socket any more), and libuv would wait for the next.
         setImmediate(nothing)
         return
       }
-      if (timeout === 0) return
+      if (timeout === 0) break
       timeout = this.#timeout()
       // Without a socket to watch, libuv waits by itself.
     } while (timeout !== 0 && this.#count > 0)
+    ring?.submit()
   }
 
   /** For how long libuv would wait: until its next timer, and not at all if something else waits to be done. */
@@ -243,11 +272,39 @@ export class Kernel {
     return this.#calls.uv_backend_timeout(this.#loop)
   }
 
-  /** Returns whether libuv has something to read. */
-  #serve(count: number): boolean {
+  /** Waits for events. Returns whether libuv has something to read. */
+  #serveEvents(timeout: number): boolean {
+    const count = this.#calls.epoll_wait(this.#epoll, this.#eventsPointer, MOST_EVENTS, timeout)
+    if (count <= 0) return false
+    this.isServing = true
+    const isLoopReady = this.#tellEvents(count)
+    if (isLoopReady && count === 1) this.isServing = false
+    else this.#endServing(isLoopReady)
+    return isLoopReady
+  }
+
+  /** The same by the ring, which tells when there are events. */
+  #serveRing(ring: Ring, timeout: number): boolean {
+    ring.wait(timeout)
+    this.isServing = true
+    const told = ring.serve()
+    let isLoopReady = false
+    let others = told & SERVED
+    if ((told & POLLED_READABLE) !== 0) {
+      const count = this.#calls.epoll_wait(this.#epoll, this.#eventsPointer, MOST_EVENTS, 0)
+      if (count > 0) {
+        isLoopReady = this.#tellEvents(count)
+        others += isLoopReady ? count - 1 : count
+      }
+    }
+    if (others === 0) this.isServing = false
+    else this.#endServing(isLoopReady)
+    return isLoopReady
+  }
+
+  #tellEvents(count: number): boolean {
     const events = this.#events
     let isLoopReady = false
-    this.isServing = true
     for (let i = 0, at = 0; i < count; i++, at += WORDS) {
       const fd = events[at + DATA]!
       const watched = this.#watched[fd]
@@ -256,18 +313,17 @@ export class Kernel {
       try {
         watched.onReady(events[at]!)
       } catch (error) {
-        rethrow(error)
+        throwLater(error)
       }
     }
-    if (isLoopReady && count === 1) {
-      this.isServing = false
-      return true
-    }
+    return isLoopReady
+  }
+
+  #endServing(isLoopReady: boolean): void {
     this.turns++
     tick()
     if (this.#atTurnEnd.length > 0) this.#endTurn(isLoopReady)
     this.isServing = false
-    return isLoopReady
   }
 
   #endTurn(isLoopReady: boolean): void {
@@ -280,7 +336,7 @@ export class Kernel {
         try {
           ends[i]!()
         } catch (error) {
-          rethrow(error)
+          throwLater(error)
         }
         tick()
       }
@@ -324,15 +380,18 @@ function tick(): void {
   try {
     runTicks()
   } catch (error) {
-    rethrow(error)
+    throwLater(error)
   }
 }
 
-/** A native callback must not throw: where nothing is below it, the error is as uncaught as any. */
-function rethrow(error: unknown): void {
-  setImmediate(() => {
-    throw error
-  })
+/** `SLUICE_NO_RING=1` does without. */
+function makeRing(epoll: number, ended: () => void): Ring | null {
+  if (process.env.SLUICE_NO_RING === '1') return null
+  try {
+    return new Ring(makeRingMemory({ submissions: 512, completions: 16384, buffers: RECEIVE_BUFFERS }), epoll, ended)
+  } catch {
+    return null
+  }
 }
 
 function load(): Kernel | null {

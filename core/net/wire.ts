@@ -43,6 +43,8 @@ export interface Wire {
   pause(): void
   /** Many bytes will come: get a buffer of its own, so that it can be lent. */
   expectBulk(): void
+  /** False: nobody will detach it, so what arrives may be taken from the kernel before it is read. True: it may be again. */
+  expectDetach?(isExpected: boolean): void
   /** What was read last stays lent although reading goes on: from now on, read into another buffer. */
   leaveBuffer(): void
   /** What it has read is nobody's any more, lent or not: it is closed, and so is all that it was lent to. */

@@ -90,6 +90,7 @@ export class UpstreamConnection implements WireOwner, Timed {
     wire.owner = this
     // What is read goes into writes of clients, who may take their time with it: it must not be read into again meanwhile.
     if (!wire.lends) wire.expectBulk()
+    wire.expectDetach?.(false)
     deadlines.add(this)
   }
 
