@@ -92,6 +92,7 @@ export class Http2Connection implements Accepted, Timed, WireOwner {
     deadlines.add(this)
     this.#setDue()
     wire.owner = this
+    wire.expectDetach?.(false)
     this.send(this.#streams.firstFrames)
     wire.resume()
   }

@@ -42,6 +42,7 @@ export class Tunnel implements Timed {
     this.active()
     for (const wire of [wires.left, wires.right]) {
       wire.expectBulk()
+      wire.expectDetach?.(false)
       if (!(wire === wires.left ? wires.right : wires.left).congested) wire.resume()
     }
   }

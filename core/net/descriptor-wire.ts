@@ -191,6 +191,14 @@ export abstract class DescriptorWire implements Wire, Watched {
     return false
   }
 
+  /** `hungUp` is to be said. */
+  protected get watchesHangUps(): boolean {
+    return false
+  }
+
+  /** Of what is told by another way: the connection is over both ways. */
+  protected hungUp(): void {}
+
   /** @internal */
   onReady(mask: number): void {
     // Errors and hang-ups too are found by writing and by reading.
@@ -200,7 +208,8 @@ export abstract class DescriptorWire implements Wire, Watched {
       if (this.#pending.length > 0) this.#flush()
       else if (this.#isEndDue) this.#shutdown()
     }
-    if (mask === EPOLLOUT || this.closed || this.isTold) return
+    if (mask === EPOLLOUT || this.closed) return
+    if (this.isTold) return this.hungUp()
     if (this.#reading) this.readOn()
     else this.disarmReads()
   }
@@ -280,7 +289,7 @@ export abstract class DescriptorWire implements Wire, Watched {
   protected arm(): void {
     const armed = this.#mask < 0 ? 0 : this.#mask
     const mask = armed | (this.#reading && !this.isTold ? EPOLLIN : 0) | (this.#isWriting ? EPOLLOUT : 0)
-    if (mask === this.#mask || (mask === 0 && this.isTold)) return
+    if (mask === this.#mask || (mask === 0 && !this.watchesHangUps)) return
     if (this.#mask >= 0) this.kernel.change(this.fd, mask)
     else {
       const error = this.kernel.watch(this.fd, mask, this)
@@ -298,11 +307,12 @@ export abstract class DescriptorWire implements Wire, Watched {
   }
 
   #keepArmed(mask: number): void {
-    if (this.#mask === mask || this.#mask < 0) return
-    if (mask === 0) this.kernel.unwatch(this.fd)
-    else this.kernel.change(this.fd, mask)
     // A hang-up is told of whatever is asked for: of a socket that nobody waits for, again and again.
-    this.#mask = mask === 0 ? -1 : mask
+    const kept = mask === 0 && !this.watchesHangUps ? -1 : mask
+    if (this.#mask === kept || this.#mask < 0) return
+    if (kept < 0) this.kernel.unwatch(this.fd)
+    else this.kernel.change(this.fd, kept)
+    this.#mask = kept
   }
 
   #send(bytes: Buffer, isKept: boolean): boolean {

@@ -33,6 +33,7 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
   /** The number of its receive; -1: none is under way. */
   #receive = -1
   #isStopping = false
+  #hasHungUp = false
   #shortReads = 0
   /** Received while nobody wanted to read. */
   #kept: Buffer[] = []
@@ -98,6 +99,18 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
     return this.#receives || this.#kept.length > 0 || this.#last !== null
   }
 
+  protected override get watchesHangUps(): boolean {
+    return this.#receives && !this.#hasHungUp
+  }
+
+  /** Of a reset that came right behind bytes the ring says nothing: asked again, it does. */
+  protected override hungUp(): void {
+    if (this.#hasHungUp) return
+    this.#hasHungUp = true
+    this.disarmReads()
+    if (this.#receive >= 0 && !this.#isStopping) this.#ring!.stop(this.#receive)
+  }
+
   /** @internal */
   onReceived(bytes: Buffer, length: number): void {
     if (this.isReading && this.#kept.length === 0) {
@@ -143,8 +156,10 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
         this.#isDue = false
         this.#tellKept()
       })
-    } else if (!this.#receives) this.arm()
-    else if (this.#receive < 0) this.#receive = this.kernel.receiveAll(this.fd, this)
+      return
+    }
+    this.arm()
+    if (this.#receives && this.#receive < 0) this.#receive = this.kernel.receiveAll(this.fd, this)
   }
 
   #tellKept(): void {
