@@ -14,8 +14,8 @@ import type { AcceptedWire } from './wire.ts'
 
 const TOGETHER_BYTES = 4096
 const [ENOBUFS, ECANCELED] = [105, 125]
-/** So many short reads after bulk, and it is told of by the ring again. */
-const SHORT_READS = 8
+/** So many short reads one after the other, and the ring receives: a connection for one request is cheaper without, and so is bulk. */
+const SHORT_READS = 2
 const SHORT_BYTES = 4096
 
 /** The wire of a connected handle, by the best means there is. `ownBuffer`: for the side that sends bulk. */
@@ -81,13 +81,11 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
 
   expectDetach(isExpected: boolean): void {
     this.#mayReceive = !isExpected && this.#ring !== null
-    if (this.closed) return
-    if (this.#mayReceive) this.#receiveByRing()
-    else if (this.#receives) {
-      this.#receives = false
-      if (this.#receive >= 0) this.#ring!.stopNow(this.#receive)
-      if (this.isReading) this.#goOn()
-    }
+    if (this.#mayReceive || !this.#receives || this.closed) return
+    this.#receives = false
+    this.#isStopping = true
+    if (this.#receive >= 0) this.#ring!.stopNow(this.#receive)
+    if (this.isReading) this.#goOn()
   }
 
   override resume(): void {
@@ -113,7 +111,7 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
 
   /** @internal */
   onReceived(bytes: Buffer, length: number): void {
-    if (this.isReading && this.#kept.length === 0) {
+    if (this.isReading && this.#receives && this.#kept.length === 0) {
       this.tell(bytes, length)
       if (length === RECEIVE_BYTES) this.#receiveBySelf()
       return
@@ -208,11 +206,9 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
 
   /** Where so much can be put that leaves at the end of this turn; -1: it has to be written at once, or has to wait. */
   #room(length: number): number {
-    const ring = this.#ring
-    if (ring === null) return -1
-    if (length <= TOGETHER_BYTES && this.kernel.isServing && this.mayWrite) {
-      const at = ring.room(length)
-      if (at >= 0 && (this.#send < 0 || ring.mayExtend(this.#send))) return at
+    if (this.#receives && length <= TOGETHER_BYTES && this.kernel.isServing && this.mayWrite) {
+      const at = this.#ring!.room(length)
+      if (at >= 0 && (this.#send < 0 || this.#ring!.mayExtend(this.#send))) return at
     }
     this.#settle()
     return -1
