@@ -17,6 +17,8 @@ const LONGEST = [/^test\/(plugins-)?readme/, /^test\/(check|e2e|package|process)
 
 // Tests and what they start compile each module once, not once a process.
 openModuleCache()
+// The ring receives from the first read on, or connections of tests would be over before.
+process.env.SLUICE_RING_AFTER ??= '0'
 process.env[PROGRAM] = await buildProgram()
 const queue = longestFirst(findFiles(process.argv.slice(2)))
 const underway = new Set<FileRunner>()

@@ -15,7 +15,7 @@ import type { AcceptedWire } from './wire.ts'
 const TOGETHER_BYTES = 4096
 const [ENOBUFS, ECANCELED] = [105, 125]
 /** So many short reads one after the other, and the ring receives: a connection for one request is cheaper without, and so is bulk. */
-const SHORT_READS = 2
+const SHORT_READS = Number(process.env.SLUICE_RING_AFTER ?? 2)
 const SHORT_BYTES = 4096
 
 /** The wire of a connected handle, by the best means there is. `ownBuffer`: for the side that sends bulk. */
@@ -81,6 +81,7 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
 
   expectDetach(isExpected: boolean): void {
     this.#mayReceive = !isExpected && this.#ring !== null
+    if (this.#mayReceive && SHORT_READS === 0 && !this.closed) this.#receiveByRing()
     if (this.#mayReceive || !this.#receives || this.closed) return
     this.#receives = false
     this.#isStopping = true

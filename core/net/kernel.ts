@@ -5,7 +5,7 @@
  */
 import { createRequire } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
-import { POLLED_READABLE, RECEIVE_BUFFERS, type Receiver, Ring, type Sender, SERVED } from './ring.ts'
+import { POLLED_READABLE, RECEIVE_BUFFERS, type Receiver, Ring, SERVED, type Sender } from './ring.ts'
 import { makeRingMemory } from './ring-memory.ts'
 import { throwLater } from './throw-later.ts'
 

@@ -43,6 +43,7 @@ interface Ffi {
 
 const [IO_URING_SETUP, IO_URING_ENTER, IO_URING_REGISTER] = [425, 426, 427]
 const SETUP_CQSIZE = 1 << 3
+const SETUP_SUBMIT_ALL = 1 << 7
 const SETUP_COOP_TASKRUN = 1 << 8
 const SETUP_SINGLE_ISSUER = 1 << 12
 const SETUP_DEFER_TASKRUN = 1 << 13
@@ -83,7 +84,7 @@ export function makeRingMemory(sizes: RingSizes): RingMemory {
   const setUp = callAs<(number: number, entries: number, parameters: bigint) => number>(setupSignature)
   const parameters = new Int32Array(PARAMETERS.words)
   parameters[PARAMETERS.completions] = sizes.completions
-  parameters[PARAMETERS.flags] = SETUP_CQSIZE | SETUP_COOP_TASKRUN | SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN
+  parameters[PARAMETERS.flags] = SETUP_CQSIZE | SETUP_SUBMIT_ALL | SETUP_COOP_TASKRUN | SETUP_SINGLE_ISSUER | SETUP_DEFER_TASKRUN
   const fd = setUp(IO_URING_SETUP, sizes.submissions, pointerTo(new Uint8Array(parameters.buffer)))
   if (fd < 0) throw new Error(`io_uring_setup: errno ${errno[0]}`)
   try {
@@ -109,9 +110,10 @@ export function makeRingMemory(sizes: RingSizes): RingMemory {
     const register = callAs<(number: number, fd: number, what: number, of: bigint, count: number) => number>(registerSignature)
     const registered = register(IO_URING_REGISTER, fd, REGISTER_PBUF_RING, pointerTo(new Uint8Array(registration.buffer)), 1)
     if (registered < 0) throw new Error(`io_uring_register: errno ${errno[0]}`)
-    const call = callAs<(number: number, fd: number, count: number, least: number, flags: number, wait: bigint, bytes: bigint) => number>(
-      enterSignature,
-    )
+    const call =
+      callAs<(number: number, fd: number, count: number, least: number, flags: number, wait: bigint, bytes: bigint) => number>(
+        enterSignature,
+      )
     return {
       enter: (count, least, flags, wait, waitBytes) => {
         const entered = call(IO_URING_ENTER, fd, count, least, flags, wait, waitBytes)

@@ -31,7 +31,7 @@ const MOST_SENDS = 64
 const [ENOMEM, ETIME, ECANCELED] = [12, 62, 125]
 /** Of a kernel that has no memory for what is submitted. */
 const MOST_TRIES = 100
-const [OP_POLL_ADD, OP_ASYNC_CANCEL, OP_SEND, OP_RECV] = [6, 14, 26, 27]
+const [OP_NOP, OP_POLL_ADD, OP_ASYNC_CANCEL, OP_SEND, OP_RECV] = [0, 6, 14, 26, 27]
 /** Flags of an entry, in its first word. */
 const BUFFER_SELECT = 1 << 13
 const SKIP_SUCCESS = 1 << 14
@@ -62,9 +62,8 @@ class Slot {
   /** What it sends is in `out`. */
   from = 0
   to = 0
-  /** Of a send: its entry, and what else is submitted with it. */
-  entry = 0
-  batch = -1
+  /** Of its entry, counted from the first of all. */
+  position = 0
 }
 
 /** A completion that was read before its turn. */
@@ -85,7 +84,6 @@ export class Ring {
   /** Entries that are not submitted yet, and the sends among them. */
   #queued = 0
   #queuedSends = 0
-  #batch = 0
   /** The next completion. */
   #head: number
   readonly #spilled: Spilled[] = []
@@ -152,6 +150,7 @@ export class Ring {
   receive(fd: number, receiver: Receiver): number {
     const number = this.#takeSlot()
     this.#slots[number]!.receiver = receiver
+    this.#slots[number]!.position = this.#tail
     this.#put(OP_RECV | BUFFER_SELECT | POLL_FIRST | MULTISHOT, fd, 0, 0, number, RECEIVED)
     return number
   }
@@ -164,10 +163,14 @@ export class Ring {
     entries[at + 5] = RECEIVED
   }
 
-  /** Like stop, and nobody is told anything. */
+  /** Like stop, before the descriptor is closed, and nobody is told anything. */
   forget(number: number): void {
-    this.#slots[number]!.receiver = null
-    this.stop(number)
+    const slot = this.#slots[number]!
+    slot.receiver = null
+    if (!this.#isQueued(slot)) return this.stop(number)
+    // Submitted later it would receive from whoever has the number of the descriptor then.
+    this.#memory.entries[this.#entryOf(slot)] = OP_NOP | SKIP_SUCCESS
+    this.#releaseSlot(number)
   }
 
   // ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -187,12 +190,11 @@ export class Ring {
     slot.sender = sender
     slot.from = from
     slot.to = this.#top
-    slot.batch = this.#batch
+    slot.position = this.#tail
     const at = this.#put(OP_SEND, fd, length, MSG_DONTWAIT_NOSIGNAL, number, SENT)
     const { entries } = this.#memory
     entries[at + 4] = this.#low + from
     entries[at + 5] = this.#high
-    slot.entry = at
     this.#queuedSends++
     this.#sends[this.#half]!++
     return number
@@ -201,7 +203,7 @@ export class Ring {
   /** It has not left yet, and nothing was sent since. */
   mayExtend(number: number): boolean {
     const slot = this.#slots[number]!
-    return slot.batch === this.#batch && slot.to === this.#top
+    return slot.to === this.#top && this.#isQueued(slot)
   }
 
   /** `length` more bytes, where `room` said, go with it: `mayExtend` says whether they can. */
@@ -209,7 +211,7 @@ export class Ring {
     const slot = this.#slots[number]!
     this.#top += length
     slot.to = this.#top
-    this.#memory.entries[slot.entry + 6] = slot.to - slot.from
+    this.#memory.entries[this.#entryOf(slot) + 6] = slot.to - slot.from
   }
 
   /** Stops it at once: what has arrived is told from inside the call, `onStopped` too. */
@@ -236,9 +238,9 @@ export class Ring {
   settle(number: number): void {
     const slot = this.#slots[number]!
     const { sender, from, to } = slot
-    for (let tries = 0; slot.batch === this.#batch && tries < MOST_TRIES; tries++) this.submit()
+    for (let tries = 0; this.#isQueued(slot) && tries < MOST_TRIES; tries++) this.submit()
     slot.sender = null
-    sender?.onSent(slot.batch === this.#batch ? -ENOMEM : this.#resultOf(number), this.out, from, to)
+    sender?.onSent(this.#isQueued(slot) ? -ENOMEM : this.#resultOf(number), this.out, from, to)
   }
 
   /** Of a send, which ends while it is submitted. */
@@ -268,7 +270,7 @@ export class Ring {
       this.#isPolling = true
       this.#put(OP_POLL_ADD, this.#polledFd, 0, POLLIN, 0, POLLED)
     }
-    if (ms === 0) {
+    if (ms === 0 || this.#spilled.length > 0) {
       this.#enter(0, GETEVENTS, 0n, 0n)
       return
     }
@@ -290,7 +292,6 @@ export class Ring {
     if (entered <= 0) return
     this.#queued -= entered
     this.#queuedSends = 0
-    this.#batch++
   }
 
   /** Tells all that has completed. Returns whether the polled descriptor may be read, and whether there was anything else: two bits. */
@@ -400,6 +401,14 @@ export class Ring {
     this.#bufferHalves[place * 2 * BUFFER_WORDS + BUFFER_NUMBER_HALF] = buffer
     this.#bufferTail = (this.#bufferTail + 1) & 0xffff
     this.#bufferHalves[TAIL_HALF] = this.#bufferTail
+  }
+
+  #isQueued(slot: Slot): boolean {
+    return ((slot.position - this.#tail + this.#queued) | 0) >= 0
+  }
+
+  #entryOf({ position }: Slot): number {
+    return (position & this.#memory.entryMask) * ENTRY_WORDS
   }
 
   #takeSlot(): number {

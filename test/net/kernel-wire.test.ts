@@ -4,7 +4,6 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as after, setImmediate as immediate } from 'node:timers/promises'
@@ -13,8 +12,8 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { StreamHandle } from '../../core/net/bindings.ts'
 import { atTurnEnd, EPOLLIN, getKernel } from '../../core/net/kernel.ts'
-import { KernelWire } from '../../core/net/kernel-wire.ts'
-import { Keeper, readAll } from '../support/keeper.ts'
+import { readAll } from '../support/keeper.ts'
+import { pair } from '../support/wire-pair.ts'
 
 const kernel = getKernel()
 
@@ -28,39 +27,6 @@ const SHUT_RD = 0
 /** Node's own types do not know it yet. */
 const dlopen = (path: null, symbols: object): { functions: { shutdown(fd: number, how: number): number } } =>
   createRequire(import.meta.url)('node:ffi').dlopen(path, symbols)
-
-interface Pair extends AsyncDisposable {
-  readonly wire: KernelWire
-  readonly owner: Keeper
-  readonly client: net.Socket
-}
-
-/** `path`: over a unix socket. */
-async function pair(ownBuffer = false, path: string | null = null): Promise<Pair> {
-  const server = path === null ? net.createServer().listen(0, '127.0.0.1') : net.createServer().listen(path)
-  await once(server, 'listening')
-  const accepted = new Promise<KernelWire>((resolve) => {
-    const { _handle } = server as unknown as { _handle: { onconnection: (error: number, handle: StreamHandle) => void } }
-    _handle.onconnection = (_, handle) => resolve(new KernelWire(kernel!, handle, ownBuffer))
-  })
-  const place = path === null ? { port: (server.address() as net.AddressInfo).port, host: '127.0.0.1', noDelay: true } : { path }
-  const client = net.connect({ ...place, allowHalfOpen: true })
-  client.on('error', () => {})
-  const wire = await accepted
-  const owner = new Keeper()
-  wire.owner = owner
-  return {
-    wire,
-    owner,
-    client,
-    async [Symbol.asyncDispose]() {
-      client.destroy()
-      wire.destroy()
-      server.close()
-      await once(server, 'close')
-    },
-  }
-}
 
 wherePossible('what is written in any pieces arrives whole and in order at a reader that is slow', () =>
   fc.assert(
@@ -311,7 +277,6 @@ wherePossible('the end of a turn outside of any comes when the event loop has se
 })
 
 const CHILD = `
-import net from 'node:net'
 import { getKernel } from '${new URL('../../core/net/kernel.ts', import.meta.url)}'
 import { wireOver } from '${new URL('../../core/net/kernel-wire.ts', import.meta.url)}'
 process.on('uncaughtException', (error) => console.log('uncaught ' + error.message))

@@ -1,0 +1,241 @@
+/** What one system call a turn receives and sends, against sockets of Node on the other side. */
+import { once } from 'node:events'
+import { closeSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { setImmediate as immediate } from 'node:timers/promises'
+import fc from 'fast-check'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { HandleWire } from '../../core/net/handle-wire.ts'
+import { getKernel } from '../../core/net/kernel.ts'
+import { RECEIVE_BUFFERS } from '../../core/net/ring.ts'
+import { Keeper, readAll } from '../support/keeper.ts'
+import { pair } from '../support/wire-pair.ts'
+
+const ring = getKernel()?.ring ?? null
+if (ring === null) console.log('SKIPPED: this kernel has no io_uring, or it must not be asked')
+if (process.env.SLUICE_RING_AFTER !== '0') throw new Error('the ring has to receive from the first read on')
+const wherePossible = ring === null ? test.skip : test
+
+wherePossible('what is written from inside of reads arrives whole and in order at a reader that is slow', () =>
+  fc.assert(
+    fc.asyncProperty(
+      fc.array(
+        fc.array(fc.record({ head: fc.nat(6000), body: fc.oneof(fc.nat(5000), fc.nat(300_000)), asText: fc.boolean() }), { maxLength: 6 }),
+        { minLength: 1, maxLength: 8 },
+      ),
+      fc.boolean(),
+      async (turns, isReadLate) => {
+        await using p = await pair()
+        const expected: Buffer[] = []
+        let turn = 0
+        p.owner.reads = () => {
+          for (const [i, { head, body, asText }] of turns[turn]!.entries()) {
+            const text = String.fromCharCode(65 + i).repeat(head)
+            const bytes = Buffer.alloc(body, 97 + turn)
+            if (asText) p.wire.writeText(text)
+            // What may not be touched before it has left stays as it is here.
+            else p.wire.write(text, bytes, 0, body)
+            expected.push(Buffer.from(text, 'latin1'), asText ? Buffer.alloc(0) : bytes)
+          }
+          if (++turn === turns.length) p.wire.end()
+        }
+        p.wire.resume()
+        const reading = isReadLate ? null : readAll(p.client)
+        for (let i = 0; i < turns.length; i++) {
+          p.client.write('x')
+          await p.owner.waiting.until(() => (turn > i ? true : undefined), 'a turn')
+        }
+        const got = await (reading ?? readAll(p.client))
+        const whole = Buffer.concat(expected)
+        assert.is(got.length, whole.length)
+        assert.ok(got.equals(whole))
+      },
+    ),
+    { numRuns: 15 },
+  ),
+)
+
+wherePossible('what has come while nobody reads is told when somebody does, in order, bulk and pieces', () =>
+  fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.oneof(fc.nat(300), fc.nat(60_000)), { minLength: 1, maxLength: 20 }),
+      fc.boolean(),
+      async (sizes, ownBuffer) => {
+        await using p = await pair(ownBuffer)
+        const sent = Buffer.concat(sizes.map((size, i) => Buffer.alloc(size + 1, 65 + i)))
+        let reads = 0
+        p.owner.reads = () => {
+          if (++reads % 2 === 0) return
+          const { length } = p.owner.text
+          p.wire.pause()
+          setImmediate(() => {
+            assert.is(p.owner.text.length, length)
+            p.wire.resume()
+          })
+        }
+        p.wire.resume()
+        for (const [i, size] of sizes.entries()) {
+          p.client.write(Buffer.alloc(size + 1, 65 + i))
+          if (i % 3 === 0) await immediate()
+        }
+        p.client.end()
+        await p.owner.has('end')
+        assert.ok(p.owner.text === sent.latin1Slice())
+      },
+    ),
+    { numRuns: 15 },
+  ),
+)
+
+wherePossible('more connections than there are buffers are all told of, though all have sent at once', async () => {
+  const pairs = await Promise.all(Array.from({ length: RECEIVE_BUFFERS + 44 }, () => pair()))
+  const talk = async (text: string): Promise<void> => {
+    for (const { owner } of pairs) owner.text = ''
+    for (const { client } of pairs) client.write(text)
+    for (const { owner } of pairs) await owner.waiting.until(() => (owner.text === text ? true : undefined), text)
+  }
+  try {
+    for (const { wire } of pairs) wire.resume()
+    await immediate()
+    await talk('first')
+    await talk('second')
+  } finally {
+    for (const one of pairs) await one[Symbol.asyncDispose]()
+  }
+})
+
+wherePossible('answers of one turn leave together, more of them than one submission takes', async () => {
+  const pairs = await Promise.all(Array.from({ length: 150 }, () => pair()))
+  try {
+    for (const { wire, owner } of pairs) {
+      owner.reads = (bytes) => {
+        wire.writeText(bytes.latin1Slice())
+        wire.writeText('!'.repeat(3000))
+      }
+      wire.resume()
+    }
+    for (const { client } of pairs) client.write('x')
+    for (const { client, wire } of pairs) {
+      let got = ''
+      while (got.length < 3001) got += String((await once(client, 'data'))[0])
+      assert.is(got, `x${'!'.repeat(3000)}`)
+      assert.not(wire.congested)
+    }
+  } finally {
+    for (const one of pairs) await one[Symbol.asyncDispose]()
+  }
+})
+
+wherePossible('what was written right before the end, a close or a reset has left', async () => {
+  for (const how of ['end', 'finish', 'destroy'] as const) {
+    await using p = await pair()
+    p.owner.reads = () => {
+      p.wire.writeText('last words')
+      p.wire[how]()
+    }
+    p.wire.resume()
+    p.client.write('x')
+    assert.is((await readAll(p.client)).latin1Slice(), 'last words', how)
+  }
+  await using p = await pair()
+  p.owner.reads = () => p.wire.reset()
+  p.wire.resume()
+  p.client.write('x')
+  const [error] = (await once(p.client, 'error')) as [NodeJS.ErrnoException]
+  assert.is(error.code, 'ECONNRESET')
+})
+
+const dlopen = (path: null, symbols: object): { functions: { dup2(fd: number, as: number): number } } =>
+  createRequire(import.meta.url)('node:ffi').dlopen(path, symbols)
+
+// It would take what is for another.
+wherePossible('a connection that is closed before it was received from leaves whoever has its number next alone', async () => {
+  const { functions } = dlopen(null, { dup2: { arguments: ['int32', 'int32'], return: 'int32' } })
+  await using a = await pair()
+  await using b = await pair()
+  const { descriptor } = a.wire
+  b.client.write('for b')
+  await immediate()
+  a.wire.resume()
+  a.wire.destroy()
+  // What opening another does to the number, and it has bytes already.
+  assert.is(functions.dup2(b.wire.descriptor, descriptor), descriptor)
+  for (let i = 0; i < 3; i++) await immediate()
+  b.wire.resume()
+  await b.owner.waiting.until(() => (b.owner.text !== '' ? true : undefined), 'for b')
+  assert.is(b.owner.text, 'for b')
+  closeSync(descriptor)
+})
+
+wherePossible('a reset right behind bytes is told, though it came before they were read', async () => {
+  for (let i = 0; i < 10; i++) {
+    await using p = await pair()
+    p.wire.resume()
+    p.client.write('x')
+    await p.owner.waiting.until(() => (p.owner.text === 'x' ? true : undefined), 'x')
+    p.client.write('y')
+    p.client.resetAndDestroy()
+    await p.owner.has('close ECONNRESET')
+    assert.is(p.owner.text, 'xy')
+  }
+})
+
+wherePossible('a wire that is to be detached after all tells what has come, and leaves the rest in the socket', () =>
+  fc.assert(
+    fc.asyncProperty(fc.array(fc.nat(40_000), { minLength: 1, maxLength: 6 }), fc.nat(5), async (sizes, when) => {
+      await using p = await pair()
+      p.wire.resume()
+      const sent = Buffer.concat(sizes.map((size, i) => Buffer.alloc(size + 1, 65 + i)))
+      for (const [i, size] of sizes.entries()) {
+        p.client.write(Buffer.alloc(size + 1, 65 + i))
+        if (i === when) await immediate()
+      }
+      assert.throws(() => p.wire.detachHandle(), /without being asked/)
+      p.wire.expectDetach(true)
+      const { length } = p.owner.text
+      await immediate()
+      assert.ok(p.owner.text.length >= length)
+      p.wire.pause()
+      const rest = new HandleWire(p.wire.detachHandle(), false)
+      const owner = new Keeper()
+      rest.owner = owner
+      rest.resume()
+      p.client.end()
+      await owner.has('end')
+      assert.ok(p.owner.text + owner.text === sent.latin1Slice())
+      rest.destroy()
+    }),
+    { numRuns: 20 },
+  ),
+)
+
+wherePossible('a connection of bulk is read by itself, and by the ring again once it has calmed down', async () => {
+  await using p = await pair()
+  p.wire.resume()
+  const bulk = Buffer.alloc(2_000_000, 'x')
+  for (let i = 0; i < 2; i++) {
+    const before = p.owner.text.length
+    p.client.write(bulk)
+    await p.owner.waiting.until(() => (p.owner.text.length === before + bulk.length ? true : undefined), 'bulk')
+    for (let j = 0; j < 5; j++) {
+      const { length } = p.owner.text
+      p.client.write('pong')
+      await p.owner.waiting.until(() => (p.owner.text.length === length + 4 ? true : undefined), 'a few bytes')
+    }
+  }
+})
+
+wherePossible('nothing is left to do, or to wait for, when connections are gone', async () => {
+  for (let i = 0; i < 5; i++) {
+    const p = await pair()
+    p.wire.resume()
+    p.client.write('x')
+    await p.owner.waiting.until(() => (p.owner.text === 'x' ? true : undefined), 'x')
+    await p[Symbol.asyncDispose]()
+  }
+  for (let i = 0; i < 5 && ring!.isUsed; i++) await immediate()
+  assert.not(ring!.isUsed)
+})
+
+test.run()
