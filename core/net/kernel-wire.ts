@@ -9,7 +9,8 @@ import { type Descriptor, DescriptorWire } from './descriptor-wire.ts'
 import { factsOfHandle, HandleWire } from './handle-wire.ts'
 import { getKernel, type Kernel } from './kernel.ts'
 import type { ProxyFacts } from './proxy-protocol-writer.ts'
-import { RECEIVE_BYTES, type Receiver, type Ring, type Sender } from './ring.ts'
+import type { Receiver, Ring, Sender } from './ring.ts'
+import { RECEIVE_BYTES } from './ring-buffers.ts'
 import type { AcceptedWire } from './wire.ts'
 
 const TOGETHER_BYTES = 4096

@@ -5,7 +5,9 @@
  */
 import { createRequire } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
-import { POLLED_READABLE, RECEIVE_BUFFERS, type Receiver, Ring, SERVED, type Sender } from './ring.ts'
+import { type KernelCalls, kernelSignatures } from './kernel-calls.ts'
+import { POLLED_READABLE, type Receiver, Ring, SERVED, type Sender } from './ring.ts'
+import { RECEIVE_BUFFERS } from './ring-buffers.ts'
 import { makeRingMemory } from './ring-memory.ts'
 import { throwLater } from './throw-later.ts'
 
@@ -33,33 +35,12 @@ const MOST_EVENTS = 256
 const WORDS = process.arch === 'x64' ? 3 : 4
 const DATA = WORDS - 2
 
-interface Calls {
-  read(fd: number, pointer: bigint, length: number): number
-  write(fd: number, pointer: bigint, length: number): number
-  writev(fd: number, vector: bigint, count: number): number
-  shutdown(fd: number, how: number): number
-  recvmsg(fd: number, message: bigint, flags: number): number
-  sendmsg(fd: number, message: bigint, flags: number): number
-  setsockopt(fd: number, level: number, name: number, value: Uint8Array, length: number): number
-  epoll_create1(flags: number): number
-  epoll_ctl(epoll: number, how: number, fd: number, event: Uint8Array): number
-  epoll_wait(epoll: number, events: bigint, most: number, ms: number): number
-  uv_handle_size(type: number): bigint
-  uv_prepare_init(loop: bigint, handle: Uint8Array): number
-  uv_prepare_start(handle: Uint8Array, callback: bigint): number
-  uv_backend_fd(loop: bigint): number
-  uv_backend_timeout(loop: bigint): number
-  uv_update_time(loop: bigint): void
-  uv_prepare_stop(handle: Uint8Array): number
-  __errno_location(): bigint
-}
-
 interface Library {
   registerCallback(signature: object, callback: () => void): bigint
 }
 
 interface Ffi {
-  dlopen(path: null, symbols: object): { readonly functions: Calls; readonly lib: Library }
+  dlopen(path: null, symbols: object): { readonly functions: KernelCalls; readonly lib: Library }
   toArrayBuffer(pointer: bigint, length: number, copy: boolean): ArrayBuffer
   getRawPointer(bytes: Uint8Array): bigint
   getCurrentEventLoop(): bigint
@@ -70,9 +51,9 @@ export class Kernel {
   turns = 0
   /** Sockets are being served: what is asked of `atTurnEnd` is done soon. */
   isServing = false
-  readonly #calls: Calls
-  readonly #read: Calls['read']
-  readonly #write: Calls['write']
+  readonly #calls: KernelCalls
+  readonly #read: KernelCalls['read']
+  readonly #write: KernelCalls['write']
   readonly #ffi: Ffi
   /** Kept: with it the callback would go. */
   readonly #library: Library
@@ -100,7 +81,7 @@ export class Kernel {
   #atTurnEnd: (() => void)[] = []
 
   constructor(ffi: Ffi) {
-    const { functions, lib } = ffi.dlopen(null, signatures)
+    const { functions, lib } = ffi.dlopen(null, kernelSignatures)
     this.#calls = functions
     this.#ffi = ffi
     this.#library = lib
@@ -348,27 +329,6 @@ export class Kernel {
 export function atTurnEnd(run: () => void): void {
   if (kernel?.isServing === true) kernel.atTurnEnd(run)
   else setImmediate(run)
-}
-
-const signatures = {
-  read: { arguments: ['int32', 'pointer', 'uint32'], return: 'int32' },
-  write: { arguments: ['int32', 'pointer', 'uint32'], return: 'int32' },
-  writev: { arguments: ['int32', 'pointer', 'uint32'], return: 'int32' },
-  shutdown: { arguments: ['int32', 'int32'], return: 'int32' },
-  recvmsg: { arguments: ['int32', 'pointer', 'int32'], return: 'int32' },
-  sendmsg: { arguments: ['int32', 'pointer', 'int32'], return: 'int32' },
-  setsockopt: { arguments: ['int32', 'int32', 'int32', 'buffer', 'uint32'], return: 'int32' },
-  epoll_create1: { arguments: ['int32'], return: 'int32' },
-  epoll_ctl: { arguments: ['int32', 'int32', 'int32', 'buffer'], return: 'int32' },
-  epoll_wait: { arguments: ['int32', 'pointer', 'int32', 'int32'], return: 'int32' },
-  uv_handle_size: { arguments: ['int32'], return: 'uint64' },
-  uv_prepare_init: { arguments: ['pointer', 'buffer'], return: 'int32' },
-  uv_prepare_start: { arguments: ['buffer', 'pointer'], return: 'int32' },
-  uv_backend_fd: { arguments: ['pointer'], return: 'int32' },
-  uv_backend_timeout: { arguments: ['pointer'], return: 'int32' },
-  uv_update_time: { arguments: ['pointer'], return: 'void' },
-  uv_prepare_stop: { arguments: ['buffer'], return: 'int32' },
-  __errno_location: { arguments: [], return: 'pointer' },
 }
 
 const runTicks = (process as unknown as { _tickCallback: () => void })._tickCallback

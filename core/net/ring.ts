@@ -2,6 +2,7 @@
  * One io_uring (io_uring(7)): what arrives on sockets is in memory when it is told, what is written goes out together, and both take one
  * system call a turn. All of it is done inside that call (IORING_SETUP_DEFER_TASKRUN), so nothing here changes while JavaScript runs.
  */
+import { high, inOneBlock, low, ReceiveBuffers } from './ring-buffers.ts'
 import type { RingMemory } from './ring-memory.ts'
 import { throwLater } from './throw-later.ts'
 
@@ -19,10 +20,6 @@ export interface Sender {
   onSent(result: number, bytes: Buffer, from: number, to: number): void
 }
 
-/** The most that is received at once. */
-export const RECEIVE_BYTES = 16384
-/** 4 MiB of address space, touched as far as what arrives reaches. A power of two. */
-export const RECEIVE_BUFFERS = 256
 /** Of one turn: what does not fit is not sent by the ring. */
 const SEND_BYTES = 131072
 /** Then they are submitted: the other side has something to do meanwhile. */
@@ -43,11 +40,8 @@ const MSG_DONTWAIT_NOSIGNAL = 0x4040
 const [HAS_BUFFER, HAS_MORE] = [1, 2]
 const BUFFER_SHIFT = 16
 const [GETEVENTS, EXT_ARG] = [1, 8]
-/** struct io_uring_sqe, io_uring_cqe and io_uring_buf, in words. */
-const [ENTRY_WORDS, COMPLETION_WORDS, BUFFER_WORDS] = [16, 4, 4]
-/** In 16-bit halves: what a buffer is known by, and, in the first one, how many were given. */
-const [BUFFER_NUMBER_HALF, TAIL_HALF] = [6, 7]
-const TWO_TO_32 = 2 ** 32
+/** struct io_uring_sqe and io_uring_cqe, in words. */
+const [ENTRY_WORDS, COMPLETION_WORDS] = [16, 4]
 export const POLLED_READABLE = 1
 export const SERVED = 2
 /** The second word of what an entry is known by; the first is a slot. */
@@ -91,10 +85,7 @@ export class Ring {
   #active = 0
   readonly #slots: Slot[] = []
   readonly #free: number[] = []
-  readonly #received: Buffer[] = []
-  readonly #bufferWords: Int32Array
-  readonly #bufferHalves: Uint16Array
-  #bufferTail = 0
+  readonly #received: ReceiveBuffers
   /** Where `out` is. */
   readonly #low: number
   readonly #high: number
@@ -122,18 +113,7 @@ export class Ring {
     this.#high = high(address)
     this.#waitPointer = memory.pointerTo(new Uint8Array(this.#wait.buffer))
     this.#timePointer = this.#waitPointer + WAIT_BYTES
-    this.#bufferWords = new Int32Array(memory.bufferRing)
-    this.#bufferHalves = new Uint16Array(memory.bufferRing)
-    const all = Buffer.allocUnsafeSlow(RECEIVE_BUFFERS * RECEIVE_BYTES)
-    for (let i = 0; i < RECEIVE_BUFFERS; i++) {
-      this.#received.push(all.subarray(i * RECEIVE_BYTES, (i + 1) * RECEIVE_BYTES))
-    }
-    const first = Number(memory.pointerTo(all))
-    this.#addresses = Int32Array.from({ length: 2 * RECEIVE_BUFFERS }, (_, i) => {
-      const address = first + (i >> 1) * RECEIVE_BYTES
-      return (i & 1) === 0 ? low(address) : high(address)
-    })
-    for (let i = 0; i < RECEIVE_BUFFERS; i++) this.#giveBack(i)
+    this.#received = new ReceiveBuffers(memory)
     this.#wait[2] = this.#timePointer
     const entered = memory.enter(0, 1, GETEVENTS | EXT_ARG, this.#waitPointer, WAIT_BYTES)
     if (entered !== -ETIME) throw new Error(`io_uring_enter: ${entered}`)
@@ -337,9 +317,9 @@ export class Ring {
     if ((flags & HAS_BUFFER) !== 0) {
       const buffer = flags >>> BUFFER_SHIFT
       try {
-        if (slot.receiver !== null && result > 0) slot.receiver.onReceived(this.#received[buffer]!, result)
+        if (slot.receiver !== null && result > 0) slot.receiver.onReceived(this.#received.at(buffer), result)
       } finally {
-        this.#giveBack(buffer)
+        this.#received.giveBack(buffer)
       }
     }
     if ((flags & HAS_MORE) !== 0) return
@@ -388,21 +368,6 @@ export class Ring {
     return at
   }
 
-  readonly #addresses: Int32Array
-
-  #giveBack(buffer: number): void {
-    const place = this.#bufferTail & (RECEIVE_BUFFERS - 1)
-    const words = this.#bufferWords
-    const at = place * BUFFER_WORDS
-    words[at] = this.#addresses[2 * buffer]!
-    words[at + 1] = this.#addresses[2 * buffer + 1]!
-    words[at + 2] = RECEIVE_BYTES
-    // What would be the last half of the first one is where the kernel is told how many there are.
-    this.#bufferHalves[place * 2 * BUFFER_WORDS + BUFFER_NUMBER_HALF] = buffer
-    this.#bufferTail = (this.#bufferTail + 1) & 0xffff
-    this.#bufferHalves[TAIL_HALF] = this.#bufferTail
-  }
-
   #isQueued(slot: Slot): boolean {
     return ((slot.position - this.#tail + this.#queued) | 0) >= 0
   }
@@ -423,24 +388,5 @@ export class Ring {
     this.#free.push(number)
     this.#active--
     this.#ended()
-  }
-}
-
-function low(address: number): number {
-  return (address % TWO_TO_32) | 0
-}
-
-function high(address: number): number {
-  return Math.floor(address / TWO_TO_32)
-}
-
-/** Memory whose addresses differ in their lower 32 bits alone, and where it is. */
-function inOneBlock(memory: RingMemory, bytes: number): [Buffer, number] {
-  const others: Buffer[] = []
-  for (;;) {
-    const buffer = Buffer.allocUnsafeSlow(bytes)
-    const address = Number(memory.pointerTo(buffer))
-    if (high(address) === high(address + bytes - 1)) return [buffer, address]
-    others.push(buffer)
   }
 }

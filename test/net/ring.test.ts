@@ -8,7 +8,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { HandleWire } from '../../core/net/handle-wire.ts'
 import { getKernel } from '../../core/net/kernel.ts'
-import { RECEIVE_BUFFERS } from '../../core/net/ring.ts'
+import { RECEIVE_BUFFERS } from '../../core/net/ring-buffers.ts'
 import { Keeper, readAll } from '../support/keeper.ts'
 import { pair } from '../support/wire-pair.ts'
 
