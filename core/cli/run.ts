@@ -297,8 +297,8 @@ class Program {
     const { source } = this.#options
     const upstreams = upstreamLines(await this.#upstreams())
     const now = performance.now()
-    const workers = this.#supervisor.workers.map(({ slot, pid, isLive, connections, memory, bornAt }) => {
-      return { slot, pid, live: isLive, connections, memoryBytes: memory, uptimeSeconds: Math.round((now - bornAt) / 1000) }
+    const workers = this.#supervisor.workers.map(({ slot, pid, isLive, connections, memory, sockets, bornAt }) => {
+      return { slot, pid, live: isLive, connections, memoryBytes: memory, uptimeSeconds: Math.round((now - bornAt) / 1000), sockets }
     })
     return {
       version: this.#options.version,

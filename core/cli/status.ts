@@ -66,6 +66,8 @@ export interface WorkerStatus {
   readonly connections?: number
   readonly memoryBytes?: number
   readonly uptimeSeconds?: number
+  /** What it reads and writes them by. */
+  readonly sockets?: string | null
 }
 
 export function formatStatus(status: Status, now: Date): string {
@@ -118,11 +120,12 @@ function describeCertificate({ names = [], until, nextAt, problem }: Certificate
 }
 
 function workerTable(workers: readonly WorkerStatus[]): string {
-  const rows = workers.map(({ slot, pid, live, connections, memoryBytes, uptimeSeconds }) => [
+  const rows = workers.map(({ slot, pid, live, connections, memoryBytes, uptimeSeconds, sockets }) => [
     ...[String(slot ?? '?'), String(pid ?? '?'), live === false ? 'starting' : 'live', String(connections ?? '?')],
     ...[memoryBytes === undefined ? '?' : describeBytes(memoryBytes), uptimeSeconds === undefined ? '?' : describeSeconds(uptimeSeconds)],
+    sockets ?? '?',
   ])
-  const all = [['worker', 'pid', 'state', 'connections', 'memory', 'up'], ...rows]
+  const all = [['worker', 'pid', 'state', 'connections', 'memory', 'up', 'sockets by'], ...rows]
   const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)))
   return all
     .map((row) =>

@@ -367,6 +367,14 @@ function load(): Kernel | null {
 
 let kernel: Kernel | null | undefined
 
+export type SocketsBy = 'io_uring' | 'epoll' | 'libuv'
+
+/** What this process reads and writes its sockets by. */
+export function socketsBy(): SocketsBy {
+  const kernel = getKernel()
+  return kernel === null ? 'libuv' : kernel.ring === null ? 'epoll' : 'io_uring'
+}
+
 /** The process's one, or null. Made when it is first asked for. */
 export function getKernel(): Kernel | null {
   if (kernel === undefined) kernel = load()

@@ -240,6 +240,7 @@ export class Crew {
       case 'alive':
         worker.connections = message.connections
         worker.memory = message.memory
+        worker.sockets = message.sockets
         worker.plugins = message.plugins
         return events.metrics(worker, message.metrics)
       case 'drained':

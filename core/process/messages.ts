@@ -5,6 +5,7 @@ import type { KvOperation, KvOutcome } from '../capability/kv-store.ts'
 import type { Bundle } from '../config/bundle.ts'
 import type { Problem } from '../config/problems.ts'
 import type { Challenge, RecordChange } from '../listener/challenges.ts'
+import type { SocketsBy } from '../net/kernel.ts'
 import type { SeriesDelta } from '../observe/counters.ts'
 import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
@@ -52,6 +53,7 @@ export interface Vitals {
   readonly connections: number
   /** Resident bytes. */
   readonly memory: number
+  readonly sockets: SocketsBy
   readonly plugins: readonly PluginState[]
   readonly metrics: MetricsSnapshot
 }

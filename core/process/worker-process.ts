@@ -10,6 +10,7 @@ import type { KvOutcome } from '../capability/kv-store.ts'
 import type { Bundle } from '../config/bundle.ts'
 import { errorProblem, type Problem } from '../config/problems.ts'
 import type { Challenge, RecordChange } from '../listener/challenges.ts'
+import type { SocketsBy } from '../net/kernel.ts'
 import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
@@ -97,6 +98,8 @@ export class WorkerProcess {
   connections = 0
   /** Resident bytes when it last told. */
   memory = 0
+  /** What it reads and writes its sockets by; null: not told yet. */
+  sockets: SocketsBy | null = null
   /** How its plugins fared when it last told. */
   plugins: readonly PluginState[] = []
   /** Of the plan it runs on. */
@@ -236,6 +239,7 @@ export class WorkerProcess {
     if (answer.kind !== 'collected') throw new Error(`worker ${this.slot} answered ${answer.kind}`)
     this.connections = answer.connections
     this.memory = answer.memory
+    this.sockets = answer.sockets
     this.plugins = answer.plugins
     return answer.metrics
   }

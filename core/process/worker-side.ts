@@ -13,6 +13,7 @@ import type { Observer } from '../events.ts'
 import type { Challenge, RecordChange } from '../listener/challenges.ts'
 import type { AuthorityCounts } from '../listener/leaves.ts'
 import type { DatagramSocket } from '../net/datagrams.ts'
+import { socketsBy } from '../net/kernel.ts'
 import { TicketKeys } from '../net/ticket-keys.ts'
 import { Counters } from '../observe/counters.ts'
 import { LineSink } from '../observe/line-sink.ts'
@@ -414,7 +415,7 @@ class WorkerSide<P extends Prepared> {
 
   #vitals(): Vitals {
     const { connections, plugins } = this.#proxy
-    return { connections, memory: process.memoryUsage.rss(), plugins, metrics: this.#snapshot() }
+    return { connections, memory: process.memoryUsage.rss(), sockets: socketsBy(), plugins, metrics: this.#snapshot() }
   }
 
   #snapshot(): MetricsSnapshot {

@@ -18,7 +18,7 @@ test('everything that is known has its line', () => {
         { plugin: 'seen', bytes: 262_000, maxBytes: 262_144, keys: 1, evictions: 7 },
       ],
       stores: ['redis://10.0.0.1:6379 is away in 2 of 2 workers'],
-      workers: [{ slot: 0, pid: 8, live: true, connections: 12, memoryBytes: 73_400_320, uptimeSeconds: 61 }],
+      workers: [{ slot: 0, pid: 8, live: true, connections: 12, memoryBytes: 73_400_320, uptimeSeconds: 61, sockets: 'io_uring' }],
     },
     now,
   )
@@ -39,8 +39,8 @@ kv           geo keeps 320 keys, 1.2 of 16 MB
              seen keeps 1 key, 0.2 of 0.3 MB; 7 had to go for others
 stores       redis://10.0.0.1:6379 is away in 2 of 2 workers
 
-worker  pid  state  connections  memory  up
-0       8    live   12           70 MB   1 min 1 s
+worker  pid  state  connections  memory  up         sockets by
+0       8    live   12           70 MB   1 min 1 s  io_uring
 `,
   )
 })
