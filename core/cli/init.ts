@@ -9,7 +9,16 @@ import { exitCodes } from './exit-codes.ts'
 import { findInstalled } from './installation.ts'
 import { JsoncError, parseJsonc, setJsonc } from './jsonc.ts'
 import { shortPath } from './short-path.ts'
-import { neededPackages, scripts, surroundingFiles, type Template, templateFiles, templates, typePackages } from './starter.ts'
+import {
+  allowedScripts,
+  neededPackages,
+  scripts,
+  surroundingFiles,
+  type Template,
+  templateFiles,
+  templates,
+  typePackages,
+} from './starter.ts'
 
 export interface InitOptions {
   readonly dir: string
@@ -77,13 +86,21 @@ function completeManifest(file: string): boolean {
 
 type Field = readonly [path: readonly string[], value: unknown]
 
+/** And `allowScripts`, as README.md has people write it first. */
+const MADE_BY_NPM: ReadonlySet<string> = new Set(['dependencies', 'devDependencies', 'allowScripts'])
+
 function missingFields(manifest: Readonly<Record<string, unknown>>): Field[] {
   const { dependencies = {}, devDependencies = {} } = manifest as Record<string, Record<string, unknown>>
   const has = (name: string): boolean => Object.hasOwn(dependencies, name) || Object.hasOwn(devDependencies, name)
   const missingOf = (packages: Readonly<Record<string, string>>) => Object.entries(packages).filter(([name]) => !has(name))
   const known = (manifest.scripts ?? {}) as Record<string, unknown>
   // As `npm install` made it in an empty folder: whether its files are modules is not decided yet.
-  const isBare = Object.keys(manifest).every((field) => field === 'dependencies' || field === 'devDependencies')
+  const isBare = Object.keys(manifest).every((field) => MADE_BY_NPM.has(field))
+  const allowed = (manifest.allowScripts ?? {}) as Record<string, unknown>
+  const needed = neededPackages()
+  const missingAllowed = Object.entries(allowedScripts()).filter(
+    ([name]) => !Object.hasOwn(allowed, name) && (isBare || Object.hasOwn(needed, name)),
+  )
   const bare: Field[] = isBare
     ? [
         [['private'], true],
@@ -94,8 +111,9 @@ function missingFields(manifest: Readonly<Record<string, unknown>>): Field[] {
   return [
     ...bare,
     ...missingScripts.map(([name, command]): Field => [['scripts', name], command]),
-    ...missingOf(neededPackages()).map(([name, version]): Field => [['dependencies', name], version]),
+    ...missingOf(needed).map(([name, version]): Field => [['dependencies', name], version]),
     ...missingOf(typePackages).map(([name, version]): Field => [['devDependencies', name], version]),
+    ...missingAllowed.map(([name, is]): Field => [['allowScripts', name], is]),
   ]
 }
 

@@ -10,7 +10,7 @@ import { exitCodes } from './exit-codes.ts'
 import { peerRange } from './installation.ts'
 import { formatJson } from './jsonc.ts'
 import { shortPath } from './short-path.ts'
-import { neededPackages, readFiles, typePackages } from './starter.ts'
+import { allowedScripts, neededPackages, readFiles, typePackages } from './starter.ts'
 import { projectOptions } from './types.ts'
 
 export interface PluginNewOptions {
@@ -107,6 +107,7 @@ function manifest({ package: name, label }: Names): unknown {
     peerDependencies: { sluice: peerRange() },
     sluice: { api: apiVersion },
     devDependencies: { ...typePackages, ...neededPackages() },
+    allowScripts: allowedScripts(),
   }
 }
 

@@ -52,12 +52,21 @@ export function neededPackages(): Readonly<Record<string, string>> {
   return { ...runtimeDependency(), sluice: dependencyOn() }
 }
 
+/** npm 12 and newer run no script of a package that is not named in `allowScripts`, and Node comes by one. */
+export function allowedScripts(): Readonly<Record<string, boolean>> {
+  return Object.fromEntries([...Object.keys(runtimeDependency()), ...WITH_SCRIPTS].map((name) => [name, true]))
+}
+
+/** What comes along with this one: they run without, where what they bring is for the machine. */
+const WITH_SCRIPTS = ['bcrypt', 'esbuild', 'isolated-vm']
+
 function manifest(name: string): unknown {
   return {
     name,
     private: true,
     type: 'module',
     scripts,
+    allowScripts: allowedScripts(),
     dependencies: neededPackages(),
     devDependencies: typePackages,
   }

@@ -14,7 +14,7 @@ export interface Manifest {
 }
 
 /** Of no use to who installs it. */
-const LEFT_OUT = ['scripts', 'devDependencies']
+const LEFT_OUT = ['scripts', 'devDependencies', 'allowScripts']
 
 /** The package's form: `./core/x.ts` → `./dist/x.js`, with its types. */
 export function packedManifest(manifest: Manifest): Manifest {

@@ -96,13 +96,25 @@ test('an existing project keeps its files; its package.json gets what it lacks',
   for (const [path, text] of Object.entries(kept)) assert.is(project.read(path), text)
   assert.match(
     output,
-    /package\.json got scripts\.start, scripts\.check,(?: dependencies\.node,)? dependencies\.sluice, devDependencies\.@types\/node\n/,
+    /package\.json got scripts\.start, scripts\.check,(?: dependencies\.node,)? dependencies\.sluice, devDependencies\.@types\/node(?:, allowScripts\.node)?\n/,
   )
   const after = JSON.parse(project.read('package.json'))
   assert.equal(after.scripts, { test: 'mine', start: 'sluice', check: 'sluice check' })
   assert.is(after.devDependencies.typescript, '^5')
   assert.not('type' in after)
   assert.match(project.read('package.json'), /^ {4}"dependencies": \{\n {8}"(node|sluice)"/m)
+})
+
+test('what npm needs said before Node is installed makes no project of an empty folder', () => {
+  using project = new Project()
+  project.write('package.json', '{ "allowScripts": { "node": true } }\n')
+  assert.is(project.sluice('init').code, 0)
+  const { type, scripts, allowScripts } = JSON.parse(project.read('package.json'))
+  assert.equal([type, scripts.start], ['module', 'sluice'])
+  assert.equal(allowScripts, { node: true, bcrypt: true, esbuild: true, 'isolated-vm': true })
+  project.write('bare/package.json', '{}')
+  assert.is(project.sluice('init', 'bare').code, 0)
+  assert.is(JSON.parse(project.read('bare/package.json')).allowScripts.esbuild, true)
 })
 
 test('a package.json that is no JSON is left alone, and said so', () => {
