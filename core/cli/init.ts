@@ -7,7 +7,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { nearest } from '../config/nearest.ts'
 import { exitCodes } from './exit-codes.ts'
 import { findInstalled } from './installation.ts'
-import { JsoncError, parseJsonc, setJsonc } from './jsonc.ts'
+import { formatJson, JsoncError, parseJsonc, setJsonc } from './jsonc.ts'
 import { shortPath } from './short-path.ts'
 import {
   allowedScripts,
@@ -73,7 +73,7 @@ function completeManifest(file: string): boolean {
     const { value } = parseJsonc(before)
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new JsoncError('it is no object')
     const missing = missingFields(value as Record<string, unknown>)
-    const text = missing.reduce((text, [path, value]) => setJsonc(text, path, value), before)
+    const text = missing.reduce((text, [path, value]) => setJsonc(text, path, value), laidOut(before, value))
     if (text !== before) writeFileSync(file, text)
     say(missing.length === 0 ? '  package.json stays as it is' : `  package.json got ${missing.map(([path]) => path.join('.')).join(', ')}`)
     return true
@@ -82,6 +82,11 @@ function completeManifest(file: string): boolean {
     say(`  package.json was left alone: ${error.message}. It needs the dependency sluice, and scripts such as "start": "sluice"`)
     return false
   }
+}
+
+/** Of what stands on one line, as npm leaves what was written so: one field a line. */
+function laidOut(text: string, value: unknown): string {
+  return /\n.|\/[/*]/.test(text) ? text : `${formatJson(value)}\n`
 }
 
 type Field = readonly [path: readonly string[], value: unknown]

@@ -111,6 +111,7 @@ test('what npm needs said before Node is installed makes no project of an empty 
   assert.is(project.sluice('init').code, 0)
   const { type, scripts, allowScripts } = JSON.parse(project.read('package.json'))
   assert.equal([type, scripts.start], ['module', 'sluice'])
+  assert.match(project.read('package.json'), /^\{\n {2}"allowScripts": \{\n {4}"node": true,\n/)
   assert.equal(allowScripts, { node: true, bcrypt: true, esbuild: true, 'isolated-vm': true })
   project.write('bare/package.json', '{}')
   assert.is(project.sluice('init', 'bare').code, 0)
