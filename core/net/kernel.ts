@@ -245,6 +245,8 @@ export class Kernel {
       // Without a socket to watch, libuv waits by itself.
     } while (timeout !== 0 && this.#count > 0)
     ring?.submit()
+    // What libuv is to watch since this turn it adds now: that is not among what keeps it from waiting, and it would not look at our sockets.
+    if (this.#count > 0) setImmediate(nothing)
   }
 
   /** For how long libuv would wait: until its next timer, and not at all if something else waits to be done. */

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as after, setImmediate as immediate } from 'node:timers/promises'
@@ -12,7 +13,8 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { StreamHandle } from '../../core/net/bindings.ts'
 import { atTurnEnd, EPOLLIN, getKernel } from '../../core/net/kernel.ts'
-import { readAll } from '../support/keeper.ts'
+import { KernelWire } from '../../core/net/kernel-wire.ts'
+import { Keeper, readAll } from '../support/keeper.ts'
 import { pair } from '../support/wire-pair.ts'
 
 const kernel = getKernel()
@@ -266,6 +268,33 @@ wherePossible('what waits for the end of a turn is done once all that was told a
   b.wire.resume()
   await b.owner.waiting.until(() => (order.length === 6 ? true : undefined), 'both')
   assert.equal(order, ['read', 'read', 'end', 'tick', 'end', 'tick'])
+})
+
+// It adds what it is to watch when it waits, and then it must not do that without looking at ours.
+wherePossible('connections go on when libuv begins to watch something that nothing comes from', async () => {
+  await using p = await pair()
+  if (p.client.connecting) await once(p.client, 'connect')
+  await immediate()
+  const { _handle: handle } = p.client as unknown as { _handle: StreamHandle }
+  handle.readStop()
+  const other = new KernelWire(kernel!, handle, false)
+  const owner = new Keeper()
+  other.owner = owner
+  const silent = net.createServer()
+  owner.reads = () => other.writeText('x')
+  p.owner.reads = () => {
+    if (p.owner.text.length === 5) silent.listen(0, '127.0.0.1')
+    p.wire.writeText('x')
+  }
+  try {
+    p.wire.resume()
+    other.resume()
+    other.writeText('x')
+    await p.owner.waiting.until(() => (p.owner.text.length >= 20 ? true : undefined), 'more')
+  } finally {
+    other.destroy()
+    silent.close()
+  }
 })
 
 wherePossible('the end of a turn outside of any comes when the event loop has served what it knows of', async () => {
