@@ -84,9 +84,12 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
     this.#mayReceive = !isExpected && this.#ring !== null
     if (this.#mayReceive && SHORT_READS === 0 && !this.closed) this.#receiveByRing()
     if (this.#mayReceive || !this.#receives || this.closed) return
+    this.#settle()
     this.#receives = false
-    this.#isStopping = true
-    if (this.#receive >= 0) this.#ring!.stopNow(this.#receive)
+    if (this.#receive >= 0) {
+      this.#isStopping = true
+      this.#ring!.stopNow(this.#receive)
+    }
     if (this.isReading) this.#goOn()
   }
 

@@ -26,6 +26,8 @@ const SEND_BYTES = 131072
 const MOST_SENDS = 64
 
 const [ENOMEM, ETIME, ECANCELED] = [12, 62, 125]
+/** Sends that went wrong are looked at after so long, if nothing else happens. */
+const LOOK_MS = 10
 /** Of a kernel that has no memory for what is submitted. */
 const MOST_TRIES = 100
 const [OP_NOP, OP_POLL_ADD, OP_ASYNC_CANCEL, OP_SEND, OP_RECV] = [0, 6, 14, 26, 27]
@@ -56,6 +58,7 @@ class Slot {
   /** What it sends is in `out`. */
   from = 0
   to = 0
+  half = 0
   /** Of its entry, counted from the first of all. */
   position = 0
 }
@@ -170,6 +173,7 @@ export class Ring {
     slot.sender = sender
     slot.from = from
     slot.to = this.#top
+    slot.half = this.#half
     slot.position = this.#tail
     const at = this.#put(OP_SEND, fd, length, MSG_DONTWAIT_NOSIGNAL, number, SENT)
     const { entries } = this.#memory
@@ -254,14 +258,16 @@ export class Ring {
       this.#enter(0, GETEVENTS, 0n, 0n)
       return
     }
-    const wait = this.#wait
-    wait[2] = ms < 0 ? 0n : this.#timePointer
-    if (ms > 0) {
-      wait[3] = BigInt(Math.floor(ms / 1000))
-      wait[4] = BigInt((ms % 1000) * 1_000_000)
-    }
     // Sends end while they are submitted: that is not waited for.
-    const least = this.#sends[0]! + this.#sends[1]! + 1
+    const sends = this.#sends[0]! + this.#sends[1]!
+    const most = sends > 0 && (ms < 0 || ms > LOOK_MS) ? LOOK_MS : ms
+    const wait = this.#wait
+    wait[2] = most < 0 ? 0n : this.#timePointer
+    if (most > 0) {
+      wait[3] = BigInt(Math.floor(most / 1000))
+      wait[4] = BigInt((most % 1000) * 1_000_000)
+    }
+    const least = sends + 1
     this.#enter(least, GETEVENTS | EXT_ARG, this.#waitPointer, WAIT_BYTES)
   }
 
@@ -303,13 +309,13 @@ export class Ring {
 
   #tell(number: number, kind: number, result: number, flags: number): number {
     try {
+      if (kind === SENT) return this.#tellSent(number, result)
       if (kind === RECEIVED) this.#tellReceived(number, result, flags)
-      else if (kind === SENT) this.#tellSent(number, result)
       else if (kind === POLLED) this.#isPolling = false
     } catch (error) {
       throwLater(error)
     }
-    return kind === RECEIVED ? SERVED : kind === POLLED ? POLLED_READABLE : 0
+    return kind === POLLED ? POLLED_READABLE : kind === CANCELLED ? 0 : SERVED
   }
 
   #tellReceived(number: number, result: number, flags: number): void {
@@ -328,11 +334,12 @@ export class Ring {
     receiver?.onStopped(result > 0 ? -ECANCELED : result)
   }
 
-  #tellSent(number: number, result: number): void {
-    const { sender, from, to } = this.#slots[number]!
-    this.#sends[from < SEND_BYTES ? 0 : 1]!--
+  #tellSent(number: number, result: number): number {
+    const { sender, from, to, half } = this.#slots[number]!
+    this.#sends[half]!--
     this.#releaseSlot(number)
     sender?.onSent(result, this.out, from, to)
+    return result === to - from ? 0 : SERVED
   }
 
   #spill(): void {

@@ -7,12 +7,13 @@ import fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { HandleWire } from '../../core/net/handle-wire.ts'
-import { getKernel } from '../../core/net/kernel.ts'
+import { EAGAIN, getKernel } from '../../core/net/kernel.ts'
 import { RECEIVE_BUFFERS } from '../../core/net/ring-buffers.ts'
 import { Keeper, readAll } from '../support/keeper.ts'
-import { pair } from '../support/wire-pair.ts'
+import { type Pair, pair } from '../support/wire-pair.ts'
 
-const ring = getKernel()?.ring ?? null
+const kernel = getKernel()
+const ring = kernel?.ring ?? null
 if (ring === null) console.log('SKIPPED: this kernel has no io_uring, or it must not be asked')
 if (process.env.SLUICE_RING_AFTER !== '0') throw new Error('the ring has to receive from the first read on')
 const wherePossible = ring === null ? test.skip : test
@@ -224,6 +225,64 @@ wherePossible('a connection of bulk is read by itself, and by the ring again onc
       await p.owner.waiting.until(() => (p.owner.text.length === length + 4 ? true : undefined), 'a few bytes')
     }
   }
+})
+
+/** Until it takes no more, though its peer's libuv has read all that it wants. */
+async function fill({ wire }: Pair): Promise<void> {
+  const bytes = Buffer.alloc(65536, 'f')
+  const pointer = kernel!.pointerTo(bytes)
+  for (let unmoved = 0; unmoved < 5; ) {
+    let wrote = 0
+    while (kernel!.write(wire.descriptor, pointer, bytes.length) > 0) wrote++
+    unmoved = wrote > 0 ? 0 : unmoved + 1
+    await immediate()
+  }
+}
+
+wherePossible('that a send was not taken is told although nothing else happens', async () => {
+  await using p = await pair()
+  await fill(p)
+  do ring!.wait(0)
+  while (ring!.serve() !== 0)
+  const told: number[] = []
+  ring!.out[ring!.room(1)] = 120
+  kernel!.sendSoon(p.wire.descriptor, 1, { onSent: (result) => told.push(result) })
+  const began = performance.now()
+  ring!.wait(20_000)
+  ring!.serve()
+  assert.equal(told, [-EAGAIN])
+  assert.ok(performance.now() - began < 10_000)
+})
+
+wherePossible('an empty write right where there is no room any more takes none away', async () => {
+  await using p = await pair()
+  const sender = { onSent() {} }
+  const whole = ring!.out.length / 2
+  for (let i = 0; i < 2 && ring!.room(whole) < 0; i++) ring!.serve()
+  for (let i = 0; i < 2; i++) {
+    kernel!.sendSoon(p.wire.descriptor, whole, sender)
+    kernel!.sendSoon(p.wire.descriptor, 0, sender)
+    ring!.wait(0)
+    ring!.serve()
+    assert.not.equal(ring!.room(whole), -1)
+  }
+})
+
+wherePossible('of a wire that was not detached after all no more is kept than has come at once', async () => {
+  await using p = await pair()
+  p.wire.expectDetach(true)
+  p.wire.expectDetach(false)
+  p.wire.resume()
+  p.client.write('x')
+  await p.owner.waiting.until(() => (p.owner.text === 'x' ? true : undefined), 'x')
+  p.wire.pause()
+  const piece = Buffer.alloc(1 << 20)
+  for (let i = 0; i < 40; i++) {
+    p.client.write(piece)
+    await immediate()
+  }
+  for (let i = 0; i < 100; i++) await immediate()
+  assert.ok(p.client.writableLength > 10 << 20)
 })
 
 wherePossible('nothing is left to do, or to wait for, when connections are gone', async () => {
