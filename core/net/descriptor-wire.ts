@@ -219,14 +219,6 @@ export abstract class DescriptorWire implements Wire, Watched {
     return this.#pending.length === 0 && !this.closed && this.#failure === null
   }
 
-  /** What was read elsewhere. Its bytes are copied if they may be lent: inside of the call they are `bytes`. */
-  protected tell(bytes: Buffer, length: number): void {
-    if (!this.lends) return this.owner.onBytes(bytes, length)
-    const { buffer } = this.#place
-    bytes.copy(buffer, 0, 0, length)
-    this.owner.onBytes(buffer, length)
-  }
-
   protected get isReading(): boolean {
     return this.#reading && !this.closed
   }

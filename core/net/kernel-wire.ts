@@ -35,6 +35,8 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
   #receive = -1
   #isStopping = false
   #hasHungUp = false
+  /** What is told just now stays lent. */
+  #isLeft = false
   #shortReads = 0
   /** Received while nobody wanted to read. */
   #kept: Buffer[] = []
@@ -115,14 +117,22 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
   }
 
   /** @internal */
-  onReceived(bytes: Buffer, length: number): void {
-    if (this.isReading && this.#receives && this.#kept.length === 0) {
-      this.tell(bytes, length)
-      if (length === RECEIVE_BYTES) this.#receiveBySelf()
-      return
+  onReceived(bytes: Buffer, length: number): boolean {
+    if (!this.isReading || !this.#receives || this.#kept.length > 0) {
+      this.#kept.push(Buffer.from(bytes.subarray(0, length)))
+      this.#receiveBySelf()
+      return false
     }
-    this.#kept.push(Buffer.from(bytes.subarray(0, length)))
-    this.#receiveBySelf()
+    this.#isLeft = false
+    this.owner.onBytes(bytes, length)
+    if (length === RECEIVE_BYTES) this.#receiveBySelf()
+    // Lent, it is free again when the wire is resumed.
+    return this.lends && (this.#isLeft || !this.isReading)
+  }
+
+  override leaveBuffer(): void {
+    this.#isLeft = true
+    super.leaveBuffer()
   }
 
   /** @internal */

@@ -19,23 +19,28 @@ export class ReceiveBuffers {
   readonly #words: Int32Array
   readonly #halves: Uint16Array
   #tail = 0
+  readonly #pointerTo: RingMemory['pointerTo']
 
   constructor(memory: RingMemory) {
     this.#words = new Int32Array(memory.bufferRing)
     this.#halves = new Uint16Array(memory.bufferRing)
-    const all = Buffer.allocUnsafeSlow(RECEIVE_BUFFERS * RECEIVE_BYTES)
-    const first = Number(memory.pointerTo(all))
     this.#addresses = new Int32Array(2 * RECEIVE_BUFFERS)
-    for (let i = 0; i < RECEIVE_BUFFERS; i++) {
-      this.#buffers.push(all.subarray(i * RECEIVE_BYTES, (i + 1) * RECEIVE_BYTES))
-      this.#addresses[2 * i] = low(first + i * RECEIVE_BYTES)
-      this.#addresses[2 * i + 1] = high(first + i * RECEIVE_BYTES)
-      this.giveBack(i)
-    }
+    this.#pointerTo = (bytes) => memory.pointerTo(bytes)
+    for (let i = 0; i < RECEIVE_BUFFERS; i++) this.replace(i)
   }
 
   at(number: number): Buffer {
     return this.#buffers[number]!
+  }
+
+  /** Somebody keeps its bytes: other memory is read into from now on. */
+  replace(number: number): void {
+    const buffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES)
+    const address = Number(this.#pointerTo(buffer))
+    this.#buffers[number] = buffer
+    this.#addresses[2 * number] = low(address)
+    this.#addresses[2 * number + 1] = high(address)
+    this.giveBack(number)
   }
 
   /** It may be read into again. */

@@ -8,8 +8,8 @@ import { throwLater } from './throw-later.ts'
 
 /** Somebody whose socket is received from. */
 export interface Receiver {
-  /** Bytes [0, length) of `bytes`, valid inside the call only. */
-  onReceived(bytes: Buffer, length: number): void
+  /** Bytes [0, length) of `bytes`. True: it keeps them; false: they were valid inside the call only. */
+  onReceived(bytes: Buffer, length: number): boolean
   /** Nothing more is received: 0 at the end of the stream, or minus errno; with `-ENOBUFS` and `-ECANCELED` nothing is lost. */
   onStopped(result: number): void
 }
@@ -322,10 +322,13 @@ export class Ring {
     const slot = this.#slots[number]!
     if ((flags & HAS_BUFFER) !== 0) {
       const buffer = flags >>> BUFFER_SHIFT
+      let isKept = true
       try {
-        if (slot.receiver !== null && result > 0) slot.receiver.onReceived(this.#received.at(buffer), result)
+        isKept = slot.receiver !== null && result > 0 && slot.receiver.onReceived(this.#received.at(buffer), result)
       } finally {
-        this.#received.giveBack(buffer)
+        // Whoever throws may have lent them.
+        if (isKept) this.#received.replace(buffer)
+        else this.#received.giveBack(buffer)
       }
     }
     if ((flags & HAS_MORE) !== 0) return

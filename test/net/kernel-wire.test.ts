@@ -328,6 +328,8 @@ wherePossible('what a wire has read into is read into by another one when it is 
   const buffers: Buffer[] = []
   const visit = async (isGivenBack: boolean): Promise<void> => {
     await using p = await pair(true)
+    // By itself.
+    p.wire.expectDetach(true)
     p.wire.owner.onBytes = (bytes) => {
       buffers.push(bytes)
       p.owner.tell('read')

@@ -150,6 +150,29 @@ wherePossible('what was written right before the end, a close or a reset has lef
 const dlopen = (path: null, symbols: object): { functions: { dup2(fd: number, as: number): number } } =>
   createRequire(import.meta.url)('node:ffi').dlopen(path, symbols)
 
+wherePossible('what is lent stays as it is until the wire is resumed, or for good if its buffer was left', async () => {
+  for (const way of ['pause', 'leave'] as const) {
+    await using p = await pair(true)
+    await using other = await pair()
+    const lent: Buffer[] = []
+    p.owner.reads = (bytes) => {
+      lent.push(bytes)
+      if (way === 'pause') p.wire.pause()
+      else p.wire.leaveBuffer()
+    }
+    p.wire.resume()
+    p.client.write('lent '.repeat(20))
+    await p.owner.waiting.until(() => (lent.length > 0 ? true : undefined), 'a read')
+    // More than all buffers are read into.
+    other.wire.resume()
+    for (let i = 1; i < RECEIVE_BUFFERS + 20; i++) {
+      other.client.write('x'.repeat(100))
+      await other.owner.waiting.until(() => (other.owner.text.length === i * 100 ? true : undefined), 'more')
+    }
+    assert.is(lent[0]!.latin1Slice(), 'lent '.repeat(20), way)
+  }
+})
+
 // It would take what is for another.
 wherePossible('a connection that is closed before it was received from leaves whoever has its number next alone', async () => {
   const { functions } = dlopen(null, { dup2: { arguments: ['int32', 'int32'], return: 'int32' } })
