@@ -21,7 +21,7 @@ export interface Sender {
 }
 
 /** Of one turn: what does not fit is not sent by the ring. */
-const SEND_BYTES = 131072
+const SEND_BYTES = 524288
 /** Then they are submitted: the other side has something to do meanwhile. */
 const MOST_SENDS = 64
 
