@@ -42,6 +42,7 @@ http {
     location = /small { return 200 "${'x'.repeat(95)}"; }
     location = /upload { content_by_lua_block { ngx.req.read_body() ngx.header["Content-Length"] = 2 ngx.print("ok") } }
     location = /requests { stub_status; }
+    location ~ ^/bytes/(\\d+)$ { content_by_lua_block { ngx.header["Content-Length"] = ngx.var[1] ngx.print(string.rep("x", tonumber(ngx.var[1]))) } }
     location = /tagged { root ${home}/files; etag off; add_header ETag '${ENTITY_TAG}'; }
     location / { root ${home}/files; }
   }

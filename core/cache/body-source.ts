@@ -17,6 +17,8 @@ const FIRST_BYTES = 16_384
 /** One up to here that comes in one piece stays text, as it leaves: a buffer of its own would take 400 bytes more, and a microsecond to make. */
 const TEXT_BYTES = 4096
 const EMPTY = Buffer.alloc(0)
+/** What a body in another coding takes beside its bytes: its buffer, and an answer's head for it. */
+export const CODED_BYTES = 1280
 
 export class BodySource {
   /** Of it are valid. */
@@ -60,10 +62,10 @@ export class BodySource {
     return this.#holders > 0
   }
 
-  /** Of those in other codings that are complete. */
+  /** What those in other codings take that are complete. */
   get codedBytes(): number {
     let bytes = 0
-    if (this.coded !== null) for (const { state, filled } of this.coded.values()) bytes += state === 'complete' ? filled : 0
+    if (this.coded !== null) for (const { state, filled } of this.coded.values()) bytes += state === 'complete' ? CODED_BYTES + filled : 0
     return bytes
   }
 

@@ -5,7 +5,7 @@
 import type { Hook } from '../hooks.ts'
 import { BodyCoding } from './body-coding.ts'
 import { BodyCopy } from './body-copy.ts'
-import { BodySource } from './body-source.ts'
+import { BodySource, CODED_BYTES } from './body-source.ts'
 import type { Cache } from './cache.ts'
 import type { CacheSide } from './cache-side.ts'
 import { Recall } from './recall.ts'
@@ -97,7 +97,7 @@ function codedBody(
     cache.store.unreserve(response.length)
     const kept = cache.store.find(response.key)?.responses.find((one) => one.body === body)
     if (bytes === 0 || kept === undefined) return
-    cache.store.grow(kept, bytes)
+    cache.store.grow(kept, CODED_BYTES + bytes)
     if (isNew) for (const tier of cache.tiers) tier.keepCoded(kept, coding)
   }
   const make = (): void => void new BodyCoding({ source: body, made }, encoder.onResponseBody!.begin!(coding), (bytes) => end(bytes, true))

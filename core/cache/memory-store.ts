@@ -36,6 +36,9 @@ export interface KeyRecord<Pending> {
   isKnown: boolean
 }
 
+/** What a mark takes beside its texts: measured. */
+const MARK_BYTES = 336
+
 /** "Not for keeping", kept: it takes part in eviction like an answer. */
 export class Mark implements Kept {
   visited = false
@@ -48,7 +51,7 @@ export class Mark implements Kept {
   constructor(key: string, until: number) {
     this.key = key
     this.until = until
-    this.size = 256 + key.length * 2
+    this.size = MARK_BYTES + key.length * 2
   }
 }
 
@@ -156,6 +159,7 @@ export class MemoryStore<Pending> {
     const kept = record.isKnown ? record : this.open(response.key, response.url)
     if (response.pieces === null) kept.responses = kept.responses.length === 0 ? [response] : [response, ...kept.responses]
     else kept.parts = [response, ...(kept.parts ?? [])]
+    response.stage = 'kept'
     this.#kept.add(response)
   }
 
@@ -165,8 +169,8 @@ export class MemoryStore<Pending> {
   }
 
   remove(response: StoredResponse, staysElsewhere = false): void {
-    if (response.isGone) return
-    response.isGone = true
+    if (response.stage !== 'kept') return
+    response.stage = 'gone'
     this.#kept.remove(response)
     if (!staysElsewhere) {
       this.lend(response.body)
@@ -193,8 +197,9 @@ export class MemoryStore<Pending> {
     })
   }
 
-  /** It was made in another coding, too. */
+  /** It takes so much more: it was made in another coding, or asked for. */
   grow(response: StoredResponse, bytes: number): void {
+    if (response.stage !== 'kept') return
     this.#kept.grow(response, bytes)
     this.#makeRoom(0)
   }

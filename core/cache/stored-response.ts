@@ -15,9 +15,11 @@ import type { Pieces } from './pieces.ts'
 import type { Kept } from './sieve.ts'
 import { linesOf304 } from './stored-lines.ts'
 
-/** What an answer takes beside its texts and its body, and one whose body has a buffer of its own: measured by bench/micro/cache.ts. */
-const OVERHEAD_BYTES = 1024
+/** What an answer takes beside its texts and its body, a body with a buffer of its own, a tag, and the head of a hit beside its lines: measured by bench/micro/cache.ts. */
+const OVERHEAD_BYTES = 864
 const BUFFER_BYTES = 384
+const TAG_BYTES = 32
+const HIT_BYTES = 144
 
 export interface StoredParts {
   /** What it is found under. */
@@ -71,8 +73,8 @@ export class StoredResponse implements Kept, Validators {
   encodings: Encodings | null = null
   size = 0
   hits = 0
-  /** Nothing finds it any more. */
-  isGone = false
+  /** `kept`: it is in the memory, and found there; `gone`: it was. */
+  stage: 'new' | 'kept' | 'gone' = 'new'
   /** Somebody asks the origin about it. */
   isBeingChecked = false
   /** Purged softly then: it has been stale since. Infinity: it was not. */
@@ -103,11 +105,17 @@ export class StoredResponse implements Kept, Validators {
   /** Its body is complete, or of known length: from now on it is known what it takes. */
   seal(): void {
     if (this.body.state === 'complete') this.length = this.body.filled
-    this.size =
-      OVERHEAD_BYTES +
-      (this.body.text === null ? BUFFER_BYTES : 0) +
-      (this.key.length + this.url.length + this.variant.length + this.lines.length) * 2 +
-      (this.pieces === null ? this.length + this.body.codedBytes : this.pieces.size)
+    let size = OVERHEAD_BYTES + this.key.length + this.url.length + this.variant.length + this.lines.length
+    for (const tag of this.tags) size += TAG_BYTES + tag.length
+    if (this.hits > 0) size += this.hitBytes
+    if (this.pieces !== null) size += this.pieces.size
+    else size += this.length + this.body.codedBytes + (this.body.text === null ? BUFFER_BYTES : 0)
+    this.size = size
+  }
+
+  /** What it takes more once it has been asked for. */
+  get hitBytes(): number {
+    return HIT_BYTES + this.lines.length
   }
 
   get lastModified(): number {

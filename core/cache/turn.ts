@@ -169,7 +169,6 @@ export class Turn implements Caching, Waiter {
     const { variant } = response
     if (response.length > cache.objectBytes) {
       response.large = cache.createLarge(response, flight)
-      response.isGone = true
     }
     flight.begin(response, (request) => request === asked || variantOf(vary, request) === variant)
     this.inflow = flight
@@ -291,7 +290,6 @@ export class Turn implements Caching, Waiter {
     const renewed = new StoredResponse({ key, url, vary, variant, status, lines, freshness, etag, tags, isForAll, body, length, pieces })
     renewed.hits = checked.hits
     renewed.large = checked.large
-    renewed.isGone = checked.large !== null
     renewed.seal()
     return renewed
   }

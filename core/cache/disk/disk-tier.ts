@@ -179,7 +179,6 @@ export class DiskTier implements FolderTier {
       }
       file.onDamage = (damage) => this.#unread(row, response, damage)
       response.large = file
-      response.isGone = true
       this.#visited(row)
       taker(response)
       file.releaseLater()
@@ -255,7 +254,7 @@ export class DiskTier implements FolderTier {
       (isMade) => {
         if (!isMade || isThere || response.large !== null || response.body.state !== 'complete') return
         this.#files.delete(response.body)
-        if (!response.isGone) this.#bodies.add(response)
+        if (response.stage !== 'gone') this.#bodies.add(response)
       },
     )
   }

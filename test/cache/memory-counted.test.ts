@@ -1,0 +1,45 @@
+/** What a cache counts its answers for is what they take: heap and buffers, after a collection, within a tenth. */
+// Runs alone: it looks at the memory of its process.
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { FILLINGS, fill, PLAIN_LINES, startProxy, takenBytes } from '../../bench/micro/cached-answers.ts'
+import { collectGarbage } from '../support/garbage.ts'
+
+const MB = 1_048_576
+/** Of each kind: enough that what else the process does is small beside it. */
+const FILLED_BYTES = 3 * MB
+
+test.before(() => {
+  // What compiled code and its caches take comes with the first of them.
+  for (const filling of FILLINGS) fill(filling, MB, () => {})
+})
+
+for (const filling of FILLINGS) {
+  test(`answers of ${filling.name} count for what they take`, () => {
+    const { taken, counted } = fill(filling, FILLED_BYTES, collectGarbage)
+    assert.ok(Math.abs(counted / taken - 1) < 0.1, `${counted.toFixed(0)} counted, ${taken.toFixed(0)} taken`)
+  })
+}
+
+test('a memory that is full, and has been filled several times over, holds what it may', () => {
+  const proxy = startProxy({ length: 1024, lines: PLAIN_LINES }, FILLED_BYTES)
+  const before = takenBytes(collectGarbage)
+  for (let i = 0; i < (4 * FILLED_BYTES) / 2048; i++) proxy.ask(`/some/path/of/a/page?id=${i}`)
+  const taken = takenBytes(collectGarbage) - before
+  assert.ok(proxy.cache.counts.evictions > 0)
+  assert.ok(Math.abs(taken / FILLED_BYTES - 1) < 0.1, `${taken} of ${FILLED_BYTES}`)
+  proxy.stop()
+})
+
+test('keys whose answers are not for keeping count for what they take', () => {
+  const proxy = startProxy({ length: 95, lines: 'Cache-Control: no-store\r\n' }, 16 * FILLED_BYTES)
+  const before = takenBytes(collectGarbage)
+  for (let i = 0; i < 5000; i++) proxy.ask(`/some/path/of/a/page?id=${i}`)
+  const taken = takenBytes(collectGarbage) - before
+  const { objects, bytes } = proxy.cache.counts
+  assert.is(objects, 0)
+  assert.ok(Math.abs(bytes / taken - 1) < 0.1, `${bytes} counted, ${taken} taken`)
+  proxy.stop()
+})
+
+test.run()
