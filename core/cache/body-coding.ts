@@ -22,6 +22,8 @@ export class BodyCoding implements BodyReader {
     this.made = made
     this.#coder = coder
     this.#onEnd = onEnd
+    source.hold()
+    source.wasLent = true
     source.join(this)
     if (source.state === 'broken') this.onBroken()
     else this.#go()
@@ -58,12 +60,15 @@ export class BodyCoding implements BodyReader {
       return this.#go()
     }
     this.#isOver = true
+    this.#source.release()
     this.made.complete()
     this.#onEnd(this.made.filled)
   }
 
   #fail(): void {
     this.#isOver = true
+    // The coder may be reading it.
+    this.#source.release(this.#isBusy)
     this.made.break()
     this.#onEnd(0)
   }

@@ -12,6 +12,7 @@ export class BodyCopy implements BodyReader {
     this.#from = from
     this.#to = to
     this.#onEnd = onEnd
+    from.hold()
     from.join(this)
     if (from.state === 'broken') this.onBroken()
     else this.onMore()
@@ -22,11 +23,13 @@ export class BodyCopy implements BodyReader {
     if (this.#at < filled) this.#to.push(bytes, this.#at, filled)
     this.#at = filled
     if (state !== 'complete') return this.#to.advance()
+    this.#from.release()
     this.#to.complete()
     this.#onEnd(filled)
   }
 
   onBroken(): void {
+    this.#from.release()
     this.#to.break()
     this.#onEnd(0)
   }

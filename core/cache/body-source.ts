@@ -1,6 +1,7 @@
 /**
  * A body that several read while it still comes: bytes that were written once and never change, and those who wait for more of them. What
- * a reader was lent stays as it is, also when the buffer has grown out of it.
+ * a reader was lent stays as it is, also when the buffer has grown out of it. Once nothing keeps it and nobody holds it, its memory may be
+ * given back at once: whoever comes then finds it broken, and never another one's bytes.
  */
 // Also for programs that import types of hooks and do not list that one.
 /// <reference path="../net/latin1.d.ts" />
@@ -23,7 +24,10 @@ export const CODED_BYTES = 1280
 export class BodySource {
   /** Of it are valid. */
   filled = 0
+  /** `broken`: the rest will not come, or it was freed. */
   state: 'growing' | 'complete' | 'broken' = 'growing'
+  /** How many answers that are kept have it. */
+  keepers = 0
   /** All of it, as latin1; null: `bytes` has it. */
   text: string | null = null
   /** Exact; -1: not known. */
@@ -31,8 +35,12 @@ export class BodySource {
   #bytes: Buffer | null = null
   /** As many as wait for this body. */
   #readers: Set<BodyReader> | null = null
-  /** Those who are sent it: as long as there are any it takes its room, kept or not. */
+  /** Those who are sent it, or make something of it: as long as there are any it takes its room, kept or not. */
   #holders = 0
+  /** A client's wire may have some of it still: whoever sent it did not wait. */
+  #mayBeLent = false
+  /** Somebody was given some of it for longer than a call: what it has grown out of since may still be read. */
+  wasLent = false
   #freed: (() => void)[] | null = null
   /** The same in other codings, by their names; null: in none. */
   coded: Map<string, BodySource> | null = null
@@ -73,7 +81,9 @@ export class BodySource {
     this.#holders++
   }
 
-  release(): void {
+  /** `mayBeLent`: what was written of it may not have left. */
+  release(mayBeLent = false): void {
+    if (mayBeLent) this.#mayBeLent = true
     if (--this.#holders > 0 || this.#freed === null) return
     const freed = this.#freed
     this.#freed = null
@@ -84,6 +94,19 @@ export class BodySource {
   whenFree(tell: () => void): void {
     this.#freed ??= []
     this.#freed.push(tell)
+  }
+
+  /**
+   * Gives its memory back, if nothing keeps it and nobody has it any more. V8 would not collect it before there are 64 MB of such bodies, and the next
+   * one would be written to memory that nobody has touched: 10 KB cost 7 µs then, and 1.4 so.
+   */
+  free(): void {
+    const bytes = this.#bytes
+    if (bytes === null || bytes.length === 0 || this.state !== 'complete') return
+    if (this.keepers > 0 || this.#holders > 0 || this.#mayBeLent) return
+    this.state = 'broken'
+    this.#bytes = EMPTY
+    freeNow(bytes)
   }
 
   /** Tells it from now on. */
@@ -128,7 +151,7 @@ export class BodySource {
     if (this.#bytes !== null && this.#bytes.length - this.filled > this.filled >> 2) {
       const exact = Buffer.allocUnsafeSlow(this.filled)
       this.#bytes.copy(exact, 0, 0, this.filled)
-      this.#bytes = exact
+      this.#moveTo(exact)
     }
     this.#tell((reader) => reader.onMore())
   }
@@ -153,8 +176,19 @@ export class BodySource {
     if (needed > bytes.length) {
       const grown = Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, bytes.length * 2, needed))
       bytes.copy(grown, 0, 0, this.filled)
-      this.#bytes = grown
+      this.#moveTo(grown)
     } else this.#bytes = bytes
     return this.#bytes!
   }
+
+  #moveTo(bytes: Buffer): void {
+    const old = this.#bytes
+    this.#bytes = bytes
+    if (old !== null && old.length > 0 && !this.wasLent) freeNow(old)
+  }
+}
+
+/** Whoever still had them would find none. All buffers here are alone in their memory: allocUnsafeSlow. */
+function freeNow(bytes: Buffer): void {
+  ;(bytes.buffer as ArrayBuffer).transfer(0)
 }

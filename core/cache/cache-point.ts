@@ -162,7 +162,7 @@ export class CachePoint {
 
   #serve(response: StoredResponse, side: CacheSide, now: number, status: string | null = null): StoredAnswer {
     response.visited = true
-    if (response.hits++ === 0) this.cache.store.grow(response, response.hitBytes)
+    if (response.hits++ === 0) this.cache.store.grow(response, response.hitBytes, response.hitBytes)
     const conditions = readConditions(side.request)
     if (status === null && (conditions === null || conditions.range === null)) {
       const wanted = inCoding(response, side, this.cache, false)

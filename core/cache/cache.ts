@@ -3,6 +3,7 @@
  * share its room, and nothing else: whose answer is whose is told by their keys.
  */
 import type { Deadlines, Timed } from '../deadlines.ts'
+import type { BodySource } from './body-source.ts'
 import type { CacheCounts, ListedResponse } from './counts.ts'
 import { type DiskLimits, DiskTier } from './disk/disk-tier.ts'
 import type { LargeFile } from './disk/large-file.ts'
@@ -253,7 +254,11 @@ export class Cache implements FlightHome, RecallHome, TierHome {
       ?.responses.some((one) => isSameVariant(one, found) && one.freshness.bornAt >= found.freshness.bornAt)
     if (newer === true || found.body.state === 'broken' || !this.#recentPurges.allows(found, this.clock())) return
     this.store.put(found)
-    for (const before of this.tiers.slice(0, tier)) before.keep(found)
+    const before = this.tiers.slice(0, tier)
+    if (before.length === 0) return
+    whenWhole(found.body, () => {
+      for (const one of before) one.keep(found)
+    })
   }
 
   /** Another proxy that shares a tier has purged something, or requests to it have put it out. Resolves when the folders are told. */
@@ -366,6 +371,17 @@ export class Cache implements FlightHome, RecallHome, TierHome {
     }
     return found
   }
+}
+
+/** What is read from a disk may still be coming, and who writes it elsewhere would be faster. */
+function whenWhole(body: BodySource, then: () => void): void {
+  if (body.state === 'complete') return then()
+  body.join({
+    onMore() {
+      if (body.state === 'complete') then()
+    },
+    onBroken() {},
+  })
 }
 
 function keptOf({ responses, parts }: KeyRecord<Flight>): readonly StoredResponse[] {

@@ -97,7 +97,7 @@ function codedBody(
     cache.store.unreserve(response.length)
     const kept = cache.store.find(response.key)?.responses.find((one) => one.body === body)
     if (bytes === 0 || kept === undefined) return
-    cache.store.grow(kept, CODED_BYTES + bytes)
+    cache.store.grow(kept, CODED_BYTES + bytes, CODED_BYTES)
     if (isNew) for (const tier of cache.tiers) tier.keepCoded(kept, coding)
   }
   const make = (): void => void new BodyCoding({ source: body, made }, encoder.onResponseBody!.begin!(coding), (bytes) => end(bytes, true))

@@ -111,7 +111,8 @@ export class Flight implements Inflow, Timed {
   /** The head has come, and it is to be kept. `matches`: whether it is the answer to that request, too. */
   begin(response: StoredResponse, matches: (request: RequestHead) => boolean): void {
     this.response = response
-    if (response.length >= 0) return this.#release((waiter) => (matches(waiter.request) ? waiter.serve(response) : waiter.retry(false)))
+    if (response.length >= 0)
+      return this.#release((waiter) => (matches(waiter.request) ? waiter.serve(response) : waiter.retry(false)), response.body)
     if (this.#waiters === null) return
     const others = [...this.#waiters].filter((waiter) => !matches(waiter.request))
     for (const waiter of others) this.#waiters.delete(waiter)
@@ -120,7 +121,7 @@ export class Flight implements Inflow, Timed {
 
   /** It is what is kept already, which was asked about: it is good for all. */
   confirm(response: StoredResponse, matches: (request: RequestHead) => boolean): void {
-    this.#close((waiter) => (matches(waiter.request) ? waiter.serve(response) : waiter.retry(false)))
+    this.#close((waiter) => (matches(waiter.request) ? waiter.serve(response) : waiter.retry(false)), response.body)
   }
 
   /** It is not for others; its body may still flow. `alone`: nor will the next one be. */
@@ -159,7 +160,7 @@ export class Flight implements Inflow, Timed {
     response.seal()
     this.#giveBack()
     if (!this.isPurged) this.#home.keep(response)
-    this.#close((waiter) => waiter.serve(response))
+    this.#close((waiter) => waiter.serve(response), response.body)
   }
 
   break(): void {
@@ -201,26 +202,29 @@ export class Flight implements Inflow, Timed {
     this.reserved = 0
   }
 
-  #close(say: (waiter: Waiter) => void): void {
+  #close(say: (waiter: Waiter) => void, body: BodySource | null = null): void {
     this.#isOver = true
     this.#home.unlist(this)
-    this.#release(say)
+    this.#release(say, body)
     this.#home.deadlines.remove(this)
   }
 
-  #release(say: (waiter: Waiter) => void): void {
+  /** `body`: what they are told of. */
+  #release(say: (waiter: Waiter) => void, body: BodySource | null = null): void {
     this.dueAt = Number.POSITIVE_INFINITY
     if (this.#waiters === null) return
     const waiters = [...this.#waiters]
     this.#waiters = null
-    later(waiters, say)
+    later(waiters, say, body)
   }
 }
 
 /** Not inside the call that made it known: each of them may go a long way. In the order in which they came. */
-function later(waiters: readonly Waiter[], say: (waiter: Waiter) => void): void {
+function later(waiters: readonly Waiter[], say: (waiter: Waiter) => void, body: BodySource | null = null): void {
   if (waiters.length === 0) return
+  body?.hold()
   queueMicrotask(() => {
     for (const waiter of waiters) say(waiter)
+    body?.release()
   })
 }

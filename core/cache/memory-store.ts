@@ -44,9 +44,13 @@ export class Mark implements Kept {
   visited = false
   newer: Kept | null = null
   older: Kept | null = null
-  size: number
+  readonly size: number
   readonly key: string
   readonly until: number
+
+  get heapSize(): number {
+    return this.size
+  }
 
   constructor(key: string, until: number) {
     this.key = key
@@ -73,6 +77,8 @@ export class MemoryStore<Pending> {
   #lent = 0
   #marks = 0
   #evictions = 0
+  /** Not kept any more, to be freed once the code that runs has let go of them. */
+  #unused: BodySource[] = []
 
   constructor(limits: MemoryLimits) {
     this.#limits = limits
@@ -88,7 +94,7 @@ export class MemoryStore<Pending> {
   /** With less room, what does not fit goes. */
   resize(limits: MemoryLimits): void {
     this.#limits = limits
-    this.#makeRoom(0)
+    this.#makeRoom(0, 0)
   }
 
   find(key: string): KeyRecord<Pending> | undefined {
@@ -132,7 +138,7 @@ export class MemoryStore<Pending> {
     // The other half is for what is asked for again.
     if (this.#reserved + this.#lent + bytes > this.#limits.bytes / 2) return false
     this.#reserved += bytes
-    this.#makeRoom(0)
+    this.#makeRoom(0, 0)
     return true
   }
 
@@ -153,13 +159,14 @@ export class MemoryStore<Pending> {
     if (record.parts !== null) for (const other of record.parts) if (isSameVariant(other, response)) this.#replace(other, response)
     const beside = (response.pieces === null ? record.responses : record.parts) ?? []
     for (const other of beside.slice(this.#limits.variants - 1)) this.remove(other)
-    if (response.size > this.#limits.bytes) return this.tidy(record)
-    this.#makeRoom(response.size)
+    if (response.size > this.#limits.bytes - this.#uncollected(response.heapSize)) return this.tidy(record)
+    this.#makeRoom(response.size, response.heapSize)
     // Making room may have forgotten the key.
     const kept = record.isKnown ? record : this.open(response.key, response.url)
     if (response.pieces === null) kept.responses = kept.responses.length === 0 ? [response] : [response, ...kept.responses]
     else kept.parts = [response, ...(kept.parts ?? [])]
     response.stage = 'kept'
+    response.body.keepers++
     this.#kept.add(response)
   }
 
@@ -171,9 +178,10 @@ export class MemoryStore<Pending> {
   remove(response: StoredResponse, staysElsewhere = false): void {
     if (response.stage !== 'kept') return
     response.stage = 'gone'
+    response.body.keepers--
     this.#kept.remove(response)
     if (!staysElsewhere) {
-      this.lend(response.body)
+      this.#discard(response.body)
       if (response.pieces !== null) for (const { body } of response.pieces.all) this.lend(body)
     }
     const record = this.#records.get(response.key)
@@ -186,28 +194,50 @@ export class MemoryStore<Pending> {
     this.tidy(record)
   }
 
+  #discard(body: BodySource): void {
+    if (body.coded !== null) for (const coded of body.coded.values()) this.#letGo(coded)
+    this.#letGo(body)
+  }
+
+  #letGo(body: BodySource): void {
+    if (body.isHeld) return this.#lend(body, () => this.#letGo(body))
+    if (body.text !== null) return
+    if (this.#unused.length === 0) void NOW.then(this.#free)
+    this.#unused.push(body)
+  }
+
+  readonly #free = (): void => {
+    const unused = this.#unused
+    this.#unused = []
+    for (const body of unused) body.free()
+  }
+
   /** It is not kept any more. */
   lend(body: BodySource): void {
     if (body.coded !== null) for (const coded of body.coded.values()) this.lend(coded)
-    if (!body.isHeld) return
+    if (body.isHeld) this.#lend(body, null)
+  }
+
+  #lend(body: BodySource, then: (() => void) | null): void {
     const { room } = body
     this.#lent += room
     body.whenFree(() => {
       this.#lent -= room
+      then?.()
     })
   }
 
-  /** It takes so much more: it was made in another coding, or asked for. */
-  grow(response: StoredResponse, bytes: number): void {
+  /** It takes so much more, and on V8's heap: it was made in another coding, or asked for. */
+  grow(response: StoredResponse, bytes: number, heapBytes: number): void {
     if (response.stage !== 'kept') return
-    this.#kept.grow(response, bytes)
-    this.#makeRoom(0)
+    this.#kept.grow(response, bytes, heapBytes)
+    this.#makeRoom(0, 0)
   }
 
   mark(key: string, url: string, until: number): void {
     this.unmark(this.open(key, url))
     const mark = new Mark(key, until)
-    this.#makeRoom(mark.size)
+    this.#makeRoom(mark.size, mark.heapSize)
     this.open(key, url).mark = mark
     this.#kept.add(mark)
     this.#marks++
@@ -220,12 +250,17 @@ export class MemoryStore<Pending> {
     record.mark = null
   }
 
+  /** What was put out and is not collected yet, while there is so much on the heap. */
+  #uncollected(heapBytes: number): number {
+    return Math.max(heapBytes * UNCOLLECTED, Math.min(LEAST_UNCOLLECTED, this.#limits.bytes * MOST_OF_SMALL))
+  }
+
   records(): IterableIterator<KeyRecord<Pending>> {
     return this.#records.values()
   }
 
-  #makeRoom(size: number): void {
-    while (this.#kept.bytes + this.#reserved + size > this.#limits.bytes) {
+  #makeRoom(bytes: number, heapBytes: number): void {
+    while (this.#kept.bytes + this.#reserved + bytes + this.#uncollected(this.#kept.heapBytes + heapBytes) > this.#limits.bytes) {
       const next = this.#kept.next()
       if (next === null) return
       this.#evictions++
@@ -238,6 +273,17 @@ export class MemoryStore<Pending> {
     }
   }
 }
+
+/**
+ * Bodies in buffers are freed when they are put out, the rest when V8 collects, and until then there is to be room for it, too. With the flags of a
+ * worker (process/worker-process.ts) that is about so much of what is kept on the heap, and 8 MB at least, while answers come and go all the time.
+ */
+const UNCOLLECTED = 1 / 3
+const LEAST_UNCOLLECTED = 8 * 1024 ** 2
+/** Of a small memory it is no more than that. */
+const MOST_OF_SMALL = 1 / 8
+
+const NOW = Promise.resolve()
 
 /** There are many keys, most of them with one answer: lists are as long as what is in them, and none is made for nothing. */
 const NONE: readonly never[] = []

@@ -7,6 +7,8 @@
 export interface Kept {
   /** Bytes it counts for. */
   size: number
+  /** Those of them that are on V8's heap. */
+  heapSize: number
   /** Asked for since the hand passed. */
   visited: boolean
   newer: Kept | null
@@ -15,6 +17,7 @@ export interface Kept {
 
 export class Sieve<T extends Kept> {
   bytes = 0
+  heapBytes = 0
   count = 0
   #newest: Kept | null = null
   #oldest: Kept | null = null
@@ -28,6 +31,7 @@ export class Sieve<T extends Kept> {
     this.#newest = kept
     this.#oldest ??= kept
     this.bytes += kept.size
+    this.heapBytes += kept.heapSize
     this.count++
   }
 
@@ -40,13 +44,16 @@ export class Sieve<T extends Kept> {
     kept.newer = null
     kept.older = null
     this.bytes -= kept.size
+    this.heapBytes -= kept.heapSize
     this.count--
   }
 
-  /** One that is in it has become larger. */
-  grow(kept: T, bytes: number): void {
+  /** One that is in it has become larger; `heapBytes`: so much of that on V8's heap. */
+  grow(kept: T, bytes: number, heapBytes: number): void {
     kept.size += bytes
+    kept.heapSize += heapBytes
     this.bytes += bytes
+    this.heapBytes += heapBytes
   }
 
   /** The one to go next; null: there is nothing. It stays in the list. */

@@ -16,10 +16,10 @@ import type { Kept } from './sieve.ts'
 import { linesOf304 } from './stored-lines.ts'
 
 /** What an answer takes beside its texts and its body, a body with a buffer of its own, a tag, and the head of a hit beside its lines: measured by bench/micro/cache.ts. */
-const OVERHEAD_BYTES = 864
+const OVERHEAD_BYTES = 912
 const BUFFER_BYTES = 384
 const TAG_BYTES = 32
-const HIT_BYTES = 144
+const HIT_BYTES = 96
 
 export interface StoredParts {
   /** What it is found under. */
@@ -72,6 +72,7 @@ export class StoredResponse implements Kept, Validators {
   /** As others get it: encodings.ts. Null: nobody has asked for another coding. */
   encodings: Encodings | null = null
   size = 0
+  heapSize = 0
   hits = 0
   /** `kept`: it is in the memory, and found there; `gone`: it was. */
   stage: 'new' | 'kept' | 'gone' = 'new'
@@ -105,12 +106,13 @@ export class StoredResponse implements Kept, Validators {
   /** Its body is complete, or of known length: from now on it is known what it takes. */
   seal(): void {
     if (this.body.state === 'complete') this.length = this.body.filled
-    let size = OVERHEAD_BYTES + this.key.length + this.url.length + this.variant.length + this.lines.length
-    for (const tag of this.tags) size += TAG_BYTES + tag.length
-    if (this.hits > 0) size += this.hitBytes
-    if (this.pieces !== null) size += this.pieces.size
-    else size += this.length + this.body.codedBytes + (this.body.text === null ? BUFFER_BYTES : 0)
-    this.size = size
+    let heapSize = OVERHEAD_BYTES + this.key.length + this.url.length + this.variant.length + this.lines.length
+    for (const tag of this.tags) heapSize += TAG_BYTES + tag.length
+    if (this.hits > 0) heapSize += this.hitBytes
+    const bodySize = this.pieces === null ? this.length + this.body.codedBytes : this.pieces.size
+    if (this.body.text !== null) heapSize += this.length
+    this.heapSize = heapSize
+    this.size = this.body.text !== null ? heapSize + this.body.codedBytes : heapSize + BUFFER_BYTES + bodySize
   }
 
   /** What it takes more once it has been asked for. */

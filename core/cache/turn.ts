@@ -119,6 +119,7 @@ export class Turn implements Caching, Waiter {
     if (response === null) return
     this.#checked = response
     response.isBeingChecked = true
+    response.body.hold()
     response.large?.hold()
     const modified = Number.isNaN(response.lastModified) ? null : new Date(response.lastModified).toUTCString()
     if (response.etag !== null) request.set('If-None-Match', response.etag)
@@ -364,10 +365,13 @@ export class Turn implements Caching, Waiter {
 
   /** Nothing of it is the cache's any more, but for a body that flows in. */
   #close(): void {
-    if (this.#checked !== null) this.#checked.isBeingChecked = false
-    this.#checked?.large?.releaseLater()
-    this.#checked = null
     this.#flight = null
+    const checked = this.#checked
+    if (checked === null) return
+    this.#checked = null
+    checked.isBeingChecked = false
+    checked.body.release()
+    checked.large?.releaseLater()
   }
 }
 

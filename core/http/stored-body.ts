@@ -41,6 +41,8 @@ export class StoredBody implements Detour, BodyReader {
   /** The client gets none of it. */
   #isSilent = false
   #isBlocked = false
+  /** It went without waiting for what it had written. */
+  #hasLeft = false
   #isDone = false
   #isClosed = false
 
@@ -117,13 +119,14 @@ export class StoredBody implements Detour, BodyReader {
   }
 
   leave(): void {
+    this.#hasLeft ||= this.#isBlocked
     this.#isSilent = true
     this.#isBlocked = false
   }
 
   close(): void {
     this.#isDone = true
-    if (!this.#isClosed) this.#source.release()
+    if (!this.#isClosed) this.#source.release(this.#isBlocked || this.#hasLeft)
     this.#isClosed = true
     this.#source.leave(this)
     this.#inflow?.break()
@@ -165,6 +168,7 @@ export class StoredBody implements Detour, BodyReader {
 
   #block(): false {
     this.#isBlocked = true
+    this.#source.wasLent = true
     return false
   }
 

@@ -22,12 +22,16 @@ for (const filling of FILLINGS) {
 }
 
 test('a memory that is full, and has been filled several times over, holds what it may', () => {
-  const proxy = startProxy({ length: 1024, lines: PLAIN_LINES }, FILLED_BYTES)
+  const memory = 8 * MB
+  const proxy = startProxy({ length: 1024, lines: PLAIN_LINES }, memory)
   const before = takenBytes(collectGarbage)
-  for (let i = 0; i < (4 * FILLED_BYTES) / 2048; i++) proxy.ask(`/some/path/of/a/page?id=${i}`)
+  for (let i = 0; i < (3 * memory) / 2048; i++) proxy.ask(`/some/path/of/a/page?id=${i}`)
   const taken = takenBytes(collectGarbage) - before
-  assert.ok(proxy.cache.counts.evictions > 0)
-  assert.ok(Math.abs(taken / FILLED_BYTES - 1) < 0.1, `${taken} of ${FILLED_BYTES}`)
+  const { evictions, bytes } = proxy.cache.counts
+  assert.ok(evictions > 0)
+  assert.ok(Math.abs(bytes / taken - 1) < 0.1, `${bytes} counted, ${taken} taken`)
+  // The rest is for what V8 has not collected: of what is all on its heap, a quarter.
+  assert.ok(bytes > 0.74 * memory && bytes <= 0.75 * memory, `${bytes} of ${memory}`)
   proxy.stop()
 })
 

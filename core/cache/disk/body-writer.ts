@@ -47,6 +47,7 @@ export class BodyWriter {
     this.#waiting.push(writing)
     this.#coming.add(writing)
     this.#waitingBytes += response.length
+    response.body.hold()
     if (this.#writers < WRITERS) void this.#work()
   }
 
@@ -66,6 +67,7 @@ export class BodyWriter {
       if (!next.isPurged) await this.#write(next)
       this.#coming.delete(next)
       this.#waitingBytes -= next.response.length
+      next.response.body.release()
     }
     if (--this.#writers === 0) for (const tell of this.#idle.splice(0)) tell()
   }

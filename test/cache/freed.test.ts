@@ -1,0 +1,130 @@
+/** The memory of bodies that are put out is given back at once, and whoever was to be sent one gets it, or nothing: never another one's bytes. */
+import fc from 'fast-check'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { BodySource } from '../../core/cache/body-source.ts'
+import { MemoryStore } from '../../core/cache/memory-store.ts'
+import { StoredResponse } from '../../core/cache/stored-response.ts'
+import { fresh, requestOf, startCached } from '../support/cache.ts'
+import { storedResponse } from '../support/stored.ts'
+
+const LENGTH = 8000
+
+/** Bytes that tell whose they are. */
+function responseOf(id: number): StoredResponse {
+  const body = new BodySource(LENGTH)
+  body.push(Buffer.alloc(LENGTH, id), 0, LENGTH)
+  body.complete()
+  const response = new StoredResponse({ ...storedResponse(`${id % 12}`, 0), body, madeOf: body, length: LENGTH })
+  response.seal()
+  return response
+}
+
+test('whoever holds a body finds its bytes, and nobody finds those of another', async () => {
+  const step = fc.oneof(
+    fc.record({ do: fc.constant('put' as const) }),
+    fc.record({ do: fc.constant('hold' as const), key: fc.nat(11) }),
+    fc.record({ do: fc.constant('release' as const), at: fc.nat(), isLent: fc.boolean() }),
+    fc.record({ do: fc.constant('remove' as const), key: fc.nat(11) }),
+    fc.record({ do: fc.constant('renew' as const), key: fc.nat(11) }),
+    fc.record({ do: fc.constant('turn' as const) }),
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
+      const store = new MemoryStore<never>({ bytes: 80_000, objectBytes: 40_000, variants: 2 })
+      const ids = new Map<BodySource, number>()
+      const held: BodySource[] = []
+      const found = (key: number) => store.find(`${key}`)?.responses[0]
+      for (const [i, one] of steps.entries()) {
+        const id = (i % 250) + 1
+        if (one.do === 'put') {
+          const response = responseOf(id)
+          ids.set(response.body, id)
+          store.put(response)
+        } else if (one.do === 'hold') {
+          const body = found(one.key)?.body
+          body?.hold()
+          if (body !== undefined) held.push(body)
+        } else if (one.do === 'release') held.splice(held.length === 0 ? 0 : one.at % held.length, 1)[0]?.release(one.isLent)
+        else if (one.do === 'remove') for (const other of store.find(`${one.key}`)?.responses ?? []) store.remove(other)
+        else if (one.do === 'renew') {
+          const known = found(one.key)
+          if (known === undefined) continue
+          const renewed = new StoredResponse({ ...known })
+          renewed.seal()
+          store.put(renewed)
+        } else await null
+        for (const body of held) assert.ok(isAll(body, ids.get(body)!))
+        for (const record of store.records()) for (const { body } of record.responses) assert.ok(isAll(body, ids.get(body)!))
+      }
+      await null
+      await null
+      const kept = new Set([...store.records()].flatMap(({ responses }) => responses.map(({ body }) => body)))
+      for (const [body, id] of ids) {
+        if (body.state === 'complete') assert.ok(isAll(body, id))
+        else assert.equal([body.bytes.length, held.includes(body), kept.has(body)], [0, false, false])
+      }
+    }),
+    { numRuns: 150 },
+  )
+})
+
+function isAll(body: BodySource, id: number): boolean {
+  return body.state === 'complete' && body.bytes.length === LENGTH && body.bytes.every((byte) => byte === id)
+}
+
+test('a body is freed when it is put out, or when the last who is sent it is done', async () => {
+  const store = new MemoryStore<never>({ bytes: 1_000_000, objectBytes: 500_000, variants: 1 })
+  const [one, other] = [responseOf(1), responseOf(2)]
+  for (const response of [one, other]) store.put(response)
+  const { bytes } = one.body
+  other.body.hold()
+  for (const response of [one, other]) store.remove(response)
+  // Not while the code runs that put it out.
+  assert.is(bytes.length, LENGTH)
+  await null
+  assert.equal([bytes.length, one.body.state], [0, 'broken'])
+  assert.ok(isAll(other.body, 2))
+  other.body.release()
+  await null
+  assert.is(other.body.state, 'broken')
+})
+
+test('what a client may still be sent is left to the collector', async () => {
+  const store = new MemoryStore<never>({ bytes: 1_000_000, objectBytes: 500_000, variants: 1 })
+  const response = responseOf(1)
+  store.put(response)
+  response.body.hold()
+  store.remove(response)
+  response.body.release(true)
+  await null
+  assert.ok(isAll(response.body, 1))
+})
+
+test('who is slow gets what it asked for, whatever comes and goes meanwhile', async () => {
+  // More than the kernel takes of it.
+  const bodyOf = (target: string): string => target.repeat(Math.ceil((target.startsWith('/slow') ? 7_000_000 : 900_000) / target.length))
+  await using cached = await startCached(({ target }) => fresh(bodyOf(target)), { memory: '48mb', maxObject: '8mb' })
+  await cached.get('/slow-0')
+  const clients = await Promise.all(Array.from({ length: 4 }, () => cached.proxy.connect()))
+  // From the memory, one that others wait for, too, and one that brings it.
+  for (const [i, client] of clients.entries()) client.pause().send(requestOf(i < 2 ? '/slow-0' : `/slow-${i}`))
+  for (let i = 0; i < 60; i++) assert.is((await cached.get(`/other-${i}`)).text, bodyOf(`/other-${i}`))
+  assert.ok(cached.proxy.caches.counts[0]!.evictions > 10)
+  for (const [i, client] of clients.entries()) {
+    client.resume()
+    assert.is((await client.response()).text, bodyOf(i < 2 ? '/slow-0' : `/slow-${i}`))
+    client.destroy()
+  }
+})
+
+test('an answer that the memory never took may be removed', () => {
+  const store = new MemoryStore<never>({ bytes: 1_000_000, objectBytes: 500_000, variants: 1 })
+  for (const id of [1, 2, 3]) store.put(responseOf(id))
+  store.remove(responseOf(9))
+  assert.is(store.counts.objects, 3)
+  store.resize({ ...store.limits, bytes: 0 })
+  assert.equal([store.counts.objects, store.counts.bytes], [0, 0])
+})
+
+test.run()
