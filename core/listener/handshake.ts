@@ -130,8 +130,10 @@ export class Handshake implements Accepted, Timed, PeekResult {
     readUntil(this.#wire, { look, onFound: shake, onGone: (error) => this.onGone(error) }, bytes)
   }
 
-  #shakeHands(hello: Buffer, termination: Termination): void {
+  #shakeHands(read: Buffer, termination: Termination): void {
     const wire = this.#wire
+    const kept = wire.takeKept?.() ?? null
+    const hello = kept === null ? read : Buffer.concat([read, kept])
     const { remoteAddress, remotePort } = wire
     // A TLSSocket tells of certificates of clients, and of keys that are logged.
     const wantsSocket = termination.clients !== null || termination.keyLog !== null

@@ -60,6 +60,13 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
     return factsOfHandle(this.handle, this.peerName())
   }
 
+  takeKept(): Buffer | null {
+    if (this.#kept.length === 0) return null
+    const bytes = this.#kept.length === 1 ? this.#kept[0]! : Buffer.concat(this.#kept)
+    this.#kept = []
+    return bytes
+  }
+
   detach(unread: Uint8Array): Socket {
     return new HandleWire(this.detachHandle(), false).detach(unread)
   }
@@ -76,7 +83,7 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
   }
 
   protected override giveUp(): Descriptor {
-    if (this.isTold) throw new Error('detached without being asked to expect it')
+    if (this.#receives || this.#kept.length > 0) throw new Error('detached without being asked to expect it')
     this.#settle()
     return super.giveUp()
   }
@@ -177,11 +184,8 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
   }
 
   #tellKept(): void {
-    if (this.isReading && this.#kept.length > 0) {
-      const bytes = this.#kept.length === 1 ? this.#kept[0]! : Buffer.concat(this.#kept)
-      this.#kept = []
-      this.owner.onBytes(bytes, bytes.length)
-    }
+    const bytes = this.isReading ? this.takeKept() : null
+    if (bytes !== null) this.owner.onBytes(bytes, bytes.length)
     if (!this.isReading) return
     const last = this.#last
     if (this.#kept.length > 0 || last === null) return this.#goOn()

@@ -63,6 +63,8 @@ export interface Wire {
 export interface AcceptedWire extends Wire {
   /** Of its socket; -1: there is none to be had. */
   readonly descriptor: number
+  /** What has been read of it already, and is told to nobody from now on: whoever detaches it asks before. Null: nothing. */
+  takeKept?(): Buffer | null
   /**
    * Before anything was written: gives the connection up to a socket that TLS can be put on, with `unread` (copied) still to be
    * read. The wire is dead, and `onClose` is not said.

@@ -1,7 +1,11 @@
 /** Tunnels of a forward proxy that end at it: what is shown to clients, what goes on to servers, and what passes unread. */
 
+import { once } from 'node:events'
 import { chmodSync } from 'node:fs'
 import { connect as connectHttp2 } from 'node:http2'
+import net from 'node:net'
+import { Duplex } from 'node:stream'
+import * as tls from 'node:tls'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { bandwidth, blocklist, type ForwardOptions } from '../../core/index.ts'
@@ -42,6 +46,49 @@ test('a request in a tunnel is seen, changed and logged as any other, and its se
   assert.equal([inside.scheme, inside.method, inside.path, inside.search, inside.status], ['https', 'GET', '/a%2Fb/../c', '?d', 200])
   assert.is(inside.host, `localhost:${origin.port}`)
   await proxy.open(1)
+})
+
+test('a tunnel is read whose client has said its hello, and more than one read gives, before anybody has asked it to', async () => {
+  using authority = new OwnAuthority()
+  await using origin = await startSecureOrigin(told)
+  await using proxy = await startProxy(forwarding(authority.options(), [origin.port]))
+  const place = `localhost:${origin.port}`
+  // Where the first read ends: in front of the hello, inside of it, right behind it, and before what the client says next.
+  for (const [readTo, hasEnded] of [[-100], [-1], [0], [0, true], [-100, true]] as const) {
+    const socket = net.connect(proxy.port, '127.0.0.1')
+    socket.on('error', () => {})
+    let isOpen = false
+    const below = new Duplex({
+      read() {},
+      write(bytes: Buffer, _, done) {
+        if (isOpen) return hasEnded ? done() : socket.write(bytes, () => done())
+        isOpen = true
+        const head = `CONNECT ${place} HTTP/1.1\r\nHost: ${place}\r\nX-Long: `
+        const length = 16384 - readTo - bytes.length - head.length - 4
+        // A change of cipher, which means nothing here (RFC 8446 appendix D.4).
+        const next = Buffer.from('140303000101', 'hex')
+        socket.write(Buffer.concat([Buffer.from(`${head}${'x'.repeat(length)}\r\n\r\n`), bytes, next]), () => done())
+        if (hasEnded) socket.end()
+      },
+    })
+    let granted = ''
+    socket.on('data', (bytes: Buffer) => {
+      if (granted.includes('\r\n\r\n')) return below.push(bytes)
+      granted += bytes.latin1Slice()
+      const end = granted.indexOf('\r\n\r\n') + 4
+      return end < 4 || below.push(Buffer.from(granted.slice(end), 'latin1'))
+    })
+    socket.on('close', () => below.destroy())
+    const client = tls.connect({ socket: below, ca: authority.cert, servername: 'localhost' })
+    client.on('error', () => {})
+    if (hasEnded) await once(socket, 'close')
+    else {
+      await once(client, 'secureConnect')
+      assert.match(await askOn(client, GET(place)), /inside$/)
+    }
+    client.destroy()
+    socket.destroy()
+  }
 })
 
 test('HTTP/2 is spoken to who wants it, and one tunnel carries many requests over few connections to the server', async () => {
