@@ -63,6 +63,8 @@ export class Http1Connection extends Http1Writing implements WireOwner, Downstre
   #isLast = false
   /** What was read last is still lent to the write of a request body. */
   #isLent = false
+  /** `dueAt` is for what is written. */
+  #awaitsTaken = false
 
   /** `header`: what came before it. `secured`: what TLS has found out, where this proxy speaks it. */
   constructor(
@@ -290,6 +292,7 @@ export class Http1Connection extends Http1Writing implements WireOwner, Downstre
 
   /** What is written has to be taken by then. */
   protected awaitTaken(): void {
+    this.#awaitsTaken = true
     this.dueAt = this.#in(this.#service.listener.timeouts.sendIdle)
   }
 
@@ -308,9 +311,12 @@ export class Http1Connection extends Http1Writing implements WireOwner, Downstre
     this.#state = 'head'
     this.#headIsNew = true
     const { timeouts } = this.#service.listener
-    this.dueAt = this.#in(this.wire.congested ? timeouts.sendIdle : this.#home.draining ? DRAIN_IDLE_MS : timeouts.keepAlive)
     // While a response is still being written, the next request waits.
-    if (this.wire.congested) return this.wire.pause()
+    if (this.wire.congested) {
+      this.awaitTaken()
+      return this.wire.pause()
+    }
+    this.dueAt = this.#in(this.#home.draining ? DRAIN_IDLE_MS : timeouts.keepAlive)
     this.#readOn()
     if (!this.#parsing) this.#readHeld()
   }
@@ -383,14 +389,19 @@ export class Http1Connection extends Http1Writing implements WireOwner, Downstre
 
   // ── ends ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** Also of writes that the wire took for gone: nobody has waited for those, and what else is waited for keeps its time. */
   onDrain(): void {
-    this.dueAt = Number.POSITIVE_INFINITY
-    if (this.#state === 'exchange') return this.#exchange?.onReceivable()
+    const wasAwaited = this.#awaitsTaken
+    this.#awaitsTaken = false
+    if (this.#state === 'exchange') {
+      if (wasAwaited) this.dueAt = Number.POSITIVE_INFINITY
+      return this.#exchange?.onReceivable()
+    }
     if (this.#state === 'closing') {
       if (this.#ended) return this.wire.destroy()
       this.dueAt = this.#in(LINGER_MS)
     }
-    if (this.#state !== 'head') return
+    if (this.#state !== 'head' || !wasAwaited) return
     this.dueAt = this.#in(this.#home.draining ? DRAIN_IDLE_MS : this.#service.listener.timeouts.keepAlive)
     this.#readOn()
     this.#readHeld()
@@ -427,6 +438,7 @@ export class Http1Connection extends Http1Writing implements WireOwner, Downstre
       this.#refuse('request_timeout')
       return
     }
+    if (this.#state === 'head' && this.wire.congested && !this.#awaitsTaken) return this.awaitTaken()
     const exchange = this.#exchange
     if (this.#state === 'exchange' && exchange !== null && this.#body !== null && !exchange.replying) {
       this.#body = null
@@ -442,9 +454,9 @@ export class Http1Connection extends Http1Writing implements WireOwner, Downstre
     this.#state = 'closing'
     const isLast = this.#isLast && this.#received.size === 0
     this.#received.clear()
-    this.dueAt = this.#in(this.wire.congested ? this.#service.listener.timeouts.sendIdle : LINGER_MS)
     if (isLast) this.wire.finish()
     else this.wire.end()
+    this.dueAt = this.#in(this.wire.congested ? this.#service.listener.timeouts.sendIdle : LINGER_MS)
     if (this.wire.closed) return
     if (this.#ended && !this.wire.congested) this.wire.destroy()
     else this.wire.resume()
