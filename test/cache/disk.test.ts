@@ -88,6 +88,26 @@ test('what varies is found by what it varies by', async () => {
   assert.is(first.asked, 3)
 })
 
+test('tags that a 304 tells are found on disk by a purge, and those of before are, too', async () => {
+  for (const tag of ['a', 'b']) {
+    using folder = new Folder()
+    await using first = await startOn(folder, ({ headers }) =>
+      headers['if-none-match'] === undefined
+        ? fresh('kiwi', 60, ['ETag: "1"', 'Cache-Tag: a'])
+        : 'HTTP/1.1 304 Not Modified\r\nCache-Control: max-age=60\r\nCache-Tag: b\r\n\r\n',
+    )
+    await first.get('/a')
+    await written(first)
+    first.pass(61)
+    await first.get('/a')
+    await written(first)
+    await using second = await startBeside(folder, first)
+    const [cache] = second.proxy.caches.of(null)
+    assert.is(await cache!.purge({ kind: 'tag', tag, soft: false }, assert.unreachable), 1)
+    assert.is((await second.get('/a')).headers[status], 'sluice; fwd=uri-miss; stored')
+  }
+})
+
 test('what one worker renewed the others do not ask about', async () => {
   using folder = new Folder()
   const handler = ({ headers }: { readonly headers: Readonly<Record<string, string>> }) =>
