@@ -13,6 +13,7 @@ import { makeAuthority } from '../../core/net/certificate.ts'
 import type { Issued } from '../../core/net/certificate-issuer.ts'
 import { eventually } from '../support/deadline.ts'
 import { forwarding, strictly } from '../support/forward.ts'
+import { makeHello } from '../support/hello.ts'
 import { askOn, certificateFor, OwnAuthority, openTunnel, secureTunnel, startSecureOrigin } from '../support/interception.ts'
 import { startOrigin } from '../support/origin.ts'
 import { startProxy } from '../support/proxy.ts'
@@ -88,6 +89,26 @@ test('a tunnel is read whose client has said its hello, and more than one read g
     }
     client.destroy()
     socket.destroy()
+  }
+})
+
+test('a client that ends, or goes on, right behind its hello takes nobody down, wherever its requests came before', async () => {
+  using authority = new OwnAuthority()
+  await using origin = await startSecureOrigin(told)
+  await using plain = await startOrigin()
+  await using proxy = await startProxy(forwarding(authority.options(), [origin.port]))
+  const hello = makeHello({ serverName: 'localhost', alpn: ['http/1.1'] })
+  const opening = Buffer.concat([Buffer.from(`CONNECT localhost:${origin.port} HTTP/1.1\r\nHost: x\r\n\r\n`), hello])
+  for (const how of ['end', 'reset', 'more'] as const) {
+    using c = await proxy.connect()
+    for (let i = 0; i < 5; i++) await c.send(`GET http://${plain.address}/ HTTP/1.1\r\nHost: x\r\n\r\n`).response()
+    c.send(opening)
+    if (how === 'end') c.socket.end()
+    else if (how === 'reset') c.reset()
+    else c.send('\x14\x03\x03\x00\x01\x01').send('no record at all')
+    await c.closed()
+    // The one to the origin.
+    await proxy.open(1)
   }
 })
 
