@@ -220,6 +220,8 @@ export class Http2Connection implements Accepted, Timed, WireOwner {
     if (text === '' || this.#state === 'closed') return
     if (this.#wire.congested) {
       if (text.length > MOST_UNREAD_BYTES) this.#wire.pause()
+      // Nothing has told of it where the wire took what was written for gone.
+      if (this.#unread === Number.POSITIVE_INFINITY) this.#wrote(false)
       return
     }
     this.#out = ''

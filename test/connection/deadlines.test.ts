@@ -2,10 +2,9 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Http1Connection } from '../../core/connection/http1.ts'
-import { KernelWire } from '../../core/net/kernel-wire.ts'
-import type { WireOwner } from '../../core/net/wire.ts'
 import { connect } from '../support/client.ts'
 import { eventually } from '../support/deadline.ts'
+import { KernelWires } from '../support/kernel-wires.ts'
 import { answer, startOrigin } from '../support/origin.ts'
 import { startProxy } from '../support/proxy.ts'
 import { turnable } from '../support/turnable.ts'
@@ -80,23 +79,14 @@ test('a body that stops ends with 408, and the endpoint never sees it complete',
 
 // A wire that took a write for gone, and could not send it, drains of that too (net/kernel-wire.ts).
 test('a body that stops ends with 408 also when something that nobody waited for has left meanwhile', async () => {
-  const wires = new Set<{ readonly owner: WireOwner }>()
-  const { resume } = KernelWire.prototype
-  KernelWire.prototype.resume = function (this: KernelWire) {
-    wires.add(this)
-    resume.call(this)
-  }
-  try {
-    await using origin = await startOrigin()
-    await using proxy = await startProxy({ origin, times: { requestBodyIdle: SHORT } })
-    using c = await proxy.connect()
-    c.send('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n123')
-    await eventually(() => (origin.connections[0]?.received.includes('123') ? true : undefined), 'the body at the origin')
-    for (const { owner } of wires) if (owner instanceof Http1Connection) owner.onDrain()
-    assert.is((await c.response()).status, 408)
-  } finally {
-    KernelWire.prototype.resume = resume
-  }
+  using wires = new KernelWires()
+  await using origin = await startOrigin()
+  await using proxy = await startProxy({ origin, times: { requestBodyIdle: SHORT } })
+  using c = await proxy.connect()
+  c.send('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n123')
+  await eventually(() => (origin.connections[0]?.received.includes('123') ? true : undefined), 'the body at the origin')
+  for (const { owner } of wires.of(Http1Connection)) owner.onDrain()
+  assert.is((await c.response()).status, 408)
 })
 
 test('a body that goes on, slowly, is waited for', async () => {

@@ -1,8 +1,10 @@
 /** HTTP/2 without TLS, by prior knowledge (RFC 9113 §3.3): told by its first bytes, on the ports and the routes that HTTP/1.1 has. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { Http2Connection } from '../../core/connection/http2.ts'
 import { connect } from '../support/client.ts'
 import { connectFrames, END_STREAM, frameOf, frameType, headersOf, PREFACE } from '../support/http2-frames.ts'
+import { KernelWires } from '../support/kernel-wires.ts'
 import { answer, startOrigin } from '../support/origin.ts'
 import { startProxy } from '../support/proxy.ts'
 
@@ -44,6 +46,17 @@ test('its first bytes are recognised however they are cut', async () => {
     await proxy.exchange(proxy.ended.length + 1)
   }
   assert.ok(proxy.ended.every(({ protocol, status }) => protocol === 'HTTP/2' && status === 200))
+})
+
+test('a client that takes nothing is left after a while, also when that was found out after it had been written to', async () => {
+  using wires = new KernelWires()
+  await using proxy = await startProxy({ endpoints: ['127.0.0.1:1'], times: { sendIdle: 100 } })
+  using c = await connectFrames(proxy.port, null)
+  c.headers(1, GET, END_STREAM)
+  await c.body(1)
+  for (const wire of wires.of(Http2Connection)) wire.congested = true
+  c.send(frameType.ping, 0, 0, Buffer.alloc(8))
+  await proxy.open(0)
 })
 
 test('what is not all of the preface is told so in HTTP/2, and what only looks like it in HTTP/1.1', async () => {
