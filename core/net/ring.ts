@@ -59,8 +59,10 @@ class Slot {
   from = 0
   to = 0
   half = 0
-  /** Of its entry, counted from the first of all. */
+  /** Of its entry, counted from the first of all: in 32 bits it would come round while a connection lives, and look queued again. */
   position = 0
+  /** Its receive has ended, and its last bytes are being told. */
+  isEnding = false
 }
 
 /** A completion that was read before its turn. */
@@ -198,8 +200,9 @@ export class Ring {
     this.#memory.entries[this.#entryOf(slot) + 6] = slot.to - slot.from
   }
 
-  /** Stops it at once: what has arrived is told from inside the call, `onStopped` too. */
+  /** Stops it at once: what has arrived is told from inside the call, `onStopped` too, or right behind it where that tells its last bytes. */
   stopNow(number: number): void {
+    if (this.#slots[number]!.isEnding) return
     this.stop(number)
     let isOver = false
     for (let tries = 0; !isOver && tries < MOST_TRIES; tries++) {
@@ -320,6 +323,7 @@ export class Ring {
 
   #tellReceived(number: number, result: number, flags: number): void {
     const slot = this.#slots[number]!
+    slot.isEnding = (flags & HAS_MORE) === 0
     if ((flags & HAS_BUFFER) !== 0) {
       const buffer = flags >>> BUFFER_SHIFT
       let isKept = true
@@ -373,13 +377,13 @@ export class Ring {
     entries[at + 7] = flags
     entries[at + 8] = number
     entries[at + 9] = kind
-    this.#tail = (this.#tail + 1) | 0
+    this.#tail++
     this.#queued++
     return at
   }
 
   #isQueued(slot: Slot): boolean {
-    return ((slot.position - this.#tail + this.#queued) | 0) >= 0
+    return slot.position >= this.#tail - this.#queued
   }
 
   #entryOf({ position }: Slot): number {
@@ -395,6 +399,7 @@ export class Ring {
     const slot = this.#slots[number]!
     slot.receiver = null
     slot.sender = null
+    slot.isEnding = false
     this.#free.push(number)
     this.#active--
     this.#ended()

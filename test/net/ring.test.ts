@@ -8,7 +8,9 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { HandleWire } from '../../core/net/handle-wire.ts'
 import { EAGAIN, getKernel } from '../../core/net/kernel.ts'
+import { type Receiver, Ring } from '../../core/net/ring.ts'
 import { RECEIVE_BUFFERS } from '../../core/net/ring-buffers.ts'
+import type { RingMemory } from '../../core/net/ring-memory.ts'
 import { Keeper, readAll } from '../support/keeper.ts'
 import { type Pair, pair } from '../support/wire-pair.ts'
 
@@ -307,6 +309,48 @@ wherePossible('of a wire that was not detached after all no more is kept than ha
   }
   for (let i = 0; i < 100; i++) await immediate()
   assert.ok(p.client.writableLength > 10 << 20)
+})
+
+/** A kernel that does what a test says: when all of a real one's queue is full it ends receives together with bytes. */
+function toldKernel() {
+  const completions = new Int32Array(2 + 4 * 16)
+  const [head, tail, first] = [0, 1, 2]
+  const memory: RingMemory = {
+    enter: (count, least) => (count === 0 && least > 0 ? -62 : count),
+    entries: new Int32Array(16 * 8),
+    entryMask: 7,
+    submissions: new Int32Array(1),
+    submissionTailAt: 0,
+    completions,
+    completionHeadAt: head,
+    completionTailAt: tail,
+    completionsAt: first,
+    completionMask: 15,
+    bufferRing: new ArrayBuffer(16 * RECEIVE_BUFFERS),
+    pointerTo: () => 4096n,
+  }
+  const complete = (...words: [number: number, kind: number, result: number, flags: number]): void =>
+    completions.set(words, first + 4 * (completions[tail]!++ & 15))
+  return { memory, complete }
+}
+
+test('a receive that ended with its last bytes is stopped by whoever gets them', () => {
+  const { memory, complete } = toldKernel()
+  const told: (number | string)[] = []
+  const over = new Ring(memory, 0, () => told.push('over'))
+  const receiver: Receiver = {
+    onReceived(_, length) {
+      told.push(length)
+      over.stopNow(number)
+      return false
+    },
+    onStopped: (result) => told.push(result),
+  }
+  const number = over.receive(9, receiver)
+  over.submit()
+  complete(number, 1, 5, 1)
+  over.serve()
+  assert.equal(told, [5, 'over', -125])
 })
 
 wherePossible('nothing is left to do, or to wait for, when connections are gone', async () => {
