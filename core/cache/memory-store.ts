@@ -1,7 +1,8 @@
 /**
  * The answers that a worker keeps in memory: by key, then by variant. It never holds more bytes than it may, those that are still
- * coming counted, and no more variants of a key than it may.
+ * coming counted, no more of them on V8's heap than half of what that may become, and no more variants of a key than it may.
  */
+import { getHeapStatistics } from 'node:v8'
 import type { RequestHead } from '../net/http1/head.ts'
 import type { BodySource } from './body-source.ts'
 import { type Kept, Sieve } from './sieve.ts'
@@ -67,6 +68,7 @@ export interface StoreCounts {
 
 export class MemoryStore<Pending> {
   #limits: MemoryLimits
+  readonly #mostOnHeap: number
   readonly #records = new Map<string, KeyRecord<Pending>>()
   /** The first of each URL. */
   readonly #byUrl = new Map<string, KeyRecord<Pending>>()
@@ -80,8 +82,10 @@ export class MemoryStore<Pending> {
   /** Not kept any more, to be freed once the code that runs has let go of them. */
   #unused: BodySource[] = []
 
-  constructor(limits: MemoryLimits) {
+  /** `mostOnHeap`: by default half of what V8 lets a heap become before it ends the process. */
+  constructor(limits: MemoryLimits, mostOnHeap = getHeapStatistics().heap_size_limit / 2) {
     this.#limits = limits
+    this.#mostOnHeap = mostOnHeap
   }
 
   get limits(): MemoryLimits {
@@ -250,6 +254,12 @@ export class MemoryStore<Pending> {
     record.mark = null
   }
 
+  /** Besides what is there. */
+  #fits(bytes: number, heapBytes: number): boolean {
+    const onHeap = this.#kept.heapBytes + heapBytes
+    return onHeap <= this.#mostOnHeap && this.#kept.bytes + this.#reserved + bytes + this.#uncollected(onHeap) <= this.#limits.bytes
+  }
+
   /** What was put out and is not collected yet, while there is so much on the heap. */
   #uncollected(heapBytes: number): number {
     return Math.max(heapBytes * UNCOLLECTED, Math.min(LEAST_UNCOLLECTED, this.#limits.bytes * MOST_OF_SMALL))
@@ -260,7 +270,7 @@ export class MemoryStore<Pending> {
   }
 
   #makeRoom(bytes: number, heapBytes: number): void {
-    while (this.#kept.bytes + this.#reserved + bytes + this.#uncollected(this.#kept.heapBytes + heapBytes) > this.#limits.bytes) {
+    while (!this.#fits(bytes, heapBytes)) {
       const next = this.#kept.next()
       if (next === null) return
       this.#evictions++

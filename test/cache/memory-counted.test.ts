@@ -7,11 +7,11 @@ import { collectGarbage } from '../support/garbage.ts'
 
 const MB = 1_048_576
 /** Of each kind: enough that what else the process does is small beside it. */
-const FILLED_BYTES = 3 * MB
+const FILLED_BYTES = 2.5 * MB
 
 test.before(() => {
   // What compiled code and its caches take comes with the first of them.
-  for (const filling of FILLINGS) fill(filling, MB, () => {})
+  for (const filling of FILLINGS) fill(filling, MB / 4, () => {})
 })
 
 for (const filling of FILLINGS) {

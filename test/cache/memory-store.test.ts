@@ -98,6 +98,14 @@ test('what is not kept any more, and still sent to somebody, counts against what
   assert.ok(store.reserve(30_000))
 })
 
+test('what is on the heap has a bound of its own, whatever the memory may be', () => {
+  const store = new MemoryStore<never>({ bytes: 1_000_000_000, objectBytes: 50_000, variants: 2 }, 50_000)
+  for (let i = 0; i < 200; i++) store.put(response(`${i}`, 30_000))
+  const { objects, bytes } = store.counts
+  assert.ok(objects > 40 && objects < 60, `${objects}`)
+  assert.ok(bytes > objects * 30_000)
+})
+
 test('what is asked for again outlives a walk through ten times as much as fits', () => {
   const store = new MemoryStore<never>({ bytes: 1_000_000, objectBytes: 100_000, variants: 4 })
   const hot = Array.from({ length: 20 }, (_, i) => `hot${i}`)
