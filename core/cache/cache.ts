@@ -2,12 +2,12 @@
  * A cache of one worker: what it keeps, what is on its way into it, and what is purged from it. Uses of `cache` that name the same one
  * share its room, and nothing else: whose answer is whose is told by their keys.
  */
-import type { Deadlines, Timed } from '../deadlines.ts'
+import type { Deadlines } from '../deadlines.ts'
 import type { BodySource } from './body-source.ts'
 import type { CacheCounts, ListedResponse } from './counts.ts'
-import { type DiskLimits, DiskTier } from './disk/disk-tier.ts'
+import type { DiskLimits, DiskTier } from './disk/disk-tier.ts'
+import { HeldFolder } from './disk/held-folder.ts'
 import type { LargeFile } from './disk/large-file.ts'
-import { ownHome } from './disk/shared-memory-folder.ts'
 import { Flight, type FlightHome, type FlightParts } from './flight.ts'
 import { joinPart } from './joined-parts.ts'
 import { isSameVariant, type KeyRecord, type MemoryLimits, MemoryStore, without } from './memory-store.ts'
@@ -20,8 +20,6 @@ import type { Tier, TierHome, Wanted } from './tier.ts'
 
 /** So long nobody waits for the answer to a key whose last answer was not to be kept. */
 const MARK_MS = 10_000
-/** After so long a folder that could not be opened is tried again. */
-const RETRY_MS = 10_000
 
 /** What a plan wants of a cache. */
 export interface CacheLimits extends MemoryLimits {
@@ -51,8 +49,8 @@ export class Cache implements FlightHome, RecallHome, TierHome {
   tiers: readonly Tier[] = []
   readonly #onInvalidated: (url: string) => void
   readonly #isSimulated: boolean
-  readonly #shared = new Folder(this, () => this.#order())
-  readonly #disk = new Folder(this, () => this.#order())
+  readonly #shared = new HeldFolder(this, () => this.#order())
+  readonly #disk = new HeldFolder(this, () => this.#order())
   #stored: StoreTier | null = null
   #storeId: string | null = null
   #purged = 0
@@ -386,61 +384,4 @@ function whenWhole(body: BodySource, then: () => void): void {
 
 function keptOf({ responses, parts }: KeyRecord<Flight>): readonly StoredResponse[] {
   return parts === null ? responses : [...responses, ...parts]
-}
-
-/** What lies in files: opened anew when what a plan wants of it is another, and again after a while when it could not be. */
-class Folder implements Timed {
-  slot = -1
-  dueAt = Number.POSITIVE_INFINITY
-  tier: DiskTier | null = null
-  readonly #cache: Cache
-  readonly #onOpened: () => void
-  #limits: DiskLimits | null = null
-
-  constructor(cache: Cache, onOpened: () => void) {
-    this.#cache = cache
-    this.#onOpened = onOpened
-  }
-
-  use(limits: DiskLimits | null): void {
-    if (JSON.stringify(limits) === JSON.stringify(this.#limits)) return
-    this.giveUp()
-    void this.tier?.close()
-    this.tier = null
-    this.#limits = limits
-    if (limits === null) return
-    const fault = this.#open(limits)
-    if (fault !== null) this.#cache.warn(`the cache ${this.#cache.name} keeps nothing ${whereOf(limits)}: ${limits.path}: ${fault}`)
-  }
-
-  onDeadline(): void {
-    const limits = this.#limits
-    this.giveUp()
-    if (limits === null || this.#open(limits) !== null) return
-    this.#cache.warn(`the cache ${this.#cache.name} keeps answers ${whereOf(limits)} now: ${limits.path}`)
-    this.#onOpened()
-  }
-
-  /** It is not tried again. */
-  giveUp(): void {
-    this.#cache.deadlines.remove(this)
-  }
-
-  /** What is wrong; null: nothing. */
-  #open(limits: DiskLimits): string | null {
-    const { name, deadlines } = this.#cache
-    try {
-      if (limits.kind === 'shared') ownHome(limits.path)
-      this.tier = new DiskTier(name, limits, this.#cache)
-      return null
-    } catch (error) {
-      this.dueAt = deadlines.in(RETRY_MS)
-      deadlines.add(this)
-      return error instanceof Error ? error.message : String(error)
-    }
-  }
-}
-
-function whereOf({ kind }: DiskLimits): string {
-  return kind === 'disk' ? 'on disk' : 'in memory for all workers'
 }

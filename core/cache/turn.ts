@@ -4,7 +4,7 @@
  */
 
 import { type Answer, PENDING } from '../hooks.ts'
-import { RequestHead, type ResponseHead } from '../net/http1/head.ts'
+import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
 import type { StoredAnswer } from './answers.ts'
 import { BodySource } from './body-source.ts'
 import type { CachePoint } from './cache-point.ts'
@@ -382,20 +382,4 @@ function mayStay({ directives }: Freshness): boolean {
 /** RFC 9110 §8.8.3.2: by weak comparison. */
 function opaque(tag: string): string {
   return tag.startsWith('W/') ? tag.slice(2) : tag
-}
-
-/** What a request asks, for who needs it later, or once more: nothing of it changes with the one it was. */
-export function copyRequest(head: RequestHead): RequestHead {
-  const lines = head.lines()
-  const copy = new RequestHead(lines, 0, head.method, head.minor)
-  copy.endFields(lines.length)
-  copy.path = head.path
-  copy.search = head.search
-  copy.host = head.host
-  copy.hasIdentity = head.hasIdentity
-  copy.bindsConnection = head.bindsConnection
-  copy.clientCertificate = head.clientCertificate
-  copy.user = head.user
-  copy.isPersonal = head.isPersonal
-  return copy
 }

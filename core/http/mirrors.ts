@@ -2,7 +2,7 @@
  * Copies of requests for another upstream: what becomes of them is counted, and nobody waits for it. At most MOST_UNDER_WAY at a time, a worker, bodies
  * that are still to come included; where there are so many, or a body is too long, there is no copy.
  */
-import { copyRequest } from '../cache/turn.ts'
+import { copyRequest } from '../cache/copied-request.ts'
 import type { RequestHead, ResponseHead } from '../net/http1/head.ts'
 import type { MirrorPlan } from '../plan/plan.ts'
 import type { Upstream } from '../upstream/upstream.ts'

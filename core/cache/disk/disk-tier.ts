@@ -3,21 +3,18 @@
  * its row is written; whatever of it is missing or damaged is as if it had never been kept. What goes wrong is told once, and costs no request more
  * than a miss does.
  */
-import { hash } from 'node:crypto'
 import { unlink } from 'node:fs/promises'
-import { crc32 } from 'node:zlib'
 import type { BodySource } from '../body-source.ts'
 import type { ListedResponse, TierCounts } from '../counts.ts'
-import { selectVariant } from '../memory-store.ts'
-import { packHead, unpackHead } from '../packed.ts'
+import { unpackHead } from '../packed.ts'
 import { isPurged, type Purge } from '../purge.ts'
 import type { FolderTier, Heard } from '../store/heard.ts'
 import { StoredResponse } from '../stored-response.ts'
 import { LATER, type TierHome, type Wanted } from '../tier.ts'
-import { BodyWriter, type BodyWriterOptions, isYoung } from './body-writer.ts'
+import { BodyWriter, type BodyWriterOptions } from './body-writer.ts'
 import { DiskFolder } from './disk-folder.ts'
 import {
-  DiskIndex,
+  type DiskIndex,
   isBusy,
   isFull,
   type ListedRow,
@@ -28,10 +25,14 @@ import {
   type Totals,
   urlsFrom,
 } from './disk-index.ts'
+import { DiskReader } from './disk-reader.ts'
+import { checksumOf, hashOf, headRow, listedOf, rowFor, rowOf, varyText } from './disk-rows.ts'
 import { DiskWrites } from './disk-writes.ts'
-import { LargeFile } from './large-file.ts'
+import type { LargeFile } from './large-file.ts'
 import { LargeObjects } from './large-objects.ts'
-import { DamagedFile, fileBytes, isOneBlock, readObject, readObjectNow } from './object-file.ts'
+import { DamagedFile, fileBytes, isOneBlock } from './object-file.ts'
+import { isDamage, openFolder, words } from './open-folder.ts'
+import { purgeRange, STEP } from './purge-range.ts'
 
 export interface DiskLimits {
   /** `shared`: the folder is in memory, and goes with the proxy. */
@@ -44,11 +45,6 @@ export interface DiskLimits {
   readonly largeBytes: number
 }
 
-/** What an answer takes beside its file: its row, and what of the last block of the file system is empty. */
-const OVERHEAD_BYTES = 4096
-/** Of a purge or a list, at a time. */
-const STEP = 24
-const PURGE_TRIES = 3
 /** Of single URLs, under way. */
 const MOST_INVALIDATIONS = 4096
 
@@ -63,6 +59,7 @@ export class DiskTier implements FolderTier {
   readonly #writes: DiskWrites
   /** Bodies that lie in a file; a renewed answer has the same one. */
   readonly #files = new WeakMap<BodySource, string>()
+  readonly #reader: DiskReader
   readonly #bodies: BodyWriter
   readonly #large: LargeObjects
   /** While the disk is full: what fits. */
@@ -87,6 +84,12 @@ export class DiskTier implements FolderTier {
     this.#folder = folder
     this.#index = index
     this.#writes = this.#openWrites()
+    this.#reader = new DiskReader(folder, {
+      visited: (row) => this.#visited(row),
+      lost: (response) => home.lost(response),
+      removeFile: (key, file) => this.#removeFile(key, file),
+      failed: (error) => this.#fail('cannot be read', error),
+    })
     const options: BodyWriterOptions = {
       folder,
       addRow: (response, file, isWanted) => this.#addRow(response, file, isWanted),
@@ -128,24 +131,17 @@ export class DiskTier implements FolderTier {
     if (response === null) return null
     this.#files.set(response.body, row.file)
     if (isLarge) {
-      this.#open(row, response, taker)
+      this.#reader.open(row, response, taker)
       return LATER
     }
-    if (this.#kind === 'shared' && isOneBlock(row.length)) return this.#readNow(row, response)
-    this.#read(row, response, taker)
+    if (this.#kind === 'shared' && isOneBlock(row.length)) return this.#reader.readNow(row, response)
+    this.#reader.read(row, response, taker)
     return LATER
   }
 
   #rowFor(key: string, request: Wanted['request']): Row | null {
     try {
-      const rows = this.#index.rowsOf(hashOf(key))
-      if (rows.length === 0) return null
-      return (
-        selectVariant(
-          rows.map((row) => ({ row, vary: row.vary === null ? null : row.vary.split(','), variant: row.variant })),
-          request,
-        )?.row ?? null
-      )
+      return rowFor(this.#index.rowsOf(hashOf(key)), request)
     } catch (error) {
       this.#indexFailed(error)
       return null
@@ -170,67 +166,12 @@ export class DiskTier implements FolderTier {
     return null
   }
 
-  /** It is read as it is sent. */
-  #open(row: Row, response: StoredResponse, taker: (found: StoredResponse | null) => void): void {
-    LargeFile.open(this.#folder.fileOf(row.file), row.length, (error, file) => {
-      if (file === null) {
-        this.#unread(row, response, error)
-        return taker(null)
-      }
-      file.onDamage = (damage) => this.#unread(row, response, damage)
-      response.large = file
-      this.#visited(row)
-      taker(response)
-      file.releaseLater()
-    })
-  }
-
-  #read(row: Row, response: StoredResponse, taker: (found: StoredResponse | null) => void): void {
-    let hasBegun = false
-    readObject(this.#folder.fileOf(row.file), response.body, row.length, {
-      onBegun: () => {
-        hasBegun = true
-        this.#visited(row)
-        taker(response)
-      },
-      onError: (error) => {
-        this.#unread(row, response, error)
-        if (hasBegun) {
-          response.body.break()
-          this.#home.lost(response)
-        } else taker(null)
-      },
-    })
-  }
-
-  /** No disk is waited for. */
-  #readNow(row: Row, response: StoredResponse): StoredResponse | null {
-    try {
-      readObjectNow(this.#folder.fileOf(row.file), response.body, row.length)
-      this.#visited(row)
-      return response
-    } catch (error) {
-      this.#unread(row, response, error)
-      return null
-    }
-  }
-
   #visited({ id }: Row): void {
     this.#found++
     this.#writes.mayMake((index) => {
       index.visit(id)
       return []
     })
-  }
-
-  #unread({ file }: Row, { key }: StoredResponse, error: unknown): void {
-    const code = error instanceof Error && 'code' in error ? error.code : null
-    const isGone = code === 'ENOENT'
-    // This process, or the machine, is short of descriptors: that says nothing of the file.
-    if (code === 'EMFILE' || code === 'ENFILE') return this.#fail('cannot be read', error)
-    // Another worker has put it out, or its file is about to get its name.
-    if (!isGone) this.#fail('cannot be read', error)
-    if (!isGone || !isYoung(file)) this.#removeFile(key, file)
   }
 
   #removeFile(key: string, file: string): void {
@@ -369,39 +310,13 @@ export class DiskTier implements FolderTier {
     return count
   }
 
-  /** `stale`: when they became so; null: they go. */
   async #purgeRange(range: Range, stale: number | null): Promise<number> {
-    let count = 0
-    let tries = 0
-    for (let after: Place | null = null, isMore = true; isMore && !this.#isBroken; ) {
-      const step = await this.#purgeStep(range, after, stale)
-      if (step !== null) {
-        count += step.count
-        after = step.last
-        isMore = step.last !== null
-      } else if (++tries === PURGE_TRIES) {
-        // What was to be purged must not be found.
-        this.#isBroken = true
-        this.#fail('cannot be purged and is not used any more', new Error('its index cannot be written'))
-      }
-    }
+    const { count, isDone } = await purgeRange(this.#writes, { range, stale, isOver: () => this.#isBroken })
+    if (isDone) return count
+    // What was to be purged must not be found.
+    this.#isBroken = true
+    this.#fail('cannot be purged and is not used any more', new Error('its index cannot be written'))
     return count
-  }
-
-  /** Null: it could not be done. */
-  #purgeStep(range: Range, after: Place | null, stale: number | null): Promise<{ count: number; last: Place | null } | null> {
-    return new Promise((resolve) => {
-      let count = 0
-      let last: Place | null = null
-      const change = (index: DiskIndex) => {
-        const some = index.matching(range, after, STEP)
-        last = some.length === STEP ? some.at(-1)! : null
-        const gone = stale === null ? some.flatMap(({ id }) => index.removeId(id)) : []
-        count = stale === null ? gone.length : some.filter(({ id }) => index.makeStale(id, stale)).length
-        return gone
-      }
-      this.#writes.mustMake(change, (isMade) => resolve(isMade ? { count, last } : null))
-    })
   }
 
   // ── told ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -426,11 +341,7 @@ export class DiskTier implements FolderTier {
     const now = this.#home.clock()
     for (let after: Place | null = null; found.length < most; ) {
       const rows = this.#rowsIn(prefix, after, Math.min(STEP, most - found.length))
-      for (const { tags, url, variant, status, length: bytes, born, lifetime, purged } of rows) {
-        const age = Math.max(0, Math.floor((now - born) / 1000))
-        const ttl = Math.min(lifetime - age, purged === null ? Number.POSITIVE_INFINITY : -Math.floor((now - purged) / 1000))
-        found.push({ url, status, bytes, age, ttl, hits: 0, variant, tags, where: this.#kind })
-      }
+      for (const row of rows) found.push({ ...listedOf(row, now), tags: row.tags, where: this.#kind })
       if (rows.length < STEP) return found
       after = rows.at(-1)!
       await new Promise((resolve) => setImmediate(resolve))
@@ -482,56 +393,4 @@ export class DiskTier implements FolderTier {
     this.#told.add(what)
     this.#home.warn(`the folder of a cache ${what}, so less is kept: ${this.#folder.path}: ${words(error)}`)
   }
-}
-
-function openFolder(folder: DiskFolder, home: TierHome): { readonly folder: DiskFolder; readonly index: DiskIndex } {
-  try {
-    return { folder, index: new DiskIndex(folder.index) }
-  } catch (error) {
-    if (!isDamage(error)) throw error
-    home.warn(`the index of a cache is damaged, so what it kept is fetched anew: ${folder.path}: ${words(error)}`)
-    const next = folder.next()
-    return { folder: next, index: new DiskIndex(next.index) }
-  }
-}
-
-function hashOf(key: string): Uint8Array {
-  return hash('sha256', key, 'buffer').subarray(0, 16)
-}
-
-function varyText({ vary }: Pick<StoredResponse, 'vary'>): string | null {
-  return vary === null ? null : vary.join()
-}
-
-/** A head belongs to one body. */
-function checksumOf(head: string, file: string): number {
-  return crc32(head, crc32(file))
-}
-
-function headRow(response: StoredResponse, file: string) {
-  const head = packHead(response)
-  const { bornAt, lifetime } = response.freshness
-  return { born: Math.floor(bornAt), lifetime, head, checksum: checksumOf(head, file) }
-}
-
-function rowOf(response: StoredResponse, file: string) {
-  const { url, variant, length, status, tags } = response
-  return {
-    ...headRow(response, file),
-    ...{ key: hashOf(response.key), vary: varyText(response), variant, url, file, length, status, tags },
-    size: Math.ceil(fileBytes(length) / 4096) * 4096 + OVERHEAD_BYTES,
-  }
-}
-
-const SQLITE_CORRUPT = 11
-const SQLITE_NOTADB = 26
-
-function isDamage(error: unknown): boolean {
-  if (!(error instanceof Error) || !('errcode' in error)) return false
-  const code = Number(error.errcode) & 0xff
-  return code === SQLITE_CORRUPT || code === SQLITE_NOTADB
-}
-
-function words(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
