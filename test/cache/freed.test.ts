@@ -113,6 +113,8 @@ test('who is slow gets what it asked for, whatever comes and goes meanwhile', as
   const clients = await Promise.all(Array.from({ length: 4 }, () => cached.proxy.connect()))
   // From the memory, one that others wait for, too, and one that brings it.
   for (const [i, client] of clients.entries()) client.pause().send(requestOf(i < 2 ? '/slow-0' : `/slow-${i}`))
+  await cached.proxy.settled()
+  await cached.proxy.caches.tell({ kind: 'purge', cache: null, purge: { kind: 'url', url: 'http://example.com/slow-0', soft: false } })
   for (let i = 0; i < 45; i++) assert.is((await cached.get(`/other-${i}`)).text, bodyOf(`/other-${i}`))
   assert.ok(cached.proxy.caches.counts[0]!.evictions > 10)
   for (const [i, client] of clients.entries()) {

@@ -1,5 +1,6 @@
 /** The same cache for clients of HTTP/2: answers that are kept are written as frames, under the client's windows. */
-import { type ClientHttp2Session, connect } from 'node:http2'
+import { once } from 'node:events'
+import { type ClientHttp2Session, connect, constants } from 'node:http2'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { fresh, startCached } from '../support/cache.ts'
@@ -54,6 +55,26 @@ test('what one protocol brought, the other gets: whole, in part, and as the word
       ['kiwi', 'kiwi'],
     )
     assert.is(cached.asked, 3)
+  } finally {
+    session.destroy()
+  }
+})
+
+test('what waits for the window of a stream stays as it is when it is put out, and when another one that has it ends', async () => {
+  const bodyOf = (target: string): string => target.repeat(300_000 / target.length)
+  await using cached = await startCached(({ target }) => fresh(bodyOf(target)), { h2c: true, memory: '2mb', maxObject: '500kb' })
+  await cached.get('/slow')
+  const session = connect(`http://127.0.0.1:${cached.proxy.port}`)
+  try {
+    const streams = Array.from({ length: 3 }, () => session.request({ ':authority': 'example.com', ':path': '/slow' }, { endStream: true }))
+    await Promise.all(streams.map((stream) => once(stream, 'response')))
+    streams[0]!.close(constants.NGHTTP2_CANCEL)
+    await once(streams[0]!, 'close')
+    await cached.proxy.caches.tell({ kind: 'purge', cache: null, purge: { kind: 'all', soft: false } })
+    // Into the memory that it had.
+    for (let i = 0; i < 6; i++) await cached.get(`/other-${i}`)
+    for (const stream of streams.slice(1)) assert.is(Buffer.concat(await stream.toArray()).latin1Slice(), bodyOf('/slow'))
+    assert.is((await ask(session, { ':path': '/slow' })).text, bodyOf('/slow'))
   } finally {
     session.destroy()
   }
