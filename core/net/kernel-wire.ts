@@ -116,12 +116,14 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
     return this.#receives && !this.#hasHungUp
   }
 
-  /** Of a reset that came right behind bytes the ring says nothing: asked again, it does. */
+  /** Of a reset the ring may say nothing, not even when it is asked again: what there is to read is read by itself. */
   protected override hungUp(): void {
     if (this.#hasHungUp) return
     this.#hasHungUp = true
     this.disarmReads()
-    if (this.#receive >= 0 && !this.#isStopping) this.#ring!.stop(this.#receive)
+    if (this.#receive >= 0) return this.#receiveBySelf()
+    this.#receives = false
+    if (this.isReading) this.#goOn()
   }
 
   /** @internal */
@@ -155,7 +157,7 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
   }
 
   #receiveByRing(): void {
-    if (this.#receives) return
+    if (this.#receives || this.#hasHungUp) return
     this.#receives = true
     this.#shortReads = 0
     this.disarmReads()
