@@ -6,7 +6,10 @@ import type { StoreOptions } from './store.ts'
 export interface CacheOptions {
   /** Uses with the same name share one memory, a worker. Answers are never shared between routes. Default `default`. */
   name?: string | undefined
-  /** Bytes of answers, a worker; what is asked for least goes first. One use of a name says so for all. Default `64mb`. */
+  /**
+   * Bytes of answers, a worker: it grows by so much, some of which stays free for what V8 has not collected yet. What is asked for least goes first. One use of a
+   * name says so for all. Default `64mb`.
+   */
   memory?: Size | undefined
   /**
    * Behind the memory of each worker: memory that all of them have in common, so what one has fetched the others find, and most of it is there once. Of Linux
