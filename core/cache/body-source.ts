@@ -26,7 +26,7 @@ export class BodySource {
   filled = 0
   /** `broken`: the rest will not come, or it was freed. */
   state: 'growing' | 'complete' | 'broken' = 'growing'
-  /** How many answers that are kept have it. */
+  /** How many answers have it that are kept, or wait for a disk. */
   keepers = 0
   /** All of it, as latin1; null: `bytes` has it. */
   text: string | null = null

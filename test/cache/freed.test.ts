@@ -4,6 +4,8 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BodySource } from '../../core/cache/body-source.ts'
 import { Cache } from '../../core/cache/cache.ts'
+import { BodyWriter } from '../../core/cache/disk/body-writer.ts'
+import type { DiskFolder } from '../../core/cache/disk/disk-folder.ts'
 import { MemoryStore } from '../../core/cache/memory-store.ts'
 import { StoredResponse } from '../../core/cache/stored-response.ts'
 import type { Tier } from '../../core/cache/tier.ts'
@@ -92,6 +94,26 @@ test('a body is freed when it is put out, or when the last who is sent it is don
   other.body.release()
   await null
   assert.is(other.body.state, 'broken')
+})
+
+test("what waits for a disk is freed when it is written, and is in nobody's way until then", async () => {
+  const store = new MemoryStore<never>({ bytes: 20_000, objectBytes: 10_000, variants: 1 })
+  const response = responseOf(1)
+  store.put(response)
+  const writer = new BodyWriter({
+    folder: { newFileOf: () => '/dev/null/nothing' } as unknown as DiskFolder,
+    addRow: async () => false,
+    removeRow() {},
+    onWritten() {},
+    onError() {},
+  })
+  writer.add(response)
+  store.remove(response)
+  await null
+  assert.ok(isAll(response.body, 1))
+  assert.ok(store.reserve(10_000))
+  await writer.settled()
+  assert.is(response.body.state, 'broken')
 })
 
 test('what a client may still be sent is left to the collector', async () => {

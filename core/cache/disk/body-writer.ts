@@ -47,7 +47,8 @@ export class BodyWriter {
     this.#waiting.push(writing)
     this.#coming.add(writing)
     this.#waitingBytes += response.length
-    response.body.hold()
+    // It takes no room of what the memory may hold: how much waits here has a bound of its own.
+    response.body.keepers++
     if (this.#writers < WRITERS) void this.#work()
   }
 
@@ -67,7 +68,8 @@ export class BodyWriter {
       if (!next.isPurged) await this.#write(next)
       this.#coming.delete(next)
       this.#waitingBytes -= next.response.length
-      next.response.body.release()
+      next.response.body.keepers--
+      next.response.body.free()
     }
     if (--this.#writers === 0) for (const tell of this.#idle.splice(0)) tell()
   }
