@@ -35,7 +35,6 @@ const [OP_NOP, OP_POLL_ADD, OP_ASYNC_CANCEL, OP_SEND, OP_RECV] = [0, 6, 14, 26, 
 const BUFFER_SELECT = 1 << 13
 const SKIP_SUCCESS = 1 << 14
 const POLL_FIRST = 1 << 16
-const MULTISHOT = 1 << 17
 const POLLIN = 1
 /** A send never waits: it ends while it is submitted. */
 const MSG_DONTWAIT_NOSIGNAL = 0x4040
@@ -131,17 +130,22 @@ export class Ring {
 
   // ── receiving ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Whatever arrives is told to `receiver`, until `onStopped`. Its number, for `stop`. */
+  /**
+   * What arrives next is told to `receiver`, then `onStopped`. Its number, for `stop`. One receive for all that ever arrives
+   * (IORING_RECV_MULTISHOT) saves nothing that can be measured, and reads on while nobody wants more: half a megabyte a connection.
+   */
   receive(fd: number, receiver: Receiver): number {
     const number = this.#takeSlot()
     this.#slots[number]!.receiver = receiver
     this.#slots[number]!.position = this.#tail
-    this.#put(OP_RECV | BUFFER_SELECT | POLL_FIRST | MULTISHOT, fd, 0, 0, number, RECEIVED)
+    this.#put(OP_RECV | BUFFER_SELECT | POLL_FIRST, fd, 0, 0, number, RECEIVED)
     return number
   }
 
   /** Told later, with `-ECANCELED`; before that, what has arrived. */
   stop(number: number): void {
+    // That is told without it.
+    if (this.#slots[number]!.isEnding) return
     const at = this.#put(OP_ASYNC_CANCEL | SKIP_SUCCESS, -1, 0, 0, number, CANCELLED)
     const { entries } = this.#memory
     entries[at + 4] = number
@@ -203,9 +207,10 @@ export class Ring {
   /** Stops it at once: what has arrived is told from inside the call, `onStopped` too, or right behind it where that tells its last bytes. */
   stopNow(number: number): void {
     if (this.#slots[number]!.isEnding) return
-    this.stop(number)
     let isOver = false
     for (let tries = 0; !isOver && tries < MOST_TRIES; tries++) {
+      // Not found while it is looking whether there is something.
+      this.stop(number)
       this.#enter(0, GETEVENTS, 0n, 0n)
       this.#spill()
       isOver = this.#spilled.some((one) => one.kind === RECEIVED && one.number === number && (one.flags & HAS_MORE) === 0)

@@ -9,7 +9,7 @@ import * as assert from 'uvu/assert'
 import { HandleWire } from '../../core/net/handle-wire.ts'
 import { EAGAIN, getKernel } from '../../core/net/kernel.ts'
 import { type Receiver, Ring } from '../../core/net/ring.ts'
-import { RECEIVE_BUFFERS } from '../../core/net/ring-buffers.ts'
+import { RECEIVE_BUFFERS, RECEIVE_BYTES } from '../../core/net/ring-buffers.ts'
 import type { RingMemory } from '../../core/net/ring-memory.ts'
 import { Keeper, readAll } from '../support/keeper.ts'
 import { type Pair, pair } from '../support/wire-pair.ts'
@@ -312,6 +312,25 @@ wherePossible('of a wire that was not detached after all no more is kept than ha
   }
   for (let i = 0; i < 100; i++) await immediate()
   assert.ok(p.client.writableLength > 10 << 20)
+})
+
+wherePossible('of what comes at once while nobody reads no more than one read is kept, however much it is', async () => {
+  await using p = await pair()
+  p.wire.resume()
+  p.client.write('x')
+  await p.owner.waiting.until(() => (p.owner.text === 'x' ? true : undefined), 'x')
+  p.wire.pause()
+  p.client.write(Buffer.alloc(8 << 20))
+  for (let i = 0; i < 50; i++) await immediate()
+  let first = 0
+  p.owner.reads = (bytes) => {
+    if (first === 0) first = bytes.length
+    p.wire.pause()
+    p.owner.tell('read')
+  }
+  p.wire.resume()
+  await p.owner.has('read')
+  assert.is(first, RECEIVE_BYTES)
 })
 
 /** A kernel that does what a test says: when all of a real one's queue is full it ends receives together with bytes. */
