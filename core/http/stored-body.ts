@@ -22,6 +22,8 @@ export interface StoredTaker {
 
 /** Written at a time: a client that is slow has to take one such piece in `sendIdle`. */
 export const PIECE_BYTES = 131_072
+/** The same of one that has taken the piece before at once. */
+const LARGE_PIECE_BYTES = 524_288
 
 export class StoredBody implements Detour, BodyReader {
   readonly isLent = false
@@ -33,6 +35,7 @@ export class StoredBody implements Detour, BodyReader {
   #late: Buffer[] | null = null
   #isOverfull = false
   #at: number
+  #pieceBytes = PIECE_BYTES
   /** -1: to its end. */
   readonly #to: number
   /** The endpoint that was asked has said all. */
@@ -154,10 +157,11 @@ export class StoredBody implements Detour, BodyReader {
       const { filled } = this.#source
       const end = this.#to < 0 ? filled : Math.min(this.#to, filled)
       if (this.#at >= end) break
-      const upTo = Math.min(end, this.#at + PIECE_BYTES)
+      const upTo = Math.min(end, this.#at + this.#pieceBytes)
       const from = this.#at
       this.#at = upTo
       if (!this.#taker.sendStored(this.#source.bytes, from, upTo)) return this.#block()
+      this.#pieceBytes = LARGE_PIECE_BYTES
     }
     while (!this.flows) {
       const piece = this.#late!.shift()!
@@ -168,6 +172,7 @@ export class StoredBody implements Detour, BodyReader {
 
   #block(): false {
     this.#isBlocked = true
+    this.#pieceBytes = PIECE_BYTES
     this.#source.wasLent = true
     return false
   }
