@@ -176,10 +176,10 @@ function addedOf(options: Options): Readonly<Record<string, unknown>> {
 }
 
 /** It is checked as what comes from elsewhere. */
-async function cache(fields: Readonly<Record<string, unknown>>, options: Options): Promise<number> {
+async function cache({ kind, ...fields }: Readonly<Record<string, unknown>>, options: Options): Promise<number> {
   const { parseCacheAsk, parsePurge } = await import('../cache/asks.ts')
   const named = { ...fields, cache: textOf(options, 'cache') }
-  const ask = fields.kind === 'purge' ? parsePurge(named) : parseCacheAsk(named)
+  const ask = kind === 'purge' ? parsePurge(named) : parseCacheAsk({ kind, ...named })
   if (typeof ask === 'string') throw new UsageError(ask)
   const { runCache } = await import('./cache-commands.ts')
   return runCache(choiceOf(options), ask, { json: options.json === true })

@@ -7,12 +7,16 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { request } from '../support/client.ts'
 import { eventually } from '../support/deadline.ts'
+import { answer, startOrigin } from '../support/origin.ts'
 import { runCommand, type Sluice, startSluice } from '../support/process.ts'
 
 const hello = `import { defineConfig, http, respond } from 'sluice'
 export default defineConfig({ listeners: { web: http({ listen: '127.0.0.1:0', routes: [{ path: '/hello', respond: respond(200, 'hi') }] }) } })
 `
 const get = 'GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n'
+const cached = `import { cache, defineConfig, http } from 'sluice'
+export default defineConfig({ listeners: { web: http({ listen: '127.0.0.1:0', routes: [{ path: '/*', use: [cache()], to: 'http://127.0.0.1:PORT' }] }) } })
+`
 const slow = hello.replace("respond: respond(200, 'hi')", "to: 'http://127.0.0.1:PORT'")
 
 test('status tells what the proxy of this folder does', async () => {
@@ -52,6 +56,28 @@ test('reload tells what is live; of a wrong config it tells the place, and what 
   assert.match(stdout, /^generation +2, loaded /m)
   assert.match(stdout, /^last reload +failed: the config before it runs on, /m)
   assert.match(stdout, /unknown key/)
+})
+
+test('cache purge by each of its ways puts out what is kept, ls and stat tell what is there', async () => {
+  await using origin = await startOrigin((req) => answer(`kept ${req.target}`, 200, ['Cache-Control: max-age=60', 'Cache-Tag: a']))
+  const config = cached.replace('PORT', String(origin.port))
+  await using sluice = await start({ config })
+  const port = await sluice.port('web')
+  const ask = async (): Promise<string> => (await request(port, get)).headers['cache-status']!
+  const url = 'http://x/hello'
+  assert.match(await ask(), /fwd=uri-miss/)
+  assert.match((await typed(sluice, 'cache', 'ls')).stdout, /http:\/\/x\/hello/)
+  await typed(sluice, 'cache', 'purge', '--all')
+  for (const how of [[url], ['http://x/*'], ['--host', 'x'], ['--tag', 'a']]) {
+    assert.match(await ask(), /fwd=uri-miss/, how.join(' '))
+    assert.match(await ask(), /hit/)
+    const purged = await typed(sluice, 'cache', 'purge', ...how)
+    assert.equal([purged.code, purged.stderr], [0, ''])
+    assert.match(purged.stdout, /1/)
+  }
+  assert.match((await typed(sluice, 'cache', 'stat')).stdout, /0 answers/)
+  const wrong = await typed(sluice, 'cache', 'purge')
+  assert.is(wrong.code, 2)
 })
 
 test('stop drains, tells what is left, and ends when the proxy is gone', async () => {
