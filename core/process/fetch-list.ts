@@ -2,7 +2,7 @@
  * Fetches one block list by HTTP: only if it is another one, within a minute and a size, and puts it where it is kept in one step, when all of it has
  * come and is a list. What is known of it is beside it.
  */
-import { createWriteStream, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createWriteStream, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { dirname } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -103,9 +103,9 @@ function codingOf(headers: IncomingMessage['headers']): string {
   return coding === '' ? 'identity' : coding.replace(/^x-/, '')
 }
 
-/** `most`: bytes of it, decoded. */
+/** `most`: bytes of it, decoded. The file is there from the first moment, so that one who takes it away afterwards is not overtaken by its opening. */
 async function receive(response: IncomingMessage, file: string, most: number): Promise<void> {
-  const into = createWriteStream(file, { mode: 0o600 })
+  const into = createWriteStream(file, { fd: openSync(file, 'w', 0o600) })
   if (codingOf(response.headers) === 'gzip') await pipeline(response, createGunzip(), bounded(most), into)
   else await pipeline(response, bounded(most), into)
 }
