@@ -8,7 +8,18 @@ import type { Duration } from '../plugin.ts'
 import { findModuleCache } from '../process/module-cache.ts'
 import { type ConnectInit, SimulatedConnection, toConnectRequest } from './connection.ts'
 import { askFetchStub, type FetchStub } from './fetch-stub.ts'
-import type { AllStubKinds, Connected, FromSimulation, KvContents, LogLine, Outcome, Source, StubKinds, ToSimulation } from './messages.ts'
+import type {
+  AllStubKinds,
+  ClientRequest,
+  Connected,
+  FromSimulation,
+  KvContents,
+  LogLine,
+  Outcome,
+  Source,
+  StubKinds,
+  ToSimulation,
+} from './messages.ts'
 import { type SimulatedInit, toClientRequest } from './request.ts'
 import { SimulatedResponse } from './response.ts'
 import { askStub, kindOf, type Stub } from './stub.ts'
@@ -104,7 +115,13 @@ export class Simulation implements AsyncDisposable {
     signal?.throwIfAborted()
     const prepared = toClientRequest(url, init)
     this.#preparing.add(prepared)
-    const request = await prepared.finally(() => this.#preparing.delete(prepared))
+    let request: ClientRequest
+    try {
+      request = await prepared
+    } finally {
+      // And sent before anybody else who waited for it goes on.
+      this.#preparing.delete(prepared)
+    }
     const id = this.#nextId
     const onAbort = (): void => {
       this.#send({ kind: 'abort', fetch: id })
@@ -147,7 +164,7 @@ export class Simulation implements AsyncDisposable {
     // Stubs that are about to answer are let finish, for in real time they would.
     for (let answered = -1; answered !== this.#answered; ) {
       answered = this.#answered
-      await Promise.all(this.#preparing)
+      await Promise.allSettled(this.#preparing)
       await this.#ask((id) => ({ kind: 'settle', id }))
       for (let turn = 0; turn === 0 || (turn < STUB_TURNS && this.#asked > this.#answered); turn++)
         await new Promise((resolve) => setImmediate(resolve))
