@@ -2,6 +2,7 @@
  * One io_uring (io_uring(7)): what arrives on sockets is in memory when it is told, what is written goes out together, and both take one
  * system call a turn. All of it is done inside that call (IORING_SETUP_DEFER_TASKRUN), so nothing here changes while JavaScript runs.
  */
+import { getSystemErrorName } from 'node:util'
 import { high, inOneBlock, low, ReceiveBuffers } from './ring-buffers.ts'
 import type { RingMemory } from './ring-memory.ts'
 import { throwLater } from './throw-later.ts'
@@ -25,7 +26,9 @@ const SEND_BYTES = 524288
 /** Then they are submitted: the other side has something to do meanwhile. */
 const MOST_SENDS = 64
 
-const [ENOMEM, ETIME, ECANCELED] = [12, 62, 125]
+const [EINTR, EAGAIN, ENOMEM, EBUSY, ETIME, ECANCELED] = [4, 11, 12, 16, 62, 125]
+/** What `io_uring_enter` may say of one call without another having to say it too. */
+const PASSING = new Set([EINTR, EAGAIN, EBUSY, ETIME])
 /** Sends that went wrong are looked at after so long, if nothing else happens. */
 const LOOK_MS = 10
 /** Of a kernel that has no memory for what is submitted. */
@@ -283,9 +286,15 @@ export class Ring {
     const memory = this.#memory
     memory.submissions[memory.submissionTailAt] = this.#tail
     const entered = memory.enter(this.#queued, least, flags, wait, waitBytes)
+    if (entered < 0) this.#failed(-entered)
     if (entered <= 0) return
     this.#queued -= entered
     this.#queuedSends = 0
+  }
+
+  /** A kernel that begins to refuse after it has agreed (a filter of system calls that came later) would be asked without end. */
+  #failed(errno: number): void {
+    if (!PASSING.has(errno)) throwLater(new Error(`io_uring_enter: ${getSystemErrorName(-errno)} (SLUICE_NO_RING=1 does without it)`))
   }
 
   /** Tells all that has completed. Returns whether the polled descriptor may be read, and whether there was anything else: two bits. */

@@ -378,6 +378,24 @@ test('a receive that ended with its last bytes is stopped by whoever gets them',
   assert.equal(told, [5, 'over', -125])
 })
 
+test('a kernel that begins to refuse ends the process, with a word on what to do; one that is busy does not', async () => {
+  const { memory } = toldKernel()
+  let says = 0
+  const over = new Ring({ ...memory, enter: (count, least) => says || (count === 0 && least > 0 ? -62 : count) }, 0, () => {})
+  const thrown: string[] = []
+  const take = (error: Error): unknown => thrown.push(error.message)
+  process.on('uncaughtException', take)
+  try {
+    for (says of [-4, -11, -16, -62, -1]) {
+      over.wait(0)
+      await immediate()
+    }
+  } finally {
+    process.off('uncaughtException', take)
+  }
+  assert.equal(thrown, ['io_uring_enter: EPERM (SLUICE_NO_RING=1 does without it)'])
+})
+
 wherePossible('nothing is left to do, or to wait for, when connections are gone', async () => {
   for (let i = 0; i < 5; i++) {
     const p = await pair()
