@@ -1,6 +1,8 @@
 /** What is asked of all caches of a proxy from outside, and what each worker tells. Checked here: it comes over sockets. Pure. */
 import { unknownKey } from '../config/nearest.ts'
+import { escapeRawBytes } from '../net/path.ts'
 import type { CacheCounts, ListedResponse, TierCounts } from './counts.ts'
+import { authority } from './key.ts'
 import type { Purge } from './purge.ts'
 
 export type CacheAsk =
@@ -130,11 +132,10 @@ function isName(value: unknown): value is string | null {
   return value === null || (typeof value === 'string' && value !== '' && value.length <= 64)
 }
 
-/** As keys have it: scheme and host in lower case, without the port that goes without saying; the rest as it is. */
+/** As keys have it: scheme and host in lower case, without the port that goes without saying; letters beyond ASCII as browsers send them; no fragment. */
 function canonical(url: string): string | null {
-  const [, scheme, authority, rest] = /^(https?):\/\/([^/?#\s]+)([^#\s]*)$/i.exec(url) ?? []
-  if (scheme === undefined || authority === undefined) return null
+  const [, scheme, host, rest] = /^(https?):\/\/([^/?#\s]+)([^#\s]*)(?:#.*)?$/i.exec(url) ?? []
+  if (scheme === undefined || host === undefined || rest === undefined) return null
   const lower = scheme.toLowerCase()
-  const host = authority.toLowerCase().replace(lower === 'https' ? /:443$/ : /:80$/, '')
-  return `${lower}://${host}${rest === '' ? '/' : rest}`
+  return `${lower}://${authority(lower, host)}${rest.startsWith('/') ? '' : '/'}${escapeRawBytes(Buffer.from(rest).toString('latin1'))}`
 }

@@ -29,7 +29,10 @@ import { variantOf } from './vary.ts'
 /** Frameworks take these for another URL, host or method than the one in the key: what comes of them is for who sent them. */
 const UNKEYED = new NameSet([
   ...['x-original-url', 'x-rewrite-url', 'x-original-host', 'x-host', 'x-http-host-override', 'x-http-method-override', 'x-http-method'],
-  ...['x-method-override', 'x-middleware-subrequest'],
+  ...['x-method-override', 'x-original-uri', 'x-envoy-original-path', 'x-scheme', 'x-url-scheme', 'front-end-https'],
+  // Next.js.
+  ...['x-middleware-subrequest', 'x-middleware-prefetch', 'x-matched-path', 'x-now-route-matches'],
+  ...['x-invoke-path', 'x-invoke-query', 'x-invoke-status', 'x-invoke-output', 'x-invoke-error'],
 ])
 /** RFC 9110 §13.1.1: whether it holds is for the origin to say. */
 const PRECONDITIONS = new NameSet(['if-match', 'if-unmodified-since'])
@@ -222,13 +225,13 @@ export class CachePoint {
     const { request } = side
     const { key, url, directives } = found
     const why = because === 'uri-miss' && found.hasParts ? 'partial' : because
-    if (directives?.onlyIfCached === true) return NOT_KEPT
+    if (directives?.onlyIfCached === true) return this.#refuse(side, found)
     if (request.method !== 'GET') return this.#pass(side, found, { why, outcome, detail: null })
-    if (hasCredentials(request)) return this.#pass(side, found, { why, outcome, detail: 'authorization' })
     if (request.hasAny(UNKEYED)) return this.#pass(side, found, { why, outcome, detail: 'unkeyed' })
     if (request.hasAny(PRECONDITIONS)) return this.#pass(side, found, { why: 'bypass', detail: 'precondition' })
     const conditions = readConditions(request)
     const range = rangeOf(conditions)
+    if (this.#asksAlone(found, conditions, request)) return this.#forwardAlone(side, found, { why, outcome, rounds })
     const coming = range === null || why === 'bypass' ? null : this.#comingFor(found.key, request, conditions!)
     if (coming !== null) return this.#join(side, coming, why)
     if (range !== null && !this.#mayAskForPart(conditions!, found.response))
@@ -247,7 +250,26 @@ export class CachePoint {
     side.cacheOutcome = outcome
     const vary = (record?.responses[0] ?? record?.parts?.[0])?.vary ?? null
     const launched = this.cache.launch({ key, url, vary, variant: variantOf(vary, request), range }, mayWait)
-    turn.lead(launched, { response: found.response, noStore: directives?.noStore === true, request })
+    turn.lead(launched, { response: found.response, ...wishesOf(directives), isAlone: false, request })
+    return null
+  }
+
+  /** What it may have is not known here: who it is, or whether it has already what is not for keeping, its endpoint knows. */
+  #asksAlone({ key, response }: Found, conditions: Conditions | null, request: RequestHead): boolean {
+    if (hasCredentials(request)) return true
+    return response === null && conditions !== null && conditions.range === null && this.cache.isMarked(key)
+  }
+
+  /** As it is, and nobody waits for it; its answer is kept if it is for all. */
+  #forwardAlone(side: CacheSide, found: Found, { why, outcome, rounds }: Forwarding): Answer {
+    const { request } = side
+    if (request.has('range')) return this.#pass(side, found, { why, outcome, detail: 'authorization' })
+    const { key, url, directives } = found
+    const turn = new Turn(this, side, { key, url, why, rounds, conditions: null, range: null, asked: copyRequest(request) })
+    side.caching = turn
+    side.cacheOutcome = outcome
+    const launched = this.cache.launch({ key, url, vary: null, variant: '', range: null }, false)
+    turn.lead(launched, { response: null, ...wishesOf(directives), isAlone: true, request })
     return null
   }
 
@@ -284,19 +306,28 @@ export class CachePoint {
     const turn = new Turn(this, side, { key, url, why: 'stale', rounds: 0, conditions: null, range, asked: copyRequest(request) })
     turn.isBeside = true
     const launched = this.cache.launch({ key, url, vary: response!.vary, variant: response!.variant, range }, true)
-    turn.lead(launched, { response, noStore: false, request })
+    turn.lead(launched, { response, ...wishesOf(null), isAlone: false, request })
     side.fetchBeside(request, turn)
   }
 
   /** Its answer is for it alone, and is not kept. */
   #pass(side: CacheSide, found: Found, how: { why: Forwarded; detail: string | null; outcome?: CacheOutcome }): Answer {
-    if (found.directives?.onlyIfCached === true) return NOT_KEPT
+    if (found.directives?.onlyIfCached === true) return this.#refuse(side, found)
     const { key, url } = found
     const turn = new Turn(this, side, { key, url, why: how.why, rounds: 0, conditions: null, range: null, asked: null })
     turn.detail = how.detail
     side.caching = turn
     side.cacheOutcome = how.outcome ?? 'bypass'
     return null
+  }
+
+  /** RFC 9111 §5.2.1.7. */
+  #refuse(side: CacheSide, { key, url }: Found): Answer {
+    const turn = new Turn(this, side, { key, url, why: null, rounds: 0, conditions: null, range: null, asked: null })
+    turn.detail = 'only-if-cached'
+    side.caching = turn
+    side.cacheOutcome = 'miss'
+    return NOT_KEPT
   }
 
   #passMethod(side: CacheSide): null {
@@ -312,8 +343,11 @@ export class CachePoint {
 /** RFC 9110 §9.2.1. */
 const SAFE = new Set(['OPTIONS', 'TRACE'])
 
-/** RFC 9111 §5.2.1.7. */
 const NOT_KEPT: Verdict = { kind: 'fail', error: new ProxyError('not_cached') }
+
+function wishesOf(directives: RequestDirectives | null): { readonly noStore: boolean; readonly staleIfError: number } {
+  return { noStore: directives?.noStore === true, staleIfError: directives?.staleIfError ?? -1 }
+}
 
 /** What the client says of its freshness; whether it is stale is another question (RFC 9111 §5.2.1). */
 function mayUse(response: StoredResponse, directives: RequestDirectives, ttl: number, now: number): boolean {

@@ -9,7 +9,8 @@ export function hitStatus(name: string, ttl: number, detail: string | null = nul
 }
 
 export interface ForwardedStatus {
-  readonly why: Forwarded
+  /** Null: it did not go on. */
+  readonly why: Forwarded | null
   /** Of the endpoint's answer, where the client gets another one. */
   readonly status?: number
   readonly stored: boolean
@@ -20,7 +21,7 @@ export interface ForwardedStatus {
 }
 
 export function forwardedStatus(name: string, { why, status, stored, collapsed = false, detail = null }: ForwardedStatus): string {
-  let text = `${name}; fwd=${why}`
+  let text = why === null ? name : `${name}; fwd=${why}`
   if (status !== undefined) text += `; fwd-status=${status}`
   if (stored) text += '; stored'
   if (collapsed) text += '; collapsed'

@@ -34,11 +34,11 @@ export function readConditions(request: RequestHead): Conditions | null {
 }
 
 /** Whether the client has this answer already: it gets 304 (RFC 9110 §13.2.2; RFC 9111 §4.3.2). */
-export function isUnchanged({ noneMatch, modifiedSince }: Conditions, { etag, lastModified }: Validators, now: number): boolean {
+export function isUnchanged({ noneMatch, modifiedSince }: Conditions, { etag, lastModified, date }: Validators, now: number): boolean {
   if (noneMatch !== null) return etag === null ? noneMatch.trim() === '*' : namesTag(noneMatch, etag)
-  if (modifiedSince === null || Number.isNaN(lastModified)) return false
+  if (modifiedSince === null) return false
   const time = parseHttpDate(modifiedSince, now)
-  return !Number.isNaN(time) && lastModified <= time
+  return !Number.isNaN(time) && (Number.isNaN(lastModified) ? date : lastModified) <= time
 }
 
 const TAG = /\s*(W\/)?("[\x21\x23-\x7e\x80-\xff]*")\s*(?:,|$)/y

@@ -22,7 +22,7 @@ let lastScheme = ''
 let lastAuthority = ''
 
 /** In lower case, without the port that goes without saying: connections ask for the same host again and again. */
-function authority(scheme: string, host: string): string {
+export function authority(scheme: string, host: string): string {
   if (host === lastHost && scheme === lastScheme) return lastAuthority
   const lower = host.toLowerCase()
   const port = scheme === 'https' ? ':443' : ':80'

@@ -40,7 +40,8 @@ export function refusalOf(asked: AskedFor, head: ResponseHead, freshness: Freshn
   if (asked.method !== 'GET') return 'method'
   if (asked.noStore) return 'request-no-store'
   const { status } = head
-  if (status < 200 || (status === 206 && !asked.inPart) || status === 304) return 'status'
+  // 416 is about one range, whatever it was that asked for it.
+  if (status < 200 || (status === 206 && !asked.inPart) || status === 304 || status === 416) return 'status'
   const understood = UNDERSTOOD.has(status)
   if (directives.mustUnderstand && !understood) return 'status'
   // RFC 9111 §5.2.2.3: whoever knows the status and the directive ignores the no-store beside it.

@@ -2,9 +2,9 @@
 import type { ResponseHead } from '../net/http1/head.ts'
 import { loosenResponse } from '../net/http1/loosen.ts'
 
-/** Written anew for each answer. */
-const NOT_KEPT = ['content-length', 'age']
-const NOT_KEPT_LENGTHS = (1 << 14) | (1 << 3)
+/** Written anew for each answer; and what tells of trailers, which are not kept. */
+const NOT_KEPT = ['content-length', 'age', 'trailer']
+const NOT_KEPT_LENGTHS = (1 << 14) | (1 << 3) | (1 << 7)
 /** A 304 is about the body that is kept, not about another one. */
 const NOT_UPDATED = new Set([...NOT_KEPT, 'content-encoding', 'content-range', 'content-type', 'set-cookie'])
 /** What a 304 to a client tells (RFC 9110 §15.4.5). */
@@ -12,13 +12,15 @@ const TOLD = new Set(['cache-control', 'cdn-cache-control', 'content-location', 
 
 /** `now`: the Date where the endpoint said nothing (RFC 9110 §6.6.1), in milliseconds. */
 export function linesToKeep(head: ResponseHead, now: number): string {
-  const lines = withoutNamed(head.lines(), isNotKept, NOT_KEPT_LENGTHS)
+  let lines = withoutNamed(head.lines(), isNotKept, NOT_KEPT_LENGTHS)
+  // Of what is no part it says nothing (RFC 9110 §14.4), and a later part of it has one of its own.
+  if (head.status !== 206 && head.has('content-range')) lines = linesOfWhole(lines)
   return head.hasDate ? lines : `${lines}Date: ${new Date(now).toUTCString()}\r\n`
 }
 
 /** By comparison: a set would look the name up among all texts that there are first. */
 function isNotKept(name: string): boolean {
-  return name === 'content-length' || name === 'age'
+  return name === 'content-length' || name === 'age' || name === 'trailer'
 }
 
 /** Of the same body in that coding; null: in none, as others may get one. The head has all but that. */

@@ -13,12 +13,13 @@ import { type Forwarded, forwardedStatus } from './cache-status.ts'
 import { type Conditions, type ContentRange, readConditions, readContentRange, strongValidator, type Validators } from './conditions.ts'
 import { hasCredentials } from './credentials.ts'
 import type { Flight, Waiter } from './flight.ts'
-import { type Freshness, readFreshness } from './freshness.ts'
+import { allowsStale, type Freshness, readFreshness } from './freshness.ts'
 import { parseHttpDate } from './http-dates.ts'
 import { hasEnough, isOfSame } from './joined-parts.ts'
-import { keyedQuery, markOf } from './key.ts'
+import { markOf } from './key.ts'
 import { selectVariant } from './memory-store.ts'
 import { MOST_PIECES } from './pieces.ts'
+import { pointedUrls } from './pointed-urls.ts'
 import { tagsOf } from './purge.ts'
 import { type Refusal, refusalOf } from './storable.ts'
 import { linesToKeep, updatedLines } from './stored-lines.ts'
@@ -28,7 +29,8 @@ import { readVary, variantOf } from './vary.ts'
 export interface TurnParts {
   readonly key: string
   readonly url: string
-  readonly why: Forwarded
+  /** Null: it does not go on. */
+  readonly why: Forwarded | null
   /** How often it has waited before. */
   readonly rounds: number
   /** What the client asks of an answer; the endpoint is not told, for all of it is wanted. */
@@ -43,6 +45,10 @@ interface Leading {
   /** What is kept, and asked about; null: nothing. */
   readonly response: StoredResponse | null
   readonly noStore: boolean
+  /** Seconds that the client takes a stale one for, in the place of an error (RFC 5861 §4); -1: it does not say. */
+  readonly staleIfError: number
+  /** It shows credentials, or nothing is known that could be asked about: what the client asks under goes on, and is answered by the endpoint. */
+  readonly isAlone: boolean
   /** What is sent. */
   readonly request: RequestHead
 }
@@ -70,6 +76,7 @@ export class Turn implements Caching, Waiter {
   #flight: Flight | null = null
   #checked: StoredResponse | null = null
   #noStore = false
+  #staleIfError = -1
   #askedAt = 0
 
   constructor(point: CachePoint, side: CacheSide, parts: TurnParts) {
@@ -110,11 +117,13 @@ export class Turn implements Caching, Waiter {
   // ── fetching ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** All of the answer is wanted, unless what is kept is still good. */
-  lead(flight: Flight, { response, noStore, request }: Leading): void {
+  lead(flight: Flight, { response, noStore, staleIfError, isAlone, request }: Leading): void {
     this.#flight = flight
     this.#noStore = noStore
+    this.#staleIfError = staleIfError
     this.#askedAt = this.#point.clock()
     this.#point.cache.asks(this.#askedAt)
+    if (isAlone) return
     for (const name of this.#parts.range === null ? NOT_ASKED : NOT_ASKED_OF_PART) request.delete(name)
     if (response === null) return
     this.#checked = response
@@ -156,8 +165,7 @@ export class Turn implements Caching, Waiter {
     const freshness = readFreshness(head, this.#askedAt, now, this.#point.rules)
     const vary = readVary(head.get('vary'))
     const part = head.status === 206 ? readContentRange(head.get('content-range')) : null
-    const refusal =
-      (part === null ? null : this.#refusalOfPart(head, freshness, part)) ?? this.#refusal(side, head, freshness, vary === '*')
+    const refusal = (part === null ? null : this.#refusalOfPart(head, freshness, part)) ?? this.#refusal(side, head, freshness, vary)
     if (refusal !== null || vary === '*') return this.#refuse(side, head, flight, refusal)
     const asked = this.#parts.asked!
     const response = this.#makeResponse(head, { freshness, vary, part, lines: linesToKeep(head, now) })
@@ -179,15 +187,20 @@ export class Turn implements Caching, Waiter {
   }
 
   /** Null: it may be kept, and there is room. */
-  #refusal(side: CacheSide, head: ResponseHead, freshness: Freshness, variesByAll: boolean): string | null {
-    const { asked } = this.#parts
+  #refusal(side: CacheSide, head: ResponseHead, freshness: Freshness, vary: readonly string[] | '*' | null): string | null {
+    const { asked, range } = this.#parts
+    const hasAuthorization = hasCredentials(asked!)
     const refusal = refusalOf(
-      { method: asked!.method, noStore: this.#noStore, hasAuthorization: hasCredentials(asked!), inPart: this.#mayBePart(head) },
+      { method: asked!.method, noStore: this.#noStore, hasAuthorization, inPart: this.#mayBePart(head) },
       head,
       freshness,
     )
     if (refusal !== null) return refusal
-    if (variesByAll) return 'vary'
+    // What is said of a range is not said of all.
+    if (range !== null && head.status !== 200 && head.status !== 206) return 'range'
+    if (vary === '*') return 'vary'
+    // Credentials are no name of anything.
+    if (hasAuthorization && vary?.includes('authorization') === true) return 'authorization'
     if (side.hasBodyHooks) return 'hooks'
     const { cache } = this.#point
     const length = head.status === 204 ? 0 : head.contentLength
@@ -261,28 +274,28 @@ export class Turn implements Caching, Waiter {
     const now = this.#point.clock()
     const tag = head.get('etag')
     side.cacheOutcome = 'revalidated'
-    const status = this.#forwarded(side, { status: 304, stored: true })
-    let renewed = checked
-    let staysForOthers = true
-    // One that speaks of another version is no word about this one.
-    if (tag === null || checked.etag === null || opaque(tag) === opaque(checked.etag)) {
-      renewed = this.#renewed(checked, head, now)
-      const vary = readVary(head.get('vary'))
-      staysForOthers = mayStay(renewed.freshness) && (vary === null || String(vary) === String(checked.vary))
-      const { cache } = this.#point
-      if (flight.isPurged || !staysForOthers) cache.drop(checked)
-      else if (!cache.hasNewer(checked)) cache.keep(renewed)
-    }
+    // One that speaks of another version is no word about this one, but that there is another: the next request gets that.
+    const isSame = tag === null || checked.etag === null || opaque(tag) === opaque(checked.etag)
+    const renewed = isSame ? this.#renewed(checked, head, now) : checked
+    const vary = readVary(head.get('vary'))
+    const staysForOthers = isSame && mayStay(renewed.freshness) && (vary === null || String(vary) === String(checked.vary))
+    const { cache } = this.#point
+    const stored = staysForOthers && !flight.isPurged
+    const status = this.#forwarded(side, { status: 304, stored })
+    if (!stored) cache.drop(checked)
+    else if (!cache.hasNewer(checked)) cache.keep(renewed)
     this.#close()
     if (staysForOthers) flight.confirm(renewed, (request) => this.#isFor(request, renewed))
-    else flight.refuse(true)
+    else flight.refuse(isSame)
     // What this client asks was held against what was kept, and of parts no more than that has to be there.
     return this.#give(side, renewed, status, checked.pieces === null ? null : checked)
   }
 
   #renewed(checked: StoredResponse, head: ResponseHead, now: number): StoredResponse {
     const lines = updatedLines(checked.lines, head, new Date(now).toUTCString())
-    const renewedHead = makeHead(checked.status, lines, checked.length)
+    // A cache on the way may have had that 304 for a while.
+    const age = head.has('age') ? `Age: ${head.get('age')}\r\n` : ''
+    const renewedHead = makeHead(checked.status, lines + age, checked.length)
     const freshness = readFreshness(renewedHead, this.#askedAt, now, this.#point.rules)
     const { key, url, vary, variant, status, etag, body, length, pieces } = checked
     const tags = tagsOf(renewedHead)
@@ -296,7 +309,9 @@ export class Turn implements Caching, Waiter {
   }
 
   #mayStandIn(checked: StoredResponse): boolean {
-    return -checked.ttl(this.#point.clock()) < checked.freshness.staleIfError
+    const { freshness } = checked
+    const most = Math.max(freshness.staleIfError, allowsStale(freshness) ? this.#staleIfError : 0)
+    return -checked.ttl(this.#point.clock()) < most
   }
 
   /** Of no client: what is kept stays as it is. */
@@ -329,7 +344,8 @@ export class Turn implements Caching, Waiter {
     this.#tell(side, head)
     // There is a newer one, which is not kept; an error says nothing of it (RFC 9111 §4.3.3).
     if (this.#checked !== null && head.status < 500) cache.drop(this.#checked)
-    if (!this.#noStore) cache.mark(markOf(flight.key, flight.range), flight.url)
+    // What is not for keeping when it is asked for with credentials may be without.
+    if (!this.#noStore && !hasCredentials(this.#parts.asked!)) cache.mark(markOf(flight.key, flight.range), flight.url)
     this.#close()
     flight.refuse(!this.#noStore)
     return null
@@ -342,12 +358,7 @@ export class Turn implements Caching, Waiter {
     const { cache, rules } = this.#point
     const { url } = this.#parts
     cache.invalidate(url)
-    for (const name of ['location', 'content-location']) {
-      const other = URL.parse(head.get(name) ?? '', url)
-      // Of another origin it may say what it likes.
-      if (other !== null && url.startsWith(`${other.origin}/`))
-        cache.invalidate(other.origin + other.pathname + keyedQuery(other.search, rules.query))
-    }
+    for (const other of pointedUrls(head, url, rules.query)) if (other !== url) cache.invalidate(other)
     return null
   }
 

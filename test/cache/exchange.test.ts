@@ -64,8 +64,8 @@ test('a 304 that speaks of another version renews nothing (RFC 9111 §4.3.4)', a
   )
   await cached.get()
   cached.pass(61)
-  await cached.get()
   assert.match((await cached.get()).headers[status]!, 'fwd=stale')
+  assert.is((await cached.get()).headers[status], 'sluice; fwd=uri-miss; stored')
 })
 
 test('another version takes the place of what was stale', async () => {

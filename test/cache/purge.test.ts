@@ -89,6 +89,17 @@ test('what is on its way is not kept, but those who wait for it get it', async (
   assert.is((await cached.get('/a')).text, 'new')
 })
 
+test('a URL is purged as it is copied out of a browser', () => {
+  const url = (text: string) => {
+    const ask = parsePurge({ url: text })
+    return typeof ask !== 'string' && ask.purge.kind === 'url' ? ask.purge.url : ask
+  }
+  assert.is(url('HTTPS://Example.com:443/News?a=B#top'), 'https://example.com/News?a=B')
+  assert.is(url('http://example.com:80?a#b'), 'http://example.com/?a')
+  assert.is(url('https://example.com/über?q=ß'), 'https://example.com/%C3%BCber?q=%C3%9F')
+  assert.match(String(parsePurge({ url: 'example.com/a' })), 'a whole URL')
+})
+
 test('what comes over a socket is read strictly', () => {
   for (const wrong of [
     undefined,
