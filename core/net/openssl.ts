@@ -31,6 +31,7 @@ interface Calls {
   SSL_CTX_ctrl(context: bigint, what: number, number: bigint, pointer: bigint): bigint
   SSL_CTX_callback_ctrl(context: bigint, what: number, callback: bigint): bigint
   SSL_CTX_set_options(context: bigint, options: bigint): bigint
+  SSL_CTX_set_default_read_buffer_len(context: bigint, length: bigint): void
   SSL_CTX_set_cipher_list(context: bigint, names: string): number
   SSL_CTX_set_ciphersuites(context: bigint, names: string): number
   SSL_CTX_set_session_id_context(context: bigint, bytes: Uint8Array, length: number): number
@@ -162,6 +163,7 @@ const signatures = {
   SSL_CTX_ctrl: gives(L, P, I, L, P),
   SSL_CTX_callback_ctrl: gives(L, P, I, P),
   SSL_CTX_set_options: gives(UL, P, UL),
+  SSL_CTX_set_default_read_buffer_len: gives('void', P, UL),
   SSL_CTX_set_cipher_list: takes(P, S),
   SSL_CTX_set_ciphersuites: takes(P, S),
   SSL_CTX_set_session_id_context: takes(P, B, U),
