@@ -27,7 +27,8 @@ export interface CacheOptions {
   maxObject?: Size | undefined
   /**
    * Answers to ranges are kept, too (206 with one range, a strong `ETag` or `Last-Modified`), and those of the same version are joined (RFC 9111 §3.4): a later
-   * range within what is kept is a hit. All of one URL together up to `maxObject`, in the memory; once all of the body is there it is kept as others are.
+   * range within what is kept is a hit. All of one URL together up to `maxObject`, in the memory of a worker alone: neither `shared`, `disk` nor `store` has parts, and they
+   * go with the worker. Once all of the body is there it is kept as others are.
    * Default false: a range of what is not kept goes to the endpoint as it is, and its answer is not kept.
    */
   partial?: boolean | undefined
@@ -61,7 +62,10 @@ export interface CacheOptions {
 }
 
 export interface CacheDisk {
-  /** A folder, from the config's on; it is made, and in it one of the cache's name. It belongs to one proxy at a time. */
+  /**
+   * A folder, from the config's on; it is made, and in it one of the cache's name. It belongs to one proxy at a time, whose workers share it: another one, in another
+   * container too, keeps nothing there and says so, until the first has ended.
+   */
   path: string
   /** What all of it may take there, one answer a quarter at the most. What is asked for least goes first. Default `1gb`. */
   size?: Size | undefined

@@ -1,15 +1,17 @@
 /**
  * The folder of a cache on disk: `NAME/1/index.db`, bodies in `NAME/1/objects/`, and those that are still being written in `NAME/1/new/`, under
- * the id of the process that writes them. When the index turns out to be damaged, all begin anew in `NAME/2`.
+ * the ids of the proxy and the process that write them. When the index turns out to be damaged, all begin anew in `NAME/2`.
  */
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { mkdir, readdir, rename, rm, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { ownerHere } from './folder-lock.ts'
 
 export class DiskFolder {
   readonly #base: string
   readonly #number: number
+  readonly #owner = ownerHere()
 
   private constructor(base: string, number: number) {
     this.#base = base
@@ -17,8 +19,7 @@ export class DiskFolder {
   }
 
   /** The newest there is, or the first. Throws what the system says. */
-  static open(path: string, cache: string): DiskFolder {
-    const base = join(path, cache)
+  static open(base: string): DiskFolder {
     mkdirSync(base, { recursive: true, mode: 0o700 })
     const numbers = readdirSync(base).filter((name) => /^\d{1,9}$/.test(name))
     return new DiskFolder(base, Math.max(1, ...numbers.map(Number))).#make()
@@ -42,7 +43,7 @@ export class DiskFolder {
   }
 
   newFileOf(name: string): string {
-    return join(this.path, 'new', `${process.pid}-${name}`)
+    return join(this.path, 'new', `${this.#owner}-${process.pid}-${name}`)
   }
 
   /** It is whole: from now on `fileOf` is where it is. */
@@ -58,13 +59,10 @@ export class DiskFolder {
     }
   }
 
-  /** Deletes what processes that are gone were writing, and the folders before this one. */
+  /** Deletes what processes that are gone were writing, and the folders before this one. No other proxy uses it. */
   async sweep(): Promise<void> {
     for (const name of await readdir(join(this.path, 'new'))) {
-      const pid = Number.parseInt(name, 10)
-      // Of another process that had this one's number before?
-      const isOurs = pid === process.pid && madeAt(name) > Date.now() - process.uptime() * 1000
-      if (isOurs || (pid !== process.pid && isAlive(pid))) continue
+      if (name.startsWith(`${this.#owner}-`) && isBeingWritten(name.slice(this.#owner.length + 1))) continue
       await unlink(join(this.path, 'new', name)).catch(() => {})
     }
     for (const name of await readdir(this.#base))
@@ -75,6 +73,12 @@ export class DiskFolder {
     mkdirSync(join(this.path, 'new'), { recursive: true, mode: 0o700 })
     return this
   }
+}
+
+/** By this process, and not by one that had its number before, or by another worker. */
+function isBeingWritten(name: string): boolean {
+  const pid = Number.parseInt(name, 10)
+  return pid === process.pid ? madeAt(name) > Date.now() - process.uptime() * 1000 : pid > 0 && isAlive(pid)
 }
 
 /** A name of a body: unlike any other, and it says when it was made. */

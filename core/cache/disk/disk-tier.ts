@@ -12,7 +12,7 @@ import type { FolderTier, Heard } from '../store/heard.ts'
 import { StoredResponse } from '../stored-response.ts'
 import { LATER, type TierHome, type Wanted } from '../tier.ts'
 import { BodyWriter, type BodyWriterOptions } from './body-writer.ts'
-import { DiskFolder } from './disk-folder.ts'
+import type { DiskFolder } from './disk-folder.ts'
 import {
   type DiskIndex,
   isBusy,
@@ -28,6 +28,7 @@ import {
 import { DiskReader } from './disk-reader.ts'
 import { checksumOf, hashOf, headRow, listedOf, rowFor, rowOf, varyText } from './disk-rows.ts'
 import { DiskWrites } from './disk-writes.ts'
+import type { FolderLock } from './folder-lock.ts'
 import type { LargeFile } from './large-file.ts'
 import { LargeObjects } from './large-objects.ts'
 import { DamagedFile, fileBytes, isOneBlock } from './object-file.ts'
@@ -45,6 +46,8 @@ export interface DiskLimits {
   readonly largeBytes: number
 }
 
+/** So long nothing is told again. */
+const TOLD_MS = 600_000
 /** Of single URLs, under way. */
 const MOST_INVALIDATIONS = 4096
 
@@ -56,6 +59,7 @@ export class DiskTier implements FolderTier {
   readonly #largeBytes: number
   readonly #folder: DiskFolder
   readonly #index: DiskIndex
+  readonly #lock: FolderLock | null
   readonly #writes: DiskWrites
   /** Bodies that lie in a file; a renewed answer has the same one. */
   readonly #files = new WeakMap<BodySource, string>()
@@ -68,19 +72,21 @@ export class DiskTier implements FolderTier {
   #found = 0
   #failed = 0
   /** What has been told; the same is told once more after it went well. */
-  readonly #told = new Set<string>()
+  readonly #told = new Map<string, number>()
   #invalidations = 0
   #isBroken = false
   #isClosed = false
 
   /** Throws an Error that says why the folder cannot be used. */
-  constructor(name: string, { kind, path, bytes, timeoutMs, largeBytes }: DiskLimits, home: TierHome) {
+  constructor(name: string, limits: DiskLimits, home: TierHome) {
+    const { kind, bytes, timeoutMs, largeBytes } = limits
     this.#kind = kind
     this.#home = home
     this.#bytes = bytes
     this.#largeBytes = largeBytes
     this.timeoutMs = timeoutMs
-    const { folder, index } = openFolder(DiskFolder.open(path, name), home)
+    const { folder, index, lock } = openFolder(limits, name, home)
+    this.#lock = lock
     this.#folder = folder
     this.#index = index
     this.#writes = this.#openWrites()
@@ -107,7 +113,8 @@ export class DiskTier implements FolderTier {
     const index = this.#index
     return new DiskWrites({
       index,
-      delete: (file) => this.#delete(file),
+      // What is not there is deleted.
+      delete: (file) => unlink(this.#folder.fileOf(file)).catch(() => {}),
       excess: () => {
         const most = Math.min(this.#bytes, this.#fits)
         return this.#isBroken || this.#totals().bytes <= most ? null : (changed) => changed.evict(most)
@@ -242,7 +249,6 @@ export class DiskTier implements FolderTier {
   #written(response: StoredResponse, file: string): void {
     this.#files.set(response.body, file)
     if (response.body.coded !== null) for (const coding of response.body.coded.keys()) this.keepCoded(response, coding)
-    this.#told.clear()
     this.#fits = Number.POSITIVE_INFINITY
   }
 
@@ -251,11 +257,6 @@ export class DiskTier implements FolderTier {
     // There is less room than was said: what is there makes room for what comes.
     if (isNoSpace) this.#fits = this.#totals().bytes * 0.95
     this.#fail(isNoSpace ? 'is full' : 'cannot be written', error)
-  }
-
-  async #delete(file: string): Promise<void> {
-    // What is not there is deleted.
-    await unlink(this.#folder.fileOf(file)).catch(() => {})
   }
 
   // ── put out ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -370,6 +371,7 @@ export class DiskTier implements FolderTier {
     await this.settled()
     this.#isBroken = true
     this.#index.close()
+    this.#lock?.release()
   }
 
   // ── gone wrong ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -389,8 +391,9 @@ export class DiskTier implements FolderTier {
 
   #fail(what: string, error: unknown): void {
     this.#failed++
-    if (this.#told.has(what)) return
-    this.#told.add(what)
+    const now = this.#home.clock()
+    if (now < (this.#told.get(what) ?? Number.NEGATIVE_INFINITY)) return
+    this.#told.set(what, now + TOLD_MS)
     this.#home.warn(`the folder of a cache ${what}, so less is kept: ${this.#folder.path}: ${words(error)}`)
   }
 }

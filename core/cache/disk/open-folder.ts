@@ -1,9 +1,33 @@
-/** A disk's folder with its index: where that is damaged, another one is begun beside it. */
+/** A disk's folder with its index, for this proxy alone: where the index is damaged, another one is begun beside it. */
+import { join } from 'node:path'
 import type { TierHome } from '../tier.ts'
-import type { DiskFolder } from './disk-folder.ts'
+import { DiskFolder } from './disk-folder.ts'
 import { DiskIndex } from './disk-index.ts'
+import { FolderLock } from './folder-lock.ts'
 
-export function openFolder(folder: DiskFolder, home: TierHome): { readonly folder: DiskFolder; readonly index: DiskIndex } {
+export interface OpenedFolder {
+  readonly folder: DiskFolder
+  readonly index: DiskIndex
+  /** Null: its path is this proxy's anyway. */
+  readonly lock: FolderLock | null
+}
+
+export function openFolder(
+  { kind, path }: { readonly kind: 'disk' | 'shared'; readonly path: string },
+  name: string,
+  home: TierHome,
+): OpenedFolder {
+  const base = join(path, name)
+  const lock = kind === 'disk' ? FolderLock.take(base) : null
+  try {
+    return { ...openIndex(DiskFolder.open(base), home), lock }
+  } catch (error) {
+    lock?.release()
+    throw error
+  }
+}
+
+function openIndex(folder: DiskFolder, home: TierHome): Omit<OpenedFolder, 'lock'> {
   try {
     return { folder, index: new DiskIndex(folder.index) }
   } catch (error) {

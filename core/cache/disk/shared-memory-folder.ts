@@ -2,11 +2,12 @@
  * The folder in which workers of one proxy keep answers in memory together: on Linux `/dev/shm/sluice-UID/PID-NAMESPACE`, by the supervisor's process id
  * and the namespace that this number is of, for containers may share that memory. What a living proxy uses is never removed.
  */
-import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { MEMORY } from '../../net/memory-folder.ts'
 import { isAlive } from './disk-folder.ts'
 import { isOpenElsewhere } from './disk-index.ts'
+import { namespaceOf } from './folder-lock.ts'
 
 /** Its index may be about to be made. */
 const YOUNG_MS = 60_000
@@ -46,15 +47,6 @@ export function sweepShared(memory = MEMORY, namespace = namespaceOf()): void {
 export function removeShared(supervisor: number, memory = MEMORY): void {
   const path = sharedPath(supervisor, memory)
   if (isOurs(dirname(path))) rmSync(path, { recursive: true, force: true })
-}
-
-/** In which process ids are told apart; `0` where there are no such. */
-function namespaceOf(): string {
-  try {
-    return /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0'
-  } catch {
-    return '0'
-  }
 }
 
 function isOurs(home: string): boolean {
