@@ -204,9 +204,8 @@ export interface Observer {
   upstreamChanged(change: UpstreamChange): void
   /** One crossing into a plugin: how many calls went, and how long it took. 0 ms: a call that was answered without one. */
   pluginCalled(plugin: string, calls: number, tookMs: number): void
-  /** A call of a plugin that failed: threw, timed out, ran out of memory, was parked. */
-  pluginFailed(plugin: string, why: 'threw' | 'timeout' | 'memory' | 'crashed' | 'parked', detail: string): void
-  /** console.* inside a plugin. */
-  /** `at`: where in its source; null if that is not known. */
+  /** A call of a plugin that failed: threw, timed out, ran out of memory, was parked. `detail`: null where there are too many to tell of each. */
+  pluginFailed(plugin: string, why: 'threw' | 'timeout' | 'memory' | 'crashed' | 'parked', detail: string | null): void
+  /** console.* inside a plugin, and what there is to say about it. `at`: where in its source; null if that is not known. */
   pluginLogged(plugin: string, level: 'debug' | 'info' | 'warn' | 'error', text: string, at: SourcePlace | null): void
 }

@@ -139,7 +139,10 @@ export interface ConnectionHooks {
    * In `defineConfig({ use })` it gets those of listeners of every kind, but for a plugin with a `match`, which gets those of requests alone.
    */
   onLog?(entries: readonly LogEntry[]): Answer<readonly (LogEntry | null)[]>
-  /** What it returns, as JSON, the next version of this plugin gets from `host.restore()`. */
+  /**
+   * What it returns, as JSON of up to 8 MiB, the next version of this plugin gets from `host.restore()`. It has half a second, two if it awaits; if
+   * it fails, that is logged, and the next version begins without.
+   */
   onReload?(): unknown
 }
 
@@ -258,7 +261,10 @@ export interface Host {
 /** The second argument of a plugin in the config. */
 export interface UseOptions {
   readonly grant?: readonly Permission[] | undefined
-  /** For one turn of a hook: until it returns or awaits. Default `5ms`. */
+  /**
+   * For one turn of a hook: until it returns or awaits. Default `5ms`. An async hook gets up to ten times as much by the clock on the wall, 100 ms more
+   * at the most: a turn that awaits cannot be tried again when the machine was busy.
+   */
   readonly timeout?: Duration | undefined
   /** For the whole of an async hook. Default `1s`. */
   readonly deadline?: Duration | undefined

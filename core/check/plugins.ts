@@ -119,7 +119,7 @@ function neverAsked(hooks: readonly string[], of: ConnectionUses | null): string
     (hook === 'onLog' && of?.isHttp !== true) ||
     (CONNECTION_HOOKS.includes(hook) === (of !== null) && !(of?.isHttp === true && hook === 'onData'))
   if (own.length === 0 || own.some(isAsked)) return null
-  if (of === null) return `${own.join(', ')} are asked by TCP listeners alone`
+  if (of === null) return `TCP listeners alone ask ${own.join(', ')}: the plugin belongs into the use of a tcp({ … })`
   if (own.includes('onData'))
     return 'onData is not asked where the route goes to HTTP: its bodies and messages have hooks of their own, in the use of http({ … })'
   return `a TCP listener asks ${CONNECTION_HOOKS.join(', ')} and onLog alone, and it has ${own.join(', ')}`

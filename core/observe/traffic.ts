@@ -248,10 +248,10 @@ export class Traffic implements Observer {
     values[slots.seconds]! += tookMs / 1000
   }
 
-  pluginFailed(plugin: string, why: PluginFailure, detail: string): void {
+  pluginFailed(plugin: string, why: PluginFailure, detail: string | null): void {
     const { failures } = this.#series.plugin(plugin)
     this.#counters.values[failures[why]]! += 1
-    this.#options.onPluginLine({ plugin, level: 'error', text: `${failureText[why]}: ${detail}` })
+    if (detail !== null) this.#options.onPluginLine({ plugin, level: 'error', text: `${failureText[why]}: ${detail}` })
   }
 
   pluginLogged(plugin: string, level: PluginLine['level'], text: string, at: SourcePlace | null): void {

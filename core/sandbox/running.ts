@@ -13,9 +13,10 @@ import { Keeping } from './keeping.ts'
 import type { PluginState } from './roster.ts'
 import type { PluginSource } from './source.ts'
 import { StackMap } from './stack.ts'
+import { Told } from './told.ts'
 import type { LoadedUse } from './use.ts'
-import { misplaced } from './verdicts.ts'
-import { type FailureWhy, FIRST_PART_KIND, LEVELS } from './wire.ts'
+import { hookOf, misplaced } from './verdicts.ts'
+import { type FailureWhy, FIRST_PART_KIND } from './wire.ts'
 
 const MOST_WAITING = 8192
 /** So many failures, other than a hook that throws, within so long, and the plugin is moved or parked. */
@@ -23,7 +24,6 @@ const STRIKES = 3
 const STRIKE_WINDOW_MS = 10_000
 const FIRST_PARK_MS = 1000
 const LONGEST_PARK_MS = 60_000
-const LINES_A_SECOND = 100
 /** For what a plugin does with the answers to its wishes; then the event loop gets its chance. */
 const TURN_MS = 5
 
@@ -39,19 +39,21 @@ export interface RunningParts {
   watchDeadlines(): void
 }
 
-interface PendingCall {
+interface AskedCall {
   readonly call: HookCall
   readonly use: LoadedUse
   readonly kind: number
+}
+interface PendingCall extends AskedCall {
   readonly deadline: number
 }
 
 export class RunningPlugin implements EngineSink {
   readonly source: PluginSource
-  name: string
   engine: Engine
   readonly uses = new Map<number, { readonly use: LoadedUse; readonly start: EngineUse }>()
   readonly stacks: StackMap
+  readonly #told: Told
   readonly #parts: RunningParts
   readonly #reader = new AnswerReader()
   #calls: HookCall[] = []
@@ -70,9 +72,6 @@ export class RunningPlugin implements EngineSink {
   #restarts = 0
   /** Batches that are not answered in full. */
   readonly #inFlight = new Set<Batch>()
-  #lines = 0
-  #linesSince = 0
-  #linesDropped = 0
   #closed = false
   /** What the isolate keeps of bodies goes with it. */
   readonly #keeping = new Keeping()
@@ -86,10 +85,17 @@ export class RunningPlugin implements EngineSink {
 
   constructor(parts: RunningParts, kind: 'worker' | 'process') {
     this.source = parts.source
-    this.name = parts.name
     this.stacks = new StackMap(parts.source)
+    this.#told = new Told(parts.name, parts.observer, this.stacks)
     this.#parts = parts
     this.engine = parts.createEngine(kind, this)
+  }
+
+  get name(): string {
+    return this.#told.name
+  }
+  set name(name: string) {
+    this.#told.name = name
   }
 
   /** False while it is parked or moves, and when it is closed. */
@@ -158,6 +164,20 @@ export class RunningPlugin implements EngineSink {
     if (this.isReady) void this.#start(kind)
   }
 
+  /** What a use hands on to the version after it, as JSON; `''`: nothing. What goes wrong is told, and costs that version its state alone. */
+  async handOver(index: number): Promise<string> {
+    try {
+      const text = await this.engine.reload(index)
+      // A guest that was taken over may say anything; its successor is not to be hurt.
+      if (text !== '') JSON.parse(text)
+      return text
+    } catch (error) {
+      const text = this.stacks.readable(error instanceof Error ? error.message : String(error))
+      this.#told.news('warn', `hands nothing over to its next version: onReload: ${text}`)
+      return ''
+    }
+  }
+
   get hasPending(): boolean {
     return this.#pending.size > 0
   }
@@ -218,7 +238,7 @@ export class RunningPlugin implements EngineSink {
   #mayAsk(batch: Batch, call: HookCall, use: LoadedUse, kind: number): boolean {
     const lost = this.#keeping.problemOf(call, use, kind)
     const problem = lost ?? batch.problemOf(call)
-    if (problem !== null) this.#fail(call, use, lost === null ? 'threw' : 'crashed', problem, false)
+    if (problem !== null) this.#fail({ call, use, kind }, lost === null ? 'threw' : 'crashed', problem, false)
     return problem === null
   }
 
@@ -259,7 +279,7 @@ export class RunningPlugin implements EngineSink {
     if (index !== batch.done || call === null || call === undefined) return
     batch.done++
     batch.calls[index] = null
-    this.#fail(call, batch.shapes[index] as LoadedUse, why, detail)
+    this.#fail({ call, use: batch.shapes[index] as LoadedUse, kind: batch.kinds[index]! }, why, detail)
     if (batch.done === batch.count) this.#completed(batch)
   }
 
@@ -282,12 +302,12 @@ export class RunningPlugin implements EngineSink {
   overran(id: number, why: FailureWhy, detail: string): void {
     const waiting = this.#pending.get(id)
     if (waiting === undefined) {
-      this.#parts.observer.pluginFailed(this.name, why, this.stacks.readable(detail))
+      this.#told.failure(why, this.stacks.readable(detail))
       this.#strike(why)
       return
     }
     this.#pending.delete(id)
-    this.#fail(waiting.call, waiting.use, why, detail)
+    this.#fail(waiting, why, detail)
   }
 
   lost(why: FailureWhy, detail: string): void {
@@ -296,9 +316,10 @@ export class RunningPlugin implements EngineSink {
     this.#pending.clear()
     this.#keeping.lost()
     this.#wishAnswers = []
-    for (const { call, use, kind } of waiting) {
+    for (const asked of waiting) {
+      const { call, use, kind } = asked
       // Nobody knows whose promise it was: each gets a second try, and the culprit will be seen again.
-      if (this.#triedTwice.has(call) || !this.accept(call, use, kind)) this.#fail(call, use, why, detail)
+      if (this.#triedTwice.has(call) || !this.accept(call, use, kind)) this.#fail(asked, why, detail)
       else this.#triedTwice.add(call)
     }
   }
@@ -318,10 +339,11 @@ export class RunningPlugin implements EngineSink {
 
   /** Gives up the calls whose deadline has passed; their isolate goes on. */
   expire(now: number): void {
-    for (const [id, { call, use, deadline }] of this.#pending) {
+    for (const [id, asked] of this.#pending) {
+      const { call, use, deadline } = asked
       if (!call.ended && now < deadline) continue
       this.#pending.delete(id)
-      if (!call.ended) this.#fail(call, use, 'timeout', `the hook did not answer within ${use.deadlineMs} ms (its deadline)`, false)
+      if (!call.ended) this.#fail(asked, 'timeout', `the hook did not answer within ${use.deadlineMs} ms (its deadline)`, false)
     }
   }
 
@@ -357,9 +379,10 @@ export class RunningPlugin implements EngineSink {
     this.#parts.observer.pluginCalled(this.name, batch.count, performance.now() - batch.sentAt)
   }
 
-  #finish({ id, call, use, kind }: Omit<PendingCall, 'deadline'> & { readonly id: number }): void {
+  #finish(asked: AskedCall & { readonly id: number }): void {
+    const { id, call, use, kind } = asked
     const reader = this.#reader
-    if (reader.failure !== null) return this.#fail(call, use, reader.failure.why, reader.failure.detail)
+    if (reader.failure !== null) return this.#fail(asked, reader.failure.why, reader.failure.detail)
     if (reader.isPending) {
       this.#pending.set(id, { call, use, kind, deadline: performance.now() + use.deadlineMs })
       this.#parts.watchDeadlines()
@@ -367,14 +390,14 @@ export class RunningPlugin implements EngineSink {
     }
     const { verdict } = reader
     const problem = verdict === null ? null : misplaced(verdict, call, kind)
-    if (problem !== null) return this.#fail(call, use, 'threw', problem)
+    if (problem !== null) return this.#fail(asked, 'threw', problem)
     if (kind < FIRST_PART_KIND && !call.ended) reader.apply(call)
     call.resume(verdict)
   }
 
-  #fail(call: HookCall, use: LoadedUse, why: FailureWhy, detail: string, strikes = true): void {
-    const text = this.stacks.readable(detail)
-    this.#parts.observer.pluginFailed(this.name, why, text)
+  #fail({ call, use, kind }: AskedCall, why: FailureWhy, detail: string, strikes = true): void {
+    const text = withHook(this.stacks.readable(detail), hookOf(kind, call))
+    this.#told.failure(why, text)
     if (strikes) this.#strike(why)
     const firstLine = text.split('\n', 1)[0]!
     call.resume(use.onFailed(`${this.name}: ${firstLine}`))
@@ -388,7 +411,8 @@ export class RunningPlugin implements EngineSink {
       const call = batch.calls[index]
       batch.done = index + 1
       batch.calls[index] = null
-      if (call !== null && call !== undefined) this.#fail(call, batch.shapes[index] as LoadedUse, 'crashed', error.message, false)
+      if (call === null || call === undefined) continue
+      this.#fail({ call, use: batch.shapes[index] as LoadedUse, kind: batch.kinds[index]! }, 'crashed', error.message, false)
     }
   }
 
@@ -415,15 +439,16 @@ export class RunningPlugin implements EngineSink {
   #moveOrPark(): void {
     this.#isToMove = false
     this.#strikes = []
-    if (this.engine.kind === 'worker') void this.#start('process')
-    else this.#park()
+    if (this.engine.kind !== 'worker') return this.#park()
+    this.#told.news('warn', 'failed again and again: it runs in a process of its own from now on')
+    void this.#start('process')
   }
 
   #park(): void {
     this.#state = 'parked'
     this.#parkedAt = performance.now()
     this.#parkMs = this.#parkMs === 0 ? FIRST_PARK_MS : Math.min(2 * this.#parkMs, LONGEST_PARK_MS)
-    this.#parts.observer.pluginFailed(this.name, 'parked', `for ${this.#parkMs} ms`)
+    this.#told.failure('parked', `for ${this.#parkMs} ms`)
     this.lost('parked', 'the plugin was parked')
     this.#reclaim()
     this.#answerAll()
@@ -441,12 +466,15 @@ export class RunningPlugin implements EngineSink {
     try {
       await this.engine.define()
       for (const { start } of this.uses.values()) await this.engine.setUp(start)
-    } catch {
-      if (!this.#closed) this.#park()
+    } catch (error) {
+      if (this.#closed) return
+      this.#told.news('error', `cannot be started again: ${this.stacks.readable(error instanceof Error ? error.message : String(error))}`)
+      this.#park()
       return
     }
     if (this.#closed) return this.engine.close()
     this.#state = 'ready'
+    if (this.#parkMs > 0) this.#told.news('info', 'runs again')
     if (this.#calls.length > 0) this.#parts.schedule(this)
   }
 
@@ -460,7 +488,7 @@ export class RunningPlugin implements EngineSink {
   }
 
   readonly #asides: Asides = {
-    log: (level, text, stack) => this.#log(level, text, stack),
+    log: (level, text, stack) => this.#told.line(level, text, stack),
     ask: (id, method, args) => this.#wish(id, method, args),
   }
 
@@ -493,20 +521,10 @@ export class RunningPlugin implements EngineSink {
     if (this.#isAnswering) setImmediate(() => this.#answerWishes())
     if (this.#isToMove) this.#moveOrPark()
   }
+}
 
-  #log(level: number, text: string, stack: string): void {
-    const now = performance.now()
-    if (now - this.#linesSince > 1000) {
-      if (this.#linesDropped > 0)
-        this.#parts.observer.pluginLogged(this.name, 'warn', `${this.#linesDropped} lines of console were dropped`, null)
-      this.#linesSince = now
-      this.#lines = 0
-      this.#linesDropped = 0
-    }
-    if (++this.#lines > LINES_A_SECOND) this.#linesDropped++
-    else {
-      const place = stack === '' ? null : this.stacks.place(stack)
-      this.#parts.observer.pluginLogged(this.name, LEVELS[level] ?? 'info', this.stacks.readable(text), place)
-    }
-  }
+/** Says of which hook it is, where the text does not. */
+function withHook(text: string, hook: string | null): string {
+  if (hook === null || text.includes(`.${hook} (`)) return text
+  return text.startsWith('the hook ') ? `${hook}${text.slice(8)}` : `${hook}: ${text}`
 }

@@ -173,7 +173,7 @@ export class Sandbox {
         index,
         options: JSON.stringify(use.options ?? {}),
         // What the version before hands on.
-        restore: before?.hasReload ? await before.plugin.engine.reload(before.index) : '',
+        restore: before?.hasReload ? await before.plugin.handOver(before.index) : '',
         timeoutMs: use.timeoutMs,
       }
       const setUp = readSetUp(await plugin.granting(use.grant, () => plugin.engine.setUp(start)))

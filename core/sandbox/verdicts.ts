@@ -1,6 +1,7 @@
 /** Which verdicts make sense where: a guest may answer anything. */
 import type { HookCall, Verdict } from '../hooks.ts'
 import {
+  type HookName,
   KIND_CLIENT_HELLO,
   KIND_CONNECTION,
   KIND_DATA,
@@ -12,6 +13,24 @@ import {
   KIND_RESPONSE_BODY,
   KIND_UPGRADE,
 } from './wire.ts'
+
+/** What it is called in the plugin; null: it is none. */
+export function hookOf(kind: number, call: HookCall): HookName | null {
+  if (kind === KIND_HEAD) return call.response === null ? 'onRequest' : 'onResponse'
+  return kindNames[kind] ?? null
+}
+
+const kindNames: Readonly<Record<number, HookName>> = {
+  [KIND_UPGRADE]: 'onUpgrade',
+  [KIND_ERROR]: 'onError',
+  [KIND_REQUEST_BODY]: 'onRequestBody',
+  [KIND_RESPONSE_BODY]: 'onResponseBody',
+  [KIND_MESSAGE]: 'onMessage',
+  [KIND_LOG]: 'onLog',
+  [KIND_CONNECTION]: 'onConnection',
+  [KIND_CLIENT_HELLO]: 'onClientHello',
+  [KIND_DATA]: 'onData',
+}
 
 /** A sentence about a verdict that does not fit the hook that gave it; null if it does. */
 export function misplaced(verdict: Verdict, call: HookCall, kind: number): string | null {

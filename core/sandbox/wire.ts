@@ -145,6 +145,9 @@ export const LEAST_BYTES_OUT = 1 << 20
 export const MAX_BUFFERED = 4 << 20
 export const DEFAULT_BUFFERED = 1 << 20
 
+/** Of what `onReload` hands over, characters of JSON. */
+export const MAX_STATE = 8 << 20
+
 /** V8 copies a string under 1 KiB into an isolate cheaply; a longer one becomes an external string at ten times the cost. */
 export const PIECE = 1000
 

@@ -318,7 +318,9 @@ export class SimulatedProxy {
       hedged() {},
       limitMoved() {},
       pluginCalled() {},
-      pluginFailed: (plugin, why, detail) => this.#log({ plugin, level: 'error', text: `failed (${why}): ${detail}` }),
+      pluginFailed: (plugin, why, detail) => {
+        if (detail !== null) this.#log({ plugin, level: 'error', text: `failed (${why}): ${detail}` })
+      },
       pluginLogged: (plugin, level, text, at) =>
         this.#log({ plugin, level, text, ...(at === null || at.line === 0 ? {} : { at: `${at.file}:${at.line}` }) }),
     }

@@ -395,6 +395,40 @@ export default definePlugin({ name: 'async', options: ${schema}, async setup({ n
     assert.is(bodyOf(await ask(next!)), '11')
     assert.is(outcome(await ask(one!)), 'failed plugin_unavailable')
   })
+  check('hands over a state that is promised; what cannot be handed over is told, and costs the next version nothing else', async (it) => {
+    const file = await it.write(
+      'states.ts',
+      plain(
+        'states',
+        `const circle: any = {}; circle.of = circle
+        const states: any = {
+          promised: async () => (await null, 1), circle: () => circle, map: () => ({ seen: new Map([[1, 2]]) }), big: () => ({ n: 1n }),
+          function: () => () => 1, bytes: () => new Uint8Array(2), much: () => 'x'.repeat(9_000_000), throws: () => { throw new Error('no') },
+          loops: () => { for (;;) {} }, none: () => undefined,
+        }
+        return { onRequest: () => respond(200, String(host.restore())), onReload: states[options.kind] }`,
+      ),
+    )
+    let hook = await it.load(file, { key: 'k', options: { kind: 'promised' } })
+    const after: string[] = []
+    for (const kind of ['circle', 'map', 'big', 'function', 'bytes', 'much', 'throws', 'loops', 'none', 'end']) {
+      hook = await replaced(it, hook, await it.use(file, { key: 'k', options: { kind } }))
+      after.push(bodyOf(await ask(hook)))
+    }
+    assert.equal(after, ['1', ...Array(9).fill('undefined')])
+    const words = it.told.lines.map(({ text }) =>
+      text.split('\n', 1)[0]!.replace(/^hands nothing over to its next version: onReload: /, ''),
+    )
+    assert.is(words.length, 8, words.join('\n'))
+    assert.match(words[0]!, /circular/)
+    assert.match(words[1]!, /"seen" of the state is a Map, which JSON would lose: hand over \[\.\.\.it\]/)
+    assert.match(words[2]!, /BigInt/)
+    assert.match(words[3]!, /a function cannot be handed over/)
+    assert.match(words[4]!, /the state is a Uint8Array/)
+    assert.match(words[5]!, /more than 8 MiB of state/)
+    assert.is(words[6], 'Error: no')
+    assert.match(words[7]!, /longer than 500 ms/)
+  })
   // What a use was released with held what stood there before it: a hundred reloads kept a hundred plugins.
   check('keeps nothing of uses that others took the place of', async (it) => {
     const file = await it.write('tag.ts', plain('tag', `return { onRequest: () => respond(200, options.tag) }`))
@@ -450,13 +484,35 @@ function describeFailures(check: Check): void {
       assert.is(asked.request.lines(), '', line)
     }
   })
+  check('says which hook failed, and what it returned', async (it) => {
+    const hook = await it.plugin(`return {
+      onRequest(req) { if (req.path === '/late') for (;;) {} return 'no' },
+      onResponse(res) { return respond(101) },
+    }`)
+    await ask(hook)
+    await ask(hook, { response: responseHead(200) })
+    await ask(hook, { request: requestHead({ path: '/late' }) })
+    const details = it.told.failures.map(({ detail }) => detail)
+    assert.is(details[0], 'onRequest: TypeError: a hook returns respond(…), routeTo(…) or nothing, not a string')
+    assert.match(details[1]!, /^onResponse: TypeError: .* a whole number from 200 to 599, not 101$/)
+    assert.match(details[2]!, /^onRequest(: the plugin did not give way| ran longer than 50 ms \(its timeout\))$/)
+  })
+  check('counts each failure, and writes a hundred of them in a second', async (it) => {
+    const hook = await it.plugin(`return { onRequest() { throw new Error('oh') } }`)
+    await Promise.all(Array.from({ length: 150 }, () => ask(hook)))
+    const written = it.told.failures.filter(({ detail }) => detail !== '').length
+    // They may have begun in one second and ended in the next.
+    assert.ok(it.told.failures.length === 150 && written >= 100 && (written < 150 || it.told.lines.length === 0), String(written))
+    if (written < 150) assert.match(it.told.lines[0]!.text, /^more than 100 failures within a second/)
+  })
   check('logs what a plugin prints, with its name, but no flood', async (it) => {
     const hook = await it.plugin(
       `return { onRequest() { console.warn('hi', { a: [1n] }, new Map([['k', 1]])); for (let i = 0; i < 1000; i++) console.log(i) } }`,
     )
     await ask(hook)
     assert.equal(it.told.lines[0], { level: 'warn', text: 'hi {"a":["1n"]} {"k":1}', at: 'plugin-0.ts:3' })
-    assert.ok(it.told.lines.length <= 101)
+    assert.ok(it.told.lines.length <= 102)
+    assert.ok(it.told.lines.some(({ text }) => /^more than 100 lines of console within a second/.test(text)))
   })
 }
 

@@ -176,7 +176,7 @@ function observerOf(told: Told): Observer {
     limitMoved: quiet,
     handshakeFailed: quiet,
     pluginCalled: (_plugin, calls) => void told.calls.push(calls),
-    pluginFailed: (plugin, why, detail) => void told.failures.push({ plugin, why, detail }),
+    pluginFailed: (plugin, why, detail) => void told.failures.push({ plugin, why, detail: detail ?? '' }),
     pluginLogged: (_plugin, level, text, at) =>
       void told.lines.push({ level, text, at: at === null ? '' : `${basename(at.file)}:${at.line}` }),
   }

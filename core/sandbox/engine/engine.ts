@@ -11,7 +11,7 @@ export interface Engine {
   define(): Promise<string>
   /** Runs `setup` for one use. Returns its SetUp as JSON; throws what is wrong with it. `restore` is JSON or `''`. */
   setUp(use: EngineUse): Promise<string>
-  /** The value for the next version's `host.restore()`, as JSON; `''` if there is none. */
+  /** The value for the next version's `host.restore()`, as JSON; `''` if there is none. Throws why it could not be had. */
   reload(use: number): Promise<string>
   drop(use: number): void
   /** An empty batch to fill. */
@@ -79,3 +79,6 @@ export interface WishAnswer {
 export const LOAD_TIMEOUT_MS = 2000
 /** For a `setup` that returns a promise, ms. */
 export const SETUP_DEADLINE_MS = 5000
+/** For one turn of `onReload`, and for all of it, ms. */
+export const RELOAD_TIMEOUT_MS = 500
+export const RELOAD_DEADLINE_MS = 2000

@@ -27,6 +27,8 @@ import {
   type EngineSink,
   type EngineUse,
   LOAD_TIMEOUT_MS,
+  RELOAD_DEADLINE_MS,
+  RELOAD_TIMEOUT_MS,
   SETUP_DEADLINE_MS,
   type WishAnswer,
 } from './engine.ts'
@@ -131,10 +133,16 @@ export class Executor implements ByteRoom {
     }
   }
 
-  reload(use: number): string {
-    const isolate = this.#isolate
-    if (isolate === null || isolate.isDisposed) return ''
-    return isolate.reload(use, 100) === 'returned' ? isolate.output : ''
+  async reload(use: number): Promise<string> {
+    const deadline = performance.now() + RELOAD_DEADLINE_MS
+    let answer = this.#reloadOnce(use, true)
+    while (answer === '') {
+      if (performance.now() > deadline) throw new Error(`it did not answer within ${RELOAD_DEADLINE_MS} ms`)
+      await new Promise((resolve) => setTimeout(resolve, 2))
+      answer = this.#reloadOnce(use, false)
+    }
+    if (answer.startsWith('!')) throw new Error(answer.slice(1))
+    return answer.slice(1)
   }
 
   drop(use: number): void {
@@ -165,7 +173,7 @@ export class Executor implements ByteRoom {
         return
       }
       const cpuMs = retries > 0 || this.#isWatched ? threadCpuMs() : -1
-      const ending = isolate.run(from, to, at, batch.text, timeoutMs)
+      const ending = isolate.run(from, to, at, batch.text, this.#alone ? patient(timeoutMs) : timeoutMs)
       if (ending === 'memory') {
         doomed = this.#culprit(from, to)
         this.#replace()
@@ -223,9 +231,21 @@ export class Executor implements ByteRoom {
     return expectReturn(isolate.setUp(use.index, '', '', LOAD_TIMEOUT_MS), isolate)
   }
 
+  #reloadOnce(use: number, begins: boolean): string {
+    const isolate = this.#isolate
+    if (isolate === null || isolate.isDisposed) throw new Error('the plugin does not run')
+    const ending = isolate.reload(use, begins, RELOAD_TIMEOUT_MS)
+    if (ending === 'timeout') throw new Error(`it ran longer than ${RELOAD_TIMEOUT_MS} ms`)
+    if (ending === 'memory') throw new Error('it ran out of memory')
+    if (ending === 'broken') throw new Error(isolate.output)
+    const answer = isolate.output
+    this.#after()
+    return answer
+  }
+
   /** Of a turn that is no hook's own: of a timer, or of what goes on after a promise. */
   get #turnMs(): number {
-    return this.#settingUp > 0 ? LOAD_TIMEOUT_MS : this.#timeoutMs
+    return this.#settingUp > 0 ? LOAD_TIMEOUT_MS : patient(this.#timeoutMs)
   }
 
   #useReady(use: EngineUse, answer: string): string {
@@ -361,6 +381,14 @@ export class Executor implements ByteRoom {
     }
     this.#sink.overran(this.#tape[OWNER]!, whyOf(ending), ending === 'timeout' ? 'code after the hook ran too long' : this.#isolate!.output)
   }
+}
+
+/**
+ * A turn that awaits, or goes on after that, cannot be tried again when it is cut short: on the wall's clock it gets the time that a busy
+ * machine takes for it.
+ */
+function patient(timeoutMs: number): number {
+  return timeoutMs + Math.min(9 * timeoutMs, 100)
 }
 
 function threadCpuMs(): number {

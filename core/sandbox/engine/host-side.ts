@@ -94,7 +94,7 @@ function receive(frame: Frame): void {
       return
     }
     case TO_RELOAD:
-      void answer(seq, async () => executor.reload(a))
+      void answer(seq, () => executor.reload(a))
       return
     case TO_DROP:
       executor.drop(a)

@@ -63,8 +63,8 @@ class PluginIsolate implements Room {
   drop(use: number, timeoutMs: number): Ending {
     return this.#call('drop', [use], timeoutMs)
   }
-  reload(use: number, timeoutMs: number): Ending {
-    return this.#call('reload', [use], timeoutMs)
+  reload(use: number, begins: boolean, timeoutMs: number): Ending {
+    return this.#call('reload', [use, begins ? 1 : 0], timeoutMs)
   }
   finished(timeoutMs: number): Ending {
     return this.#call('finished', [], timeoutMs)

@@ -121,7 +121,7 @@ export class ProcessEngine implements Engine {
   }
 
   reload(use: number): Promise<string> {
-    return this.#ask({ type: TO_RELOAD, a: use }).catch(() => '')
+    return this.#ask({ type: TO_RELOAD, a: use })
   }
 
   drop(use: number): void {

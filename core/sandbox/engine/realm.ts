@@ -91,8 +91,8 @@ class PluginRealm implements Room {
   drop(use: number): Ending {
     return this.#call('drop', [use])
   }
-  reload(use: number): Ending {
-    return this.#call('reload', [use])
+  reload(use: number, begins: boolean): Ending {
+    return this.#call('reload', [use, begins ? 1 : 0])
   }
   finished(): Ending {
     return this.#call('finished', [])

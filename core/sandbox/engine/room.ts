@@ -15,7 +15,7 @@ export interface Room {
   define(source: PluginSource, timeoutMs: number): Ending
   setUp(use: number, options: string, restore: string, timeoutMs: number): Ending
   drop(use: number, timeoutMs: number): Ending
-  reload(use: number, timeoutMs: number): Ending
+  reload(use: number, begins: boolean, timeoutMs: number): Ending
   finished(timeoutMs: number): Ending
   drain(timeoutMs: number): Ending
   tick(timeoutMs: number): Ending

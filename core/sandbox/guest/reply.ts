@@ -22,7 +22,8 @@ export function readBodyReply(value: unknown, mayRespond: boolean): PartReply {
   }
   if (arrayKind(value) === 'Uint8Array') return { kind: 'bytes', bytes: value as Uint8Array }
   if (typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'deny') return { kind: 'deny' }
-  if (!mayRespond) throw new Failure('a hook of a body, a message or data returns bytes, text, deny() or nothing')
+  if (!mayRespond)
+    throw new Failure(`a hook of a body, a message or data returns bytes (Uint8Array), text, deny() or nothing, not ${got(value)}`)
   const reply = readReply(value)
   if (reply.kind !== 'respond') throw new Failure('routeTo is for onRequest: a body may already be on its way')
   return reply
@@ -32,7 +33,7 @@ export function readConnectionReply(value: unknown): PartReply {
   const { kind } = (typeof value === 'object' && value !== null ? value : {}) as { kind?: unknown }
   if (kind === 'deny') return { kind: 'deny' }
   if (kind === 'routeTo') return readReply(value)
-  throw new Failure('a hook of a connection returns deny(), routeTo(…) or nothing')
+  throw new Failure(`a hook of a connection returns deny(), routeTo(…) or nothing, not ${got(value)}`)
 }
 
 /** As many as were given. */
@@ -45,14 +46,18 @@ export function readEntries(value: unknown, count: number): PartReply {
 
 /** A reply may be written by hand, as an object with a status. */
 export function readReply(value: unknown): Reply {
-  if (typeof value !== 'object' || value === null || isArray(value)) throw new Failure('a hook returns respond(…), routeTo(…) or nothing')
+  if (typeof value !== 'object' || value === null || isArray(value))
+    throw new Failure(`a hook returns respond(…), routeTo(…) or nothing, not ${got(value)}`)
   const { kind, status, body, headers, upstream } = value as Record<string, unknown>
   if (kind === 'routeTo') {
     if (typeof upstream !== 'string' || upstream.length > 256) throw new Failure('routeTo takes the name of an upstream')
     return { kind: 'routeTo', upstream }
   }
   if (kind === 'deny') throw new Failure('deny() is for hooks of a connection; a request is refused with respond(403)')
-  if (!isStatus(status)) throw new Failure('a hook returns respond(…), routeTo(…) or nothing; a status is a whole number from 200 to 599')
+  if (!isStatus(status))
+    throw new Failure(
+      `a hook returns respond(…), routeTo(…) or nothing; a status is a whole number from 200 to 599, not ${typeof status === 'number' ? status : typeof status}`,
+    )
   if (body !== undefined && typeof body !== 'string') throw new Failure('the body of an answer is a string')
   return { kind: 'respond', status, body: body ?? '', fields: readFields(headers) }
 }
@@ -70,4 +75,13 @@ function readFields(headers: unknown): string[] {
     fields[n++] = value
   }
   return fields
+}
+
+/** What a hook returned, in words. */
+function got(value: unknown): string {
+  if (value === null) return 'null'
+  if (isArray(value)) return 'an array'
+  const kind = arrayKind(value)
+  if (typeof kind === 'string') return `a ${kind}`
+  return typeof value === 'object' ? 'such an object' : `a ${typeof value}`
 }

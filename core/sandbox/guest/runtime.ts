@@ -26,6 +26,7 @@ import { createHost } from './host.ts'
 import { Parts } from './parts.ts'
 import { IntArray, NativePromise, onSettled, parse, stringify } from './primordials.ts'
 import { installHooks, type UseHooks } from './set-up.ts'
+import { stateText } from './state.ts'
 import { runDueTimer } from './timers.ts'
 import { Call, Request, RequestView, Response } from './views.ts'
 
@@ -34,7 +35,7 @@ export interface Guest {
   define(wrapper: unknown): string
   setUp(use: number, options: string, restore: string): string
   drop(use: number): void
-  reload(use: number): string
+  reload(use: number, begins: number): string
   /** Which calls, is on the tape. */
   run(...pieces: string[]): string
   finished(): string
@@ -50,7 +51,7 @@ export function createGuest(tape: Int32Array, api: object): Guest {
     define: (wrapper) => runtime.define(wrapper),
     setUp: (use, options, restore) => runtime.setUp(use, options, restore),
     drop: (use) => runtime.drop(use),
-    reload: (use) => runtime.reload(use),
+    reload: (use, begins) => runtime.reload(use, begins === 1),
     run: (...pieces) => runtime.run(pieces),
     finished: () => runtime.finished(),
     drain: () => runtime.drain(),
@@ -76,6 +77,8 @@ class Runtime {
   readonly #uses: (UseHooks | null)[] = []
   /** What `setUp` returns, by use. */
   readonly #setUps: (string | undefined)[] = []
+  /** What `reload` returns, by use. */
+  readonly #handedOver: (string | undefined)[] = []
   /** Calls whose promise has settled since the last drain. */
   #settled: Settled[] = []
   #definition: PluginDefinition | null = null
@@ -195,14 +198,26 @@ class Runtime {
   }
 
   drop(use: number): void {
+    this.#handedOver[use] = undefined
     this.#uses[use] = null
     this.#setUps[use] = undefined
   }
 
-  /** What the next version of this use gets from `host.restore()`, as JSON; `''` if there is nothing. */
-  reload(use: number): string {
-    const value = this.#uses[use]?.onReload?.()
-    return value === undefined ? '' : (stringify(value) ?? '')
+  /** `=` and what the next version of this use gets from `host.restore()`, `!` and why there is nothing, or `''` while that is open. */
+  reload(use: number, begins: boolean): string {
+    if (!begins) return this.#handedOver[use] ?? ''
+    this.#handedOver[use] = ''
+    const give = async (): Promise<string> => `=${stateText(await this.#uses[use]?.onReload?.())}`
+    onSettled(
+      give(),
+      (text) => {
+        this.#handedOver[use] = text as string
+      },
+      (error) => {
+        this.#handedOver[use] = `!${describe(error)}`
+      },
+    )
+    return ''
   }
 
   tick(): void {

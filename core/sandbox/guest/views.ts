@@ -316,7 +316,10 @@ export function check(name: string, value: string): void {
     lastName = name
   }
   if (value !== lastValue) {
-    if (!isFieldValue(value)) throw new Failure(`not a value for the field ${name}: ${stringifyShort(value)}`)
+    if (!isFieldValue(value))
+      throw new Failure(
+        `not a value for the field ${name}: ${stringifyShort(value)} (characters up to U+00FF, none of them a control character)`,
+      )
     lastValue = value
   }
 }
