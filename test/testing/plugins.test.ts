@@ -78,7 +78,7 @@ test('a plugin that loops costs its own request, and no other', async () => {
   assert.is(res.status, 500)
   assert.is(res.reason, 'plugin_failed')
   assert.is(res.decidedBy, 'loop')
-  assert.match(res.detail!, 'loop: the hook ran longer than 5 ms (its timeout)')
+  assert.match(res.detail!, 'loop: onRequest ran longer than 5 ms (its timeout)')
   assert.is((await proxy.fetch('/next')).status, 201)
 })
 
