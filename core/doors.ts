@@ -9,13 +9,16 @@ import type { SocksListener } from './listener/socks-listener.ts'
 import type { TcpListener } from './listener/tcp-listener.ts'
 import { UdpListener } from './listener/udp-listener.ts'
 import type { DatagramSocket } from './net/datagrams.ts'
+import { ListeningSocket } from './net/listening-socket.ts'
 import { addressesOf } from './plan/addresses.ts'
 import type { Plan } from './plan/plan.ts'
 
 export type AnyListener = Listener | TcpListener | UdpListener | SocksListener
 
-/** A server that listens, or a UDP socket that is bound. */
-export type Source = Server | DatagramSocket
+/** What connections come from: a server of Node's that listens, or a socket. */
+export type ConnectionSource = Server | ListeningSocket
+/** Or a UDP socket that is bound. */
+export type Source = ConnectionSource | DatagramSocket
 
 interface Door {
   /** Of its address (plan/addresses.ts); null: it belongs to its listener, whatever plans say. */
@@ -42,10 +45,10 @@ export class Doors {
     give(source, owner)
   }
 
-  /** Closes the servers, but no socket of UDP: that would end who is connected. */
+  /** Closes what connections come from, but no socket of UDP: that would end who is connected. */
   stopAccepting(): void {
     for (const source of this.#doors.keys()) {
-      if (!isServer(source)) continue
+      if (!bringsConnections(source)) continue
       this.#doors.delete(source)
       source.close()
     }
@@ -72,7 +75,7 @@ export class Doors {
         source.close()
         continue
       }
-      if (!isServer(source) && door.listener instanceof UdpListener) door.listener.leave(source)
+      if (!bringsConnections(source) && door.listener instanceof UdpListener) door.listener.leave(source)
       door.listener = owner
       give(source, owner)
     }
@@ -80,8 +83,13 @@ export class Doors {
 }
 
 function placeOf(source: Source): ListenedPlace | null {
-  const address = isServer(source) ? source.address() : null
-  return typeof address === 'object' && address !== null ? { host: address.address, port: address.port } : null
+  const address = bringsConnections(source) ? source.address() : null
+  if (typeof address !== 'object' || address === null || address.address === undefined) return null
+  return { host: address.address, port: address.port ?? 0 }
+}
+
+function bringsConnections(source: Source): source is ConnectionSource {
+  return source instanceof ListeningSocket || isServer(source)
 }
 
 function isServer(source: Source): source is Server {
@@ -102,7 +110,7 @@ function onClose(source: Source, then: () => void): void {
 
 /** Keys of addresses keep listeners of UDP and of TCP apart. */
 function give(source: Source, listener: AnyListener): void {
-  if (isServer(source)) {
+  if (bringsConnections(source)) {
     if (!(listener instanceof UdpListener)) listener.accept(source)
   } else if (listener instanceof UdpListener) listener.accept(source)
 }

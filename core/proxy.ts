@@ -2,7 +2,6 @@
  * The composition root of a worker: the only place that sees the data path, the plugins and the observers together. A bundle is
  * prepared (evaluated, its plugins loaded, its plan compiled, its files read) and then taken into use, which cannot fail.
  */
-import type { Server } from 'node:net'
 import { dirname } from 'node:path'
 import { gatherBlocklists } from './blocking/gather.ts'
 import type { Caches } from './cache/caches.ts'
@@ -10,6 +9,7 @@ import { createTransport, type Transport } from './capability/transport.ts'
 import { evaluateChecked } from './config/agreement.ts'
 import type { Bundle } from './config/bundle.ts'
 import type { Deadlines } from './deadlines.ts'
+import type { Source } from './doors.ts'
 import type { Observer } from './events.ts'
 import type { Hook } from './hooks.ts'
 import { inlineHook } from './http/inline.ts'
@@ -17,7 +17,6 @@ import type { Tally } from './http/tally.ts'
 import { type Challenge, Challenges, type RecordChange } from './listener/challenges.ts'
 import type { AuthorityCounts } from './listener/leaves.ts'
 import { gatherMaterials, type Materials } from './materials.ts'
-import type { DatagramSocket } from './net/datagrams.ts'
 import type { NamedDestination } from './net/destination.ts'
 import type { TicketKeys } from './net/ticket-keys.ts'
 import type { AcceptedWire, Wire } from './net/wire.ts'
@@ -56,7 +55,7 @@ export interface Proxy {
   /** Takes a plan into use. Cannot fail. Returns how many connections are told to end, for their listener is gone. */
   commit(prepared: Prepared): number
   /** Takes over a listening server, or a UDP socket, for the listener of that name in the plan in use. `key`: of its address (plan/addresses.ts). */
-  accept(listener: string, source: Server | DatagramSocket, key?: string): void
+  accept(listener: string, source: Source, key?: string): void
   /** Takes over a connection that is past its handshake. False: there is no such listener, or it is full. */
   admit(listener: string, wire: Wire, scheme: 'http' | 'https'): boolean
   /** The same of what would come by a tunnel to there, which ends here. Null: such tunnels pass unread. */
@@ -226,7 +225,7 @@ class WorkerProxy implements Proxy {
     return swap.touched
   }
 
-  accept(listener: string, source: Server | DatagramSocket, key?: string): void {
+  accept(listener: string, source: Source, key?: string): void {
     this.#runtime.accept(listener, source, key)
   }
 

@@ -7,9 +7,12 @@ import type { Server, Socket } from 'node:net'
 import type { Accepted } from '../connection/home.ts'
 import type { Observer } from '../events.ts'
 import type { Tally } from '../http/tally.ts'
+import type { BareSocket } from '../net/bare-socket.ts'
 import { canUseHandles, type StreamHandle } from '../net/bindings.ts'
 import { HandleWire } from '../net/handle-wire.ts'
-import { wireOver } from '../net/kernel-wire.ts'
+import type { Kernel } from '../net/kernel.ts'
+import { KernelWire, wireOver } from '../net/kernel-wire.ts'
+import { ListeningSocket } from '../net/listening-socket.ts'
 import { SocketWire } from '../net/socket-wire.ts'
 import type { AcceptedWire } from '../net/wire.ts'
 
@@ -89,8 +92,15 @@ export abstract class Acceptor<Service extends InForce> {
     this.#service = service
   }
 
-  /** Takes connections off a server that listens, instead of whoever did so before. */
-  accept(server: Server): void {
+  /** Takes connections off a server or a socket that listens, instead of whoever did so before. */
+  accept(source: Server | ListeningSocket): void {
+    if (source instanceof ListeningSocket) {
+      const { kernel, isTcp } = source
+      source.accepted = (socket) => this.#acceptBare(kernel, socket, isTcp)
+    } else this.#acceptFrom(source)
+  }
+
+  #acceptFrom(server: Server): void {
     const handle = (server as HandleServer)._handle
     server.removeAllListeners('connection')
     if (canUseHandles && handle !== null) {
@@ -193,6 +203,11 @@ export abstract class Acceptor<Service extends InForce> {
     const onEmpty = this.#onEmpty
     this.#onEmpty = null
     onEmpty()
+  }
+
+  #acceptBare(kernel: Kernel, socket: BareSocket, isTcp: boolean): void {
+    if (this.isFull()) return socket.close()
+    this.#admit(this.isReadBySockets ? new HandleWire(socket.toHandle(), false) : new KernelWire(kernel, socket, false), isTcp)
   }
 
   #acceptHandle(handle: StreamHandle, isTcp: boolean, hasDelay: boolean): void {

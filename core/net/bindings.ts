@@ -34,6 +34,8 @@ export interface StreamHandle {
   getsockname?(out: { address?: string; port?: number }): number
   setNoDelay?(on: boolean): number
   setKeepAlive?(on: boolean, seconds: number): number
+  /** Takes a descriptor over: 0 or a negative libuv error. */
+  open(fd: number): number
 }
 
 export interface WriteRequest {
@@ -92,6 +94,8 @@ interface Bindings {
   }
   readonly TCPConnectWrap: new () => ConnectRequest
   readonly tcpSocket: number
+  /** Of a unix socket. */
+  readonly makePipe: () => StreamHandle
   /** Loads Node's side of UDP: only for who needs it. */
   readonly udp: () => { readonly UDP: new () => UdpHandle; readonly reusePort: number }
   readonly WriteWrap: new () => WriteRequest
@@ -117,6 +121,13 @@ function load(): Bindings | null {
       TCP: tcp.TCP as Bindings['TCP'],
       TCPConnectWrap: tcp.TCPConnectWrap as Bindings['TCPConnectWrap'],
       tcpSocket: (tcp.constants as { SOCKET: number }).SOCKET,
+      makePipe: () => {
+        const { Pipe, constants } = binding!.call(process, 'pipe_wrap') as {
+          Pipe: new (type: number) => StreamHandle
+          constants: { SOCKET: number }
+        }
+        return new Pipe(constants.SOCKET)
+      },
       udp: () => {
         const udp = binding!.call(process, 'udp_wrap')
         return { UDP: udp.UDP as new () => UdpHandle, reusePort: (udp.constants as { UV_UDP_REUSEPORT: number }).UV_UDP_REUSEPORT }

@@ -1,12 +1,14 @@
 /**
  * A wire on a socket's descriptor, told by the kernel (kernel.ts) when it may be read or written, with one reused buffer for either.
- * What a read and a write are its carriers say: a system call (kernel-wire.ts), or one of OpenSSL's (openssl-wire.ts). The libuv handle
- * that came with the socket stays idle beneath, and closes it.
+ * What a read and a write are its carriers say: a system call (kernel-wire.ts), or one of OpenSSL's (openssl-wire.ts). Whose the
+ * descriptor is closes it: a bare socket, or a handle of libuv's that stays idle beneath.
  */
 import { getSystemErrorName } from 'node:util'
+import type { BareSocket } from './bare-socket.ts'
 import type { StreamHandle } from './bindings.ts'
 import { EAGAIN, EPOLLIN, EPOLLOUT, type Kernel, type Watched } from './kernel.ts'
 import type { ProxyFacts } from './proxy-protocol-writer.ts'
+import type { Peer } from './sockaddr.ts'
 import { nobody, type Wire, type WireOwner } from './wire.ts'
 
 const SHARED_BYTES = 16384
@@ -34,15 +36,10 @@ function placeOf(kernel: Kernel, bytes: number): Place {
   return { buffer, pointer: kernel.pointerTo(buffer) }
 }
 
-export interface Peer {
-  address?: string
-  port?: number
-}
-
 /** A socket that is watched, or not yet. */
 export interface Descriptor {
   readonly kernel: Kernel
-  readonly handle: StreamHandle
+  readonly handle: StreamHandle | BareSocket
   readonly fd: number
   /** What the kernel is asked to tell; -1: it does not watch. */
   readonly mask: number
@@ -56,7 +53,7 @@ export abstract class DescriptorWire implements Wire, Watched {
   closed = false
   congested = false
   protected readonly kernel: Kernel
-  protected readonly handle: StreamHandle
+  protected readonly handle: StreamHandle | BareSocket
   protected readonly fd: number
   #place: Place
   #mask: number
@@ -396,8 +393,8 @@ export abstract class DescriptorWire implements Wire, Watched {
 
   protected peerName(): Peer {
     if (this.#peer === null) {
-      this.#peer = {}
-      this.handle.getpeername?.(this.#peer)
+      this.#peer = 'peer' in this.handle ? this.handle.peer : {}
+      if ('getpeername' in this.handle) this.handle.getpeername?.(this.#peer)
     }
     return this.#peer
   }

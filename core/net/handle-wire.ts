@@ -6,6 +6,7 @@ import { Socket, type SocketConstructorOpts } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { bindings, type HandleOwner, type RequestOwner, type StreamHandle, type WriteRequest } from './bindings.ts'
 import { factsOfEnds, type ProxyFacts } from './proxy-protocol-writer.ts'
+import type { Peer } from './sockaddr.ts'
 import { type AcceptedWire, nobody, type WireOwner } from './wire.ts'
 
 const UV_EOF = -4095
@@ -30,7 +31,7 @@ export class HandleWire implements AcceptedWire, HandleOwner, RequestOwner {
   #ending = false
   /** Why a write failed: nothing more can leave, but what the peer sent before may still be unread. */
   #failure: string | null = null
-  #peer: { address?: string; port?: number } | null = null
+  #peer: Peer | null = null
 
   /** `ownBuffer`: for the side that sends bulk; 64 KiB of address space, touched as far as reads reach. */
   constructor(handle: StreamHandle, ownBuffer: boolean) {
@@ -203,7 +204,7 @@ export class HandleWire implements AcceptedWire, HandleOwner, RequestOwner {
     this.owner.onClose(error)
   }
 
-  #peerName(): { address?: string; port?: number } {
+  #peerName(): Peer {
     if (this.#peer === null) {
       this.#peer = {}
       this.#handle.getpeername?.(this.#peer)
@@ -238,8 +239,8 @@ export function connectHandle(ip: string, port: number, done: (handle: StreamHan
   }
 }
 
-export function factsOfHandle(handle: StreamHandle, remote: { address?: string; port?: number }): ProxyFacts {
-  const own: { address?: string; port?: number } = {}
+export function factsOfHandle(handle: Pick<StreamHandle, 'getsockname'>, remote: Peer): ProxyFacts {
+  const own: Peer = {}
   handle.getsockname?.(own)
   return factsOfEnds(remote, own)
 }

@@ -2,23 +2,20 @@
  * Datagrams by system calls on the descriptor of a bound UDP socket: recvmsg tells which address of ours a client spoke to, and sendmsg
  * answers from that one, which matters where a socket is bound to all of them. Linux alone (kernel.ts).
  */
-import { formatIpv4, formatIpv6, mappedIpv4 } from './address.ts'
 import type { UdpHandle } from './bindings.ts'
 import { type DatagramOwner, type DatagramSocket, noDatagramOwner, type Sender } from './datagrams.ts'
 import { EPOLLIN, type Kernel, type Watched } from './kernel.ts'
+import { readSockaddr, SOCKADDR_BYTES } from './sockaddr.ts'
 
 /** Read in one turn of the event loop; what else is there is told in the next. */
 const MOST_DATAGRAMS = 64
 /** More than the largest payload of UDP. */
 const MOST_BYTES = 65_536
-/** struct sockaddr_in6, the larger of the two. */
-const NAME_BYTES = 28
-/** With what aligns what follows it. */
+/** Of a sockaddr, with what aligns what follows it. */
 const NAME_SPACE = 32
 const CONTROL_BYTES = 64
 /** struct cmsghdr on 64 bits: length, level, type. */
 const CMSG_BYTES = 16
-const AF_INET = 2
 const [SOL_IP, IP_PKTINFO] = [0, 8]
 const [SOL_IPV6, IPV6_RECVPKTINFO, IPV6_PKTINFO] = [41, 49, 50]
 
@@ -27,7 +24,7 @@ class Area {
   readonly bytes = Buffer.from(new ArrayBuffer(MOST_BYTES))
   /** Apart, so that one may be sent while another one is being looked at. */
   readonly sent = Buffer.from(new ArrayBuffer(MOST_BYTES))
-  readonly name = Buffer.from(new ArrayBuffer(96), 0, NAME_BYTES)
+  readonly name = Buffer.from(new ArrayBuffer(96), 0, SOCKADDR_BYTES)
   readonly control = Buffer.from(new ArrayBuffer(96), 0, CONTROL_BYTES)
   /** struct msghdr on 64 bits: name, its length, vector, its length, control, its length, flags. */
   readonly message = new BigUint64Array(new ArrayBuffer(96), 0, 7)
@@ -89,7 +86,7 @@ export class KernelDatagrams implements DatagramSocket, Watched {
     const { message, messagePointer, vector, bytes, bytesPointer, name, control, namePointer, controlPointer } = this.#area
     for (let i = 0; i < MOST_DATAGRAMS && !this.#isStopped; i++) {
       message[0] = namePointer
-      message[1] = BigInt(NAME_BYTES)
+      message[1] = BigInt(SOCKADDR_BYTES)
       message[4] = controlPointer
       message[5] = BigInt(CONTROL_BYTES)
       message[6] = 0n
@@ -113,8 +110,9 @@ export class KernelDatagrams implements DatagramSocket, Watched {
     control.copy(memory, NAME_SPACE, 0, controlLength)
     if (controlLength > 0) forgetInterface(memory.subarray(NAME_SPACE))
     const pointer = this.#kernel.pointerTo(memory)
+    const { address = '', port = 0 } = readSockaddr(name)
     return {
-      ...{ key: this.#key(name, control), address: addressIn(name), port: name.readUInt16BE(2), memory },
+      ...{ key: this.#key(name, control), address, port, memory },
       ...{ name: pointer, nameLength: BigInt(nameLength), control: pointer + BigInt(NAME_SPACE), controlLength: BigInt(controlLength) },
     }
   }
@@ -166,12 +164,4 @@ function forgetInterface(control: Buffer): void {
   if (control.readInt32LE(8) === SOL_IP) return void control.writeInt32LE(0, CMSG_BYTES)
   const isOfOneLink = control[CMSG_BYTES] === 0xfe && (control[CMSG_BYTES + 1]! & 0xc0) === 0x80
   if (control.readInt32LE(12) === IPV6_PKTINFO && !isOfOneLink) control.writeInt32LE(0, CMSG_BYTES + 16)
-}
-
-function addressIn(name: Buffer): string {
-  if (name.readUInt16LE(0) === AF_INET) return formatIpv4(name.readUInt32BE(4))
-  const words = new Uint16Array(8)
-  for (let i = 0; i < 8; i++) words[i] = name.readUInt16BE(8 + 2 * i)
-  const mapped = mappedIpv4(words)
-  return mapped >= 0 ? formatIpv4(mapped) : formatIpv6(words)
 }

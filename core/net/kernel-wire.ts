@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
+import { BareSocket } from './bare-socket.ts'
 import type { StreamHandle } from './bindings.ts'
 import { type Descriptor, DescriptorWire } from './descriptor-wire.ts'
 import { factsOfHandle, HandleWire } from './handle-wire.ts'
@@ -47,8 +48,8 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
   /** The number of a send whose end is not known yet; -1. */
   #send = -1
 
-  constructor(kernel: Kernel, handle: StreamHandle, ownBuffer: boolean) {
-    super({ kernel, handle, fd: handle.fd, mask: -1, peer: null }, ownBuffer)
+  constructor(kernel: Kernel, handle: StreamHandle | BareSocket, ownBuffer: boolean) {
+    super({ kernel, handle, fd: handle.fd, mask: -1, peer: handle instanceof BareSocket ? handle.peer : null }, ownBuffer)
     this.#ring = kernel.ring
   }
 
@@ -74,7 +75,7 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
   detachHandle(): StreamHandle {
     const { kernel, handle, fd, mask } = this.giveUp()
     if (mask >= 0) kernel.unwatch(fd)
-    return handle
+    return handle instanceof BareSocket ? handle.toHandle() : handle
   }
 
   /** Like detachHandle, to whoever has the kernel watch it as well. It may be watched, and is told to nobody now. */

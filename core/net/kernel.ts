@@ -9,6 +9,7 @@ import { type KernelCalls, kernelSignatures } from './kernel-calls.ts'
 import { POLLED_READABLE, type Receiver, Ring, SERVED, type Sender } from './ring.ts'
 import { RECEIVE_BUFFERS } from './ring-buffers.ts'
 import { makeRingMemory } from './ring-memory.ts'
+import { SocketCalls } from './socket-calls.ts'
 import { throwLater } from './throw-later.ts'
 
 /** Somebody with a socket that the kernel tells about. */
@@ -40,7 +41,7 @@ interface Library {
 }
 
 interface Ffi {
-  dlopen(path: null, symbols: object): { readonly functions: KernelCalls; readonly lib: Library }
+  dlopen<Calls = KernelCalls>(path: null, symbols: object): { readonly functions: Calls; readonly lib: Library }
   toArrayBuffer(pointer: bigint, length: number, copy: boolean): ArrayBuffer
   getRawPointer(bytes: Uint8Array): bigint
   getCurrentEventLoop(): bigint
@@ -51,6 +52,7 @@ export class Kernel {
   turns = 0
   /** Sockets are being served: what is asked of `atTurnEnd` is done soon. */
   isServing = false
+  readonly sockets: SocketCalls
   readonly #calls: KernelCalls
   readonly #read: KernelCalls['read']
   readonly #write: KernelCalls['write']
@@ -88,6 +90,7 @@ export class Kernel {
     this.#read = functions.read
     this.#write = functions.write
     this.#errno = new Int32Array(ffi.toArrayBuffer(functions.__errno_location(), 4, false))
+    this.sockets = new SocketCalls(ffi, this.#errno)
     this.#epoll = functions.epoll_create1(EPOLL_CLOEXEC)
     if (this.#epoll < 0) throw new Error('no epoll')
     this.#loop = ffi.getCurrentEventLoop()

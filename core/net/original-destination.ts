@@ -1,15 +1,14 @@
 /** Where the client of a connection wanted to go, before a firewall sent it here. */
-import { formatIpv4, formatIpv6, mappedIpv4 } from './address.ts'
+import { formatIpv4 } from './address.ts'
 import { canonicalAddress, makeDestination, type NamedDestination } from './destination.ts'
+import { ipv6At, SOCKADDR_BYTES } from './sockaddr.ts'
 import { getSocketOptions, ORIGINAL_DESTINATION } from './socket-options.ts'
 import type { AcceptedWire } from './wire.ts'
 
 /** `redirect`: it got another destination on its way here, and the kernel remembers the one before. `tproxy`: it still has its own. */
 export type TransparentBy = 'redirect' | 'tproxy'
 
-/** struct sockaddr_in6; sockaddr_in fits into it. */
-const sockaddr = Buffer.alloc(28)
-const words = new Uint16Array(8)
+const sockaddr = Buffer.alloc(SOCKADDR_BYTES)
 
 /** Null: it was not sent here from elsewhere, or that cannot be found out any more. */
 export function originalDestination(
@@ -35,7 +34,5 @@ export function readIpv4(bytes: Buffer): NamedDestination | null {
 
 /** `bytes`: of a struct sockaddr_in6. */
 export function readIpv6(bytes: Buffer): NamedDestination | null {
-  for (let i = 0; i < 8; i++) words[i] = bytes.readUInt16BE(8 + 2 * i)
-  const mapped = mappedIpv4(words)
-  return makeDestination(mapped >= 0 ? formatIpv4(mapped) : formatIpv6(words), bytes.readUInt16BE(2))
+  return makeDestination(ipv6At(bytes, 8), bytes.readUInt16BE(2))
 }

@@ -3,16 +3,15 @@
  * is alive, and drains when it is told to, or when the supervisor is gone.
  */
 import { Console } from 'node:console'
-import net from 'node:net'
 import { Announcements, soon } from '../cache/announcements.ts'
 import type { Caches } from '../cache/caches.ts'
 import type { KvStore } from '../capability/kv-store.ts'
 import { RemoteKvStore } from '../capability/remote-kv.ts'
 import type { Bundle } from '../config/bundle.ts'
+import type { Source } from '../doors.ts'
 import type { Observer } from '../events.ts'
 import type { Challenge, RecordChange } from '../listener/challenges.ts'
 import type { AuthorityCounts } from '../listener/leaves.ts'
-import type { DatagramSocket } from '../net/datagrams.ts'
 import { socketsBy } from '../net/kernel.ts'
 import { TicketKeys } from '../net/ticket-keys.ts'
 import { Counters } from '../observe/counters.ts'
@@ -22,7 +21,7 @@ import { Traffic } from '../observe/traffic.ts'
 import { fetchedListsOf } from '../plan/compile-blocklist.ts'
 import type { Difference } from '../plan/difference.ts'
 import { blocklistsOf } from '../plan/forward-listeners.ts'
-import type { ListenAddress, Plan } from '../plan/plan.ts'
+import type { Plan } from '../plan/plan.ts'
 import type { Counting } from '../policy/counting.ts'
 import type { Capabilities } from '../sandbox/capabilities.ts'
 import { openFlightNote } from '../sandbox/engine/flight-note.ts'
@@ -33,9 +32,9 @@ import type { EndpointChange } from '../upstream/endpoint-changes.ts'
 import type { HealthBoard } from '../upstream/health-board.ts'
 import type { UpstreamState } from '../upstream/upstream-state.ts'
 import { AuthorityGauges } from './authority-gauges.ts'
-import { backlog } from './bind.ts'
 import { CacheGauges } from './cache-gauges.ts'
 import { maxConnections } from './capacity.ts'
+import { listenOn } from './connection-source.ts'
 import { openCounting } from './counters-file.ts'
 import { DatagramDoors } from './datagram-doors.ts'
 import { ForwardedLog } from './forwarded-log.ts'
@@ -63,7 +62,7 @@ export interface WorkerProxy<P extends Prepared> {
   prepare(bundle: Bundle, generation: number): Promise<P>
   /** Returns how many connections are told to end. */
   commit(prepared: P): number
-  accept(listener: string, server: net.Server | DatagramSocket, key: string): void
+  accept(listener: string, source: Source, key: string): void
   stopAccepting(): void
   drain(deadlineMs: number): Promise<number>
   readonly connections: number
@@ -334,14 +333,12 @@ class WorkerSide<P extends Prepared> {
         }
         return send({ kind: 'done', id })
       }
-      // A connection is given to the proxy as it is: it decides about half-closing and delays.
-      const server = net.createServer({ allowHalfOpen: true, noDelay: true })
-      const listening = new Promise<void>((resolve, reject) => server.once('listening', resolve).once('error', reject))
-      if (alone) server.listen(listenOptions(address))
-      else server.listen(handle, backlog)
-      this.#proxy.accept(listener, server, key)
-      this.#borrow(slot, server)
-      await listening
+      const failed = (error: string): void =>
+        this.#log.write({ level: 'warn', text: 'connections cannot be accepted at the moment, and wait', fields: { listener, error } })
+      const { source, begun } = listenOn({ address, handle: alone ? undefined : handle, failed })
+      this.#proxy.accept(listener, source, key)
+      this.#borrow(slot, source)
+      await begun
       send({ kind: 'done', id })
     } catch (error) {
       send({ kind: 'failed', id, error: readable(error), problems: [] })
@@ -377,8 +374,8 @@ class WorkerSide<P extends Prepared> {
       return
     }
     this.#draining = true
-    // Who is in the queue came in time: one more turn takes them.
-    await new Promise((resolve) => setImmediate(resolve))
+    // Who is in the queue came in time: one more turn takes them, which begins behind this one.
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
     this.#proxy.stopAccepting()
     const drained = this.#proxy.drain(deadlineMs)
     onClosed?.()
@@ -481,12 +478,6 @@ function capabilitiesWith(kv: KvStore): Capabilities {
       return (await loaded).perform(wish)
     },
   }
-}
-
-function listenOptions(address: ListenAddress): net.ListenOptions {
-  if (address.kind === 'unix') return { path: address.path, backlog }
-  const reusePort = process.platform === 'linux'
-  return { port: address.port, backlog, reusePort, ...(address.host === null ? {} : { host: address.host }) }
 }
 
 function readable(error: unknown): string {

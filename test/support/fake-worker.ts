@@ -5,10 +5,11 @@
  */
 
 import { existsSync, writeFileSync } from 'node:fs'
-import type * as net from 'node:net'
+import net from 'node:net'
 import type { SecureContext } from 'node:tls'
 import { Caches } from '../../core/cache/caches.ts'
 import { Deadlines } from '../../core/deadlines.ts'
+import type { ConnectionSource } from '../../core/doors.ts'
 import type { Observer } from '../../core/events.ts'
 import type { Plan } from '../../core/plan/plan.ts'
 import { type Prepared, type ProxyParts, serveAsWorker, type WorkerProxy } from '../../core/process/worker-side.ts'
@@ -65,7 +66,7 @@ class FakeProxy implements WorkerProxy<Prepared> {
   } = {
     enableTicketKeyCallback() {},
   }
-  readonly #servers = new Set<net.Server>()
+  readonly #sources = new Set<ConnectionSource>()
   readonly #sockets = new Set<net.Socket>()
   readonly #waiting = new Set<net.Socket>()
   #draining = false
@@ -113,9 +114,9 @@ class FakeProxy implements WorkerProxy<Prepared> {
     throw new Error('there are no plugins')
   }
 
-  accept(listener: string, server: net.Server): void {
-    this.#servers.add(server)
-    server.on('connection', (socket) => {
+  accept(listener: string, source: ConnectionSource): void {
+    this.#sources.add(source)
+    const take = (socket: net.Socket): void => {
       this.#sockets.add(socket)
       this.#observer.connectionOpened(listener)
       socket.on('error', () => {})
@@ -124,12 +125,14 @@ class FakeProxy implements WorkerProxy<Prepared> {
         this.#observer.connectionClosed(listener)
       })
       socket.on('data', (data) => this.#answer(socket, data.toString('latin1')))
-    })
+    }
+    if (source instanceof net.Server) source.on('connection', take)
+    else source.accepted = (bare) => take(new net.Socket({ handle: bare.toHandle() } as unknown as net.SocketConstructorOpts).resume())
   }
 
   stopAccepting(): void {
-    for (const server of this.#servers) server.close()
-    this.#servers.clear()
+    for (const source of this.#sources) source.close()
+    this.#sources.clear()
   }
 
   async drain(deadlineMs: number): Promise<number> {

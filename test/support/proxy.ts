@@ -3,9 +3,10 @@
  * `await using proxy = await startProxy({ origin })` ends it at the end of the block.
  */
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:net'
+import { Server } from 'node:net'
 import { gatherBlocklists } from '../../core/blocking/gather.ts'
 import type { Deadlines } from '../../core/deadlines.ts'
+import type { ConnectionSource } from '../../core/doors.ts'
 import type { DatagramLoss, EndedExchange, EndedTunnel, HandshakeFailure, Observer, UpstreamChange } from '../../core/events.ts'
 import { type Hook, type HookCall, makeHook, PENDING } from '../../core/hooks.ts'
 import { inlineHook } from '../../core/http/inline.ts'
@@ -19,7 +20,7 @@ import { getKernel } from '../../core/net/kernel.ts'
 import type { TicketKeys } from '../../core/net/ticket-keys.ts'
 import { compilePlan } from '../../core/plan/compile.ts'
 import { blocklistsOf } from '../../core/plan/forward-listeners.ts'
-import type { Destination, ListenerLimits, ListenerPlan, ListenerTimeouts, Plan } from '../../core/plan/plan.ts'
+import type { Destination, ListenAddress, ListenerLimits, ListenerPlan, ListenerTimeouts, Plan } from '../../core/plan/plan.ts'
 import type {
   CircuitBreakerPlan,
   EndpointPlan,
@@ -33,6 +34,7 @@ import { isPolicy, type UseConfig } from '../../core/plan/uses.ts'
 import type { HttpHooks } from '../../core/plugin.ts'
 import { Policies, type PolicySet } from '../../core/policy/policies.ts'
 import { bindAddress } from '../../core/process/bind.ts'
+import { listenOn } from '../../core/process/connection-source.ts'
 import { DatagramDoors } from '../../core/process/datagram-doors.ts'
 import type { Conditions } from '../../core/route/conditions.ts'
 import { compilePath } from '../../core/route/pattern.ts'
@@ -129,8 +131,10 @@ export class RunningProxy implements AsyncDisposable {
   /** Open connections of both sides, as the runtime counts them. */
   descriptors = 0
   port = 0
+  /** Why it could not accept. */
+  readonly acceptsFailed: string[] = []
   #generation = 0
-  #server: Server | null = null
+  #source: ConnectionSource | null = null
   readonly #policies: Policies
   #inUse: PolicySet | null = null
   readonly #waiting = new Waiting()
@@ -162,17 +166,26 @@ export class RunningProxy implements AsyncDisposable {
     await this.reload(options)
     const [name, listener] = Object.entries(options.config?.listeners ?? {})[0] ?? ['web', null]
     if (listener?.kind === 'udp') return this.#startUdp(name, listener.options.listen as string)
-    const server = createServer()
-    if (options.path === undefined) server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 })
-    else server.listen(options.path)
-    await once(server, 'listening')
-    const address = server.address()
-    if (address !== null && typeof address === 'object') this.port = address.port
-    this.#server = server
-    this.runtime.accept(name, server)
+    await this.#startTcp(
+      name,
+      options.path === undefined ? { kind: 'tcp', host: '127.0.0.1', port: 0 } : { kind: 'unix', path: options.path },
+    )
   }
 
-  /** As the supervisor and a worker do it together. `listen`: with port 0. */
+  /** As the supervisor and a worker do it together. */
+  async #startTcp(name: string, where: Exclude<ListenAddress, { kind: 'udp' }>): Promise<void> {
+    const [bound] = await bindAddress(name, where, { slots: 1, ...(canUseHandles ? {} : { create: null }) })
+    const { address, handle } = bound!
+    if (address.kind === 'udp') throw new Error('nothing is bound')
+    const failed = (error: string): void => void this.acceptsFailed.push(error)
+    const { source, begun } = listenOn({ address, handle: handle ?? undefined, failed })
+    this.runtime.accept(name, source)
+    await begun
+    if (address.kind === 'tcp') this.port = address.port
+    this.#source = source
+  }
+
+  /** The same. `listen`: with port 0. */
   async #startUdp(name: string, listen: string): Promise<void> {
     const address = parseListen(listen, 'udp')
     if (address?.kind !== 'udp') throw new Error(`no address of UDP: ${listen}`)
@@ -282,7 +295,10 @@ export class RunningProxy implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.runtime.close()
     this.#policies.close()
-    if (this.#server?.listening) await new Promise((resolve) => this.#server!.close(resolve))
+    const source = this.#source
+    const isClosed = source instanceof Server && source.listening ? once(source, 'close') : null
+    source?.close()
+    await isClosed
   }
 
   #observer(): Observer {
