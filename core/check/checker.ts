@@ -5,11 +5,13 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { getCompileCacheDir } from 'node:module'
 import { dirname } from 'node:path'
+import type { Bundle } from '../config/bundle.ts'
 import type { CheckRequest } from '../config/check.ts'
 import type { Facts } from '../config/facts.ts'
 import { errorProblem, type Place, type Problem, wholeFile } from '../config/problems.ts'
 import { entryFile } from '../entry-files.ts'
 import type { Asked, Explanation } from '../explain/explanation.ts'
+import { isolateFlags } from '../sandbox/engine/isolate-flags.ts'
 import type { CheckedUse } from './plugins.ts'
 
 /** What the process is asked. */
@@ -43,13 +45,21 @@ export type Answer =
   /** `isUnchanged`: what was valid has left nothing behind, so there may be another question. */
   | { readonly kind: 'checked'; readonly checked: Checked; readonly isUnchanged: boolean }
 
-/** isolated-vm needs the first; without the second a hostile plugin outgrows its memory unhindered. */
-const FLAGS = ['--no-node-snapshot', '--no-concurrent-osr', '--disable-warning=ExperimentalWarning']
+/** Without the first a hostile plugin outgrows its memory unhindered. */
+const FLAGS = ['--no-concurrent-osr', '--disable-warning=ExperimentalWarning']
 
 /** So many questions, then another process: what an evaluation leaves unseen does not add up. */
 const MOST_QUESTIONS = 50
 
+export interface CheckerOptions {
+  /** The question will come later. */
+  readonly isAhead?: boolean
+  /** It can load plugins, and so starts later. */
+  readonly loadsPlugins: boolean
+}
+
 export class Checker {
+  readonly #loadsPlugins: boolean
   readonly #child: ChildProcess
   /** Why there is no answer any more. */
   #failed: Checked | null = null
@@ -62,12 +72,12 @@ export class Checker {
   /** Of the packages that it has imported, and so remembers; null: of none. */
   #stamp: string | null = null
 
-  /** `isAhead`: the question will come later. */
-  constructor({ isAhead = false } = {}) {
+  constructor({ isAhead = false, loadsPlugins }: CheckerOptions) {
+    this.#loadsPlugins = loadsPlugins
     const cache = getCompileCacheDir()
     // What a config prints goes beside the answer; standard output belongs to the command.
     this.#child = fork(entryFile('check/checker-process'), [isAhead ? 'ahead' : 'now', ...(cache === undefined ? [] : [dirname(cache)])], {
-      execArgv: FLAGS,
+      execArgv: loadsPlugins ? [...FLAGS, ...isolateFlags] : FLAGS,
       stdio: ['ignore', 2, 2, 'ipc'],
       serialization: 'advanced',
     })
@@ -108,8 +118,9 @@ export class Checker {
     return this.isAlive && this.#failed === null && this.#isUnchanged && this.#questions < MOST_QUESTIONS
   }
 
-  /** Whether it has not imported other packages than those of that stamp. */
-  suits(packagesStamp: string): boolean {
+  /** Whether it has not imported other packages than this bundle's, and can load its plugins if that is asked for. */
+  suits({ packagesStamp, plugins }: Bundle, loadsPlugins: boolean): boolean {
+    if (loadsPlugins && plugins.length > 0 && !this.#loadsPlugins) return false
     return this.#stamp === null || this.#stamp === packagesStamp
   }
 

@@ -9,6 +9,7 @@ import { withoutSecrets } from '../config/secrets.ts'
 import type { Asked, Explanation } from '../explain/explanation.ts'
 import { bundlePlugin } from '../sandbox/bundle.ts'
 import { Checker } from './checker.ts'
+import { mayUsePlugins } from './foreseen.ts'
 
 export interface Explained {
   /** Null if the config is not valid. */
@@ -22,9 +23,13 @@ export async function explainConfig(config: string, asked: Asked, deadlineMs = 1
   const file = resolve(config)
   if (!isUrl && !existsSync(file)) return { explanation: null, problems: [errorProblem(`there is no file ${file}`)] }
   // Forked first: it starts while the config is being bundled.
-  const checker = new Checker()
+  let checker = new Checker({ loadsPlugins: !isUrl && mayUsePlugins(file) })
   try {
     const bundle: Bundle = isUrl ? bundleForUrl(config) : await bundleConfig(file, { bundlePlugin })
+    if (!checker.suits(bundle, true)) {
+      checker.end()
+      checker = new Checker({ loadsPlugins: true })
+    }
     const question = { request: { bundle, instrumented: instrument(bundle) }, plugins: false, asked }
     const { problems, explanation } = await checker.ask(question, deadlineMs)
     return { explanation: explanation ?? null, problems }

@@ -13,6 +13,7 @@ import { byPlace, ConfigError, errorProblem, type Problem } from '../config/prob
 import { withoutSecrets } from '../config/secrets.ts'
 import { bundlePlugin } from '../sandbox/bundle.ts'
 import { Checker, type Question } from './checker.ts'
+import { mayUsePlugins } from './foreseen.ts'
 import { PluginBundles } from './plugin-bundles.ts'
 import type { CheckedUse } from './plugins.ts'
 
@@ -112,7 +113,7 @@ export class ConfigLoader {
     if (this.#isClosed) throw new Error('the loader is closed')
     if (this.#idle !== null) clearTimeout(this.#idle)
     const isFirst = this.#loads++ === 0
-    this.#checker = this.#takeSpare()
+    this.#checker = this.#takeSpare(plugins)
     try {
       return await this.#loadWith(plugins)
     } finally {
@@ -154,7 +155,7 @@ export class ConfigLoader {
         dataHash,
         facts,
         uses = [],
-      } = await this.#checkerFor(bundle).ask(questionOf(bundle, plugins), this.#deadlineMs)
+      } = await this.#checkerFor(bundle, plugins).ask(questionOf(bundle, plugins), this.#deadlineMs)
       const problems = byPlace([...bundler.warnings, ...checked], this.file)
       const isValid = !problems.some(({ severity }) => severity === 'error')
       const watch = [...new Set([...bundler.watch, ...named])]
@@ -169,11 +170,11 @@ export class ConfigLoader {
     }
   }
 
-  #checkerFor({ packagesStamp }: Bundle): Checker {
+  #checkerFor(bundle: Bundle, plugins: boolean): Checker {
     const checker = this.#checker!
-    if (checker.suits(packagesStamp)) return checker
+    if (checker.suits(bundle, plugins)) return checker
     checker.end()
-    this.#checker = new Checker()
+    this.#checker = new Checker({ loadsPlugins: plugins && bundle.plugins.length > 0 })
     return this.#checker
   }
 
@@ -189,19 +190,19 @@ export class ConfigLoader {
     return [...new Set([...this.#known, ...files])]
   }
 
-  #takeSpare(): Checker {
+  #takeSpare(plugins: boolean): Checker {
     const spare = this.#spare
     this.#spare = null
     if (spare === null || !spare.isAlive) {
       spare?.end()
-      return new Checker()
+      return new Checker({ loadsPlugins: plugins && mayUsePlugins(this.file) })
     }
     spare.ref()
     return spare
   }
 
   #createSpare(): Checker {
-    const spare = new Checker({ isAhead: true })
+    const spare = new Checker({ isAhead: true, loadsPlugins: mayUsePlugins(this.file) })
     spare.unref()
     return spare
   }

@@ -17,7 +17,7 @@ import { type Bound, type Sockets, socketOf } from './sockets.ts'
 import { StandIns } from './stand-ins.ts'
 import type { SupervisorOptions } from './supervisor.ts'
 import { TICKET_ROTATION_MS, TicketRotation } from './ticket-rotation.ts'
-import { type WorkerEvents, WorkerProcess } from './worker-process.ts'
+import { workerFlags as defaultFlags, type WorkerEvents, WorkerProcess } from './worker-process.ts'
 
 export interface Committed {
   readonly bundle: Bundle
@@ -203,7 +203,7 @@ export class Crew {
   }
 
   #create(slot: number): WorkerProcess {
-    const { workerFile: file, hangMs, drainMs, logTarget, workers } = this.#options
+    const { workerFile: file, workerFlags: flags = defaultFlags, hangMs, drainMs, logTarget, workers } = this.#options
     const toProcess = [...this.culprits.moved]
     const shared = {
       ticketKeys: this.#tickets.keys,
@@ -214,7 +214,7 @@ export class Crew {
       workers,
       endpointChanges: this.#parts.endpointChanges(),
     }
-    const options = { file, slot, heartbeatMs: hangMs / 5, drainMs, logTarget, toProcess, ...shared }
+    const options = { file, flags, slot, heartbeatMs: hangMs / 5, drainMs, logTarget, toProcess, ...shared }
     const worker = new WorkerProcess(options, this.#workerEvents)
     this.running.add(worker)
     this.health.greet(worker)

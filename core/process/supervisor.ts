@@ -23,6 +23,8 @@ import { type CommitCounts, PrepareError, type WorkerProcess } from './worker-pr
 export interface SupervisorOptions {
   readonly workers: number
   readonly workerFile: string
+  /** For Node. Default: what workers with plugins need. */
+  readonly workerFlags?: readonly string[]
   readonly logTarget: LogTarget
   /** Where workers keep their compiled modules (module-cache.ts); null: nowhere. */
   readonly cacheFolder: string | null

@@ -13,6 +13,7 @@ import type { Challenge, RecordChange } from '../listener/challenges.ts'
 import type { SocketsBy } from '../net/kernel.ts'
 import type { Recalled } from '../observe/recorder.ts'
 import type { Difference } from '../plan/difference.ts'
+import { isolateFlags } from '../sandbox/engine/isolate-flags.ts'
 import type { PluginProfile } from '../sandbox/profiling.ts'
 import type { PluginState } from '../sandbox/roster.ts'
 import type { EndpointChange } from '../upstream/endpoint-changes.ts'
@@ -27,6 +28,7 @@ export interface WorkerOptions {
   /** The file to fork. */
   readonly file: string
   readonly slot: number
+  readonly flags: readonly string[]
   readonly heartbeatMs: number
   readonly drainMs: number
   readonly logTarget: LogTarget
@@ -51,9 +53,8 @@ export interface WorkerEvents {
   ended(worker: WorkerProcess, why: string): void
 }
 
-const workerFlags = [
-  // isolated-vm needs it.
-  '--no-node-snapshot',
+export const workerFlags: readonly string[] = [
+  ...isolateFlags,
   // A looping plugin could outrun its memory limit.
   '--no-concurrent-osr',
   // It would keep the code of every config that was ever evaluated: 350 KB a reload for a config of 100 KB.
@@ -134,7 +135,7 @@ export class WorkerProcess {
     this.seat = options.seat
     const noteFile = new NoteFile()
     this.#child = fork(options.file, [], {
-      execArgv: workerFlags,
+      execArgv: [...options.flags],
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', noteFile.fd ?? 'ignore', options.counters ?? 'ignore'],
     })

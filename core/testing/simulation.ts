@@ -6,6 +6,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { entryFile } from '../entry-files.ts'
 import type { Duration } from '../plugin.ts'
 import { findModuleCache } from '../process/module-cache.ts'
+import { isolateFlags } from '../sandbox/engine/isolate-flags.ts'
 import { type ConnectInit, SimulatedConnection, toConnectRequest } from './connection.ts'
 import { askFetchStub, type FetchStub } from './fetch-stub.ts'
 import type {
@@ -34,8 +35,8 @@ export interface SimulationOptions {
   readonly kv: KvContents
 }
 
-/** As workers have them: isolated-vm needs the first, and the second keeps a looping plugin within its memory. */
-const FLAGS = ['--no-node-snapshot', '--no-concurrent-osr', '--disable-warning=ExperimentalWarning']
+/** As workers have them: without the second a looping plugin outgrows its memory. */
+const FLAGS = [...isolateFlags, '--no-concurrent-osr', '--disable-warning=ExperimentalWarning']
 const PING_MS = 1_000
 /** So many turns of the event loop a stub has that is about to answer. */
 const STUB_TURNS = 20

@@ -153,6 +153,15 @@ test('a plugin that never comes back from its setup, or takes the process along,
   assert.is(loop.bundle, null)
 })
 
+test('a plugin that the text of the config does not show is tried, too', async () => {
+  const text = config('any(setup)({})').replace("from './setup.ts'", "from /* not seen */ './setup.ts'")
+  const alone = text.replace(/^import (?!setup|\{ http).*\n/gm, '').replace('any(options)({ agents: 1 })', '')
+  assert.not.match(alone, /(from|import) '\./)
+  const problems = lines((await load({ ...FILES, 'proxy.config.ts': alone })).problems)
+  assert.is(problems.length, 1)
+  assert.match(problems[0]!, /^setup\.ts:\d+/)
+})
+
 test('a reload leaves the plugins to the workers', async () => {
   const folder = makeFolder({ ...FILES, 'proxy.config.ts': config('  any(hook)({}),').replace('any(options)({ agents: 1 })', '') })
   const { bundle, problems } = await loadConfig(join(folder, 'proxy.config.ts'), { plugins: false })

@@ -5,6 +5,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Bundle } from '../../core/config/bundle.ts'
+import { entryFile } from '../../core/entry-files.ts'
 import { BindError } from '../../core/process/bind.ts'
 import { type Reloaded, type ReloadOptions, StaleError, Supervisor, type SupervisorOptions } from '../../core/process/supervisor.ts'
 import { PrepareError } from '../../core/process/worker-process.ts'
@@ -12,7 +13,7 @@ import { connect } from '../support/client.ts'
 import { eventually } from '../support/deadline.ts'
 import { freePort } from '../support/process.ts'
 
-const workerFile = new URL('../../core/process/worker.ts', import.meta.url).pathname
+const workerFile = entryFile('process/worker')
 
 class Rig implements AsyncDisposable {
   readonly logged: string[] = []

@@ -11,9 +11,7 @@ import { PrepareError } from '../../core/process/worker-process.ts'
 import { type Client, connect } from '../support/client.ts'
 import { eventually, Waiting } from '../support/deadline.ts'
 import type { FakeBundle } from '../support/fake-worker.ts'
-import { freePort } from '../support/process.ts'
-
-const workerFile = new URL('../support/fake-worker.ts', import.meta.url).pathname
+import { fakeWorkerFile, freePort } from '../support/process.ts'
 
 class Rig implements AsyncDisposable {
   readonly logged: LogEntry[] = []
@@ -23,7 +21,16 @@ class Rig implements AsyncDisposable {
 
   constructor(options: Partial<SupervisorOptions> = {}) {
     this.supervisor = new Supervisor({
-      ...{ workers: 2, workerFile, logTarget: '/dev/null', cacheFolder: null, hangMs: 15_000, drainMs: 2_000, prepareMs: 15_000 },
+      ...{
+        workers: 2,
+        workerFile: fakeWorkerFile,
+        workerFlags: ['--disable-warning=ExperimentalWarning'],
+        logTarget: '/dev/null',
+        cacheFolder: null,
+        hangMs: 15_000,
+        drainMs: 2_000,
+        prepareMs: 15_000,
+      },
       events: {
         log: (entry) => {
           this.logged.push(entry)
@@ -136,7 +143,7 @@ test('a mistake of the proxy ends that worker alone, and its stack is logged', a
   using client = await connect(port)
   client.send('GET /crash HTTP/1.1\r\nHost: a\r\n\r\n')
   const entry = await rig.said(/a worker failed: a mistake of the proxy/)
-  assert.match(String(entry.fields.stack), 'fake-worker.ts')
+  assert.match(String(entry.fields.stack), 'fake-worker')
   await rig.said(/is back/)
   assert.equal(rig.supervisor.restartCounts, { 'exit 1': 1 })
 })

@@ -17,6 +17,8 @@ export const PROGRAM = 'SLUICE_TEST_PROGRAM'
 const made = process.env[PROGRAM]
 /** What the command line starts; without a runner, the sources. */
 export const mainFile: string = made === undefined ? join(root, 'core/main.ts') : join(made, 'main.js')
+/** A worker for tests of the supervisor (fake-worker.ts). */
+export const fakeWorkerFile: string = made === undefined ? join(root, 'test/support/fake-worker.ts') : join(made, 'test/fake-worker.js')
 /** What `node_modules/sluice` of a project is a link to. */
 export const packageFolder: string = made ?? root
 /** For processes that load isolated-vm themselves; the command line is started without, as users start it. */

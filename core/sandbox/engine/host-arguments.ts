@@ -3,9 +3,10 @@ import { getCompileCacheDir } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { entryFile } from '../../entry-files.ts'
 import { SAMPLE_MICROS } from './frames.ts'
+import { isolateFlags } from './isolate-flags.ts'
 
 export const hostArguments = [
-  '--no-node-snapshot',
+  ...isolateFlags,
   '--no-concurrent-osr',
   '--max-old-space-size=128',
   '--max-semi-space-size=2',

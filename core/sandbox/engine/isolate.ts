@@ -3,9 +3,11 @@
  * no reference of the host is ever given to the guest.
  */
 import { randomBytes } from 'node:crypto'
-import ivm from 'isolated-vm'
+import { createRequire } from 'node:module'
+import type ivm from 'isolated-vm'
 import type { PluginSource } from '../source.ts'
 import { AT, CELL, DONE, IN_AT, PIECE, TAPE_INTS, TO } from '../wire.ts'
+import { demandIsolateFlags } from './isolate-flags.ts'
 import { ENTRIES, type Ending, pieces, type Room, type Rooms, wrapped } from './room.ts'
 import { loosenTimers } from './timer-slack.ts'
 
@@ -14,9 +16,18 @@ type Boot = (memory: unknown, seed: string) => Record<string, (...values: unknow
 export const isolates: Rooms = {
   share: (bytes) => new SharedArrayBuffer(bytes),
   open: (source, memory, memoryMb) => {
+    load()
     loosenTimers()
     return new PluginIsolate(source, memory, memoryMb)
   },
+}
+
+/** Null as long as there is no isolate: a proxy without plugins does not load it. */
+let library: typeof ivm | null = null
+
+function load(): void {
+  demandIsolateFlags()
+  library ??= createRequire(import.meta.url)('isolated-vm') as typeof ivm
 }
 
 class PluginIsolate implements Room {
@@ -35,11 +46,11 @@ class PluginIsolate implements Room {
     if (memory.byteLength !== TAPE_INTS * 4) throw new RangeError('the shared memory has the wrong size')
     this.tape = new Int32Array(memory)
     this.tape.fill(0, 0, IN_AT)
-    this.#isolate = new ivm.Isolate({ memoryLimit: Math.max(8, memoryMb) })
+    this.#isolate = new library!.Isolate({ memoryLimit: Math.max(8, memoryMb) })
     this.#context = this.#isolate.createContextSync()
     const prelude = this.#isolate.compileScriptSync(source.prelude, { filename: 'sluice:sandbox' })
     const boot: ivm.Reference<Boot> = prelude.runSync(this.#context, { reference: true, timeout: 1000 })
-    const shared = new ivm.ExternalCopy(memory)
+    const shared = new library!.ExternalCopy(memory)
     const guest = boot.applySync(undefined, [shared.copyInto(), randomBytes(32).toString('latin1')], {
       result: { reference: true },
     })
@@ -81,7 +92,7 @@ class PluginIsolate implements Room {
   }
   /** From now on the bytes of calls and answers lie in there, those of the answers from `outAt` on. */
   attach(bytes: SharedArrayBuffer, outAt: number): Ending {
-    const copy = new ivm.ExternalCopy(bytes)
+    const copy = new library!.ExternalCopy(bytes)
     return this.#guarded(() => this.#entries.attach!.applySync(undefined, [copy.copyInto({ release: true }), outAt], { timeout: 100 }))
   }
 
