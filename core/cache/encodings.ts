@@ -8,15 +8,23 @@ import { BodyCopy } from './body-copy.ts'
 import { BodySource, CODED_BYTES } from './body-source.ts'
 import type { Cache } from './cache.ts'
 import type { CacheSide } from './cache-side.ts'
+import { flat } from './flat-text.ts'
 import { Recall } from './recall.ts'
 import { linesInCoding } from './stored-lines.ts'
 import { makeHead, StoredResponse } from './stored-response.ts'
 
-/** What clients accept in so many words is remembered of one answer. */
+/** What clients accept in so many words is remembered of one answer; browsers need about 25 characters for it. */
 const MOST_WORDS = 16
+const MOST_LENGTH = 64
+/** What the tables take, a word in them, and beside its texts the head of an answer in no coding (in one it counts with its body): measured. */
+const TABLES_BYTES = 512
+const WORD_BYTES = 96
+const HEAD_BYTES = 640
 
 export class Encodings {
   readonly encoder: Hook
+  /** What is here takes so much, beside bodies. */
+  bytes = 0
   /** By what clients accept, as they say it. */
   readonly chosen = new Map<string, StoredResponse>()
   /** By coding; `''`: in none. */
@@ -33,17 +41,31 @@ export function inCoding(response: StoredResponse, side: CacheSide, cache: Cache
   if (encoder === null) return response
   let encodings = response.encodings
   if (encodings?.encoder !== encoder) {
+    count(response, cache, -(encodings?.bytes ?? 0))
     encodings = new Encodings(encoder)
     response.encodings = encodings
+    count(response, cache, TABLES_BYTES)
   }
   const accepts = wantsPart || response.large !== null || side.request.minor === 0 ? '' : (side.accepts ?? '')
   const known = encodings.chosen.get(accepts)
   if (known !== undefined && known.body.state !== 'broken') return known
   const chosen = choose(response, encodings, { side, cache, accepts })
-  if (encodings.chosen.size >= MOST_WORDS) encodings.chosen.clear()
   // One whose length is known by now has another head.
-  if (chosen.length >= 0) encodings.chosen.set(accepts, chosen)
+  if (chosen.length < 0 || accepts.length > MOST_LENGTH) return chosen
+  if (encodings.chosen.size >= MOST_WORDS) {
+    count(response, cache, -WORD_BYTES * encodings.chosen.size)
+    encodings.chosen.clear()
+  }
+  if (!encodings.chosen.has(accepts)) count(response, cache, WORD_BYTES)
+  encodings.chosen.set(flat(accepts), chosen)
   return chosen
+}
+
+/** In what the memory may hold. */
+function count(response: StoredResponse, cache: Cache, bytes: number): void {
+  if (response.encodings === null) return
+  response.encodings.bytes += bytes
+  cache.store.grow(response, bytes, bytes)
 }
 
 interface Choosing {
@@ -72,6 +94,7 @@ function choose(response: StoredResponse, { encoder, made }: Encodings, { side, 
     ...{ body, madeOf: response.body, length: lengthOf(body, response) },
   })
   other.large = response.large
+  if (known === undefined && coding === null) count(response, cache, HEAD_BYTES + 2 * other.lines.length)
   made.set(coding ?? '', other)
   return other
 }

@@ -108,6 +108,8 @@ export class StoredResponse implements Kept, Validators {
     if (this.body.state === 'complete') this.length = this.body.filled
     let heapSize = OVERHEAD_BYTES + this.key.length + this.url.length + this.variant.length + this.lines.length
     for (const tag of this.tags) heapSize += TAG_BYTES + tag.length
+    for (const name of this.vary ?? []) heapSize += name.length
+    heapSize += (this.etag?.length ?? 0) + (this.encodings?.bytes ?? 0)
     if (this.hits > 0) heapSize += this.hitBytes
     const bodySize = this.pieces === null ? this.length + this.body.codedBytes : this.pieces.size
     if (this.body.text !== null) heapSize += this.length

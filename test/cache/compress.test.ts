@@ -142,6 +142,20 @@ test('a 304 renews all codings, a purge takes all, and what they take is counted
   assert.is(cached.proxy.caches.counts[0]!.bytes, 0)
 })
 
+// What clients say they accept was remembered beside each answer, however long, and counted nowhere: 45 KB an answer from a client that meant it.
+test('what clients accept is remembered if it is short, and counts in the memory', async () => {
+  await using cached = await startCached(() => fresh('kiwi', 60, HTML), { outer: [compress()] })
+  await cached.get('/a')
+  await cached.get('/a')
+  const words = () => [...[...cached.proxy.caches.of(null)[0]!.store.records()][0]!.responses[0]!.encodings!.chosen.keys()]
+  const { bytes } = cached.proxy.caches.counts[0]!
+  for (let i = 0; i < 3; i++) await cached.get('/a', [`Accept-Encoding: gzip, ${`${i}`.repeat(5000)}`])
+  assert.equal([words(), cached.proxy.caches.counts[0]!.bytes], [[''], bytes])
+  for (let i = 0; i < 40; i++) await cached.get('/a', [`Accept-Encoding: gzip, x${i}`])
+  assert.ok(words().length <= 16)
+  assert.is(cached.proxy.caches.counts[0]!.bytes, bytes + (words().length - 1) * 96)
+})
+
 test('what is short, of another type, coded by its endpoint or not to be changed is kept as it came', async () => {
   const gzipped = zlib.gzipSync(TEXT).toString('latin1')
   const answers: Readonly<Record<string, string>> = {
