@@ -21,6 +21,9 @@ const BUFFER_BYTES = 384
 const TAG_BYTES = 32
 const HIT_BYTES = 96
 
+/** What is from further ahead is from before the clock was set back, and has an age that nobody knows. Clocks of machines differ by less. */
+const MOST_AHEAD_MS = 60_000
+
 export interface StoredParts {
   /** What it is found under. */
   readonly key: string
@@ -136,8 +139,9 @@ export class StoredResponse implements Kept, Validators {
 
   /** Seconds it will be fresh; 0 or less: it is stale. */
   ttl(now: number): number {
-    const left = this.freshness.lifetime - this.age(now)
-    return now < this.purgedAt ? left : Math.min(left, -Math.floor((now - this.purgedAt) / 1000))
+    const { lifetime, bornAt } = this.freshness
+    const left = bornAt - now > MOST_AHEAD_MS ? Math.min(0, lifetime) : lifetime - this.age(now)
+    return this.purgedAt === Number.POSITIVE_INFINITY ? left : Math.min(left, -Math.max(0, Math.floor((now - this.purgedAt) / 1000)))
   }
 
   /** All of it, for somebody who asks under no conditions. `cache`: the name in Cache-Status. */

@@ -150,6 +150,20 @@ test('of what is not for keeping a client hears from the endpoint that it has it
   assert.is((await cached.get('/b', ['If-None-Match: "1"', 'Authorization: a'])).status, 304)
 })
 
+test('a clock that is set back makes nothing fresh again', async () => {
+  let number = 0
+  await using cached = await startCached(() => fresh(`${++number}`, 60, ['ETag: "1"']))
+  await cached.get()
+  cached.pass(-3600)
+  assert.is((await cached.get()).headers[status], 'sluice; fwd=stale; fwd-status=200; stored')
+  cached.pass(-30)
+  // Clocks of machines that share a store differ by so much.
+  assert.is((await cached.get()).headers[status], 'sluice; hit; ttl=60')
+  await cached.proxy.caches.tell({ kind: 'purge', cache: null, purge: { kind: 'all', soft: true } })
+  cached.pass(-20)
+  assert.match((await cached.get()).headers[status]!, 'fwd=stale')
+})
+
 test('what an answer to a change points at is found however it is written, and of its own origin alone (RFC 9111 §4.4)', () => {
   const urls = (location: string, url = 'http://example.com/dir/a?x=1') =>
     [...pointedUrls(makeHead(201, `Location: ${location}\r\n`, 0), url, { kind: 'all' })].map((one) =>
