@@ -33,6 +33,18 @@ export function readConditions(request: RequestHead): Conditions | null {
   return { noneMatch, modifiedSince, range, ifRange: range === null ? null : request.get('if-range') }
 }
 
+/** What the client asks under that the endpoint is not told. */
+const NOT_ASKED_OF_PART = ['if-none-match', 'if-modified-since']
+const NOT_ASKED = [...NOT_ASKED_OF_PART, 'range', 'if-range']
+
+/** In the place of the client's conditions those that ask about what is kept, if that is something. `range`: what is asked for; null: all. */
+export function askUnder(request: RequestHead, range: string | null, kept: Validators | null): void {
+  for (const name of range === null ? NOT_ASKED : NOT_ASKED_OF_PART) request.delete(name)
+  if (kept === null) return
+  if (kept.etag !== null) request.set('If-None-Match', kept.etag)
+  if (!Number.isNaN(kept.lastModified)) request.set('If-Modified-Since', new Date(kept.lastModified).toUTCString())
+}
+
 /** Whether the client has this answer already: it gets 304 (RFC 9110 §13.2.2; RFC 9111 §4.3.2). */
 export function isUnchanged({ noneMatch, modifiedSince }: Conditions, { etag, lastModified, date }: Validators, now: number): boolean {
   if (noneMatch !== null) return etag === null ? noneMatch.trim() === '*' : namesTag(noneMatch, etag)
@@ -47,7 +59,7 @@ const TAG = /\s*(W\/)?("[\x21\x23-\x7e\x80-\xff]*")\s*(?:,|$)/y
 function namesTag(list: string, etag: string): boolean {
   if (list === etag) return true
   if (list.trim() === '*') return true
-  const opaque = etag.startsWith('W/') ? etag.slice(2) : etag
+  const opaque = opaqueOf(etag)
   for (let at = 0; at < list.length; ) {
     TAG.lastIndex = at
     const found = TAG.exec(list)
@@ -56,6 +68,15 @@ function namesTag(list: string, etag: string): boolean {
     at = TAG.lastIndex
   }
   return false
+}
+
+/** The same, of two. */
+export function isSameTag(one: string, other: string): boolean {
+  return opaqueOf(one) === opaqueOf(other)
+}
+
+function opaqueOf(tag: string): string {
+  return tag.startsWith('W/') ? tag.slice(2) : tag
 }
 
 /** Bytes [from, to) of a body; `all`: the range is not to be minded; `none`: it is not in the body (416). */

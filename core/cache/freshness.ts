@@ -105,6 +105,11 @@ function firstOf(text: string | null): string | null {
   return text === null ? null : text.split(',', 1)[0]!.trim()
 }
 
+/** Also for who was not asked about when it was fetched: credentials make no difference (RFC 9111 §3.5). */
+export function areForAll({ isPublic, mustRevalidate, sMaxage }: ResponseDirectives): boolean {
+  return isPublic || mustRevalidate || sMaxage >= 0
+}
+
 /** Whether a cache may use it without asking, stale, because the client wants it so (`max-stale`, RFC 9111 §5.2.1.2). */
 export function allowsStale({ directives }: Freshness): boolean {
   return !(directives.mustRevalidate || directives.proxyRevalidate || directives.noCache || directives.sMaxage >= 0)

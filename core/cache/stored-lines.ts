@@ -2,9 +2,9 @@
 import type { ResponseHead } from '../net/http1/head.ts'
 import { loosenResponse } from '../net/http1/loosen.ts'
 
-/** Written anew for each answer; and what tells of trailers, which are not kept. */
-const NOT_KEPT = ['content-length', 'age', 'trailer']
-const NOT_KEPT_LENGTHS = (1 << 14) | (1 << 3) | (1 << 7)
+/** Written anew for each answer; what tells of trailers, which are not kept; what is between two that stand next to each other (RFC 9111 §3.1). */
+const NOT_KEPT = ['content-length', 'age', 'trailer', 'te', 'proxy-authenticate', 'proxy-authentication-info', 'proxy-authorization']
+const NOT_KEPT_LENGTHS = NOT_KEPT.reduce((lengths, { length }) => lengths | (1 << length), 0)
 /** A 304 is about the body that is kept, not about another one. */
 const NOT_UPDATED = new Set([...NOT_KEPT, 'content-encoding', 'content-range', 'content-type', 'set-cookie'])
 /** What a 304 to a client tells (RFC 9110 §15.4.5). */
@@ -20,7 +20,7 @@ export function linesToKeep(head: ResponseHead, now: number): string {
 
 /** By comparison: a set would look the name up among all texts that there are first. */
 function isNotKept(name: string): boolean {
-  return name === 'content-length' || name === 'age' || name === 'trailer'
+  return NOT_KEPT.includes(name)
 }
 
 /** Of the same body in that coding; null: in none, as others may get one. The head has all but that. */

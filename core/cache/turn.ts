@@ -10,10 +10,19 @@ import { BodySource } from './body-source.ts'
 import type { CachePoint } from './cache-point.ts'
 import type { CacheSide, Caching } from './cache-side.ts'
 import { type Forwarded, forwardedStatus } from './cache-status.ts'
-import { type Conditions, type ContentRange, readConditions, readContentRange, strongValidator, type Validators } from './conditions.ts'
+import {
+  askUnder,
+  type Conditions,
+  type ContentRange,
+  isSameTag,
+  readConditions,
+  readContentRange,
+  strongValidator,
+  type Validators,
+} from './conditions.ts'
 import { hasCredentials } from './credentials.ts'
 import type { Flight, Waiter } from './flight.ts'
-import { allowsStale, type Freshness, readFreshness } from './freshness.ts'
+import { allowsStale, areForAll, type Freshness, readFreshness } from './freshness.ts'
 import { parseHttpDate } from './http-dates.ts'
 import { hasEnough, isOfSame } from './joined-parts.ts'
 import { markOf } from './key.ts'
@@ -53,9 +62,6 @@ interface Leading {
   readonly request: RequestHead
 }
 
-/** What the client asks under that the endpoint is not told. */
-const NOT_ASKED_OF_PART = ['if-none-match', 'if-modified-since']
-const NOT_ASKED = [...NOT_ASKED_OF_PART, 'range', 'if-range']
 /** Statuses in whose place a stale answer may be used (RFC 5861 §4). */
 const ERRORS = new Set([500, 502, 503, 504])
 
@@ -124,15 +130,12 @@ export class Turn implements Caching, Waiter {
     this.#askedAt = this.#point.clock()
     this.#point.cache.asks(this.#askedAt)
     if (isAlone) return
-    for (const name of this.#parts.range === null ? NOT_ASKED : NOT_ASKED_OF_PART) request.delete(name)
+    askUnder(request, this.#parts.range, response)
     if (response === null) return
     this.#checked = response
     response.isBeingChecked = true
     response.body.hold()
     response.large?.hold()
-    const modified = Number.isNaN(response.lastModified) ? null : new Date(response.lastModified).toUTCString()
-    if (response.etag !== null) request.set('If-None-Match', response.etag)
-    if (modified !== null) request.set('If-Modified-Since', modified)
   }
 
   /** The head of the answer is here. */
@@ -191,7 +194,13 @@ export class Turn implements Caching, Waiter {
     const { asked, range } = this.#parts
     const hasAuthorization = hasCredentials(asked!)
     const refusal = refusalOf(
-      { method: asked!.method, noStore: this.#noStore, hasAuthorization, inPart: this.#mayBePart(head) },
+      {
+        method: asked!.method,
+        noStore: this.#noStore,
+        hasAuthorization,
+        inPart: this.#mayBePart(head),
+        namesStatus: this.#point.rules.ttl.has(head.status),
+      },
       head,
       freshness,
     )
@@ -250,7 +259,6 @@ export class Turn implements Caching, Waiter {
     { freshness, vary, part, lines }: { freshness: Freshness; vary: readonly string[] | null; part: ContentRange | null; lines: string },
   ): StoredResponse {
     const { key, url, asked } = this.#parts
-    const { directives } = freshness
     const length = head.status === 204 ? 0 : head.contentLength
     return new StoredResponse({
       key,
@@ -264,7 +272,7 @@ export class Turn implements Caching, Waiter {
       status: head.status,
       etag: head.get('etag'),
       tags: tagsOf(head),
-      isForAll: directives.isPublic || directives.mustRevalidate || directives.sMaxage >= 0,
+      isForAll: areForAll(freshness.directives),
       body: new BodySource(length > this.#point.cache.objectBytes ? 0 : length),
     })
   }
@@ -275,7 +283,7 @@ export class Turn implements Caching, Waiter {
     const tag = head.get('etag')
     side.cacheOutcome = 'revalidated'
     // One that speaks of another version is no word about this one, but that there is another: the next request gets that.
-    const isSame = tag === null || checked.etag === null || opaque(tag) === opaque(checked.etag)
+    const isSame = tag === null || checked.etag === null || isSameTag(tag, checked.etag)
     const renewed = isSame ? this.#renewed(checked, head, now) : checked
     const vary = readVary(head.get('vary'))
     const staysForOthers = isSame && mayStay(renewed.freshness) && (vary === null || String(vary) === String(checked.vary))
@@ -299,8 +307,7 @@ export class Turn implements Caching, Waiter {
     const freshness = readFreshness(renewedHead, this.#askedAt, now, this.#point.rules)
     const { key, url, vary, variant, status, etag, body, length, pieces } = checked
     const tags = tagsOf(renewedHead)
-    const { directives } = freshness
-    const isForAll = directives.isPublic || directives.mustRevalidate || directives.sMaxage >= 0
+    const isForAll = areForAll(freshness.directives)
     const renewed = new StoredResponse({ key, url, vary, variant, status, lines, freshness, etag, tags, isForAll, body, length, pieces })
     renewed.hits = checked.hits
     renewed.large = checked.large
@@ -388,9 +395,4 @@ export class Turn implements Caching, Waiter {
 
 function mayStay({ directives }: Freshness): boolean {
   return !directives.noStore && !directives.isPrivate
-}
-
-/** RFC 9110 §8.8.3.2: by weak comparison. */
-function opaque(tag: string): string {
-  return tag.startsWith('W/') ? tag.slice(2) : tag
 }

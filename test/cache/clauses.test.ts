@@ -56,11 +56,13 @@ test('what an endpoint says of one range is not kept for who asks for another on
   }
 })
 
-test('a whole that says of which part it is keeps none of that, and none of what it says of trailers', async () => {
-  await using cached = await startCached(() => fresh('0123456789', 60, ['Content-Range: bytes 0-9/99', 'Trailer: X-Sum']))
+test('a whole that says of which part it is keeps none of that, and none of what it says of trailers and to its proxy', async () => {
+  const lines = ['Content-Range: bytes 0-9/99', 'Trailer: X-Sum', 'Proxy-Authenticate: Basic', 'TE: trailers']
+  await using cached = await startCached(() => fresh('0123456789', 60, lines))
   await cached.get()
   const part = await cached.get('/', ['Range: bytes=2-3'])
   assert.equal([part.status, part.text, part.headers['content-range'], part.headers.trailer], [206, '23', 'bytes 2-3/10', undefined])
+  assert.equal([part.headers['proxy-authenticate'], part.headers.te], [undefined, undefined])
 })
 
 test('without Last-Modified, If-Modified-Since is held against the Date (RFC 9111 §4.3.2)', async () => {

@@ -97,6 +97,8 @@ test('what may be kept (RFC 9111 §3, §3.5, §5.2.2.3)', () => {
     [['Cache-Control: no-store, must-understand, max-age=1'], null, 200],
     [['Cache-Control: no-store, must-understand, max-age=1'], 'status', 599],
     [['Cache-Control: max-age=1'], 'status', 206],
+    ...[400, 407, 413, 416, 429, 431].map((code): [string[], string, number] => [['Cache-Control: max-age=1'], 'status', code]),
+    [['Cache-Control: max-age=1'], null, 429, { namesStatus: true }],
     [['Cache-Control: max-age=1'], 'method', 200, { method: 'HEAD' }],
     [['Cache-Control: max-age=1'], 'authorization', 200, { hasAuthorization: true }],
     [['Cache-Control: s-maxage=1'], null, 200, { hasAuthorization: true }],
@@ -111,7 +113,7 @@ test('what may be kept (RFC 9111 §3, §3.5, §5.2.2.3)', () => {
   ]
   for (const [lines, refusal, status = 200, asked = {}] of cases) {
     const head = makeHead(status, lines.map((line) => `${line}\r\n`).join(''), 0)
-    const whole = { method: 'GET', noStore: false, hasAuthorization: false, inPart: false, ...asked }
+    const whole = { method: 'GET', noStore: false, hasAuthorization: false, inPart: false, namesStatus: false, ...asked }
     assert.is(refusalOf(whole, head, freshness(lines, {}, status)), refusal, `${status} ${lines.join(' | ')}`)
   }
 })
