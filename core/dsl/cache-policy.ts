@@ -45,7 +45,10 @@ export interface CacheOptions {
   staleWhileRevalidate?: Duration | undefined
   /** The same when the endpoint fails or answers 500, 502, 503 or 504. Default: not at all. */
   staleIfError?: Duration | undefined
-  /** Which of the query is part of the key. Default `'all'`, as it came; `'sorted'`: whatever its order; `{ without: ['utm_*'] }`, `{ only: ['page'] }`. */
+  /**
+   * Which of the query is part of the key. Default `'all'`, as it came; `'sorted'`: whatever its order; `{ without: ['utm_*'] }`, `{ only: ['page'] }`. The endpoint gets all of
+   * it: leave out nothing that it puts into its answers, for the first one's would be everybody's.
+   */
   query?: 'all' | 'sorted' | 'none' | { readonly only: readonly string[] } | { readonly without: readonly string[] } | undefined
   /** Part of the key beside scheme, host, path and query: fields and cookies of the request. */
   vary?: { readonly headers?: readonly string[] | undefined; readonly cookies?: readonly string[] | undefined } | undefined
