@@ -9,6 +9,8 @@ import type { Meter } from '../policy/quota.ts'
 import type { TunnelFacts } from './tunnel-facts.ts'
 
 export interface Accepted {
+  /** Belongs to the listener that keeps it, one at a time (listener/kept.ts); -1: none does. */
+  keptAt: number
   /** No further exchange after those under way; said when the listener begins to drain. */
   drain(): void
   /** Ends it at once; `connectionClosed` follows. */

@@ -39,6 +39,7 @@ export class Http1Connection extends Http1Writing implements WireOwner, Downstre
   readonly memo: HopMemo = { host: '', minor: 1, service: 0, lines: '' }
   dueAt = Number.POSITIVE_INFINITY
   slot = -1
+  keptAt = -1
   passesFraming = true
   original: NamedDestination | null = null
   readonly #header: ProxyHeader | null

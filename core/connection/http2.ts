@@ -50,6 +50,7 @@ export class Http2Connection implements Accepted, Timed, WireOwner {
   original: NamedDestination | null = null
   dueAt = Number.POSITIVE_INFINITY
   slot = -1
+  keptAt = -1
   readonly #wire: Wire
   readonly #home: ConnectionHome
   readonly #header: ProxyHeader | null

@@ -15,6 +15,7 @@ export interface PartingHome {
 export class Parting implements Accepted, Timed, WireOwner {
   dueAt: number
   slot = -1
+  keptAt = -1
   readonly #wire: Wire
   readonly #home: PartingHome
   readonly #deadlines: Deadlines

@@ -60,6 +60,7 @@ export interface RelayOptions {
 }
 
 export class Relay implements Accepted, Acquirer, Asked, WireOwner {
+  keptAt = -1
   /** It has none, nor has its client an address but this. */
   readonly request = null
   readonly ip: string

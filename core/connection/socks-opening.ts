@@ -40,6 +40,7 @@ const codes: Readonly<Record<SocksFault, ErrorCode>> = {
 export class Opening implements Accepted, Timed, WireOwner {
   dueAt: number
   slot = -1
+  keptAt = -1
   readonly wire: AcceptedWire
   readonly header: ProxyHeader | null
   readonly facts: TunnelFacts

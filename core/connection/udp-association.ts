@@ -61,6 +61,7 @@ interface Outgoing {
 export class UdpAssociation implements Accepted, Timed, WireOwner {
   dueAt: number
   slot = -1
+  keptAt = -1
   readonly #wire: Wire
   readonly #home: RelayHome
   readonly #options: AssociationOptions

@@ -58,6 +58,7 @@ const QUIET_MS = 1_000
 export class UdpSession implements Accepted, Timed, LinkOwner {
   dueAt: number
   slot = -1
+  keptAt = -1
   readonly facts: TunnelFacts
   readonly sender: Sender
   readonly #home: SessionHome

@@ -15,6 +15,7 @@ import { KernelWire, wireOver } from '../net/kernel-wire.ts'
 import { ListeningSocket } from '../net/listening-socket.ts'
 import { SocketWire } from '../net/socket-wire.ts'
 import type { AcceptedWire } from '../net/wire.ts'
+import { Kept } from './kept.ts'
 
 export interface ListenerEnvironment {
   readonly observer: Observer
@@ -43,7 +44,7 @@ export abstract class Acceptor<Service extends InForce> {
   draining = false
   protected readonly environment: ListenerEnvironment
   /** A listener may get another name: each stays counted where it was. */
-  readonly #connections = new Map<Accepted, Place>()
+  readonly #connections = new Kept<Place>()
   #tunnels = 0
   #place: Place
   #service: Service | null
@@ -124,7 +125,7 @@ export abstract class Acceptor<Service extends InForce> {
 
   drain(): void {
     this.draining = true
-    for (const connection of this.#connections.keys()) connection.drain()
+    for (const connection of this.#connections.all()) connection.drain()
   }
 
   /** No plan names it any more: it drains, but its tunnels live until they end by themselves. `onEmpty` follows. */
@@ -138,7 +139,7 @@ export abstract class Acceptor<Service extends InForce> {
 
   /** Ends what is left at once. */
   destroy(): void {
-    for (const connection of [...this.#connections.keys()]) connection.destroy()
+    for (const connection of this.#connections.all()) connection.destroy()
   }
 
   becameTunnel(): void {
@@ -152,9 +153,8 @@ export abstract class Acceptor<Service extends InForce> {
   }
 
   connectionClosed(connection: Accepted): void {
-    const place = this.#connections.get(connection)
-    if (place === undefined) return
-    this.#connections.delete(connection)
+    const place = this.#connections.remove(connection)
+    if (place === null) return
     this.environment.counted(-1)
     this.environment.observer.connectionClosed(place.name)
     place.left?.()
@@ -172,7 +172,7 @@ export abstract class Acceptor<Service extends InForce> {
   }
 
   protected keep(connection: Accepted, place = this.#place): void {
-    this.#connections.set(connection, place)
+    this.#connections.add(connection, place)
     if (this.draining) connection.drain()
   }
 
@@ -183,9 +183,7 @@ export abstract class Acceptor<Service extends InForce> {
 
   /** It is kept elsewhere from now on. */
   protected release(connection: Accepted): Place {
-    const place = this.#connections.get(connection) ?? this.#place
-    this.#connections.delete(connection)
-    return place
+    return this.#connections.remove(connection) ?? this.#place
   }
 
   /** A listener that is gone keeps its plan while somebody may ask it, and itself while somebody is connected. */

@@ -24,6 +24,7 @@ export interface AwaitedHeaderOptions {
 export class AwaitedHeader implements Accepted, Timed, WireOwner {
   dueAt: number
   slot = -1
+  keptAt = -1
   readonly wire: AcceptedWire
   readonly #home: AwaitedHeaderHome
   readonly #deadlines: Deadlines

@@ -46,6 +46,7 @@ const FIRST_BYTES = 2048
 export class Detection implements Accepted, Timed, WireOwner {
   dueAt: number
   slot = -1
+  keptAt = -1
   readonly #wire: AcceptedWire
   readonly #home: DetectionHome
   readonly #facts: TunnelFacts

@@ -24,6 +24,7 @@ const DRAIN_IDLE_MS = 1_000
 export class FirstByte implements Accepted, Timed, WireOwner {
   dueAt: number
   slot = -1
+  keptAt = -1
   readonly wire: AcceptedWire
   /** What came before; null: nothing did. */
   readonly header: ProxyHeader | null

@@ -57,6 +57,7 @@ const FAILURES: ReadonlyMap<string, HandshakeFailure> = new Map([
 export class Handshake implements Accepted, Timed, PeekResult {
   dueAt: number
   slot = -1
+  keptAt = -1
   /** Of the socket, at the accept; `''` on a unix socket. */
   readonly remoteAddress: string
   readonly header: ProxyHeader | null

@@ -3,6 +3,7 @@ import type { Accepted } from '../connection/home.ts'
 import type { Wire, WireOwner } from '../net/wire.ts'
 
 export class Interim implements Accepted, WireOwner {
+  keptAt = -1
   readonly #wire: Wire
   readonly #home: { connectionClosed(connection: Accepted): void }
 

@@ -21,6 +21,7 @@ export interface ServerLookHome {
 export class ServerLook implements Accepted, Acquirer, Timed, WireOwner {
   dueAt: number
   slot = -1
+  keptAt = -1
   /** One that was kept has shown its certificate already, to somebody else. */
   readonly takesKept = false
   readonly #wire: AcceptedWire
