@@ -230,7 +230,9 @@ function makeFolder(from: string): string {
 function outputOf(program: string, args: readonly string[], cwd: string, signal: AbortSignal): Promise<string | null> {
   const { promise, resolve: done } = Promise.withResolvers<string | null>()
   if (signal.aborted) return Promise.resolve(null)
-  const child: ChildProcess = spawn(program, args, { cwd, signal, killSignal: 'SIGKILL', stdio: ['ignore', 'pipe', 'ignore'] })
+  // It ends before a collection would be worth it.
+  const env = { GOGC: 'off', GOMEMLIMIT: '2GiB', ...process.env }
+  const child: ChildProcess = spawn(program, args, { cwd, env, signal, killSignal: 'SIGKILL', stdio: ['ignore', 'pipe', 'ignore'] })
   let text = ''
   child.stdout!.setEncoding('utf8').on('data', (part: string) => {
     text += part

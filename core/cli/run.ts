@@ -17,6 +17,7 @@ import { configPlace, findRunning } from '../process/control-folder.ts'
 import type { EndpointsTold } from '../process/control-protocol.ts'
 import type { ListKeeper } from '../process/list-keeper.ts'
 import type { LogTarget, PlanSummary } from '../process/messages.ts'
+import { sweepModuleCache } from '../process/module-cache.ts'
 import { Supervisor } from '../process/supervisor.ts'
 import { reportUpstreams, type UpstreamReport, upstreamLines, withoutHealthy } from '../process/upstream-report.ts'
 import { PrepareError } from '../process/worker-process.ts'
@@ -186,6 +187,7 @@ class Program {
     const workers = this.#supervisor.workers.length
     const ms = Math.round(performance.now() - this.#startedAt)
     this.#output.print(`ready in ${ms} ms, ${workers} ${workers === 1 ? 'worker' : 'workers'}, pid ${process.pid}\n`)
+    if (this.#options.cacheFolder !== null) void sweepModuleCache(this.#options.cacheFolder)
   }
 
   #createConfig(): LiveConfig | null {

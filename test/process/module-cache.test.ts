@@ -1,9 +1,10 @@
 /** What was compiled is kept by every kind of process, also by those that are killed when they have done their work. */
 import { spawn } from 'node:child_process'
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { sweepModuleCache } from '../../core/process/module-cache.ts'
 import { hostArguments } from '../../core/sandbox/engine/host-arguments.ts'
 import { makeFolder } from '../config/support.ts'
 import { eventually } from '../support/deadline.ts'
@@ -32,6 +33,33 @@ test('a plugin host leaves them before it has a plugin', async () => {
     host.kill('SIGKILL')
   }
 })
+
+test('of too much, what was used longest ago goes; a folder that is not its own is left alone', async () => {
+  const env = { XDG_CACHE_HOME: makeFolder({}) }
+  const folder = join(env.XDG_CACHE_HOME, 'sluice')
+  for (const kind of ['a', 'b', 'c', 'd', 'e']) {
+    mkdirSync(join(folder, kind), { recursive: true })
+    for (let i = 0; i < 6; i++) keep(join(folder, kind, String(i)), i)
+    utimesSync(join(folder, kind), 0, kind === 'b' ? 1_000 : kind.charCodeAt(0))
+  }
+  const left = (): readonly (readonly string[])[] => readdirSync(folder).map((kind) => [kind, ...readdirSync(join(folder, kind)).sort()])
+  const all = left()
+  await sweepModuleCache(folder, { most: { files: 6, folders: 5 }, env })
+  assert.equal(left(), all)
+  await sweepModuleCache(folder, { most: { files: 1, folders: 1 }, env: {} })
+  assert.equal(left(), all)
+  await sweepModuleCache(folder, { most: { files: 5, folders: 4 }, env })
+  assert.equal(left(), [
+    ['b', '4', '5'],
+    ['e', '4', '5'],
+  ])
+  await sweepModuleCache(join(env.XDG_CACHE_HOME, 'nowhere'), { env })
+})
+
+function keep(place: string, usedAt: number): void {
+  writeFileSync(place, '')
+  utimesSync(place, usedAt, 0)
+}
 
 /** Not the program that other tests run: that has few files. */
 function source(entry: string): string {
