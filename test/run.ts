@@ -1,22 +1,28 @@
 /**
- * `npm test [-- PATTERN…]`: runs every test file and counts what their tests did; two processes at a time, each of which runs one file
+ * `npm test [-- PATTERN…]`: runs every test file and counts what their tests did; several processes at a time, each of which runs one file
  * after the other. A file that says `// Runs alone: WHY` has a process of its own. One that fails, hangs, runs no test, ends its process,
  * or leaves a process or a change of its process behind counts as failed. The last line is `N passed, N failed[, N skipped]`.
  */
 import { globSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { openModuleCache } from '../core/process/module-cache.ts'
 import { type FileResult, FileRunner } from './runner/file-runner.ts'
+import { keepModules } from './runner/modules.ts'
 import { buildProgram } from './runner/program.ts'
+import { keepSeconds, secondsOf } from './runner/seconds.ts'
 import { readImports } from './support/imports.ts'
 import { PROGRAM, root } from './support/process.ts'
 
-const AT_ONCE = 2
-/** What takes longest begins first, so that no core waits for another at the end. */
+/** One more than cores for processes: tests that wait leave theirs to others. */
+const AT_ONCE = Math.max(2, Math.min(availableParallelism(), 4)) + 1
+/** What takes longest begins first, so that no core waits for another at the end: by this, as long as there was no run here. */
 const LONGEST = [/^test\/(plugins-)?readme/, /^test\/(check|e2e|package|process)\//, /^plugins\//, /./]
 
 // Tests and what they start compile each module once, not once a process.
-openModuleCache()
+keepModules()
+// The compilers that they start end before a collection would be worth it.
+process.env.GOGC ??= 'off'
+process.env.GOMEMLIMIT ??= '1GiB'
 // The ring receives from the first read on, or connections of tests would be over before.
 process.env.SLUICE_RING_AFTER ??= '0'
 process.env[PROGRAM] = await buildProgram()
@@ -74,8 +80,9 @@ function findFiles(patterns: readonly string[]): string[] {
 }
 
 function longestFirst(found: readonly string[]): string[] {
+  const seconds = secondsOf()
   const rank = (file: string): number => LONGEST.findIndex((pattern) => pattern.test(file))
-  return found.toSorted().sort((a, b) => rank(a) - rank(b))
+  return found.toSorted().sort((a, b) => (seconds.get(b) ?? 0) - (seconds.get(a) ?? 0) || rank(a) - rank(b))
 }
 
 function runsAlone(file: string): boolean {
@@ -91,6 +98,7 @@ function tell(result: FileResult): void {
 
 function report(all: readonly FileResult[]): void {
   const sum = (key: 'passed' | 'failed' | 'skipped'): number => all.reduce((total, result) => total + result[key], 0)
+  keepSeconds(all)
   for (const result of all.filter((one) => one.skipped > 0)) printSkipped(result)
   const broken = all.filter((result) => result.failed > 0).map((result) => result.file)
   if (broken.length > 0) console.log(`\nfailed: ${broken.join(' ')}`)

@@ -11,13 +11,15 @@ import { eventually } from '../support/deadline.ts'
 import { startOrigin } from '../support/origin.ts'
 import { freePort, startSluice } from '../support/process.ts'
 import { configOf, reload } from '../support/reloading.ts'
+import { SharedSluice } from '../support/shared-sluice.ts'
 
 const secured = withCertificates(test)
+const shared = new SharedSluice(test, ['--workers', '2', '--drain', '500ms'])
 
 test('a listener that comes accepts; one that goes says so at the next exchange, and lets idle clients linger', async () => {
   const port = await freePort()
   const [stays, more] = [listener('web', '127.0.0.1:0'), listener('more', `127.0.0.1:${port}`)]
-  await using sluice = await startSluice({ config: configOf(stays), args: ['--workers', '2'] })
+  const sluice = await shared.take(configOf(stays))
   assert.match(await reload(sluice, configOf(`${stays}, ${more}`)), /1 listener added, 1 route added · 0 of 0 connections touched/)
   using asking = await connect(port)
   using idle = await connect(port, { deadlineMs: 5_000 })
@@ -47,7 +49,7 @@ test('a tunnel of a listener that is gone lives until its ends close it', async 
   const port = await freePort()
   const chat = `chat: http({ listen: '127.0.0.1:${port}', routes: [{ to: 'http://127.0.0.1:${origin.port}' }] })`
   const stays = listener('web', '127.0.0.1:0')
-  await using sluice = await startSluice({ config: configOf(`${stays}, ${chat}`), args: ['--workers', '1', '--drain', '500ms'] })
+  const sluice = await shared.take(configOf(`${stays}, ${chat}`))
   using socket = await connect(port)
   assert.is((await socket.send(UPGRADE).response()).status, 101)
   assert.match(await reload(sluice, configOf(stays)), /· 0 of 1 connections touched/)
@@ -60,7 +62,7 @@ test('a tunnel of a listener that is gone lives until its ends close it', async 
 
 test('another address for the same listener: those who are connected stay, and the old address is gone', async () => {
   const [first, second] = [await freePort(), await freePort()]
-  await using sluice = await startSluice({ config: configOf(listener('web', `127.0.0.1:${first}`)), args: ['--workers', '1'] })
+  const sluice = await shared.take(configOf(listener('web', `127.0.0.1:${first}`)))
   using held = await connect(first)
   assert.is((await ask(held)).text, 'web')
   assert.match(await reload(sluice, configOf(listener('web', `127.0.0.1:${second}`))), /1 listener moved · 0 of 1 connections touched/)
@@ -70,7 +72,7 @@ test('another address for the same listener: those who are connected stay, and t
 
 test('every address of a port instead of one of them, and back', async () => {
   const port = await freePort()
-  await using sluice = await startSluice({ config: configOf(listener('web', `127.0.0.1:${port}`)), args: ['--workers', '2'] })
+  const sluice = await shared.take(configOf(listener('web', `127.0.0.1:${port}`)))
   for (const address of [`0.0.0.0:${port}`, `127.0.0.1:${port}`]) {
     await reload(sluice, configOf(listener('web', address)))
     using client = await connect(port)
@@ -95,7 +97,7 @@ secured('TLS comes and goes: who is connected ends at the next exchange, who com
   const port = await freePort()
   const plain = configOf(listener('web', `127.0.0.1:${port}`))
   const overTls = configOf(listener('web', `127.0.0.1:${port}`, tlsOf(server)))
-  await using sluice = await startSluice({ config: plain, args: ['--workers', '1'] })
+  const sluice = await shared.take(plain)
   using before = await connect(port)
   assert.is((await ask(before)).status, 200)
   assert.match(await reload(sluice, overTls), /1 listener between TLS and plain text · 1 of 1 connections touched/)
@@ -114,10 +116,9 @@ secured('TLS comes and goes: who is connected ends at the next exchange, who com
 secured(
   'a certificate that is replaced in its file is what the next handshake shows; who is connected stays',
   async ({ server, other }) => {
-    const config = configOf(listener('web', '127.0.0.1:0', `tls: { cert: './c.pem', key: './k.pem' }, `))
-    const files = { 'c.pem': server.cert, 'k.pem': server.key }
-    await using sluice = await startSluice({ config, files, args: ['--workers', '2'] })
-    const port = await sluice.port('web')
+    const port = await freePort()
+    const config = configOf(listener('web', `127.0.0.1:${port}`, `tls: { cert: './c.pem', key: './k.pem' }, `))
+    const sluice = await shared.take(config, { 'c.pem': server.cert, 'k.pem': server.key })
     using held = await connect(port, { tls: {} })
     assert.is(subjectOf(held), 'server')
     const line = await reload(sluice, () => {

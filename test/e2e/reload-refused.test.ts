@@ -8,6 +8,9 @@ import * as assert from 'uvu/assert'
 import { connect, request } from '../support/client.ts'
 import { freePort, type Sluice, startSluice } from '../support/process.ts'
 import { configOf, liveLines, refusals, refusedReload, reload } from '../support/reloading.ts'
+import { SharedSluice } from '../support/shared-sluice.ts'
+
+const shared = new SharedSluice(test, ['--workers', '2'])
 
 const plugins = {
   'tag.ts': `import { definePlugin } from 'sluice/plugin'
@@ -19,7 +22,7 @@ export default definePlugin({ name: 'tag', setup(options: { fail?: boolean }) {
 
 test('syntax, a wrong value, a plugin that throws, a certificate that is not there: each is told at its place, and nothing changes', async () => {
   const good = (text: string): string => using(`{ use: [tag({})], respond: respond(200, '${text}') }`)
-  await using sluice = await startSluice({ config: good('one'), files: plugins, args: ['--workers', '2'] })
+  const sluice = await shared.take(good('one'), plugins)
   const port = await sluice.port('web')
   using client = await connect(port)
   const mustServe = async (text: string): Promise<void> => {
@@ -54,7 +57,7 @@ test('a port that is taken fails all of it: what else it would have brought is n
   const config = (text: string, more = ''): string =>
     configOf(`web: http({ listen: '127.0.0.1:0', routes: [{ respond: respond(200, '${text}') }] })${more}`)
   const listener = (name: string, port: number): string => `, ${name}: http({ listen: '127.0.0.1:${port}', routes: [] })`
-  await using sluice = await startSluice({ config: config('one'), args: ['--workers', '2'] })
+  const sluice = await shared.take(config('one'))
   const told = await refusedReload(sluice, config('two', listener('more', free) + listener('most', taken)))
   assert.match(told, `error: listeners.most.listen: listener most cannot use 127.0.0.1:${taken}: another program uses it already`)
   assert.match(told, new RegExp(`proxy\\.config\\.ts:\\d+:\\d+: .*${taken}`))
@@ -76,7 +79,7 @@ test('admin at a port that is taken fails the reload; at a free one it moves', a
       `admin: { listen: '127.0.0.1:${port}' }`,
     )
   const [first, second] = [await freePort(), await freePort()]
-  await using sluice = await startSluice({ config: config('one', first), args: ['--workers', '1'] })
+  const sluice = await shared.take(config('one', first))
   const port = await sluice.port('web')
   assert.match(await refusedReload(sluice, config('two', taken)), `admin cannot use 127.0.0.1:${taken}`)
   other.close()
@@ -89,7 +92,7 @@ test('admin at a port that is taken fails the reload; at a free one it moves', a
 
 test('a config that is gone is told, and followed again when it is back', async () => {
   const config = (text: string): string => using(`{ respond: respond(200, '${text}') }`)
-  await using sluice = await startSluice({ config: config('one'), files: plugins, args: ['--workers', '1'] })
+  const sluice = await shared.take(config('one'), plugins)
   const port = await sluice.port('web')
   const told = await refusedReload(sluice, () => rmSync(join(sluice.folder, 'proxy.config.ts')))
   assert.match(told, /proxy\.config\.ts/)

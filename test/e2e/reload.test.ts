@@ -7,8 +7,10 @@ import { eventually } from '../support/deadline.ts'
 import { startOrigin } from '../support/origin.ts'
 import { commandOf, startSluice } from '../support/process.ts'
 import { configOf, liveLines, refusals, reload } from '../support/reloading.ts'
+import { SharedSluice } from '../support/shared-sluice.ts'
 
 const admin = `admin: { listen: '127.0.0.1:0' }`
+const shared = new SharedSluice(test, ['--workers', '1', '--drain', '500ms'])
 
 test('what is saved is live, on open connections too: their next request takes it', async () => {
   await using sluice = await startSluice({ config: saying('one'), args: ['--workers', '2'] })
@@ -37,7 +39,7 @@ test('a config that speaks to its parent and prints is not in the way', async ()
 process.send?.(null)
 console.log('hello from the config')
 ${saying(text)}`
-  await using sluice = await startSluice({ config: chatty('one'), args: ['--workers', '1'] })
+  const sluice = await shared.take(chatty('one'))
   await reload(sluice, chatty('two'))
   assert.is((await request(await sluice.port('web'), getOnce('/'))).text, 'two')
   assert.not(
@@ -61,7 +63,7 @@ test('a WebSocket and a slow download live through twenty reloads; so does who s
   })
   const config = (round: number): string =>
     web(`{ path: '/round', respond: respond(200, '${round}') }, { to: upstream('api', { endpoints: ['127.0.0.1:${origin.port}'] }) }`)
-  await using sluice = await startSluice({ config: config(0), args: ['--workers', '1', '--drain', '500ms'] })
+  const sluice = await shared.take(config(0))
   const port = await sluice.port('web')
   using socket = await connect(port)
   assert.is((await socket.send(UPGRADE).response()).status, 101)
@@ -92,7 +94,7 @@ test('pipelined requests take the plan that is there when their turn comes', asy
   })
   const config = (text: string): string =>
     web(`{ path: '/slow', to: 'http://127.0.0.1:${origin.port}' }, { respond: respond(200, '${text}') }`)
-  await using sluice = await startSluice({ config: config('one'), args: ['--workers', '1'] })
+  const sluice = await shared.take(config('one'))
   using client = await connect(await sluice.port('web'))
   client.send(get('/slow') + get('/'))
   await eventually(() => (origin.requests.length > 0 ? true : undefined), 'no request')
@@ -117,7 +119,7 @@ test('a save during a slow reload makes that one give up', async () => {
   const slow = (text: string, ms: number): string =>
     `${configOf('', '', `import { setTimeout as later } from 'node:timers/promises'\nawait later(${ms})`).split('export default')[0]}
 export default defineConfig({ listeners: { web: http({ listen: '127.0.0.1:0', routes: [{ respond: respond(200, '${text}') }] }) } })\n`
-  await using sluice = await startSluice({ config: saying('one'), args: ['--workers', '1'] })
+  const sluice = await shared.take(saying('one'))
   const port = await sluice.port('web')
   sluice.write('proxy.config.ts', slow('given up', 1_000))
   // It is being evaluated: another process of its own has been started for that.
@@ -130,7 +132,7 @@ export default defineConfig({ listeners: { web: http({ listen: '127.0.0.1:0', ro
 
 test('files that the config imports are followed as it is; SIGHUP loads it again whether or not one has changed', async () => {
   const config = `import { text } from './text.ts'\n${web('{ respond: respond(200, text) }')}`
-  await using sluice = await startSluice({ config, files: { 'text.ts': `export const text = 'one'` }, args: ['--workers', '1'] })
+  const sluice = await shared.take(config, { 'text.ts': `export const text = 'one'` })
   const port = await sluice.port('web')
   await reload(sluice, () => sluice.write('text.ts', `export const text = 'two'`))
   assert.is((await request(port, getOnce('/'))).text, 'two')
@@ -154,7 +156,7 @@ export default definePlugin({ name: 'count', setup(_options, host) {
 } })`
   const config = (text: string): string =>
     `import count from './count.ts'\n${web(`{ path: '/count', use: [count({}, { timeout: '1s' })], respond: respond(500, '') }, { respond: respond(200, '${text}') }`)}`
-  await using sluice = await startSluice({ config: config('a'), files: { 'count.ts': plugin(1) }, args: ['--workers', '1'] })
+  const sluice = await shared.take(config('a'), { 'count.ts': plugin(1) })
   const port = await sluice.port('web')
   const count = async (): Promise<string> => (await request(port, getOnce('/count'))).text
   assert.equal([await count(), await count()], ['1', '2'])
@@ -174,7 +176,7 @@ test('an old version of a plugin goes when nobody asks it any more: an exchange 
 export default definePlugin({ name: 'tag', setup: () => ({ onResponse(res) { res.headers.set('x-version', '${version}') } }) })`
   // In a process of its own, which can be counted.
   const config = `import tag from './tag.ts'\n${web(`{ use: [tag({}, { isolation: 'process' })], to: 'http://127.0.0.1:${origin.port}' }`)}`
-  await using sluice = await startSluice({ config, files: { 'tag.ts': plugin(0) }, args: ['--workers', '1'] })
+  const sluice = await shared.take(config, { 'tag.ts': plugin(0) })
   const port = await sluice.port('web')
   using slow = await connect(port)
   slow.send(get('/slow'))
