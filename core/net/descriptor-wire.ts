@@ -23,10 +23,12 @@ interface Place {
 
 /** Only valid inside a read. */
 let shared: Place | null = null
+/** Of sides that send bulk, one after the other: it stays in the processor's caches. Null: somebody is reading, or has it for longer. */
+let hot: Place | null = null
 /** Text on its way out. */
 const scratch = Buffer.allocUnsafeSlow(BULK_BYTES)
 let scratchPointer = 0n
-/** Of wires that are closed, for the next ones: fresh memory for each connection has V8 collect all of its heap again and again. */
+/** Not lent any more: fresh memory for each has V8 collect all of its heap again and again. */
 const spares: Place[] = []
 /** 4 MiB a worker. */
 const MOST_SPARES = 64
@@ -34,6 +36,18 @@ const MOST_SPARES = 64
 function placeOf(kernel: Kernel, bytes: number): Place {
   const buffer = Buffer.allocUnsafeSlow(bytes)
   return { buffer, pointer: kernel.pointerTo(buffer) }
+}
+
+function takeHot(kernel: Kernel): Place {
+  const place = hot ?? spares.pop() ?? placeOf(kernel, BULK_BYTES)
+  hot = null
+  return place
+}
+
+function putBack(place: Place): void {
+  if (place === shared) return
+  if (hot === null) hot = place
+  else if (spares.length < MOST_SPARES) spares.push(place)
 }
 
 /** A socket that is watched, or not yet. */
@@ -55,7 +69,10 @@ export abstract class DescriptorWire implements Wire, Watched {
   protected readonly kernel: Kernel
   protected readonly handle: StreamHandle | BareSocket
   protected readonly fd: number
-  #place: Place
+  /** What was read last is left to whoever has it. */
+  protected isLeft = false
+  /** What was read last is in it, and may be lent. */
+  #lent: Place | null = null
   #mask: number
   #reading = false
   #ending = false
@@ -70,7 +87,7 @@ export abstract class DescriptorWire implements Wire, Watched {
   #failure: string | null = null
   #peer: Peer | null
 
-  /** `ownBuffer`: for the side that sends bulk; 64 KiB of address space, touched as far as reads reach. */
+  /** `ownBuffer`: for the side that sends bulk; it has the buffer while the wire is paused. */
   constructor({ kernel, handle, fd, mask, peer }: Descriptor, ownBuffer: boolean) {
     this.kernel = kernel
     this.handle = handle
@@ -80,7 +97,6 @@ export abstract class DescriptorWire implements Wire, Watched {
     this.#peer = peer
     if (scratchPointer === 0n) scratchPointer = kernel.pointerTo(scratch)
     shared ??= placeOf(kernel, SHARED_BYTES)
-    this.#place = ownBuffer ? (spares.pop() ?? placeOf(kernel, BULK_BYTES)) : shared
   }
 
   abstract facts(): ProxyFacts
@@ -154,14 +170,12 @@ export abstract class DescriptorWire implements Wire, Watched {
   }
 
   expectBulk(): void {
-    if (this.lends || this.closed) return
-    this.lends = true
-    this.leaveBuffer()
+    if (!this.closed) this.lends = true
   }
 
   leaveBuffer(): void {
-    if (!this.lends || this.closed) return
-    this.#place = spares.pop() ?? placeOf(this.kernel, BULK_BYTES)
+    this.isLeft = true
+    if (!this.closed) this.#lent = null
   }
 
   end(): void {
@@ -258,13 +272,30 @@ export abstract class DescriptorWire implements Wire, Watched {
 
   protected readOn(): void {
     for (let reads = 0; reads < MOST_READS; reads++) {
-      const { buffer, pointer } = this.#place
+      const place = this.lends ? this.#takeBulk() : shared!
+      const { buffer, pointer } = place
       const length = this.receive(pointer, buffer.length)
-      if (length > 0) this.owner.onBytes(buffer, length)
-      else if (length === 0) return this.readEnd()
-      else if (length !== -EAGAIN) return this.close(this.nameOf(length), false)
+      if (length > 0) this.#tell(place, length)
+      else putBack(place)
+      if (length === 0) return this.readEnd()
+      if (length < 0 && length !== -EAGAIN) return this.close(this.nameOf(length), false)
       if (!this.#reading || this.closed || this.isDry(length, buffer.length)) return
     }
+  }
+
+  /** It is read on, so what was lent is free. */
+  #takeBulk(): Place {
+    if (this.#lent !== null) putBack(this.#lent)
+    this.#lent = null
+    return takeHot(this.kernel)
+  }
+
+  #tell(place: Place, length: number): void {
+    this.isLeft = false
+    this.owner.onBytes(place.buffer, length)
+    if (place === shared || this.isLeft) return
+    if (this.#reading && !this.closed) putBack(place)
+    else this.#lent = place
   }
 
   protected readEnd(): void {
@@ -385,10 +416,9 @@ export abstract class DescriptorWire implements Wire, Watched {
   }
 
   recycle(): void {
-    const place = this.#place
-    if (!this.closed || place === shared) return
-    this.#place = shared!
-    if (spares.length < MOST_SPARES) spares.push(place)
+    if (!this.closed || this.#lent === null) return
+    putBack(this.#lent)
+    this.#lent = null
   }
 
   protected peerName(): Peer {

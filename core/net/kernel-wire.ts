@@ -37,8 +37,6 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
   #receive = -1
   #isStopping = false
   #hasHungUp = false
-  /** What is told just now stays lent. */
-  #isLeft = false
   #shortReads = 0
   /** Received while nobody wanted to read. */
   #kept: Buffer[] = []
@@ -134,16 +132,11 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
       this.#receiveBySelf()
       return false
     }
-    this.#isLeft = false
+    this.isLeft = false
     this.owner.onBytes(bytes, length)
     if (length === RECEIVE_BYTES) this.#receiveBySelf()
     // Lent, it is free again when the wire is resumed.
-    return this.lends && (this.#isLeft || !this.isReading)
-  }
-
-  override leaveBuffer(): void {
-    this.#isLeft = true
-    super.leaveBuffer()
+    return this.lends && (this.isLeft || !this.isReading)
   }
 
   /** @internal */

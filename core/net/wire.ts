@@ -9,7 +9,7 @@ import type { ProxyFacts } from './proxy-protocol-writer.ts'
 export interface WireOwner {
   /**
    * Bytes [0, length) of `bytes` arrived. They are valid inside the call only; if `wire.lends` they may go on into another
-   * wire's `write`, which tells whether they must stay untouched.
+   * wire's `write`, which tells whether they must stay untouched: then the wire is to be paused, or its buffer left, inside the call.
    */
   onBytes(bytes: Buffer, length: number): void
   /** Everything written has left; said once after a write returned false. */
@@ -25,7 +25,7 @@ export const nobody: WireOwner = { onBytes() {}, onDrain() {}, onEnd() {}, onClo
 
 export interface Wire {
   owner: WireOwner
-  /** Every `onBytes` has the same buffer, which is free again when the wire is resumed: it may be lent to a write. */
+  /** What it is paused or left with in `onBytes` stays as it is until the wire is resumed: it may be lent to a write. Else others are read into it. */
   readonly lends: boolean
   readonly closed: boolean
   /** Written, but not yet taken by the peer. */
@@ -41,7 +41,7 @@ export interface Wire {
   /** Starts or goes on reading. */
   resume(): void
   pause(): void
-  /** Many bytes will come: get a buffer of its own, so that it can be lent. */
+  /** Many bytes will come: from the next read on they can be lent. */
   expectBulk(): void
   /** False: nobody will detach it, so what arrives may be taken from the kernel before it is read. True: it may be again. */
   expectDetach?(isExpected: boolean): void

@@ -324,32 +324,73 @@ wherePossible('an error thrown on the way is as uncaught as any, and a process w
   assert.is(execFileSync(process.execPath, args, { encoding: 'utf8', timeout: 20_000 }), 'true\nuncaught thrown\n')
 })
 
-wherePossible('what a wire has read into is read into by another one when it is given back, not when it is closed', async () => {
+/** A wire that reads bulk by itself, and the buffers that it was told. */
+async function bulkReader(done: (wire: KernelWire) => void) {
+  const p = await pair(true)
+  p.wire.expectDetach(true)
   const buffers: Buffer[] = []
-  const visit = async (isGivenBack: boolean): Promise<void> => {
-    await using p = await pair(true)
-    // By itself.
-    p.wire.expectDetach(true)
-    p.wire.owner.onBytes = (bytes) => {
-      buffers.push(bytes)
-      p.owner.tell('read')
-    }
-    p.wire.resume()
-    if (isGivenBack) p.wire.recycle()
-    p.client.write('x')
-    await p.owner.has('read')
-    p.wire.destroy()
-    if (isGivenBack) {
-      p.wire.recycle()
-      p.wire.recycle()
-    }
+  p.wire.owner.onBytes = (bytes) => {
+    buffers.push(bytes)
+    done(p.wire)
+    p.owner.tell(`read ${buffers.length}`)
   }
-  for (const isGivenBack of [false, true, true, false, false]) await visit(isGivenBack)
-  const [kept, first, second, third, fourth] = buffers
-  assert.is.not(first, kept)
-  assert.is(second, first)
-  assert.is(third, first)
-  assert.is.not(fourth, first)
+  p.wire.resume()
+  return {
+    wire: p.wire,
+    async read(text: string): Promise<Buffer> {
+      p.client.write(text)
+      await p.owner.has(`read ${buffers.length + 1}`)
+      return buffers.at(-1)!
+    },
+    [Symbol.asyncDispose]: () => p[Symbol.asyncDispose](),
+  }
+}
+
+wherePossible('bulk is read into one buffer by all who are done with it when they were told', async () => {
+  await using first = await bulkReader(() => {})
+  await using second = await bulkReader(() => {})
+  const buffer = await first.read('one')
+  assert.is(await second.read('two'), buffer)
+  assert.is(await first.read('three'), buffer)
+})
+
+wherePossible('what a wire was told before it paused, or left, or closed, is nobody else’s to read into', async () => {
+  const others: Awaited<ReturnType<typeof bulkReader>>[] = [await bulkReader(() => {}), await bulkReader(() => {})]
+  try {
+    for (const [what, done] of [
+      ['paused', (wire) => wire.pause()],
+      ['left', (wire) => wire.leaveBuffer()],
+      ['closed', (wire) => wire.destroy()],
+    ] as [string, (wire: KernelWire) => void][]) {
+      await using it = await bulkReader(done)
+      const buffer = await it.read(what)
+      for (const other of [...others, ...others]) assert.is.not(await other.read('xxxxxxxxxxx'), buffer, what)
+      assert.is(buffer.latin1Slice(0, what.length), what)
+    }
+  } finally {
+    for (const other of others) await other[Symbol.asyncDispose]()
+  }
+})
+
+wherePossible('a wire that is resumed, or closed and given back, has its buffer for others again', async () => {
+  await using other = await bulkReader(() => {})
+  let pauses = true
+  await using resumed = await bulkReader((wire) => pauses && wire.pause())
+  const lent = await resumed.read('lent')
+  const hot = await other.read('hot')
+  assert.is.not(hot, lent)
+  pauses = false
+  resumed.wire.resume()
+  assert.is(await resumed.read('on'), hot)
+  await using closed = await bulkReader((wire) => wire.destroy())
+  assert.is(await closed.read('last'), hot)
+  // Of what nobody has, the one that was had last.
+  assert.is(await other.read('spare'), lent)
+  closed.wire.recycle()
+  closed.wire.recycle()
+  await using paused = await bulkReader((wire) => wire.pause())
+  assert.is(await paused.read('lent'), lent)
+  assert.is(await other.read('recycled'), hot)
 })
 
 test.run()
