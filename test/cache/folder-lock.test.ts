@@ -1,4 +1,4 @@
-/** A folder of answers belongs to one proxy at a time, whose workers share it; the next one has it when that is gone. */
+/** A folder of answers belongs to one proxy at a time, whose workers share it; the next one has it when that is gone. One that is cleared is made anew. */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert'
 import { Cache } from '../../core/cache/cache.ts'
 import { FolderLock, ownerHere } from '../../core/cache/disk/folder-lock.ts'
 import { Deadlines } from '../../core/deadlines.ts'
+import { fresh, startCached } from '../support/cache.ts'
 
 class Folder implements Disposable {
   [Symbol.dispose](): void {
@@ -58,6 +59,36 @@ test('workers that start at once have one folder together, and of several proxie
   assert.throws(() => FolderLock.take(folder.path, '2-1'), /another proxy/)
   mine[1]!.release()
   FolderLock.take(folder.path, '2-1').release()
+})
+
+// Who clears a cache by `rm -rf` found nothing of it on disk until the next start.
+test('a folder that is removed while it is used is made anew after a while', async () => {
+  using folder = new Folder()
+  let now = 0
+  const deadlines = new Deadlines(50, () => now)
+  const told: string[] = []
+  await using cached = await startCached(({ target }) => fresh(target), {
+    disk: { path: folder.path },
+    deadlines,
+    warn: (text) => told.push(text),
+  })
+  const [cache] = cached.proxy.caches.of(null)
+  const objects = async () => {
+    await cache!.settled()
+    return cache!.tiers[0]?.counts.objects ?? null
+  }
+  await cached.get('/a')
+  assert.is(await objects(), 1)
+  rmSync(folder.path, { recursive: true })
+  assert.is((await cached.get('/b')).text, '/b')
+  await objects()
+  assert.is(await objects(), null)
+  assert.is((await cached.get('/c')).text, '/c')
+  now += 10_100
+  deadlines.tick()
+  await cached.get('/d')
+  assert.is(await objects(), 1)
+  assert.match(told.join('\n'), /^the folder of a cache cannot be written, .*ENOENT.*\nthe cache default keeps answers on disk now/)
 })
 
 test.run()

@@ -37,7 +37,7 @@ export function openDisk(path: string, bytes: number): DiskTier {
     lost: () => {},
     warn: (text) => process.stderr.write(`${text}\n`),
   }
-  return new DiskTier('default', { kind: 'disk', path, bytes, timeoutMs: 1000, largeBytes: 0 }, home)
+  return new DiskTier('default', { kind: 'disk', path, bytes, timeoutMs: 1000, largeBytes: 0 }, home, () => {})
 }
 
 const [path, first] = process.argv.slice(2)

@@ -3,6 +3,7 @@
  * its row is written; whatever of it is missing or damaged is as if it had never been kept. What goes wrong is told once, and costs no request more
  * than a miss does.
  */
+import { existsSync } from 'node:fs'
 import { unlink } from 'node:fs/promises'
 import type { BodySource } from '../body-source.ts'
 import type { ListedResponse, TierCounts } from '../counts.ts'
@@ -13,27 +14,17 @@ import { StoredResponse } from '../stored-response.ts'
 import { LATER, type TierHome, type Wanted } from '../tier.ts'
 import { BodyWriter, type BodyWriterOptions } from './body-writer.ts'
 import type { DiskFolder } from './disk-folder.ts'
-import {
-  type DiskIndex,
-  isBusy,
-  isFull,
-  type ListedRow,
-  type Place,
-  type Range,
-  type Row,
-  rangesOf,
-  type Totals,
-  urlsFrom,
-} from './disk-index.ts'
+import { type DiskIndex, isBusy, isFull, type Range, type Row, rangesOf, type Totals } from './disk-index.ts'
+import { listRows } from './disk-list.ts'
 import { DiskReader } from './disk-reader.ts'
-import { checksumOf, hashOf, headRow, listedOf, rowFor, rowOf, varyText } from './disk-rows.ts'
+import { checksumOf, hashOf, headRow, rowFor, rowOf, varyText } from './disk-rows.ts'
 import { DiskWrites } from './disk-writes.ts'
 import type { FolderLock } from './folder-lock.ts'
 import type { LargeFile } from './large-file.ts'
 import { LargeObjects } from './large-objects.ts'
 import { DamagedFile, fileBytes, isOneBlock } from './object-file.ts'
 import { isDamage, openFolder, words } from './open-folder.ts'
-import { purgeRange, STEP } from './purge-range.ts'
+import { purgeRange } from './purge-range.ts'
 
 export interface DiskLimits {
   /** `shared`: the folder is in memory, and goes with the proxy. */
@@ -55,6 +46,7 @@ export class DiskTier implements FolderTier {
   readonly timeoutMs: number
   readonly #kind: DiskLimits['kind']
   readonly #home: TierHome
+  readonly #onGone: () => void
   readonly #bytes: number
   readonly #largeBytes: number
   readonly #folder: DiskFolder
@@ -77,11 +69,12 @@ export class DiskTier implements FolderTier {
   #isBroken = false
   #isClosed = false
 
-  /** Throws an Error that says why the folder cannot be used. */
-  constructor(name: string, limits: DiskLimits, home: TierHome) {
+  /** Throws an Error that says why the folder cannot be used. `onGone`: told, now and then, that somebody has removed it. */
+  constructor(name: string, limits: DiskLimits, home: TierHome, onGone: () => void) {
     const { kind, bytes, timeoutMs, largeBytes } = limits
     this.#kind = kind
     this.#home = home
+    this.#onGone = onGone
     this.#bytes = bytes
     this.#largeBytes = largeBytes
     this.timeoutMs = timeoutMs
@@ -257,6 +250,7 @@ export class DiskTier implements FolderTier {
     // There is less room than was said: what is there makes room for what comes.
     if (isNoSpace) this.#fits = this.#totals().bytes * 0.95
     this.#fail(isNoSpace ? 'is full' : 'cannot be written', error)
+    if (!this.#isClosed && !existsSync(this.#folder.index)) this.#onGone()
   }
 
   // ── put out ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -338,22 +332,9 @@ export class DiskTier implements FolderTier {
   }
 
   async list(prefix: string, most: number): Promise<readonly ListedResponse[]> {
-    const found: ListedResponse[] = []
-    const now = this.#home.clock()
-    for (let after: Place | null = null; found.length < most; ) {
-      const rows = this.#rowsIn(prefix, after, Math.min(STEP, most - found.length))
-      for (const row of rows) found.push({ ...listedOf(row, now), tags: row.tags, where: this.#kind })
-      if (rows.length < STEP) return found
-      after = rows.at(-1)!
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-    return found
-  }
-
-  #rowsIn(prefix: string, after: Place | null, most: number): readonly (ListedRow & { readonly tags: readonly string[] })[] {
     if (this.#isBroken) return []
     try {
-      return this.#index.list(urlsFrom(prefix), after, most).map((row) => ({ ...row, tags: this.#index.tagsOf(row.id) }))
+      return await listRows(this.#index, { prefix, most, now: this.#home.clock(), where: this.#kind })
     } catch (error) {
       this.#indexFailed(error)
       return []

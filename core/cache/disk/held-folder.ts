@@ -1,4 +1,4 @@
-/** A tier that lies in files: opened anew when what a plan wants of it is another, and again after a while when it could not be. */
+/** A tier that lies in files: opened anew when what a plan wants of it is another, and again after a while when it could not be, or is gone. */
 import type { Deadlines, Timed } from '../../deadlines.ts'
 import type { TierHome } from '../tier.ts'
 import { type DiskLimits, DiskTier } from './disk-tier.ts'
@@ -18,12 +18,13 @@ export class HeldFolder implements Timed {
   dueAt = Number.POSITIVE_INFINITY
   tier: DiskTier | null = null
   readonly #cache: FolderHome
-  readonly #onOpened: () => void
+  readonly #onChanged: () => void
   #limits: DiskLimits | null = null
 
-  constructor(cache: FolderHome, onOpened: () => void) {
+  /** `onChanged`: told when there is another tier than before, or none, without `use`. */
+  constructor(cache: FolderHome, onChanged: () => void) {
     this.#cache = cache
-    this.#onOpened = onOpened
+    this.#onChanged = onChanged
   }
 
   use(limits: DiskLimits | null): void {
@@ -42,7 +43,7 @@ export class HeldFolder implements Timed {
     this.giveUp()
     if (limits === null || this.#open(limits) !== null) return
     this.#cache.warn(`the cache ${this.#cache.name} keeps answers ${whereOf(limits)} now: ${limits.path}`)
-    this.#onOpened()
+    this.#onChanged()
   }
 
   /** It is not tried again. */
@@ -50,16 +51,30 @@ export class HeldFolder implements Timed {
     this.#cache.deadlines.remove(this)
   }
 
+  /** Somebody has cleared it: after a while there is another one in its place. */
+  #lost(tier: DiskTier): void {
+    if (this.tier !== tier) return
+    this.tier = null
+    void tier.close()
+    this.#openLater(this.#cache.deadlines)
+    this.#onChanged()
+  }
+
+  #openLater(deadlines: Deadlines): void {
+    this.dueAt = deadlines.in(RETRY_MS)
+    deadlines.add(this)
+  }
+
   /** What is wrong; null: nothing. */
   #open(limits: DiskLimits): string | null {
     const { name, deadlines } = this.#cache
     try {
       if (limits.kind === 'shared') ownHome(limits.path)
-      this.tier = new DiskTier(name, limits, this.#cache)
+      const tier = new DiskTier(name, limits, this.#cache, () => this.#lost(tier))
+      this.tier = tier
       return null
     } catch (error) {
-      this.dueAt = deadlines.in(RETRY_MS)
-      deadlines.add(this)
+      this.#openLater(deadlines)
       return error instanceof Error ? error.message : String(error)
     }
   }
