@@ -2,9 +2,9 @@
  * The metrics of all workers as Prometheus reads them; lives in the supervisor. What a worker counted stays counted when it ends:
  * counters never go back.
  */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { KvUsage } from '../capability/kv-shares.ts'
 import { buckets, type Family, type FamilyKind, families, type SeriesDelta, slotsOf } from './counters.ts'
+import { Counter, Gauge, Histogram, Registry } from './prometheus.ts'
 
 export interface Snapshot {
   readonly delta: SeriesDelta
