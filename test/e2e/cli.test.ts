@@ -8,7 +8,10 @@ import { request } from '../support/client.ts'
 import { runHere } from '../support/command-line.ts'
 import { eventually } from '../support/deadline.ts'
 import { commandOf, freePort, runCommand, startSluice } from '../support/process.ts'
+import { SharedSluice } from '../support/shared-sluice.ts'
 
+const runOne = ['run', '--workers', '1']
+const shared = new SharedSluice(test, ['--workers', '1'])
 const hello = config(`routes: [{ path: '/hello', respond: respond(200, 'hi') }]`)
 
 test('run tells each listener, then that it is ready; SIGTERM ends it with 0 and leaves nothing behind', async () => {
@@ -27,27 +30,27 @@ test('SIGINT ends it with 0 too', async () => {
 })
 
 test('a config that is not valid exits with 78 and tells its places', async () => {
-  const wrong = await runCommand(['run'], { config: hello.replace('path:', 'pth:') })
+  const wrong = await runCommand(runOne, { config: hello.replace('path:', 'pth:') })
   assert.is(wrong.code, 78)
   assert.match(wrong.stderr, /proxy\.config\.ts:\d+:\d+/)
   assert.match(wrong.stderr, /pth/)
   assert.is(wrong.stdout, '')
-  const absent = await runCommand(['run', '-c', 'nowhere.ts'], {})
+  const absent = await runCommand([...runOne, '-c', 'nowhere.ts'], {})
   assert.is(absent.code, 78)
   assert.match(absent.stderr, /nowhere\.ts/)
 })
 
 test('a port that is taken exits with 1 and names listener and address', async () => {
-  await using first = await startSluice({ config: hello, args: ['--workers', '1'] })
+  const first = await shared.take(hello)
   const port = await first.port('web')
-  const second = await runCommand(['run'], { config: hello.replace(':0', `:${port}`) })
+  const second = await runCommand(runOne, { config: hello.replace(':0', `:${port}`) })
   assert.is(second.code, 1)
   assert.match(second.stderr, new RegExp(`listener web cannot use 127.0.0.1:${port}: another program uses it already`))
 })
 
 test('an admin that others could reach exits with 78 unless there is a token', async () => {
   const open = hello.replace('listeners:', `admin: { listen: '0.0.0.0:0' }, listeners:`)
-  const refused = await runCommand(['run'], { config: open })
+  const refused = await runCommand(runOne, { config: open })
   assert.is(refused.code, 78)
   assert.match(refused.stderr, /set SLUICE_ADMIN_TOKEN/)
   await using sluice = await startSluice({ config: open, args: ['--workers', '1'], env: { SLUICE_ADMIN_TOKEN: 'secret' } })
@@ -61,7 +64,7 @@ test('an admin port that is taken exits with 1', async () => {
   const config = hello.replace('listeners:', `admin: { listen: '127.0.0.1:${port}' }, listeners:`)
   await using first = await startSluice({ config, args: ['--workers', '1'] })
   assert.is(first.stderr.join(''), '')
-  const second = await runCommand(['run'], { config })
+  const second = await runCommand(runOne, { config })
   assert.is(second.code, 1)
   assert.match(second.stderr, new RegExp(`admin cannot use 127.0.0.1:${port}`))
 })
@@ -119,7 +122,7 @@ test('check tells problems and exits with 1, or 0 if there are none', async () =
 })
 
 test('each exchange is a JSON line on standard output', async () => {
-  await using sluice = await startSluice({ config: hello, args: ['--workers', '1'] })
+  const sluice = await shared.take(hello)
   const port = await sluice.port('web')
   await request(port, get('/hello?a=1', 'User-Agent: "x"\r\n'))
   await request(port, get('/nowhere'))
@@ -147,10 +150,7 @@ test('access lines go to a file when one is named, which SIGUSR1 reopens', async
 })
 
 test('access lines can be turned off', async () => {
-  await using sluice = await startSluice({
-    config: hello.replace('listeners:', `log: { access: false }, listeners:`),
-    args: ['--workers', '1'],
-  })
+  const sluice = await shared.take(hello.replace('listeners:', `log: { access: false }, listeners:`))
   await request(await sluice.port('web'), get('/hello'))
   assert.is(await sluice.stop(), 0)
   assert.not.ok(sluice.stdout.some((line) => line.includes('/hello')))

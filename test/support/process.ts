@@ -17,6 +17,8 @@ export const PROGRAM = 'SLUICE_TEST_PROGRAM'
 const made = process.env[PROGRAM]
 /** What the command line starts; without a runner, the sources. */
 export const mainFile: string = made === undefined ? join(root, 'core/main.ts') : join(made, 'main.js')
+/** `sluice/testing`, for processes of a test's own. */
+export const testingFile: string = made === undefined ? join(root, 'core/testing.ts') : join(made, 'testing.js')
 /** A worker for tests of the supervisor (fake-worker.ts). */
 export const fakeWorkerFile: string = made === undefined ? join(root, 'test/support/fake-worker.ts') : join(made, 'test/fake-worker.js')
 /** What `node_modules/sluice` of a project is a link to. */

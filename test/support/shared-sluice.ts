@@ -31,7 +31,10 @@ export class SharedSluice {
   async take(config: string, files: Readonly<Record<string, string>> = {}): Promise<Sluice> {
     const left = this.#running
     this.#running = null
-    const taken = left === null ? null : await this.#takeOver(left, config, files).catch(() => left.kill())
+    // A test may have ended it.
+    const isThere = left !== null && left.processes().length > 0
+    const taken = isThere ? await this.#takeOver(left, config, files).catch(() => null) : null
+    if (taken === null) await left?.kill()
     this.#running = taken ?? (await startSluice({ config, files, args: this.#args }))
     return this.#running
   }

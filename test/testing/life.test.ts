@@ -1,14 +1,15 @@
 /** How simulations begin and end: with a code frame for what is wrong, and without leaving anything behind. */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { simulate, simulatePlugin } from 'sluice/testing'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { root } from '../support/process.ts'
+import { root, testingFile } from '../support/process.ts'
 import { config, write } from './support.ts'
 
-const door = JSON.stringify(new URL('../../core/testing.ts', import.meta.url).href)
+const door = JSON.stringify(pathToFileURL(testingFile).href)
 const simple = config(`{ path: '/word', respond: respond(200, env('WORD', 'none')) }`)
 
 test('what is wrong with a config is told with its place', async () => {
