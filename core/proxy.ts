@@ -84,6 +84,8 @@ export interface Proxy {
   /** What authorities are shown from now on, while they look whether names are ours. Throws if a certificate cannot be used. */
   showChallenges(challenges: readonly Challenge[]): void
   changeRecord(certificate: string, change: RecordChange): Promise<void>
+  /** The clock of plugins, where it is simulated. */
+  readonly pluginClock: PluginClock
   /** What the plugin of that name spends the processor on, for so long. Rejects with a sentence. */
   profilePlugin(name: string, ms: number): Promise<PluginProfile>
   /** Open descriptors near their limit (true), or far enough from it again (false). */
@@ -119,6 +121,9 @@ export interface ProxyOptions {
   readonly simulated?: Simulated
 }
 
+/** What a simulation may do with the time of plugins. */
+export type PluginClock = Pick<Sandbox, 'shiftClock' | 'shiftDeadlines' | 'dueMs' | 'sleeping'>
+
 export interface Simulated {
   readonly deadlines: Deadlines
   readonly dial: Dial
@@ -147,7 +152,7 @@ class WorkerProxy implements Proxy {
       options
     this.#simulated = simulated ?? null
     this.#ticketKeys = ticketKeys ?? null
-    this.#sandbox = new Sandbox({ observer, ...(capabilities === undefined ? {} : { capabilities }) })
+    this.#sandbox = new Sandbox({ observer, capabilities, ...(simulated === undefined ? {} : { engine: 'worker' }) })
     this.#runtime = new Runtime({
       observer,
       onDescriptors: (open) => this.#descriptors(open, maxConnections),
@@ -296,6 +301,10 @@ class WorkerProxy implements Proxy {
     } catch (error) {
       throw new Error(`dns.${act} failed: ${error instanceof Error ? error.message : String(error)}`)
     }
+  }
+
+  get pluginClock(): PluginClock {
+    return this.#sandbox
   }
 
   profilePlugin(name: string, ms: number): Promise<PluginProfile> {

@@ -77,7 +77,10 @@ export interface Simulated extends AsyncDisposable {
   kv(plugin?: string): Promise<Record<string, string>>
   /** Another stub for an upstream, from the next request on. */
   stub(upstream: string, stub: Stub): Promise<void>
-  /** Puts the clock of all timeouts and of every `ttl` forward, `'31s'` or milliseconds, without waiting. `Date` stays as it is. */
+  /**
+   * Puts the clock of all timeouts, of every `ttl` and of plugins (`Date`, `setTimeout`, their deadlines) forward, `'31s'` or milliseconds, without
+   * waiting. `Date` of the test, and of the config, stays as it is.
+   */
   advance(duration: Duration | number): Promise<void>
   /** Takes the config into use again, or another one, as a reload does. Rejects, and changes nothing, if it is not valid. */
   reload(config?: string | URL): Promise<void>

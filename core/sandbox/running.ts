@@ -35,6 +35,8 @@ export interface RunningParts {
   createEngine(kind: 'worker' | 'process', sink: EngineSink): Engine
   /** Asks for a `flush` at the end of this turn. */
   schedule(plugin: RunningPlugin): void
+  /** Of deadlines, ms. */
+  now(): number
   /** Asks for `expire` now and then while calls are pending. */
   watchDeadlines(): void
 }
@@ -176,6 +178,18 @@ export class RunningPlugin implements EngineSink {
       this.#told.news('warn', `hands nothing over to its next version: onReload: ${text}`)
       return ''
     }
+  }
+
+  /** Calls that wait for a timer of the plugin, or for what comes after it. */
+  get sleeping(): number {
+    return this.engine.timerDueMs === null ? 0 : this.#pending.size
+  }
+
+  /** When the first of its calls is late. */
+  get deadline(): number {
+    let first = Number.POSITIVE_INFINITY
+    for (const { deadline } of this.#pending.values()) first = Math.min(first, deadline)
+    return first
   }
 
   get hasPending(): boolean {
@@ -384,7 +398,7 @@ export class RunningPlugin implements EngineSink {
     const reader = this.#reader
     if (reader.failure !== null) return this.#fail(asked, reader.failure.why, reader.failure.detail)
     if (reader.isPending) {
-      this.#pending.set(id, { call, use, kind, deadline: performance.now() + use.deadlineMs })
+      this.#pending.set(id, { call, use, kind, deadline: this.#parts.now() + use.deadlineMs })
       this.#parts.watchDeadlines()
       return
     }

@@ -40,10 +40,18 @@ interface Loaded {
   readonly definition: Definition
 }
 
+export interface SandboxOptions {
+  readonly observer: Observer
+  readonly capabilities?: Capabilities | undefined
+  /** Whatever the uses say: in a simulation, whose process holds nothing else. */
+  readonly engine?: 'worker'
+}
+
 export class Sandbox {
   /** What its plugins may have done for them. */
   readonly capabilities: Capabilities
   readonly #observer: Observer
+  readonly #engine: 'worker' | null
   readonly #plugins = new Set<Loaded>()
   readonly #uses = new Set<LoadedUse>()
   /** Sources that run in a process whatever their use says: they made workers end. */
@@ -56,10 +64,14 @@ export class Sandbox {
   #profiled: string | null = null
   #loading: Promise<unknown> = Promise.resolve()
   #closed = false
+  /** Of a simulation; null: the machine's clock. */
+  #clockMs: number | null = null
+  #deadlineShiftMs = 0
   /** Made once: one made while a use is loaded would keep the use before it alive, and that the one before. */
   readonly #releaseOne = (use: LoadedUse): void => this.release([use])
 
-  constructor(options: { readonly observer: Observer; readonly capabilities?: Capabilities | undefined }) {
+  constructor(options: SandboxOptions) {
+    this.#engine = options.engine ?? null
     this.#observer = options.observer
     this.capabilities = options.capabilities ?? noCapabilities
   }
@@ -119,13 +131,43 @@ export class Sandbox {
       return await profilePlugin({
         ...{ plugin, ms },
         createProfiled: (sink) => new ProcessEngine(source, memoryMb, sink, true),
-        createUsual: (sink) => createEngine(kindAfter(), { source, memoryMb, sink }),
+        createUsual: (sink) => this.#createEngine(kindAfter(), { source, memoryMb, sink }),
         kindAfter,
         alone: (run) => this.#alone(run),
       })
     } finally {
       this.#profiled = null
     }
+  }
+
+  /** In a simulation: for plugins it is so much later than the machine says. */
+  shiftClock(ms: number): void {
+    this.#clockMs = ms
+    for (const { plugin } of this.#plugins) plugin.engine.shiftClock(ms)
+  }
+
+  /** The same for the deadlines of hooks: first a plugin may do what is due by then. */
+  shiftDeadlines(ms: number): void {
+    this.#deadlineShiftMs = ms
+    for (const { plugin } of this.#plugins) plugin.expire(this.#now())
+  }
+
+  /** How long until a plugin does something by itself, or a hook of it is late; infinite where nothing of that is to come. */
+  get dueMs(): number {
+    const now = this.#now()
+    const due = [...this.#plugins].flatMap(({ plugin }) => [plugin.engine.timerDueMs ?? Number.POSITIVE_INFINITY, plugin.deadline - now])
+    return Math.min(...due, Number.POSITIVE_INFINITY)
+  }
+
+  /** Calls that nothing but the clock will answer. */
+  get sleeping(): number {
+    let calls = 0
+    for (const { plugin } of this.#plugins) calls += plugin.sleeping
+    return calls
+  }
+
+  #now(): number {
+    return performance.now() + this.#deadlineShiftMs
   }
 
   close(): void {
@@ -197,11 +239,12 @@ export class Sandbox {
         name: source.file,
         observer: this.#observer,
         capabilities: this.capabilities,
-        createEngine: (kind, sink) => createEngine(kind, { source, memoryMb, sink }),
+        createEngine: (kind, sink) => this.#createEngine(kind, { source, memoryMb, sink }),
+        now: () => this.#now(),
         schedule: (waiting) => this.#schedule(waiting),
         watchDeadlines: () => this.#watchDeadlines(),
       },
-      this.#exiled.has(source.id) ? 'process' : isolation,
+      this.#exiled.has(source.id) ? 'process' : (this.#engine ?? isolation),
     )
     try {
       const definition = await located(plugin, null, async () => readDefinition(await plugin.engine.define()))
@@ -213,6 +256,12 @@ export class Sandbox {
       plugin.close()
       throw error
     }
+  }
+
+  #createEngine(kind: 'worker' | 'process', { source, memoryMb, sink }: EngineParts): Engine {
+    const engine = new (kind === 'worker' ? WorkerEngine : ProcessEngine)(source, memoryMb, sink)
+    if (this.#clockMs !== null) engine.shiftClock(this.#clockMs)
+    return engine
   }
 
   #drop(use: LoadedUse): void {
@@ -248,7 +297,7 @@ export class Sandbox {
 
   #watchDeadlines(): void {
     this.#deadlines ??= setInterval(() => {
-      const now = performance.now()
+      const now = this.#now()
       let isIdle = true
       for (const { plugin } of this.#plugins) {
         plugin.expire(now)
@@ -265,10 +314,6 @@ interface EngineParts {
   readonly source: PluginSource
   readonly memoryMb: number
   readonly sink: EngineSink
-}
-
-function createEngine(kind: 'worker' | 'process', { source, memoryMb, sink }: EngineParts): Engine {
-  return new (kind === 'worker' ? WorkerEngine : ProcessEngine)(source, memoryMb, sink)
 }
 
 function checkGrants(definition: Definition, grant: readonly string[]): void {

@@ -30,6 +30,7 @@ export class SimulatedCapabilities implements Capabilities {
   readonly #isAlone: boolean
   readonly #waiting = new Map<number, Waiting>()
   #lastCall = 0
+  #underWay = 0
 
   constructor({ now, kv, onFetch }: SimulatedCapabilitiesOptions) {
     this.#onFetch = onFetch
@@ -41,8 +42,18 @@ export class SimulatedCapabilities implements Capabilities {
     this.#capabilities = createCapabilities({ kv: this.#store, transport: this.send })
   }
 
-  perform(wish: Parameters<Capabilities['perform']>[0]): Promise<string> {
-    return this.#capabilities.perform(this.#isAlone ? { ...wish, plugin: '' } : wish)
+  async perform(wish: Parameters<Capabilities['perform']>[0]): Promise<string> {
+    this.#underWay++
+    try {
+      return await this.#capabilities.perform(this.#isAlone ? { ...wish, plugin: '' } : wish)
+    } finally {
+      this.#underWay--
+    }
+  }
+
+  /** Nothing is being done for a plugin. */
+  get isIdle(): boolean {
+    return this.#underWay === 0
   }
 
   /** What plugins may keep by a plan that is taken into use. */

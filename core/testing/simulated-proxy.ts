@@ -85,6 +85,7 @@ export class SimulatedProxy {
       send: this.#capabilities.send,
       simulated: { deadlines: this.#clock.deadlines, dial: this.#upstreams.dial, skipsTls: true, wrapHook: (hook) => this.#wrap(hook) },
     })
+    this.#clock.plugins = this.#proxy.pluginClock
   }
 
   /** Takes a config into use, the first or another. Throws, and changes nothing, if it cannot. */
@@ -212,8 +213,13 @@ export class SimulatedProxy {
     const end = performance.now() + SETTLE_MS
     for (let quiet = 0; quiet < QUIET_TURNS && performance.now() < end; ) {
       await this.#turns(1)
-      quiet = this.#network.isQuiet && this.#asking === 0 ? quiet + 1 : 0
+      quiet = this.#network.isQuiet && this.#isAnswered ? quiet + 1 : 0
     }
+  }
+
+  /** Hooks owe nothing but what the clock will bring. */
+  get #isAnswered(): boolean {
+    return this.#asking === 0 || (this.#capabilities.isIdle && this.#asking <= this.#proxy.pluginClock.sleeping)
   }
 
   async advance(duration: string | number): Promise<void> {

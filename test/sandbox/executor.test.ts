@@ -63,6 +63,7 @@ class Clocked {
         finished: returned,
         drain: returned,
         tick: returned,
+        clock: returned,
         attach: returned,
       },
       granted: (_id, _isDone, _text, timeoutMs) => {

@@ -26,14 +26,24 @@ plugin(
   `onRequest(req) { if (req.path.startsWith('/other')) return routeTo('other'); if (req.path === '/no') return respond(418, 'teapot') }`,
 )
 plugin('loop', `onRequest() { for (;;); }`)
+plugin(
+  'clock',
+  `async onRequest(req) {
+    const minutes = (n: number) => new Promise<void>((done) => setTimeout(done, n * 60_000))
+    if (req.path === '/clock/late') await minutes(11)
+    if (req.path === '/clock/steps') for (let i = 0; i < 3; i++) await minutes(1)
+    return respond(200, [Date.now(), +new Date(), Date().slice(11, 15)].join())
+  }`,
+)
 plugin('count', `onRequest(req) { count++; req.headers.set('x-count', String(count)) }, onReload: () => count`)
 
 const file = config(
   `{ path: '/loop', use: [loop()], respond: respond(200, 'never') },
    { path: '/count', use: [count({}, patient)], to: api },
+   { path: '/clock/*', use: [clock({}, { ...patient, deadline: '10m' })], to: api },
    { path: '/*', use: [tag({}, patient), later({}, patient), choose({}, patient), { onRequest(req) { req.query.set('inline', '1') } }], to: api },`,
   {
-    before: `${['tag', 'later', 'choose', 'loop', 'count'].map((name) => `import ${name} from './${name}.ts'`).join('\n')}
+    before: `${['tag', 'later', 'choose', 'loop', 'count', 'clock'].map((name) => `import ${name} from './${name}.ts'`).join('\n')}
 // A busy machine may take its time for a first call.
 const patient = { timeout: '500ms' } as const
 const api = upstream('api', { endpoints: ['10.0.0.1:80'] })
@@ -56,7 +66,7 @@ test('every change is told, in order and with its author', async () => {
       'tag onRequest: remove x-secret: abc',
       'tag onRequest: set x-tag: v1',
       'later onRequest: set x-late: yes',
-      'web[2]/use[3] onRequest: rewrite path /in/x → /in/x?inline=1',
+      'web[3]/use[3] onRequest: rewrite path /in/x → /in/x?inline=1',
       'tag onResponse: change status 200 → 201',
       'tag onResponse: set x-by: tag',
     ],
@@ -117,6 +127,24 @@ test('hooks of the access log are asked when the clock is put forward, at once o
     'web[0]/use[0] warn: onLog failed, so its access lines are written masked: saw /now',
     'web[1]/use[0] warn: onLog failed, so its access lines are written masked: saw /later',
   ])
+})
+
+test('the clock of plugins is put forward with all others, and what they wait for comes in its order', async () => {
+  const times = async () => (await (await proxy.fetch('/clock/now')).text()).split(',').map(Number)
+  const [before = 0] = await times()
+  await proxy.advance('1h')
+  const [after = 0, made = 0] = await times()
+  // Real time goes on as well.
+  assert.ok(after - before >= 3_600_000 && after - before < 3_900_000 && made - after < 1000, `${before} ${after} ${made}`)
+  const steps = proxy.fetch('/clock/steps')
+  const late = proxy.fetch('/clock/late')
+  await proxy.advance('9m')
+  const { status } = await steps
+  await proxy.advance('2m')
+  assert.equal([status, (await late).status], [200, 500])
+  const years = (await (await proxy.fetch('/clock/now')).text()).split(',')
+  await proxy.advance(2 * 366 * 86_400_000)
+  assert.ok(Number((await times())[2]) > Number(years[2]))
 })
 
 test('a plugin alone has an endpoint behind it', async () => {

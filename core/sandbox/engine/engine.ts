@@ -19,6 +19,10 @@ export interface Engine {
   submit(batch: Batch): void
   /** Answers to what the guest wished. */
   answerWishes(answers: readonly WishAnswer[]): void
+  /** In a simulation: for the plugin it is so much later than the machine says. Timers that are due by that run. */
+  shiftClock(ms: number): void
+  /** How long until a timer of the plugin is due; null: there is none, or it is not known here. */
+  readonly timerDueMs: number | null
   /** Ends it. Calls that are not answered by now are forgotten. */
   close(): void
 }

@@ -5,22 +5,7 @@
 import type { Batch, ByteRoom } from '../batch.ts'
 import { readSetUp } from '../set-up.ts'
 import type { PluginSource } from '../source.ts'
-import {
-  ASYNC,
-  CELL,
-  DONE,
-  type FailureWhy,
-  IN_AT,
-  LEAST_BYTES_OUT,
-  MORE,
-  OUT,
-  OUT_AT,
-  OUT_BYTES,
-  OUT_INTS,
-  OWNER,
-  TAPE_INTS,
-  TIMER,
-} from '../wire.ts'
+import { ASYNC, CELL, DONE, IN_AT, LEAST_BYTES_OUT, MORE, OUT, OUT_AT, OUT_BYTES, OUT_INTS, OWNER, TAPE_INTS, TIMER } from '../wire.ts'
 import {
   type Answers,
   bytesNeeded,
@@ -33,6 +18,7 @@ import {
   type WishAnswer,
 } from './engine.ts'
 import { flightNote, noteNumber } from './flight-note.ts'
+import { expectReturn, patient, threadCpuMs, whyOf } from './limits.ts'
 import type { Ending, Room, Rooms } from './room.ts'
 
 /**
@@ -63,6 +49,9 @@ export class Executor implements ByteRoom {
   /** Each crossing is measured by the thread's own clock, since one was cut short when its hooks had all answered. */
   #isWatched = false
   #timer: NodeJS.Timeout | null = null
+  #timerAt = 0
+  /** Null: the machine's clock. */
+  #clockMs: number | null = null
   #timeoutMs = 5
   /** Setups under way: what they wait for goes on with the time of loading, or a busy machine would cut them short and they never end. */
   #settingUp = 0
@@ -89,6 +78,7 @@ export class Executor implements ByteRoom {
       const cpuMs = threadCpuMs()
       isolate = this.#rooms.open(this.#source, this.memory, this.#memoryMb)
       this.#isolate = isolate
+      if (this.#clockMs !== null) isolate.clock(this.#clockMs, LOAD_TIMEOUT_MS)
       const isLate = isolate.define(this.#source, LOAD_TIMEOUT_MS) === 'timeout'
       // A thread that was not scheduled is not to blame.
       if (!isLate || tries === MOST_LOADS || threadCpuMs() - cpuMs >= LOAD_TIMEOUT_MS * FAIR_SHARE) break
@@ -96,6 +86,17 @@ export class Executor implements ByteRoom {
     const definition = expectReturn(isolate.ending, isolate)
     this.#attach()
     return definition
+  }
+
+  shiftClock(ms: number): void {
+    this.#clockMs = ms
+    if (this.#isolate === null || this.#isolate.isDisposed || this.#closed) return
+    this.#isolate.clock(ms, LOAD_TIMEOUT_MS)
+    this.#tick()
+  }
+
+  get timerDueMs(): number | null {
+    return this.#timer === null ? null : this.#timerAt - performance.now()
   }
 
   get most(): number {
@@ -341,6 +342,7 @@ export class Executor implements ByteRoom {
     if (due === -2 || this.#closed) return
     this.#tape[TIMER] = -2
     if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timerAt = performance.now() + due
     this.#timer = due < 0 ? null : setTimeout(() => this.#onTimer(), due)
   }
 
@@ -381,28 +383,4 @@ export class Executor implements ByteRoom {
     }
     this.#sink.overran(this.#tape[OWNER]!, whyOf(ending), ending === 'timeout' ? 'code after the hook ran too long' : this.#isolate!.output)
   }
-}
-
-/**
- * A turn that awaits, or goes on after that, cannot be tried again when it is cut short: on the wall's clock it gets the time that a busy
- * machine takes for it.
- */
-function patient(timeoutMs: number): number {
-  return timeoutMs + Math.min(9 * timeoutMs, 100)
-}
-
-function threadCpuMs(): number {
-  const { user, system } = process.threadCpuUsage()
-  return (user + system) / 1000
-}
-
-function whyOf(ending: Ending): FailureWhy {
-  return ending === 'broken' ? 'threw' : ending === 'returned' ? 'crashed' : ending
-}
-
-function expectReturn(ending: Ending, isolate: Room): string {
-  if (ending === 'returned') return isolate.output
-  if (ending === 'timeout') throw new Error(`it ran longer than ${LOAD_TIMEOUT_MS} ms while it was loaded`)
-  if (ending === 'memory') throw new Error('it ran out of memory while it was loaded')
-  throw new Error(isolate.output)
 }

@@ -18,6 +18,7 @@ export const TO_DROP = 5 //    a: use
 export const TO_RUN = 6 //     a: calls, b: time limit in ms; ints, text and bytes of the calls
 export const TO_GRANT = 7 //   a: number of the wish, b: 1 if it was done; text
 export const TO_PROFILE = 8 //  seq, a: 1 it begins, 0 it ends; the result's text is the profile
+export const TO_CLOCK = 9 //   text: ms
 
 /** Of a profile: how often it is looked where the processor is. */
 export const SAMPLE_MICROS = 100

@@ -18,6 +18,7 @@ import {
   OVERRAN,
   RESULT,
   SETTLED,
+  TO_CLOCK,
   TO_DEFINE,
   TO_DROP,
   TO_GRANT,
@@ -106,6 +107,9 @@ function receive(frame: Frame): void {
       batch.byteCount = frame.bytes.length
       if (frame.bytes.length > 0 && executor.ensure(frame.bytes.length)) executor.bytes.set(frame.bytes)
       executor.run(batch, frame.b)
+      return
+    case TO_CLOCK:
+      executor.shiftClock(Number(frame.text))
       return
     case TO_PROFILE:
       void answer(seq, async () => profile(a === 1))

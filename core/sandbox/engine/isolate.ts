@@ -86,6 +86,9 @@ class PluginIsolate implements Room {
   tick(timeoutMs: number): Ending {
     return this.#call('tick', [], timeoutMs)
   }
+  clock(shiftMs: number, timeoutMs: number): Ending {
+    return this.#call('clock', [shiftMs], timeoutMs)
+  }
   /** The answer to one wish. */
   granted(id: number, isDone: boolean, text: string, timeoutMs: number): Ending {
     return this.#call('granted', [id, isDone ? 1 : 0, ...pieces(text)], timeoutMs)

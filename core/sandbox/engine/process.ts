@@ -20,6 +20,7 @@ import {
   OVERRAN,
   RESULT,
   SETTLED,
+  TO_CLOCK,
   TO_DEFINE,
   TO_DROP,
   TO_GRANT,
@@ -71,6 +72,9 @@ export class ProcessEngine implements Engine {
   /** What one call may carry: the plugin host has room for no more. */
   readonly #needed = { bytes: 0 }
   readonly #questions = new Map<number, Question>()
+  #clockMs: number | null = null
+  /** Timers are known there alone. */
+  readonly timerDueMs = null
   readonly #free: Batch[] = []
   /** In the order they were sent. */
   #runs: Run[] = []
@@ -152,6 +156,11 @@ export class ProcessEngine implements Engine {
     for (const { id, isDone, text } of answers) this.#send({ type: TO_GRANT, a: id, b: isDone ? 1 : 0, text })
   }
 
+  shiftClock(ms: number): void {
+    this.#clockMs = ms
+    if (this.#state === 'ready' || this.#state === 'starting') this.#send({ type: TO_CLOCK, text: String(ms) })
+  }
+
   close(): void {
     this.#state = 'closed'
     if (this.#watch !== null) clearInterval(this.#watch)
@@ -185,6 +194,7 @@ export class ProcessEngine implements Engine {
     this.#lastSignOfLife = performance.now()
     const start: StartMessage = { source: this.#source, memoryMb: this.#memoryMb }
     this.#send({ type: TO_START, text: JSON.stringify(start) })
+    if (this.#clockMs !== null) this.#send({ type: TO_CLOCK, text: String(this.#clockMs) })
   }
 
   #receive(frame: Frame): void {

@@ -103,6 +103,9 @@ class PluginRealm implements Room {
   tick(): Ending {
     return this.#call('tick', [])
   }
+  clock(shiftMs: number): Ending {
+    return this.#call('clock', [shiftMs])
+  }
   granted(id: number, isDone: boolean, text: string): Ending {
     return this.#call('granted', [id, isDone ? 1 : 0, ...pieces(text)])
   }

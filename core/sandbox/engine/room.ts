@@ -19,6 +19,8 @@ export interface Room {
   finished(timeoutMs: number): Ending
   drain(timeoutMs: number): Ending
   tick(timeoutMs: number): Ending
+  /** What the guest takes for the time is so much later than the machine's. */
+  clock(shiftMs: number, timeoutMs: number): Ending
   granted(id: number, isDone: boolean, text: string, timeoutMs: number): Ending
   attach(bytes: SharedArrayBuffer, outAt: number): Ending
   run(from: number, to: number, at: number, text: string, timeoutMs: number): Ending
@@ -33,7 +35,7 @@ export interface Rooms {
 }
 
 /** What is called of the guest's runtime, beside `run`. */
-export const ENTRIES = ['define', 'setUp', 'drop', 'reload', 'finished', 'drain', 'tick', 'granted', 'attach'] as const
+export const ENTRIES = ['define', 'setUp', 'drop', 'reload', 'finished', 'drain', 'tick', 'clock', 'granted', 'attach'] as const
 
 /** A line is put before the plugin's code: it is compiled with a line offset of -1. */
 export function wrapped({ code }: PluginSource): string {

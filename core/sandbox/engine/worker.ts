@@ -44,6 +44,12 @@ export class WorkerEngine implements Engine {
   answerWishes(answers: readonly WishAnswer[]): void {
     this.#noted(() => this.#executor.answerWishes(answers))
   }
+  shiftClock(ms: number): void {
+    this.#noted(() => this.#executor.shiftClock(ms))
+  }
+  get timerDueMs(): number | null {
+    return this.#executor.timerDueMs
+  }
   close(): void {
     this.#executor.close()
   }

@@ -21,7 +21,6 @@ export const { parse, stringify } = JSON
 export const { apply, ownKeys, getPrototypeOf, defineProperty } = Reflect
 export const { isArray } = Array
 export const { isView } = ArrayBuffer
-export const { now } = Date
 export const { floor, max, min } = Math
 export const IntArray = Int32Array
 export const List = Array

@@ -19,6 +19,7 @@ import {
 } from '../wire.ts'
 import { AnswerWriter } from './answers.ts'
 import { putBack, settleAsk, takeAsks } from './asks.ts'
+import { shiftClock } from './clock.ts'
 import { hasLines, takeLines } from './console.ts'
 import { checkDefinition, checkHooks, type PluginDefinition, readOptions } from './definition.ts'
 import { describe } from './describe.ts'
@@ -27,7 +28,7 @@ import { Parts } from './parts.ts'
 import { IntArray, NativePromise, onSettled, parse, stringify } from './primordials.ts'
 import { installHooks, type UseHooks } from './set-up.ts'
 import { stateText } from './state.ts'
-import { runDueTimer } from './timers.ts'
+import { runDueTimer, tellNext } from './timers.ts'
 import { Call, Request, RequestView, Response } from './views.ts'
 
 /** What the host may call. Every one of them takes and returns primitives only. */
@@ -41,6 +42,7 @@ export interface Guest {
   finished(): string
   drain(): string
   tick(): void
+  clock(shiftMs: number): void
   granted(id: number, isDone: number, ...pieces: string[]): void
   attach(bytes: SharedArrayBuffer, outAt: number): void
 }
@@ -56,6 +58,7 @@ export function createGuest(tape: Int32Array, api: object): Guest {
     finished: () => runtime.finished(),
     drain: () => runtime.drain(),
     tick: () => runtime.tick(),
+    clock: (shiftMs) => runtime.clock(shiftMs),
     granted: (id, isDone, ...pieces) => settleAsk(id, isDone === 1, joined(pieces)),
     attach: (bytes, outAt) => runtime.attach(bytes, outAt),
   }
@@ -224,6 +227,11 @@ class Runtime {
     runDueTimer((owner) => {
       this.#tape[OWNER] = owner
     })
+  }
+
+  clock(shiftMs: number): void {
+    shiftClock(shiftMs)
+    tellNext()
   }
 
   #runCall(text: string, at: number): void {

@@ -1,6 +1,7 @@
 /** `setTimeout` of the sandbox. The host is told when the next timer is due and enters the guest for each one alone. */
 import { OWNER, TIMER } from '../wire.ts'
-import { apply, Failure, max, now } from './primordials.ts'
+import { now } from './clock.ts'
+import { apply, Failure, max } from './primordials.ts'
 
 interface Timer {
   readonly id: number
@@ -56,7 +57,8 @@ function remove(id: number): void {
   timers = kept
 }
 
-function tellNext(): void {
+/** When the next one is due: the clock may have been put forward. */
+export function tellNext(): void {
   let next = -1
   for (let i = 0; i < timers.length; i++) if (next < 0 || timers[i]!.due < next) next = timers[i]!.due
   shared[TIMER] = next < 0 ? -1 : max(0, next - now())
