@@ -14,6 +14,8 @@ export abstract class Http1Writing {
   /** The body ends with a last chunk: the reader of the endpoint's framing keeps that back, and our own needs one. */
   #endsChunked = false
   protected http10 = false
+  /** Nothing of the response follows what is in `out`. */
+  #isWhole = false
 
   constructor(wire: Wire) {
     this.wire = wire
@@ -21,6 +23,8 @@ export abstract class Http1Writing {
 
   /** No other request of this client is to be answered. */
   protected abstract readonly isOver: boolean
+  /** The wire is finished behind the response. */
+  protected abstract readonly closesNext: boolean
   /** What is written has to be taken within some time. */
   protected abstract awaitTaken(): void
 
@@ -36,6 +40,7 @@ export abstract class Http1Writing {
     const bodyless = answersHead || head.status === 204 || head.status === 304
     this.#framing = 'asIs'
     this.#endsChunked = false
+    this.#isWhole = false
     if (head.status === 204 && head.contentLength >= 0) head.delete('content-length')
     if (!head.hasDate) head.addLines(`Date: ${httpDate()}\r\n`)
     let framing = ''
@@ -74,6 +79,7 @@ export abstract class Http1Writing {
   }
 
   endBody(trailers: string): void {
+    this.#isWhole = this.wire.writeLast !== undefined
     if (this.#endsChunked) this.#out += `0\r\n${trailers}\r\n`
   }
 
@@ -81,7 +87,7 @@ export abstract class Http1Writing {
     const text = this.#out
     if (text === '') return !this.wire.congested
     this.#out = ''
-    return this.#wrote(this.wire.writeText(text))
+    return this.#wrote(this.#isWhole && this.closesNext ? this.wire.writeLast!(text) : this.wire.writeText(text))
   }
 
   #wrote(flowing: boolean): boolean {

@@ -291,6 +291,11 @@ export class Http1Connection extends Http1Writing implements WireOwner, Downstre
     return this.#exchange?.bodyDone === false || this.#home.draining || this.#saidAll
   }
 
+  /** As `finished` does: nothing is to be read any more. */
+  protected get closesNext(): boolean {
+    return this.#isLast && !this.keepAlive && this.#body === null && this.#received.size === 0
+  }
+
   /** What is written has to be taken by then. */
   protected awaitTaken(): void {
     this.#awaitsTaken = true

@@ -43,6 +43,10 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
   /** What the last receive ended with, behind what is kept. */
   #last: number | null = null
   #isDue = false
+  /** What is written leaves with what follows. */
+  #holds = false
+  /** What was written last does. */
+  #holdsLast = false
   /** The number of a send whose end is not known yet; -1. */
   #send = -1
 
@@ -220,6 +224,14 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
     return true
   }
 
+  writeLast(text: string): boolean {
+    this.#holds = !this.#receives
+    const flowing = this.writeText(text)
+    this.#holdsLast = this.#holds
+    this.#holds = false
+    return flowing
+  }
+
   /** Where so much can be put that leaves at the end of this turn; -1: it has to be written at once, or has to wait. */
   #room(length: number): number {
     if (this.#receives && length <= SOON_BYTES && this.kernel.isServing && this.mayWrite) {
@@ -253,6 +265,8 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
 
   override finish(): void {
     this.#settle()
+    // Closed with something unread, a socket forgets what it holds.
+    if (this.#holdsLast && this.mayWrite) this.kernel.shutdown(this.fd)
     super.finish()
   }
 
@@ -270,7 +284,7 @@ export class KernelWire extends DescriptorWire implements AcceptedWire, Receiver
   }
 
   protected override transmit(pointer: bigint, length: number): number {
-    return this.kernel.write(this.fd, pointer, length)
+    return this.#holds ? this.kernel.writeHeld(this.fd, pointer, length) : this.kernel.write(this.fd, pointer, length)
   }
 
   protected override transmitTwo(first: bigint, firstLength: number, second: bigint, secondLength: number): number {

@@ -30,6 +30,8 @@ const EPOLL_CLOEXEC = 0x80000
 const UV_PREPARE = 9
 const SHUT_WR = 1
 const MSG_DONTWAIT = 0x40
+/** With MSG_DONTWAIT: more follows at once. */
+const MSG_MORE_DONTWAIT = 0x8040
 /** Served in one turn; what else is ready is told in the next. */
 const MOST_EVENTS = 256
 /** struct epoll_event in 32-bit words: packed on x86-64 alone (epoll_ctl(2)). */
@@ -69,8 +71,8 @@ export class Kernel {
   #isOver = false
   /** Null where there is none to be had: everything is told by epoll then. */
   readonly ring: Ring | null
-  readonly #event = new Int32Array(WORDS)
-  readonly #eventBytes = new Uint8Array(this.#event.buffer)
+  readonly #event = new Int32Array(new ArrayBuffer(64), 0, WORDS)
+  readonly #eventPointer: bigint
   readonly #events = new Int32Array(WORDS * MOST_EVENTS)
   readonly #eventsPointer: bigint
   /** By descriptor. A number is used again: what is told of the one before has another turn's stamp. */
@@ -91,6 +93,7 @@ export class Kernel {
     this.#write = functions.write
     this.#errno = new Int32Array(ffi.toArrayBuffer(functions.__errno_location(), 4, false))
     this.sockets = new SocketCalls(ffi, this.#errno)
+    this.#eventPointer = ffi.getRawPointer(new Uint8Array(this.#event.buffer))
     this.#epoll = functions.epoll_create1(EPOLL_CLOEXEC)
     if (this.#epoll < 0) throw new Error('no epoll')
     this.#loop = ffi.getCurrentEventLoop()
@@ -134,6 +137,12 @@ export class Kernel {
   /** Bytes taken, or minus errno. */
   write(fd: number, pointer: bigint, length: number): number {
     const written = this.#write(fd, pointer, length)
+    return written >= 0 ? written : -this.#errno[0]!
+  }
+
+  /** The same, but they leave with what is sent next, or the end of it, in one segment. */
+  writeHeld(fd: number, pointer: bigint, length: number): number {
+    const written = this.#calls.send(fd, pointer, length, MSG_MORE_DONTWAIT)
     return written >= 0 ? written : -this.#errno[0]!
   }
 
@@ -224,7 +233,7 @@ export class Kernel {
     event[0] = mask
     event[DATA] = fd
     event[DATA + 1] = this.#stamps[fd]!
-    return this.#calls.epoll_ctl(this.#epoll, how, fd, this.#eventBytes) === 0 ? 0 : -this.#errno[0]!
+    return this.#calls.epoll_ctl(this.#epoll, how, fd, this.#eventPointer) === 0 ? 0 : -this.#errno[0]!
   }
 
   /** When all that was told at once is served, before the kernel is asked again. Only while `isServing`. */

@@ -36,6 +36,8 @@ export interface Wire {
   facts(): ProxyFacts
   /** Latin1 text, copied at once. False: wait for `onDrain` before writing more. */
   writeText(text: string): boolean
+  /** The same, where `finish` follows at once: a carrier that can has both leave together. */
+  writeLast?(text: string): boolean
   /** `text`, then bytes [from, to), as one write. False: wait for `onDrain`, and leave the bytes untouched until then. */
   write(text: string, bytes: Buffer, from: number, to: number): boolean
   /** Starts or goes on reading. */
