@@ -1,7 +1,8 @@
 /**
- * `npm test [-- PATTERN…]`: runs every test file and counts what their tests did; several processes at a time, each of which runs one file
- * after the other. A file that says `// Runs alone: WHY` has a process of its own. One that fails, hangs, runs no test, ends its process,
- * or leaves a process or a change of its process behind counts as failed. The last line is `N passed, N failed[, N skipped]`.
+ * `npm test [-- PATTERN…]`: runs every test file and counts what their tests did; several processes at a time, each of which runs one
+ * file after the other. A file that says `// Runs alone: WHY` has a process of its own; those that say `// Runs with NAME=VALUE: WHY`
+ * share one that has that variable. One that fails, hangs, runs no test, ends its process, or leaves a process or a change of its process
+ * behind counts as failed. The last line is `N passed, N failed[, N skipped]`.
  */
 import { globSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -26,7 +27,7 @@ process.env.GOMEMLIMIT ??= '1GiB'
 // The ring receives from the first read on, or connections of tests would be over before.
 process.env.SLUICE_RING_AFTER ??= '0'
 process.env[PROGRAM] = await buildProgram()
-const queue = longestFirst(findFiles(process.argv.slice(2)))
+const turns = turnsOf(longestFirst(findFiles(process.argv.slice(2))))
 const underway = new Set<FileRunner>()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop(signal))
 
@@ -35,30 +36,38 @@ let started = 0
 await Promise.all(Array.from({ length: AT_ONCE }, work))
 report(results)
 
-/** Takes files until there are none. */
+/** Takes turns until there are none. */
 async function work(): Promise<void> {
   let shared: FileRunner | null = null
-  for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-    if (runsAlone(file)) {
-      const own = start()
-      tell(await own.run(file, { isAlone: true }))
-      await close(own)
-      continue
-    }
-    if (shared?.canGoOn === false) {
-      await close(shared)
-      shared = null
-    }
-    shared ??= start()
-    tell(await shared.run(file))
+  for (let turn = turns.shift(); turn !== undefined; turn = turns.shift()) {
+    if (!turn.isAlone && Object.keys(turn.env).length === 0) shared = await runAll(turn, shared)
+    else await closeAny(await runAll(turn, null))
   }
-  if (shared !== null) await close(shared)
+  await closeAny(shared)
 }
 
-function start(): FileRunner {
-  const runner = new FileRunner(`${process.pid}:${++started}`)
+/** One file after the other, in a process that there is already or another; gives the one that may go on. */
+async function runAll({ files, env, isAlone }: Turn, given: FileRunner | null): Promise<FileRunner | null> {
+  let runner = given
+  for (const file of files) {
+    if (runner?.canGoOn === false) {
+      await close(runner)
+      runner = null
+    }
+    runner ??= start(env)
+    tell(await runner.run(file, { isAlone }))
+  }
+  return runner
+}
+
+function start(env: Readonly<Record<string, string>>): FileRunner {
+  const runner = new FileRunner(`${process.pid}:${++started}`, undefined, env)
   underway.add(runner)
   return runner
+}
+
+async function closeAny(runner: FileRunner | null): Promise<void> {
+  if (runner !== null) await close(runner)
 }
 
 async function close(runner: FileRunner): Promise<void> {
@@ -79,6 +88,24 @@ function findFiles(patterns: readonly string[]): string[] {
   return found
 }
 
+/** What one process does in a row. */
+interface Turn {
+  readonly files: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  /** Nothing else runs in its process. */
+  readonly isAlone: boolean
+}
+
+/** Files that need the same variables follow one another; of the others each is by itself. */
+function turnsOf(files: readonly string[]): Turn[] {
+  const groups = Map.groupBy(files, (file) => variableOf(file) ?? file)
+  return [...groups].map(([key, group]) => {
+    const [name, value] = key.split('=')
+    const env = value === undefined ? {} : { [name!]: value }
+    return { files: group, env, isAlone: runsAlone(group[0]!) }
+  })
+}
+
 function longestFirst(found: readonly string[]): string[] {
   const seconds = secondsOf()
   const rank = (file: string): number => LONGEST.findIndex((pattern) => pattern.test(file))
@@ -87,6 +114,11 @@ function longestFirst(found: readonly string[]): string[] {
 
 function runsAlone(file: string): boolean {
   return /^\/\/ Runs alone: ./m.test(readFileSync(join(root, file), 'utf8'))
+}
+
+/** `NAME=VALUE` if the file needs that before anything is loaded. */
+function variableOf(file: string): string | null {
+  return /^\/\/ Runs with (\w+=\w+): ./m.exec(readFileSync(join(root, file), 'utf8'))?.[1] ?? null
 }
 
 function tell(result: FileResult): void {

@@ -1,4 +1,4 @@
 /** The same as in http2.test.ts where bare handles cannot be used. */
-// Runs alone: SLUICE_NO_HANDLES counts when modules are loaded.
+// Runs with SLUICE_NO_HANDLES=1: it counts when modules are loaded.
 process.env.SLUICE_NO_HANDLES = '1'
 await import('./http2.test.ts')

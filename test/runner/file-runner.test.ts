@@ -10,8 +10,9 @@ let count = 0
 async function withRunner(
   use: (runner: FileRunner) => Promise<void>,
   deadlines = { fileMs: 20_000, endingMs: 20_000 },
+  env: Readonly<Record<string, string>> = {},
 ): Promise<FileResult | null> {
-  const runner = new FileRunner(`${process.pid}:case ${++count}`, deadlines)
+  const runner = new FileRunner(`${process.pid}:case ${++count}`, deadlines, env)
   try {
     await use(runner)
     return await runner.close()
@@ -38,6 +39,23 @@ test('one file after the other in one process, each with its own numbers and out
     assert.ok(runner.canGoOn)
   })
   assert.is(end, null)
+})
+
+test('files see the variables that their process was given', async () => {
+  const sees = async (runner: FileRunner): Promise<void> => {
+    const { passed, failed } = await runner.run(fileOf('sees'))
+    assert.equal([passed, failed], runner === given ? [1, 0] : [0, 1])
+  }
+  let given: FileRunner | null = null
+  await withRunner(
+    (runner) => {
+      given = runner
+      return sees(runner)
+    },
+    undefined,
+    { SLUICE_SEEN: '1' },
+  )
+  await withRunner(sees)
 })
 
 test('what a file changes and does not put back is its fault, and the process gets no other file', async () => {

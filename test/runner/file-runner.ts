@@ -57,13 +57,13 @@ export class FileRunner {
   #isWorn = false
   #turn: Turn | null = null
 
-  /** `name`: the mark of the process itself, and the beginning of those of its files. */
-  constructor(name: string, deadlines = DEADLINES) {
+  /** `name`: the mark of the process itself, and the beginning of those of its files. `env`: variables beside those of this process. */
+  constructor(name: string, deadlines = DEADLINES, env: Readonly<Record<string, string>> = {}) {
     this.#name = name
     this.#deadlines = deadlines
     this.#child = spawn(process.execPath, [...nodeFlags, join(import.meta.dirname, 'file-process.ts')], {
       cwd: root,
-      env: { ...process.env, TMPDIR: this.#folder, [MARK]: name },
+      env: { ...process.env, ...env, TMPDIR: this.#folder, [MARK]: name },
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     })
     this.#orders.on('error', () => {})

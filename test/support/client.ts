@@ -203,5 +203,13 @@ export class Client {
 
 function asResponse(message: Message): ClientResponse {
   const status = Number(message.startLine.slice(9, 12))
-  return { ...message, status, reason: message.startLine.slice(13), text: message.body.toString('utf8') }
+  return {
+    ...message,
+    status,
+    reason: message.startLine.slice(13),
+    // Few ask for it, and bodies may be long.
+    get text() {
+      return message.body.toString('utf8')
+    },
+  }
 }
