@@ -16,20 +16,21 @@ if (cacheFolder !== undefined) enableCompileCache(cacheFolder)
 const { answerTo, rehearse } = await withLeanZod(() => import('./answer.ts'))
 const { secretsOf, withoutSecrets } = await import('../config/secrets.ts')
 
-/** Null until there was a question. */
+/** Null until there was a question that may be followed by another. */
 let surroundings: Surroundings | null = null
+let hasAnswered = false
 let isAsked = false
 
 process.on('message', (question: Question) => {
   isAsked = true
-  const isFirst = surroundings === null
-  surroundings ??= new Surroundings()
+  if (question.isOnly !== true) surroundings ??= new Surroundings()
   forgetGiven()
   answerTo(question, send).then((checked) => {
     // It may be killed as soon as it has answered: what it had to compile is kept for the next one before that.
-    if (isFirst) flushCompileCache()
+    if (!hasAnswered) flushCompileCache()
+    hasAnswered = true
     isAsked = false
-    send({ kind: 'checked', checked, isUnchanged: checked.dataHash !== null && surroundings!.areSame })
+    send({ kind: 'checked', checked, isUnchanged: checked.dataHash !== null && surroundings?.areSame === true })
   }, fail)
 })
 // Started before there is a question: what answering takes is loaded and compiled by then.

@@ -21,6 +21,8 @@ export interface Question {
   readonly plugins: boolean
   /** Explains this request, too, if the config is valid. */
   readonly asked?: Asked
+  /** The process is ended afterwards: what the config leaves behind in it need not be known, and to look for that takes an eighth of its start. */
+  readonly isOnly?: boolean
 }
 
 export interface Checked {

@@ -30,7 +30,7 @@ export async function explainConfig(config: string, asked: Asked, deadlineMs = 1
       checker.end()
       checker = new Checker({ loadsPlugins: true })
     }
-    const question = { request: { bundle, instrumented: instrument(bundle) }, plugins: false, asked }
+    const question = { request: { bundle, instrumented: instrument(bundle) }, plugins: false, asked, isOnly: true }
     const { problems, explanation } = await checker.ask(question, deadlineMs)
     return { explanation: explanation ?? null, problems }
   } catch (error) {

@@ -112,13 +112,13 @@ export class ConfigLoader {
   async #load(plugins: boolean): Promise<Loaded> {
     if (this.#isClosed) throw new Error('the loader is closed')
     if (this.#idle !== null) clearTimeout(this.#idle)
-    const isFirst = this.#loads++ === 0
+    // The first load may be the last for days.
+    const isOnly = this.#loads++ === 0
     this.#checker = this.#takeSpare(plugins)
     try {
-      return await this.#loadWith(plugins)
+      return await this.#loadWith(plugins, isOnly)
     } finally {
-      // The first load may be the last for days.
-      const isOver = isFirst || this.#isClosed
+      const isOver = isOnly || this.#isClosed
       this.#spare = isOver ? null : this.#nextSpare(this.#checker)
       if (this.#spare !== this.#checker) this.#checker.end()
       this.#checker = null
@@ -134,7 +134,7 @@ export class ConfigLoader {
     return checker
   }
 
-  async #loadWith(plugins: boolean): Promise<Loaded> {
+  async #loadWith(plugins: boolean, isOnly: boolean): Promise<Loaded> {
     const startedAt = Date.now()
     const absent = whyAbsent(this.file)
     if (absent !== null) return { bundle: null, problems: [errorProblem(absent)], watch: this.#known, ...NOTHING, startedAt }
@@ -155,7 +155,7 @@ export class ConfigLoader {
         dataHash,
         facts,
         uses = [],
-      } = await this.#checkerFor(bundle, plugins).ask(questionOf(bundle, plugins), this.#deadlineMs)
+      } = await this.#checkerFor(bundle, plugins).ask({ ...questionOf(bundle, plugins), isOnly }, this.#deadlineMs)
       const problems = byPlace([...bundler.warnings, ...checked], this.file)
       const isValid = !problems.some(({ severity }) => severity === 'error')
       const watch = [...new Set([...bundler.watch, ...named])]
