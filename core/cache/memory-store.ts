@@ -257,12 +257,15 @@ export class MemoryStore<Pending> {
   /** Besides what is there. */
   #fits(bytes: number, heapBytes: number): boolean {
     const onHeap = this.#kept.heapBytes + heapBytes
-    return onHeap <= this.#mostOnHeap && this.#kept.bytes + this.#reserved + bytes + this.#uncollected(onHeap) <= this.#limits.bytes
+    const most = this.#limits.bytes
+    // Of more of them all that is kept would have to go, and slow clients would have put it out.
+    const lent = Math.min(this.#lent, most / 4)
+    return onHeap <= this.#mostOnHeap && this.#kept.bytes + this.#reserved + lent + bytes + this.#uncollected(onHeap) <= most
   }
 
   /** What was put out and is not collected yet, while there is so much on the heap. */
   #uncollected(heapBytes: number): number {
-    return Math.max(heapBytes * UNCOLLECTED, Math.min(LEAST_UNCOLLECTED, this.#limits.bytes * MOST_OF_SMALL))
+    return heapBytes * UNCOLLECTED + Math.min(BESIDE_BYTES, this.#limits.bytes * MOST_OF_SMALL)
   }
 
   records(): IterableIterator<KeyRecord<Pending>> {
@@ -286,12 +289,13 @@ export class MemoryStore<Pending> {
 
 /**
  * Bodies in buffers are freed when they are put out, the rest when V8 collects, and until then there is to be room for it, too. With the flags of a
- * worker (process/worker-process.ts) that is about so much of what is kept on the heap, and 8 MB at least, while answers come and go all the time.
+ * worker (process/worker-process.ts) that is about so much of what is kept on the heap, while answers come and go all the time; and beside it V8 and
+ * malloc hold 16 MB for gaps between what is kept and for what is on its way, however much that is (bench/cache-memory.ts).
  */
 const UNCOLLECTED = 1 / 3
-const LEAST_UNCOLLECTED = 8 * 1024 ** 2
+const BESIDE_BYTES = 16 * 1024 ** 2
 /** Of a small memory it is no more than that. */
-const MOST_OF_SMALL = 1 / 8
+const MOST_OF_SMALL = 1 / 4
 
 const NOW = Promise.resolve()
 

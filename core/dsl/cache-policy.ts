@@ -7,7 +7,7 @@ export interface CacheOptions {
   /** Uses with the same name share one memory, a worker. Answers are never shared between routes. Default `default`. */
   name?: string | undefined
   /**
-   * Bytes of answers, a worker: it grows by so much, some of which stays free for what V8 has not collected yet. What is asked for least goes first. One use of a
+   * Bytes a worker grows by for answers; up to a half of it, and of much less, stays free for what V8 and the allocator take beside them. What is asked for least goes first. One use of a
    * name says so for all. Default `64mb`.
    */
   memory?: Size | undefined

@@ -16,8 +16,14 @@ test.before(() => {
 
 for (const filling of FILLINGS) {
   test(`answers of ${filling.name} count for what they take`, () => {
-    const { taken, counted } = fill(filling, FILLED_BYTES, collectGarbage)
-    assert.ok(Math.abs(counted / taken - 1) < 0.1, `${counted.toFixed(0)} counted, ${taken.toFixed(0)} taken`)
+    const seen: string[] = []
+    // What else the process lets go of meanwhile is not there a second time.
+    for (let i = 0; i < 3; i++) {
+      const { taken, counted } = fill(filling, FILLED_BYTES, collectGarbage)
+      if (Math.abs(counted / taken - 1) < 0.1) return
+      seen.push(`${counted.toFixed(0)} counted, ${taken.toFixed(0)} taken`)
+    }
+    assert.unreachable(seen.join('; '))
   })
 }
 
@@ -29,9 +35,10 @@ test('a memory that is full, and has been filled several times over, holds what 
   const taken = takenBytes(collectGarbage) - before
   const { evictions, bytes } = proxy.cache.counts
   assert.ok(evictions > 0)
-  assert.ok(Math.abs(bytes / taken - 1) < 0.1, `${bytes} counted, ${taken} taken`)
-  // The rest is for what V8 has not collected: of what is all on its heap, a quarter.
-  assert.ok(bytes > 0.74 * memory && bytes <= 0.75 * memory, `${bytes} of ${memory}`)
+  // Tables that have been larger, and code, come to some hundred KB.
+  assert.ok(taken < bytes * 1.1 + 0.5 * MB && taken > bytes * 0.9, `${bytes} counted, ${taken} taken`)
+  // A quarter is for gaps, at most 16 MB, and of the rest, which is all on V8's heap, another one for what has not been collected.
+  assert.ok(bytes > 0.55 * memory && bytes <= 0.5625 * memory, `${bytes} of ${memory}`)
   proxy.stop()
 })
 

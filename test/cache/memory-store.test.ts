@@ -98,6 +98,29 @@ test('what is not kept any more, and still sent to somebody, counts against what
   assert.ok(store.reserve(30_000))
 })
 
+test('what slow clients are still sent counts against what is kept, up to a quarter of the memory', () => {
+  const store = new MemoryStore<never>({ bytes: 1_000_000, objectBytes: 100_000, variants: 2 })
+  const fill = (from: number): number => {
+    for (let i = from; i < from + 200; i++) store.put(response(`${i}`, 10_000))
+    return store.counts.bytes
+  }
+  const before = fill(0)
+  assert.ok(before > 720_000 && before <= 750_000, `${before}`)
+  for (const [held, most] of [
+    [200_000, 550_000],
+    [400_000, 500_000],
+  ] as const) {
+    for (let i = 0; i < 20; i++) {
+      const slow = response('slow', held / 20)
+      store.put(slow)
+      slow.body.hold()
+      store.remove(slow)
+    }
+    const bytes = fill(1000 + held)
+    assert.ok(bytes > most - 30_000 && bytes <= most, `${bytes} beside ${held}`)
+  }
+})
+
 test('what is on the heap has a bound of its own, whatever the memory may be', () => {
   const store = new MemoryStore<never>({ bytes: 1_000_000_000, objectBytes: 50_000, variants: 2 }, 50_000)
   for (let i = 0; i < 200; i++) store.put(response(`${i}`, 30_000))
@@ -119,7 +142,8 @@ test('what is asked for again outlives a walk through ten times as much as fits'
 
 test('room for what is still coming is half of it, and is given back', () => {
   const store = new MemoryStore<never>({ bytes: 100_000, objectBytes: 50_000, variants: 4 })
-  store.put(response('a', 80_000))
+  store.put(response('a', 70_000))
+  assert.ok(isThere(store, 'a'))
   assert.ok(store.reserve(50_000))
   assert.not(isThere(store, 'a'))
   assert.not(store.reserve(1))
