@@ -224,7 +224,7 @@ export interface HttpHooks extends ConnectionHooks {
   onRequest?(req: Request): Answer<Reply | Reroute>
   /** Needs the permission `request.body`. */
   onRequestBody?: RequestBodyHook | BodyOptions<RequestBodyHook>
-  /** Before the response is sent to the client, answers of the proxy included. */
+  /** Before the response is sent to the client, answers of the proxy included; not of a 101, which `onUpgrade` has let through. */
   onResponse?(res: Response, req: RequestView): Answer<Reply>
   /** Needs the permission `response.body`. Not for what the proxy itself or a hook answered. */
   onResponseBody?: ResponseBodyHook | BodyOptions<ResponseBodyHook>

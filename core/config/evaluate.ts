@@ -145,5 +145,9 @@ function missingProblems(locator: Locator): Problem[] {
 
 function readable(error: unknown): string {
   if (!(error instanceof Error)) return `thrown: ${String(error)}`
+  // So the bundler names what a module exports by default.
+  const [, name] = /^(\w+)_default\d* is not a function$/.exec(error.message) ?? []
+  if (name !== undefined)
+    return `what is imported as ${name} is called, and is not a function; a plugin's module says export default definePlugin({ … })`
   return error.name === 'Error' ? error.message : `${error.name}: ${error.message}`
 }

@@ -12,7 +12,8 @@ export interface Reply {
 
 /** `body` is encoded as UTF-8; a content-type is added when it has none. Throws TypeError for an invalid field. */
 export function makeReply(status: number, body: string, headers: ReplyFields): Reply {
-  const bytes = isAscii(body) ? body : Buffer.from(body, 'utf8').latin1Slice()
+  const text = mayHaveContent(status) ? body : ''
+  const bytes = isAscii(text) ? text : Buffer.from(text, 'utf8').latin1Slice()
   const head = new ResponseHead('', 0, status, reasonPhrases[status] ?? '', 1)
   head.isOwn = true
   for (const name in headers) for (const value of [headers[name]!].flat()) head.append(name, value)
@@ -20,9 +21,10 @@ export function makeReply(status: number, body: string, headers: ReplyFields): R
   head.delete('transfer-encoding')
   head.delete('connection')
   if (bytes !== '' && !head.has('content-type')) head.addLines('Content-Type: text/plain; charset=utf-8\r\n')
-  if (hasBody(status)) head.addLines(`Content-Length: ${bytes.length}\r\n`)
-  head.contentLength = hasBody(status) ? bytes.length : 0
-  return { head, body: hasBody(status) ? bytes : '' }
+  // RFC 9110 §8.6, §15.3.6: a 205 says that it has none.
+  if (status !== 204 && status !== 304) head.addLines(`Content-Length: ${bytes.length}\r\n`)
+  head.contentLength = bytes.length
+  return { head, body: bytes }
 }
 
 export function makeRedirect(status: number, location: string): Reply {
@@ -80,8 +82,8 @@ function prefersJson(request: RequestHead | null): boolean {
   return json >= 0 && (html < 0 || json < html)
 }
 
-function hasBody(status: number): boolean {
-  return status >= 200 && status !== 204 && status !== 304
+function mayHaveContent(status: number): boolean {
+  return status !== 204 && status !== 205 && status !== 304
 }
 
 function isAscii(text: string): boolean {

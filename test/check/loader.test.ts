@@ -281,6 +281,16 @@ test('what a config throws has its place, although the code was changed to watch
   assert.equal(lines(problems), ['proxy.config.ts:2:73 oh'])
 })
 
+test('a module that exports no plugin is named as the config names it', async () => {
+  const problems = await check({
+    'proxy.config.ts': `${IMPORTS}import tag from './tag.ts'\nexport default { listeners: { web: http({ use: [tag()], routes: [] }) } }`,
+    'tag.ts': "export default { name: 'tag', setup: () => ({}) }",
+  })
+  assert.equal(lines(problems), [
+    "proxy.config.ts:3:49 what is imported as tag is called, and is not a function; a plugin's module says export default definePlugin({ … })",
+  ])
+})
+
 test('a config that does not finish is ended', async () => {
   for (const text of ['for (;;) {}', 'await new Promise((resolve) => setTimeout(resolve, 60_000))']) {
     const { bundle, problems } = await load(`${text}\nexport default {}`, { deadlineMs: 700 })

@@ -82,6 +82,21 @@ test('an answer of a hook, of a route, and of an error go back through the hooks
   )
 })
 
+test('an answer whose status has no content is sent without one, and the connection goes on', async () => {
+  const answers = hook('h', { onRequest: (call) => respond(Number(call.request.path.slice(1)), 'content') })
+  await using proxy = await startProxy({ endpoints: ['127.0.0.1:1'], listener: { hooks: [answers] } })
+  using c = await proxy.connect()
+  const framing = async (status: number) => {
+    const { headers, text } = await c.send(`GET /${status} HTTP/1.1\r\nHost: x\r\n\r\n`).response()
+    return [headers['content-length'], headers['content-type'], text]
+  }
+  assert.equal(await framing(204), [undefined, undefined, ''])
+  assert.equal(await framing(205), ['0', undefined, ''])
+  assert.equal(await framing(304), [undefined, undefined, ''])
+  assert.equal(await framing(200), ['7', 'text/plain; charset=utf-8', 'content'])
+  await nothingMore(c)
+})
+
 test('a hook that throws is a 500 of its exchange alone, before and after', async () => {
   const throws = () => {
     throw new Error('secret detail')
