@@ -302,7 +302,10 @@ export interface StandardSchema<O, I = unknown> {
   }
 }
 
-/** Decided by the proxy, before anything crosses into the sandbox. All that is given must match; a list matches if one of it does. */
+/**
+ * Decided by the proxy, before anything crosses into the sandbox. All that is given must match; a list matches if one of it does. It is decided once,
+ * by the request as it is when the turn of this plugin comes: a route's `rewrite` changes the path later, and its body and answer are for who took it.
+ */
 export interface Match {
   /** `/admin`, `/admin/*` (which `/admin` matches too), `/users/:id`. */
   readonly path?: string | readonly string[] | undefined

@@ -11,6 +11,7 @@ export function copyRequest(head: RequestHead): RequestHead {
   copy.hasIdentity = head.hasIdentity
   copy.bindsConnection = head.bindsConnection
   copy.clientCertificate = head.clientCertificate
+  copy.decisions = head.decisions === null ? null : [...head.decisions]
   copy.user = head.user
   copy.isPersonal = head.isPersonal
   return copy

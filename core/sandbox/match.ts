@@ -1,5 +1,6 @@
 /** `match` of a plugin, decided on the host. The plugin wrote it, so it is no regular expression: its cost is that of one look at the text. */
 import type { RequestHead } from '../net/http1/head.ts'
+import { hostName } from '../request-view.ts'
 import type { MatchDefinition } from './wire.ts'
 
 export type Matcher = (request: RequestHead) => boolean
@@ -9,13 +10,13 @@ export function createMatcher(match: MatchDefinition | null): Matcher | null {
   if (match === null) return null
   const paths = list(match.path).map(readPath)
   const methods = new Set(list(match.method).map((method) => method.toUpperCase()))
-  const hosts = list(match.host).map((host) => host.toLowerCase())
+  const hosts = list(match.host).map(readHost)
   const anyPath = paths.length === 0 || paths.some((path) => path.segments.length === 0 && path.open)
   if (anyPath && methods.size === 0 && hosts.length === 0) return null
   return (request) =>
     (methods.size === 0 || methods.has(request.method)) &&
     (anyPath || paths.some((path) => isPathOf(path, request.path))) &&
-    (hosts.length === 0 || hosts.some((host) => isHostOf(host, nameOf(request.host))))
+    (hosts.length === 0 || hosts.some((host) => isHostOf(host, hostName(request.host))))
 }
 
 interface PathPattern {
@@ -45,13 +46,15 @@ function isPathOf(pattern: PathPattern, path: string): boolean {
   return at === path.length || (pattern.open && path[at] === '/')
 }
 
-function isHostOf(pattern: string, name: string): boolean {
-  return pattern.startsWith('*.') ? name.length > pattern.length - 1 && name.endsWith(pattern.slice(1)) : name === pattern
+function readHost(text: string): string {
+  const host = text.toLowerCase()
+  if (!/^(\*\.)?[^*:/?#@\s[\]]+$/.test(host) && !/^\[[\da-f:.]+\]$/.test(host))
+    throw new Error(`match.host ${JSON.stringify(text)}: a host is a name without a port, or *. and a name`)
+  return host.replace(/\.$/, '')
 }
 
-function nameOf(authority: string): string {
-  const lower = authority.toLowerCase()
-  return lower.startsWith('[') ? lower.slice(0, lower.indexOf(']') + 1) : lower.replace(/:\d*$/, '')
+function isHostOf(pattern: string, name: string): boolean {
+  return pattern.startsWith('*.') ? name.length > pattern.length - 1 && name.endsWith(pattern.slice(1)) : name === pattern
 }
 
 function list(value: string | readonly string[] | undefined): readonly string[] {

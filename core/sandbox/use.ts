@@ -103,7 +103,7 @@ export class LoadedUse implements Hook, CallShape {
     this.identity = identityOf(use)
     this.#deny = use.onFailure === 'deny'
     this.#matcher = parts.matcher
-    this.onRequest = this.#constant(setUp.requestEdits) ?? this.#ask('onRequest', KIND_HEAD)
+    this.onRequest = this.#constant(setUp.requestEdits) ?? this.#ask('onRequest', KIND_HEAD) ?? this.#decide()
     this.onResponse = this.#constant(setUp.responseEdits) ?? this.#ask('onResponse', KIND_HEAD)
     this.onUpgrade = this.#ask('onUpgrade', KIND_UPGRADE)
     this.onError = this.#ask('onError', KIND_ERROR)
@@ -116,8 +116,28 @@ export class LoadedUse implements Hook, CallShape {
     this.onLog = this.#send('onLog', KIND_LOG)
   }
 
+  /** As it was when this hook's turn came: a route's `rewrite`, or a hook, changes the path before the body and the answer come. */
   matches(request: RequestHead): boolean {
-    return this.#matcher === null || this.#matcher(request)
+    return this.#matcher === null || this.#isFor(request, this.#matcher)
+  }
+
+  #isFor(request: RequestHead, matcher: Matcher): boolean {
+    const known = request.decisions
+    if (known !== null) for (let i = 0; i < known.length; i++) if (known[i]! >> 1 === this.index) return (known[i]! & 1) === 1
+    const isFor = matcher(request)
+    const decision = (this.index << 1) | (isFor ? 1 : 0)
+    if (known === null) request.decisions = [decision]
+    else known.push(decision)
+    return isFor
+  }
+
+  /** Its turn is when requests are asked about, also if it has nothing to say to them. */
+  #decide(): Ask | null {
+    if (this.#matcher === null) return null
+    return (call) => {
+      this.matches(call.request)
+      return null
+    }
   }
 
   /** Whether something is kept in the sandbox from one piece of a body to the next. */
@@ -142,9 +162,8 @@ export class LoadedUse implements Hook, CallShape {
   #ask(name: HookName, kind: number): Ask | null {
     if (!this.#setUp.hooks.includes(name)) return null
     const { plugin } = this
-    const matcher = this.#matcher
     return (call) => {
-      if (matcher !== null && !matcher(call.request)) return null
+      if (!this.matches(call.request)) return null
       return plugin.accept(call, this, kind) ? PENDING : this.onUnavailable()
     }
   }
@@ -153,10 +172,9 @@ export class LoadedUse implements Hook, CallShape {
   #constant(edits: SetUp['requestEdits']): Ask | null {
     if (edits === null) return null
     const { plugin } = this
-    const matcher = this.#matcher
     const apply = compileEdits(edits)
     return (call) => {
-      if (matcher !== null && !matcher(call.request)) return null
+      if (!this.matches(call.request)) return null
       apply(call.response ?? call.request)
       plugin.countUncrossed()
       return null

@@ -148,6 +148,26 @@ function describeHooks(check: Check): void {
     for (const path of ['/', '/ab', '/u', '/u/1/2', '/u/']) assert.is((await at(path)).atOnce, true, path)
     assert.is((await at('/a', 'POST')).atOnce, true)
   })
+  // Mechanism: a route for example.com takes `Host: example.com.` as well, and what was to guard it was not asked.
+  check('takes a host for itself as routes do, however it is written', async (it) => {
+    const hook = await it.plugin(
+      'return { onRequest() { return respond(403) } }',
+      {},
+      `match: { host: ['Example.com', '*.b.org', '[::1]'] },`,
+    )
+    const at = (host: string) => {
+      const request = requestHead()
+      request.host = host
+      return ask(hook, { request })
+    }
+    for (const host of ['example.com', 'EXAMPLE.com:80', 'example.com.', 'example.com.:8080', 'a.b.org.', '[::1]:80'])
+      assert.is(outcome(await at(host)), 'responded 403', host)
+    for (const host of ['example.com.org', 'b.org', 'aexample.com', '']) assert.is((await at(host)).atOnce, true, host)
+    await rejects(
+      () => it.plugin('return {}', {}, `match: { host: 'example.com:8080' },`),
+      /match\.host "example\.com:8080": a host is a name without a port/,
+    )
+  })
 }
 
 function describeViews(check: Check): void {

@@ -26,6 +26,22 @@ plugin(
   `onRequest(req) { if (req.path.startsWith('/other')) return routeTo('other'); if (req.path === '/no') return respond(418, 'teapot') }`,
 )
 plugin('loop', `onRequest() { for (;;); }`)
+for (const [name, more] of [
+  ['only', ''],
+  ['first', 'onRequest() {},'],
+]) {
+  write(
+    `${name}.ts`,
+    `import { definePlugin } from 'sluice/plugin'
+export default definePlugin({ name: '${name}', match: { path: '/api/*', method: 'POST' }, permissions: ['request.body', 'response.body'], setup: () => ({
+  ${more}
+  onRequestBody: (chunk, _, body) => (body.last ? new TextDecoder().decode(chunk) + ' ${name}' : undefined),
+  onResponse(res) { res.headers.append('x-by', '${name}') },
+  onResponseBody: (chunk, _, body) => (body.last ? new TextDecoder().decode(chunk) + ' ${name}' : undefined),
+}) })
+`,
+  )
+}
 plugin(
   'clock',
   `async onRequest(req) {
@@ -40,12 +56,14 @@ plugin('count', `onRequest(req) { count++; req.headers.set('x-count', String(cou
 const file = config(
   `{ path: '/loop', use: [loop()], respond: respond(200, 'never') },
    { path: '/count', use: [count({}, patient)], to: api },
+   { path: '/api/*', rewrite: '/*', use: [only({}, bodies), first({}, bodies), { onRequest(req) { if (req.path === '/api/put') req.method = 'PUT' } }], to: api },
    { path: '/clock/*', use: [clock({}, { ...patient, deadline: '10m' })], to: api },
    { path: '/*', use: [tag({}, patient), later({}, patient), choose({}, patient), { onRequest(req) { req.query.set('inline', '1') } }], to: api },`,
   {
-    before: `${['tag', 'later', 'choose', 'loop', 'count', 'clock'].map((name) => `import ${name} from './${name}.ts'`).join('\n')}
+    before: `${['tag', 'later', 'choose', 'loop', 'count', 'clock', 'only', 'first'].map((name) => `import ${name} from './${name}.ts'`).join('\n')}
 // A busy machine may take its time for a first call.
 const patient = { timeout: '500ms' } as const
+const bodies = { ...patient, grant: ['request.body', 'response.body'] } as const
 const api = upstream('api', { endpoints: ['10.0.0.1:80'] })
 const other = upstream('other', { endpoints: ['10.0.0.2:80'] })`,
     more: `side: http({ listen: ':8081', routes: [{ to: other }] })`,
@@ -66,7 +84,7 @@ test('every change is told, in order and with its author', async () => {
       'tag onRequest: remove x-secret: abc',
       'tag onRequest: set x-tag: v1',
       'later onRequest: set x-late: yes',
-      'web[3]/use[3] onRequest: rewrite path /in/x → /in/x?inline=1',
+      'web[4]/use[3] onRequest: rewrite path /in/x → /in/x?inline=1',
       'tag onResponse: change status 200 → 201',
       'tag onResponse: set x-by: tag',
     ],
@@ -127,6 +145,17 @@ test('hooks of the access log are asked when the clock is put forward, at once o
     'web[0]/use[0] warn: onLog failed, so its access lines are written masked: saw /now',
     'web[1]/use[0] warn: onLog failed, so its access lines are written masked: saw /later',
   ])
+})
+
+// Mechanism: `match` was looked at anew for each hook, and a route's rewrite had taken the path away by the time of the body.
+test('a plugin with a match is for a request as it was in its turn: for its body and its answer, too', async () => {
+  for (const path of ['/api/x', '/api/put']) {
+    const res = await proxy.fetch(path, { method: 'POST', body: 'sent' })
+    assert.equal([res.sent?.path, await res.sent?.text()], [path.slice(4), 'sent only first'])
+    assert.equal([res.headers.get('x-by'), await res.text()], ['first, only', `api ${path.slice(4)} first only`])
+  }
+  const other = await proxy.fetch('/api/x', { method: 'PUT', body: 'sent' })
+  assert.equal([await other.sent?.text(), other.headers.get('x-by')], ['sent', null])
 })
 
 test('the clock of plugins is put forward with all others, and what they wait for comes in its order', async () => {

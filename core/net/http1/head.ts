@@ -232,6 +232,8 @@ export class RequestHead extends Head {
   bindsConnection = false
   /** A policy has found out who asks, and the answer may be for that one alone. */
   isPersonal = false
+  /** Which of the hooks that are for some requests alone are for this one: decided in their turn, whatever becomes of its path later. For `sandbox/use.ts`. */
+  decisions: number[] | null = null
   /** More of a body is refused. */
   mostBody = Number.POSITIVE_INFINITY
   /** How much of a body of unknown length has come with the head. */
