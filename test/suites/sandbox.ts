@@ -324,16 +324,6 @@ function describeAsync(check: Check): void {
 }
 
 function describeLoading(check: Check): void {
-  const rejects = async (run: () => Promise<unknown>, pattern: RegExp) => {
-    try {
-      await run()
-    } catch (error) {
-      assert.match((error as Error).message, pattern)
-      return
-    }
-    assert.unreachable('it was loaded')
-  }
-
   check('names file and line of a setup that throws', async (it) => {
     await rejects(() => it.plugin(`\n\nthrow new RangeError('bad luck')`), /plugin-0\.ts:5:7: plugin tried: bad luck/)
   })
@@ -467,6 +457,16 @@ export default definePlugin({ name: 'async', options: ${schema}, async setup({ n
     )
     assert.is(bodyOf(await ask(hook)), '5')
   })
+}
+
+async function rejects(run: () => Promise<unknown>, pattern: RegExp): Promise<void> {
+  try {
+    await run()
+  } catch (error) {
+    assert.match((error as Error).message, pattern)
+    return
+  }
+  assert.unreachable('it was loaded')
 }
 
 /** As a reload does it. */
