@@ -1,5 +1,6 @@
 /** Finds where in the sources a value of a config was written: the other end of instrument.ts, in the process that evaluates. */
 import type { Instrumented, Literal } from './instrument.ts'
+import { ownMember } from './report.ts'
 
 /** A step into a value; `{ hidden }` is one that the user did not write: the `options` that a helper wraps. */
 export type Step = string | number | { readonly hidden: string }
@@ -140,5 +141,5 @@ const ARGUMENTS: Readonly<Record<string, readonly string[]>> = {
 }
 
 function argumentIndex(helper: string, key: string | number): number {
-  return (ARGUMENTS[helper] ?? ['options']).indexOf(String(key))
+  return (ownMember(ARGUMENTS, helper) ?? ['options']).indexOf(String(key))
 }

@@ -32,6 +32,11 @@ export function isObject(value: unknown): value is Plain {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof RegExp) && !(value instanceof Promise)
 }
 
+/** What a table has under a name that somebody else wrote; never what all objects have, such as `valueOf`. */
+export function ownMember<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined
+}
+
 /** A name as it is, anything else as a value for a message. */
 export function wordOf(value: unknown): string {
   return typeof value === 'string' ? value : show(value)

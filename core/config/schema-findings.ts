@@ -2,7 +2,7 @@
 import * as z from 'zod/mini'
 import { nearest } from './nearest.ts'
 import type { Path, Step } from './positions.ts'
-import type { Finding } from './report.ts'
+import { type Finding, ownMember } from './report.ts'
 import type { Schema } from './schema-values.ts'
 
 /** `path`: where the value stands in the config. */
@@ -68,5 +68,5 @@ function toStep(container: unknown, step: PropertyKey): Step {
   if (typeof step === 'number') return step
   const name = String(step)
   const kind = typeof container === 'object' && container !== null && 'kind' in container ? container.kind : null
-  return typeof kind === 'string' && WRAPPED[kind]?.includes(name) === true ? { hidden: name } : name
+  return typeof kind === 'string' && ownMember(WRAPPED, kind)?.includes(name) === true ? { hidden: name } : name
 }

@@ -1,7 +1,7 @@
 /** The shape of upstreams, and of what else a route may send to. */
 import * as z from 'zod/mini'
 import { isHostName, parseEndpoint } from '../net/address.ts'
-import { isObject, show, wordOf } from './report.ts'
+import { isObject, ownMember, show, wordOf } from './report.ts'
 import { tlsOrigination } from './schema-tls.ts'
 import {
   anything,
@@ -86,7 +86,7 @@ const balancer = chosen((value) => {
     const meant = Object.keys(BALANCERS).find((name) => name === value.name)
     return meant === undefined ? anything : refused(`${meant} is called: ${meant}()`)
   }
-  const schema = isObject(value) && value.kind === 'balancer' ? BALANCERS[wordOf(value.name)] : undefined
+  const schema = isObject(value) && value.kind === 'balancer' ? ownMember(BALANCERS, wordOf(value.name)) : undefined
   return schema ?? notABalancer
 })
 const notABalancer = wrong('a balancer such as leastRequest(), or a function')
@@ -144,7 +144,7 @@ const DISCOVERIES: Readonly<Record<string, Schema>> = {
   poll: made({ options: madeOf({ find: callable, interval: duration }, ['interval']) }),
 }
 const discovery = chosen((value) => {
-  const schema = isObject(value) && value.kind === 'discovery' ? DISCOVERIES[wordOf(value.name)] : undefined
+  const schema = isObject(value) && value.kind === 'discovery' ? ownMember(DISCOVERIES, wordOf(value.name)) : undefined
   return schema ?? notADiscovery
 })
 const notADiscovery = wrong("dns('name:port'), etcd({ … }), kubernetes({ … }), file('./endpoints.json') or poll(async () => […])")

@@ -3,7 +3,7 @@
  * parts step over what is not in shape. What only the types know yet is refused. Loads zod.
  */
 import { checkDiscoveryPlaces } from './discovery-places.ts'
-import { isObject, type Plain, type Report, show } from './report.ts'
+import { isObject, ownMember, type Plain, type Report, show } from './report.ts'
 import { checkAddresses } from './schema-addresses.ts'
 import { checkBlocklists } from './schema-blocklists.ts'
 import { checkCaches } from './schema-cache.ts'
@@ -163,7 +163,7 @@ const listeners: Readonly<Record<string, Schema>> = {
   udp: wrapped('udp', udpListener(listen)),
 }
 const noListener = wrong('http({ … }), tcp({ … }), udp({ … }), forward({ … }) or socks({ … })')
-const listener = chosen((value) => (isObject(value) && typeof value.kind === 'string' && listeners[value.kind]) || noListener)
+const listener = chosen((value) => (isObject(value) && typeof value.kind === 'string' && ownMember(listeners, value.kind)) || noListener)
 
 const listenerName = textThat((name) => (/^[\w-]+$/.test(name) ? null : 'the name of a listener is made of letters, digits, - and _'))
 

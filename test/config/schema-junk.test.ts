@@ -118,6 +118,16 @@ const junk = fc.oneof(
   fc.anything({ withNullPrototype: true, withMap: true, withBigInt: true }),
 )
 
+function checkAndCompile(config: Config): void {
+  const report = new Report()
+  checkShape(config, { report, folder: '/' })
+  for (const { path, message } of report.findings) {
+    const text = typeof message === 'function' ? message(formatPath) : message
+    assert.ok(text.length > 0 && formatPath(path).length >= 0)
+  }
+  if (report.findings.length === 0) compilePlan(config, { generation: 1, folder: '/', bindUse: () => makeHook('x', {}) })
+}
+
 test('a valid config is accepted, and compiles', () => {
   const report = new Report()
   checkShape(makeValid(), { report, folder: '/' })
@@ -131,16 +141,21 @@ test('junk in any place is found, or does no harm', () => {
       const config = makeValid()
       const [container, key] = membersOf(config)[at]!
       container[isNewKey && !Array.isArray(container) ? `${key}2` : key] = value
-      const report = new Report()
-      checkShape(config, { report, folder: '/' })
-      for (const { path, message } of report.findings) {
-        const text = typeof message === 'function' ? message(formatPath) : message
-        assert.ok(text.length > 0 && formatPath(path).length >= 0)
-      }
-      if (report.findings.length === 0) compilePlan(config, { generation: 1, folder: '/', bindUse: () => makeHook('x', {}) })
+      checkAndCompile(config)
     }),
     { numRuns: 3_000, includeErrorInReport: true },
   )
+})
+
+test('a name that all objects have is no other than any', () => {
+  for (let at = 0; at < membersOf(makeValid()).length; at++) {
+    for (const name of ['valueOf', 'constructor', '__proto__']) {
+      const config = makeValid()
+      const [container, key] = membersOf(config)[at]!
+      container[key] = name
+      checkAndCompile(config)
+    }
+  }
 })
 
 test.run()
